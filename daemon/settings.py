@@ -1,0 +1,287 @@
+"""All settings: one model whose fields are flag, environment variable and TOML key at once.
+
+A field's ``kind`` says what changing it means for a group that already learned (`docs/guarantees`):
+``shape`` changes what a record's output is, so it begins a new lineage; ``learning`` holds from the next
+committed offset on, replay uses the values that were in force; ``operational`` is free.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from daemon.errors import SettingsError
+
+ENV_PREFIX = "ONLINE_LSTM_"
+_NO_SUCH = "there is no such setting; `online-lstm run --help` lists them"
+Kind = Literal["shape", "learning", "operational"]
+KIND_MEANINGS: dict[Kind, str] = {
+    "shape": "part of the model: a group that already learned refuses another value",
+    "learning": "holds from the next committed offset on",
+    "operational": "may change at any restart",
+}
+
+
+def _split_on_commas(value: Any) -> Any:
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+def _non_empty(value: tuple[str, ...]) -> tuple[str, ...]:
+    if not value or not all(value):
+        raise ValueError("expected at least one name, and no empty ones")
+    return value
+
+
+def _start(value: str) -> str:
+    """Accept ``earliest``, ``latest`` or an ISO 8601 time stamp."""
+    if value not in {"earliest", "latest"}:
+        try:
+            datetime.fromisoformat(value)
+        except ValueError as error:
+            raise ValueError("expected earliest, latest or a time stamp like 2026-01-31T12:00:00Z") from error
+    return value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_on_commas), AfterValidator(_non_empty)]
+
+
+def _setting(kind: Kind, default: Any, description: str, **constraints: Any) -> Any:
+    return Field(default, description=description, json_schema_extra={"kind": kind}, **constraints)
+
+
+class Settings(BaseSettings):
+    """The settings of a daemon, frozen once read."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+
+    # where the values come from and where the predictions go
+    bootstrap_servers: Names = _setting(
+        "operational", ("localhost:9092",), "Kafka brokers, host:port[,host:port]"
+    )
+    input_topics: Names = _setting("operational", ("numbers",), "Topics to learn from, separated by commas")
+    output_topic: str = _setting(
+        "operational", "predictions", "Topic that predictions are published to", min_length=1
+    )
+    dead_letter_topic: str | None = _setting(
+        "operational", None, "Topic for records that cannot be learned from [default: INPUT.dlq]"
+    )
+    group_id: str = _setting(
+        "operational", "online-lstm", "Consumer group; checkpoints belong to it", min_length=1
+    )
+    instance_id: str | None = _setting(
+        "operational",
+        None,
+        "Name of this process in its group, stable over restarts [default: host and a free slot]",
+    )
+    start_from: Annotated[str, AfterValidator(_start)] = _setting(
+        "operational", "earliest", "Where a group without offsets begins: earliest, latest or a time stamp"
+    )
+    create_topics: bool = _setting("operational", default=True, description="Create topics that are missing")
+    connect_timeout_s: float = _setting("operational", 30.0, "How long to look for a broker at start", gt=0)
+    session_timeout_s: float = _setting(
+        "operational", 10.0, "After this silence the group takes this member's partitions away", gt=0
+    )
+    max_poll_interval_s: float = _setting(
+        "operational", 300.0, "A batch that takes longer loses its partitions", gt=0
+    )
+    transaction_timeout_s: float = _setting(
+        "operational", 10.0, "The broker aborts a transaction that is open longer", gt=0
+    )
+    max_batch_events: int = _setting("operational", 500, "Most records in one transaction", ge=1, le=100_000)
+
+    # a broker that wants to know who is there
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = _setting(
+        "operational", "PLAINTEXT", "How to talk to the brokers"
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = _setting(
+        "operational", "PLAIN", "How to log in, with a SASL protocol"
+    )
+    sasl_username: str | None = _setting("operational", None, "User name, with a SASL protocol")
+    sasl_password: SecretStr | None = _setting("operational", None, "Password, with a SASL protocol")
+    sasl_password_file: Path | None = _setting("operational", None, "File that holds the password")
+    ssl_cafile: Path | None = _setting("operational", None, "Certificates of the authorities to trust (PEM)")
+    ssl_certfile: Path | None = _setting("operational", None, "This client's certificate (PEM)")
+    ssl_keyfile: Path | None = _setting("operational", None, "This client's key (PEM)")
+
+    # how a record is read
+    value_format: Literal["auto", "double", "float", "long", "integer", "string"] = _setting(
+        "shape", "auto", "auto (number, JSON) or the Kafka serializer that wrote the values"
+    )
+    value_path: str | None = _setting(
+        "shape", None, "Dotted path of the value in a JSON object [default: value]"
+    )
+    max_value_bytes: int = _setting("shape", 65_536, "A longer value goes to the dead-letter topic", ge=1)
+    max_output_bytes: int = _setting(
+        "shape", 1_000_000, "No published record is larger (key, value and headers)", ge=10_000
+    )
+
+    # what is learned
+    task: Literal["symbol"] = _setting(
+        "shape", "symbol", "What is predicted: symbol, the next value of a vocabulary"
+    )
+    window: int = _setting("shape", 64, "Events that one fit step sees", ge=1, le=4096)
+    network: Names = _setting(
+        "shape", ("lstm 16",), "Layers from the input up, separated by commas: lstm CELLS"
+    )
+    states: Literal["carried", "stateless"] = _setting(
+        "shape", "carried", "LSTM states at the window's left edge: carried on, or zeros"
+    )
+    max_vocabulary: int = _setting(
+        "shape", 255, "Most symbols the network knows; least recently seen leaves", ge=1
+    )
+    admit_after: int = _setting(
+        "shape", 2, "Times a value must be seen to be admitted to the vocabulary", ge=1
+    )
+    max_streams: int = _setting(
+        "shape", 1000, "Most streams (keys) per partition; least recently seen leaves", ge=1
+    )
+    suffix_contexts: int = _setting(
+        "shape", 1024, "Contexts that the suffix-memory baseline remembers per stream", ge=16, le=1_048_576
+    )
+    score_window: int = _setting("shape", 500, "Scored predictions that the hit rates are taken over", ge=1)
+    top: int = _setting("shape", 3, "Likeliest values listed in each output", ge=1, le=100)
+    seed: int = _setting("shape", 0, "Seed of the initial weights", ge=0, lt=2**63)
+
+    # how it is learned
+    learning_rate: float = _setting("learning", 1e-2, "Adam's learning rate", gt=0)
+    beta_1: float = _setting("learning", 0.9, "Adam's decay of the first moment", ge=0, lt=1)
+    beta_2: float = _setting("learning", 0.99, "Adam's decay of the second moment", ge=0, lt=1)
+    epsilon: float = _setting("learning", 1e-3, "Adam's epsilon", gt=0)
+    clip_norm: float = _setting("learning", 1.0, "Gradients are scaled down to this global norm", gt=0)
+    gate_loss: float = _setting(
+        "learning", 0.05, "Below this loss of the window the rate shrinks in proportion (0: never)", ge=0
+    )
+
+    # what is kept
+    checkpoint_url: str = _setting("operational", "checkpoints", "Directory of the checkpoints", min_length=1)
+    checkpoint_interval_s: float = _setting("operational", 10.0, "Time between two checkpoints", gt=0)
+
+    # what is shown
+    http_host: str = _setting("operational", "127.0.0.1", "Address that metrics and health are served on")
+    http_port: int = _setting(
+        "operational", 9108, "Port that metrics and health are served on (0: a free one)", ge=0, le=65535
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = _setting(
+        "operational", "INFO", "Least severe log line"
+    )
+    log_format: Literal["text", "json"] = _setting("operational", "text", "Log lines as text or JSON")
+
+    _config_file: ClassVar[Path | None] = None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic-settings passes it by name
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources: flags, environment, TOML file."""
+        if cls._config_file is None:
+            return (init_settings, env_settings)
+        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, cls._config_file))
+
+    def dead_letters_of(self, topic: str) -> str:
+        """Name the dead-letter topic of an input topic."""
+        return self.dead_letter_topic or f"{topic}.dlq"
+
+    def password(self) -> str | None:
+        """Read the password from where it was given."""
+        if self.sasl_password_file is not None:
+            return self.sasl_password_file.read_text(encoding="utf-8").strip()
+        return self.sasl_password.get_secret_value() if self.sasl_password is not None else None
+
+    def of_kind(self, kind: Kind) -> dict[str, Any]:
+        """Give the settings of one kind as plain JSON values."""
+        values = self.model_dump(mode="json")
+        return {
+            name: values[name] for name, field in type(self).model_fields.items() if kind_of(field) == kind
+        }
+
+    def shape_digest(self) -> str:
+        """Fingerprint the settings that decide what a record's output is (8 hexadecimal digits)."""
+        return hashlib.sha256(json.dumps(self.of_kind("shape"), sort_keys=True).encode()).hexdigest()[:8]
+
+
+def kind_of(field: FieldInfo) -> Kind:
+    """Say what changing this field means."""
+    extra = field.json_schema_extra
+    assert isinstance(extra, dict)
+    kind: Kind = extra["kind"]  # type: ignore[assignment]
+    return kind
+
+
+def read_settings(
+    given: Mapping[str, Any] | None = None,
+    *,
+    config: Path | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> Settings:
+    """Read the settings from ``given`` (flags), the environment and a TOML file, in this order.
+
+    Raises:
+        SettingsError: A value is wrong, or a name is unknown; the message has one line for each.
+    """
+    unknown = sorted(
+        name
+        for name in environment
+        if name.upper().startswith(ENV_PREFIX)
+        and name[len(ENV_PREFIX) :].lower() not in Settings.model_fields
+    )
+    if unknown:
+        raise SettingsError(f"environment variable {unknown[0]}: {_NO_SUCH}")
+    if config is not None and not config.is_file():
+        raise SettingsError(f"config: no file {config}; expected a TOML file of settings")
+    source = type("Settings", (Settings,), {"_config_file": config, "__doc__": Settings.__doc__})
+    try:
+        read = source(**(given or {}))
+    except ValidationError as error:
+        raise SettingsError(
+            "\n".join(_explain(dict(problem), given or {}) for problem in error.errors())
+        ) from None
+    except ValueError as error:  # a TOML file that is none
+        raise SettingsError(f"config: {config}: {error}") from None
+    return Settings.model_construct(**{name: getattr(read, name) for name in Settings.model_fields})
+
+
+def _explain(problem: dict[str, Any], given: Mapping[str, Any]) -> str:
+    name = str(problem["loc"][0]) if problem["loc"] else "settings"
+    if problem["type"] == "extra_forbidden":
+        return f"{name}: {_NO_SUCH}"
+    received: object = given.get(name, os.environ.get(ENV_PREFIX + name.upper(), problem.get("input")))
+    if "password" in name:
+        received = "(secret)"
+    expected = str(problem["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
+    return f"{name}: received {received!r}, expected {expected.removeprefix('expected ')}"
+
+
+def parse_assignments(assignments: Sequence[str]) -> dict[str, str]:
+    """Read ``NAME=VALUE`` arguments.
+
+    >>> parse_assignments(["window=32", "network=lstm 8,lstm 4"])
+    {'window': '32', 'network': 'lstm 8,lstm 4'}
+
+    Raises:
+        SettingsError: An argument has no ``=``.
+    """
+    pairs = [assignment.partition("=") for assignment in assignments]
+    for name, equals, _ in pairs:
+        if not equals:
+            raise SettingsError(f"--set: received {name!r}, expected NAME=VALUE")
+    return {name: value for name, _, value in pairs}
