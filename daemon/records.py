@@ -81,9 +81,13 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What is said about a stream's next value: JSON literals with their probabilities, likeliest first."""
+    """What is said about a stream's next value: JSON literals with their probabilities, likeliest first.
+
+    ``code`` is the likeliest value's code in the stream's vocabulary.
+    """
 
     top: tuple[tuple[str, float], ...]
+    code: int
 
     @property
     def literal(self) -> str:
@@ -100,14 +104,58 @@ class Prediction:
 class Outcome:
     """All that is said after one event was learned; ``event`` counts the stream's events from 1.
 
-    ``baseline_hits`` follows the order of ``daemon.experts.BASELINES`` (empty if nothing was scored).
-    ``hit_rate`` and ``baseline_hit_rates`` are over the last ``score_window`` scored predictions, None before
-    the first one.
+    ``fitted`` says whether the fit step changed the weights. ``hits`` has the network's hit first, then one for
+    each of ``daemon.experts.BASELINES``; it is None if nothing had been predicted. ``hit_rates`` are in the same
+    order over the last ``score_window`` scored predictions, None before the first one.
     """
 
     event: int
+    fitted: bool
     verdict: Verdict | None
     prediction: Prediction | None
-    hit_rate: float | None
-    baseline_hit_rates: tuple[float, ...] | None
-    baseline_hits: tuple[bool, ...] = ()
+    hits: tuple[bool, ...] | None
+    hit_rates: tuple[float, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far one partition has come: it goes with every committed offset, so that a replay can be verified.
+
+    ``lineage`` names the learned state's line of descent, ``records`` counts the records since it began and
+    ``digest`` is the rolling hash over everything published for them.
+    """
+
+    lineage: str
+    records: int
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A committed offset of the group, with the text that was committed beside it."""
+
+    offset: int
+    metadata: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """Who this member was when a batch was polled; ``proof`` is what the broker checks at the commit."""
+
+    generation: int
+    member_id: str
+    proof: object
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """What one poll brought: records, and what happened to the assignment meanwhile.
+
+    ``lost`` says that partitions were taken away from a member that the group thought dead.
+    """
+
+    records: dict[TopicPartition, list[InputRecord]]
+    membership: Membership
+    assigned: tuple[TopicPartition, ...] = ()
+    revoked: tuple[TopicPartition, ...] = ()
+    lost: bool = False

@@ -3,7 +3,7 @@
 A learner is a view on one row. Rows are recycled; what a row's number is never shows in any output or state.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,9 +31,7 @@ class Rows:
     def __init__(self, fields: Mapping[str, Field]) -> None:
         self._fields = dict(fields)
         self._free: list[int] = []
-        self._arrays = {
-            name: np.empty((0, *field.shape), field.dtype) for name, field in self._fields.items()
-        }
+        self._arrays = {name: np.empty((0, *field.shape), field.dtype) for name, field in self._fields.items()}
 
     def add(self) -> int:
         """Give the number of a row with first contents."""
@@ -52,10 +50,10 @@ class Rows:
         """Give the arrays of one row as views, valid until the next ``add``."""
         return {name: array[number] for name, array in self._arrays.items()}
 
-    def take(self, numbers: Sequence[int]) -> dict[str, NDArray[Any]]:
-        """Copy some rows, in this order, as arrays of shape ``(len(numbers), ...)``."""
+    def take(self, numbers: Sequence[int], names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
+        """Copy some rows, in this order, as arrays of shape ``(len(numbers), ...)``; all arrays or the named ones."""
         index = np.asarray(numbers, np.intp)
-        return {name: array[index] for name, array in self._arrays.items()}
+        return {name: self._arrays[name][index] for name in (self._arrays if names is None else names)}
 
     def put(self, numbers: Sequence[int], arrays: Mapping[str, NDArray[Any]]) -> None:
         """Write what ``take`` gave into these rows.

@@ -65,24 +65,16 @@ def _setting(kind: Kind, default: Any, description: str, **constraints: Any) -> 
 class Settings(BaseSettings):
     """The settings of a daemon, frozen once read."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=ENV_PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True
-    )
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True)
 
     # where the values come from and where the predictions go
-    bootstrap_servers: Names = _setting(
-        "operational", ("localhost:9092",), "Kafka brokers, host:port[,host:port]"
-    )
+    bootstrap_servers: Names = _setting("operational", ("localhost:9092",), "Kafka brokers, host:port[,host:port]")
     input_topics: Names = _setting("operational", ("numbers",), "Topics to learn from, separated by commas")
-    output_topic: str = _setting(
-        "operational", "predictions", "Topic that predictions are published to", min_length=1
-    )
+    output_topic: str = _setting("operational", "predictions", "Topic that predictions are published to", min_length=1)
     dead_letter_topic: str | None = _setting(
         "operational", None, "Topic for records that cannot be learned from [default: INPUT.dlq]"
     )
-    group_id: str = _setting(
-        "operational", "online-lstm", "Consumer group; checkpoints belong to it", min_length=1
-    )
+    group_id: str = _setting("operational", "online-lstm", "Consumer group; checkpoints belong to it", min_length=1)
     instance_id: str | None = _setting(
         "operational",
         None,
@@ -96,9 +88,7 @@ class Settings(BaseSettings):
     session_timeout_s: float = _setting(
         "operational", 10.0, "After this silence the group takes this member's partitions away", gt=0
     )
-    max_poll_interval_s: float = _setting(
-        "operational", 300.0, "A batch that takes longer loses its partitions", gt=0
-    )
+    max_poll_interval_s: float = _setting("operational", 300.0, "A batch that takes longer loses its partitions", gt=0)
     transaction_timeout_s: float = _setting(
         "operational", 10.0, "The broker aborts a transaction that is open longer", gt=0
     )
@@ -122,34 +112,22 @@ class Settings(BaseSettings):
     value_format: Literal["auto", "double", "float", "long", "integer", "string"] = _setting(
         "shape", "auto", "auto (number, JSON) or the Kafka serializer that wrote the values"
     )
-    value_path: str | None = _setting(
-        "shape", None, "Dotted path of the value in a JSON object [default: value]"
-    )
+    value_path: str | None = _setting("shape", None, "Dotted path of the value in a JSON object [default: value]")
     max_value_bytes: int = _setting("shape", 65_536, "A longer value goes to the dead-letter topic", ge=1)
     max_output_bytes: int = _setting(
         "shape", 1_000_000, "No published record is larger (key, value and headers)", ge=10_000
     )
 
     # what is learned
-    task: Literal["symbol"] = _setting(
-        "shape", "symbol", "What is predicted: symbol, the next value of a vocabulary"
-    )
+    task: Literal["symbol"] = _setting("shape", "symbol", "What is predicted: symbol, the next value of a vocabulary")
     window: int = _setting("shape", 64, "Events that one fit step sees", ge=1, le=4096)
-    network: Names = _setting(
-        "shape", ("lstm 16",), "Layers from the input up, separated by commas: lstm CELLS"
-    )
+    network: Names = _setting("shape", ("lstm 16",), "Layers from the input up, separated by commas: lstm CELLS")
     states: Literal["carried", "stateless"] = _setting(
         "shape", "carried", "LSTM states at the window's left edge: carried on, or zeros"
     )
-    max_vocabulary: int = _setting(
-        "shape", 255, "Most symbols the network knows; least recently seen leaves", ge=1
-    )
-    admit_after: int = _setting(
-        "shape", 2, "Times a value must be seen to be admitted to the vocabulary", ge=1
-    )
-    max_streams: int = _setting(
-        "shape", 1000, "Most streams (keys) per partition; least recently seen leaves", ge=1
-    )
+    max_vocabulary: int = _setting("shape", 255, "Most symbols the network knows; least recently seen leaves", ge=1)
+    admit_after: int = _setting("shape", 2, "Times a value must be seen to be admitted to the vocabulary", ge=1)
+    max_streams: int = _setting("shape", 1000, "Most streams (keys) per partition; least recently seen leaves", ge=1)
     suffix_contexts: int = _setting(
         "shape", 1024, "Contexts that the suffix-memory baseline remembers per stream", ge=16, le=1_048_576
     )
@@ -176,9 +154,7 @@ class Settings(BaseSettings):
     http_port: int = _setting(
         "operational", 9108, "Port that metrics and health are served on (0: a free one)", ge=0, le=65535
     )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = _setting(
-        "operational", "INFO", "Least severe log line"
-    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = _setting("operational", "INFO", "Least severe log line")
     log_format: Literal["text", "json"] = _setting("operational", "text", "Log lines as text or JSON")
 
     _config_file: ClassVar[Path | None] = None
@@ -210,9 +186,7 @@ class Settings(BaseSettings):
     def of_kind(self, kind: Kind) -> dict[str, Any]:
         """Give the settings of one kind as plain JSON values."""
         values = self.model_dump(mode="json")
-        return {
-            name: values[name] for name, field in type(self).model_fields.items() if kind_of(field) == kind
-        }
+        return {name: values[name] for name, field in type(self).model_fields.items() if kind_of(field) == kind}
 
     def shape_digest(self) -> str:
         """Fingerprint the settings that decide what a record's output is (8 hexadecimal digits)."""
@@ -241,8 +215,7 @@ def read_settings(
     unknown = sorted(
         name
         for name in environment
-        if name.upper().startswith(ENV_PREFIX)
-        and name[len(ENV_PREFIX) :].lower() not in Settings.model_fields
+        if name.upper().startswith(ENV_PREFIX) and name[len(ENV_PREFIX) :].lower() not in Settings.model_fields
     )
     if unknown:
         raise SettingsError(f"environment variable {unknown[0]}: {_NO_SUCH}")
@@ -252,9 +225,7 @@ def read_settings(
     try:
         read = source(**(given or {}))
     except ValidationError as error:
-        raise SettingsError(
-            "\n".join(_explain(dict(problem), given or {}) for problem in error.errors())
-        ) from None
+        raise SettingsError("\n".join(_explain(dict(problem), given or {}) for problem in error.errors())) from None
     except ValueError as error:  # a TOML file that is none
         raise SettingsError(f"config: {config}: {error}") from None
     return Settings.model_construct(**{name: getattr(read, name) for name in Settings.model_fields})

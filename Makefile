@@ -1,0 +1,54 @@
+# Everything from a fresh checkout: `make demo` to see it work, `make test` to check it.
+
+PYTHON ?= python3
+PY := .venv/bin/python
+INSTALLED := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help venv tools jars demo bench test lint format clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile | expand -t 18
+
+venv: $(INSTALLED) ## make .venv with the daemon and all that it needs
+
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "online-lstm needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo missing)." >&2; \
+	  echo "Name another one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || deploy/system-packages.sh python3-venv
+	@echo "making .venv with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv .venv
+	@echo "installing the daemon and its libraries into .venv (about a minute, 2 GB)"
+	@$(PY) -m pip install -q --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+tools: ## install Java, Maven, Prometheus and docker-compose where they are missing (as root on Debian)
+	@deploy/system-packages.sh java mvn prometheus docker-compose
+
+jars: venv tools ## fetch the Kafka that tests run against, once per user
+	@$(PY) -m daemon.local_broker
+
+demo: venv ## see it work: broker, stream, daemon, page (KEEP=1: until Ctrl-C)
+	@[ -n "$$ONLINE_LSTM_BOOTSTRAP_SERVERS" ] || docker version >/dev/null 2>&1 || deploy/system-packages.sh java mvn
+	@.venv/bin/online-lstm demo $(if $(KEEP),--keep)
+
+bench: venv ## measure speed on this machine
+	@.venv/bin/online-lstm bench
+
+test: venv tools jars ## lint, types, and all tests with branch coverage
+	@$(MAKE) --no-print-directory lint
+	@$(PY) -m pytest --cov --cov-report=term
+
+lint: venv ## check style and types
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+
+format: venv ## bring the code into form
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+clean: ## remove what these targets made in this directory
+	rm -rf .venv build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

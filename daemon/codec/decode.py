@@ -1,0 +1,96 @@
+"""Decode an input record: its stream, its value, and whether an output could carry what it copies from it.
+
+What is refused and the words that say so depend on the record and the settings alone, because a replay must
+give the same dead letters.
+"""
+
+import base64
+import json
+
+from daemon.codec.size import headers_bytes
+from daemon.codec.values import reader_of
+from daemon.errors import BadInputError
+from daemon.records import Event, Forget, InputRecord
+from daemon.settings import Settings
+
+REASONS = (
+    "too_large",
+    "key_too_large",
+    "headers_too_large",
+    "not_utf8",
+    "not_a_value",
+    "not_finite",
+    "missing_path",
+    "schema_registry",
+    "wrong_length",
+)
+"""Every word that the reason of a ``BadInputError`` can be."""
+
+_quote = json.JSONEncoder(ensure_ascii=False).encode
+
+
+class Decoder:
+    """Decodes records as ``value_format``, ``value_path`` and the size limits of the settings ask."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._max_value_bytes = settings.max_value_bytes
+        # Key, key again as "stream", and headers fill at most three quarters of an output; the encoder bounds
+        # all the rest.
+        self._max_copied_bytes = settings.max_output_bytes // 4
+        self._read = reader_of(settings.value_format, settings.value_path)
+
+    def decode(self, record: InputRecord) -> Event | Forget:
+        """Decode one record; a null value makes its stream be forgotten.
+
+        Raises:
+            BadInputError: The value cannot be learned from, or key or headers are too large to be published.
+        """
+        stream = stream_of(record.key)
+        if record.value is None:
+            return Forget(record, stream)
+        if record.key and stream:
+            self._require_copyable_key(record.key, stream)
+        if record.headers:
+            self._require_copyable_headers(record)
+        if len(record.value) > self._max_value_bytes:
+            raise BadInputError(
+                "too_large",
+                f"received a value of {len(record.value)} bytes, expected at most {self._max_value_bytes}: "
+                "the setting max_value_bytes",
+            )
+        symbol, literal, ends = self._read(record.value)
+        return Event(record, stream, symbol, literal, ends)
+
+    def _require_copyable_key(self, key: bytes, stream: str) -> None:
+        if 8 * len(key) < self._max_copied_bytes:  # JSON escapes a byte with six at most
+            return
+        received = max(len(key), len(_quote(stream).encode()))
+        if received > self._max_copied_bytes:
+            raise BadInputError(
+                "key_too_large",
+                f"received a key that takes {received} bytes, itself or as JSON text, expected at most "
+                f"{self._max_copied_bytes}: a quarter of the setting max_output_bytes",
+            )
+
+    def _require_copyable_headers(self, record: InputRecord) -> None:
+        received = headers_bytes(record.headers)
+        if received > self._max_copied_bytes:
+            raise BadInputError(
+                "headers_too_large",
+                f"received {len(record.headers)} headers that take {received} bytes, expected at most "
+                f"{self._max_copied_bytes}: a quarter of the setting max_output_bytes",
+            )
+
+
+def stream_of(key: bytes | None) -> str | None:
+    """Name the stream of a key.
+
+    >>> stream_of(b"pump-7"), stream_of(bytes([255, 0])), stream_of(None)
+    ('pump-7', 'base64:/wA=', None)
+    """
+    if key is None:
+        return None
+    try:
+        return key.decode()
+    except UnicodeDecodeError:
+        return "base64:" + base64.b64encode(key).decode()

@@ -1,0 +1,203 @@
+"""Encode what is published: predictions as CloudEvents with a JSON value, refused records as dead letters.
+
+The bytes depend on the arguments and ``max_output_bytes`` alone, and whatever comes in, they fit into it.
+"""
+
+import functools
+import hashlib
+import json
+import math
+import struct
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from daemon.codec.size import record_bytes
+from daemon.errors import BadInputError
+from daemon.records import Event, Header, InputRecord, Outcome, OutputRecord, Prediction, Verdict
+from daemon.settings import Settings
+
+DIGEST_BYTES = 16
+"""Length of the digests that ``chain`` takes and gives; the first one of a chain is zeros."""
+
+MAX_ERROR_CHARACTERS = 300
+
+# Most characters of a literal and most entries of `top`; the second pair fits any `max_output_bytes`.
+_CUTS = ((1000, 100), (20, 1))
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_YEAR_10000_MS = 253_402_300_800_000
+_CONSTANT_HEADERS: tuple[Header, ...] = (
+    ("ce_type", b"online-lstm.prediction"),
+    ("ce_specversion", b"1.0"),
+    ("content-type", b"application/json"),
+)
+_VALUE_NAMES = ("online_lstm_original_length", "online_lstm_sha256")
+_KEY_NAMES = ("online_lstm_key_length", "online_lstm_key_sha256")
+_quote = json.JSONEncoder(ensure_ascii=False).encode
+
+
+class Encoder:
+    """Encodes records of at most ``max_output_bytes``."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._max_bytes = settings.max_output_bytes
+
+    def output(self, event: Event, outcome: Outcome, model: str) -> OutputRecord:
+        """Encode what is said after an event of a record that ``Decoder`` let pass.
+
+        The strings in a message that would be too large are cut, and headers tell length and SHA-256 of the
+        whole one.
+        """
+        record = event.record
+        headers = _cloud_event(record) + _copied(record)
+        value = _body(event, outcome, model).encode()
+        if record_bytes(record.key, value, headers) > self._max_bytes:
+            headers += _fingerprint(value, *_VALUE_NAMES)
+            for characters, entries in _CUTS:
+                value = _body(*_cut(event, outcome, characters, entries), model).encode()
+                if record_bytes(record.key, value, headers) <= self._max_bytes:
+                    break
+        return OutputRecord(record.partition, record.timestamp_ms, record.key, value, headers)
+
+    def dead_letter(self, record: InputRecord, error: BadInputError) -> OutputRecord:
+        """Encode a refused record with headers that say why and where it was.
+
+        In one that would be too large, the input's headers go first, then what a key has beyond half of the
+        limit, then the end of the value; headers tell what is missing.
+        """
+        own = tuple(header for header in record.headers if not header[0].startswith("online_lstm_"))
+        refusal = (
+            ("online_lstm_error", str(error)[:MAX_ERROR_CHARACTERS].encode()),
+            ("online_lstm_reason", error.reason.encode()),
+            ("online_lstm_topic", record.topic.encode()),
+            ("online_lstm_partition", b"%d" % record.partition),
+            ("online_lstm_offset", b"%d" % record.offset),
+        )
+        key, value, headers = record.key, record.value, own + refusal
+        if own and self._excess(key, value, headers) > 0:
+            headers = (*refusal, ("online_lstm_headers_dropped", b"%d" % len(own)))
+        if key and len(key) > self._max_bytes // 2 and self._excess(key, value, headers) > 0:
+            headers += _fingerprint(key, *_KEY_NAMES)
+            key = key[: self._max_bytes // 2]
+        if value and self._excess(key, value, headers) > 0:
+            headers += _fingerprint(value, *_VALUE_NAMES)
+            value = value[: -self._excess(key, value, headers)]
+        return OutputRecord(record.partition, record.timestamp_ms, key, value, headers, dead_letter=True)
+
+    def _excess(self, key: bytes | None, value: bytes | None, headers: tuple[Header, ...]) -> int:
+        return record_bytes(key, value, headers) - self._max_bytes
+
+
+def chain(digest: bytes, record: OutputRecord) -> bytes:
+    """Extend a rolling BLAKE2b-128 digest by all that a reader of this record can see.
+
+    All lengths come before all contents, so no byte can move from one field to another unnoticed.
+    """
+    names = [name.encode() for name, _ in record.headers]
+    contents = [record.key or b"", record.value or b"", *names, *[value for _, value in record.headers]]
+    lengths = struct.pack(
+        f">???q{len(contents)}I",
+        record.dead_letter,
+        record.key is None,
+        record.value is None,
+        record.timestamp_ms,
+        *map(len, contents),
+    )
+    count = len(names).to_bytes(4)
+    return hashlib.blake2b(b"".join((digest, count, lengths, *contents)), digest_size=DIGEST_BYTES).digest()
+
+
+def _body(event: Event, outcome: Outcome, model: str) -> str:
+    record = event.record
+    return (
+        f'{{"stream": {"null" if event.stream is None else _quote(event.stream)}, '
+        f'"topic": {_quote(record.topic)}, "partition": {record.partition}, "offset": {record.offset}, '
+        f'"event": {outcome.event}, "value": {event.literal}, "verdict": {_verdict(outcome.verdict)}, '
+        f'{_prediction(outcome.prediction)}, {_hit_rates(outcome.hit_rates)}, "model": {_quote(model)}}}'
+    )
+
+
+def _verdict(verdict: Verdict | None) -> str:
+    if verdict is None:
+        return "null"
+    return (
+        f'{{"predicted": {verdict.predicted}, "hit": {"true" if verdict.hit else "false"}, '
+        f'"probability": {_rounded(verdict.probability, 6)}, '
+        f'"surprise_bits": {_rounded(verdict.surprise_bits, 4)}}}'
+    )
+
+
+def _prediction(prediction: Prediction | None) -> str:
+    if prediction is None:
+        return '"prediction": null, "probability": null, "top": []'
+    top = [(literal, _rounded(probability, 6)) for literal, probability in prediction.top]
+    listed = ", ".join([f"[{literal}, {probability}]" for literal, probability in top])
+    return f'"prediction": {top[0][0]}, "probability": {top[0][1]}, "top": [{listed}]'
+
+
+def _hit_rates(rates: tuple[float, ...] | None) -> str:
+    own = _rounded(rates[0], 6) if rates else "null"
+    best = _rounded(max(rates[1:]), 6) if rates and len(rates) > 1 else "null"
+    return f'"hit_rate": {own}, "baseline_hit_rate": {best}'
+
+
+def _rounded(number: float, digits: int) -> str:
+    # JSON has no infinity, which is the surprise of what had been given no probability at all.
+    return repr(round(number, digits) + 0.0) if math.isfinite(number) else "null"
+
+
+def _cut(event: Event, outcome: Outcome, characters: int, entries: int) -> tuple[Event, Outcome]:
+    verdict, prediction = outcome.verdict, outcome.prediction
+    if verdict is not None:
+        verdict = replace(verdict, predicted=_cut_literal(verdict.predicted, characters))
+    if prediction is not None:
+        top = tuple((_cut_literal(literal, characters), p) for literal, p in prediction.top[:entries])
+        prediction = replace(prediction, top=top)
+    return (
+        replace(event, literal=_cut_literal(event.literal, characters)),
+        replace(outcome, verdict=verdict, prediction=prediction),
+    )
+
+
+def _cut_literal(literal: str, characters: int) -> str:
+    if not literal.startswith('"'):  # a number is short by itself
+        return literal
+    text: str = json.loads(literal)
+    return literal if len(text) <= characters else _quote(text[: characters - 1] + "…")
+
+
+def _cloud_event(record: InputRecord) -> tuple[Header, ...]:
+    """Give the headers of the CloudEvents Kafka protocol binding 1.0.2, binary mode."""
+    place = f"{record.topic}/{record.partition}/{record.offset}"
+    headers = (
+        ("ce_id", place.encode()),
+        ("ce_source", f"/online-lstm/{record.topic}".encode()),
+        *_CONSTANT_HEADERS,
+    )
+    # Brokers accept time stamps beyond the calendar, for instance microseconds given as milliseconds.
+    if 0 <= record.timestamp_ms < _YEAR_10000_MS:
+        return (*headers, ("ce_time", _time(record.timestamp_ms)))
+    return headers
+
+
+def _time(timestamp_ms: int) -> bytes:
+    seconds, milliseconds = divmod(timestamp_ms, 1000)
+    return b"%s.%03dZ" % (_second(seconds), milliseconds)
+
+
+@functools.lru_cache(maxsize=16)
+def _second(seconds: int) -> bytes:
+    return f"{_EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}".encode()
+
+
+def _copied(record: InputRecord) -> tuple[Header, ...]:
+    return tuple(
+        [
+            header
+            for header in record.headers
+            if not header[0].startswith(("ce_", "online_lstm_")) and header[0] != "content-type"
+        ]
+    )
+
+
+def _fingerprint(content: bytes, length: str, sha256: str) -> tuple[Header, Header]:
+    return (length, b"%d" % len(content)), (sha256, hashlib.sha256(content).hexdigest().encode())

@@ -1,0 +1,101 @@
+"""``online-lstm run``: the daemon, put together from its parts."""
+
+import argparse
+import logging
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from types import FrameType
+
+from daemon import __version__, logs
+from daemon.commands.options import add_settings, settings_of
+from daemon.errors import ExitCode
+from daemon.settings import Settings
+
+HELP = "learn from the input topics and publish predictions, until a signal"
+_log = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Take every setting."""
+    add_settings(parser)
+
+
+def main(arguments: argparse.Namespace) -> ExitCode:
+    """Run until SIGTERM or SIGINT."""
+    settings = settings_of(arguments)
+    logs.configure(level=settings.log_level, style=settings.log_format)
+    changed = {n: v for n, v in settings if v != type(settings).model_fields[n].default}
+    _log.info("starting version=%s %s", __version__, " ".join(f"{n}={v}" for n, v in changed.items()))
+    run(settings)
+    return ExitCode.OK
+
+
+def run(settings: Settings) -> None:
+    """Build the parts, lowest first, and run the loop."""
+    from daemon.broker import KafkaSink, KafkaSource, ensure_topics
+    from daemon.checkpoint import CheckpointStore
+    from daemon.codec import REASONS
+    from daemon.experts import BASELINES
+    from daemon.metrics import Metrics
+    from daemon.network import Learning, Network, Shape, fingerprint
+    from daemon.partition import learning_of
+    from daemon.service import Service
+    from daemon.web import Health, WebServer
+
+    @cache
+    def network_for(learning: Learning) -> Network:
+        carried = settings.states == "carried"
+        shape = Shape(layers=settings.network, window=settings.window, carried=carried, seed=settings.seed)
+        return Network(shape, learning)
+
+    health = Health()
+    network_for(learning_of(settings))  # a wrong layer is told before anything is started
+    store = CheckpointStore(settings.checkpoint_url, settings.group_id)
+    ensure_topics(settings)
+    metrics = Metrics(baselines=BASELINES, reasons=REASONS, build=fingerprint())
+    web = WebServer(settings.http_host, settings.http_port, render=metrics.render, health=health)
+    web.start()
+    try:
+        source = KafkaSource(settings)
+        network_for(learning_of(settings)).warm_up()
+        service = Service(
+            settings,
+            source=source,
+            sink=KafkaSink(settings, while_waiting=health.beat),
+            store=store,
+            network_for=network_for,
+            observer=metrics.observe,
+            health=health,
+        )
+        _log.info("serving url=http://%s:%d", settings.http_host, web.port)
+        with stopping_on_signals(service.stop):
+            service.run()
+    finally:
+        web.stop()
+
+
+@contextmanager
+def stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Call ``stop`` at the first SIGTERM or SIGINT; a second one ends the process at once.
+
+    Nothing is lost by that: what is not committed is read again.
+    """
+    asked = False
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            os._exit(128 + number)
+        asked = True
+        _log.info("stopping signal=%s", signal.Signals(number).name)
+        stop()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

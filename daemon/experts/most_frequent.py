@@ -1,0 +1,65 @@
+"""The baseline that predicts the value it saw most often, of equally frequent ones the latest."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.experts.jit import compiled
+from daemon.rows import Field, Row
+
+
+class Tally(NamedTuple):
+    """The arrays of one stream, ``V`` value ids."""
+
+    prediction: NDArray[np.int32]  # (1,)
+    events: NDArray[np.int64]  # (1,)
+    counts: NDArray[np.int64]  # (V,)
+    seen: NDArray[np.int64]  # (V,): event at which a value came last
+
+
+def fields(values: int) -> dict[str, Field]:
+    """Describe the arrays of one stream; value ids are below ``values``."""
+    described = {
+        "prediction": Field((1,), "int32", -1),
+        "events": Field((1,), "int64"),
+        "counts": Field((values,), "int64"),
+        "seen": Field((values,), "int64"),
+    }
+    return {_PREFIX + name: described[name] for name in Tally._fields}
+
+
+def prediction(row: Row) -> int:
+    """Give the predicted value id, -1 for nothing."""
+    return int(row[_PREFIX + "prediction"][0])
+
+
+def observe(row: Row, ids: NDArray[np.int32], fresh: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Learn a run of value ids, int32 and bool ``(K,)``; give which of them had been predicted, bool ``(K,)``."""
+    hits = np.empty(len(ids), np.bool_)
+    _observe(Tally(*[row[name] for name in _NAMES]), ids, fresh, hits)
+    return hits
+
+
+_PREFIX = "most_frequent_"
+_NAMES = [_PREFIX + name for name in Tally._fields]
+
+
+@compiled
+def _observe(tally: Tally, ids: NDArray[np.int32], fresh: NDArray[np.bool_], hits: NDArray[np.bool_]) -> None:
+    counts, seen = tally.counts, tally.seen
+    for event in range(len(ids)):
+        value = ids[event]
+        best = tally.prediction[0]
+        hits[event] = value == best and not fresh[event]
+        tally.events[0] += 1
+        counts[value] = 1 if fresh[event] else counts[value] + 1
+        seen[value] = tally.events[0]
+        if best < 0 or (counts[value] >= counts[best] and value != best):
+            best = value
+        elif value == best and fresh[event]:
+            # the favourite has left and its id is a newcomer's: who is the favourite now?
+            for other in range(len(counts)):
+                if (counts[other], seen[other]) > (counts[best], seen[best]):
+                    best = np.int32(other)
+        tally.prediction[0] = best

@@ -1,0 +1,267 @@
+"""The inner loops of the suffix memory, all in one file because numba keeps their machine code by file.
+
+Helpers are given the arrays they need: handing a whole tuple of arrays to a function that is not inlined costs more
+than the helper does.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.experts.jit import compiled
+
+ORDERS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24)
+SUCCESSORS = 4
+PROBES = 8
+MOST_VISITS = 4
+AGES = 12
+DECAY = 0.5
+LEAST_COUNT = 0.02
+DECAY_OF_SHARES = 0.99
+LEAST_SHARE = 1e-4
+FIRST_TRUST, LEAST_TRUST, MOST_TRUST = 0.9, 0.02, 0.995
+FIRST_SAMPLES, MOST_SAMPLES = 2, 50
+
+
+class Memory(NamedTuple):
+    """The arrays of one stream: V value ids, C contexts, N orders, S successors, B buckets.
+
+    An id that changes owners names a new value from then on: ``since`` tells contexts and successors of the former
+    owner from those of the present one.
+    """
+
+    prediction: NDArray[np.int32]  # (1,)
+    coming: NDArray[np.int64]  # (1,): number of the coming event, from 1
+    used: NDArray[np.int32]  # (1,): all ids so far are below
+    history: NDArray[np.int64]  # (longest order,): `since` of the last values, latest first
+    since: NDArray[np.int64]  # (V,): event at which a value got its id
+    shares: NDArray[np.float32]  # (V,): decayed counts of all values
+    keys: NDArray[np.uint64]  # (C,): hash of the context, 0 where none is
+    seen: NDArray[np.int64]  # (C,): event of the last visit
+    visits: NDArray[np.uint8]  # (C,): at most MOST_VISITS
+    successors: NDArray[np.int32]  # (C, S)
+    counts: NDArray[np.float32]  # (C, S)
+    trust: NDArray[np.float32]  # (N, B)
+    samples: NDArray[np.uint8]  # (N, B): events that taught the trust, at most MOST_SAMPLES
+
+
+class Recall(NamedTuple):
+    """What the memory holds about the coming event; it follows from the memory and is kept during a run only."""
+
+    keys: NDArray[np.uint64]  # (N,)
+    places: NDArray[np.int64]  # (N,): of the contexts in the table, -1 for a context that is not known
+    buckets: NDArray[np.int64]  # (N,)
+    counts: NDArray[np.float64]  # (N, S): of the successors that still own their ids
+    probabilities: NDArray[np.float64]  # (V,)
+
+
+@compiled
+def observe(memory: Memory, ids: NDArray[np.int32], fresh: NDArray[np.bool_], hits: NDArray[np.bool_]) -> None:
+    recall = _recall(memory)
+    for event in range(len(ids)):
+        value = ids[event]
+        hits[event] = value == memory.prediction[0] and not fresh[event]
+        _learn_trust(memory, recall, -1 if fresh[event] else value)
+        if fresh[event]:
+            memory.since[value] = memory.coming[0]
+            memory.shares[value] = 0
+            memory.used[0] = max(memory.used[0], value + 1)
+            _look_up(memory, recall)  # the id's former owner is no successor any more
+        _claim_places(memory, recall)
+        _learn_successor(memory, recall, value)
+        _learn_shares(memory.shares[: memory.used[0]], value)
+        for age in range(len(memory.history) - 1, 0, -1):
+            memory.history[age] = memory.history[age - 1]
+        memory.history[0] = memory.since[value]
+        memory.coming[0] += 1
+        _renew(memory, recall)
+        memory.prediction[0] = np.argmax(recall.probabilities[: memory.used[0]])
+
+
+@compiled
+def distribution(memory: Memory) -> NDArray[np.float64]:
+    return _recall(memory).probabilities
+
+
+@compiled
+def _recall(memory: Memory) -> Recall:
+    orders = len(ORDERS)
+    recall = Recall(
+        np.empty(orders, np.uint64),
+        np.empty(orders, np.int64),
+        np.zeros(orders, np.int64),
+        np.empty((orders, SUCCESSORS)),
+        np.zeros(len(memory.since)),
+    )
+    _renew(memory, recall)
+    return recall
+
+
+@compiled
+def _renew(memory: Memory, recall: Recall) -> None:
+    _hash_contexts(memory.history, recall.keys)
+    _look_up(memory, recall)
+    _interpolate(memory, recall)
+
+
+@compiled
+def _mix(word: np.uint64) -> np.uint64:
+    """Mix the bits of a word (the finalizer of splitmix64; Steele, Lea and Flood 2014)."""
+    word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return word ^ (word >> np.uint64(31))
+
+
+@compiled
+def _hash_contexts(history: NDArray[np.int64], keys: NDArray[np.uint64]) -> None:
+    """Write the hash of the context of every order: one chain over the history, cut where an order ends."""
+    key = np.uint64(0)
+    length = 0
+    for order in range(len(ORDERS)):
+        while length < ORDERS[order]:
+            key = _mix(key + np.uint64(0x9E3779B97F4A7C15) + np.uint64(history[length]))
+            length += 1
+        keys[order] = key | np.uint64(1)  # never 0, which marks a free place
+
+
+@compiled
+def _look_up(memory: Memory, recall: Recall) -> None:
+    """Write places, buckets and counts of the contexts that are known."""
+    keys, seen, since, successors, counts = (
+        memory.keys, memory.seen, memory.since, memory.successors, memory.counts,
+    )  # fmt: skip
+    for order in range(len(ORDERS)):
+        place = _home(recall.keys[order], len(keys))
+        misses = 0
+        while misses < PROBES and keys[place] != recall.keys[order]:
+            place = _next(place, len(keys))
+            misses += 1
+        recall.places[order] = place if misses < PROBES else -1
+        recall.counts[order] = 0
+        if misses < PROBES:
+            age_group = _age_group(memory.coming[0] - seen[place])
+            recall.buckets[order] = (memory.visits[place] - 1) * AGES + age_group
+            for successor in range(SUCCESSORS):
+                if since[successors[place, successor]] <= seen[place]:
+                    recall.counts[order, successor] = counts[place, successor]
+
+
+@compiled
+def _home(key: np.uint64, contexts: int) -> int:
+    # int() would leave it unsigned, and unsigned with signed makes a float in numba
+    return np.int64(key % np.uint64(contexts))  # type: ignore[return-value]
+
+
+@compiled
+def _next(place: int, contexts: int) -> int:
+    return place + 1 if place + 1 < contexts else 0
+
+
+@compiled
+def _age_group(age: int) -> int:
+    """Give half the binary logarithm of an age in events."""
+    group = 0
+    age >>= 1
+    while age > 0 and group < AGES - 1:
+        age >>= 2
+        group += 1
+    return group
+
+
+@compiled
+def _interpolate(memory: Memory, recall: Recall) -> None:
+    """Write the probabilities, from the longest context down: each takes its part of what longer ones left."""
+    probabilities, successors, counts = recall.probabilities, memory.successors, recall.counts
+    used = memory.used[0]
+    probabilities[:used] = 0
+    left = 1.0
+    for order in range(len(ORDERS) - 1, -1, -1):
+        total = counts[order].sum()
+        if total > 0:
+            place = recall.places[order]
+            trust = float(memory.trust[order, recall.buckets[order]])
+            for successor in range(SUCCESSORS):
+                part = counts[order, successor] / total
+                probabilities[successors[place, successor]] += left * trust * part
+            left *= 1 - trust
+    total = memory.shares[:used].sum()
+    for value in range(used):
+        probabilities[value] += left * memory.shares[value] / total
+
+
+@compiled
+def _learn_trust(memory: Memory, recall: Recall, value: int) -> None:
+    """Move each trust towards the responsibility of its context for the value that came, -1 for a new one."""
+    successors, counts, trust, samples = memory.successors, recall.counts, memory.trust, memory.samples
+    below = LEAST_SHARE
+    if value >= 0:
+        below = max(below, memory.shares[value] / memory.shares[: memory.used[0]].sum())
+    for order in range(len(ORDERS)):
+        total = counts[order].sum()
+        if total > 0:
+            place, bucket = recall.places[order], recall.buckets[order]
+            share = 0.0
+            for successor in range(SUCCESSORS):
+                if successors[place, successor] == value:
+                    share += counts[order, successor] / total
+            before = float(trust[order, bucket])
+            mixed = before * share + (1 - before) * below
+            # a value that neither expects says nothing about which of the two to trust
+            if share + below > 10 * LEAST_SHARE:
+                samples[order, bucket] = min(samples[order, bucket] + 1, MOST_SAMPLES)
+                moved = before + (before * share / mixed - before) / samples[order, bucket]
+                trust[order, bucket] = min(max(moved, LEAST_TRUST), MOST_TRUST)
+            below = max(mixed, LEAST_SHARE)
+
+
+@compiled
+def _claim_places(memory: Memory, recall: Recall) -> None:
+    """Visit the known contexts, then give every unknown one the place of the stalest that its key may replace."""
+    keys, seen, visits, coming = memory.keys, memory.seen, memory.visits, memory.coming[0]
+    for order in range(len(ORDERS)):
+        if recall.places[order] >= 0:
+            seen[recall.places[order]] = coming
+    for order in range(len(ORDERS)):
+        if recall.places[order] < 0:
+            place = _home(recall.keys[order], len(keys))
+            most = -1
+            for _ in range(PROBES):
+                # an age counts a quarter for every visit: what came back once will rather do so again
+                staleness = (coming - seen[place]) >> (2 * visits[place])
+                if staleness > most and seen[place] < coming:
+                    recall.places[order], most = place, staleness
+                place = _next(place, len(keys))
+            if most >= 0:
+                place = recall.places[order]
+                keys[place], seen[place], visits[place] = recall.keys[order], coming, 0
+
+
+@compiled
+def _learn_successor(memory: Memory, recall: Recall, value: int) -> None:
+    """Count the value in all its contexts, where it may take the place of the successor counted least."""
+    visits, successors, counts = memory.visits, memory.successors, memory.counts
+    for order in range(len(ORDERS)):
+        place = recall.places[order]
+        if place >= 0:
+            chosen = 0
+            for successor in range(SUCCESSORS):
+                count = DECAY * recall.counts[order, successor]
+                counts[place, successor] = count if count > LEAST_COUNT else 0
+                if counts[place, successor] < counts[place, chosen]:
+                    chosen = successor
+            for successor in range(SUCCESSORS):
+                if successors[place, successor] == value and counts[place, successor] > 0:
+                    chosen = successor
+            if successors[place, chosen] != value:
+                successors[place, chosen] = value
+                counts[place, chosen] = 0
+            counts[place, chosen] += 1
+            visits[place] = min(visits[place] + 1, MOST_VISITS)
+
+
+@compiled
+def _learn_shares(shares: NDArray[np.float32], value: int) -> None:
+    for other in range(len(shares)):
+        shares[other] = DECAY_OF_SHARES * shares[other] if shares[other] > LEAST_SHARE else 0
+    shares[value] += 1

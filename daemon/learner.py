@@ -1,0 +1,185 @@
+"""A learner: everything that one stream needs to learn and to predict.
+
+It owns no arrays: it is a view on one row of the partition's packed arrays. It turns a run of events into
+outcomes, the same ones however the events are split into runs.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from daemon import experts, scores
+from daemon.network import Network
+from daemon.records import Event, Outcome, Prediction, Verdict
+from daemon.rows import Field, Row, Rows
+from daemon.settings import Settings
+from daemon.tasks import SymbolTask
+from daemon.tasks.symbol import Encoded
+
+PREDICTORS = 1 + len(experts.BASELINES)
+
+
+def stream_fields(settings: Settings) -> dict[str, Field]:
+    """Describe the arrays of one stream that do not depend on the size of its vocabulary."""
+    return {
+        "events": Field((), "int64"),
+        "window": Field((settings.window,), "int32", -1),
+        **experts.fields(contexts=settings.suffix_contexts, values=2 * settings.max_vocabulary),
+        **scores.fields(score_window=settings.score_window, predictors=PREDICTORS),
+    }
+
+
+def network_fields(network: Network, classes: int) -> dict[str, Field]:
+    """Describe the arrays of one stream whose network has this many classes.
+
+    ``pending`` holds the probabilities that were published for the value to come.
+    """
+    return {
+        "network": Field((network.state_size(classes),), "float32"),
+        "pending": Field((classes,), "float32"),
+    }
+
+
+class NetworkRows(dict[int, Rows]):
+    """Packed arrays of networks, by their number of classes, made when first needed."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+
+    def __missing__(self, classes: int) -> Rows:
+        rows = self[classes] = Rows(network_fields(self._network, classes))
+        return rows
+
+
+class Learner:
+    """One stream's view on its rows: one of ``streams``, one of ``networks[classes]`` by its vocabulary's size."""
+
+    def __init__(self, settings: Settings, network: Network, *, streams: Rows, networks: NetworkRows) -> None:
+        self._network = network
+        self._streams = streams
+        self._networks = networks
+        self._pending: Prediction | None = None
+        self.task = SymbolTask(settings)
+        self.row = streams.add()
+        self._take_network_row(network.classes_for(self.task.known))
+        self._network_rows.view(self.network_row)["network"][:] = network.initial(self.classes)
+
+    @property
+    def events(self) -> int:
+        """How many events the stream had."""
+        return int(self._streams.view(self.row)["events"])
+
+    def close(self) -> None:
+        """Give the rows back."""
+        self._streams.remove(self.row)
+        self._network_rows.remove(self.network_row)
+
+    def resume(self, classes: int, vocabulary: dict[str, Any]) -> None:
+        """Take over a restored vocabulary and a row of ``classes``, before the arrays are written.
+
+        Call ``recall`` once they are.
+        """
+        self._network_rows.remove(self.network_row)
+        self._take_network_row(classes)
+        self.task.restore(vocabulary)
+
+    def recall(self) -> None:
+        """Read the pending prediction back from the restored arrays."""
+        if self._streams.view(self.row)["window"][-1] >= 0:
+            pending = self._network_rows.view(self.network_row)["pending"]
+            (self._pending,) = self.task.predictions(pending[None], np.array([self.task.known], np.int32))
+
+    def learn(self, events: Sequence[Event]) -> list[Outcome]:
+        """Score, fit and predict, one event after another."""
+        outcomes: list[Outcome] = []
+        run: list[Encoded] = []
+        for event in events:
+            encoded = self.task.encode(event)
+            if encoded.sighting.replaced or encoded.known > self.classes:
+                # a class changes hands or is added: what came before is learned without it
+                outcomes += self._learn_run(run)
+                run = []
+                self._make_room(encoded)
+            if encoded.sighting.admitted:
+                self.task.name(encoded)
+            run.append(encoded)
+            if event.ends or len(run) == self._network.events:
+                outcomes += self._learn_run(run)
+                run = []
+        return outcomes + self._learn_run(run)
+
+    def _learn_run(self, run: list[Encoded]) -> list[Outcome]:
+        """Learn up to ``network.events`` events in one call of the network."""
+        if not run:
+            return []
+        stream, network = self._streams.view(self.row), self._network_rows.view(self.network_row)
+        codes = np.concatenate([stream["window"], np.array([e.sighting.code for e in run], np.int32)])
+        known = np.array([run[0].known_before, *(e.known for e in run)], np.int32)
+        result = self._network.run(network["network"], self.classes, codes, known)
+        # what was published for the first event is judged, also where the classes have changed since
+        probabilities = np.concatenate([network["pending"][None], result.probabilities[1:]])
+        predictions = [self._pending, *self.task.predictions(probabilities[1:], known[1:])]
+        if run[-1].event.ends:
+            predictions[-1] = None
+        verdicts = [
+            None if prediction is None else self.task.verdict(prediction, encoded, row)
+            for prediction, encoded, row in zip(predictions, run, probabilities, strict=False)
+        ]
+        hits, rates = self._score(stream, run, verdicts)
+        first = int(stream["events"]) + 1
+        stream["events"][...] += len(run)
+        stream["window"][:] = codes[len(run) :]
+        network["network"][:] = result.state
+        network["pending"][:] = probabilities[-1]
+        self._pending = predictions[-1]
+        if run[-1].event.ends:
+            stream["window"][:] = -1
+            self._network.reset_states(network["network"], self.classes)
+        return [
+            Outcome(first + i, fitted, verdicts[i], predictions[i + 1], hits[i], rates[i])
+            for i, fitted in enumerate(result.applied.tolist())
+        ]
+
+    def _score(
+        self, stream: Row, run: list[Encoded], verdicts: list[Verdict | None]
+    ) -> tuple[list[tuple[bool, ...] | None], list[tuple[float, ...] | None]]:
+        """Score the network and the baselines wherever there is a verdict."""
+        ids = np.array([e.sighting.value_id for e in run], np.int32)
+        fresh = np.array([e.sighting.fresh for e in run], np.bool_)
+        baseline_hits = experts.observe(stream, ids, fresh)
+        scored = [i for i, verdict in enumerate(verdicts) if verdict is not None]
+        made = [verdict for verdict in verdicts if verdict is not None]
+        hits = np.column_stack([np.array([v.hit for v in made], np.bool_), baseline_hits[scored]])
+        before = scores.rates(stream)
+        rates = scores.record(stream, hits, np.array([v.surprise_bits for v in made], np.float32))
+        all_hits: list[tuple[bool, ...] | None] = [None] * len(run)
+        all_rates: list[tuple[float, ...] | None] = [None] * len(run)
+        last = None if before is None else tuple(before.tolist())
+        place = dict(zip(scored, zip(hits.tolist(), rates.tolist(), strict=True), strict=True))
+        for i in range(len(run)):
+            if i in place:
+                all_hits[i], last = tuple(place[i][0]), tuple(place[i][1])
+            all_rates[i] = last
+        return all_hits, all_rates
+
+    def _make_room(self, encoded: Encoded) -> None:
+        """Let a class be another symbol's, or move to a row with more classes."""
+        code = encoded.sighting.code
+        if encoded.sighting.replaced:
+            window = self._streams.view(self.row)["window"]
+            window[window == code] = 0
+            self._network.forget_class(self._network_rows.view(self.network_row)["network"], self.classes, code)
+            return
+        smaller, old_row, old_rows = self.classes, self.network_row, self._network_rows
+        old = old_rows.view(old_row)
+        self._take_network_row(self._network.classes_for(encoded.known))
+        new = self._network_rows.view(self.network_row)
+        new["network"][:] = self._network.grow(old["network"], smaller, self.classes)
+        new["pending"][:smaller] = old["pending"]
+        old_rows.remove(old_row)
+
+    def _take_network_row(self, classes: int) -> None:
+        self.classes = classes
+        self._network_rows = self._networks[classes]
+        self.network_row = self._network_rows.add()

@@ -1,0 +1,280 @@
+"""The numbers that Prometheus reads; all of prometheus_client is here.
+
+Knows reports, not what made them. The work is done once per report, never per event.
+Label sets are closed: an assigned partition has every counter at 0, a revoked one no series at all.
+Its length is that of the catalogue of metrics, which is best read in one piece.
+"""
+
+import threading
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import accumulate, product
+from typing import TypeVar
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from daemon import __version__
+from daemon.records import TopicPartition
+from daemon.reports import (
+    AssignmentReport,
+    BatchReport,
+    CheckpointReport,
+    PartitionReport,
+    Report,
+    TransactionReport,
+)
+
+NAMESPACE = "online_lstm"
+STEP_BUCKETS_S = (25e-6, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 1.0)
+WAIT_BUCKETS_S = (1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
+_Metric = TypeVar("_Metric", Counter, Gauge)
+
+
+class Metrics:
+    """One registry and how reports change it; it may be rendered on any thread.
+
+    Counters of a partition begin at 0 when it is assigned, gauges appear once their value is known.
+
+    Args:
+        baselines: Names of the baselines, in the order in which reports list them.
+        reasons: Every reason that a dead letter can have.
+        build: What runs beside this version of the daemon: label names and values of ``build_info``.
+        clock: Seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        *,
+        baselines: Sequence[str],
+        reasons: Sequence[str],
+        build: Mapping[str, str],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        # By default each counter has a second series that says when it began; Prometheus 2 would store it.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        self._clock = clock
+        self._baselines = tuple(baselines)
+        self._last_batches: dict[TopicPartition, BatchReport | None] = {}
+        self._of_partitions: list[tuple[Counter | Gauge, list[tuple[str, ...]]]] = []
+        self._add_counters(reasons)
+        self._add_gauges()
+        self._add_process(build)
+        self._add_histograms()
+
+    def observe(self, report: Report) -> None:
+        """Take note of a report; those of partitions that are no longer assigned would bring series back."""
+        match report:
+            case BatchReport() | PartitionReport() | CheckpointReport() if report.source not in self._last_batches:
+                return
+            case BatchReport():
+                self._observe_batch(report)
+            case PartitionReport():
+                self._observe_partition(report)
+            case TransactionReport():
+                self._transactions.labels("committed" if report.committed else "aborted").inc()
+                self._transaction_seconds.observe(report.seconds)
+            case CheckpointReport():
+                self._observe_checkpoint(report)
+            case AssignmentReport():
+                self._observe_assignment(report)
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        """Give all metrics and their content type, as OpenMetrics if the ``Accept`` header asks for it."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self.registry), content_type
+
+    def _of_partition(self, kind: type[_Metric], name: str, text: str, **further: Sequence[str]) -> _Metric:
+        """Register a metric by topic, partition and ``further`` labels, each with all its values."""
+        metric = kind(name, text, ("topic", "partition", *further), namespace=NAMESPACE, registry=self.registry)
+        self._of_partitions.append((metric, list(product(*further.values()))))
+        return metric
+
+    def _add_counters(self, reasons: Sequence[str]) -> None:
+        counter = partial(self._of_partition, Counter)
+        self._events = counter("events", "Events that were learned.")
+        self._scored = counter("predictions_scored", "Predictions whose value arrived.")
+        self._hits = counter("hits", "Scored predictions that were right.")
+        self._baseline_hits = counter(
+            "baseline_hits", "Scored predictions that the baseline had right.", baseline=self._baselines
+        )
+        self._fit_steps = counter("fit_steps", "Optimizer steps.")
+        self._skipped_steps = counter("fit_steps_skipped", "Optimizer steps not taken, as the gradient was not finite.")
+        self._dead_letters = counter("dead_letters", "Records sent to the dead-letter topic.", reason=tuple(reasons))
+        self._evicted_streams = counter("streams_evicted", "Streams forgotten to stay within max_streams.")
+        self._checkpoints = counter("checkpoints", "Checkpoints by how they ended.", result=("written", "failed"))
+
+    def _add_gauges(self) -> None:
+        gauge = partial(self._of_partition, Gauge)
+        self._hit_rate = gauge("hit_rate", "Share of hits among the last scored predictions, 0 to 1.")
+        self._baseline_hit_rate = gauge(
+            "baseline_hit_rate",
+            "Share of them that the baseline had right, 0 to 1.",
+            baseline=self._baselines,
+        )
+        self._lift = gauge("lift", "Hit rate minus that of the best baseline, -1 to 1.")
+        self._log_loss = gauge("log_loss_bits", "Mean surprise of the last scored values, in bits.")
+        self._lag_records = gauge("lag_records", "Records of the input that are yet to be read.")
+        self._lag_seconds = gauge("lag_seconds", "Age of the last record learned while others wait, in seconds.")
+        self._last_event = gauge(
+            "last_event_timestamp_seconds", "Timestamp of the last record learned, in seconds since 1970."
+        )
+        self._last_checkpoint = gauge(
+            "last_checkpoint_timestamp_seconds", "When a checkpoint was last written, in seconds since 1970."
+        )
+        self._checkpoint_size = gauge("checkpoint_size_bytes", "Size of the newest checkpoint, in bytes.")
+        self._checkpoint_offset = gauge("checkpoint_offset", "Input offset that the newest checkpoint goes on from.")
+        self._streams = gauge("streams", "Streams that are remembered.")
+        self._vocabulary = gauge("vocabulary_size", "Symbols in the largest vocabulary.")
+
+    def _add_process(self, build: Mapping[str, str]) -> None:
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        counter = partial(Counter, namespace=NAMESPACE, registry=self.registry)
+        gauge = partial(Gauge, namespace=NAMESPACE, registry=self.registry)
+        self._partitions = gauge("partitions_assigned", "Partitions that this process learns from.")
+        self._rebalances = counter("rebalances", "Times that the partitions assigned changed.")
+        self._transactions = counter("transactions", "Transactions by how they ended.", ["result"])
+        for result in ("committed", "aborted"):
+            self._transactions.labels(result)
+        info = Info("build", "Versions of what runs.", namespace=NAMESPACE, registry=self.registry)
+        info.info({"version": __version__, **build})
+
+    def _add_histograms(self) -> None:
+        def histogram(name: str, text: str, buckets: Sequence[float]) -> Histogram:
+            return Histogram(name, text, namespace=NAMESPACE, registry=self.registry, buckets=buckets)
+
+        self._step_seconds = _StepSeconds()
+        self.registry.register(self._step_seconds)
+        self._transaction_seconds = histogram(
+            "transaction_seconds", "From begin to end of a transaction, in seconds.", WAIT_BUCKETS_S
+        )
+        self._checkpoint_seconds = histogram("checkpoint_seconds", "Writing a checkpoint, in seconds.", WAIT_BUCKETS_S)
+        self._end_to_end_seconds = histogram(
+            "end_to_end_seconds",
+            "From the timestamp of a batch's last record to the commit of its prediction, in seconds.",
+            WAIT_BUCKETS_S,
+        )
+
+    def _observe_batch(self, report: BatchReport) -> None:
+        of = _labels(report.source)
+        self._last_batches[report.source] = report
+        self._events.labels(*of).inc(report.events)
+        self._scored.labels(*of).inc(report.scored)
+        self._hits.labels(*of).inc(report.hits)
+        for baseline, hits in zip(self._baselines, report.baseline_hits, strict=True):
+            self._baseline_hits.labels(*of, baseline).inc(hits)
+        self._fit_steps.labels(*of).inc(report.fit_steps)
+        self._skipped_steps.labels(*of).inc(report.skipped_steps)
+        for reason, count in report.dead_letters:
+            self._dead_letters.labels(*of, reason).inc(count)
+        self._evicted_streams.labels(*of).inc(report.evicted_streams)
+        self._lag_records.labels(*of).set(report.lag_records)
+        if report.events:
+            self._step_seconds.observe(report.step_seconds, events=report.events)
+        if report.last_timestamp_ms >= 0:
+            self._last_event.labels(*of).set(report.last_timestamp_ms / 1000)
+            self._end_to_end_seconds.observe(self._age_s(report))
+
+    def _observe_partition(self, report: PartitionReport) -> None:
+        of = _labels(report.source)
+        self._streams.labels(*of).set(report.streams)
+        self._vocabulary.labels(*of).set(report.vocabulary)
+        _set(self._hit_rate, of, report.hit_rate)
+        _set(self._log_loss, of, report.log_loss_bits)
+        _set(self._checkpoint_offset, of, report.checkpoint_offset)
+        rates = report.baseline_hit_rates or (None,) * len(self._baselines)
+        for baseline, rate in zip(self._baselines, rates, strict=True):
+            _set(self._baseline_hit_rate, (*of, baseline), rate)
+        best = max(report.baseline_hit_rates or (0.0,))
+        _set(self._lift, of, None if report.hit_rate is None else report.hit_rate - best)
+
+    def _observe_checkpoint(self, report: CheckpointReport) -> None:
+        of = _labels(report.source)
+        self._checkpoint_seconds.observe(report.seconds)
+        self._checkpoints.labels(*of, "written" if report.written else "failed").inc()
+        if report.written:
+            self._last_checkpoint.labels(*of).set(self._clock())
+            self._checkpoint_size.labels(*of).set(report.size_bytes)
+            self._checkpoint_offset.labels(*of).set(report.offset)
+
+    def _observe_assignment(self, report: AssignmentReport) -> None:
+        self._rebalances.inc()
+        for source in report.revoked:
+            self._last_batches.pop(source, None)
+            for metric, further in self._of_partitions:
+                for values in further:
+                    metric.remove(*_labels(source), *values)
+        for source in report.assigned:
+            self._last_batches[source] = None
+            for metric, further in self._of_partitions:
+                if isinstance(metric, Counter):
+                    for values in further:
+                        metric.labels(*_labels(source), *values)
+            # Asked for at each scrape, so that it goes on growing when the loop stands still.
+            self._lag_seconds.labels(*_labels(source)).set_function(partial(self._lag_s, source))
+        self._partitions.set(len(self._last_batches))
+
+    def _lag_s(self, source: TopicPartition) -> float:
+        batch = self._last_batches.get(source)
+        if batch is None or batch.lag_records == 0 or batch.last_timestamp_ms < 0:
+            return 0.0
+        return self._age_s(batch)
+
+    def _age_s(self, batch: BatchReport) -> float:
+        """Never below 0, though the producer's clock may be ahead of this one."""
+        return max(0.0, self._clock() - batch.last_timestamp_ms / 1000)
+
+
+class _StepSeconds(Collector):
+    """The histogram of time per event: a batch counts as all its events, each with the batch's mean time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts = [0] * (len(STEP_BUCKETS_S) + 1)
+        self._seconds = 0.0
+
+    def observe(self, seconds: float, *, events: int) -> None:
+        """Count the events of a batch that took so long."""
+        bucket = bisect_left(STEP_BUCKETS_S, seconds / events)
+        with self._lock:
+            self._counts[bucket] += events
+            self._seconds += seconds
+
+    def collect(self) -> Iterator[HistogramMetricFamily]:
+        """Give the histogram as it is now."""
+        with self._lock:
+            counts, seconds = list(self._counts), self._seconds
+        bounds = [*map(str, STEP_BUCKETS_S), "+Inf"]
+        yield HistogramMetricFamily(
+            f"{NAMESPACE}_step_seconds",
+            "Learning and predicting one event, taken as the mean of its batch, in seconds.",
+            buckets=list(zip(bounds, accumulate(counts), strict=True)),
+            sum_value=seconds,
+        )
+
+
+def _labels(source: TopicPartition) -> tuple[str, str]:
+    return source.topic, str(source.partition)
+
+
+def _set(gauge: Gauge, labels: tuple[str, ...], value: float | None) -> None:
+    """Set the gauge, or remove its series while the value is not known."""
+    if value is None:
+        gauge.remove(*labels)
+    else:
+        gauge.labels(*labels).set(value)

@@ -1,0 +1,11 @@
+"""The learning engine: stacked LSTMs that predict a stream's next symbol and learn from it, event by event.
+
+The only package that knows TensorFlow, and nothing here imports it before a network runs for the first time.
+It knows nothing of symbols, streams or Kafka: codes come in, probabilities go out, the state is one flat row.
+"""
+
+from daemon.network.network import Network, Run
+from daemon.network.pins import fingerprint
+from daemon.network.shape import Learning, Shape
+
+__all__ = ["Learning", "Network", "Run", "Shape", "fingerprint"]

@@ -1,0 +1,64 @@
+"""What a network is built from: its shape, and how it learns. Knows neither TensorFlow nor the settings."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from daemon.errors import SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What the weights and the sequence look like; another shape is another network.
+
+    ``layers`` go from the input up (``("lstm 32", "lstm 16")``), ``window`` is the number of steps that one
+    fit step sees, ``carried`` says whether the LSTM states at the window's left edge move on with it (else
+    they stay zero), and ``seed`` decides the initial weights.
+    """
+
+    layers: tuple[str, ...]
+    window: int
+    carried: bool
+    seed: int
+
+    @property
+    def units(self) -> tuple[int, ...]:
+        """The number of cells of each LSTM layer."""
+        return parse_layers(self.layers)
+
+
+@dataclass(frozen=True, slots=True)
+class Learning:
+    """Adam's constants, the global norm that gradients are clipped to, and the gate.
+
+    Below ``gate_loss`` (nats a position) the rate shrinks in proportion to the loss; 0 switches that off.
+    """
+
+    learning_rate: float
+    beta_1: float
+    beta_2: float
+    epsilon: float
+    clip_norm: float
+    gate_loss: float
+
+
+def parse_layers(layers: Sequence[str]) -> tuple[int, ...]:
+    """Give the number of cells of each layer.
+
+    >>> parse_layers(["lstm 32", "lstm 16"])
+    (32, 16)
+
+    Raises:
+        SettingsError: There is no layer, or one is not ``lstm CELLS`` with at least one cell.
+    """
+    if not layers:
+        raise SettingsError("network: received no layer, expected at least one, like lstm 16")
+    return tuple(_cells(number, layer) for number, layer in enumerate(layers, 1))
+
+
+def _cells(number: int, layer: str) -> int:
+    match layer.split():
+        case ["lstm", cells] if cells.isascii() and cells.isdecimal() and int(cells) > 0:
+            return int(cells)
+    raise SettingsError(
+        f"network: layer {number}: received {layer!r}, expected lstm CELLS with at least one cell, like lstm 16"
+    )

@@ -1,0 +1,262 @@
+"""A partition's learners: records in, records to publish out, and nothing else.
+
+What it gives is a function of its settings and of the records so far, whatever calls they came in. It owns the
+packed arrays of all streams, decides which stream leaves when there are too many, and keeps the mark that lets a
+replay be verified. It knows neither Kafka nor files.
+"""
+
+import hashlib
+import json
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from daemon import scores
+from daemon.codec import Decoder, Encoder, chain
+from daemon.errors import BadInputError, StateMismatchError
+from daemon.learner import Learner, NetworkRows, stream_fields
+from daemon.network import Learning, Network
+from daemon.records import Event, Forget, InputRecord, Mark, Outcome, OutputRecord, TopicPartition
+from daemon.reports import PartitionReport
+from daemon.rows import Rows, require_same
+from daemon.settings import Settings
+
+NetworkFactory = Callable[[Learning], Network]
+
+
+def first_mark(settings: Settings, source: TopicPartition, offset: int) -> Mark:
+    """Name the lineage that begins at this offset with these settings."""
+    origin = json.dumps([settings.shape_digest(), source.topic, source.partition, offset])
+    return Mark(lineage=hashlib.sha256(origin.encode()).hexdigest()[:8], records=0, digest=bytes(16))
+
+
+def learning_of(settings: Settings) -> Learning:
+    """Pick the settings of how it is learned."""
+    return Learning(**settings.of_kind("learning"))
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts over some records."""
+
+    events: int = 0
+    scored: int = 0
+    hits: Counter[int] = field(default_factory=Counter)
+    fit_steps: int = 0
+    skipped_steps: int = 0
+    dead_letters: Counter[str] = field(default_factory=Counter)
+    evicted_streams: int = 0
+    seconds: float = 0.0
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one event."""
+        self.events += 1
+        self.fit_steps += outcome.fitted
+        self.skipped_steps += not outcome.fitted
+        if outcome.hits is not None:
+            self.scored += 1
+            self.hits.update(i for i, hit in enumerate(outcome.hits) if hit)
+
+
+@dataclass(frozen=True, slots=True)
+class Processed:
+    """What came of some records: what to publish, in order, and the counts."""
+
+    outputs: list[OutputRecord]
+    tally: Tally
+
+
+class Partition:
+    """All learners of one partition.
+
+    ``network_for`` gives the network for given learning settings; partitions may share it, since it has no state.
+    """
+
+    def __init__(self, settings: Settings, source: TopicPartition, mark: Mark, network_for: NetworkFactory) -> None:
+        self._settings = settings
+        self._network_for = network_for
+        self._decoder, self._encoder = Decoder(settings), Encoder(settings)
+        self.source = source
+        self.mark = mark
+        self._begin(learning_of(settings))
+
+    def _begin(self, learning: Learning) -> None:
+        self.learning = learning
+        self._network = self._network_for(learning)
+        self._streams = Rows(stream_fields(self._settings))
+        self._networks = NetworkRows(self._network)
+        self._learners: OrderedDict[str | None, Learner] = OrderedDict()  # least recently seen first
+
+    def process(self, records: Sequence[InputRecord]) -> Processed:
+        """Learn from records in their order and say what to publish for each."""
+        started = time.perf_counter()
+        batch = _Batch(len(records))
+        for position, record in enumerate(records):
+            try:
+                decoded = self._decoder.decode(record)
+            except BadInputError as error:
+                batch.outputs[position] = self._encoder.dead_letter(record, error)
+                batch.tally.dead_letters[error.reason] += 1
+                continue
+            if isinstance(decoded, Forget):
+                self._forget(batch, decoded.stream)
+            else:
+                self._learner_of(batch, decoded.stream)
+                batch.waiting.setdefault(decoded.stream, []).append((position, decoded))
+        for stream in list(batch.waiting):
+            self._learn(batch, stream)
+        outputs = [output for output in batch.outputs if output is not None]
+        digest = self.mark.digest
+        for output in outputs:
+            digest = chain(digest, output)
+        self.mark = Mark(self.mark.lineage, self.mark.records + len(records), digest)
+        batch.tally.seconds = time.perf_counter() - started
+        return Processed(outputs, batch.tally)
+
+    def _learner_of(self, batch: "_Batch", stream: str | None) -> Learner:
+        learner = self._learners.get(stream)
+        if learner is None:
+            if len(self._learners) >= self._settings.max_streams:
+                self._forget(batch, next(iter(self._learners)))
+                batch.tally.evicted_streams += 1
+            learner = self._add_learner(stream)
+        self._learners.move_to_end(stream)
+        return learner
+
+    def _add_learner(self, stream: str | None) -> Learner:
+        learner = Learner(self._settings, self._network, streams=self._streams, networks=self._networks)
+        self._learners[stream] = learner
+        return learner
+
+    def _forget(self, batch: "_Batch", stream: str | None) -> None:
+        """Let a stream go, after what it still has to learn in this batch."""
+        self._learn(batch, stream)
+        learner = self._learners.pop(stream, None)
+        if learner is not None:
+            learner.close()
+
+    def _learn(self, batch: "_Batch", stream: str | None) -> None:
+        waiting = batch.waiting.pop(stream, [])
+        if not waiting:
+            return
+        outcomes = self._learners[stream].learn([event for _, event in waiting])
+        for (position, event), outcome in zip(waiting, outcomes, strict=True):
+            model = f"{self.mark.lineage}@{outcome.event}"
+            batch.outputs[position] = self._encoder.output(event, outcome, model)
+            batch.tally.add(outcome)
+
+    def report(self, checkpoint_offset: int | None) -> PartitionReport:
+        """Say how the learners stand, all streams together."""
+        learners = self._learners.values()
+        rates, bits = scores.summary(self._streams.take([learner.row for learner in learners], scores.NAMES))
+        return PartitionReport(
+            source=self.source,
+            streams=len(learners),
+            vocabulary=max((learner.task.known - 1 for learner in learners), default=0),
+            hit_rate=None if rates is None else rates[0],
+            baseline_hit_rates=None if rates is None else rates[1:],
+            log_loss_bits=bits,
+            checkpoint_offset=checkpoint_offset,
+        )
+
+    def learn_with(self, learning: Learning) -> None:
+        """Learn with other learning settings from now on."""
+        if learning != self.learning:
+            state = self.state()
+            state["learning"] = json.dumps(asdict(learning), sort_keys=True)
+            self.restore(state)
+
+    def state(self) -> dict[str, Any]:
+        """Copy everything that was learned, as nested plain data; streams are in the order they were last seen."""
+        learners = list(self._learners.values())
+        by_classes: dict[int, list[int]] = {}
+        for learner in learners:
+            by_classes.setdefault(learner.classes, []).append(learner.network_row)
+        return {
+            "lineage": self.mark.lineage,
+            "records": np.int64(self.mark.records),
+            "digest": self.mark.digest.hex(),
+            "shape": json.dumps(self._settings.of_kind("shape"), sort_keys=True),
+            "learning": json.dumps(asdict(self.learning), sort_keys=True),
+            "streams": {
+                "keys": [json.dumps(stream) for stream in self._learners],
+                "classes": np.array([learner.classes for learner in learners], np.int32),
+                "arrays": self._streams.take([learner.row for learner in learners]),
+                "vocabularies": _pack([learner.task.state() for learner in learners]),
+            },
+            "networks": {
+                str(classes): self._networks[classes].take(rows) for classes, rows in sorted(by_classes.items())
+            },
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what ``state`` gave.
+
+        Raises:
+            StateMismatchError: It was made with other shape settings, or is not what ``state`` gives.
+        """
+        self._require_shape(json.loads(state["shape"]))
+        self._begin(Learning(**json.loads(state["learning"])))
+        streams = state["streams"]
+        by_classes: dict[int, list[int]] = {}
+        vocabularies = _unpack(streams["vocabularies"])
+        for key, classes, vocabulary in zip(streams["keys"], streams["classes"].tolist(), vocabularies, strict=True):
+            learner = self._add_learner(json.loads(key))
+            learner.resume(classes, vocabulary)
+            by_classes.setdefault(classes, []).append(learner.network_row)
+        self._streams.put([learner.row for learner in self._learners.values()], streams["arrays"])
+        require_same("class counts", sorted(state["networks"]), sorted(str(classes) for classes in by_classes))
+        for classes, rows in by_classes.items():
+            self._networks[classes].put(rows, state["networks"][str(classes)])
+        for learner in self._learners.values():
+            learner.recall()
+        self.mark = Mark(state["lineage"], int(state["records"]), bytes.fromhex(state["digest"]))
+
+    def _require_shape(self, stored: dict[str, Any]) -> None:
+        expected = self._settings.of_kind("shape")
+        differing = [name for name in expected if stored.get(name) != expected[name]]
+        if differing:
+            described = ", ".join(f"{n} {stored.get(n)!r} (the settings say {expected[n]!r})" for n in differing)
+            raise StateMismatchError(
+                f"the state of {self.source} was learned with {described}: "
+                "use these settings, or another group_id to start afresh"
+            )
+
+
+@dataclass(slots=True)
+class _Batch:
+    """The work on one call: what waits to be learned by stream, and the outputs by position."""
+
+    records: int
+    waiting: dict[str | None, list[tuple[int, Event]]] = field(default_factory=dict)
+    outputs: list[OutputRecord | None] = field(init=False)
+    tally: Tally = field(default_factory=Tally)
+
+    def __post_init__(self) -> None:
+        self.outputs = [None] * self.records
+
+
+def _pack(states: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Lay vocabularies of different sizes end to end."""
+    states = list(states)
+    names = ("ids", "codes", "counts")
+    return {
+        "sizes": np.array([len(state["literals"]) for state in states], np.int64),
+        "literals": [literal for state in states for literal in state["literals"]],
+        **{
+            name: np.concatenate([np.empty(0, np.int64), *(state[name] for state in states)]).astype(np.int64)
+            for name in names
+        },
+    }
+
+
+def _unpack(packed: dict[str, Any]) -> list[dict[str, Any]]:
+    ends = np.cumsum(packed["sizes"]).tolist()
+    return [
+        {name: packed[name][end - size : end] for name in ("literals", "ids", "codes", "counts")}
+        for end, size in zip(ends, packed["sizes"].tolist(), strict=True)
+    ]

@@ -1,0 +1,88 @@
+"""What the service loop tells every observer (metrics, log, page): frozen facts, each told once.
+
+Times taken are in seconds, points in time in milliseconds since 1970 as in Kafka's records.
+A partition's reports arrive between its assignment and its revocation; only a checkpoint may end later.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from daemon.records import TopicPartition
+
+
+@dataclass(frozen=True, slots=True)
+class AssignmentReport:
+    """The group gave this member partitions, or took some away."""
+
+    assigned: tuple[TopicPartition, ...] = ()
+    revoked: tuple[TopicPartition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BatchReport:
+    """What one partition did in one committed batch; muted replay makes no such report.
+
+    ``baseline_hits`` follows the order of ``daemon.experts.BASELINES``, ``dead_letters`` pairs a reason with
+    how many records had it. ``skipped_steps`` were not taken because the gradient was not finite.
+    ``step_seconds`` is the time of learning and predicting all events, ``lag_records`` what is left to read
+    after the batch, ``last_timestamp_ms`` the timestamp of its last record (-1 where it has none).
+    """
+
+    source: TopicPartition
+    events: int
+    scored: int
+    hits: int
+    baseline_hits: tuple[int, ...]
+    fit_steps: int
+    skipped_steps: int
+    dead_letters: tuple[tuple[str, int], ...]
+    evicted_streams: int
+    step_seconds: float
+    lag_records: int
+    last_timestamp_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionReport:
+    """How the learners of one partition stand: after a restore, and after each committed batch.
+
+    ``vocabulary`` is the largest among the streams, ``log_loss_bits`` the mean surprise of the last scored
+    predictions. Rates and loss are None before the first scored prediction. ``checkpoint_offset`` is where
+    the newest checkpoint goes on reading, None without one.
+    """
+
+    source: TopicPartition
+    streams: int
+    vocabulary: int
+    hit_rate: float | None
+    baseline_hit_rates: tuple[float, ...] | None
+    log_loss_bits: float | None
+    checkpoint_offset: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionReport:
+    """A transaction ended; ``records`` counts outputs and dead letters."""
+
+    seconds: float
+    records: int
+    committed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointReport:
+    """A checkpoint was written, or failed to be.
+
+    ``offset`` is where it goes on reading, ``size_bytes`` the size of its file (0 if it failed).
+    """
+
+    source: TopicPartition
+    offset: int
+    seconds: float
+    size_bytes: int
+    written: bool
+
+
+Report = AssignmentReport | BatchReport | PartitionReport | TransactionReport | CheckpointReport
+Observer = Callable[[Report], None]
+"""Called on the loop's thread, so it returns at once and raises nothing."""

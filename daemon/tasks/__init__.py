@@ -1,0 +1,5 @@
+"""Tasks: how values become what the network learns, and how its outputs become predictions and verdicts."""
+
+from daemon.tasks.symbol import SymbolTask
+
+__all__ = ["SymbolTask"]

@@ -1,0 +1,174 @@
+"""A vocabulary that is found while running: which small integers the values of one stream go by.
+
+It owns the naming of values, nothing else: what is learned about a value is kept elsewhere, by these integers.
+Bounded: the values seen least recently leave, and their integers are used again.
+"""
+
+import json
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from daemon.errors import StateMismatchError
+from daemon.records import Symbol
+from daemon.rows import require_same
+
+
+class Sighting(NamedTuple):
+    """What a value goes by at one sighting (a tuple, because one is made for every event).
+
+    ``value_id`` names the value to the experts; ``fresh`` says that it was given at this sighting. ``code`` names
+    it to the network, 0 while it is not admitted; ``admitted`` says that it was at this sighting, ``replaced``
+    that the code was taken from another value.
+    """
+
+    value_id: int
+    fresh: bool = False
+    code: int = 0
+    admitted: bool = False
+    replaced: bool = False
+
+
+@dataclass(slots=True)
+class _Entry:
+    literal: str
+    value_id: int
+    code: int = 0
+    sightings: int = 0
+
+
+class Vocabulary:
+    """The values of one stream: at most ``max_codes`` that are admitted and as many candidates.
+
+    A candidate is admitted at its ``admit_after``-th sighting, the first value of all at once.
+    """
+
+    def __init__(self, *, max_codes: int, admit_after: int) -> None:
+        self._max_codes = max_codes
+        self._admit_after = admit_after
+        self._clear()
+
+    @property
+    def known(self) -> int:
+        """How many codes are in use, with 0."""
+        return len(self._admitted) + 1
+
+    def literal_of_code(self, code: int) -> str:
+        """Give the JSON text of an admitted value, the way it came when it was admitted."""
+        return self._by_code[code].literal
+
+    def literal_of_id(self, value_id: int) -> str:
+        """Give the JSON text of a value, the way it came when it was admitted or else first seen."""
+        return self._by_id[value_id].literal
+
+    def observe(self, symbol: Symbol, literal: str) -> Sighting:
+        """See a value whose JSON text is ``literal``."""
+        entry = self._admitted.get(symbol)
+        if entry is not None:
+            self._admitted.move_to_end(symbol)
+            return Sighting(entry.value_id, code=entry.code)
+        entry = self._candidates.pop(symbol, None)
+        fresh = entry is None
+        admitted = not self._admitted or (entry.sightings if entry else 0) + 1 >= self._admit_after
+        replaced = admitted and len(self._admitted) == self._max_codes
+        code = self.known if admitted else 0
+        # whoever has to leave leaves first, so that there is always a free id
+        if replaced:
+            code = self._forget_stalest(self._admitted).code
+        elif fresh and not admitted and len(self._candidates) == self._max_codes:
+            self._forget_stalest(self._candidates)
+        if entry is None:
+            entry = _Entry(literal, self._free_id())
+            self._by_id[entry.value_id] = entry
+        entry.sightings += 1
+        if admitted:
+            entry.literal, entry.code = literal, code
+            self._by_code[code] = self._admitted[symbol] = entry
+        else:
+            self._candidates[symbol] = entry
+        return Sighting(entry.value_id, fresh, code, admitted, replaced)
+
+    def state(self) -> dict[str, Any]:
+        """Give all that is known, admitted values before candidates, each least recently seen first.
+
+        Returns:
+            ``literals``, a list of N strings; ``ids`` and ``codes``, int32 ``(N,)`` (code 0: a candidate);
+            ``sightings``, int64 ``(N,)``, counted until a value is admitted.
+        """
+        entries = [*self._admitted.values(), *self._candidates.values()]
+        return {
+            "literals": [entry.literal for entry in entries],
+            "ids": np.array([entry.value_id for entry in entries], np.int32),
+            "codes": np.array([entry.code for entry in entries], np.int32),
+            "sightings": np.array([entry.sightings for entry in entries], np.int64),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over what ``state`` gave.
+
+        Raises:
+            StateMismatchError: It is not a state of a vocabulary with these bounds; nothing is taken over.
+        """
+        self._require_restorable(state)
+        symbols = [_symbol_of(literal) for literal in state["literals"]]
+        require_same("vocabulary: number of different values", len(set(symbols)), len(symbols))
+        self._clear()
+        columns = (state["literals"], state["ids"].tolist(), state["codes"].tolist(), state["sightings"].tolist())
+        for symbol, *column in zip(symbols, *columns, strict=True):
+            entry = _Entry(*column)
+            self._by_id[entry.value_id] = entry
+            if entry.code:
+                self._by_code[entry.code] = self._admitted[symbol] = entry
+            else:
+                self._candidates[symbol] = entry
+        # an ascending list is a heap already
+        self._freed_ids.extend(sorted(set(range(max(self._by_id, default=-1))) - self._by_id.keys()))
+
+    def _clear(self) -> None:
+        self._admitted: OrderedDict[Symbol, _Entry] = OrderedDict()
+        self._candidates: OrderedDict[Symbol, _Entry] = OrderedDict()
+        self._by_id: dict[int, _Entry] = {}
+        self._by_code: dict[int, _Entry] = {}
+        self._freed_ids: list[int] = []
+
+    def _forget_stalest(self, entries: OrderedDict[Symbol, _Entry]) -> _Entry:
+        _, entry = entries.popitem(last=False)
+        del self._by_id[entry.value_id]
+        heappush(self._freed_ids, entry.value_id)
+        return entry
+
+    def _free_id(self) -> int:
+        # the smallest one, so that it depends on the ids in use only and not on the order they were freed in
+        return heappop(self._freed_ids) if self._freed_ids else len(self._by_id)
+
+    def _require_restorable(self, state: Mapping[str, Any]) -> None:
+        require_same("vocabulary: names", sorted(state), ["codes", "ids", "literals", "sightings"])
+        count = len(state["literals"])
+        for name, dtype in (("ids", "int32"), ("codes", "int32"), ("sightings", "int64")):
+            require_same(f"vocabulary: shape of {name}", state[name].shape, (count,))
+            require_same(f"vocabulary: dtype of {name}", state[name].dtype, np.dtype(dtype))
+        ids, codes = state["ids"], state["codes"][state["codes"] != 0]
+        require_same("vocabulary: codes", sorted(codes.tolist()), list(range(1, len(codes) + 1)))
+        require_same("vocabulary: number of different ids", len(set(ids.tolist())), count)
+        fits = max(len(codes), count - len(codes)) <= self._max_codes
+        require_same(f"vocabulary: room for all in `max_vocabulary` {self._max_codes}", fits, expected=True)
+        in_range = bool(((ids >= 0) & (ids < 2 * self._max_codes)).all())
+        require_same(f"vocabulary: ids below {2 * self._max_codes}", in_range, expected=True)
+
+
+def _symbol_of(literal: str) -> Symbol:
+    try:
+        symbol = json.loads(literal)
+    except ValueError as error:
+        raise StateMismatchError(
+            f"vocabulary: literal in the restored state: received {literal!r}, expected JSON text ({error})"
+        ) from error
+    if isinstance(symbol, bool) or not isinstance(symbol, int | float | str):
+        raise StateMismatchError(
+            f"vocabulary: literal in the restored state: received {literal!r}, expected a number or a string"
+        )
+    return symbol

@@ -1,0 +1,45 @@
+"""Fixtures of all tests: a clean environment, and a real broker for those that ask for one."""
+
+import os
+import re
+import uuid
+import warnings
+from collections.abc import Callable, Iterator
+
+import pytest
+
+# before the daemon is imported: settings of whoever runs the tests must not decide how they end
+GIVEN = {name: os.environ.pop(name) for name in list(os.environ) if name.upper().startswith("ONLINE_LSTM_")}
+
+with warnings.catch_warnings():
+    # kafka-python reads its schemas while it is imported, in a way that Python 3.11 and 3.12 warn of
+    warnings.filterwarnings("ignore", r"(read|open)_text is deprecated", DeprecationWarning)
+    from kafka_helpers import create_topic, delete_topics
+
+    from daemon.local_broker import bootstrap_or_local
+
+MakeTopic = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def bootstrap() -> Iterator[str]:
+    """The address of a broker for the whole session; without any way to one, tests fail and say the ways."""
+    with bootstrap_or_local(announce=lambda _: None, environment=GIVEN) as address:
+        yield address
+
+
+@pytest.fixture
+def make_topic(bootstrap: str, request: pytest.FixtureRequest) -> Iterator[MakeTopic]:
+    """Create topics of unique names: ``make_topic("output", partitions=3)``; they go when the test ends."""
+    created: list[str] = []
+    test = re.sub(r"\W+", "-", request.node.name)[:80]
+
+    def make(name: str = "numbers", *, partitions: int = 1, **configs: str) -> str:
+        settings = {key.replace("_", "."): value for key, value in configs.items()}
+        topic = f"{test}-{uuid.uuid4().hex[:8]}-{name}"
+        created.append(create_topic(bootstrap, topic, partitions=partitions, configs=settings))
+        return topic
+
+    yield make
+    if created:
+        delete_topics(bootstrap, created)

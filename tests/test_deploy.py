@@ -1,0 +1,320 @@
+"""What is deployed, checked by the programs that will read it."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+from urllib.request import ProxyHandler, build_opener
+
+import pytest
+import yaml
+
+from daemon.experts import BASELINES
+from daemon.metrics import Metrics
+from daemon.records import TopicPartition
+from daemon.reports import (
+    AssignmentReport,
+    BatchReport,
+    CheckpointReport,
+    PartitionReport,
+    TransactionReport,
+)
+from daemon.settings import ENV_PREFIX, Settings
+from daemon.web import Health, WebServer
+
+ROOT = Path(__file__).parent.parent
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+PROMETHEUS = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
+ALERTS_FILE = ROOT / "deploy/prometheus/alerts.yml"
+ALERTS = {
+    rule["alert"]: rule["expr"]
+    for group in yaml.safe_load(ALERTS_FILE.read_text())["groups"]
+    for rule in group["rules"]
+}
+DASHBOARD = json.loads((ROOT / "deploy/grafana/dashboards/online-lstm.json").read_text())
+SOURCE = TopicPartition("numbers", 0)
+DEADLINE_S = 12.0
+
+Query = Callable[[str], list[dict[str, Any]]]
+
+
+def program(name: str) -> str:
+    """Find a program; in CI it has to be there."""
+    if path := shutil.which(name):
+        return path
+    reason = f"{name} is not installed; it is in Debian's packages prometheus and docker-compose"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def run(*command: str) -> None:
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def compose_command() -> list[str]:
+    """Prefer Compose 2, a plugin that may be missing though there is a docker command."""
+    docker = shutil.which("docker") or ""
+    plugin = docker and subprocess.run([docker, "compose", "version"], capture_output=True, check=False)
+    return [docker, "compose"] if plugin and plugin.returncode == 0 else [program("docker-compose")]
+
+
+def test_compose_file_parses() -> None:
+    """Compose accepts the file, with and without the demo's services."""
+    run(*compose_command(), "config", "-q")
+    run(*compose_command(), "--profile", "demo", "config", "-q")
+
+
+def test_published_ports_are_on_loopback() -> None:
+    """Nothing can be reached from another machine unless someone changes the file."""
+    ports = [port for service in COMPOSE["services"].values() for port in service.get("ports", ())]
+    assert len(ports) == 4
+    assert [port for port in ports if not port.startswith("127.0.0.1:")] == []
+
+
+def test_compose_sets_settings_that_exist() -> None:
+    """Every ONLINE_LSTM_ variable is the name of a setting; the address to serve on is stated."""
+    names = {
+        name.removeprefix(ENV_PREFIX).lower()
+        for service in COMPOSE["services"].values()
+        for name in service.get("environment", ())
+        if name.startswith(ENV_PREFIX)
+    }
+    assert {"bootstrap_servers", "http_host", "checkpoint_url"} <= names
+    assert set() == names - Settings.model_fields.keys()
+
+
+def test_mounted_files_exist() -> None:
+    """What a service mounts from the repository is there, and the provisioning points into it."""
+    mounts = dict(
+        volume.split(":")[:2][::-1]
+        for service in COMPOSE["services"].values()
+        for volume in service.get("volumes", ())
+        if volume.startswith("./")
+    )
+    assert [path for path in mounts.values() if not (ROOT / path).is_dir()] == []
+    provisioning = ROOT / mounts["/etc/grafana/provisioning"]
+    (provider,) = yaml.safe_load((provisioning / "dashboards/online-lstm.yml").read_text())["providers"]
+    assert (ROOT / mounts[provider["options"]["path"]] / "online-lstm.json").is_file()
+    (datasource,) = yaml.safe_load((provisioning / "datasources/prometheus.yml").read_text())["datasources"]
+    assert datasource["uid"] == DASHBOARD["templating"]["list"][0]["current"]["value"]
+
+
+def test_prometheus_accepts_configuration_and_rules() -> None:
+    """Its own checker finds nothing wrong with either."""
+    run(program("promtool"), "check", "config", "deploy/prometheus/prometheus.yml")
+
+
+OF = 'job="online-lstm", instance="a", topic="numbers", partition="0"'
+HEALTHY = {  # one value a minute; `0+600x60` rises by 600 sixty times
+    'up{job="online-lstm", instance="a"}': "1x60",
+    'online_lstm_partitions_assigned{job="online-lstm", instance="a"}': "1x60",
+    'online_lstm_transactions_total{job="online-lstm", instance="a", result="aborted"}': "0x60",
+    f"online_lstm_events_total{{{OF}}}": "0+600x60",
+    f"online_lstm_lag_records{{{OF}}}": "0x60",
+    f"online_lstm_lag_seconds{{{OF}}}": "0x60",
+    f"online_lstm_lift{{{OF}}}": "0.3x60",
+    f"online_lstm_fit_steps_skipped_total{{{OF}}}": "0x60",
+    f'online_lstm_dead_letters_total{{{OF}, reason="not_utf8"}}': "0x60",
+    f'online_lstm_checkpoints_total{{{OF}, result="failed"}}': "0x60",
+    f"online_lstm_last_checkpoint_timestamp_seconds{{{OF}}}": "0+60x60",
+}
+AILING = {
+    "OnlineLstmDown": {"up": "0x60"},
+    "OnlineLstmNoPartitions": {"online_lstm_partitions_assigned": "0x60"},
+    "OnlineLstmStalled": {"online_lstm_lag_records": "5x60", "online_lstm_events_total": "600x60"},
+    "OnlineLstmFallingBehind": {
+        "online_lstm_lag_records": "0+100x60",
+        "online_lstm_lag_seconds": "0+10x60",
+    },
+    "OnlineLstmWorseThanBaseline": {"online_lstm_lift": "-0.1x60"},
+    "OnlineLstmFitStepsSkipped": {"online_lstm_fit_steps_skipped_total": "0+1x60"},
+    "OnlineLstmDeadLetters": {"online_lstm_dead_letters_total": "0+60x60"},
+    "OnlineLstmTransactionsAborted": {"online_lstm_transactions_total": "0+1x60"},
+    "OnlineLstmCheckpointsFailing": {"online_lstm_checkpoints_total": "0+1x60"},
+    "OnlineLstmCheckpointsStale": {"online_lstm_last_checkpoint_timestamp_seconds": "_x60"},
+}
+
+
+def alert_test(name: str | None, ailment: dict[str, str]) -> dict[str, Any]:
+    """Describe to promtool an hour with this ailment, at the end of which just this alert fires."""
+    firing = [] if name is None else [{"labels": f'{{alertname="{name}"}}', "value": 1}]
+    return {
+        "name": name or "healthy",
+        "interval": "1m",
+        "input_series": [
+            {"series": series, "values": ailment.get(series.partition("{")[0], values)}
+            for series, values in HEALTHY.items()
+        ],
+        "promql_expr_test": [
+            {
+                "expr": 'count by (alertname) (ALERTS{alertstate="firing"})',
+                "eval_time": "50m",
+                "exp_samples": firing,
+            }
+        ],
+    }
+
+
+def test_each_alert_fires_for_its_ailment_only(tmp_path: Path) -> None:
+    """A healthy hour raises no alert; each ailment raises its own and no other."""
+    assert ALERTS.keys() == AILING.keys()
+    tests = [alert_test(None, {}), *(alert_test(name, ailment) for name, ailment in AILING.items())]
+    suite = tmp_path / "alerts_test.yml"
+    suite.write_text(yaml.safe_dump({"rule_files": [str(ALERTS_FILE)], "evaluation_interval": "1m", "tests": tests}))
+    run(program("promtool"), "test", "rules", str(suite))
+
+
+def test_every_panel_explains_itself() -> None:
+    """Each panel has a description, a unit, a number of its own and the data source of the variable."""
+    panels = DASHBOARD["panels"]
+    assert len(panels) == len({panel["id"] for panel in panels})
+    assert [panel["title"] for panel in panels if not panel["description"].endswith(".")] == []
+    assert [panel["title"] for panel in panels if not panel["fieldConfig"]["defaults"]["unit"]] == []
+    assert {"${datasource}"} == {
+        source["datasource"]["uid"] for panel in panels for source in (panel, *panel["targets"])
+    }
+    assert [v["name"] for v in DASHBOARD["templating"]["list"]] == ["datasource", "topic", "partition"]
+
+
+def new_metrics() -> Metrics:
+    metrics = Metrics(baselines=BASELINES, reasons=("not_utf8", "not_finite"), build={})
+    metrics.observe(AssignmentReport(assigned=(SOURCE,)))
+    return metrics
+
+
+def tell_all(metrics: Metrics) -> None:
+    """Tell one report of each kind, as a loop that works would."""
+    metrics.observe(TransactionReport(seconds=0.004, records=11, committed=True))
+    metrics.observe(
+        BatchReport(
+            source=SOURCE,
+            events=10,
+            scored=9,
+            hits=7,
+            baseline_hits=(1,) * len(BASELINES),
+            fit_steps=10,
+            skipped_steps=0,
+            dead_letters=(("not_utf8", 1),),
+            evicted_streams=0,
+            step_seconds=0.003,
+            lag_records=3,
+            last_timestamp_ms=int(time.time() * 1000) - 20,
+        )
+    )
+    metrics.observe(
+        PartitionReport(
+            source=SOURCE,
+            streams=1,
+            vocabulary=14,
+            hit_rate=0.8,
+            baseline_hit_rates=(0.1,) * len(BASELINES),
+            log_loss_bits=0.4,
+            checkpoint_offset=100,
+        )
+    )
+    metrics.observe(CheckpointReport(SOURCE, offset=100, seconds=0.02, size_bytes=4096, written=True))
+
+
+def test_dashboard_and_alerts_name_metrics_that_exist() -> None:
+    """No expression or variable asks for a metric that the daemon does not have."""
+    metrics = new_metrics()
+    tell_all(metrics)
+    existing = {sample.name for family in metrics.registry.collect() for sample in family.samples}
+    named = set(re.findall(r"\bonline_lstm_\w+", json.dumps(DASHBOARD) + json.dumps(ALERTS)))
+    assert set() == named - existing
+
+
+@pytest.fixture(scope="module")
+def scraped() -> Iterator[WebServer]:
+    """A web server whose metrics move like those of a daemon at work."""
+    metrics = new_metrics()
+    server = WebServer("127.0.0.1", 0, render=metrics.render, health=Health())
+    server.start()
+    stopped = threading.Event()
+
+    def work() -> None:
+        while not stopped.wait(0.1):
+            tell_all(metrics)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    yield server
+    stopped.set()
+    worker.join()
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def query(scraped: WebServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Query]:
+    """A real Prometheus with the deployed configuration; only target and intervals are the test's."""
+    folder = tmp_path_factory.mktemp("prometheus")
+    shutil.copy(ALERTS_FILE, folder)
+    configuration = json.loads(json.dumps(PROMETHEUS))
+    configuration["global"] = {"scrape_interval": "200ms", "scrape_timeout": "200ms"}
+    configuration["scrape_configs"][0]["static_configs"] = [{"targets": [f"127.0.0.1:{scraped.port}"]}]
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    opener = build_opener(ProxyHandler({}))
+
+    def ask(expression: str) -> list[dict[str, Any]]:
+        url = f"http://{address}/api/v1/query?" + urlencode({"query": expression})
+        with opener.open(url, timeout=5) as response:
+            result: list[dict[str, Any]] = json.load(response)["data"]["result"]
+        return result
+
+    command = [program("prometheus"), f"--config.file={folder / 'prometheus.yml'}"]
+    command += [f"--storage.tsdb.path={folder / 'data'}", f"--web.listen-address={address}"]
+    with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+        try:
+            await_ready(ask, process, folder / "log")
+            yield ask
+        finally:
+            process.kill()
+
+
+def await_ready(ask: Query, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            ask("vector(1)")
+        except OSError:  # not listening yet, or starting (503)
+            time.sleep(0.05)
+        else:
+            return
+    pytest.fail(f"Prometheus does not answer:\n{log.read_text()}")
+
+
+def without_data(query: Query, expressions: set[str]) -> set[str]:
+    """Ask until every expression gave data, and give those that did not in time."""
+    deadline = time.monotonic() + DEADLINE_S
+    while expressions and time.monotonic() < deadline:
+        expressions = {expression for expression in expressions if not query(expression)}
+        time.sleep(0.1)
+    return expressions
+
+
+def test_every_panel_gets_data_from_a_real_prometheus(query: Query) -> None:
+    """With a daemon at work, each expression of the dashboard gives at least one series."""
+    values = {"$topic": "numbers", "$partition": ".*", "$__rate_interval": "5s"}
+    expressions = {target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]}
+    filled = {re.sub(r"\$\w+", lambda name: values[name[0]], expression) for expression in expressions}
+    assert set() == without_data(query, filled)
+
+
+def test_every_alert_looks_at_data_of_a_real_prometheus(query: Query) -> None:
+    """With comparisons that answer 0 or 1 instead of filtering, each alert's expression gives a series."""
+    answering = {
+        re.sub(r" (==|<|>) ", r" \1 bool ", expression).replace(" unless ", " and ") for expression in ALERTS.values()
+    }
+    assert set() == without_data(query, answering)

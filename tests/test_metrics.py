@@ -1,0 +1,264 @@
+import dataclasses
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from daemon import __version__
+from daemon.metrics import Metrics
+from daemon.records import TopicPartition
+from daemon.reports import (
+    AssignmentReport,
+    BatchReport,
+    CheckpointReport,
+    PartitionReport,
+    TransactionReport,
+)
+
+NOW_S = 1_800_000_000.0
+SOURCE = TopicPartition("numbers", 3)
+OTHER = TopicPartition("numbers", 4)
+OF = {"topic": "numbers", "partition": "3"}
+BATCH = BatchReport(
+    source=SOURCE,
+    events=10,
+    scored=9,
+    hits=7,
+    baseline_hits=(1, 2),
+    fit_steps=8,
+    skipped_steps=2,
+    dead_letters=(("not_utf8", 4),),
+    evicted_streams=5,
+    step_seconds=0.02,
+    lag_records=0,
+    last_timestamp_ms=int(NOW_S * 1000) - 4000,
+)
+STANDING = PartitionReport(
+    source=SOURCE,
+    streams=2,
+    vocabulary=14,
+    hit_rate=0.75,
+    baseline_hit_rates=(0.25, 0.5),
+    log_loss_bits=0.4,
+    checkpoint_offset=120,
+)
+
+
+class Clock:
+    now_s = NOW_S
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def metrics(clock: Clock) -> Metrics:
+    metrics = Metrics(
+        baselines=("last_value", "most_frequent"),
+        reasons=("not_utf8", "not_finite"),
+        build={"tensorflow": "2.21.0"},
+        clock=clock,
+    )
+    metrics.observe(AssignmentReport(assigned=(SOURCE,)))
+    return metrics
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(f"online_lstm_{name}", labels)
+
+
+def series_of(metrics: Metrics, source: TopicPartition) -> set[str]:
+    return {
+        sample.name
+        for family in metrics.registry.collect()
+        for sample in family.samples
+        if sample.labels.get("topic") == source.topic and sample.labels.get("partition") == str(source.partition)
+    }
+
+
+def test_counters_begin_at_zero(metrics: Metrics) -> None:
+    """An assigned partition has every counter at 0, for each baseline, reason and result."""
+    assert value(metrics, "events_total", **OF) == 0
+    assert value(metrics, "baseline_hits_total", **OF, baseline="most_frequent") == 0
+    assert value(metrics, "dead_letters_total", **OF, reason="not_finite") == 0
+    assert value(metrics, "checkpoints_total", **OF, result="failed") == 0
+    assert value(metrics, "transactions_total", result="aborted") == 0
+
+
+def test_gauges_appear_once_known(metrics: Metrics) -> None:
+    """Before the first scored prediction there is no hit rate, rather than one of 0."""
+    assert value(metrics, "hit_rate", **OF) is None
+    metrics.observe(STANDING)
+    assert value(metrics, "hit_rate", **OF) == 0.75
+    metrics.observe(dataclasses.replace(STANDING, hit_rate=None, baseline_hit_rates=None, log_loss_bits=None))
+    known = {name.removeprefix("online_lstm_") for name in series_of(metrics, SOURCE)}
+    assert not known & {"hit_rate", "baseline_hit_rate", "lift", "log_loss_bits"}
+
+
+@pytest.mark.parametrize(
+    ("expected", "name", "labels"),
+    [
+        (20, "events_total", {}),
+        (18, "predictions_scored_total", {}),
+        (14, "hits_total", {}),
+        (2, "baseline_hits_total", {"baseline": "last_value"}),
+        (4, "baseline_hits_total", {"baseline": "most_frequent"}),
+        (16, "fit_steps_total", {}),
+        (4, "fit_steps_skipped_total", {}),
+        (8, "dead_letters_total", {"reason": "not_utf8"}),
+        (0, "dead_letters_total", {"reason": "not_finite"}),
+        (10, "streams_evicted_total", {}),
+        (NOW_S - 4, "last_event_timestamp_seconds", {}),
+    ],
+)
+def test_batches_add_up(metrics: Metrics, expected: float, name: str, labels: dict[str, str]) -> None:
+    """Two equal batches count twice as much as one."""
+    metrics.observe(BATCH)
+    metrics.observe(BATCH)
+    assert expected == value(metrics, name, **OF, **labels)
+
+
+@pytest.mark.parametrize(
+    ("expected", "name", "labels"),
+    [
+        (2, "streams", {}),
+        (14, "vocabulary_size", {}),
+        (0.5, "baseline_hit_rate", {"baseline": "most_frequent"}),
+        (0.25, "lift", {}),
+        (0.4, "log_loss_bits", {}),
+        (120, "checkpoint_offset", {}),
+    ],
+)
+def test_gauges_show_how_the_learners_stand(
+    metrics: Metrics, expected: float, name: str, labels: dict[str, str]
+) -> None:
+    """Gauges are the report's values; the lift is measured against the best baseline."""
+    metrics.observe(STANDING)
+    assert expected == value(metrics, name, **OF, **labels)
+
+
+def test_batch_times(metrics: Metrics) -> None:
+    """A batch counts as its events, each with the batch's mean time, and once with its last record's age."""
+    metrics.observe(BATCH)
+    metrics.observe(dataclasses.replace(BATCH, events=1, step_seconds=0.4, last_timestamp_ms=-1))
+    assert value(metrics, "step_seconds_count") == 11
+    assert value(metrics, "step_seconds_sum") == pytest.approx(0.42)
+    below = {le: value(metrics, "step_seconds_bucket", le=le) for le in ("0.001", "0.0025", "0.1", "1.0", "+Inf")}
+    assert below == {"0.001": 0, "0.0025": 10, "0.1": 10, "1.0": 11, "+Inf": 11}
+    assert value(metrics, "end_to_end_seconds_sum") == pytest.approx(4.0)
+
+
+def test_batch_of_dead_letters_only(metrics: Metrics) -> None:
+    """Without an event there is no time per event, without a timestamp no age."""
+    metrics.observe(dataclasses.replace(BATCH, events=0, step_seconds=0.0, last_timestamp_ms=-1, lag_records=7))
+    assert value(metrics, "step_seconds_count") == 0
+    assert value(metrics, "end_to_end_seconds_count") == 0
+    assert value(metrics, "lag_seconds", **OF) == 0
+
+
+def test_lag_in_seconds_grows_while_records_wait(metrics: Metrics, clock: Clock) -> None:
+    """The lag is the age of the last record as long as others wait, and 0 once none does."""
+    assert value(metrics, "lag_seconds", **OF) == 0
+    metrics.observe(dataclasses.replace(BATCH, lag_records=5))
+    clock.now_s += 60
+    assert value(metrics, "lag_seconds", **OF) == 64
+    metrics.observe(BATCH)
+    assert value(metrics, "lag_seconds", **OF) == 0
+
+
+def test_record_from_the_future_has_no_age(metrics: Metrics) -> None:
+    """A producer's clock that is ahead gives an age of 0, not a negative one."""
+    metrics.observe(dataclasses.replace(BATCH, lag_records=1, last_timestamp_ms=int(NOW_S * 1000) + 9000))
+    assert value(metrics, "lag_seconds", **OF) == 0
+    assert value(metrics, "end_to_end_seconds_sum") == 0
+
+
+def test_failed_checkpoint_leaves_the_last_one_in_place(metrics: Metrics, clock: Clock) -> None:
+    """Only a checkpoint that was written moves its time, size and offset."""
+    metrics.observe(CheckpointReport(SOURCE, offset=120, seconds=0.1, size_bytes=4096, written=True))
+    clock.now_s += 10
+    metrics.observe(CheckpointReport(SOURCE, offset=130, seconds=0.3, size_bytes=0, written=False))
+    assert value(metrics, "last_checkpoint_timestamp_seconds", **OF) == NOW_S
+    assert value(metrics, "checkpoint_size_bytes", **OF) == 4096
+    assert value(metrics, "checkpoint_offset", **OF) == 120
+    assert value(metrics, "checkpoints_total", **OF, result="written") == 1
+    assert value(metrics, "checkpoints_total", **OF, result="failed") == 1
+    assert value(metrics, "checkpoint_seconds_count") == 2
+
+
+def test_transactions_by_result(metrics: Metrics) -> None:
+    """Committed and aborted transactions are counted apart and timed together."""
+    metrics.observe(TransactionReport(seconds=0.02, records=10, committed=True))
+    metrics.observe(TransactionReport(seconds=0.04, records=10, committed=False))
+    assert value(metrics, "transactions_total", result="committed") == 1
+    assert value(metrics, "transactions_total", result="aborted") == 1
+    assert value(metrics, "transaction_seconds_sum") == pytest.approx(0.06)
+
+
+def test_revoked_partition_leaves_no_series(metrics: Metrics) -> None:
+    """After revocation nothing of the partition is shown, and the other one keeps all of its series."""
+    metrics.observe(AssignmentReport(assigned=(OTHER,)))
+    for source in (SOURCE, OTHER):
+        metrics.observe(dataclasses.replace(BATCH, source=source))
+        metrics.observe(dataclasses.replace(STANDING, source=source))
+        metrics.observe(CheckpointReport(source, offset=120, seconds=0.1, size_bytes=1, written=True))
+    kept = series_of(metrics, OTHER)
+    assert kept == series_of(metrics, SOURCE)
+    metrics.observe(AssignmentReport(revoked=(SOURCE,)))
+    assert set() == series_of(metrics, SOURCE)
+    assert kept == series_of(metrics, OTHER)
+    assert value(metrics, "partitions_assigned") == 1
+    assert value(metrics, "rebalances_total") == 3
+
+
+def test_checkpoint_that_ends_after_revocation(metrics: Metrics) -> None:
+    """A report that comes too late does not bring the partition's series back."""
+    metrics.observe(AssignmentReport(revoked=(SOURCE,)))
+    metrics.observe(CheckpointReport(SOURCE, offset=120, seconds=0.1, size_bytes=1, written=True))
+    assert set() == series_of(metrics, SOURCE)
+
+
+def test_partition_that_comes_back_counts_from_zero(metrics: Metrics) -> None:
+    """A second assignment begins anew, as Prometheus expects of a counter that was away."""
+    metrics.observe(BATCH)
+    metrics.observe(AssignmentReport(revoked=(SOURCE,)))
+    metrics.observe(AssignmentReport(assigned=(SOURCE,)))
+    assert value(metrics, "events_total", **OF) == 0
+    assert value(metrics, "lag_seconds", **OF) == 0
+
+
+def test_number_of_baselines_has_to_fit(metrics: Metrics) -> None:
+    """A report with other baselines than the metrics were made for is a programming error."""
+    with pytest.raises(ValueError, match="argument"):
+        metrics.observe(dataclasses.replace(BATCH, baseline_hits=(1,)))
+
+
+def test_content_type_follows_the_accept_header(metrics: Metrics) -> None:
+    """Who asks for OpenMetrics gets it, everyone else the text format; both hold the same families."""
+    text, text_type = metrics.render("")
+    opened, opened_type = metrics.render("application/openmetrics-text; version=1.0.0")
+    assert text_type.startswith("text/plain")
+    assert opened_type.startswith("application/openmetrics-text")
+    assert {sample.name for family in parse_text(text.decode()) for sample in family.samples} == {
+        sample.name for family in parse_openmetrics(opened.decode()) for sample in family.samples
+    }
+
+
+def test_names_follow_the_conventions(metrics: Metrics) -> None:
+    """All is prefixed, explained and free of creation times; the process's own metrics keep their names."""
+    for family in metrics.registry.collect():
+        assert family.name.startswith(("online_lstm_", "process_", "python_"))
+        assert family.documentation
+    assert b"_created" not in metrics.render("")[0]
+
+
+def test_versions(metrics: Metrics) -> None:
+    """What runs is told by labels of a series that is always 1."""
+    (build,) = (family for family in metrics.registry.collect() if family.name == "online_lstm_build")
+    assert build.samples[0].labels == {"version": __version__, "tensorflow": "2.21.0"}
+    assert build.samples[0].value == 1

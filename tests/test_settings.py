@@ -1,0 +1,159 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daemon.errors import SettingsError
+from daemon.settings import KIND_MEANINGS, Settings, kind_of, parse_assignments, read_settings
+
+
+def test_every_setting_says_what_it_is_and_what_changing_it_means() -> None:
+    """No setting is without a kind and a description, and the kinds are the three that are explained."""
+    for name, field in Settings.model_fields.items():
+        assert kind_of(field) in KIND_MEANINGS, name
+        assert field.description, name
+
+
+def test_the_kinds_share_out_all_settings() -> None:
+    """Each setting is of one kind."""
+    shared_out = [name for kind in KIND_MEANINGS for name in read_settings().of_kind(kind)]
+    assert sorted(Settings.model_fields) == sorted(shared_out)
+
+
+def test_flags_go_before_the_environment_and_that_before_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The nearer to the command, the stronger."""
+    config = tmp_path / "settings.toml"
+    config.write_text("window = 1\nseed = 1\ntop = 1\n")
+    monkeypatch.setenv("ONLINE_LSTM_WINDOW", "2")
+    monkeypatch.setenv("ONLINE_LSTM_SEED", "2")
+    settings = read_settings({"window": "3"}, config=config)
+    assert (3, 2, 1) == (settings.window, settings.seed, settings.top)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"network": "lstm 32, lstm 16"}, ("lstm 32", "lstm 16")),
+        ({"network": ["lstm 8"]}, ("lstm 8",)),
+    ],
+)
+def test_lists_may_be_written_with_commas(given: dict[str, Any], expected: tuple[str, ...]) -> None:
+    """A list of names is one text in a flag, and a list in a file."""
+    assert expected == read_settings(given).network
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"window": "0"}, "window: received '0', expected greater than or equal to 1"),
+        ({"window": "many"}, "window: received 'many', expected a valid integer"),
+        ({"input_topics": "a,,b"}, "input_topics: received 'a,,b', expected at least one name"),
+        ({"input_topics": ""}, "input_topics: received '', expected at least one name"),
+        ({"task": "chess"}, "task: received 'chess', expected 'symbol'"),
+        ({"start_from": "yesterday"}, "start_from: received 'yesterday', expected earliest, latest or a time"),
+        ({"beta_1": "1"}, "beta_1: received '1', expected less than 1"),
+        ({"learning_rate": "nan"}, "learning_rate: received 'nan', expected "),
+        ({"epsilon": "inf"}, "epsilon: received 'inf', expected "),
+        ({"colour": "red"}, "colour: there is no such setting"),
+    ],
+)
+def test_a_wrong_value_says_what_was_received_and_expected(given: dict[str, Any], message: str) -> None:
+    """The message names the setting, what it got and what it takes."""
+    with pytest.raises(SettingsError) as error:
+        read_settings(given)
+    assert message in str(error.value)
+
+
+def test_all_wrong_values_are_told_at_once() -> None:
+    """One line for each, so that nobody corrects them one run at a time."""
+    with pytest.raises(SettingsError) as error:
+        read_settings({"window": "0", "seed": "-1"})
+    assert ["window", "seed"] == [line.partition(":")[0] for line in str(error.value).splitlines()]
+
+
+def test_an_unknown_variable_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slip in a variable's name does not pass for the default."""
+    monkeypatch.setenv("ONLINE_LSTM_WINDOWS", "32")
+    with pytest.raises(SettingsError, match="environment variable ONLINE_LSTM_WINDOWS: there is no such"):
+        read_settings()
+
+
+def test_a_wrong_variable_is_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was received is told wherever it came from."""
+    monkeypatch.setenv("ONLINE_LSTM_WINDOW", "wide")
+    with pytest.raises(SettingsError, match="window: received 'wide'"):
+        read_settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("windows = 3\n", "windows: there is no such setting"), ("window = = 3\n", "config: .*settings.toml")],
+)
+def test_a_wrong_file_is_an_error(tmp_path: Path, text: str, message: str) -> None:
+    """Unknown names and text that is no TOML are told with their place."""
+    config = tmp_path / "settings.toml"
+    config.write_text(text)
+    with pytest.raises(SettingsError, match=message):
+        read_settings(config=config)
+
+
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
+    """A file that was asked for is not skipped."""
+    with pytest.raises(SettingsError, match=r"config: no file .*absent\.toml"):
+        read_settings(config=tmp_path / "absent.toml")
+
+
+def test_a_secret_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a representation nor an error has the password."""
+    settings = read_settings({"sasl_password": "hush"})
+    assert "hush" == settings.password()
+    assert "hush" not in repr(settings)
+    monkeypatch.setenv("ONLINE_LSTM_SASL_PASSWORD", "hush")
+    with pytest.raises(SettingsError) as error:
+        read_settings({"window": "0"})
+    assert "hush" not in str(error.value)
+
+
+def test_a_password_may_come_from_a_file(tmp_path: Path) -> None:
+    """The file goes before the value, without the line's end."""
+    file = tmp_path / "password"
+    file.write_text("from the file\n")
+    settings = read_settings({"sasl_password": "given", "sasl_password_file": file})
+    assert "from the file" == settings.password()
+
+
+def test_a_missing_password_file_is_named(tmp_path: Path) -> None:
+    """The setting and the file are in the message."""
+    settings = read_settings({"sasl_password_file": tmp_path / "absent"})
+    with pytest.raises(SettingsError, match="sasl_password_file: .*absent"):
+        settings.password()
+
+
+def test_settings_are_frozen() -> None:
+    """What was read holds to the end."""
+    with pytest.raises(ValueError, match="frozen"):
+        read_settings().window = 3
+
+
+def test_the_shape_digest_follows_the_shape_settings_only() -> None:
+    """A lineage is named by what decides the outputs, not by where they go or how fast is learned."""
+    digest = read_settings().shape_digest()
+    assert digest == read_settings({"output_topic": "elsewhere", "learning_rate": "0.5"}).shape_digest()
+    assert digest != read_settings({"window": "63"}).shape_digest()
+
+
+def test_dead_letters_go_beside_their_topic() -> None:
+    """Without a name for it, every input topic has a dead-letter topic of its own."""
+    assert "numbers.dlq" == read_settings().dead_letters_of("numbers")
+    assert "letters" == read_settings({"dead_letter_topic": "letters"}).dead_letters_of("numbers")
+
+
+def test_assignments_are_pairs() -> None:
+    """A value may have an equals sign in it, a name may not be missing."""
+    assert {"value_path": "a=b", "top": ""} == parse_assignments(["value_path=a=b", "top="])
+    with pytest.raises(SettingsError, match="--set: received 'window', expected NAME=VALUE"):
+        parse_assignments(["window"])
+    with pytest.raises(SettingsError, match="--set: received '=3', expected NAME=VALUE"):
+        parse_assignments(["=3"])
