@@ -50,7 +50,6 @@ def client_options(settings: Settings) -> dict[str, Any]:
         "bootstrap_servers": list(settings.bootstrap_servers),
         "bootstrap_timeout_ms": int(settings.connect_timeout_s * 1000),
         "security_protocol": settings.security_protocol,
-        "retry_backoff_ms": 20,  # the client sleeps this long between the steps of a transaction
     }
     if settings.security_protocol.startswith("SASL"):
         options |= {
@@ -296,7 +295,8 @@ class KafkaSink:
                 transactional_id=self.transactional_id,
                 transaction_timeout_ms=int(self._settings.transaction_timeout_s * 1000),
                 max_request_size=2 * self._settings.max_output_bytes,
-                linger_ms=0,
+                batch_size=512 * 1024,  # one request a batch: with the default, 500 records take three times as long
+                retry_backoff_ms=5,  # the client sleeps this long while the broker still ends the transaction before
             )
             self._waiting(self._producer.init_transactions)
             topics = [self._settings.output_topic, *map(self._settings.dead_letters_of, self._settings.input_topics)]

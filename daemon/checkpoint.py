@@ -214,6 +214,8 @@ def _read_group(group: h5py.Group) -> dict[str, Any]:
 def _read_node(node: h5py.Group | h5py.Dataset) -> Any:
     if isinstance(node, h5py.Group):
         return _read_group(node)
+    if not isinstance(node, h5py.Dataset):
+        raise TypeError(f"received {node!r}, expected a group or a dataset")
     if h5py.check_string_dtype(node.dtype) is None:
         return node[()]
     text = node.asstr()[()]

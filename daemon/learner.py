@@ -11,7 +11,7 @@ import numpy as np
 
 from daemon import experts, scores
 from daemon.network import Network
-from daemon.records import Event, Outcome, Prediction, Verdict
+from daemon.records import Event, InputRecord, Outcome, Prediction, Verdict
 from daemon.rows import Field, Row, Rows
 from daemon.settings import Settings
 from daemon.tasks import SymbolTask
@@ -23,7 +23,7 @@ PREDICTORS = 1 + len(experts.BASELINES)
 def stream_fields(settings: Settings) -> dict[str, Field]:
     """Describe the arrays of one stream that do not depend on the size of its vocabulary."""
     return {
-        "events": Field((), "int64"),
+        "events": Field((1,), "int64"),
         "window": Field((settings.window,), "int32", -1),
         **experts.fields(contexts=settings.suffix_contexts, values=2 * settings.max_vocabulary),
         **scores.fields(score_window=settings.score_window, predictors=PREDICTORS),
@@ -68,7 +68,7 @@ class Learner:
     @property
     def events(self) -> int:
         """How many events the stream had."""
-        return int(self._streams.view(self.row)["events"])
+        return int(self._streams.view(self.row)["events"][0])
 
     def close(self) -> None:
         """Give the rows back."""
@@ -127,8 +127,8 @@ class Learner:
             for prediction, encoded, row in zip(predictions, run, probabilities, strict=False)
         ]
         hits, rates = self._score(stream, run, verdicts)
-        first = int(stream["events"]) + 1
-        stream["events"][...] += len(run)
+        first = int(stream["events"][0]) + 1
+        stream["events"][0] += len(run)
         stream["window"][:] = codes[len(run) :]
         network["network"][:] = result.state
         network["pending"][:] = probabilities[-1]
@@ -183,3 +183,9 @@ class Learner:
         self.classes = classes
         self._network_rows = self._networks[classes]
         self.network_row = self._network_rows.add()
+
+
+def rehearse(settings: Settings, network: Network) -> None:
+    """Learn one event and forget it: what is compiled when first used is compiled now."""
+    rehearsal = Event(InputRecord("", 0, 0, -1, None, None), stream=None, symbol=0, literal="0")
+    Learner(settings, network, streams=Rows(stream_fields(settings)), networks=NetworkRows(network)).learn([rehearsal])

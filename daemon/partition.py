@@ -9,7 +9,7 @@ import hashlib
 import json
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -240,16 +240,17 @@ class _Batch:
         self.outputs = [None] * self.records
 
 
-def _pack(states: Iterable[dict[str, Any]]) -> dict[str, Any]:
+_VOCABULARY = {"ids": np.int32, "codes": np.int32, "sightings": np.int64}
+
+
+def _pack(states: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Lay vocabularies of different sizes end to end."""
-    states = list(states)
-    names = ("ids", "codes", "counts")
     return {
         "sizes": np.array([len(state["literals"]) for state in states], np.int64),
         "literals": [literal for state in states for literal in state["literals"]],
         **{
-            name: np.concatenate([np.empty(0, np.int64), *(state[name] for state in states)]).astype(np.int64)
-            for name in names
+            name: np.concatenate([np.empty(0, dtype), *(state[name] for state in states)], dtype=dtype)
+            for name, dtype in _VOCABULARY.items()
         },
     }
 
@@ -257,6 +258,6 @@ def _pack(states: Iterable[dict[str, Any]]) -> dict[str, Any]:
 def _unpack(packed: dict[str, Any]) -> list[dict[str, Any]]:
     ends = np.cumsum(packed["sizes"]).tolist()
     return [
-        {name: packed[name][end - size : end] for name in ("literals", "ids", "codes", "counts")}
+        {name: packed[name][end - size : end] for name in ("literals", *_VOCABULARY)}
         for end, size in zip(ends, packed["sizes"].tolist(), strict=True)
     ]

@@ -48,7 +48,7 @@ class Rows:
 
     def view(self, number: int) -> dict[str, NDArray[Any]]:
         """Give the arrays of one row as views, valid until the next ``add``."""
-        return {name: array[number] for name, array in self._arrays.items()}
+        return {name: array[number, ...] for name, array in self._arrays.items()}
 
     def take(self, numbers: Sequence[int], names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
         """Copy some rows, in this order, as arrays of shape ``(len(numbers), ...)``; all arrays or the named ones."""

@@ -6,7 +6,6 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from types import FrameType
 
 from daemon import __version__, logs
@@ -38,21 +37,18 @@ def run(settings: Settings) -> None:
     from daemon.broker import KafkaSink, KafkaSource, ensure_topics
     from daemon.checkpoint import CheckpointStore
     from daemon.codec import REASONS
+    from daemon.commands.networks import networks_of
     from daemon.experts import BASELINES
     from daemon.metrics import Metrics
-    from daemon.network import Learning, Network, Shape, fingerprint
+    from daemon.learner import rehearse
+    from daemon.network import fingerprint
     from daemon.partition import learning_of
     from daemon.service import Service
     from daemon.web import Health, WebServer
 
-    @cache
-    def network_for(learning: Learning) -> Network:
-        carried = settings.states == "carried"
-        shape = Shape(layers=settings.network, window=settings.window, carried=carried, seed=settings.seed)
-        return Network(shape, learning)
-
+    network_for = networks_of(settings)
+    network = network_for(learning_of(settings))  # a wrong layer is told before anything is started
     health = Health()
-    network_for(learning_of(settings))  # a wrong layer is told before anything is started
     store = CheckpointStore(settings.checkpoint_url, settings.group_id)
     ensure_topics(settings)
     metrics = Metrics(baselines=BASELINES, reasons=REASONS, build=fingerprint())
@@ -60,7 +56,7 @@ def run(settings: Settings) -> None:
     web.start()
     try:
         source = KafkaSource(settings)
-        network_for(learning_of(settings)).warm_up()
+        rehearse(settings, network)
         service = Service(
             settings,
             source=source,

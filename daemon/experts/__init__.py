@@ -33,9 +33,9 @@ def observe(row: Row, ids: NDArray[np.int32], fresh: NDArray[np.bool_]) -> NDArr
 
     Args:
         row: The arrays of the stream, written to.
-        ids: Value ids, int32 ``(K,)``.
-        fresh: Whether an id was given to its value just now, bool ``(K,)``: nobody can have predicted that value,
-            and what was learned about the id was about another one.
+        ids: Value ids, int32 ``(K,)``, below ``values``: the compiled loops do not check it.
+        fresh: Whether an id was given to its value just now, bool ``(K,)``, as it is wherever an id comes first:
+            nobody can have predicted that value, and what was learned about the id was about another one.
 
     Returns:
         Hits, bool ``(K, len(BASELINES))``; the same ones however a stream is split into runs.

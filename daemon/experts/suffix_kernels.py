@@ -13,15 +13,15 @@ from daemon.experts.jit import compiled
 
 ORDERS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24)
 SUCCESSORS = 4
-PROBES = 8
+PROBES = 8  # places in the table that one context may have
 MOST_VISITS = 4
 AGES = 12
-DECAY = 0.5
+DECAY = 0.5  # of a context's counts, at each of its visits
 LEAST_COUNT = 0.02
-DECAY_OF_SHARES = 0.99
+DECAY_OF_SHARES = 0.99  # at each event
 LEAST_SHARE = 1e-4
 FIRST_TRUST, LEAST_TRUST, MOST_TRUST = 0.9, 0.02, 0.995
-FIRST_SAMPLES, MOST_SAMPLES = 2, 50
+FIRST_SAMPLES, MOST_SAMPLES = 2, 50  # trust moves by 1 / samples
 
 
 class Memory(NamedTuple):
@@ -58,6 +58,7 @@ class Recall(NamedTuple):
 
 @compiled
 def observe(memory: Memory, ids: NDArray[np.int32], fresh: NDArray[np.bool_], hits: NDArray[np.bool_]) -> None:
+    """Score and learn value ids one after another; ``hits``, bool ``(K,)``, is written."""
     recall = _recall(memory)
     for event in range(len(ids)):
         value = ids[event]
@@ -81,6 +82,7 @@ def observe(memory: Memory, ids: NDArray[np.int32], fresh: NDArray[np.bool_], hi
 
 @compiled
 def distribution(memory: Memory) -> NDArray[np.float64]:
+    """Give the probability of every value id to come next, float64 ``(V,)``."""
     return _recall(memory).probabilities
 
 
@@ -128,9 +130,8 @@ def _hash_contexts(history: NDArray[np.int64], keys: NDArray[np.uint64]) -> None
 @compiled
 def _look_up(memory: Memory, recall: Recall) -> None:
     """Write places, buckets and counts of the contexts that are known."""
-    keys, seen, since, successors, counts = (
-        memory.keys, memory.seen, memory.since, memory.successors, memory.counts,
-    )  # fmt: skip
+    keys, seen, visits = memory.keys, memory.seen, memory.visits
+    since, successors, counts = memory.since, memory.successors, memory.counts
     for order in range(len(ORDERS)):
         place = _home(recall.keys[order], len(keys))
         misses = 0
@@ -140,8 +141,7 @@ def _look_up(memory: Memory, recall: Recall) -> None:
         recall.places[order] = place if misses < PROBES else -1
         recall.counts[order] = 0
         if misses < PROBES:
-            age_group = _age_group(memory.coming[0] - seen[place])
-            recall.buckets[order] = (memory.visits[place] - 1) * AGES + age_group
+            recall.buckets[order] = (visits[place] - 1) * AGES + _age_group(memory.coming[0] - seen[place])
             for successor in range(SUCCESSORS):
                 if since[successors[place, successor]] <= seen[place]:
                     recall.counts[order, successor] = counts[place, successor]
@@ -263,5 +263,6 @@ def _learn_successor(memory: Memory, recall: Recall, value: int) -> None:
 @compiled
 def _learn_shares(shares: NDArray[np.float32], value: int) -> None:
     for other in range(len(shares)):
+        # cut to 0 in time: numbers too small to be normalised make arithmetic slow
         shares[other] = DECAY_OF_SHARES * shares[other] if shares[other] > LEAST_SHARE else 0
     shares[value] += 1

@@ -1,6 +1,6 @@
 """The flat state row: where everything is in it, what it starts with, how it grows.
 
-A row is ``weights | first moments | second moments | step count | left-edge states``, float32 (state_size,).
+A row is ``weights | first moments | second moments | step count | left-edge states``, float32 (row_size,).
 Weights (and each kind of moments) are the arrays that all classes share, then one line a class, so that a new
 class is appended and a forgotten one overwritten:
 
@@ -19,6 +19,7 @@ FEWEST_CLASSES = 4
 """The smallest capacity; classes have the initial scale that they would have in a network of this one."""
 
 Floats = NDArray[np.float32]
+Integers = NDArray[np.int32]
 
 
 class Layout:
@@ -27,54 +28,52 @@ class Layout:
     def __init__(self, units: tuple[int, ...], classes: int) -> None:
         self.units = units
         self.classes = classes
-        self.class_width = 4 * units[0] + units[-1] + 1
-        self.shared_shapes = _shared_shapes(units)
-        self.shared_size = sum(math.prod(shape) for shape in self.shared_shapes)
-        self.weights_size = self.shared_size + classes * self.class_width
-        self.states_size = 2 * sum(units)
-        self.state_size = 3 * self.weights_size + 1 + self.states_size
+        self.class_widths = (4 * units[0], units[-1], 1)
+        self.weight_shapes = (*_shared_shapes(units), (classes, sum(self.class_widths)))
+        self.weight_sizes = [math.prod(shape) for shape in self.weight_shapes]
+        self.state_sizes = [u for u in units for _ in ("h", "c")]
+        weights, states = sum(self.weight_sizes), sum(self.state_sizes)
+        self.sizes = (weights, weights, weights, 1, states)
+        self.row_size = sum(self.sizes)
 
     def initial(self, seed: int) -> Floats:
         """Draw a state's initial weights; all else in it is zero."""
-        state = np.zeros(self.state_size, np.float32)
-        self._shared(state)[0] = np.concatenate(
-            [array.ravel() for array in _initial_shared(self.units, seed)]
-        )
+        state = np.zeros(self.row_size, np.float32)
+        shared, _ = self.learned(state)
+        shared[0] = np.concatenate([array.ravel() for array in _initial_shared(self.units, seed)])
         for code in range(self.classes):
             self.reset_class(state, code, seed)
         return state
 
     def grow(self, state: Floats, larger: "Layout", seed: int) -> Floats:
         """Copy a state into a larger layout; the classes that come with it start from their initial weights."""
-        grown = np.zeros(larger.state_size, np.float32)
-        larger._shared(grown)[:] = self._shared(state)
-        larger._by_class(grown)[:, : self.classes] = self._by_class(state)
-        for code in range(self.classes, larger.classes):
-            larger.reset_class(grown, code, seed)
-        grown[3 * larger.weights_size :] = state[3 * self.weights_size :]
+        grown = larger.initial(seed)
+        shared, by_class = self.learned(state)
+        grown_shared, grown_by_class = larger.learned(grown)
+        grown_shared[:] = shared
+        grown_by_class[:, : self.classes] = by_class
+        grown[3 * larger.sizes[0] :] = state[3 * self.sizes[0] :]
         return grown
 
     def reset_class(self, state: Floats, code: int, seed: int) -> None:
         """Give a class its initial weights and zero moments, in place."""
-        line = self._by_class(state)[:, code]
-        line[0] = _initial_class(self.units, seed, code)
-        line[1:] = 0
+        _, by_class = self.learned(state)
+        by_class[0, code] = _initial_class(self.units, seed, code)
+        by_class[1:, code] = 0
 
     def reset_states(self, state: Floats) -> None:
         """Set the left-edge states to zero, in place."""
-        state[-self.states_size :] = 0
+        state[-self.sizes[-1] :] = 0
 
-    def _shared(self, state: Floats) -> Floats:
-        """View (3, shared_size): weights and both moments of what all classes share."""
-        return state[: 3 * self.weights_size].reshape(3, -1)[:, : self.shared_size]
-
-    def _by_class(self, state: Floats) -> Floats:
-        """View (3, classes, class_width): weights and both moments of each class."""
-        lines = state[: 3 * self.weights_size].reshape(3, -1)[:, self.shared_size :]
-        return lines.reshape(3, self.classes, self.class_width)
+    def learned(self, state: Floats) -> tuple[Floats, Floats]:
+        """View weights and both moments: what all classes share (3, n), and each class's (3, classes, width)."""
+        learned = state[: 3 * self.sizes[0]].reshape(3, -1)
+        per_class = self.weight_sizes[-1]
+        return learned[:, :-per_class], learned[:, -per_class:].reshape(3, *self.weight_shapes[-1])
 
 
 def _shared_shapes(units: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Give the shapes of the arrays that all classes share, in the order of the row."""
     shapes: list[tuple[int, ...]] = []
     for layer, u in enumerate(units):
         if layer > 0:

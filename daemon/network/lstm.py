@@ -35,8 +35,8 @@ def _lstm(projected: Tensor, recurrent: Tensor, h0: Tensor, c0: Tensor, mask: Te
     units = recurrent.shape[0]
     mask = mask[:, None]
     # sigmoid(x) = tanh(x / 2) / 2 + 1 / 2: all four gates by one tanh; halving is exact, so it moves outside
-    scale = tf.constant(np.repeat(np.float32([0.5, 0.5, 1, 0.5]), units))
-    shift = tf.constant(np.repeat(np.float32([0.5, 0.5, 0, 0.5]), units))
+    scale = tf.constant(np.repeat([0.5, 0.5, 1, 0.5], units), tf.float32)
+    shift = tf.constant(np.repeat([0.5, 0.5, 0, 0.5], units), tf.float32)
     scaled_recurrent = recurrent * scale
 
     def step(row: Tensor, z: Tensor) -> Tensor:

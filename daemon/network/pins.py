@@ -44,9 +44,7 @@ def fingerprint() -> dict[str, str]:
         "numpy": version("numpy"),
         "machine": platform.machine(),
         "instruction_set": _instruction_set(),
-        "xla_flags": " ".join(
-            sorted(flag for flag in pinned["XLA_FLAGS"].split() if flag.startswith("--xla_cpu"))
-        ),
+        "xla_flags": " ".join(sorted(flag for flag in pinned["XLA_FLAGS"].split() if flag.startswith("--xla_cpu"))),
     }
 
 

@@ -1,0 +1,125 @@
+"""The plain Kafka clients of the commands: one publishes values, one follows a topic.
+
+Neither is part of a group or of a transaction; what the daemon needs for its guarantees is in ``daemon.broker``.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Self
+
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaError, MessageSizeTooLargeError
+
+from daemon.broker import client_options, reaching_broker
+from daemon.errors import BrokerUnavailableError, InputFileError, MissingTopicError
+from daemon.settings import Settings
+
+POLL_MS = 200
+MAX_IN_FLIGHT = 10_000
+"""Values that wait for their acknowledgement; the client itself would take in any number of them."""
+
+
+class Publisher:
+    """Publishes values to one topic in their order; each acknowledgement is checked.
+
+    Leaving its context without an exception waits for all of them.
+    """
+
+    def __init__(self, settings: Settings, topic: str, *, linger_ms: int = 5) -> None:
+        self.topic = topic
+        self.acknowledged = 0
+        self._in_flight: deque[Any] = deque()
+        with reaching_broker(settings):
+            self._producer = KafkaProducer(**client_options(settings), linger_ms=linger_ms)
+
+    def send(self, value: bytes, key: bytes | None = None) -> None:
+        """Publish a value, after waiting for others if too many are in flight.
+
+        Raises:
+            InputFileError: The value is larger than what Kafka takes.
+            BrokerUnavailableError: An earlier value was not acknowledged.
+        """
+        if len(self._in_flight) >= MAX_IN_FLIGHT:
+            self._settle()
+        try:
+            self._in_flight.append(self._producer.send(self.topic, value, key=key))
+        except MessageSizeTooLargeError as error:
+            raise InputFileError(
+                f"{self.topic}: value {self.acknowledged + len(self._in_flight) + 1} has {len(value)} bytes; {error}"
+            ) from error
+        except KafkaError as error:
+            raise self._failure(error) from error
+
+    def flush(self) -> None:
+        """Wait until all values are acknowledged.
+
+        Raises:
+            BrokerUnavailableError: One was not.
+        """
+        while self._in_flight:
+            self._settle()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self.flush()
+        finally:
+            self._producer.close(timeout=0 if kind else 5)
+
+    def _settle(self) -> None:
+        try:
+            self._in_flight.popleft().get()  # ends at the client's delivery timeout of two minutes
+        except KafkaError as error:
+            raise self._failure(error) from error
+        self.acknowledged += 1
+
+    def _failure(self, error: KafkaError) -> BrokerUnavailableError:
+        return BrokerUnavailableError(
+            f"{self.topic}: value {self.acknowledged + 1} was not acknowledged ({error!r}); all before it were: "
+            "see to the broker, then publish from there on"
+        )
+
+
+class Follower:
+    """Reads what is committed in one topic, outside of any group."""
+
+    def __init__(self, settings: Settings, topic: str, *, from_beginning: bool) -> None:
+        with reaching_broker(settings):
+            self._consumer = KafkaConsumer(
+                **client_options(settings),
+                group_id=None,
+                enable_auto_commit=False,
+                isolation_level="read_committed",
+                auto_offset_reset="earliest",
+            )
+            numbers = self._consumer.partitions_for_topic(topic)
+        if not numbers:
+            self.close()
+            raise MissingTopicError(
+                f"topic {topic} does not exist at {', '.join(settings.bootstrap_servers)}; `online-lstm run` "
+                "creates it, --output-topic names another one"
+            )
+        partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
+        self._consumer.assign(partitions)
+        seek = self._consumer.seek_to_beginning if from_beginning else self._consumer.seek_to_end
+        seek(*partitions)
+        for partition in partitions:
+            self._consumer.position(partition)  # the place is looked up now, not at the first poll
+
+    def poll(self) -> list[Any]:
+        """Give the next records, after ``POLL_MS`` without any an empty list."""
+        return [record for records in self._consumer.poll(timeout_ms=POLL_MS).values() for record in records]
+
+    def __iter__(self) -> Iterator[Any]:
+        while True:
+            yield from self.poll()
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._consumer.close(timeout_ms=1000)

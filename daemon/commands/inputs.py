@@ -1,0 +1,142 @@
+"""Where values come from when not from Kafka: files, standard input, and the seed's stream.
+
+It reads lines and cells as the bytes that a record of the input topic would have; what they mean is the codec's
+affair.
+"""
+
+import csv
+import io
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import cycle, islice
+from pathlib import Path
+from typing import BinaryIO, Literal, get_args
+
+from daemon.errors import InputFileError
+
+Format = Literal["text", "csv", "jsonl"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+STANDARD_INPUT = "-"
+SEED_PERIOD = (*[4] * 6, 8, *[4] * 5, 8, *[4] * 6, 8, *[4] * 6, 28)
+"""One period of the seed's stream: 27 values, to be told apart by how many 4 came in a row, and before which."""
+
+_FORMAT_OF_SUFFIX: dict[str, Format] = {".csv": "csv", ".json": "jsonl", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_UTF8_MARK = b"\xef\xbb\xbf"
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One value of a file: the number of its line from 0, and the bytes of value and key."""
+
+    number: int
+    value: bytes
+    key: bytes | None = None
+
+
+def seed_stream(events: int) -> Iterator[bytes]:
+    """Give this many values of the seed's stream; 0 means without end.
+
+    >>> [int(value) for value in seed_stream(8)]
+    [4, 4, 4, 4, 4, 4, 8, 4]
+    """
+    values = (b"%d" % value for value in cycle(SEED_PERIOD))
+    return islice(values, events) if events else values
+
+
+def format_of(path: str) -> Format:
+    """Say by the suffix how a file is read; whatever has none of the known ones is text.
+
+    >>> format_of("june.csv"), format_of("-")
+    ('csv', 'text')
+    """
+    return _FORMAT_OF_SUFFIX.get(Path(path).suffix.lower(), "text")
+
+
+@contextmanager
+def open_input(path: str) -> Iterator[BinaryIO]:
+    """Open a file, or standard input for ``-``.
+
+    Raises:
+        InputFileError: There is no such file, or it cannot be read.
+    """
+    if path == STANDARD_INPUT:
+        yield sys.stdin.buffer
+        return
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(Path(path).open("rb"))
+        except OSError as error:
+            raise InputFileError(
+                f"{path}: {error.strerror}; expected a file of values, or - for standard input"
+            ) from error
+        yield file
+
+
+def size_of(path: str) -> int | None:
+    """Give a file's size in bytes, None where only its end tells."""
+    return Path(path).stat().st_size if Path(path).is_file() else None
+
+
+def read_lines(file: BinaryIO, name: str) -> Iterator[Line]:
+    """Give every line as it is, blank ones too, without what ends it.
+
+    Raises:
+        InputFileError: It is UTF-16.
+    """
+    for number, line in enumerate(file):
+        if number == 0 and line.startswith(_UTF16_MARKS):
+            raise InputFileError(f"{name}: received UTF-16, expected UTF-8: iconv -f UTF-16 -t UTF-8 converts it")
+        content = line.removeprefix(_UTF8_MARK) if number == 0 else line
+        yield Line(number, content.removesuffix(b"\n").removesuffix(b"\r"))
+
+
+def read_columns(file: BinaryIO, name: str, *, column: str | None, key_column: str | None) -> Iterator[Line]:
+    """Give the cells of one column of CSV with a header, with the cells of another one as keys.
+
+    Args:
+        file: UTF-8 text.
+        name: What messages call it.
+        column: Where the values are; None means the only column beside the keys.
+        key_column: Where the keys are, if there are any.
+
+    Raises:
+        InputFileError: A column is missing, or the file is neither UTF-8 nor CSV.
+    """
+    rows = _read_rows(file, name)
+    _, header = next(rows, (0, []))
+    if not header:
+        return
+    key_place = None if key_column is None else _place_of(key_column, header, name)
+    others = [place for place in range(len(header)) if place != key_place]
+    if column is None and len(others) != 1:
+        raise InputFileError(f"{name}: received the columns {', '.join(header)}; --column says which has the values")
+    place = others[0] if column is None else _place_of(column, header, name)
+    for number, row in rows:
+        cells = dict(enumerate(row))
+        key = None if key_place is None else cells.get(key_place, "").encode()
+        yield Line(number, cells.get(place, "").encode(), key)
+
+
+def _read_rows(file: BinaryIO, name: str) -> Iterator[tuple[int, list[str]]]:
+    """Give rows that are not blank, each with the number of its first line from 0."""
+    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+    rows = csv.reader(text, strict=True)
+    try:
+        number = 0
+        for row in rows:
+            if row:
+                yield number, row
+            number = rows.line_num
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise InputFileError(f"{name}: line {rows.line_num + 1}: {error}; expected CSV in UTF-8") from error
+    finally:
+        text.detach()
+
+
+def _place_of(column: str, header: Sequence[str], name: str) -> int:
+    if column not in header:
+        raise InputFileError(f"{name}: no column {column!r}; expected one of {', '.join(header)}")
+    return header.index(column)

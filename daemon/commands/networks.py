@@ -1,0 +1,23 @@
+"""The networks that the settings describe, one for each way of learning."""
+
+from functools import cache
+
+from daemon.network import Learning, Network, Shape
+from daemon.partition import NetworkFactory
+from daemon.settings import Settings
+
+
+def networks_of(settings: Settings) -> NetworkFactory:
+    """Give the function that makes the network for some learning settings, once for each.
+
+    Raises:
+        SettingsError: A layer is none; raised by the function.
+    """
+    carried = settings.states == "carried"
+    shape = Shape(layers=settings.network, window=settings.window, carried=carried, seed=settings.seed)
+
+    @cache
+    def network_for(learning: Learning) -> Network:
+        return Network(shape, learning)
+
+    return network_for

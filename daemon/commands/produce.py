@@ -1,0 +1,181 @@
+"""``online-lstm produce``: publish the lines of a file, or the seed's stream, to an input topic."""
+
+import argparse
+import math
+import signal
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Self
+
+from rich.console import Console
+
+from daemon import logs
+from daemon.commands.inputs import STANDARD_INPUT, open_input, read_lines, seed_stream
+from daemon.commands.options import add_settings, settings_of
+from daemon.commands.progress import progress_bar
+from daemon.errors import ExitCode, InputFileError
+
+if TYPE_CHECKING:  # it loads the Kafka client
+    from daemon.commands.clients import Publisher
+
+HELP = "publish values to an input topic"
+SHOWN_EVERY = 200
+"""Values between two movements of the progress bar."""
+
+Message = tuple[bytes | None, bytes]
+"""Key and value."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Take what to publish, how fast, and where."""
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument(
+        "file", nargs="?", default=STANDARD_INPUT, metavar="FILE", help="a value a line [default: -, standard input]"
+    )
+    source.add_argument(
+        "--seed-stream", type=_count, metavar="N", help="N values of a stream that repeats after 27; 0: without end"
+    )
+    parser.add_argument(
+        "--rate", type=_rate, default=0.0, metavar="EVENTS_PER_S", help="values a second; 0: as many as go [default: 0]"
+    )
+    keys = parser.add_mutually_exclusive_group()
+    keys.add_argument("--key", help="the key of all values, which names their stream [default: none]")
+    keys.add_argument("--key-separator", metavar="SEP", help="what stands between key and value in each line")
+    parser.add_argument("--topic", help="where to [default: the first of input_topics]")
+    add_settings(parser, "bootstrap_servers", "connect_timeout_s", "create_topics")
+
+
+def main(arguments: argparse.Namespace) -> ExitCode:
+    """Publish until the input ends, or until SIGINT or SIGTERM; then wait for the acknowledgements."""
+    from daemon.broker import ensure_topics
+    from daemon.commands.clients import Publisher
+
+    given = {} if arguments.topic is None else {"input_topics": [arguments.topic]}
+    settings = settings_of(arguments, **given)
+    logs.configure(level="WARNING", style=settings.log_format)
+    with _messages(arguments) as messages:
+        ensure_topics(settings)
+        with Publisher(settings, settings.input_topics[0]) as publisher:
+            started = time.perf_counter()
+            try:
+                _publish(messages, publisher, rate=arguments.rate, total=arguments.seed_stream or None)
+            finally:
+                _report(publisher, time.perf_counter() - started)
+    return ExitCode.OK
+
+
+@contextmanager
+def _messages(arguments: argparse.Namespace) -> Iterator[Iterator[Message]]:
+    """Open what is to be published."""
+    key = None if arguments.key is None else arguments.key.encode()
+    if arguments.seed_stream is not None:
+        yield ((key, value) for value in seed_stream(arguments.seed_stream))
+        return
+    with open_input(arguments.file) as file:
+        lines = (line.value for line in read_lines(file, arguments.file))
+        if arguments.key_separator:
+            yield split_keys(lines, arguments.key_separator, arguments.file)
+        else:
+            yield ((key, value) for value in lines)
+
+
+def split_keys(lines: Iterable[bytes], separator: str, name: str) -> Iterator[Message]:
+    """Split each line at its first separator.
+
+    >>> list(split_keys([b"pump-7:4", b"pump-8:a:b"], ":", "-"))
+    [(b'pump-7', b'4'), (b'pump-8', b'a:b')]
+
+    Raises:
+        InputFileError: A line has no separator.
+    """
+    for number, line in enumerate(lines, 1):
+        key, found, value = line.partition(separator.encode())
+        if not found:
+            raise InputFileError(f"{name}: line {number}: received {line[:60]!r}, expected KEY{separator}VALUE")
+        yield key, value
+
+
+def _publish(messages: Iterator[Message], publisher: "Publisher", *, rate: float, total: int | None) -> None:
+    """Publish all messages and wait until they are acknowledged."""
+    with StopBetween() as stop, progress_bar("publishing", total) as show:
+        try:
+            for number, (key, value) in enumerate(stop.pass_on(paced(messages, rate))):
+                publisher.send(value, key)
+                if number % SHOWN_EVERY == 0:
+                    show(number)
+        except InputFileError:  # what came before the bad line is good
+            publisher.flush()
+            raise
+        publisher.flush()
+
+
+def paced(messages: Iterator[Message], rate: float) -> Iterator[Message]:
+    """Let messages pass at this rate (messages a second), or at once with 0."""
+    if rate == 0:
+        yield from messages
+        return
+    started = time.monotonic()
+    for number, message in enumerate(messages):
+        time.sleep(max(0.0, started + number / rate - time.monotonic()))
+        yield message
+
+
+class StopBetween:
+    """A context in which SIGINT and SIGTERM end the wait for a message at once, but never the sending of one.
+
+    An exception out of a signal handler could leave the Kafka client in any state. A second signal raises it.
+    """
+
+    def __init__(self) -> None:
+        self._asked = self._waiting = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def pass_on(self, messages: Iterator[Message]) -> Iterator[Message]:
+        """Let messages pass until there was a signal."""
+        try:
+            while not self._asked:
+                self._waiting = True
+                message = next(messages, None)
+                self._waiting = False
+                if message is None:
+                    return
+                yield message
+        except KeyboardInterrupt:
+            self._waiting = False
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+        again, self._asked = self._asked, True
+        if again or self._waiting:
+            raise KeyboardInterrupt
+
+
+def _report(publisher: "Publisher", seconds: float) -> None:
+    count = publisher.acknowledged
+    rate = f" ({count / seconds:,.0f}/s)" if seconds > 0 else ""
+    Console(highlight=False).print(
+        f"published {count:,} values to {publisher.topic} in {seconds:.2f} s{rate}", markup=False, soft_wrap=True
+    )
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 0:
+        raise argparse.ArgumentTypeError(f"received {text}, expected 0 or more")
+    return count
+
+
+def _rate(text: str) -> float:
+    rate = float(text)
+    if not 0 <= rate < math.inf:
+        raise argparse.ArgumentTypeError(f"received {text}, expected 0 or a number of values a second")
+    return rate

@@ -1,0 +1,139 @@
+"""What a learner scored over a finite input, from its output messages: as a table and as JSON."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from statistics import median
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from daemon.experts import BASELINES
+from daemon.partition import Processed
+from daemon.records import OutputRecord
+
+EARLY = 500
+"""How many values count as the time of learning."""
+
+MAX_BAD_LINES = 5
+"""How many refused lines are shown."""
+
+
+class Scorecard:
+    """Scores of the values so far, all streams together in the order of the input."""
+
+    def __init__(self) -> None:
+        self.events = 0
+        self._streams: set[str | None] = set()
+        self._scored: Counter[str] = Counter()  # "early" and "late"
+        self._hits: Counter[str] = Counter()  # by the same, and by baseline
+        self._surprise_bits = 0.0
+        self._last_miss: int | None = None
+        self._event_seconds: list[float] = []  # of each chunk
+        self._dead_letters: Counter[str] = Counter()
+        self._bad_lines: list[dict[str, Any]] = []
+
+    @property
+    def lines(self) -> int:
+        """How many values there were, with the refused ones."""
+        return self.events + self._dead_letters.total()
+
+    def add(self, processed: Processed) -> None:
+        """Score what came of some records."""
+        tally = processed.tally
+        if tally.events:
+            self._event_seconds.append(tally.seconds / tally.events)
+        self._hits.update({name: tally.hits[i] for i, name in enumerate(BASELINES, 1)})
+        self._dead_letters.update(tally.dead_letters)
+        for output in processed.outputs:
+            if output.dead_letter:
+                self._refuse(output)
+            else:
+                self._score(json.loads(output.value or b""))
+
+    def _score(self, message: dict[str, Any]) -> None:
+        self.events += 1
+        self._streams.add(message["stream"])
+        verdict = message["verdict"]
+        if verdict is None:
+            return
+        when = "early" if self.events <= EARLY else "late"
+        self._scored[when] += 1
+        self._hits[when] += verdict["hit"]
+        self._surprise_bits += verdict["surprise_bits"]
+        if not verdict["hit"]:
+            self._last_miss = self.events
+
+    def _refuse(self, output: OutputRecord) -> None:
+        if len(self._bad_lines) < MAX_BAD_LINES:
+            said = {name: content.decode() for name, content in output.headers if name.startswith("online_lstm_")}
+            self._bad_lines.append(
+                {
+                    "line": int(said["online_lstm_offset"]) + 1,
+                    "reason": said["online_lstm_reason"],
+                    "error": said["online_lstm_error"],
+                }
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """Give all figures; rates and bits are None where nothing was scored.
+
+        ``last_miss`` counts the values that were learned from 1, a bad line's ``line`` the lines of the input.
+        ``event_ms`` is the median over the chunks, so that compiling at the start does not count.
+        """
+        scored = self._scored.total()
+        hit_rate = _share(self._hits["early"] + self._hits["late"], scored)
+        baselines = {name: _share(self._hits[name], scored) for name in BASELINES}
+        return {
+            "events": self.events,
+            "streams": len(self._streams),
+            "scored": scored,
+            "hit_rate": hit_rate,
+            f"hit_rate_first_{EARLY}": _share(self._hits["early"], self._scored["early"]),
+            f"hit_rate_after_{EARLY}": _share(self._hits["late"], self._scored["late"]),
+            "baseline_hit_rates": baselines,
+            "lift": None if hit_rate is None else hit_rate - max(rate or 0.0 for rate in baselines.values()),
+            "log_loss_bits": _share(self._surprise_bits, scored),
+            "last_miss": self._last_miss,
+            "event_ms": 1000 * median(self._event_seconds) if self._event_seconds else None,
+            "dead_letters": dict(sorted(self._dead_letters.items())),
+            "bad_lines": self._bad_lines,
+        }
+
+    def table(self, name: str) -> Table:
+        """Lay the figures out for a person; ``name`` says what was learned from."""
+        table = Table(title=Text(f"{name}: each value predicted before it was learned"))
+        table.add_column("what")
+        table.add_column("figure", justify="right")
+        for what, figure in self._rows(self.to_json()):
+            table.add_row(Text(what), Text(figure))
+        if self._bad_lines:
+            table.caption = Text("\n".join(f"line {bad['line']}: {bad['error']}" for bad in self._bad_lines))
+            table.caption_justify = "left"
+        return table
+
+    @staticmethod
+    def _rows(figures: dict[str, Any]) -> Iterator[tuple[str, str]]:
+        yield "events", f"{figures['events']:,}"
+        yield "streams", f"{figures['streams']:,}"
+        yield "hit rate", _shown(figures["hit_rate"])
+        yield f"hit rate, first {EARLY} values", _shown(figures[f"hit_rate_first_{EARLY}"])
+        yield f"hit rate, after value {EARLY}", _shown(figures[f"hit_rate_after_{EARLY}"])
+        for name, rate in figures["baseline_hit_rates"].items():
+            yield f"baseline {name.replace('_', ' ')}", _shown(rate)
+        yield "lift over the best baseline", _shown(figures["lift"], "+.4f")
+        yield "log loss", _shown(figures["log_loss_bits"], ".4f", " bits")
+        yield "last miss at value", _shown(figures["last_miss"], ",")
+        yield "time per event", _shown(figures["event_ms"], ".3f", " ms")
+        yield "dead letters", f"{sum(figures['dead_letters'].values()):,}"
+        for reason, count in figures["dead_letters"].items():
+            yield f"dead letters, {reason.replace('_', ' ')}", f"{count:,}"
+
+
+def _share(part: float, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def _shown(figure: float | None, style: str = ".4f", unit: str = "") -> str:
+    return "none" if figure is None else f"{figure:{style}}{unit}"
