@@ -156,6 +156,7 @@ class Service:
         self._sink_failed = False
         self._batch_events = settings.max_batch_events
         self._checkpoint_due = clock() + settings.checkpoint_interval_s
+        self._checkpoint_seconds = 0.0
         self._stopping = False
         self.events = 0
 
@@ -171,6 +172,8 @@ class Service:
             while not self._stopping:
                 self.step()
             self._checkpoint()
+            self._writer.drain()
+            self._hear_of_checkpoints()
         finally:
             self._writer.close()
             self._source.close()
@@ -212,6 +215,7 @@ class Service:
             return
         self._commit({source: done.outputs for source, done in processed.items()}, offsets, polled.membership)
         for source, done in processed.items():
+            self._assignments[source].committed = offsets[source]
             self._report_batch(source, done, polled.records[source][-1])  # 5
 
     def _commit(
@@ -229,8 +233,6 @@ class Service:
             committed = True
         finally:
             self._observer(TransactionReport(time.perf_counter() - started, count, committed))
-        for source, offset in offsets.items():
-            self._assignments[source].committed = offset
         self._batch_events = min(self._settings.max_batch_events, self._batch_events + 1)
 
     def _require_membership(self, membership: Membership, sources: Mapping[TopicPartition, Committed]) -> None:
@@ -274,25 +276,16 @@ class Service:
         """Bring a partition's learners to its newest checkpoint, and read on from there."""
         committed = self._source.committed(source)
         if committed is None or not committed.metadata:
-            self._begin(source, committed, membership)
-            return
+            committed = self._begin(source, committed, membership)
         mark = read_mark(committed.metadata, source)
         partition = Partition(self._settings, source, mark, self._network_for)
         offset = self._load(partition, committed, mark)
-        first = self._source.first_offset(source)
-        if offset < first:
-            raise RecoveryRefusedError(
-                f"{source}: the newest checkpoint at or below the committed offset {committed.offset} is at {offset}, "
-                f"but the topic begins at {first}: what lies between is gone; use another group_id to start afresh"
-            )
-        replay_to = mark if offset < committed.offset else None
-        self._assignments[source] = _Assignment(partition, committed, replay_to, checkpointed=offset)
+        self._require_retained(source, offset)
+        self._assignments[source] = _Assignment(partition, committed, replay_to=mark, checkpointed=offset)
         _log.info("restored source=%s checkpoint=%d committed=%d", source, offset, committed.offset)
-        if replay_to is None:
-            self._go_live(source)
         self._source.begin_at(source, offset)
 
-    def _begin(self, source: TopicPartition, committed: Committed | None, membership: Membership) -> None:
+    def _begin(self, source: TopicPartition, committed: Committed | None, membership: Membership) -> Committed:
         """Start afresh where the group has no history, and commit that, so that it holds from now on."""
         if self._store.exist(source):
             what = "no committed offset" if committed is None else f"offset {committed.offset}, set by another program"
@@ -301,14 +294,20 @@ class Service:
                 "expired or were reset; use another group_id to start afresh, or set the offsets back"
             )
         start = committed.offset if committed else self._source.start_offset(source)
+        self._require_retained(source, start)
         mark = first_mark(self._settings, source, start)
-        partition = Partition(self._settings, source, mark, self._network_for)
-        self._assignments[source] = _Assignment(partition, Committed(start), replay_to=None)
-        self._commit({}, {source: Committed(start, write_mark(mark))}, membership)
-        self._store.write(source, start, partition.state())
-        self._assignments[source].checkpointed = start
+        beginning = Committed(start, write_mark(mark))
+        self._commit({}, {source: beginning}, membership)
         _log.info("started source=%s offset=%d lineage=%s", source, start, mark.lineage)
-        self._source.begin_at(source, start)
+        return beginning
+
+    def _require_retained(self, source: TopicPartition, offset: int) -> None:
+        first = self._source.first_offset(source)
+        if offset < first:
+            raise RecoveryRefusedError(
+                f"{source}: the next record to learn from is the one at offset {offset}, but the topic begins at "
+                f"{first}: what lies between is gone; use another group_id to start afresh"
+            )
 
     def _load(self, partition: Partition, committed: Committed, mark: Mark) -> int:
         """Restore the newest checkpoint at or below the committed offset and give its offset."""
@@ -319,6 +318,8 @@ class Service:
         if mark.records == 0:  # nothing was learned yet: the initial state is the right one
             if mark != first_mark(self._settings, source, committed.offset):
                 raise StateMismatchError(f"{source}: the group began with other settings; use another group_id")
+            # from the first commit of a record on, there has to be a checkpoint to replay from
+            self._store.write(source, committed.offset, partition.state())
             return committed.offset
         raise RecoveryRefusedError(
             f"{source}: no readable checkpoint of lineage {mark.lineage} at or below the committed offset "
@@ -354,7 +355,7 @@ class Service:
                 "ones, or another group_id to start afresh"
             )
         assignment.replay_to = None
-        _log.info("replayed source=%s records=%d verified=true", source, received.records)
+        _log.info("live source=%s offset=%d records=%d", source, assignment.committed.offset, received.records)
         self._go_live(source)
         self._report_health()
 
@@ -394,11 +395,14 @@ class Service:
             if assignment.replay_to is None and offset > assignment.checkpointed:
                 self._writer.submit(source, offset, assignment.partition.state())
         self._checkpoint_due = self._clock() + self._settings.checkpoint_interval_s
+        self._checkpoint_seconds = 0.0
 
     def _hear_of_checkpoints(self) -> None:
-        """Note what the writer did; the interval stretches by what it took."""
+        """Note what the writer did; the interval stretches by what all files since the last one was due took."""
         for report in self._writer.finished():
-            self._checkpoint_due = max(self._checkpoint_due, self._clock() + report.seconds / CHECKPOINT_SHARE)
+            self._checkpoint_seconds += report.seconds
+            stretched = self._clock() + self._checkpoint_seconds / CHECKPOINT_SHARE
+            self._checkpoint_due = max(self._checkpoint_due, stretched)
             self._observer(report)
             assignment = self._assignments.get(report.source)
             if report.written and assignment is not None:

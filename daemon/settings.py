@@ -65,7 +65,9 @@ def _setting(kind: Kind, default: Any, description: str, **constraints: Any) -> 
 class Settings(BaseSettings):
     """The settings of a daemon, frozen once read."""
 
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False
+    )
 
     # where the values come from and where the predictions go
     bootstrap_servers: Names = _setting("operational", ("localhost:9092",), "Kafka brokers, host:port[,host:port]")
@@ -178,9 +180,16 @@ class Settings(BaseSettings):
         return self.dead_letter_topic or f"{topic}.dlq"
 
     def password(self) -> str | None:
-        """Read the password from where it was given."""
+        """Read the password from where it was given.
+
+        Raises:
+            SettingsError: The file that holds it cannot be read.
+        """
         if self.sasl_password_file is not None:
-            return self.sasl_password_file.read_text(encoding="utf-8").strip()
+            try:
+                return self.sasl_password_file.read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise SettingsError(f"sasl_password_file: {error}; expected a file that holds the password") from error
         return self.sasl_password.get_secret_value() if self.sasl_password is not None else None
 
     def of_kind(self, kind: Kind) -> dict[str, Any]:
@@ -249,10 +258,10 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, str]:
     {'window': '32', 'network': 'lstm 8,lstm 4'}
 
     Raises:
-        SettingsError: An argument has no ``=``.
+        SettingsError: An argument has no name or no ``=``.
     """
     pairs = [assignment.partition("=") for assignment in assignments]
-    for name, equals, _ in pairs:
-        if not equals:
-            raise SettingsError(f"--set: received {name!r}, expected NAME=VALUE")
+    for (name, equals, _), assignment in zip(pairs, assignments, strict=True):
+        if not (name and equals):
+            raise SettingsError(f"--set: received {assignment!r}, expected NAME=VALUE")
     return {name: value for name, _, value in pairs}

@@ -12,7 +12,9 @@ from kafka.consumer.fetcher import ConsumerRecord
 def create_topic(bootstrap: str, name: str, *, partitions: int = 1, configs: Mapping[str, str] | None = None) -> str:
     """Create a topic, wait until its partitions can be written, and give its name."""
     with closing(KafkaAdminClient(bootstrap_servers=bootstrap)) as admin:
-        topic = {"num_partitions": partitions, "replication_factor": 1, "configs": dict(configs or {})}
+        # records of tests have timestamps of 1970, which retention by time would delete
+        kept = {"retention.ms": "-1", **(configs or {})}
+        topic = {"num_partitions": partitions, "replication_factor": 1, "configs": kept}
         admin.create_topics({name: topic}, wait_for_metadata=True)
     return name
 

@@ -72,21 +72,16 @@ def test_the_order_of_names_is_no_part_of_a_digest() -> None:
 
 
 def test_no_flipped_byte_goes_unnoticed(tmp_path: Path) -> None:
-    """A file with one byte flipped is refused, or its content is what was written."""
+    """A file with one bit flipped, wherever it is, is refused before HDF5 sees it (some make it hang)."""
     path = tmp_path / "state.h5"
-    state = state_at(12_000)
-    write_state(path, state)
-    whole, expected = path.read_bytes(), digest_of(state)
-    detected = 0
+    write_state(path, state_at(12_000))
+    whole = path.read_bytes()
     for position in range(0, len(whole), 7):
         damaged = bytearray(whole)
-        damaged[position] ^= 0xFF
+        damaged[position] ^= 1 << position % 8
         path.write_bytes(damaged)
-        try:
-            assert expected == digest_of(read_state(path)), position
-        except CheckpointDamagedError:
-            detected += 1
-    assert detected > 0
+        with pytest.raises(CheckpointDamagedError, match=r"state\.h5"):
+            read_state(path)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
@@ -105,18 +100,29 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path, content: bytes) -> 
     """A file that is no HDF5 is named in the error."""
     path = tmp_path / "state.h5"
     path.write_bytes(content)
-    with pytest.raises(CheckpointDamagedError, match=r"state\.h5: not readable"):
+    with pytest.raises(CheckpointDamagedError, match=r"state\.h5: begins with"):
         read_state(path)
 
 
-@pytest.mark.parametrize("attributes", [{}, {"format": 99}, {"format": np.arange(3)}])
-def test_another_format_is_refused(tmp_path: Path, attributes: dict[str, Any]) -> None:
-    """HDF5 files of other programs and of other versions are told apart from damage."""
+def test_another_format_is_refused(tmp_path: Path) -> None:
+    """HDF5 files of other programs, and files of other versions, are told apart from damage."""
     path = tmp_path / "state.h5"
     with h5py.File(path, "w") as file:
-        file.attrs.update(attributes)
-    with pytest.raises(CheckpointDamagedError, match="received checkpoint format .*, expected 1"):
+        file.attrs["format"] = 1
+    with pytest.raises(CheckpointDamagedError, match=r"begins with .*HDF.*, expected .*checkpoint 1"):
         read_state(path)
+    write_state(path, state_at(1))
+    path.write_bytes(path.read_bytes().replace(b"checkpoint 1", b"checkpoint 2", 1))
+    with pytest.raises(CheckpointDamagedError, match=r"begins with .*checkpoint 2"):
+        read_state(path)
+
+
+def test_any_hdf5_tool_can_read_a_checkpoint(tmp_path: Path) -> None:
+    """The header is in HDF5's user block, so the file is an ordinary one, with the digest of its state."""
+    write_state(tmp_path / "state.h5", state_at(7))
+    with h5py.File(tmp_path / "state.h5", "r") as file:
+        assert 7 == file["records"][()]
+        assert digest_of(state_at(7)) == file.attrs["digest"]
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
@@ -125,9 +131,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         read_state(tmp_path / "gone.h5")
 
 
-def test_a_crash_before_the_rename_leaves_the_old_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_crash_before_the_rename_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Until a checkpoint is whole, its name belongs to the one before; nothing else stays in the directory."""
 
     def crash(*_: object) -> None:
@@ -165,9 +169,7 @@ def test_the_last_files_of_a_lineage_are_kept(store: CheckpointStore) -> None:
     assert [5] == store.offsets(other, "1f3a9c20")
 
 
-def test_the_newest_readable_checkpoint_is_found(
-    store: CheckpointStore, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_newest_readable_checkpoint_is_found(store: CheckpointStore, caplog: pytest.LogCaptureFixture) -> None:
     """Files beyond the committed offset are passed over; a damaged one is reported and the one before it used."""
     for offset in (10, 20, 30):
         store.write(SOURCE, offset, state_at(offset))
@@ -176,8 +178,7 @@ def test_the_newest_readable_checkpoint_is_found(
         found = list(store.read_newest(SOURCE, "1f3a9c20", until=29))
     assert [(10, 10)] == [(offset, state["records"]) for offset, state in found]
     assert ["checkpoint damaged source=numbers/3 offset=20"] == [
-        record.message.partition(" " + str(store.path(SOURCE, "1f3a9c20", 20)))[0]
-        for record in caplog.records
+        record.message.partition(" " + str(store.path(SOURCE, "1f3a9c20", 20)))[0] for record in caplog.records
     ]
 
 
@@ -218,7 +219,7 @@ def test_a_directory_of_any_name_is_used_as_it_is(tmp_path: Path, name: str) -> 
 @pytest.mark.parametrize("url", ["s3://bucket/checkpoints", "file://checkpoints"])
 def test_another_kind_of_store_is_refused(url: str) -> None:
     """Only directories are known, and the error says so."""
-    with pytest.raises(SettingsError, match="checkpoint_url: received .*, expected a directory"):
+    with pytest.raises(SettingsError, match=r"checkpoint_url: received .*, expected a directory"):
         CheckpointStore(url, "g")
 
 

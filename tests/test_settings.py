@@ -127,7 +127,7 @@ def test_a_password_may_come_from_a_file(tmp_path: Path) -> None:
 def test_a_missing_password_file_is_named(tmp_path: Path) -> None:
     """The setting and the file are in the message."""
     settings = read_settings({"sasl_password_file": tmp_path / "absent"})
-    with pytest.raises(SettingsError, match="sasl_password_file: .*absent"):
+    with pytest.raises(SettingsError, match=r"sasl_password_file: .*absent"):
         settings.password()
 
 

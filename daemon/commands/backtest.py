@@ -14,7 +14,6 @@ from rich.console import Console
 from daemon import __version__
 from daemon.commands.inputs import (
     FORMATS,
-    STANDARD_INPUT,
     Line,
     format_of,
     open_input,
@@ -62,7 +61,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
             scorecard = backtest(settings, name, lines, predictions=predictions)
         if report is not None:
             report.write(_report(settings, name, scorecard))
-    Console(stderr=arguments.json == STANDARD_OUTPUT).print(scorecard.table(name))
+    scorecard.print(Console(stderr=STANDARD_OUTPUT in {arguments.json, arguments.predictions}, highlight=False), name)
     return ExitCode.OK
 
 

@@ -4,11 +4,12 @@ Neither is part of a group or of a transaction; what the daemon needs for its gu
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from types import TracebackType
 from typing import Any, Self
 
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError, MessageSizeTooLargeError
 
 from daemon.broker import client_options, reaching_broker
@@ -123,3 +124,9 @@ class Follower:
     def close(self) -> None:
         """Disconnect."""
         self._consumer.close(timeout_ms=1000)
+
+
+def delete_topics(settings: Settings, topics: Sequence[str]) -> None:
+    """Delete topics that a command created for itself."""
+    with reaching_broker(settings), closing(KafkaAdminClient(**client_options(settings))) as admin:
+        admin.delete_topics(list(topics))

@@ -130,8 +130,10 @@ def _read_rows(file: BinaryIO, name: str) -> Iterator[tuple[int, list[str]]]:
             if row:
                 yield number, row
             number = rows.line_num
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise InputFileError(f"{name}: line {rows.line_num + 1}: {error}; expected CSV in UTF-8") from error
+    except UnicodeDecodeError as error:
+        raise InputFileError(f"{name}: received {error.object[error.start :][:1]!r}; expected CSV in UTF-8") from error
+    except csv.Error as error:
+        raise InputFileError(f"{name}: line {rows.line_num}: {error}; expected CSV") from error
     finally:
         text.detach()
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from statistics import median
 from typing import Any
 
-from rich.table import Table
+from rich.console import Console
+from rich.table import Column, Table
 from rich.text import Text
 
 from daemon.experts import BASELINES
@@ -101,17 +102,15 @@ class Scorecard:
             "bad_lines": self._bad_lines,
         }
 
-    def table(self, name: str) -> Table:
+    def print(self, console: Console, name: str) -> None:
         """Lay the figures out for a person; ``name`` says what was learned from."""
-        table = Table(title=Text(f"{name}: each value predicted before it was learned"))
-        table.add_column("what")
-        table.add_column("figure", justify="right")
+        table = Table("what", Column("figure", justify="right"))
         for what, figure in self._rows(self.to_json()):
             table.add_row(Text(what), Text(figure))
-        if self._bad_lines:
-            table.caption = Text("\n".join(f"line {bad['line']}: {bad['error']}" for bad in self._bad_lines))
-            table.caption_justify = "left"
-        return table
+        console.print(Text(f"{name}: each value predicted before it was learned"), soft_wrap=True)
+        console.print(table)
+        for bad in self._bad_lines:
+            console.print(Text(f"line {bad['line']}: {bad['error']}"), soft_wrap=True)
 
     @staticmethod
     def _rows(figures: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -39,7 +39,7 @@ def compile_program(
     It takes a state row, float32 (row_size,), and integers, int32: the number of events K (1,), codes
     (window + events + 1,), known (events + 2,). It gives one row, float32: the new state (row_size,), then
     (events + 1, 2 + classes): applied, loss and probabilities of each event; K + 1 of them are meaningful.
-    One array each way, because every further one costs as much as a fifth of an event.
+    It is one array each way, because every further one adds some 10 us to a call.
     """
 
     def run(state: Tensor, integers: Tensor) -> Tensor:

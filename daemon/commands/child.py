@@ -1,0 +1,93 @@
+"""The daemon as a process of its own, for commands that show or measure it from outside."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from daemon.errors import OnlineLstmError
+from daemon.settings import ENV_PREFIX
+
+READY_TIMEOUT_S = 120.0
+STOP_TIMEOUT_S = 30.0
+LOG_CHARACTERS = 3000
+"""How much of its log an error quotes."""
+
+
+class DaemonProcess:
+    """A daemon that runs as long as the context; its log and checkpoints are in ``folder``.
+
+    Settings that are not given are those of this process's environment.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, object]) -> None:
+        self._log = folder / "daemon.log"
+        port = _free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        given = {"http_host": "127.0.0.1", "http_port": port, "checkpoint_url": folder / "checkpoints", **settings}
+        environment = os.environ | {ENV_PREFIX + name.upper(): str(value) for name, value in given.items()}
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "daemon.cli", "run"],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for the command, which then stops the daemon in order
+            )
+
+    def wait_until_ready(self) -> None:
+        """Wait until it has its partitions.
+
+        Raises:
+            OnlineLstmError: It ended, or was not ready in time; with the end of its log.
+        """
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        while time.monotonic() < deadline:
+            self.require_running()
+            with suppress(OSError), urllib.request.urlopen(f"{self.url}/readyz", timeout=1):  # noqa: S310
+                return
+            time.sleep(0.1)
+        raise OnlineLstmError(f"the daemon was not ready within {READY_TIMEOUT_S:g} s:\n{self.log_end()}")
+
+    def require_running(self) -> None:
+        """Raise ``OnlineLstmError`` with the end of its log if it ended."""
+        if self._process.poll() is not None:
+            raise OnlineLstmError(f"the daemon ended with exit code {self._process.returncode}:\n{self.log_end()}")
+
+    def log_end(self) -> str:
+        """Give the last lines of its log."""
+        return self._log.read_text(encoding="utf-8", errors="replace")[-LOG_CHARACTERS:]
+
+    def pause(self) -> None:
+        """Stop the process in its tracks until ``resume``."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._process.send_signal(signal.SIGCONT)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.send_signal(signal.SIGCONT)
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

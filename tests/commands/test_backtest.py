@@ -1,0 +1,129 @@
+"""Backtests: the daemon's learner over a file, and what is said about it."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import SMALL, small_network, small_settings
+
+from daemon import cli
+from daemon.commands import networks
+from daemon.commands.backtest import backtest
+from daemon.commands.inputs import Line, seed_stream
+from daemon.errors import ExitCode
+
+
+@pytest.fixture(autouse=True)
+def compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(networks, "networks_of", lambda _: small_network)
+
+
+def run(*arguments: object) -> int:
+    assignments = [part for name, value in SMALL.items() for part in ("--set", f"{name}={value}")]
+    return cli.main(["backtest", *assignments, *map(str, arguments)])
+
+
+def write(path: Path, *lines: bytes) -> Path:
+    path.write_bytes(b"".join(line + b"\n" for line in lines))
+    return path
+
+
+def read_messages(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_report_and_messages_tell_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The figures are those of the messages, which are what the daemon would have published."""
+    file = write(tmp_path / "values.txt", *seed_stream(600))
+    assert ExitCode.OK == run(file, "--json", tmp_path / "report.json", "--predictions", tmp_path / "out.jsonl")
+    report, messages = json.loads((tmp_path / "report.json").read_text()), read_messages(tmp_path / "out.jsonl")
+    hits = [message["verdict"]["hit"] for message in messages if message["verdict"]]
+    assert list(range(600)) == [message["offset"] for message in messages]
+    assert {("values.txt", 0, None)} == {(m["topic"], m["partition"], m["stream"]) for m in messages}
+    assert 600 == report["events"]
+    assert (len(hits), sum(hits) / len(hits)) == (report["scored"], report["hit_rate"])
+    assert report["hit_rate"] == pytest.approx(report["lift"] + max(report["baseline_hit_rates"].values()))
+    assert (8, ["lstm 4"]) == (report["settings"]["window"], report["settings"]["network"])
+    assert {"online-lstm", "tensorflow", "numpy"} < set(report["versions"])
+    shown = capsys.readouterr().out
+    assert f"{report['hit_rate']:.4f}" in shown
+    assert "values.txt: each value predicted before it was learned" in shown
+
+
+def test_messages_do_not_depend_on_how_many_records_are_taken_at_once() -> None:
+    """One by one, in chunks, or all: the same bytes."""
+    lines = [Line(number, value, key=b"ab"[number % 2 :][:1]) for number, value in enumerate(seed_stream(150))]
+    outputs = []
+    for chunk in (1, 7, 500):
+        predictions = io.BytesIO()
+        backtest(small_settings(), "numbers", lines, predictions=predictions, chunk=chunk)
+        outputs.append(predictions.getvalue())
+    assert 150 == outputs[0].count(b"\n")
+    assert [outputs[0]] * 3 == outputs
+
+
+def test_bad_lines_are_told_by_their_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They are counted by reason, blank lines are not there at all, and the offsets stay those of the file."""
+    file = write(tmp_path / "values.txt", b"4", b"", b"word", b" ", b"\xff", b"8", b"nan")
+    assert ExitCode.OK == run(file, "--json", tmp_path / "report.json", "--predictions", tmp_path / "out.jsonl")
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert {"not_a_value": 1, "not_finite": 1, "not_utf8": 1} == report["dead_letters"]
+    assert [3, 5, 7] == [bad["line"] for bad in report["bad_lines"]]
+    assert [0, 5] == [message["offset"] for message in read_messages(tmp_path / "out.jsonl")]
+    assert "line 3: received 'word', expected a number or JSON" in capsys.readouterr().out
+
+
+def test_keys_of_csv_name_the_streams(tmp_path: Path) -> None:
+    """Every stream counts its own events."""
+    file = write(tmp_path / "pumps.csv", b"pump,state,note", b"a,4,x", b"b,4,x", b"a,8,x")
+    arguments = ["--column", "state", "--key-column", "pump", "--predictions", tmp_path / "out.jsonl"]
+    assert ExitCode.OK == run(file, *arguments)
+    messages = read_messages(tmp_path / "out.jsonl")
+    assert [("a", 1, 4), ("b", 1, 4), ("a", 2, 8)] == [(m["stream"], m["event"], m["value"]) for m in messages]
+    assert [1, 2, 3] == [message["offset"] for message in messages]
+
+
+def test_json_lines_are_read_like_messages_of_the_input_topic(tmp_path: Path) -> None:
+    """``value_path`` finds the value in other people's JSON."""
+    file = write(tmp_path / "log.jsonl", b'{"state": {"now": "on"}}', b'{"state": {"now": "off"}}')
+    assert ExitCode.OK == run(file, "--set", "value_path=state.now", "--predictions", tmp_path / "out.jsonl")
+    assert ["on", "off"] == [message["value"] for message in read_messages(tmp_path / "out.jsonl")]
+
+
+def test_report_on_standard_output_stands_alone(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The table goes where it does not disturb the next program of the pipe."""
+    assert ExitCode.OK == run(write(tmp_path / "values.txt", b"4", b"8"), "--json", "-")
+    captured = capfd.readouterr()
+    assert 2 == json.loads(captured.out)["events"]
+    assert "values.txt: each value predicted" in captured.err
+
+
+@pytest.mark.parametrize("content", [[], [b"", b"  "]])
+def test_a_file_without_values_is_refused(
+    tmp_path: Path, content: list[bytes], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A table of nothing would hide a wrong file."""
+    assert ExitCode.USAGE == run(write(tmp_path / "values.txt", *content))
+    assert "values.txt: received no values, expected at least one line" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--column", "state"], "values.txt is read as text, expected --format csv"),
+        (["--set", "value_format=long"], "value_format: received long, expected auto or string"),
+        (["--set", "windw=8"], "windw: there is no such setting"),
+        (["--json", "{folder}"], "json: cannot write {folder}: Is a directory"),
+        (["--predictions", "{folder}/values.txt"], "predictions: received {folder}/values.txt, which is the input"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused(
+    tmp_path: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is learned or written; the input stays as it is."""
+    file = write(tmp_path / "values.txt", b"4")
+    assert ExitCode.USAGE == run(file, *[argument.format(folder=tmp_path) for argument in arguments])
+    assert message.format(folder=tmp_path) in capsys.readouterr().err
+    assert b"4\n" == file.read_bytes()

@@ -1,0 +1,78 @@
+"""Files and the seed's stream as the bytes that records would have."""
+
+import io
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from daemon.commands.inputs import Line, format_of, open_input, read_columns, read_lines, seed_stream
+from daemon.errors import InputFileError
+
+
+def columns(content: bytes, *, column: str | None = None, key_column: str | None = None) -> list[Line]:
+    return list(read_columns(io.BytesIO(content), "pumps.csv", column=column, key_column=key_column))
+
+
+def test_seed_stream_repeats_after_27_values() -> None:
+    """Every 28 ends a period; 0 asks for a stream without end."""
+    values = [int(value) for value in seed_stream(54)]
+    assert [26, 53] == [place for place, value in enumerate(values) if value == 28]
+    assert values[:27] == values[27:]
+    assert values == [int(value) for value in islice(seed_stream(0), 54)]
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"), [("a.CSV", "csv"), ("b.ndjson", "jsonl"), ("c.txt", "text"), ("d", "text"), ("-", "text")]
+)
+def test_format_is_known_by_the_suffix(path: str, expected: str) -> None:
+    """What has no known suffix is text."""
+    assert expected == format_of(path)
+
+
+def test_lines_come_as_they_are() -> None:
+    """Blank lines and spaces stay; line ends and a mark of UTF-8 at the start are no content."""
+    lines = read_lines(io.BytesIO(b"\xef\xbb\xbf4\r\n\n 5 \nlast"), "values.txt")
+    assert [Line(0, b"4"), Line(1, b""), Line(2, b" 5 "), Line(3, b"last")] == list(lines)
+
+
+def test_utf16_text_is_refused() -> None:
+    """It would otherwise be a file of dead letters."""
+    with pytest.raises(InputFileError, match=r"values.txt: received UTF-16, expected UTF-8"):
+        list(read_lines(io.BytesIO("4\n".encode("utf-16")), "values.txt"))
+
+
+def test_columns_give_values_and_keys_with_the_line_they_begin_on() -> None:
+    """Quoted line breaks and blank lines count as lines; a missing cell is an empty value."""
+    content = b'\xef\xbb\xbfkey,value\r\na,4\r\n\r\nb,"5\r\n"\r\nc\r\n'
+    expected = [Line(1, b"4", b"a"), Line(3, b"5\r\n", b"b"), Line(5, b"", b"c")]
+    assert expected == columns(content, column="value", key_column="key")
+
+
+def test_the_only_column_beside_the_keys_has_the_values() -> None:
+    """``--column`` is for when there is a choice."""
+    assert [Line(1, b"4", b"a")] == columns(b"key,value\na,4\n", key_column="key")
+    assert [Line(1, b"4")] == columns(b"value\n4\n")
+    assert [] == columns(b"")
+
+
+@pytest.mark.parametrize(
+    ("content", "column", "message"),
+    [
+        (b"a,b\n1,2\n", "c", r"pumps.csv: no column 'c'; expected one of a, b"),
+        (b"a,b\n1,2\n", None, r"pumps.csv: received the columns a, b; --column says which"),
+        (b"a\n1\n\xff\n", "a", r"pumps.csv: received b'\\xff'; expected CSV in UTF-8"),
+        (b'a\n"1\n', "a", r"pumps.csv: line 2: unexpected end of data; expected CSV"),
+    ],
+)
+def test_what_is_no_csv_with_that_column_is_refused(content: bytes, column: str | None, message: str) -> None:
+    """The message says what was found and what was expected."""
+    with pytest.raises(InputFileError, match=message):
+        columns(content, column=column)
+
+
+@pytest.mark.parametrize(("name", "reason"), [("missing", "No such file"), ("", "Is a directory")])
+def test_what_cannot_be_opened_is_refused(tmp_path: Path, name: str, reason: str) -> None:
+    """A missing file and a directory are told by their path."""
+    with pytest.raises(InputFileError, match=f"{tmp_path}.*: {reason}"), open_input(str(tmp_path / name)):
+        pass

@@ -1,0 +1,208 @@
+"""Publishing: what is sent, how fast, and what a signal or a failure leaves behind."""
+
+import argparse
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
+
+from daemon import cli
+from daemon.commands import clients, produce
+from daemon.commands.produce import Message, StopBetween, paced, split_keys
+from daemon.errors import BrokerUnavailableError, ExitCode, InputFileError
+from daemon.settings import Settings, read_settings
+
+
+class Acknowledgement:
+    def __init__(self, producer: "Producer", error: Exception | None) -> None:
+        self.producer, self.error = producer, error
+
+    def get(self) -> None:
+        self.producer.in_flight -= 1
+        if self.error is not None:
+            raise self.error
+
+
+class Producer:
+    """A client that fails for the value ``lost`` and refuses ``huge``."""
+
+    def __init__(self, **_: object) -> None:
+        self.in_flight = self.most_in_flight = 0
+        self.sent: list[tuple[str, bytes, bytes | None]] = []
+
+    def send(self, topic: str, value: bytes, key: bytes | None = None) -> Acknowledgement:
+        if value == b"huge":
+            raise MessageSizeTooLargeError("too large for the request")
+        self.sent.append((topic, value, key))
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        return Acknowledgement(self, KafkaTimeoutError("lost") if value == b"lost" else None)
+
+    def close(self, timeout: float) -> None:
+        pass
+
+
+@pytest.fixture
+def producer(monkeypatch: pytest.MonkeyPatch) -> Producer:
+    made = Producer()
+    monkeypatch.setattr(clients, "KafkaProducer", lambda **_: made)
+    return made
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return read_settings()
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> "Run":
+    monkeypatch.setattr("daemon.broker.ensure_topics", lambda _: None)
+    return Run()
+
+
+class Run:
+    def __call__(self, *argv: object) -> ExitCode:
+        parser = argparse.ArgumentParser()
+        produce.add_arguments(parser)
+        return produce.main(parser.parse_args([str(argument) for argument in argv]))
+
+
+def test_a_file_is_published_line_by_line_as_it_is(
+    producer: Producer, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The default topic is the first one that the daemon learns from; the count is told at the end."""
+    file = tmp_path / "values.txt"
+    file.write_bytes(b"4\n\n[not json\n")
+    assert ExitCode.OK == run(file, "--key", "pump-7")
+    assert [("numbers", value, b"pump-7") for value in (b"4", b"", b"[not json")] == producer.sent
+    assert capsys.readouterr().out.startswith("published 3 values to numbers in ")
+
+
+def test_the_seed_stream_goes_to_the_topic_that_is_named(producer: Producer, run: Run) -> None:
+    """``--seed-stream N`` needs no file."""
+    assert ExitCode.OK == run("--seed-stream", 7, "--topic", "other")
+    assert [("other", value, None) for value in [b"4"] * 6 + [b"8"]] == producer.sent
+
+
+def test_a_line_without_separator_ends_it_after_all_lines_before(
+    producer: Producer, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was good is acknowledged and counted before the error is told."""
+    file = tmp_path / "values.txt"
+    file.write_bytes(b"a:4\nb:5:6\n7\n")
+    with pytest.raises(InputFileError, match="line 3: received b'7', expected KEY:VALUE"):
+        run(file, "--key-separator", ":")
+    assert [("numbers", b"4", b"a"), ("numbers", b"5:6", b"b")] == producer.sent
+    assert capsys.readouterr().out.startswith("published 2 values")
+
+
+def test_a_key_ends_at_the_first_separator() -> None:
+    """A separator may be longer than a character, and values may contain it."""
+    assert [(b"a", b"4"), (b"", b"=>5")] == list(split_keys([b"a=>4", b"=>=>5"], "=>", "-"))
+
+
+def test_values_in_flight_are_bounded(producer: Producer, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client itself would take in any number."""
+    monkeypatch.setattr(clients, "MAX_IN_FLIGHT", 3)
+    with clients.Publisher(settings, "numbers") as publisher:
+        for _ in range(10):
+            publisher.send(b"4")
+    assert 3 == producer.most_in_flight
+    assert 10 == publisher.acknowledged
+
+
+def test_a_value_that_is_not_acknowledged_is_an_error(producer: Producer, settings: Settings) -> None:
+    """The message says how far it came."""
+    publisher = clients.Publisher(settings, "numbers")
+    for value in (b"1", b"2", b"lost", b"4"):
+        publisher.send(value)
+    with pytest.raises(BrokerUnavailableError, match=r"numbers: value 3 was not acknowledged.*all before it were"):
+        publisher.flush()
+    assert 2 == publisher.acknowledged
+
+
+def test_a_value_that_is_too_large_is_named(producer: Producer, settings: Settings) -> None:
+    """It is the input that is wrong, not the broker."""
+    publisher = clients.Publisher(settings, "numbers")
+    publisher.send(b"1")
+    with pytest.raises(InputFileError, match=r"numbers: value 2 has 4 bytes; .*too large"):
+        publisher.send(b"huge")
+
+
+def test_a_rate_spaces_values_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time that sending takes is made up for, so that the rate holds over the whole."""
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    sent_at = []
+    for _ in paced(iter([(None, b"4")] * 4), rate=10):
+        sent_at.append(round(now[0] - 100.0, 6))
+        now[0] += 0.03
+    assert [0.0, 0.1, 0.2, 0.3] == sent_at
+
+
+def test_a_signal_ends_the_wait_for_a_value() -> None:
+    """Nobody presses Ctrl-C and then waits for the next line of standard input."""
+    passed = []
+
+    def messages() -> Iterator[Message]:
+        yield None, b"4"
+        signal.raise_signal(signal.SIGINT)
+        yield None, b"never read"
+
+    with StopBetween() as stop:
+        passed += list(stop.pass_on(messages()))
+    assert [(None, b"4")] == passed
+
+
+def test_a_signal_while_sending_lets_that_value_finish() -> None:
+    """It ends before the next value, and whoever handled the signal before does so again."""
+    before = signal.getsignal(signal.SIGTERM)
+    finished = []
+    with StopBetween() as stop:
+        for _, value in stop.pass_on(iter([(None, b"4"), (None, b"8")])):
+            signal.raise_signal(signal.SIGTERM)
+            finished.append(value)
+    assert [b"4"] == finished
+    assert before == signal.getsignal(signal.SIGTERM)
+
+
+def test_a_second_signal_is_obeyed_at_once() -> None:
+    """Also while the broker does not answer."""
+    with StopBetween():
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("arguments", [["--rate", "-1"], ["--rate", "inf"], ["--seed-stream", "-1"]])
+def test_impossible_numbers_are_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """The parser says so, with the exit code for wrong arguments."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["produce", *arguments])
+    assert ExitCode.USAGE == ended.value.code
+    assert "received" in capsys.readouterr().err
+
+
+def test_without_a_broker_it_says_where_it_looked() -> None:
+    """The exit code is the one for a broker that does not answer."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{unused.getsockname()[1]}"
+        # in a process of its own: the client leaves sockets behind when it finds no broker
+        arguments = ["--seed-stream", "1", "--bootstrap-servers", address, "--connect-timeout-s", "0.3"]
+        ended = subprocess.run(
+            [sys.executable, "-m", "daemon.cli", "produce", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    assert ExitCode.NO_BROKER == ended.returncode
+    assert address in ended.stderr

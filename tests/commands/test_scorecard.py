@@ -1,0 +1,85 @@
+"""The figures of a scorecard, from messages that are made by hand."""
+
+import io
+import json
+from collections import Counter
+
+import pytest
+from rich.console import Console
+
+from daemon.commands.scorecard import EARLY, MAX_BAD_LINES, Scorecard
+from daemon.partition import Processed, Tally
+from daemon.records import OutputRecord
+
+
+def prediction(hit: bool | None, stream: str | None = None) -> OutputRecord:
+    verdict = None if hit is None else {"predicted": 4, "hit": hit, "probability": 0.5, "surprise_bits": 1 + hit}
+    return OutputRecord(0, -1, None, json.dumps({"stream": stream, "verdict": verdict}).encode(), ())
+
+
+def dead_letter(offset: int, reason: str = "not_a_value") -> OutputRecord:
+    headers = {"error": f"received line {offset}", "reason": reason, "offset": str(offset)}
+    pairs = tuple((f"online_lstm_{name}", text.encode()) for name, text in headers.items())
+    return OutputRecord(0, -1, None, b"?", (*pairs, ("other", b"\xff")), dead_letter=True)
+
+
+def scored(*chunks: tuple[list[OutputRecord], Tally]) -> Scorecard:
+    scorecard = Scorecard()
+    for outputs, tally in chunks:
+        scorecard.add(Processed(outputs, tally))
+    return scorecard
+
+
+def test_hit_rates_are_told_for_the_beginning_and_for_the_rest() -> None:
+    """Values that nothing was predicted for are no misses; the beginning is counted in values."""
+    outputs = [prediction(None), *[prediction(False)] * (EARLY - 1), *[prediction(True)] * 3, prediction(False)]
+    figures = scored((outputs, Tally(events=len(outputs)))).to_json()
+    assert EARLY + 4 == figures["events"]
+    assert EARLY + 3 == figures["scored"]
+    assert 0.0 == figures[f"hit_rate_first_{EARLY}"]
+    assert 0.75 == figures[f"hit_rate_after_{EARLY}"]
+    assert pytest.approx(3 / (EARLY + 3)) == figures["hit_rate"]
+    assert EARLY + 4 == figures["last_miss"]
+
+
+def test_lift_is_over_the_best_baseline() -> None:
+    """Their hits come from the tallies of all chunks, in the order of the baselines after the network."""
+    chunk = [prediction(True), prediction(False)], Tally(events=2, hits=Counter({0: 1, 1: 0, 2: 1, 3: 2}))
+    figures = scored(chunk, chunk).to_json()
+    assert {"last_value": 0.0, "most_frequent": 0.5, "suffix_memory": 1.0} == figures["baseline_hit_rates"]
+    assert -0.5 == figures["lift"]
+    assert 1.5 == figures["log_loss_bits"]
+
+
+def test_time_of_an_event_is_the_median_over_the_chunks() -> None:
+    """A program that was compiled in the first one does not count."""
+    chunks = [([prediction(True)], Tally(events=1, seconds=seconds)) for seconds in (9.0, 0.002, 0.001)]
+    assert 2.0 == scored(*chunks).to_json()["event_ms"]
+
+
+def test_streams_are_counted_by_name() -> None:
+    """The stream of the null key is one of them."""
+    outputs = [prediction(True, stream) for stream in ("a", None, "b", "a")]
+    assert 3 == scored((outputs, Tally(events=4))).to_json()["streams"]
+
+
+def test_refused_lines_are_counted_by_reason_and_the_first_ones_shown() -> None:
+    """By the number that an editor shows; they are values, but not events."""
+    letters = [dead_letter(offset) for offset in range(10, 20)]
+    scorecard = scored((letters, Tally(dead_letters=Counter(not_a_value=10))))
+    figures = scorecard.to_json()
+    assert (10, 0) == (scorecard.lines, figures["events"])
+    assert {"not_a_value": 10} == figures["dead_letters"]
+    assert list(range(11, 11 + MAX_BAD_LINES)) == [bad["line"] for bad in figures["bad_lines"]]
+    assert {"line": 11, "reason": "not_a_value", "error": "received line 10"} == figures["bad_lines"][0]
+
+
+def test_where_nothing_was_scored_there_are_no_rates() -> None:
+    """None is not zero, neither in JSON nor in the table."""
+    scorecard = scored(([prediction(None)], Tally(events=1)))
+    figures = scorecard.to_json()
+    assert [None] * 4 == [figures[name] for name in ("hit_rate", "lift", "log_loss_bits", "last_miss")]
+    shown = io.StringIO()
+    scorecard.print(Console(file=shown, width=80), "values[red].txt")
+    assert "values[red].txt: each value predicted before it was learned" in shown.getvalue()
+    assert "none" in shown.getvalue()

@@ -1,0 +1,89 @@
+"""Lines about predictions: what they say, and that what comes from a stream stays text."""
+
+import io
+import json
+import sys
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+
+from daemon.commands.watch import line_of, line_writer, write_message
+
+
+def message(**fields: object) -> bytes:
+    default = {
+        "stream": "pump-7",
+        "topic": "numbers",
+        "partition": 0,
+        "offset": 41,
+        "event": 42,
+        "value": 4,
+        "verdict": {"predicted": 4, "hit": True, "probability": 0.93, "surprise_bits": 0.1},
+        "prediction": 8,
+        "probability": 0.714,
+        "top": [[8, 0.714]],
+        "hit_rate": 0.97,
+        "baseline_hit_rate": 0.62,
+        "model": "1f3a9c20@42",
+    }
+    return json.dumps(default | fields).encode()
+
+
+def record(value: bytes | None) -> SimpleNamespace:
+    return SimpleNamespace(topic="predictions", partition=0, offset=3, value=value)
+
+
+def test_a_line_tells_value_verdict_forecast_and_rates() -> None:
+    """In the order in which they came about."""
+    expected = "numbers/0/41  pump-7  4  hit    next 8 (0.71)  hit rate 0.970  baseline 0.620"
+    assert expected == line_of(message(), "").plain
+
+
+def test_a_miss_and_a_first_value_are_told_apart() -> None:
+    """Where nothing had been predicted there is neither a hit nor a rate; a null key has no name."""
+    missed = {"predicted": 8, "hit": False, "probability": 0.02, "surprise_bits": 5.6}
+    assert "  4  miss   next" in line_of(message(verdict=missed), "").plain
+    first = line_of(
+        message(stream=None, verdict=None, prediction=None, probability=None, hit_rate=None, baseline_hit_rate=None), ""
+    )
+    assert "numbers/0/41  -  4  first  next ?  hit rate -  baseline -" == first.plain
+
+
+def test_control_characters_of_a_stream_are_escaped() -> None:
+    """Neither a value nor a key moves the cursor, whatever was published; nor is it read as markup."""
+    line = line_of(message(stream="\x1b[2J\u202e[red]", value="a\x07\x9b[/red]", prediction="\x7f"), "").plain
+    assert line.isprintable()
+    assert r"\x1b[2J\u202e[red]  " in line
+    assert r'"a\u0007\x9b[/red]"  hit' in line
+    assert r'next "\x7f"' in line
+
+
+def test_long_texts_are_cut() -> None:
+    """A line stays a line."""
+    assert len(line_of(message(stream="s" * 1000, value="v" * 1000), "").plain) < 200
+
+
+@pytest.mark.parametrize("value", [None, b"", b"\xff", b"4", b"[]", b"{}", b'{"verdict": 1}', message(hit_rate="x")])
+def test_what_is_no_prediction_is_shown_as_such(value: bytes | None) -> None:
+    """The topic may hold what another program published."""
+    assert line_of(value, "predictions/0/3").plain.startswith("predictions/0/3  not a prediction: ")
+
+
+def test_hits_are_green_on_a_terminal_and_plain_in_a_pipe(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pipe gets no escape sequences."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    terminal = io.StringIO()
+    console = Console(file=terminal, force_terminal=True, color_system="standard", highlight=False, soft_wrap=True)
+    line_writer(console)(record(message()))
+    assert "\x1b[32mhit" in terminal.getvalue()
+    line_writer(Console(file=sys.stdout))(record(message()))
+    assert line_of(message(), "").plain + "\n" == capsys.readouterr().out
+
+
+def test_json_is_the_message_as_it_was_published(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    """Byte for byte, a line each."""
+    write_message(record(message()))
+    assert message() + b"\n" == capfdbinary.readouterr().out

@@ -1,0 +1,345 @@
+"""Kafka in memory and a daemon on it that can die anywhere, for tests of the loop; small networks for all tests.
+
+The fake keeps to what the loop relies on, also where the real broker is unkind: a partition changes hands only once
+its owner let go or was expelled, a stale generation is refused, and generation -1 is not.
+"""
+
+import itertools
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from daemon.checkpoint import CheckpointStore, digest_of
+from daemon.errors import FencedError, MembershipLostError, RecoveryRefusedError
+from daemon.network import Learning, Network, Shape
+from daemon.records import Committed, InputRecord, Membership, OutputRecord, Polled, TopicPartition
+from daemon.reports import Report
+from daemon.service import Service
+from daemon.settings import Settings, read_settings
+
+SOURCES = (TopicPartition("numbers", 0), TopicPartition("numbers", 1))
+SMALL = {
+    "network": "lstm 4",
+    "window": 8,
+    "max_streams": 3,
+    "max_vocabulary": 9,
+    "suffix_contexts": 16,
+    "score_window": 20,
+    "checkpoint_interval_s": 5,
+}
+
+
+class Crash(BaseException):
+    """The process is gone: what comes after the place where this is raised never happens."""
+
+
+def small_settings(**given: Any) -> Settings:
+    return read_settings({**SMALL, **given})
+
+
+@cache
+def small_network(learning: Learning) -> Network:
+    """Give the network of ``small_settings``; compiled once, whoever asks."""
+    return Network(Shape(layers=("lstm 4",), window=8, carried=True, seed=0), learning)
+
+
+def record(
+    offset: int, value: bytes | None, key: bytes | None = None, source: TopicPartition = SOURCES[0]
+) -> InputRecord:
+    return InputRecord(source.topic, source.partition, offset, 1_000_000 + offset, key, value)
+
+
+def traffic(count: int, *, seed: int = 0, source: TopicPartition = SOURCES[0], gaps: bool = False) -> list[InputRecord]:
+    """Make records of four keys with patterns over growing alphabets, and all that can come between.
+
+    There are bad values, tombstones, ends of sequences; with ``gaps`` offsets skip, as transaction markers make them.
+    """
+    chance = random.Random(seed)
+    records, offset, seen = [], 0, Counter[bytes | None]()
+    for _ in range(count):
+        key = chance.choices((None, b"a", b"\xff", b"d"), (4, 3, 2, 1))[0]
+        seen[key] += 1
+        number = seen[key] % (3 + seen[key] // 12)
+        ways = (b"%d" % number, b"%d.0" % number, b'"%d"' % number, b'{"value": %d, "end": true}' % number, b"?", None)
+        records.append(record(offset, chance.choices(ways, (30, 5, 5, 1, 1, 0.3))[0], key, source))
+        offset += chance.choice((1, 1, 2, 4)) if gaps else 1
+    return records
+
+
+class FakeKafka:
+    """An input topic, one group, and what was published in committed transactions, by input partition.
+
+    ``on_step`` is called with the name of every step that a daemon takes, before or after it as the name says, and
+    may raise what it likes there.
+    """
+
+    def __init__(self, logs: Mapping[TopicPartition, Sequence[InputRecord]]) -> None:
+        self.logs = {source: list(records) for source, records in logs.items()}
+        self.ends = {source: records[-1].offset + 3 for source, records in self.logs.items()}  # ends in markers
+        self.firsts = dict.fromkeys(self.logs, 0)
+        self.offsets: dict[TopicPartition, Committed] = {}
+        self.published: dict[TopicPartition, list[OutputRecord]] = {source: [] for source in self.logs}
+        self.generation = 0
+        self.members: list[str] = []
+        self.owners: dict[TopicPartition, str | None] = dict.fromkeys(self.logs)
+        self.epochs: Counter[str] = Counter()
+        self.on_step: Callable[[str], None] = lambda _: None
+
+    @property
+    def finished(self) -> bool:
+        """Whether everything is committed."""
+        return all(
+            source in self.offsets and self.offsets[source].offset > records[-1].offset
+            for source, records in self.logs.items()
+        )
+
+    def join(self, member: str) -> None:
+        self.members.append(member)
+        self.generation += 1
+
+    def leave(self, member: str) -> None:
+        """Let a member go, by its own wish or because it was silent for too long: its partitions are free."""
+        if member in self.members:
+            self.members.remove(member)
+            self.generation += 1
+            self.owners = {source: None if owner == member else owner for source, owner in self.owners.items()}
+
+    def share_of(self, member: str) -> set[TopicPartition]:
+        """Deal the partitions out, member after member."""
+        return set(sorted(self.logs)[self.members.index(member) :: len(self.members)])
+
+    def commit(
+        self,
+        outputs: Mapping[TopicPartition, Sequence[OutputRecord]],
+        offsets: Mapping[TopicPartition, Committed],
+        membership: Membership,
+    ) -> None:
+        current = membership.member_id in self.members and membership.generation == self.generation
+        if not current and membership.generation >= 0:
+            raise MembershipLostError("illegal generation")
+        for source, records in outputs.items():
+            self.published[source] += records
+        self.offsets.update(offsets)
+
+
+class FakeSource:
+    """A member; ``sizes`` says how many records each poll brings at most."""
+
+    def __init__(self, kafka: FakeKafka, member: str, sizes: Iterable[int]) -> None:
+        self._kafka, self._member, self._sizes = kafka, member, iter(sizes)
+        self._owned: set[TopicPartition] = set()
+        self._positions: dict[TopicPartition, int] = {}
+        self._held: set[TopicPartition] = set()
+        self._generation = -1
+        self._turn = 0
+
+    def subscribe(self) -> None:
+        self._kafka.join(self._member)
+
+    def poll(self, timeout_s: float, max_records: int) -> Polled:  # noqa: ARG002 - it never has to wait
+        self._kafka.on_step("before poll")
+        if self._member not in self._kafka.members:
+            return self._rejoin()
+        target = self._kafka.share_of(self._member)
+        revoked = self._owned - target
+        self._kafka.owners |= dict.fromkeys(revoked)
+        assigned = {source for source in target - self._owned if self._kafka.owners[source] is None}
+        self._kafka.owners |= dict.fromkeys(assigned, self._member)
+        self._owned = self._owned - revoked | assigned
+        self._held = (self._held | assigned) & self._owned
+        self._generation = self._kafka.generation
+        records = self._fetch(min(max_records, next(self._sizes)))
+        self._kafka.on_step("after poll")
+        return Polled(records, self._membership(), tuple(sorted(assigned)), tuple(sorted(revoked)))
+
+    def _rejoin(self) -> Polled:
+        lost, self._owned, self._generation = self._owned, set(), -1
+        self._kafka.join(self._member)
+        return Polled({}, self._membership(), revoked=tuple(sorted(lost)), lost=True)
+
+    def _membership(self) -> Membership:
+        member = self._member if self._generation >= 0 else ""
+        return Membership(self._generation, member, proof=None)
+
+    def _fetch(self, most: int) -> dict[TopicPartition, list[InputRecord]]:
+        """Read from one partition after another, another one first each time."""
+        sources = sorted(self._owned - self._held)
+        self._turn += 1
+        fetched: dict[TopicPartition, list[InputRecord]] = {}
+        for source in sources[self._turn % 2 :] + sources[: self._turn % 2]:
+            if self._positions[source] < self._kafka.firsts[source]:
+                raise RecoveryRefusedError("offset out of range")
+            waiting = [r for r in self._kafka.logs[source] if r.offset >= self._positions[source]]
+            if not waiting:
+                self._positions[source] = self._kafka.ends[source]
+            if records := waiting[:most]:
+                fetched[source] = records
+                self._positions[source] = records[-1].offset + 1
+                most -= len(records)
+        return fetched
+
+    def owned(self) -> set[TopicPartition]:
+        return set(self._owned)
+
+    def committed(self, source: TopicPartition) -> Committed | None:
+        return self._kafka.offsets.get(source)
+
+    def start_offset(self, source: TopicPartition) -> int:
+        return self.first_offset(source)
+
+    def first_offset(self, source: TopicPartition) -> int:
+        return self._kafka.firsts[source]
+
+    def begin_at(self, source: TopicPartition, offset: int) -> None:
+        self._positions[source] = offset
+        self._held.discard(source)
+
+    def hold(self, source: TopicPartition) -> None:
+        self._held.add(source)
+
+    def position(self, source: TopicPartition) -> int:
+        return self._positions[source]
+
+    def lag(self, source: TopicPartition) -> int:
+        return self._kafka.ends[source] - self._positions[source]
+
+    def close(self) -> None:
+        self._kafka.leave(self._member)
+
+
+class FakeSink:
+    """A transactional producer: a younger one of the same name fences it."""
+
+    def __init__(self, kafka: FakeKafka, transactional_id: str) -> None:
+        self._kafka, self._id = kafka, transactional_id
+        self.rebuild()
+
+    def commit(
+        self,
+        outputs: Mapping[TopicPartition, Sequence[OutputRecord]],
+        offsets: Mapping[TopicPartition, Committed],
+        membership: Membership,
+    ) -> None:
+        self._kafka.on_step("before commit")
+        if self._kafka.epochs[self._id] != self._epoch:
+            raise FencedError(self._id)
+        self._kafka.commit(outputs, offsets, membership)
+        self._kafka.on_step("after commit")
+
+    def rebuild(self) -> None:
+        self._kafka.on_step("before rebuild")
+        self._kafka.epochs[self._id] += 1
+        self._epoch = self._kafka.epochs[self._id]
+
+    def close(self) -> None:
+        pass
+
+
+class FakeStore(CheckpointStore):
+    """Checkpoints in a real directory, written between two steps that may be the last ones."""
+
+    def __init__(self, kafka: FakeKafka, folder: Path) -> None:
+        super().__init__(str(folder), "online-lstm")
+        self._kafka = kafka
+
+    def write(self, source: TopicPartition, offset: int, state: Mapping[str, Any]) -> int:
+        self._kafka.on_step("before checkpoint")
+        size = super().write(source, offset, state)
+        self._kafka.on_step("after checkpoint")
+        return size
+
+
+class FakeHealth:
+    """Keeps what it heard."""
+
+    def __init__(self) -> None:
+        self.beats = 0
+        self.reasons: list[tuple[str, ...]] = []
+
+    def beat(self) -> None:
+        self.beats += 1
+
+    def ready(self) -> None:
+        self.reasons.append(())
+
+    def not_ready(self, *reasons: str) -> None:
+        self.reasons.append(reasons)
+
+
+class FakeDaemon:
+    """One process of the daemon, stepped by the test; a step takes a second by its clock.
+
+    Checkpoints are waited for after each step, so that what a test sees does not depend on how threads run.
+    """
+
+    def __init__(
+        self, kafka: FakeKafka, folder: Path, *, member: str = "m", sizes: Iterable[int] = (5,), **given: Any
+    ) -> None:
+        self.kafka = kafka
+        self.now_s = 0.0
+        self.reports: list[Report] = []
+        self.health = FakeHealth()
+        self.store = FakeStore(kafka, folder)
+        self.source = FakeSource(kafka, member, itertools.cycle(sizes))
+        self.service = Service(
+            small_settings(**given),
+            source=self.source,
+            sink=FakeSink(kafka, member),
+            store=self.store,
+            network_for=small_network,
+            observer=self.reports.append,
+            health=self.health,
+            clock=lambda: self.now_s,
+        )
+        self.source.subscribe()
+
+    def step(self, seconds: float = 1.0) -> None:
+        """Take a step; one that raises ends the process, and the group notices."""
+        self.now_s += seconds
+        try:
+            self.service.step()
+            self.service._writer.drain()
+            self.service._hear_of_checkpoints()
+        except BaseException:
+            self.die()
+            raise
+
+    def die(self) -> None:
+        self.service._writer.close()
+        self.kafka.leave(self.source._member)
+
+    def run(self) -> "FakeDaemon":
+        """Step until all is committed and no replay is left."""
+        for _ in range(1000):
+            self.step()
+            if self.kafka.finished and self.health.reasons[-1] == ():
+                return self
+        raise AssertionError(f"not finished: {self.kafka.offsets}, {self.health.reasons[-1]}")
+
+    def stop(self) -> None:
+        """End as a signal does: after the batch at hand, with a checkpoint."""
+        self.service.stop()
+        self.end()
+
+    def end(self) -> None:
+        """Let the loop run to its own end."""
+        self.source.subscribe = lambda: None  # type: ignore[method-assign] - it is a member already
+        self.service.run()
+
+    def digests(self) -> dict[TopicPartition, str]:
+        """Fingerprint what was learned, by partition."""
+        return {source: digest_of(a.partition.state()) for source, a in self.service._assignments.items()}
+
+
+def crash_at(number: int, name: str) -> Callable[[str], None]:
+    """Make a hook that ends the process at the n-th step of a name, from 0."""
+    steps: Iterator[int] = itertools.count()
+
+    def hook(step: str) -> None:
+        if step == name and next(steps) == number:
+            raise Crash(f"{name}, number {number}")
+
+    return hook

@@ -1,0 +1,109 @@
+"""The commands on a real broker: what is published arrives, and what is committed is shown."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import MakeTopic
+from daemon_process import SMALL
+from kafka_helpers import produce, read_committed, wait_for_records
+
+from daemon import cli
+from daemon.commands import bench
+from daemon.commands.clients import Follower
+from daemon.commands.inputs import seed_stream
+from daemon.errors import ExitCode
+from daemon.settings import read_settings
+
+pytestmark = pytest.mark.broker
+
+
+@pytest.fixture
+def topic(bootstrap: str, make_topic: MakeTopic, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An input topic that the environment names; outputs go there too, for want of a daemon."""
+    name = make_topic("numbers")
+    given = {"bootstrap_servers": bootstrap, "input_topics": name, "output_topic": name, "dead_letter_topic": name}
+    for setting, value in given.items():
+        monkeypatch.setenv(f"ONLINE_LSTM_{setting.upper()}", value)
+    return name
+
+
+def test_lines_arrive_in_order_with_their_keys(bootstrap: str, topic: str, tmp_path: Path) -> None:
+    """Byte for byte, blank values too."""
+    lines = [b"pump-%d:%d" % (number % 3, number) for number in range(500)]
+    file = tmp_path / "values.txt"
+    file.write_bytes(b"\n".join([*lines, b"pump-0:"]))
+    assert ExitCode.OK == cli.main(["produce", str(file), "--key-separator", ":"])
+    records = read_committed(bootstrap, topic)[0]
+    assert [*lines, b"pump-0:"] == [record.key + b":" + record.value for record in records]
+
+
+def test_ctrl_c_tells_how_many_were_acknowledged(bootstrap: str, topic: str) -> None:
+    """As many as the topic has then, and the exit code is that of a good end."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "daemon.cli", "produce", "--seed-stream", "0", "--rate", "500"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        wait_for_records(bootstrap, topic, 50)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=30)
+    assert ExitCode.OK == process.returncode
+    records = read_committed(bootstrap, topic)[0]
+    told = re.match(r"published ([\d,]+) values to", said)
+    assert told
+    assert len(records) == int(told[1].replace(",", ""))
+    assert list(seed_stream(len(records))) == [record.value for record in records]
+
+
+def test_a_follower_begins_with_the_next_record(bootstrap: str, topic: str) -> None:
+    """Whatever is published once it is there, and nothing from before."""
+    produce(bootstrap, topic, [b"before"])
+    follower = Follower(read_settings(), topic, from_beginning=False)
+    produce(bootstrap, topic, [b"after"])
+    assert b"after" == next(iter(follower)).value
+    follower.close()
+
+
+def test_watch_shows_messages_from_the_beginning(bootstrap: str, topic: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """As many as are asked for, as lines or as they are."""
+    produce(bootstrap, topic, [b'{"first": 1}', b"2", b"3"])
+    assert ExitCode.OK == cli.main(["watch", "--from-beginning", "--limit", "2", "--json"])
+    assert '{"first": 1}\n2\n' == capfd.readouterr().out
+    assert ExitCode.OK == cli.main(["watch", "--from-beginning", "--limit", "1"])
+    assert f"{topic}/0/0  not a prediction: " in capfd.readouterr().out
+
+
+def test_watch_ends_with_whoever_reads_it(bootstrap: str, topic: str) -> None:
+    """``online-lstm watch | head -1`` says nothing on standard error."""
+    produce(bootstrap, topic, [b"%d" % number for number in range(20_000)])
+    ended = subprocess.run(
+        ["sh", "-c", '"$0" -m daemon.cli watch --from-beginning --json | head -1', sys.executable],
+        capture_output=True,
+        timeout=30,
+        check=True,
+    )
+    assert (b"0\n", b"") == (ended.stdout, ended.stderr)
+
+
+def test_watch_names_a_topic_that_is_missing(bootstrap: str, topic: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It does not wait for it to appear."""
+    assert ExitCode.USAGE == cli.main(["watch", "--output-topic", "nowhere"])
+    assert "topic nowhere does not exist at" in capsys.readouterr().err
+
+
+def test_bench_measures_from_kafka_to_kafka(bootstrap: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a daemon of its own, and it leaves no topics behind."""
+    for name, value in {"bootstrap_servers": bootstrap, **SMALL}.items():
+        monkeypatch.setenv(f"ONLINE_LSTM_{name.upper()}", value)
+    monkeypatch.setattr(bench, "WARM_UP_EVENTS", 50)
+    figures = bench.kafka_figures(events=200, live=3, announce=print)
+    assert ["events/s", "ms", "ms"] == [figure.unit for figure in figures]
+    assert all(figure.value > 0 for figure in figures)
+    with pytest.raises(AssertionError, match="there is no topic"):
+        read_committed(bootstrap, f"bench-{os.getpid()}-predictions")

@@ -1,0 +1,142 @@
+"""The compiled network; one program serves most tests, because compiling takes a second or two."""
+
+import hashlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from daemon.network import Learning, Network, Run, Shape
+from daemon.network.layout import Layout
+
+WINDOW = 16
+SHAPE = Shape(("lstm 6", "lstm 4"), window=WINDOW, carried=True, seed=1)
+LEARNING = Learning(learning_rate=1e-2, beta_1=0.9, beta_2=0.99, epsilon=1e-3, clip_norm=1.0, gate_loss=0.05)
+CODES = np.random.default_rng(0).integers(0, 4, 200, np.int32)
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    return Network(SHAPE, LEARNING)
+
+
+def learn(network: Network, codes: np.ndarray, events_a_call: int, *, known: int = 4, window: int = WINDOW) -> Run:
+    """Take a stream from its first event on, in calls of this many events."""
+    padded = np.concatenate([np.full(window, -1, np.int32), codes])
+    state, runs = network.initial(4), []
+    for start in range(0, len(codes), events_a_call):
+        count = min(events_a_call, len(codes) - start)
+        runs.append(network.run(state, 4, padded[start : start + window + count], np.full(count + 1, known, np.int32)))
+        state = runs[-1].state
+    return Run(
+        state=state,
+        probabilities=np.concatenate([run.probabilities[:-1] for run in runs] + [runs[-1].probabilities[-1:]]),
+        applied=np.concatenate([run.applied for run in runs]),
+        losses=np.concatenate([run.losses for run in runs]),
+    )
+
+
+def digest(run: Run) -> str:
+    return hashlib.sha256(run.state.tobytes() + run.probabilities.tobytes() + run.losses.tobytes()).hexdigest()
+
+
+def test_bits_do_not_depend_on_how_many_events_a_call_carries(network: Network) -> None:
+    """State, predictions and losses are the same in calls of 1, 7 or 64 events."""
+    whole = learn(network, CODES, 64)
+    assert whole.applied.all()
+    assert digest(whole) == digest(learn(network, CODES, 7))
+    assert digest(whole) == digest(learn(network, CODES, 1))
+
+
+def test_bits_do_not_depend_on_the_process(network: Network) -> None:
+    """Another process comes to the same state and the same predictions."""
+    program = "import test_network as t; print(t.digest(t.learn(t.Network(t.SHAPE, t.LEARNING), t.CODES, 50)))"
+    other = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, cwd=__file__.rpartition("/")[0]
+    )
+    assert digest(learn(network, CODES, 64)) == other.stdout.strip()
+
+
+def test_a_call_without_events_only_predicts(network: Network) -> None:
+    """The pending prediction is made, the state is as before, and nothing is reported."""
+    before = learn(network, CODES[:40], 20)
+    pending = network.run(before.state, 4, CODES[40 - WINDOW : 40], np.array([4], np.int32))
+    assert np.array_equal(before.state, pending.state)
+    assert np.array_equal(before.probabilities[-1:], pending.probabilities)
+    assert (0, 0) == (len(pending.applied), len(pending.losses))
+
+
+def test_a_call_leaves_the_given_state_as_it_is(network: Network) -> None:
+    """The state belongs to the caller."""
+    state = network.initial(4)
+    network.run(state, 4, CODES[: WINDOW + 3], np.full(4, 4, np.int32))
+    assert np.array_equal(network.initial(4), state)
+
+
+def test_a_code_becomes_possible_when_it_is_known(network: Network) -> None:
+    """Row k is over ``known[k]`` codes, the fit on event k over ``known[k + 1]``."""
+    codes = np.array([-1] * (WINDOW - 2) + [1, 1, 2, 3], np.int32)
+    run = network.run(network.initial(4), 4, codes, np.array([2, 3, 4], np.int32))
+    assert [2, 3, 4] == (run.probabilities > 0).sum(axis=1).tolist()
+    assert run.applied.all()
+    assert (run.losses < 5).all()
+
+
+def test_more_classes_leave_the_others_as_they_were(network: Network) -> None:
+    """After growing, the same codes get the same probabilities, and learning goes on."""
+    before = learn(network, CODES, 64)
+    grown = network.grow(before.state, 4, 8)
+    assert (network.state_size(8),) == grown.shape
+    known = np.array([4, 6], np.int32)
+    after = network.run(grown, 8, np.append(CODES[-WINDOW:], np.int32(5)), known)
+    assert np.allclose(before.probabilities[-1], after.probabilities[0, :4], rtol=0, atol=1e-6)
+    assert after.applied.all()
+    assert [4, 6] == (after.probabilities > 0).sum(axis=1).tolist()
+
+
+def test_a_forgotten_class_starts_again(network: Network) -> None:
+    """Its weights are the initial ones and its moments zero; the other classes keep theirs."""
+    layout = Layout(SHAPE.units, 4)
+    learned = learn(network, CODES, 64).state
+    state = learned.copy()
+    network.forget_class(state, 4, 2)
+    by_class = layout.learned(state)[1]
+    assert np.array_equal(layout.learned(network.initial(4))[1][:, 2], by_class[:, 2])
+    assert np.array_equal(layout.learned(learned)[1][:, [0, 1, 3]], by_class[:, [0, 1, 3]])
+
+
+def test_a_break_resets_the_states_and_nothing_else(network: Network) -> None:
+    """Weights, moments and step count survive a break."""
+    learned = learn(network, CODES, 64).state
+    state = learned.copy()
+    network.reset_states(state, 4)
+    assert not state[-20:].any()
+    assert np.array_equal(learned[:-20], state[:-20])
+
+
+def test_refused_steps_are_reported_event_by_event(network: Network) -> None:
+    """With spoiled moments no step is applied, and weights, moments and count stay."""
+    state = network.initial(4)
+    state[Layout(SHAPE.units, 4).sizes[0]] = np.nan
+    run = network.run(state, 4, CODES[: WINDOW + 3], np.full(4, 4, np.int32))
+    assert [False, False, False] == run.applied.tolist()
+    assert np.array_equal(state[:-20], run.state[:-20], equal_nan=True)
+    assert run.state[-20:].any()
+
+
+def test_a_periodic_stream_is_learned() -> None:
+    """Three symbols in a period of 27: nine of ten of the first 500 are hits, and nothing is missed from 700 on."""
+    network = Network(Shape(("lstm 32",), window=64, carried=True, seed=0), LEARNING)
+    period = [1] * 6 + [2] + [1] * 5 + [2] + [1] * 6 + [2] + [1] * 6 + [3]
+    codes = np.tile(np.array(period, np.int32), 52)
+    run = learn(network, codes, 64, window=64)
+    hits = run.probabilities[:-1].argmax(axis=1) == codes
+    assert hits[:500].mean() > 0.9
+    assert hits[700:].all()
+
+
+@pytest.mark.parametrize(("known", "classes"), [(1, 4), (4, 4), (5, 8), (8, 8), (9, 16), (256, 256), (257, 512)])
+def test_capacity_is_a_power_of_two(known: int, classes: int) -> None:
+    """Capacity doubles, so that programs are few."""
+    assert classes == Network.classes_for(known)

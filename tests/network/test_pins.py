@@ -1,0 +1,60 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from daemon.network.pins import _instruction_set, fingerprint, pin
+
+
+def test_pins_are_added_to_the_flags_of_the_user() -> None:
+    """A flag that was given keeps its value, the others are appended."""
+    environment = {"XLA_FLAGS": "--xla_cpu_max_isa=SSE4_2 --xla_dump_to=somewhere"}
+    pin(environment)
+    assert (
+        "--xla_cpu_max_isa=SSE4_2 --xla_dump_to=somewhere"
+        " --xla_cpu_prefer_vector_width=256 --xla_cpu_multi_thread_eigen=false"
+    ) == environment["XLA_FLAGS"]
+    assert "-1" == environment["CUDA_VISIBLE_DEVICES"]
+
+
+def test_pinning_twice_is_pinning_once() -> None:
+    """Flags do not pile up."""
+    once: dict[str, str] = {}
+    pin(once)
+    twice = dict(once)
+    pin(twice)
+    assert once == twice
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [("fpu sse4_2 avx avx2 avx512f", "avx2"), ("fpu sse4_2 avx", "avx"), ("fp asimd", "baseline")],
+)
+def test_the_instruction_set_is_the_best_up_to_the_pinned_one(tmp_path: Path, flags: str, expected: str) -> None:
+    """AVX-512 does not count: it is pinned away."""
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(f"flags\t\t: {flags}\n", encoding="utf-8")
+    assert expected == _instruction_set(cpuinfo)
+
+
+def test_without_a_description_of_the_processor_the_instruction_set_is_unknown(tmp_path: Path) -> None:
+    """Nothing is guessed."""
+    assert "unknown" == _instruction_set(tmp_path / "missing")
+
+
+def test_the_fingerprint_names_what_bits_depend_on() -> None:
+    """Versions, machine, instruction set and flags."""
+    assert ["instruction_set", "machine", "numpy", "tensorflow", "xla_flags"] == sorted(fingerprint())
+
+
+def test_tensorflow_loads_when_a_network_runs_and_not_before() -> None:
+    """Importing the package, sizing and initialising a state need no TensorFlow."""
+    program = (
+        "import sys; from daemon.network import Learning, Network, Shape, fingerprint;"
+        "network = Network(Shape(('lstm 2',), 4, True, 0), Learning(1e-2, .9, .99, 1e-3, 1, 0));"
+        "network.initial(4); fingerprint(); print('tensorflow' in sys.modules)"
+    )
+    assert (
+        "False\n" == subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    )

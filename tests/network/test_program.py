@@ -1,0 +1,191 @@
+"""One event, taken eagerly: what is asserted here holds for the compiled loop, whose body it is."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from daemon.network.pins import pin
+
+pin()
+import keras  # noqa: E402 - after the pins
+import tensorflow as tf  # noqa: E402
+
+from daemon.network.layout import Layout  # noqa: E402
+from daemon.network.program import Memory, _event  # noqa: E402
+from daemon.network.shape import Learning  # noqa: E402
+
+PLAIN = Learning(learning_rate=1e-2, beta_1=0.9, beta_2=0.99, epsilon=1e-3, clip_norm=np.inf, gate_loss=0)
+CODES = [1, 3, 0, 2, 1, 1, 3]
+LAYERS = [(5,), (4, 3)]
+
+
+def memory_of(layout: Layout) -> Memory:
+    return Memory(*tf.split(layout.initial(seed=2), layout.sizes))
+
+
+def take_event(
+    layout: Layout,
+    memory: Memory,
+    learning: Learning = PLAIN,
+    *,
+    codes: list[int] = CODES,
+    known: int = 4,
+    carried: bool = True,
+) -> tuple[Memory, np.ndarray]:
+    memory, line = _event(
+        layout,
+        learning,
+        memory,
+        codes=tf.constant(codes),
+        known=tf.constant([known, known]),
+        arrived=tf.constant(True),
+        carried=carried,
+    )
+    return memory, line.numpy()
+
+
+class Reference:
+    """The same network made of Keras's layers, with the same weights."""
+
+    def __init__(self, layout: Layout, weights: tf.Tensor) -> None:
+        *shared, by_class = (
+            part.numpy().reshape(shape)
+            for part, shape in zip(tf.split(weights, layout.weight_sizes), layout.weight_shapes, strict=True)
+        )
+        kernel, dense_kernel, dense_bias = np.split(by_class, np.cumsum(layout.class_widths)[:-1], axis=1)
+        self.layout = layout
+        self.model = keras.Sequential(
+            [keras.layers.LSTM(u, return_sequences=True) for u in layout.units] + [keras.layers.Dense(layout.classes)]
+        )
+        self.model.build((1, None, layout.classes))
+        self.model.set_weights([kernel, *shared, dense_kernel.T, dense_bias[:, 0]])
+
+    def logits(self, codes: list[int]) -> tf.Tensor:
+        return self.model(np.eye(self.layout.classes, dtype=np.float32)[codes][None])[0]
+
+    def fit(self, codes: list[int], optimizer: keras.optimizers.Optimizer) -> float:
+        variables = self.model.trainable_variables
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(codes[1:], self.logits(codes[:-1])))
+        optimizer.apply(tape.gradient(loss, [variable.value for variable in variables]), variables)
+        return float(loss)
+
+    def weights(self) -> np.ndarray:
+        kernel, *shared, dense_kernel, dense_bias = self.model.get_weights()
+        by_class = np.concatenate([kernel, dense_kernel.T, dense_bias[:, None]], axis=1)
+        return np.concatenate([array.ravel() for array in [*shared, by_class]])
+
+
+@pytest.mark.parametrize("units", LAYERS)
+def test_the_prediction_is_that_of_keras(units: tuple[int, ...]) -> None:
+    """The probabilities are the softmax of Keras's stacked LSTMs and dense layer at the last position."""
+    layout = Layout(units, 4)
+    memory = memory_of(layout)
+    _, line = take_event(layout, memory)
+    expected = tf.nn.softmax(Reference(layout, memory.weights).logits(CODES[:-1])[-1])
+    assert np.allclose(expected, line[2:], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("units", LAYERS)
+def test_fit_steps_are_those_of_keras(units: tuple[int, ...]) -> None:
+    """With neither clipping nor gate, weights and loss follow automatic differentiation and Keras's Adam."""
+    layout = Layout(units, 4)
+    memory = memory_of(layout)
+    reference = Reference(layout, memory.weights)
+    optimizer = keras.optimizers.Adam(learning_rate=1e-2, beta_1=0.9, beta_2=0.99, epsilon=1e-3)
+    for window in (CODES, [*CODES[1:], 0], [*CODES[2:], 0, 2]):
+        expected_loss = reference.fit(window, optimizer)
+        memory, line = take_event(layout, memory._replace(states=tf.zeros(layout.sizes[-1])), codes=window)
+        assert line[0] == 1
+        assert abs(expected_loss - line[1]) < 1e-6
+        assert np.allclose(reference.weights(), memory.weights, rtol=0, atol=1e-5)
+    assert [3] == memory.steps.numpy().tolist()
+
+
+def test_only_known_codes_have_probability() -> None:
+    """The softmax, for prediction and loss alike, is over the codes below ``known``."""
+    layout = Layout((5,), 8)
+    memory, line = take_event(layout, memory_of(layout), known=4)
+    assert not line[2 + 4 :].any()
+    assert abs(line[2:].sum() - 1) < 1e-6
+    _, by_class = layout.learned(np.concatenate([memory.weights, memory.m, memory.v]))
+    assert not by_class[1:, 4:].any()
+
+
+def test_the_gradient_is_clipped_to_its_global_norm() -> None:
+    """The first moments after one step are a tenth of the gradient: it keeps its direction, not its length."""
+    layout = Layout((5,), 4)
+    free, _ = take_event(layout, memory_of(layout))
+    clipped, _ = take_event(layout, memory_of(layout), replace(PLAIN, clip_norm=0.01))
+    norm = np.linalg.norm(free.m)
+    assert norm > 0.01
+    assert np.allclose(0.001 * free.m / norm, clipped.m, rtol=1e-4, atol=1e-8)
+
+
+def test_the_gate_shrinks_the_rate_in_proportion_to_the_loss() -> None:
+    """At a loss of a quarter of the gate, weights move a quarter of the way; above it, all of it."""
+    layout = Layout((5,), 4)
+    start = memory_of(layout)
+    free, line = take_event(layout, start)
+    gated, _ = take_event(layout, start, replace(PLAIN, gate_loss=4 * float(line[1])))
+    above, _ = take_event(layout, start, replace(PLAIN, gate_loss=float(line[1]) / 2))
+    assert np.allclose((free.weights - start.weights) / 4, gated.weights - start.weights, rtol=0, atol=1e-7)
+    assert np.array_equal(free.weights, above.weights)
+    assert np.array_equal(free.m, gated.m)
+
+
+def test_a_window_that_is_not_full_counts_only_what_is_there() -> None:
+    """Left padding changes nothing against a shorter window."""
+    layout = Layout((4, 3), 4)
+    expected, expected_line = take_event(layout, memory_of(layout))
+    padded, line = take_event(layout, memory_of(layout), codes=[-1, -1, -1, *CODES])
+    assert np.allclose(expected_line, line, rtol=0, atol=1e-6)
+    assert np.allclose(expected.weights, padded.weights, rtol=0, atol=1e-6)
+    assert not padded.states.numpy().any()
+
+
+def test_the_carried_state_is_that_of_the_whole_past() -> None:
+    """Without learning, a short window that slid over a stream predicts as one that sees all of it."""
+    layout, still = Layout((4, 3), 4), replace(PLAIN, learning_rate=0.0)
+    stream = 3 * CODES
+    _, expected = take_event(layout, memory_of(layout), still, codes=stream)
+    memory, padded = memory_of(layout), [-1] * 5 + stream
+    for start in range(len(stream)):
+        memory, line = take_event(layout, memory, still, codes=padded[start : start + 6])
+    assert np.allclose(expected[2:], line[2:], rtol=0, atol=1e-6)
+
+
+def test_without_carrying_the_left_edge_stays_zero() -> None:
+    """A stateless network knows nothing but its window."""
+    layout = Layout((5,), 4)
+    carried, _ = take_event(layout, memory_of(layout))
+    stateless, _ = take_event(layout, memory_of(layout), carried=False)
+    assert carried.states.numpy().all()
+    assert not stateless.states.numpy().any()
+
+
+def test_an_empty_window_teaches_nothing() -> None:
+    """The first event of a stream has nothing before it: no step is taken, and none was refused."""
+    layout = Layout((5,), 4)
+    before = memory_of(layout)
+    after, line = take_event(layout, before, codes=[-1] * 6 + [1])
+    assert [1, 0] == line[:2].tolist()
+    assert all(np.array_equal(old, new) for old, new in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("part", "value"), [("m", np.nan), ("m", np.inf), ("v", np.nan), ("v", np.inf), ("weights", 1e38)]
+)
+def test_what_is_not_finite_changes_nothing_and_is_reported(part: str, value: float) -> None:
+    """Weights, moments and step count stay as they were; the window moves on."""
+    layout = Layout((5,), 4)
+    start = memory_of(layout)
+    spoiled = getattr(start, part).numpy()
+    spoiled[-3] = value
+    before = start._replace(**{part: tf.constant(spoiled)})
+    after, line = take_event(layout, before)
+    assert line[0] == 0
+    for old, new in zip(before[:4], after[:4], strict=True):
+        assert np.array_equal(old, new, equal_nan=True)
+    assert after.states.numpy().any()
