@@ -41,7 +41,7 @@ class Network:
     """
 
     events: ClassVar[int] = 64
-    """The most events that one call carries: 256 save 3 % of the time of an event, and 65 rows grow to 257."""
+    """The most events that one call carries; at this many the call itself is a twentieth of the time."""
 
     def __init__(self, shape: Shape, learning: Learning) -> None:
         self._shape = shape

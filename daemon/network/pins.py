@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 XLA_PINS = {
-    # AVX-512 gives the same bits at the same speed for these small products, and is missing on many machines
+    # for products this small AVX-512 is not faster, and many machines do not have it
     "xla_cpu_max_isa": "AVX2",
     "xla_cpu_prefer_vector_width": "256",
     "xla_cpu_multi_thread_eigen": "false",
