@@ -24,8 +24,8 @@ from daemon.records import Committed, Membership, OutputRecord, Polled, TopicPar
 from daemon.reports import BatchReport, CheckpointReport, TransactionReport
 from daemon.service import CHECKPOINT_SHARE, read_mark
 
-LOGS = {source: traffic(40, seed=source.partition, source=source, gaps=True) for source in SOURCES}
-SIZES = (5, 9, 1, 13)
+LOGS = {source: traffic(36, seed=source.partition, source=source, gaps=True) for source in SOURCES}
+SIZES = (7, 12, 2, 17)
 STEPS = ("before poll", "after poll", "before commit", "after commit", "before checkpoint", "after checkpoint")
 
 

@@ -1,4 +1,4 @@
-"""The daemon as a process of its own, for commands that show or measure it from outside."""
+"""The daemon as a process of its own, for commands and tests that look at it from outside."""
 
 import os
 import signal
@@ -22,21 +22,25 @@ LOG_CHARACTERS = 3000
 
 
 class DaemonProcess:
-    """A daemon that runs as long as the context; its log and checkpoints are in ``folder``.
+    """A daemon that is started with the context and ends with it; its log and checkpoints are in ``folder``.
 
     Settings that are not given are those of this process's environment.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, object]) -> None:
-        self._log = folder / "daemon.log"
+    def __init__(self, folder: Path, settings: Mapping[str, object], *, name: str = "daemon") -> None:
+        self._log = folder / f"{name}.log"
         port = _free_port()
         self.url = f"http://127.0.0.1:{port}"
         given = {"http_host": "127.0.0.1", "http_port": port, "checkpoint_url": folder / "checkpoints", **settings}
-        environment = os.environ | {ENV_PREFIX + name.upper(): str(value) for name, value in given.items()}
-        with self._log.open("wb") as log:
+        self._environment = os.environ | {ENV_PREFIX + name.upper(): str(value) for name, value in given.items()}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, or start it again after it ended."""
+        with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "daemon.cli", "run"],
-                env=environment,
+                env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -54,13 +58,13 @@ class DaemonProcess:
             self.require_running()
             with suppress(OSError), urllib.request.urlopen(f"{self.url}/readyz", timeout=1):  # noqa: S310
                 return
-            time.sleep(0.1)
+            time.sleep(0.05)
         raise OnlineLstmError(f"the daemon was not ready within {READY_TIMEOUT_S:g} s:\n{self.log_end()}")
 
     def require_running(self) -> None:
         """Raise ``OnlineLstmError`` with the end of its log if it ended."""
-        if self._process.poll() is not None:
-            raise OnlineLstmError(f"the daemon ended with exit code {self._process.returncode}:\n{self.log_end()}")
+        if (code := self._running.poll()) is not None:
+            raise OnlineLstmError(f"the daemon ended with exit code {code}:\n{self.log_end()}")
 
     def log_end(self) -> str:
         """Give the last lines of its log."""
@@ -68,23 +72,41 @@ class DaemonProcess:
 
     def pause(self) -> None:
         """Stop the process in its tracks until ``resume``."""
-        self._process.send_signal(signal.SIGSTOP)
+        self._running.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         """Let it go on."""
-        self._process.send_signal(signal.SIGCONT)
+        self._running.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End it the way a crash does."""
+        self._running.kill()
+        self._running.wait()
+
+    def stop(self) -> int:
+        """Have it finish and give its exit code."""
+        self._running.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait until it ends by itself, not longer than ``STOP_TIMEOUT_S``, and give its exit code."""
+        return self._running.wait(STOP_TIMEOUT_S)
 
     def __enter__(self) -> Self:
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.send_signal(signal.SIGCONT)
-        self._process.send_signal(signal.SIGTERM)
+        self.resume()
         try:
-            self._process.wait(STOP_TIMEOUT_S)
+            self.stop()
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            self.kill()
+
+    @property
+    def _running(self) -> "subprocess.Popen[bytes]":
+        assert self._process is not None, "start it first"
+        return self._process
 
 
 def _free_port() -> int:

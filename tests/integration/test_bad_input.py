@@ -41,7 +41,7 @@ def test_bad_records_reach_the_dead_letter_topic_once(bootstrap: str, make_topic
             producer.send(source, value, key=key, headers=headers).get(30)
         producer.send(source, b"4").get(30)
     settings = {"bootstrap_servers": bootstrap, "input_topics": source, "group_id": source, **SMALL}
-    with DaemonProcess(tmp_path, output_topic=output, dead_letter_topic=letters, **settings).start() as daemon:
+    with DaemonProcess(tmp_path, output_topic=output, dead_letter_topic=letters, **settings) as daemon:
         daemon.wait_until_ready()
         wait_for_records(bootstrap, output, len(BAD) + 1)
         counted = [line for line in daemon.get("/metrics")[1].splitlines() if "dead_letters_total" in line]
@@ -67,14 +67,14 @@ def test_bad_records_reach_the_dead_letter_topic_once(bootstrap: str, make_topic
 def test_a_missing_topic_is_named_when_it_may_not_be_created(bootstrap: str, tmp_path: Path) -> None:
     """With ``create_topics`` off, the daemon ends with exit code 2 and says which topic there is not."""
     settings = {"bootstrap_servers": bootstrap, "input_topics": "nowhere", "create_topics": "false"}
-    with DaemonProcess(tmp_path, **settings).start() as daemon:
+    with DaemonProcess(tmp_path, **settings) as daemon:
         assert 2 == daemon.wait()
         assert "topic nowhere does not exist" in daemon.log
 
 
 def test_no_broker_is_said_with_its_address(tmp_path: Path) -> None:
     """Without a broker the daemon tries for ``connect_timeout_s``, names the address and ends with exit code 3."""
-    with DaemonProcess(tmp_path, bootstrap_servers="127.0.0.1:9", connect_timeout_s=2).start() as daemon:
+    with DaemonProcess(tmp_path, bootstrap_servers="127.0.0.1:9", connect_timeout_s=2) as daemon:
         assert 3 == daemon.wait()
         assert "no broker answered at 127.0.0.1:9 within 2 s" in daemon.log
 
@@ -85,6 +85,6 @@ def test_no_broker_is_said_with_its_address(tmp_path: Path) -> None:
 )
 def test_wrong_settings_are_named(tmp_path: Path, name: str, value: str, expected: str) -> None:
     """A wrong setting ends the daemon with exit code 2 before it connects anywhere."""
-    with DaemonProcess(tmp_path, **{name: value}).start() as daemon:
+    with DaemonProcess(tmp_path, **{name: value}) as daemon:
         assert 2 == daemon.wait()
         assert expected in daemon.log

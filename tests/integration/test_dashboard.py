@@ -39,7 +39,7 @@ def at_work(bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         while not stopped.wait(0.1):
             produce(bootstrap, name, [b"4", b"8", b"none"], first_timestamp_ms=int(time.time() * 1000))
 
-    with DaemonProcess(folder, checkpoint_interval_s=0.5, **settings, **SMALL).start() as daemon:
+    with DaemonProcess(folder, checkpoint_interval_s=0.5, **settings, **SMALL) as daemon:
         daemon.wait_until_ready()
         publisher = threading.Thread(target=publish)
         publisher.start()

@@ -65,7 +65,7 @@ class Setup:
 
     def undisturbed(self, count: int) -> dict[str, object]:
         group = self.group("undisturbed")
-        with DaemonProcess(self.folder, "undisturbed", **group).start() as daemon:
+        with DaemonProcess(self.folder, "undisturbed", **group) as daemon:
             self.wait_for(daemon, group, count)
             assert 0 == daemon.stop()
         return group
@@ -106,13 +106,14 @@ def test_a_stopped_member_that_comes_back_leaves_no_trace(
     setup = Setup(bootstrap, make_topic, tmp_path)
     count = 1000
     group = {**setup.group("frozen"), "session_timeout_s": 2, "transaction_timeout_s": 2}
-    with DaemonProcess(tmp_path, "first", **group).start().wait_until_ready() as first:
+    with DaemonProcess(tmp_path, "first", **group) as first:
+        first.wait_until_ready()
         produce(bootstrap, setup.input, values(count))
         wait_for_records(bootstrap, str(group["output_topic"]), 100)
-        first.signal(signal.SIGSTOP)
-        with DaemonProcess(tmp_path, "second", **group).start() as second:
+        first.pause()
+        with DaemonProcess(tmp_path, "second", **group) as second:
             setup.wait_for(second, group, count)
-            first.signal(signal.SIGCONT)
+            first.resume()
             produce(bootstrap, setup.input, values(count), first_timestamp_ms=2_000_000)
             setup.wait_for(second, group, 2 * count)
             assert 0 == first.stop()
@@ -127,12 +128,13 @@ def test_a_batch_slower_than_the_poll_interval_loses_its_place_and_nothing_else(
     setup = Setup(bootstrap, make_topic, tmp_path)
     count = 600
     group = {**setup.group("slow"), "max_poll_interval_s": 2, "session_timeout_s": 30}
-    with DaemonProcess(tmp_path, "slow", **group).start().wait_until_ready() as daemon:
+    with DaemonProcess(tmp_path, "slow", **group) as daemon:
+        daemon.wait_until_ready()
         produce(bootstrap, setup.input, values(count))
         wait_for_records(bootstrap, str(group["output_topic"]), 40)
-        daemon.signal(signal.SIGSTOP)
+        daemon.pause()
         time.sleep(4)  # longer than the poll interval, shorter than the session: the client itself leaves the group
-        daemon.signal(signal.SIGCONT)
+        daemon.resume()
         setup.wait_for(daemon, group, count)
         assert 0 == daemon.stop()
     assert setup.published(setup.undisturbed(count)) == setup.published(group)
@@ -146,7 +148,7 @@ def test_batching_changes_nothing(bootstrap: str, make_topic: MakeTopic, tmp_pat
         produce(bootstrap, setup.input, values(count), partition=partition, key=b"pump-%d" % partition)
     groups = [{**setup.group(f"by-{size}"), "max_batch_events": size} for size in (1, 7, 500)]
     for group in groups:
-        with DaemonProcess(tmp_path, str(group["max_batch_events"]), **group).start() as daemon:
+        with DaemonProcess(tmp_path, str(group["max_batch_events"]), **group) as daemon:
             setup.wait_for(daemon, group, 2 * count)
             assert 0 == daemon.stop()
     first, *others = [(setup.published(group), setup.state_digests(group)) for group in groups]

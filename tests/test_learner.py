@@ -1,0 +1,168 @@
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from fakes import record, small_network, small_settings
+
+from daemon.experts import BASELINES
+from daemon.learner import PREDICTORS, Learner, NetworkRows, rehearse, stream_fields
+from daemon.network import Network
+from daemon.partition import learning_of
+from daemon.records import Event, Outcome
+from daemon.rows import Rows
+from daemon.settings import Settings
+
+
+class Bench:
+    """One learner with rows of its own."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or small_settings()
+        self.network: Network = small_network(learning_of(self.settings))
+        self.streams = Rows(stream_fields(self.settings))
+        self.networks = NetworkRows(self.network)
+        self.learner = self.another()
+
+    def another(self) -> Learner:
+        return Learner(self.settings, self.network, streams=self.streams, networks=self.networks)
+
+    def learn(self, values: Sequence[int], *, ends: bool = False) -> list[Outcome]:
+        events = [Event(record(i, b""), None, value, str(value)) for i, value in enumerate(values)]
+        if ends:
+            last = events[-1]
+            events[-1] = Event(last.record, None, last.symbol, last.literal, ends=True)
+        return self.learner.learn(events)
+
+    def arrays(self) -> dict[str, list[object]]:
+        networks = self.networks[self.learner.classes].view(self.learner.network_row)
+        return {name: a.tolist() for name, a in (self.streams.view(self.learner.row) | networks).items()}
+
+
+def test_a_verdict_is_about_the_prediction_made_one_event_before() -> None:
+    """Each verdict repeats what the outcome before had predicted; the first event has none."""
+    outcomes = Bench().learn([1, 2, 3, 1, 2, 3] * 10)
+    assert outcomes[0].verdict is None
+    assert outcomes[0].hits is None
+    for before, after in pairwise(outcomes):
+        assert before.prediction is not None
+        assert after.verdict is not None
+        assert before.prediction.literal == after.verdict.predicted
+
+
+def test_a_verdict_says_what_probability_the_value_had() -> None:
+    """It is the one that was published for the value, and the surprise is its negative logarithm."""
+    values = [1, 2, 3, 1, 2, 3] * 10
+    outcomes = Bench().learn(values)
+    for value, (before, after) in zip(values[1:], pairwise(outcomes), strict=True):
+        assert before.prediction is not None
+        assert after.verdict is not None
+        published = dict(before.prediction.top)
+        if str(value) in published:
+            assert published[str(value)] == after.verdict.probability
+        assert -np.log2(after.verdict.probability) == pytest.approx(after.verdict.surprise_bits)
+        assert after.verdict.hit == (before.prediction.literal == str(value))
+
+
+def test_a_value_that_is_not_admitted_was_never_predicted() -> None:
+    """Values seen once are unknown to the network: a miss for the event that brings one, whatever was said."""
+    outcomes = Bench().learn([1, 1, 2, 3, 4])
+    assert [None, True, False, False, False] == [o.verdict and o.verdict.hit for o in outcomes]
+    assert {"1"} == {o.prediction.literal for o in outcomes if o.prediction}
+
+
+def test_the_value_that_takes_over_a_code_is_no_hit() -> None:
+    """Where a prediction named the value that is replaced, its successor under the same code does not profit."""
+    bench = Bench(small_settings(max_vocabulary=1, admit_after=1))
+    outcomes = bench.learn([1, 1, 2, 2, 3])
+    assert ["1", "1", "2", "2", "3"] == [o.prediction and o.prediction.literal for o in outcomes]
+    assert [None, True, False, True, False] == [o.verdict and o.verdict.hit for o in outcomes]
+
+
+def test_probabilities_are_shared_out_among_known_values() -> None:
+    """What is listed is sorted, within bounds, and with the unknown never above one."""
+    for outcome in Bench(small_settings(top=9)).learn([1, 2, 3, 4, 5, 6, 7] * 8):
+        assert outcome.prediction is not None
+        probabilities = [p for _, p in outcome.prediction.top]
+        assert sorted(probabilities, reverse=True) == probabilities
+        assert all(0 <= p <= 1 for p in probabilities)
+        assert sum(probabilities) <= 1 + 1e-6
+        assert len({literal for literal, _ in outcome.prediction.top}) == len(probabilities)
+
+
+def test_every_event_is_fitted_and_scored_for_all_predictors() -> None:
+    """Hits have the network first, then the baselines; rates are over what was scored so far."""
+    outcomes = Bench().learn([1, 1, 1, 2])
+    assert PREDICTORS == 1 + len(BASELINES)
+    assert [True] * 4 == [o.fitted for o in outcomes]
+    assert [None, PREDICTORS, PREDICTORS, PREDICTORS] == [o.hits and len(o.hits) for o in outcomes]
+    assert [None, 1.0, 1.0, pytest.approx(2 / 3)] == [o.hit_rates and o.hit_rates[0] for o in outcomes]
+
+
+def test_rates_are_over_the_last_predictions_only() -> None:
+    """What is older than the score window does not count."""
+    outcomes = Bench(small_settings(score_window=5)).learn([*range(30), *[7] * 60])
+    assert outcomes[-1].hit_rates == (1.0,) * PREDICTORS
+
+
+def test_a_network_grows_with_the_vocabulary_and_keeps_what_it_learned() -> None:
+    """From class count to class count the rows move, and the place that becomes free is used again."""
+    bench = Bench()
+    sizes = []
+    for value in range(9):
+        bench.learn([value, value])
+        sizes.append(bench.learner.classes)
+    assert [4, 4, 4, 8, 8, 8, 8, 16, 16] == sizes
+    row = bench.another()
+    assert (4, 0) == (row.classes, row.network_row)
+
+
+def test_the_window_holds_the_last_codes() -> None:
+    """It is filled from the right, and empty again after an end."""
+    bench = Bench()
+    bench.learn([5, 5, 6])
+    assert [-1] * 5 + [1, 1, 0] == bench.arrays()["window"]
+    bench.learn([6, 5], ends=True)
+    assert [-1] * 8 == bench.arrays()["window"]
+
+
+def test_a_replaced_value_is_unknown_in_the_window() -> None:
+    """The window does not show the past of one value as that of another."""
+    bench = Bench(small_settings(max_vocabulary=1, admit_after=1))
+    bench.learn([1, 1, 1, 2])
+    assert [-1] * 4 + [0, 0, 0, 1] == bench.arrays()["window"]
+
+
+@pytest.mark.parametrize("values", [[1, 2, 3] * 50, [i % 5 + i // 40 for i in range(150)], [7] * 150])
+def test_long_runs_are_the_same_as_single_events(values: list[int]) -> None:
+    """Runs longer than one call of the network, one event at a time: same outcomes, same arrays."""
+    at_once, singly = Bench(), Bench()
+    assert at_once.learn(values) == [singly.learn([value])[0] for value in values]
+    assert at_once.arrays() == singly.arrays()
+
+
+def test_a_step_that_is_not_finite_is_not_taken_and_told() -> None:
+    """Weights that broke are not made worse; the outcome says that nothing was fitted."""
+    bench = Bench()
+    bench.learn([1, 2, 1, 2])
+    weights = bench.networks[4].view(bench.learner.network_row)["network"]
+    weights[0] = np.nan
+    (outcome,) = bench.learn([1])
+    assert not outcome.fitted
+
+
+def test_rows_of_a_closed_learner_are_given_to_the_next_one_clean() -> None:
+    """Nothing of a stream that left shows in the one that comes."""
+    bench, fresh = Bench(), Bench()
+    bench.learn([1, 2, 3] * 20)
+    bench.learner.close()
+    bench.learner = bench.another()
+    assert fresh.arrays() == bench.arrays()
+    assert fresh.learn([1, 2, 3] * 20) == bench.learn([1, 2, 3] * 20)
+
+
+def test_a_rehearsal_leaves_no_trace() -> None:
+    """What is compiled beforehand learns on rows that nobody keeps."""
+    bench, fresh = Bench(), Bench()
+    rehearse(bench.settings, bench.network)
+    assert fresh.arrays() == bench.arrays()
