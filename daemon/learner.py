@@ -137,8 +137,10 @@ class Learner:
             stream["window"][:] = -1
             self._network.reset_states(network["network"], self.classes)
         return [
-            Outcome(first + i, fitted, verdicts[i], predictions[i + 1], hits[i], rates[i])
-            for i, fitted in enumerate(result.applied.tolist())
+            Outcome(first + i, fitted, skipped, verdicts[i], predictions[i + 1], hits[i], rates[i])
+            for i, (fitted, skipped) in enumerate(
+                zip(result.fit_steps.tolist(), result.skipped_steps.tolist(), strict=True)
+            )
         ]
 
     def _score(

@@ -55,8 +55,8 @@ class Tally:
     def add(self, outcome: Outcome) -> None:
         """Count one event."""
         self.events += 1
-        self.fit_steps += outcome.fitted
-        self.skipped_steps += not outcome.fitted
+        self.fit_steps += outcome.fit_steps
+        self.skipped_steps += outcome.skipped_steps
         if outcome.hits is not None:
             self.scored += 1
             self.hits.update(i for i, hit in enumerate(outcome.hits) if hit)

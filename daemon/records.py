@@ -104,13 +104,15 @@ class Prediction:
 class Outcome:
     """All that is said after one event was learned; ``event`` counts the stream's events from 1.
 
-    ``fitted`` says whether the fit step changed the weights. ``hits`` has the network's hit first, then one for
+    ``fit_steps`` counts the optimizer steps it was worth, ``skipped_steps`` those that would not have been finite.
+    ``hits`` has the network's hit first, then one for
     each of ``daemon.experts.BASELINES``; it is None if nothing had been predicted. ``hit_rates`` are in the same
     order over the last ``score_window`` scored predictions, None before the first one.
     """
 
     event: int
-    fitted: bool
+    fit_steps: int
+    skipped_steps: int
     verdict: Verdict | None
     prediction: Prediction | None
     hits: tuple[bool, ...] | None

@@ -123,7 +123,7 @@ class Settings(BaseSettings):
     # what is learned
     task: Literal["symbol"] = _setting("shape", "symbol", "What is predicted: symbol, the next value of a vocabulary")
     window: int = _setting("shape", 64, "Events that one fit step sees", ge=1, le=4096)
-    network: Names = _setting("shape", ("lstm 16",), "Layers from the input up, separated by commas: lstm CELLS")
+    network: Names = _setting("shape", ("lstm 32",), "Layers from the input up, separated by commas: lstm CELLS")
     states: Literal["carried", "stateless"] = _setting(
         "shape", "carried", "LSTM states at the window's left edge: carried on, or zeros"
     )
@@ -146,6 +146,10 @@ class Settings(BaseSettings):
     gate_loss: float = _setting(
         "learning", 0.05, "Below this loss of the window the rate shrinks in proportion (0: never)", ge=0
     )
+
+    extra_steps: int = _setting("learning", 7, "Most further fit steps on a value that was missed (0: none)", ge=0)
+    extra_budget: float = _setting("learning", 100.0, "Most further fit steps in a row of misses", ge=0)
+    extra_refill: float = _setting("learning", 0.25, "Further fit steps that each value adds to the budget", ge=0)
 
     # what is kept
     checkpoint_url: str = _setting("operational", "checkpoints", "Directory of the checkpoints", min_length=1)

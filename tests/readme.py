@@ -16,7 +16,9 @@ def settings_table() -> str:
     rows = ["| setting | default | kind | meaning |", "|---|---|---|---|"]
     for name, field in Settings.model_fields.items():
         default = field.default
-        shown = ",".join(default) if isinstance(default, tuple) else str(default).lower() if default is False else default
+        shown = (
+            ",".join(default) if isinstance(default, tuple) else str(default).lower() if default is False else default
+        )
         cell = "" if default is None else f"`{'true' if default is True else shown}`"
         rows.append(f"| `{name}` | {cell} | {kind_of(field)} | {field.description} |")
     return "\n".join(rows)

@@ -1,4 +1,3 @@
-# ruff: noqa: SIM300 - expected comes before actual, constant or not
 import hashlib
 import json
 import math
@@ -22,13 +21,14 @@ RECORD = InputRecord("numbers", 0, 41, 1_760_000_000_123, b"pump-7", b"4", ())
 VERDICT = Verdict("4", hit=True, probability=0.93, surprise_bits=0.1047)
 OUTCOME = Outcome(
     event=42,
-    fitted=True,
+    fit_steps=1,
+    skipped_steps=0,
     verdict=VERDICT,
     prediction=Prediction((("8", 0.71), ("4", 0.27)), 2),
     hits=(True, False, True),
     hit_rates=(0.97, 0.5, 0.62),
 )
-SILENT = Outcome(event=1, fitted=False, verdict=None, prediction=None, hits=None, hit_rates=None)
+SILENT = Outcome(event=1, fit_steps=1, skipped_steps=0, verdict=None, prediction=None, hits=None, hit_rates=None)
 ERROR = BadInputError("not_a_value", "received 'x', expected a number")
 
 
@@ -111,14 +111,8 @@ def test_auto_reads_numbers_and_strings(value, symbol, literal):
     [
         *[("not_finite", text) for text in (b"NaN", b"nan", b"-inf", b"Infinity", b"1e999", b"-1e999")],
         *[("not_finite", b'{"value": %s}' % text) for text in (b"NaN", b"-Infinity", b"1e999")],
-        *[
-            ("not_a_value", text)
-            for text in (b"", b" \n", b"true", b"null", b"[1, 2]", b"{}x", b"4 5", b"1_0")
-        ],
-        *[
-            ("not_a_value", b'{"value": %s}' % text)
-            for text in (b"true", b"null", b"[4]", b"{}", b"007", b"")
-        ],
+        *[("not_a_value", text) for text in (b"", b" \n", b"true", b"null", b"[1, 2]", b"{}x", b"4 5", b"1_0")],
+        *[("not_a_value", b'{"value": %s}' % text) for text in (b"true", b"null", b"[4]", b"{}", b"007", b"")],
         ("not_a_value", b'{"value": 1, "value": 2}'),
         ("not_a_value", "٤".encode()),
         ("not_a_value", ("😀" * 1_000).encode()),
@@ -333,8 +327,7 @@ def test_what_is_not_known_yet_is_null():
     output = ENCODER.output(AUTO.decode(replace(RECORD, key=None)), SILENT, "m")
     message = strict_json(output.value)
     assert {None} == {
-        message[name]
-        for name in ("stream", "verdict", "prediction", "probability", "hit_rate", "baseline_hit_rate")
+        message[name] for name in ("stream", "verdict", "prediction", "probability", "hit_rate", "baseline_hit_rate")
     }
     assert [] == message["top"]
     assert output.key is None
@@ -391,9 +384,7 @@ def test_long_strings_are_cut_only_when_they_must():
     assert hashlib.sha256(whole.value).hexdigest().encode() == dict(cut.headers)["online_lstm_sha256"]
 
 
-@pytest.mark.parametrize(
-    "literal", [json.dumps("\0" * 2_000), json.dumps("😀" * 9_000, ensure_ascii=False), "9" * 100]
-)
+@pytest.mark.parametrize("literal", [json.dumps("\0" * 2_000), json.dumps("😀" * 9_000, ensure_ascii=False), "9" * 100])
 @pytest.mark.parametrize("key", [b"k" * 2_498, b"\0" * 416, b"\xff" * 1_866])
 def test_the_smallest_limit_holds_the_worst_output(literal, key):
     """Largest key, headers, topic, offset and literals all at once fit into the least `max_output_bytes`."""
@@ -418,9 +409,9 @@ def test_the_smallest_limit_holds_the_worst_output(literal, key):
     assert size(output) <= SMALLEST
 
 
-LITERALS = (st.text(max_size=3) | st.integers(2, 5_000).map(lambda n: "ä\n" * n)).map(
-    json.dumps
-) | st.integers().map(str)
+LITERALS = (st.text(max_size=3) | st.integers(2, 5_000).map(lambda n: "ä\n" * n)).map(json.dumps) | st.integers().map(
+    str
+)
 PROBABILITIES = st.floats(0, 1)
 
 
@@ -576,9 +567,7 @@ RECORDS = st.builds(
     timestamp_ms=st.integers(-1, 2),
     key=st.none() | st.binary(max_size=2),
     value=st.none() | st.binary(max_size=2),
-    headers=st.lists(st.tuples(st.sampled_from(["", "a", "ä"]), st.binary(max_size=2)), max_size=2).map(
-        tuple
-    ),
+    headers=st.lists(st.tuples(st.sampled_from(["", "a", "ä"]), st.binary(max_size=2)), max_size=2).map(tuple),
     dead_letter=st.booleans(),
 )
 

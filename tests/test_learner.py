@@ -71,6 +71,16 @@ def test_a_value_that_is_not_admitted_was_never_predicted() -> None:
     assert {"1"} == {o.prediction.literal for o in outcomes if o.prediction}
 
 
+def test_an_unknown_value_had_the_probability_of_the_unknown() -> None:
+    """What is left beside the known values was given to all others, also where one makes the network grow."""
+    bench = Bench()
+    before, after = bench.learn([1, 1, 2, 2, 3, 3, 4, 4])[-2:]
+    assert 8 == bench.learner.classes
+    assert before.prediction is not None
+    assert after.verdict is not None
+    assert 1 - sum(p for _, p in before.prediction.top) == pytest.approx(after.verdict.probability, abs=1e-6)
+
+
 def test_the_value_that_takes_over_a_code_is_no_hit() -> None:
     """Where a prediction named the value that is replaced, its successor under the same code does not profit."""
     bench = Bench(small_settings(max_vocabulary=1, admit_after=1))
@@ -126,11 +136,25 @@ def test_the_window_holds_the_last_codes() -> None:
     assert [-1] * 8 == bench.arrays()["window"]
 
 
-def test_a_replaced_value_is_unknown_in_the_window() -> None:
-    """The window does not show the past of one value as that of another."""
+def test_an_end_resets_the_states_of_the_network() -> None:
+    """The next sequence begins with the states of a new stream, and with the weights that were learned."""
+    bench = Bench()
+    bench.learn([1, 2] * 10, ends=True)
+    row = bench.networks[4].view(bench.learner.network_row)["network"]
+    reset = row.copy()
+    bench.network.reset_states(reset, 4)
+    assert reset.tolist() == row.tolist()
+    assert bench.network.initial(4).tolist() != row.tolist()
+
+
+def test_a_replaced_value_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The window does not show the past of one value as that of another, and the class starts afresh."""
+    forgotten: list[tuple[int, int]] = []
+    monkeypatch.setattr(Network, "forget_class", lambda _, __, classes, code: forgotten.append((classes, code)))
     bench = Bench(small_settings(max_vocabulary=1, admit_after=1))
     bench.learn([1, 1, 1, 2])
     assert [-1] * 4 + [0, 0, 0, 1] == bench.arrays()["window"]
+    assert [(4, 1)] == forgotten
 
 
 @pytest.mark.parametrize("values", [[1, 2, 3] * 50, [i % 5 + i // 40 for i in range(150)], [7] * 150])

@@ -340,6 +340,18 @@ def test_replay_publishes_and_counts_nothing(kafka: FakeKafka, tmp_path: Path) -
         assert outputs == kafka.published[source][: len(outputs)]
 
 
+def test_no_checkpoint_is_taken_of_a_replay(kafka: FakeKafka, tmp_path: Path, undisturbed: Outcome) -> None:
+    """While it replays a partition is behind its committed offset; a file under that name would be wrong."""
+    learned_until(kafka, tmp_path, 50, checkpoint_interval_s=1000).die()
+    again = FakeDaemon(kafka, tmp_path, sizes=(2,), checkpoint_interval_s=1)
+    for _ in range(5):
+        again.step()
+    assert len(again.health.reasons[-1]) == len(SOURCES)
+    assert not [report for report in again.reports if isinstance(report, CheckpointReport)]
+    again.die()
+    assert undisturbed == outcome_of(kafka, FakeDaemon(kafka, tmp_path, sizes=SIZES).run())
+
+
 def test_a_replay_ends_where_the_log_ends_in_markers(kafka: FakeKafka, tmp_path: Path) -> None:
     """A committed offset may have no record at or after it; the position tells that the replay is done."""
     daemon = FakeDaemon(kafka, tmp_path, sizes=SIZES, checkpoint_interval_s=1000).run()

@@ -79,9 +79,7 @@ class _NumberText(str):
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) < len(pairs):
-        raise BadInputError(
-            "not_a_value", "received a JSON object with one name twice, expected each name once"
-        )
+        raise BadInputError("not_a_value", "received a JSON object with one name twice, expected each name once")
     return fields
 
 
@@ -92,16 +90,13 @@ _decode_json = json.JSONDecoder(
 
 def _parse(text: str) -> Any:
     if text.count("[") + text.count("{") > MAX_NESTING and _nesting(text) > MAX_NESTING:
-        raise BadInputError(
-            "not_a_value", f"received {_shown(text)}, expected JSON of at most {MAX_NESTING} levels"
-        )
+        raise BadInputError("not_a_value", f"received {_shown(text)}, expected JSON of at most {MAX_NESTING} levels")
     try:
         return _decode_json(text)
     except json.JSONDecodeError:
         raise BadInputError(
             "not_a_value",
-            f"received {_shown(text)}, expected a number or JSON: put words into quotes, "
-            "or set value_format to string",
+            f"received {_shown(text)}, expected a number or JSON: put words into quotes, or set value_format to string",
         ) from None
 
 
@@ -152,8 +147,7 @@ def _number(text: str) -> tuple[int | float, str] | None:
     if len(text.lstrip("+-")) > MAX_NUMBER_CHARACTERS:
         raise BadInputError(
             "not_a_value",
-            f"received {_shown(text)}, a number of {len(text)} characters, "
-            f"expected at most {MAX_NUMBER_CHARACTERS}",
+            f"received {_shown(text)}, a number of {len(text)} characters, expected at most {MAX_NUMBER_CHARACTERS}",
         )
     number = int(text) if match.lastindex is None else float(text)
     if not math.isfinite(number):

@@ -39,8 +39,8 @@ def run(settings: Settings) -> None:
     from daemon.codec import REASONS
     from daemon.commands.networks import networks_of
     from daemon.experts import BASELINES
-    from daemon.metrics import Metrics
     from daemon.learner import rehearse
+    from daemon.metrics import Metrics
     from daemon.network import fingerprint
     from daemon.partition import learning_of
     from daemon.service import Service

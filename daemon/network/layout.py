@@ -1,6 +1,7 @@
 """The flat state row: where everything is in it, what it starts with, how it grows.
 
-A row is ``weights | first moments | second moments | step count | left-edge states``, float32 (row_size,).
+A row is ``weights | first moments | second moments | step count | spent budget | left-edge states``, float32
+(row_size,).
 Weights (and each kind of moments) are the arrays that all classes share, then one line a class, so that a new
 class is appended and a forgotten one overwritten:
 
@@ -33,7 +34,7 @@ class Layout:
         self.weight_sizes = [math.prod(shape) for shape in self.weight_shapes]
         self.state_sizes = [u for u in units for _ in ("h", "c")]
         weights, states = sum(self.weight_sizes), sum(self.state_sizes)
-        self.sizes = (weights, weights, weights, 1, states)
+        self.sizes = (weights, weights, weights, 1, 1, states)
         self.row_size = sum(self.sizes)
 
     def initial(self, seed: int) -> Floats:

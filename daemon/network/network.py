@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from daemon.network.layout import FEWEST_CLASSES, Floats, Integers, Layout
 from daemon.network.pins import pin
@@ -20,14 +19,16 @@ class Run:
     """What one call gives for K events.
 
     ``state`` is the row after them, float32 (state_size,). Row k of ``probabilities``, float32 (K + 1, classes),
-    was predicted before event k, the last row for the event to come. ``applied``, bool (K,), is False where loss,
-    gradient or step was not finite, so that weights, moments and step count stayed as they were. ``losses`` are
-    those of the windows that were fitted, float32 (K,), in nats a position.
+    was predicted before event k, the last row for the event to come. ``fit_steps``, int32 (K,), counts the optimizer
+    steps of each event, ``skipped_steps``, int32 (K,), those whose loss, gradient or result was not finite, so that
+    weights, moments and step count stayed as they were. ``losses`` are those of the windows before the first step,
+    float32 (K,), in nats a position.
     """
 
     state: Floats
     probabilities: Floats
-    applied: NDArray[np.bool_]
+    fit_steps: Integers
+    skipped_steps: Integers
     losses: Floats
 
 
@@ -96,12 +97,13 @@ class Network:
         integers[1 : 1 + len(codes)] = codes
         integers[2 + window + self.events :][: count + 1] = known
         row = self._program(classes)(state, integers)
-        report = row[size:].reshape(self.events + 1, 2 + classes)
+        report = row[size:].reshape(self.events + 1, 3 + classes)
         return Run(
             state=row[:size],
-            probabilities=report[: count + 1, 2:],
-            applied=report[:count, 0] > 0,
-            losses=report[:count, 1],
+            probabilities=report[: count + 1, 3:],
+            fit_steps=report[:count, 0].astype(np.int32),
+            skipped_steps=report[:count, 1].astype(np.int32),
+            losses=report[:count, 2],
         )
 
     def _layout(self, classes: int) -> Layout:

@@ -1,7 +1,8 @@
-"""The compiled program: a loop whose body is one event (predict, then fit, then slide the window).
+"""The compiled program: a loop whose body is one fit step; for most events, one is all (predict, fit, slide).
 
 One call carries up to ``events`` events in one XLA computation. How many there are is an argument, so one
-program serves all, and the bits do not depend on how a stream is cut into calls.
+program serves all, and the bits do not depend on how a stream is cut into calls. An event that was missed is
+fitted again a few times before the window slides, as far as the budget for that goes.
 """
 
 from collections.abc import Callable
@@ -20,14 +21,16 @@ _IMPOSSIBLE = -1e30
 class Memory(NamedTuple):
     """The parts of a state row: what an event changes.
 
-    Float32: ``weights``, ``m``, ``v`` (weights_size,), ``steps`` (1,), ``states`` (states_size,). The step count
-    is exact up to 2**24 and stays there, where Adam's bias correction has long been 1.
+    Float32: ``weights``, ``m``, ``v`` (weights_size,), ``steps`` (1,), ``spent`` (1,), ``states`` (states_size,).
+    The step count is exact up to 2**24 and stays there, where Adam's bias correction has long been 1. ``spent`` is
+    what extra steps have taken from their budget and events have not refilled yet.
     """
 
     weights: Tensor
     m: Tensor
     v: Tensor
     steps: Tensor
+    spent: Tensor
     states: Tensor
 
 
@@ -38,28 +41,35 @@ def compile_program(
 
     It takes a state row, float32 (row_size,), and integers, int32: the number of events K (1,), codes
     (window + events + 1,), known (events + 2,). It gives one row, float32: the new state (row_size,), then
-    (events + 1, 2 + classes): applied, loss and probabilities of each event; K + 1 of them are meaningful.
+    (events + 1, 3 + classes): steps applied, steps skipped, first loss and probabilities of each event; K + 1 of
+    them are meaningful.
     It is one array each way, because every further one adds some 10 us to a call.
     """
 
     def run(state: Tensor, integers: Tensor) -> Tensor:
         count, codes, known = tf.split(integers, [1, window + events + 1, events + 2])
 
-        def trip(k: Tensor, memory: Memory, report: Tensor) -> tuple[Tensor, Memory, Tensor]:
-            memory, line = _event(
-                layout,
-                learning,
-                memory,
-                codes=tf.slice(codes, [k], [window + 1]),
-                known=tf.slice(known, [k], [2]),
-                arrived=k < count[0],
-                carried=carried,
+        def trip(k: Tensor, left: Tensor, memory: Memory, report: Tensor) -> tuple[Tensor, Tensor, Memory, Tensor]:
+            """Take one fit step for event k; ``left`` extra ones are owed after it, -1 if it has just come."""
+            new, arrived = left < 0, k < count[0]
+            here, classes = tf.slice(codes, [k], [window + 1]), tf.slice(known, [k], [2])
+            fitted, slid, line = _fit_step(layout, learning, memory, codes=here, known=classes, arrived=arrived)
+            extra = _extra_steps(learning, memory, line[3:], codes=here, known=classes[0], arrived=arrived)
+            owed = tf.where(new, extra, left)
+            refilled = tf.maximum(memory.spent + tf.cast(extra, tf.float32) - learning.extra_refill, 0.0)
+            slides = (owed == 0) & arrived & carried & tf.reduce_all(tf.math.is_finite(slid))
+            memory = fitted._replace(
+                spent=tf.where(new & arrived, refilled, memory.spent),
+                states=tf.where(slides, slid, memory.states),
             )
-            return k + 1, memory, tf.tensor_scatter_nd_update(report, [[k]], [line])
+            line = tf.where(new, line, report[k] + tf.concat([line[:2], tf.zeros(1 + layout.classes)], 0))
+            report = tf.tensor_scatter_nd_update(report, [[k]], [line])
+            return k + tf.cast(owed == 0, tf.int32), owed - 1, memory, report
 
         memory = Memory(*tf.split(state, layout.sizes))
-        report = tf.zeros((events + 1, 2 + layout.classes))
-        _, memory, report = tf.while_loop(lambda k, *_: k <= count[0], trip, (tf.constant(0), memory, report))
+        report = tf.zeros((events + 1, 3 + layout.classes))
+        start = (tf.constant(0), tf.constant(-1), memory, report)
+        *_, memory, report = tf.while_loop(lambda k, *_: k <= count[0], trip, start)
         return tf.concat([*memory, tf.reshape(report, [-1])], 0)
 
     signature = [tf.TensorSpec((layout.row_size,)), tf.TensorSpec((window + 2 * events + 4,), tf.int32)]
@@ -72,20 +82,13 @@ def compile_program(
     return call
 
 
-def _event(
-    layout: Layout,
-    learning: Learning,
-    memory: Memory,
-    *,
-    codes: Tensor,
-    known: Tensor,
-    arrived: Tensor,
-    carried: bool,
-) -> tuple[Memory, Tensor]:
-    """Predict the last of ``codes`` from those before it and, if it has arrived, fit and slide.
+def _fit_step(
+    layout: Layout, learning: Learning, memory: Memory, *, codes: Tensor, known: Tensor, arrived: Tensor
+) -> tuple[Memory, Tensor, Tensor]:
+    """Predict the last of ``codes`` from those before it and, if it has arrived, fit.
 
     ``codes`` are int32 (window + 1,), ``known`` int32 (2,): the classes known before and after the arrival.
-    Returns what is in memory now and the event's line of the report, float32 (2 + classes,).
+    Returns what is in memory now, the left-edge states one step on, and a line of the report.
     """
     mask = tf.cast(codes[:-1] >= 0, tf.float32)
     with tf.GradientTape() as tape:
@@ -93,22 +96,34 @@ def _event(
         logits, slid = _forward(layout, memory.weights, codes[:-1], mask, memory.states)
         loss = _cross_entropy(_among(logits, known[1]), codes[1:], mask)
 
-    def fit() -> tuple[Memory, Tensor, Tensor]:
+    def fit() -> tuple[Memory, Tensor]:
         gradient = tape.gradient(loss, memory.weights)
         norm = tf.norm(gradient)
         clipped = gradient * tf.minimum(1.0, learning.clip_norm / norm)
         fitted = _adam_step(learning, memory, clipped, loss)
         finite = tf.math.is_finite(fitted.weights) & tf.math.is_finite(fitted.v)
-        applied = tf.reduce_all(finite) & tf.math.is_finite(norm) & tf.math.is_finite(loss)
-        learned = applied & (mask[-1] > 0)
-        kept = [tf.where(learned, new, old) for new, old in zip(fitted, memory, strict=True)]
-        moves = carried & tf.reduce_all(tf.math.is_finite(slid))
-        states = tf.where(moves, slid, memory.states)
-        return Memory(*kept)._replace(states=states), tf.cast(applied, tf.float32), loss
+        possible = tf.reduce_all(finite) & tf.math.is_finite(norm) & tf.math.is_finite(loss)
+        applied = possible & (mask[-1] > 0)
+        kept = [tf.where(applied, new, old) for new, old in zip(fitted, memory, strict=True)]
+        return Memory(*kept), tf.stack([tf.cast(applied, tf.float32), tf.cast(~possible, tf.float32), loss])
 
-    memory, applied, loss = tf.cond(arrived, fit, lambda: (memory, tf.constant(0.0), tf.constant(0.0)))
+    memory, done = tf.cond(arrived, fit, lambda: (memory, tf.zeros(3)))
     probabilities = tf.nn.softmax(_among(logits[-1], known[0]))
-    return memory, tf.concat([[applied, loss], probabilities], 0)
+    return memory, slid, tf.concat([done, probabilities], 0)
+
+
+def _extra_steps(
+    learning: Learning, memory: Memory, probabilities: Tensor, *, codes: Tensor, known: Tensor, arrived: Tensor
+) -> Tensor:
+    """Say how many further steps an event is worth, int32 (): some if it was missed, within the budget.
+
+    Code 0, unknown, is never predicted and never hit; nor is a class that was not known before.
+    """
+    predicted = 1 + tf.argmax(probabilities[1:], output_type=tf.int32)
+    judged = arrived & (codes[-2] >= 0) & (known > 1)
+    missed = judged & ((predicted != codes[-1]) | (codes[-1] >= known))
+    affordable = tf.cast(learning.extra_budget - memory.spent[0], tf.int32)
+    return tf.where(missed, tf.minimum(learning.extra_steps, affordable), 0)
 
 
 def _forward(layout: Layout, weights: Tensor, codes: Tensor, mask: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
@@ -153,4 +168,4 @@ def _adam_step(learning: Learning, memory: Memory, gradient: Tensor, loss: Tenso
     v = memory.v + (gradient * gradient - memory.v) * (1 - learning.beta_2)
     rate = learning.learning_rate * gate * correction
     weights = memory.weights - rate * m / (tf.sqrt(v) + learning.epsilon)
-    return Memory(weights, m, v, steps, memory.states)
+    return memory._replace(weights=weights, m=m, v=v, steps=steps)

@@ -28,9 +28,10 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Learning:
-    """Adam's constants, the global norm that gradients are clipped to, and the gate.
+    """Adam's constants, the global norm that gradients are clipped to, the gate, and extra steps.
 
-    Below ``gate_loss`` (nats a position) the rate shrinks in proportion to the loss; 0 switches that off.
+    Below ``gate_loss`` (nats a position) the rate shrinks in proportion to the loss; 0 switches that off. A missed
+    event is fitted up to ``extra_steps`` times more, from a budget that each event refills by ``extra_refill``.
     """
 
     learning_rate: float
@@ -39,6 +40,9 @@ class Learning:
     epsilon: float
     clip_norm: float
     gate_loss: float
+    extra_steps: int
+    extra_budget: float
+    extra_refill: float
 
 
 def parse_layers(layers: Sequence[str]) -> tuple[int, ...]:

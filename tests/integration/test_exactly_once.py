@@ -1,7 +1,6 @@
 """On a real broker: whatever dies, readers of the output see each prediction once, and always the same one."""
 
 import random
-import signal
 import time
 from pathlib import Path
 

@@ -5,11 +5,11 @@ from daemon.network.layout import Layout
 
 
 @pytest.mark.parametrize("units", [(3,), (5, 2)])
-def test_a_row_holds_weights_two_moments_a_count_and_the_states(units: tuple[int, ...]) -> None:
+def test_a_row_holds_weights_two_moments_two_counts_and_the_states(units: tuple[int, ...]) -> None:
     """The length of a row is the sum of its parts."""
     u, above = units[0], units[1:]
     weights = 4 * u * (4 + u + 1) + sum(4 * a * (u + a + 1) for a in above) + (units[-1] + 1) * 4
-    assert 3 * weights + 1 + 2 * sum(units) == Layout(units, 4).row_size
+    assert 3 * weights + 2 + 2 * sum(units) == Layout(units, 4).row_size
 
 
 def test_initial_weights_are_those_of_keras() -> None:

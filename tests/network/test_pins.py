@@ -52,7 +52,7 @@ def test_tensorflow_loads_when_a_network_runs_and_not_before() -> None:
     """Importing the package, sizing and initialising a state need no TensorFlow."""
     program = (
         "import sys; from daemon.network import Learning, Network, Shape, fingerprint;"
-        "network = Network(Shape(('lstm 2',), 4, True, 0), Learning(1e-2, .9, .99, 1e-3, 1, 0));"
+        "network = Network(Shape(('lstm 2',), 4, True, 0), Learning(1e-2, .9, .99, 1e-3, 1, 0, 0, 0, 0));"
         "network.initial(4); fingerprint(); print('tensorflow' in sys.modules)"
     )
     assert (

@@ -12,10 +12,20 @@ import keras  # noqa: E402 - after the pins
 import tensorflow as tf  # noqa: E402
 
 from daemon.network.layout import Layout  # noqa: E402
-from daemon.network.program import Memory, _event  # noqa: E402
+from daemon.network.program import Memory, _extra_steps, _fit_step  # noqa: E402
 from daemon.network.shape import Learning  # noqa: E402
 
-PLAIN = Learning(learning_rate=1e-2, beta_1=0.9, beta_2=0.99, epsilon=1e-3, clip_norm=np.inf, gate_loss=0)
+PLAIN = Learning(
+    learning_rate=1e-2,
+    beta_1=0.9,
+    beta_2=0.99,
+    epsilon=1e-3,
+    clip_norm=np.inf,
+    gate_loss=0,
+    extra_steps=0,
+    extra_budget=0,
+    extra_refill=0,
+)
 CODES = [1, 3, 0, 2, 1, 1, 3]
 LAYERS = [(5,), (4, 3)]
 
@@ -33,16 +43,15 @@ def take_event(
     known: int = 4,
     carried: bool = True,
 ) -> tuple[Memory, np.ndarray]:
-    memory, line = _event(
+    memory, slid, line = _fit_step(
         layout,
         learning,
         memory,
         codes=tf.constant(codes),
         known=tf.constant([known, known]),
         arrived=tf.constant(True),
-        carried=carried,
     )
-    return memory, line.numpy()
+    return memory._replace(states=slid) if carried else memory, line.numpy()
 
 
 class Reference:
@@ -84,7 +93,7 @@ def test_the_prediction_is_that_of_keras(units: tuple[int, ...]) -> None:
     memory = memory_of(layout)
     _, line = take_event(layout, memory)
     expected = tf.nn.softmax(Reference(layout, memory.weights).logits(CODES[:-1])[-1])
-    assert np.allclose(expected, line[2:], rtol=0, atol=1e-6)
+    assert np.allclose(expected, line[3:], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("units", LAYERS)
@@ -98,7 +107,7 @@ def test_fit_steps_are_those_of_keras(units: tuple[int, ...]) -> None:
         expected_loss = reference.fit(window, optimizer)
         memory, line = take_event(layout, memory._replace(states=tf.zeros(layout.sizes[-1])), codes=window)
         assert line[0] == 1
-        assert abs(expected_loss - line[1]) < 1e-6
+        assert abs(expected_loss - line[2]) < 1e-6
         assert np.allclose(reference.weights(), memory.weights, rtol=0, atol=1e-5)
     assert [3] == memory.steps.numpy().tolist()
 
@@ -107,8 +116,8 @@ def test_only_known_codes_have_probability() -> None:
     """The softmax, for prediction and loss alike, is over the codes below ``known``."""
     layout = Layout((5,), 8)
     memory, line = take_event(layout, memory_of(layout), known=4)
-    assert not line[2 + 4 :].any()
-    assert abs(line[2:].sum() - 1) < 1e-6
+    assert not line[3 + 4 :].any()
+    assert abs(line[3:].sum() - 1) < 1e-6
     _, by_class = layout.learned(np.concatenate([memory.weights, memory.m, memory.v]))
     assert not by_class[1:, 4:].any()
 
@@ -128,8 +137,8 @@ def test_the_gate_shrinks_the_rate_in_proportion_to_the_loss() -> None:
     layout = Layout((5,), 4)
     start = memory_of(layout)
     free, line = take_event(layout, start)
-    gated, _ = take_event(layout, start, replace(PLAIN, gate_loss=4 * float(line[1])))
-    above, _ = take_event(layout, start, replace(PLAIN, gate_loss=float(line[1]) / 2))
+    gated, _ = take_event(layout, start, replace(PLAIN, gate_loss=4 * float(line[2])))
+    above, _ = take_event(layout, start, replace(PLAIN, gate_loss=float(line[2]) / 2))
     assert np.allclose((free.weights - start.weights) / 4, gated.weights - start.weights, rtol=0, atol=1e-7)
     assert np.array_equal(free.weights, above.weights)
     assert np.array_equal(free.m, gated.m)
@@ -153,7 +162,7 @@ def test_the_carried_state_is_that_of_the_whole_past() -> None:
     memory, padded = memory_of(layout), [-1] * 5 + stream
     for start in range(len(stream)):
         memory, line = take_event(layout, memory, still, codes=padded[start : start + 6])
-    assert np.allclose(expected[2:], line[2:], rtol=0, atol=1e-6)
+    assert np.allclose(expected[3:], line[3:], rtol=0, atol=1e-6)
 
 
 def test_without_carrying_the_left_edge_stays_zero() -> None:
@@ -166,11 +175,11 @@ def test_without_carrying_the_left_edge_stays_zero() -> None:
 
 
 def test_an_empty_window_teaches_nothing() -> None:
-    """The first event of a stream has nothing before it: no step is taken, and none was refused."""
+    """The first event of a stream has nothing before it: no step is taken, and none is skipped."""
     layout = Layout((5,), 4)
     before = memory_of(layout)
     after, line = take_event(layout, before, codes=[-1] * 6 + [1])
-    assert [1, 0] == line[:2].tolist()
+    assert [0, 0, 0] == line[:3].tolist()
     assert all(np.array_equal(old, new) for old, new in zip(before, after, strict=True))
 
 
@@ -189,3 +198,29 @@ def test_what_is_not_finite_changes_nothing_and_is_reported(part: str, value: fl
     for old, new in zip(before[:4], after[:4], strict=True):
         assert np.array_equal(old, new, equal_nan=True)
     assert after.states.numpy().any()
+
+
+@pytest.mark.parametrize(
+    ("what", "codes", "known", "spent", "expected"),
+    [
+        ("a hit", [0, 1, 2], 4, 0.0, 0),
+        ("a miss", [0, 1, 3], 4, 0.0, 7),
+        ("unknown is never a hit", [0, 1, 0], 4, 0.0, 7),
+        ("nor is a class that is new", [0, 1, 2], 2, 0.0, 7),
+        ("nothing was predicted yet", [-1, -1, 3], 4, 0.0, 0),
+        ("no class was known yet", [0, 0, 1], 1, 0.0, 0),
+        ("the budget is almost spent", [0, 1, 3], 4, 97.25, 2),
+        ("the budget is spent", [0, 1, 3], 4, 99.5, 0),
+    ],
+)
+def test_a_missed_event_is_worth_extra_steps(
+    what: str, codes: list[int], known: int, spent: float, expected: int
+) -> None:
+    """As many as the setting says, as far as the budget goes; a hit is worth none."""
+    learning = replace(PLAIN, extra_steps=7, extra_budget=100, extra_refill=0.25)
+    memory = memory_of(Layout((4,), 4))._replace(spent=tf.constant([spent]))
+    probabilities = tf.constant([0.5, 0.1, 0.3, 0.1])
+    extra = _extra_steps(
+        learning, memory, probabilities, codes=tf.constant(codes), known=known, arrived=tf.constant(True)
+    )
+    assert expected == int(extra), what
