@@ -101,10 +101,12 @@ def test_probabilities_are_shared_out_among_known_values() -> None:
 
 
 def test_every_event_is_fitted_and_scored_for_all_predictors() -> None:
-    """Hits have the network first, then the baselines; rates are over what was scored so far."""
+    """Hits have the network first, then the baselines; a miss is worth more steps than a hit."""
     outcomes = Bench().learn([1, 1, 1, 2])
     assert PREDICTORS == 1 + len(BASELINES)
-    assert [True] * 4 == [o.fitted for o in outcomes]
+    assert [1, 1] == [o.fit_steps for o in outcomes if o.hits and o.hits[0]]
+    assert all(o.fit_steps > 1 for o in outcomes if o.hits and not o.hits[0])
+    assert [0] * 4 == [o.skipped_steps for o in outcomes]
     assert [None, PREDICTORS, PREDICTORS, PREDICTORS] == [o.hits and len(o.hits) for o in outcomes]
     assert [None, 1.0, 1.0, pytest.approx(2 / 3)] == [o.hit_rates and o.hit_rates[0] for o in outcomes]
 
@@ -166,13 +168,14 @@ def test_long_runs_are_the_same_as_single_events(values: list[int]) -> None:
 
 
 def test_a_step_that_is_not_finite_is_not_taken_and_told() -> None:
-    """Weights that broke are not made worse; the outcome says that nothing was fitted."""
+    """Weights that broke are not made worse; the outcome says that a step was skipped."""
     bench = Bench()
     bench.learn([1, 2, 1, 2])
     weights = bench.networks[4].view(bench.learner.network_row)["network"]
     weights[0] = np.nan
     (outcome,) = bench.learn([1])
-    assert not outcome.fitted
+    assert 0 == outcome.fit_steps
+    assert outcome.skipped_steps > 0
 
 
 def test_rows_of_a_closed_learner_are_given_to_the_next_one_clean() -> None:

@@ -584,10 +584,7 @@ def test_a_disk_that_is_full_for_a_while_costs_a_longer_replay_only(
 def test_health_says_what_is_waited_for(kafka: FakeKafka, tmp_path: Path) -> None:
     """Without partitions, going back, replaying, ready: each has its words."""
     daemon = FakeDaemon(kafka, tmp_path, sizes=SIZES)
-    kafka.join("other")
-    kafka.join("third")
-    kafka.members.remove("m")
-    kafka.members.append("m")
+    kafka.members = ["other", "third", "m"]  # more members than partitions, this one last
     daemon.service._report_health()
     assert ("no partition is assigned yet",) == daemon.health.reasons[-1]
     daemon.step()

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from daemon.network.layout import FEWEST_CLASSES, Floats, Integers, Layout
-from daemon.network.pins import pin
+from daemon.network.pins import hushed, pin
 from daemon.network.shape import Learning, Shape
 
 
@@ -112,7 +112,8 @@ class Network:
     def _program(self, classes: int) -> Callable[[Floats, Integers], Floats]:
         if classes not in self._programs:
             pin()
-            from daemon.network.program import compile_program  # noqa: PLC0415 - loads TensorFlow
+            with hushed():
+                from daemon.network.program import compile_program  # noqa: PLC0415 - loads TensorFlow
 
             self._programs[classes] = compile_program(
                 self._layout(classes),

@@ -6,9 +6,12 @@ published. The number of threads and the instruction set decide in which order s
 
 import os
 import platform
-from collections.abc import MutableMapping
+import re
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryFile
 
 XLA_PINS = {
     # for products this small AVX-512 is not faster, and many machines do not have it
@@ -22,17 +25,33 @@ TENSORFLOW_PINS = {
     "TF_ENABLE_ONEDNN_OPTS": "0",
     "CUDA_VISIBLE_DEVICES": "-1",
 }
+_CHATTER = re.compile(rb"WARNING: All log messages before absl|[IWE]\d{4} \d\d:\d\d:")
 _INSTRUCTION_SETS = ("avx2", "avx", "sse4_2")
 
 
 def pin(environment: MutableMapping[str, str] = os.environ) -> None:
     """Set the variables that TensorFlow reads when it loads; XLA flags that the user set stay as they are."""
-    environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     environment.update(TENSORFLOW_PINS)
     flags = environment.get("XLA_FLAGS", "").split()
     given = {flag.lstrip("-").partition("=")[0] for flag in flags}
     flags += [f"--{name}={value}" for name, value in XLA_PINS.items() if name not in given]
     environment["XLA_FLAGS"] = " ".join(flags)
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Drop what TensorFlow says of missing GPUs while it loads, before it heeds its log level; the rest passes."""
+    standard_error = os.dup(2)
+    with TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(standard_error, 2)
+            os.close(standard_error)
+            said.seek(0)
+            os.write(2, b"".join(line for line in said if not _CHATTER.match(line)))
 
 
 def fingerprint() -> dict[str, str]:

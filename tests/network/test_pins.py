@@ -58,3 +58,14 @@ def test_tensorflow_loads_when_a_network_runs_and_not_before() -> None:
     assert (
         "False\n" == subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
     )
+
+
+def test_tensorflow_loads_without_chatter_and_what_others_say_passes() -> None:
+    """Standard error has no word of missing GPUs, but all that does not look like TensorFlow's log."""
+    program = (
+        "import os; from daemon.network.pins import hushed, pin; pin()\n"
+        "with hushed():\n"
+        "    import tensorflow; os.write(2, b'a real error\\n')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert "a real error\n" == done.stderr
