@@ -196,7 +196,8 @@ class KafkaSource:
 
     def hold(self, source: TopicPartition) -> None:
         """Read nothing of a partition until ``begin_at``."""
-        self._consumer.pause(_theirs(source))
+        if source in self.owned():
+            self._consumer.pause(_theirs(source))
 
     def position(self, source: TopicPartition) -> int:
         """Give the offset that is read next: past markers and compacted gaps too."""

@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
@@ -41,13 +42,15 @@ _log = logging.getLogger(__name__)
 class CheckpointStore:
     """The checkpoints of one consumer group below a directory.
 
-    A file is ``<group>/<topic>/<partition>/<lineage>/<offset>.h5``; the offset is the next one to read.
+    A file is ``<group>/<topic>/<partition>/<lineage>/<offset>.h5``; the offset is the next one to read. ``origin``
+    says where the bits in it were made; it is kept beside the state, for people.
     """
 
-    def __init__(self, url: str, group_id: str) -> None:
+    def __init__(self, url: str, group_id: str, origin: Mapping[str, str] | None = None) -> None:
         directory = unquote(url.removeprefix("file://")) if url.startswith("file:///") else url
         if "://" in directory:
             raise SettingsError(f"checkpoint_url: received {url!r}, expected a directory or file:///directory")
+        self._origin = dict(origin or {})
         self._root = Path(directory) / quote(group_id, safe="").replace(".", "%2E")
 
     def exist(self, source: TopicPartition) -> bool:
@@ -67,7 +70,7 @@ class CheckpointStore:
         """Write a checkpoint durably, remove those no longer kept, and give its size in bytes."""
         path = self.path(source, state["lineage"], offset)
         path.parent.mkdir(parents=True, exist_ok=True)
-        size = write_state(path, state)
+        size = write_state(path, state, self._origin)
         for old in self.offsets(source, state["lineage"])[KEEP:]:
             self.path(source, state["lineage"], old).unlink(missing_ok=True)
         # what a process left that was killed while it wrote
@@ -76,14 +79,9 @@ class CheckpointStore:
                 torn.unlink(missing_ok=True)
         return size
 
-    def read_newest(self, source: TopicPartition, lineage: str, *, until: int) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Give the readable checkpoints of a lineage at or below an offset, newest first; damaged ones are logged."""
-        for offset in self.offsets(source, lineage):
-            if offset <= until:
-                try:
-                    yield offset, read_state(self.path(source, lineage, offset))
-                except CheckpointDamagedError as error:
-                    _log.warning("checkpoint damaged source=%s offset=%d %s", source, offset, error)
+    def read(self, source: TopicPartition, lineage: str, offset: int) -> dict[str, Any]:
+        """Read a checkpoint back; raises what ``read_state`` raises."""
+        return read_state(self.path(source, lineage, offset))
 
     def _folder(self, source: TopicPartition, lineage: str = "") -> Path:
         return self._root / source.topic / str(source.partition) / lineage
@@ -121,23 +119,22 @@ class CheckpointWriter:
 
     def _write(self, source: TopicPartition, offset: int, state: Mapping[str, Any]) -> CheckpointReport:
         started = time.perf_counter()
-        size, written = 0, True
         try:
             size = self._store.write(source, offset, state)
-        except (OSError, RuntimeError) as error:  # HDF5 reports a full disk as either
-            written = False
+        except OSError as error:
             _log.warning("checkpoint failed source=%s offset=%d error=%s", source, offset, error)
-        return CheckpointReport(source, offset, time.perf_counter() - started, size, written)
+            return CheckpointReport(source, offset, "failed")
+        return CheckpointReport(source, offset, "written", time.perf_counter() - started, size)
 
 
-def write_state(path: Path, state: Mapping[str, Any]) -> int:
+def write_state(path: Path, state: Mapping[str, Any], origin: Mapping[str, str] | None = None) -> int:
     """Write a state beside ``path``, sync it, rename it into place, and give its size in bytes."""
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     os.close(handle)
     try:
-        with h5py.File(temporary, "w", libver="latest", userblock_size=HEADER_BYTES) as file:
+        with _as_os_errors(), h5py.File(temporary, "w", libver="latest", userblock_size=HEADER_BYTES) as file:
             _write_group(file, state)
-            file.attrs["digest"] = digest_of(state)
+            file.attrs.update({"digest": digest_of(state), **(origin or {})})
         with Path(temporary).open("r+b") as written:
             header = _header_of(written)
             written.seek(0)
@@ -155,6 +152,15 @@ def write_state(path: Path, state: Mapping[str, Any]) -> int:
     finally:
         os.close(folder)
     return size
+
+
+@contextmanager
+def _as_os_errors() -> Iterator[None]:
+    """HDF5 reports a full disk sometimes as an error of its own."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise OSError(str(error)) from error
 
 
 def read_state(path: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import accumulate, product
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -33,6 +33,7 @@ from daemon.reports import (
     AssignmentReport,
     BatchReport,
     CheckpointReport,
+    CheckpointResult,
     PartitionReport,
     Report,
     TransactionReport,
@@ -116,7 +117,9 @@ class Metrics:
         self._skipped_steps = counter("fit_steps_skipped", "Optimizer steps not taken, as the gradient was not finite.")
         self._dead_letters = counter("dead_letters", "Records sent to the dead-letter topic.", reason=tuple(reasons))
         self._evicted_streams = counter("streams_evicted", "Streams forgotten to stay within max_streams.")
-        self._checkpoints = counter("checkpoints", "Checkpoints by how they ended.", result=("written", "failed"))
+        self._checkpoints = counter(
+            "checkpoints", "Checkpoints written, failed to be, or found damaged.", result=get_args(CheckpointResult)
+        )
 
     def _add_gauges(self) -> None:
         gauge = partial(self._of_partition, Gauge)
@@ -205,9 +208,9 @@ class Metrics:
 
     def _observe_checkpoint(self, report: CheckpointReport) -> None:
         of = _labels(report.source)
-        self._checkpoint_seconds.observe(report.seconds)
-        self._checkpoints.labels(*of, "written" if report.written else "failed").inc()
-        if report.written:
+        self._checkpoints.labels(*of, report.result).inc()
+        if report.result == "written":
+            self._checkpoint_seconds.observe(report.seconds)
             self._last_checkpoint.labels(*of).set(self._clock())
             self._checkpoint_size.labels(*of).set(report.size_bytes)
             self._checkpoint_offset.labels(*of).set(report.offset)

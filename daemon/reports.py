@@ -6,6 +6,7 @@ A partition's reports arrive between its assignment and its revocation; only a c
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from daemon.records import TopicPartition
 
@@ -69,18 +70,21 @@ class TransactionReport:
     committed: bool
 
 
+CheckpointResult = Literal["written", "failed", "damaged"]
+
+
 @dataclass(frozen=True, slots=True)
 class CheckpointReport:
-    """A checkpoint was written, or failed to be.
+    """A checkpoint was written, failed to be, or was found damaged when it was needed.
 
-    ``offset`` is where it goes on reading, ``size_bytes`` the size of its file (0 if it failed).
+    ``offset`` is where it goes on reading; ``seconds`` and ``size_bytes`` are told of one that was written.
     """
 
     source: TopicPartition
     offset: int
-    seconds: float
-    size_bytes: int
-    written: bool
+    result: CheckpointResult
+    seconds: float = 0.0
+    size_bytes: int = 0
 
 
 Report = AssignmentReport | BatchReport | PartitionReport | TransactionReport | CheckpointReport

@@ -11,27 +11,22 @@ The commit protocol, step by step (the code below has the same numbers):
 
 A failure in 3 or 4 leaves nothing behind on the broker; in memory, every owned partition goes back to its newest
 checkpoint and replays to its committed offset, the same way as after a crash. There is no other way back.
+
+The module is longer than others, so that the whole protocol is read in one place.
 """
 
-import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 from daemon.checkpoint import CheckpointStore, CheckpointWriter
-from daemon.errors import (
-    BrokerUnavailableError,
-    MembershipLostError,
-    RecoveryRefusedError,
-    ReplayDivergedError,
-    StateMismatchError,
-)
+from daemon.errors import BrokerUnavailableError, MembershipLostError
 from daemon.experts import BASELINES
-from daemon.partition import NetworkFactory, Partition, Processed, first_mark, learning_of
+from daemon.partition import NetworkFactory, Partition, Processed
 from daemon.records import Committed, InputRecord, Mark, Membership, OutputRecord, Polled, TopicPartition
+from daemon.recovery import Recovery, write_mark
 from daemon.reports import AssignmentReport, BatchReport, Observer, TransactionReport
 from daemon.settings import Settings
 
@@ -147,9 +142,9 @@ class Service:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
-        self._source, self._sink, self._store = source, sink, store
-        self._network_for = network_for
+        self._source, self._sink = source, sink
         self._observer, self._health, self._clock = observer, health, clock
+        self._recovery = Recovery(settings, topic=source, store=store, network_for=network_for, observer=observer)
         self._writer = CheckpointWriter(store)
         self._assignments: dict[TopicPartition, _Assignment] = {}
         self._unrestored: set[TopicPartition] = set()
@@ -276,56 +271,13 @@ class Service:
         """Bring a partition's learners to its newest checkpoint, and read on from there."""
         committed = self._source.committed(source)
         if committed is None or not committed.metadata:
-            committed = self._begin(source, committed, membership)
-        mark = read_mark(committed.metadata, source)
-        partition = Partition(self._settings, source, mark, self._network_for)
-        offset = self._load(partition, committed, mark)
-        self._require_retained(source, offset)
-        self._assignments[source] = _Assignment(partition, committed, replay_to=mark, checkpointed=offset)
-        _log.info("restored source=%s checkpoint=%d committed=%d", source, offset, committed.offset)
-        self._source.begin_at(source, offset)
-
-    def _begin(self, source: TopicPartition, committed: Committed | None, membership: Membership) -> Committed:
-        """Start afresh where the group has no history, and commit that, so that it holds from now on."""
-        if self._store.exist(source):
-            what = "no committed offset" if committed is None else f"offset {committed.offset}, set by another program"
-            raise RecoveryRefusedError(
-                f"{source}: group {self._settings.group_id} has {what}, but there are checkpoints of it: its offsets "
-                "expired or were reset; use another group_id to start afresh, or set the offsets back"
-            )
-        start = committed.offset if committed else self._source.start_offset(source)
-        self._require_retained(source, start)
-        mark = first_mark(self._settings, source, start)
-        beginning = Committed(start, write_mark(mark))
-        self._commit({}, {source: beginning}, membership)
-        _log.info("started source=%s offset=%d lineage=%s", source, start, mark.lineage)
-        return beginning
-
-    def _require_retained(self, source: TopicPartition, offset: int) -> None:
-        first = self._source.first_offset(source)
-        if offset < first:
-            raise RecoveryRefusedError(
-                f"{source}: the next record to learn from is the one at offset {offset}, but the topic begins at "
-                f"{first}: what lies between is gone; use another group_id to start afresh"
-            )
-
-    def _load(self, partition: Partition, committed: Committed, mark: Mark) -> int:
-        """Restore the newest checkpoint at or below the committed offset and give its offset."""
-        source = partition.source
-        for offset, state in self._store.read_newest(source, mark.lineage, until=committed.offset):
-            partition.restore(state)
-            return offset
-        if mark.records == 0:  # nothing was learned yet: the initial state is the right one
-            if mark != first_mark(self._settings, source, committed.offset):
-                raise StateMismatchError(f"{source}: the group began with other settings; use another group_id")
-            # from the first commit of a record on, there has to be a checkpoint to replay from
-            self._store.write(source, committed.offset, partition.state())
-            return committed.offset
-        raise RecoveryRefusedError(
-            f"{source}: no readable checkpoint of lineage {mark.lineage} at or below the committed offset "
-            f"{committed.offset} in {self._settings.checkpoint_url}: bring the checkpoints back, or use another "
-            "group_id to start afresh"
+            committed = self._recovery.beginning(source, committed)
+            self._commit({}, {source: committed}, membership)
+        restored = self._recovery.restore(source, committed)
+        self._assignments[source] = _Assignment(
+            restored.partition, committed, replay_to=restored.mark, checkpointed=restored.offset
         )
+        self._source.begin_at(source, restored.offset)
 
     def _replay(self, assignment: _Assignment, records: Sequence[InputRecord]) -> Sequence[InputRecord]:
         """Learn the records below the committed offset without publishing; give the others."""
@@ -335,41 +287,26 @@ class Service:
         muted = [record for record in records if record.offset < end]
         assignment.partition.process(muted)
         if len(muted) < len(records):
-            self._verify(assignment)
+            self._verify(assignment, assignment.replay_to)
         return records[len(muted) :]
 
     def _finish_replays(self) -> None:
         """End the replays whose last records are read: also where the log ends in markers or gaps."""
         for source, assignment in self._assignments.items():
-            if assignment.replay_to is not None and self._source.position(source) >= assignment.committed.offset:
-                self._verify(assignment)
+            mark = assignment.replay_to
+            if mark is not None and self._source.position(source) >= assignment.committed.offset:
+                self._verify(assignment, mark)
 
-    def _verify(self, assignment: _Assignment) -> None:
-        """Compare what the replay gave with what was committed, then go live."""
-        received, expected = assignment.partition.mark, assignment.replay_to
-        source = assignment.partition.source
-        if received != expected:
-            raise ReplayDivergedError(
-                f"{source}: replaying to the committed offset {assignment.committed.offset} gave {received}, but "
-                f"{expected} was committed: another CPU or TensorFlow, or an input topic that changed; use the same "
-                "ones, or another group_id to start afresh"
-            )
+    def _verify(self, assignment: _Assignment, mark: Mark) -> None:
+        """Compare what the replay gave with what was committed, then go live with the learning settings of now."""
+        partition, committed = assignment.partition, assignment.committed
+        self._recovery.verify(partition, committed, mark)
+        self._writer.drain()
+        self._recovery.adopt_learning(partition, committed)
         assignment.replay_to = None
-        _log.info("live source=%s offset=%d records=%d", source, assignment.committed.offset, received.records)
-        self._go_live(source)
+        _log.info("live source=%s offset=%d records=%d", partition.source, committed.offset, mark.records)
+        self._observer(partition.report(assignment.checkpointed))
         self._report_health()
-
-    def _go_live(self, source: TopicPartition) -> None:
-        """Let the learning settings of now hold; from here on a replay needs to find them in a checkpoint."""
-        assignment = self._assignments[source]
-        learning = learning_of(self._settings)
-        if assignment.partition.learning != learning:
-            assignment.partition.learn_with(learning)
-            self._writer.drain()
-            self._store.write(source, assignment.committed.offset, assignment.partition.state())
-            assignment.checkpointed = assignment.committed.offset
-            _log.info("learning settings changed source=%s offset=%d", source, assignment.committed.offset)
-        self._observer(assignment.partition.report(assignment.checkpointed))
 
     def _go_back(self) -> None:
         """Forget what was learned since the last commit; the next step restores what is still owned."""
@@ -405,7 +342,7 @@ class Service:
             self._checkpoint_due = max(self._checkpoint_due, stretched)
             self._observer(report)
             assignment = self._assignments.get(report.source)
-            if report.written and assignment is not None:
+            if report.result == "written" and assignment is not None:
                 assignment.checkpointed = max(assignment.checkpointed, report.offset)
 
     def _report_batch(self, source: TopicPartition, done: Processed, last: InputRecord) -> None:
@@ -443,23 +380,3 @@ class Service:
             self._health.not_ready("no partition is assigned yet")
         else:
             self._health.ready()
-
-
-def write_mark(mark: Mark) -> str:
-    """Write a mark as the metadata of a committed offset."""
-    return json.dumps({"lineage": mark.lineage, "records": mark.records, "digest": mark.digest.hex()})
-
-
-def read_mark(metadata: str, source: TopicPartition) -> Mark:
-    """Read what ``write_mark`` wrote.
-
-    Raises:
-        RecoveryRefusedError: It is something else.
-    """
-    with suppress(ValueError, KeyError, TypeError):
-        fields = json.loads(metadata)
-        return Mark(str(fields["lineage"]), int(fields["records"]), bytes.fromhex(fields["digest"]))
-    raise RecoveryRefusedError(
-        f"{source}: the committed offset carries {metadata[:80]!r}, which this daemon did not write: another program "
-        "commits in this group; use another group_id"
-    )

@@ -213,7 +213,7 @@ def tell_all(metrics: Metrics) -> None:
             checkpoint_offset=100,
         )
     )
-    metrics.observe(CheckpointReport(SOURCE, offset=100, seconds=0.02, size_bytes=4096, written=True))
+    metrics.observe(CheckpointReport(SOURCE, 100, "written", seconds=0.02, size_bytes=4096))
 
 
 def test_dashboard_and_alerts_name_metrics_that_exist() -> None:

@@ -18,6 +18,7 @@ LAYERS = (
     {"learner"},
     {"partition"},
     {"checkpoint", "broker", "metrics", "web", "logs", "local_broker"},
+    {"recovery"},
     {"service"},
     {"commands"},
     {"cli"},

@@ -180,15 +180,15 @@ def test_record_from_the_future_has_no_age(metrics: Metrics) -> None:
 
 def test_failed_checkpoint_leaves_the_last_one_in_place(metrics: Metrics, clock: Clock) -> None:
     """Only a checkpoint that was written moves its time, size and offset."""
-    metrics.observe(CheckpointReport(SOURCE, offset=120, seconds=0.1, size_bytes=4096, written=True))
+    metrics.observe(CheckpointReport(SOURCE, 120, "written", seconds=0.1, size_bytes=4096))
     clock.now_s += 10
-    metrics.observe(CheckpointReport(SOURCE, offset=130, seconds=0.3, size_bytes=0, written=False))
+    metrics.observe(CheckpointReport(SOURCE, 130, "failed"))
     assert value(metrics, "last_checkpoint_timestamp_seconds", **OF) == NOW_S
     assert value(metrics, "checkpoint_size_bytes", **OF) == 4096
     assert value(metrics, "checkpoint_offset", **OF) == 120
     assert value(metrics, "checkpoints_total", **OF, result="written") == 1
     assert value(metrics, "checkpoints_total", **OF, result="failed") == 1
-    assert value(metrics, "checkpoint_seconds_count") == 2
+    assert value(metrics, "checkpoint_seconds_count") == 1
 
 
 def test_transactions_by_result(metrics: Metrics) -> None:
@@ -206,7 +206,7 @@ def test_revoked_partition_leaves_no_series(metrics: Metrics) -> None:
     for source in (SOURCE, OTHER):
         metrics.observe(dataclasses.replace(BATCH, source=source))
         metrics.observe(dataclasses.replace(STANDING, source=source))
-        metrics.observe(CheckpointReport(source, offset=120, seconds=0.1, size_bytes=1, written=True))
+        metrics.observe(CheckpointReport(source, 120, "written", seconds=0.1, size_bytes=1))
     kept = series_of(metrics, OTHER)
     assert kept == series_of(metrics, SOURCE)
     metrics.observe(AssignmentReport(revoked=(SOURCE,)))
@@ -219,7 +219,7 @@ def test_revoked_partition_leaves_no_series(metrics: Metrics) -> None:
 def test_checkpoint_that_ends_after_revocation(metrics: Metrics) -> None:
     """A report that comes too late does not bring the partition's series back."""
     metrics.observe(AssignmentReport(revoked=(SOURCE,)))
-    metrics.observe(CheckpointReport(SOURCE, offset=120, seconds=0.1, size_bytes=1, written=True))
+    metrics.observe(CheckpointReport(SOURCE, 120, "written", seconds=0.1, size_bytes=1))
     assert set() == series_of(metrics, SOURCE)
 
 

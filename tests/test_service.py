@@ -21,8 +21,9 @@ from daemon.errors import (
 )
 from daemon.partition import Partition
 from daemon.records import Committed, Membership, OutputRecord, Polled, TopicPartition
+from daemon.recovery import read_mark
 from daemon.reports import BatchReport, CheckpointReport, TransactionReport
-from daemon.service import CHECKPOINT_SHARE, read_mark
+from daemon.service import CHECKPOINT_SHARE
 
 LOGS = {source: traffic(36, seed=source.partition, source=source, gaps=True) for source in SOURCES}
 SIZES = (7, 12, 2, 17)
@@ -386,7 +387,7 @@ def test_a_weight_that_changed_is_noticed(kafka: FakeKafka, tmp_path: Path) -> N
     *newer, offset = daemon.store.offsets(SOURCES[0], lineage)
     for other in newer:
         daemon.store.path(SOURCES[0], lineage, other).unlink()
-    ((_, state),) = daemon.store.read_newest(SOURCES[0], lineage, until=offset)
+    state = daemon.store.read(SOURCES[0], lineage, offset)
     for arrays in state["networks"].values():
         arrays["network"][:, 0] += 0.5
     daemon.store.write(SOURCES[0], offset, state)
@@ -399,7 +400,8 @@ def test_a_checkpoint_of_another_history_is_noticed(kafka: FakeKafka, tmp_path: 
     daemon = FakeDaemon(kafka, tmp_path, sizes=SIZES).run()
     daemon.stop()
     lineage = read_mark(kafka.offsets[SOURCES[0]].metadata, SOURCES[0]).lineage
-    offset, state = next(daemon.store.read_newest(SOURCES[0], lineage, until=10**9))
+    offset = daemon.store.offsets(SOURCES[0], lineage)[0]
+    state = daemon.store.read(SOURCES[0], lineage, offset)
     assert kafka.offsets[SOURCES[0]].offset == offset
     daemon.store.write(SOURCES[0], offset, state | {"digest": "00" * 16})
     with pytest.raises(ReplayDivergedError, match="numbers/0"):
@@ -412,7 +414,10 @@ def test_a_damaged_checkpoint_is_passed_over(kafka: FakeKafka, tmp_path: Path, u
     for lineage in {path.parent for path in files_of(tmp_path)}:
         newest = files_of(lineage)[-1]
         newest.write_bytes(newest.read_bytes()[:-9])
-    assert undisturbed == outcome_of(kafka, FakeDaemon(kafka, tmp_path, sizes=SIZES).run())
+    daemon = FakeDaemon(kafka, tmp_path, sizes=SIZES).run()
+    assert undisturbed == outcome_of(kafka, daemon)
+    reports = [report for report in daemon.reports if isinstance(report, CheckpointReport)]
+    assert set(SOURCES) == {report.source for report in reports if report.result == "damaged"}
 
 
 # what is refused
@@ -551,7 +556,7 @@ def test_writing_takes_its_share_of_the_time_at_most(
 ) -> None:
     """Where writing the files of all partitions takes long, the interval stretches by all of them."""
     daemon = learned_until(kafka, tmp_path, 20, checkpoint_interval_s=10)
-    report = CheckpointReport(SOURCES[0], 1, seconds=2.0, size_bytes=1, written=True)
+    report = CheckpointReport(SOURCES[0], 1, "written", seconds=2.0, size_bytes=1)
     monkeypatch.setattr(
         daemon.service._writer, "finished", lambda: iter([report, dataclasses.replace(report, source=SOURCES[1])])
     )
@@ -572,7 +577,7 @@ def test_a_disk_that_is_full_for_a_while_costs_a_longer_replay_only(
     kafka.on_step = full
     for _ in range(5):
         daemon.step()
-    assert not [r for r in daemon.reports if isinstance(r, CheckpointReport)][-1].written
+    assert "failed" == [r for r in daemon.reports if isinstance(r, CheckpointReport)][-1].result
     daemon.die()
     kafka.on_step = lambda _: None
     assert undisturbed == outcome_of(kafka, FakeDaemon(kafka, tmp_path, sizes=SIZES).run())

@@ -49,7 +49,7 @@ def run(settings: Settings) -> None:
     network_for = networks_of(settings)
     network = network_for(learning_of(settings))  # a wrong layer is told before anything is started
     health = Health()
-    store = CheckpointStore(settings.checkpoint_url, settings.group_id)
+    store = CheckpointStore(settings.checkpoint_url, settings.group_id, origin=fingerprint())
     ensure_topics(settings)
     metrics = Metrics(baselines=BASELINES, reasons=REASONS, build=fingerprint())
     web = WebServer(settings.http_host, settings.http_port, render=metrics.render, health=health)

@@ -58,8 +58,8 @@ class Setup:
         for number in range(self.partitions):
             source = TopicPartition(self.input, number)
             (lineage,) = (path.name for path in (store.path(source, "x", 0).parents[1]).iterdir())
-            offset, state = next(store.read_newest(source, lineage, until=2**62))
-            found.append((offset, digest_of(state)))
+            offset = store.offsets(source, lineage)[0]
+            found.append((offset, digest_of(store.read(source, lineage, offset))))
         return found
 
     def undisturbed(self, count: int) -> dict[str, object]:
