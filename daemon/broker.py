@@ -123,6 +123,7 @@ class KafkaSource:
             self._consumer = KafkaConsumer(
                 **client_options(settings),
                 group_id=settings.group_id,
+                group_instance_id=settings.group_instance_id,
                 enable_auto_commit=False,
                 auto_offset_reset="none",  # a lost offset is refused, never skipped
                 isolation_level="read_committed",

@@ -82,6 +82,11 @@ class Settings(BaseSettings):
         None,
         "Name of this process in its group, stable over restarts [default: host and a free slot]",
     )
+    group_instance_id: str | None = _setting(
+        "operational",
+        None,
+        "Makes this process a static member of the group: a restart is at once, a leave takes the session timeout",
+    )
     start_from: Annotated[str, AfterValidator(_start)] = _setting(
         "operational", "earliest", "Where a group without offsets begins: earliest, latest or a time stamp"
     )
