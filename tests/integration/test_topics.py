@@ -26,10 +26,11 @@ def test_a_new_group_begins_where_it_is_told(
     source, output = make_topic("input"), make_topic("output")
     produce(bootstrap, source, [b"4"] * 10, first_timestamp_ms=1_000_000)
     settings = {"bootstrap_servers": bootstrap, "input_topics": source, "output_topic": output, "group_id": source}
-    with DaemonProcess(tmp_path, start_from=start_from, **settings, **SMALL) as daemon:
+    with DaemonProcess(tmp_path, start_from=start_from, group_instance_id="only", **settings, **SMALL) as daemon:
         daemon.wait_until_ready()
         daemon.kill()
         produce(bootstrap, source, [b"8"] * 5, first_timestamp_ms=1_000_010)
+        daemon.start()
         daemon.wait_until_ready()
         wait_for_records(bootstrap, output, 15 - first_offset)
         assert 0 == daemon.stop()
