@@ -1,0 +1,173 @@
+"""A member of the consumer group: what it is given to read, and what is taken away from it."""
+
+import logging
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import kafka
+from kafka import KafkaConsumer
+from kafka.consumer.subscription_state import ConsumerRebalanceListener
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+
+from daemon.broker.connection import client_options, ours, reaching_broker, theirs
+from daemon.errors import RecoveryRefusedError
+from daemon.records import Committed, InputRecord, Membership, Polled, TopicPartition
+from daemon.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+
+class KafkaSource:
+    """A member of the consumer group, as the loop's source."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._listener = _Assignments()
+        with reaching_broker(settings):
+            self._consumer = KafkaConsumer(
+                **client_options(settings),
+                group_id=settings.group_id,
+                group_instance_id=settings.group_instance_id,
+                enable_auto_commit=False,
+                auto_offset_reset="none",  # a lost offset is refused, never skipped
+                isolation_level="read_committed",
+                partition_assignment_strategy=[CooperativeStickyAssignor],
+                session_timeout_ms=int(settings.session_timeout_s * 1000),
+                heartbeat_interval_ms=int(settings.session_timeout_s * 300),
+                max_poll_interval_ms=int(settings.max_poll_interval_s * 1000),
+                max_poll_records=settings.max_batch_events,
+            )
+        self._listener.consumer = self._consumer
+        self._starts = self._latest() if settings.start_from == "latest" else {}
+
+    def subscribe(self) -> None:
+        """Join the group."""
+        self._consumer.subscribe(list(self._settings.input_topics), listener=self._listener)
+
+    def poll(self, timeout_s: float, most: int) -> Polled:
+        """Wait for records; the membership is captured with them and never read again."""
+        records: dict[Any, list[Any]] = {}
+        try:
+            records = self._consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=most)
+        except (NoOffsetForPartitionError, OffsetOutOfRangeError) as error:
+            raise RecoveryRefusedError(
+                f"the input topic no longer has the records to go on from ({error}): they fell off its retention; "
+                "use another group_id to start afresh"
+            ) from error
+        except KafkaError as error:
+            if not getattr(error, "retriable", True):
+                raise
+            _log.warning("poll failed error=%r", error)
+        metadata = self._consumer.group_metadata()
+        assigned, revoked, lost = self._listener.take()
+        return Polled(
+            records={ours(source): [_record(r) for r in batch] for source, batch in records.items()},
+            membership=Membership(metadata.generation_id, metadata.member_id, metadata),
+            assigned=assigned,
+            revoked=revoked,
+            lost=lost,
+        )
+
+    def owned(self) -> set[TopicPartition]:
+        """Give the partitions that are this member's right now."""
+        return {ours(source) for source in self._consumer.assignment()}
+
+    def committed(self, source: TopicPartition) -> Committed | None:
+        """Ask the group's committed offset; waits for open transactions."""
+        found = self._consumer.committed(theirs(source), metadata=True)
+        return None if found is None or found.offset < 0 else Committed(found.offset, found.metadata or "")
+
+    def start_offset(self, source: TopicPartition) -> int:
+        """Say where a group without an offset begins (``start_from``)."""
+        place, start = theirs(source), self._settings.start_from
+        if start not in {"earliest", "latest"}:
+            moment = datetime.fromisoformat(start)
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            found = self._consumer.offsets_for_times({place: int(moment.timestamp() * 1000)})[place]
+            return int(found.offset if found else self._consumer.end_offsets([place])[place])
+        if source in self._starts:
+            return self._starts[source]
+        return self.first_offset(source)
+
+    def first_offset(self, source: TopicPartition) -> int:
+        """Give the oldest offset that the topic still has."""
+        (first,) = self._consumer.beginning_offsets([theirs(source)]).values()
+        return int(first)
+
+    def begin_at(self, source: TopicPartition, offset: int) -> None:
+        """Read a partition from this offset on; before, it is paused."""
+        self._consumer.seek(theirs(source), offset)
+        self._consumer.resume(theirs(source))
+
+    def hold(self, source: TopicPartition) -> None:
+        """Read nothing of a partition until ``begin_at``."""
+        if source in self.owned():
+            self._consumer.pause(theirs(source))
+
+    def position(self, source: TopicPartition) -> int:
+        """Give the offset that is read next: past markers and compacted gaps too."""
+        return int(self._consumer.position(theirs(source)))
+
+    def lag(self, source: TopicPartition) -> int:
+        """Count the records that are not yet read, by what the last fetch said."""
+        end = self._consumer.highwater(theirs(source))
+        return 0 if end is None else max(0, int(end) - self.position(source))
+
+    def close(self) -> None:
+        """Leave the group."""
+        self._consumer.close(timeout_ms=5000)
+
+    def _latest(self) -> dict[TopicPartition, int]:
+        topics = self._settings.input_topics
+        places = [kafka.TopicPartition(t, p) for t in topics for p in self._consumer.partitions_for_topic(t) or ()]
+        return {ours(place): int(end) for place, end in self._consumer.end_offsets(places).items()}
+
+
+class _Assignments(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Notes what happens to the assignment; it is called on the client's thread while the loop polls.
+
+    A new partition is paused at once, with a position that is never read from, until the loop restored its state.
+    """
+
+    consumer: KafkaConsumer
+
+    def __init__(self) -> None:
+        self._assigned: list[TopicPartition] = []
+        self._revoked: list[TopicPartition] = []
+        self._lost = False
+
+    def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
+        for source in assigned:
+            self.consumer.pause(source)
+            self.consumer.seek(source, 0)
+            self._assigned.append(ours(source))
+
+    def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
+        for source in map(ours, revoked):
+            if source in self._assigned:
+                self._assigned.remove(source)
+            self._revoked.append(source)
+
+    def on_partitions_lost(self, lost: Iterable[Any]) -> None:
+        self.on_partitions_revoked(lost)
+        self._lost = True
+
+    def take(self) -> tuple[tuple[TopicPartition, ...], tuple[TopicPartition, ...], bool]:
+        """Give what was noted since the last time: assigned, revoked, and whether any were lost."""
+        taken = tuple(self._assigned), tuple(self._revoked), self._lost
+        self._assigned, self._revoked, self._lost = [], [], False
+        return taken
+
+
+def _record(record: Any) -> InputRecord:
+    return InputRecord(
+        record.topic,
+        record.partition,
+        record.offset,
+        record.timestamp,
+        record.key,
+        record.value,
+        tuple((name, value or b"") for name, value in record.headers),
+    )

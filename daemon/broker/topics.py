@@ -1,0 +1,52 @@
+"""The topics that have to be there before anything can be read or published."""
+
+import contextlib
+import logging
+from collections.abc import Mapping
+
+from kafka import KafkaAdminClient
+from kafka.errors import TopicAlreadyExistsError
+
+from daemon.broker.connection import client_options, reaching_broker
+from daemon.errors import MissingTopicError
+from daemon.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+
+def ensure_topics(settings: Settings) -> None:
+    """Create the input, output and dead-letter topics that are missing.
+
+    Raises:
+        BrokerUnavailableError: No broker answers in time.
+        MissingTopicError: A topic is missing and ``create_topics`` is off.
+    """
+    with reaching_broker(settings):
+        admin = KafkaAdminClient(**client_options(settings))
+    try:
+        partitions = _create_missing(admin, settings, dict.fromkeys(settings.input_topics, -1))
+        most = max(partitions.values())
+        published = {settings.output_topic: most}
+        published |= {settings.dead_letters_of(topic): count for topic, count in partitions.items()}
+        _create_missing(admin, settings, published)
+    finally:
+        admin.close()
+
+
+def _create_missing(admin: KafkaAdminClient, settings: Settings, wanted: Mapping[str, int]) -> dict[str, int]:
+    """Make sure that topics exist and give their numbers of partitions."""
+    missing = {name: count for name, count in wanted.items() if name not in set(admin.list_topics())}
+    if missing and not settings.create_topics:
+        raise MissingTopicError(
+            f"topic {', '.join(sorted(missing))} does not exist at {', '.join(settings.bootstrap_servers)}: "
+            "create it, or set create_topics"
+        )
+    if missing:
+        with contextlib.suppress(TopicAlreadyExistsError):  # another instance was quicker
+            admin.create_topics(
+                {name: {"num_partitions": count, "replication_factor": -1} for name, count in missing.items()}
+            )
+        _log.info("topics created names=%s", ",".join(sorted(missing)))
+        admin.wait_for_topics(list(missing))
+    described = admin.describe_topics(list(wanted))
+    return {topic["name"]: len(topic["partitions"]) for topic in described}
