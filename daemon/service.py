@@ -50,7 +50,7 @@ class Source(Protocol):
         """Give the partitions that are this member's right now."""
 
     def committed(self, source: TopicPartition) -> Committed | None:
-        """Give the group's committed offset, once no transaction is open on it."""
+        """Give the group's committed offset, once no transaction is open on it; may raise BrokerUnavailableError."""
 
     def start_offset(self, source: TopicPartition) -> int:
         """Say where a group without an offset begins."""
@@ -188,6 +188,9 @@ class Service:
         except MembershipLostError as error:
             _log.warning("batch not committed, going back to the committed offsets reason=%s", error)
             self._go_back()
+        except BrokerUnavailableError as error:  # what was not restored is tried again in the next step
+            _log.warning("waiting for the broker reason=%s", error)
+            self._health.not_ready(str(error))
         self._hear_of_checkpoints()
         if self._clock() >= self._checkpoint_due and not self._writer.busy:
             self._checkpoint()
@@ -256,11 +259,7 @@ class Service:
         if not self._unrestored:
             return
         if self._sink_failed:
-            try:
-                self._sink.rebuild()
-            except BrokerUnavailableError as error:
-                self._health.not_ready(str(error))
-                return
+            self._sink.rebuild()
             self._sink_failed = False
         for source in sorted(self._unrestored):
             self._restore(source, membership)

@@ -24,6 +24,7 @@ class KafkaSource:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._timeout_ms = int(settings.connect_timeout_s * 1000)
         self._listener = _Assignments()
         with reaching_broker(settings):
             self._consumer = KafkaConsumer(
@@ -76,7 +77,8 @@ class KafkaSource:
 
     def committed(self, source: TopicPartition) -> Committed | None:
         """Ask the group's committed offset; waits for open transactions."""
-        found = self._consumer.committed(theirs(source), metadata=True)
+        with reaching_broker(self._settings):
+            found = self._consumer.committed(theirs(source), metadata=True, timeout_ms=self._timeout_ms)
         return None if found is None or found.offset < 0 else Committed(found.offset, found.metadata or "")
 
     def start_offset(self, source: TopicPartition) -> int:
@@ -85,15 +87,17 @@ class KafkaSource:
         if start not in {"earliest", "latest"}:
             moment = datetime.fromisoformat(start)
             moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-            found = self._consumer.offsets_for_times({place: int(moment.timestamp() * 1000)})[place]
-            return int(found.offset if found else self._consumer.end_offsets([place])[place])
+            with reaching_broker(self._settings):
+                found = self._consumer.offsets_for_times({place: int(moment.timestamp() * 1000)})[place]
+                return int(found.offset if found else self._consumer.end_offsets([place])[place])
         if source in self._starts:
             return self._starts[source]
         return self.first_offset(source)
 
     def first_offset(self, source: TopicPartition) -> int:
         """Give the oldest offset that the topic still has."""
-        (first,) = self._consumer.beginning_offsets([theirs(source)]).values()
+        with reaching_broker(self._settings):
+            (first,) = self._consumer.beginning_offsets([theirs(source)], timeout_ms=self._timeout_ms).values()
         return int(first)
 
     def begin_at(self, source: TopicPartition, offset: int) -> None:
