@@ -4,9 +4,9 @@ import contextlib
 import fcntl
 import socket
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import IO
 from urllib.parse import quote
@@ -27,6 +27,7 @@ class KafkaSink:
     def __init__(self, settings: Settings, *, while_waiting: Callable[[], None]) -> None:
         self._settings = settings
         self._while_waiting = while_waiting
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="transaction")
         self._slot: IO[bytes] | None = None
         self.transactional_id = f"{settings.group_id}-{settings.instance_id or self._free_slot()}"
         self._fenced_at: float | None = None
@@ -73,6 +74,7 @@ class KafkaSink:
     def close(self) -> None:
         """Let the producer and the slot go."""
         self._discard()
+        self._thread.shutdown(wait=False)
         if self._slot is not None:
             self._slot.close()
 
@@ -106,22 +108,10 @@ class KafkaSink:
 
     def _waiting(self, call: Callable[[], None]) -> None:
         """Run a call that may wait for the broker without end, and show meanwhile that the loop is alive."""
-        failures: list[BaseException] = []
-        done = threading.Event()
-
-        def run() -> None:
-            try:
-                call()
-            except BaseException as error:  # noqa: BLE001 - raised again below, on the caller's thread
-                failures.append(error)
-            finally:
-                done.set()
-
-        threading.Thread(target=run, name="transaction", daemon=True).start()
-        while not done.wait(1.0):
+        running = self._thread.submit(call)
+        while not wait([running], timeout=1.0).done:
             self._while_waiting()
-        if failures:
-            raise failures[0]
+        running.result()
 
     def _discard(self) -> None:
         if self._producer is not None:
