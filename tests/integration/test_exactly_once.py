@@ -151,3 +151,31 @@ def test_batching_changes_nothing(bootstrap: str, make_topic: MakeTopic, tmp_pat
             assert 0 == daemon.stop()
     first, *others = [(setup.published(group), setup.state_digests(group)) for group in groups]
     assert [first, first] == others
+
+
+def test_members_that_join_and_leave_share_the_work_without_a_trace(
+    bootstrap: str, make_topic: MakeTopic, tmp_path: Path
+) -> None:
+    """Partitions move between three members under load, one of which is killed: the output is that of one alone."""
+    setup = Setup(bootstrap, make_topic, tmp_path, partitions=4)
+    count = 1500
+    group = {**setup.group("shared"), "session_timeout_s": 6}
+
+    def publish(first: int, last: int) -> None:
+        for partition in range(4):
+            stamp = 1_000_000 + first
+            produce(bootstrap, setup.input, values(count)[first:last], partition=partition, first_timestamp_ms=stamp)
+
+    with DaemonProcess(tmp_path, "one", **group) as one:
+        one.wait_until_ready()
+        publish(0, 500)
+        with DaemonProcess(tmp_path, "two", **group) as two, DaemonProcess(tmp_path, "three", **group) as three:
+            two.wait_until_ready()
+            publish(500, 1000)
+            three.wait_until_ready()
+            one.kill()
+            publish(1000, count)
+            assert 0 == two.stop()
+            setup.wait_for(three, group, 4 * count)
+            assert 0 == three.stop()
+    assert setup.published(setup.undisturbed(4 * count)) == setup.published(group)
