@@ -73,11 +73,14 @@ def compile_program(
         return tf.concat([*memory, tf.reshape(report, [-1])], 0)
 
     signature = [tf.TensorSpec((layout.row_size,)), tf.TensorSpec((window + 2 * events + 4,), tf.int32)]
-    compiled = tf.function(run, jit_compile=True, input_signature=signature).get_concrete_function()
+    function = tf.function(run, jit_compile=True, input_signature=signature)
+    # called flat, because binding the arguments to the signature takes 0.1 of the 0.5 ms of a call with one event
+    compiled = function.get_concrete_function().inference_fn
 
     def call(state: Floats, integers: Integers) -> Floats:
-        row: Floats = compiled(tf.constant(state), tf.constant(integers)).numpy()
-        return row
+        (row,) = compiled.call_flat(tf.constant(state), tf.constant(integers))
+        copied: Floats = row.numpy()
+        return copied
 
     return call
 
