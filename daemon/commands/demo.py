@@ -59,6 +59,8 @@ def main(arguments: argparse.Namespace) -> ExitCode:
         _summarize(outputs, daemon, settings)
         if arguments.keep:
             _stay(daemon, given, console)
+        else:
+            console.print("stopping all of it; `make demo KEEP=1` leaves it running")
     return ExitCode.OK
 
 
