@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from daemon.errors import SettingsError
 
 
+MOST_CELLS = 1024
+"""Of one layer: its weights grow with the square, and each stream has its own, with two moments."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """What the weights and the sequence look like; another shape is another network.
@@ -52,7 +56,7 @@ def parse_layers(layers: Sequence[str]) -> tuple[int, ...]:
     (32, 16)
 
     Raises:
-        SettingsError: There is no layer, or one is not ``lstm CELLS`` with at least one cell.
+        SettingsError: There is no layer, or one is not ``lstm CELLS`` with 1 to ``MOST_CELLS`` cells.
     """
     if not layers:
         raise SettingsError("network: received no layer, expected at least one, like lstm 16")
@@ -61,8 +65,8 @@ def parse_layers(layers: Sequence[str]) -> tuple[int, ...]:
 
 def _cells(number: int, layer: str) -> int:
     match layer.split():
-        case ["lstm", cells] if cells.isascii() and cells.isdecimal() and int(cells) > 0:
+        case ["lstm", cells] if cells.isascii() and cells.isdecimal() and 0 < int(cells) <= MOST_CELLS:
             return int(cells)
     raise SettingsError(
-        f"network: layer {number}: received {layer!r}, expected lstm CELLS with at least one cell, like lstm 16"
+        f"network: layer {number}: received {layer!r}, expected lstm CELLS with 1 to {MOST_CELLS} cells, like lstm 16"
     )

@@ -10,12 +10,14 @@ def test_layers_are_cells_from_the_input_up() -> None:
     assert (32, 16) == Shape(("lstm 32", "lstm 16"), window=64, carried=True, seed=0).units
 
 
-@pytest.mark.parametrize("layer", ["lstm x", "gru 3", "lstm 0", "lstm -1", "lstm", "lstm 3 4", "", "lstm ²"])
+@pytest.mark.parametrize(
+    "layer", ["lstm x", "gru 3", "lstm 0", "lstm 1025", "lstm -1", "lstm", "lstm 3 4", "", "lstm ²"]
+)
 def test_a_layer_that_is_none_is_refused_by_its_number(layer: str) -> None:
     """The message says which layer, what was received and what is expected."""
     with pytest.raises(SettingsError) as caught:
         parse_layers(["lstm 16", layer])
-    assert f"network: layer 2: received {layer!r}, expected lstm CELLS with at least one cell, like lstm 16" == str(
+    assert f"network: layer 2: received {layer!r}, expected lstm CELLS with 1 to 1024 cells, like lstm 16" == str(
         caught.value
     )
 
