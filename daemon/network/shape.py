@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from daemon.errors import SettingsError
 
-
 MOST_CELLS = 1024
 """Of one layer: its weights grow with the square, and each stream has its own, with two moments."""
 
