@@ -23,7 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:
         module = importlib.import_module(f"daemon.commands.{name}")
-        command = commands.add_parser(name, help=module.HELP, description=module.__doc__)
+        command = commands.add_parser(name, help=module.HELP, description=(module.__doc__ or "").replace("``", ""))
         module.add_arguments(command)
         command.set_defaults(main=module.main)
     return parser
@@ -31,8 +31,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and give its exit code."""
-    arguments = build_parser().parse_args(argv)
     try:
+        arguments = build_parser().parse_args(argv)
         return int(arguments.main(arguments))
     except OnlineLstmError as error:
         print(f"online-lstm: {error}", file=sys.stderr)  # noqa: T201 - a message for the person at the terminal

@@ -246,6 +246,11 @@ def read_settings(
         raise SettingsError("\n".join(_explain(dict(problem), given or {}) for problem in error.errors())) from None
     except ValueError as error:  # a TOML file that is none
         raise SettingsError(f"config: {config}: {error}") from None
+    published = {read.output_topic, *map(read.dead_letters_of, read.input_topics)}
+    for topic in sorted(published & set(read.input_topics)):
+        raise SettingsError(f"input_topics: received {topic!r}, which is published to as well: it would never end")
+    if read.output_topic in map(read.dead_letters_of, read.input_topics):
+        raise SettingsError(f"dead_letter_topic: received {read.output_topic!r}, expected another than output_topic")
     return Settings.model_construct(**{name: getattr(read, name) for name in Settings.model_fields})
 
 

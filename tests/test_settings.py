@@ -157,3 +157,18 @@ def test_assignments_are_pairs() -> None:
         parse_assignments(["window"])
     with pytest.raises(SettingsError, match="--set: received '=3', expected NAME=VALUE"):
         parse_assignments(["=3"])
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"output_topic": "numbers"},
+        {"dead_letter_topic": "numbers"},
+        {"dead_letter_topic": "predictions"},
+        {"input_topics": "a,a.dlq"},
+    ],
+)
+def test_a_topic_is_not_read_and_published_to(given: dict[str, Any]) -> None:
+    """A daemon that reads what it publishes would never end; predictions and dead letters are kept apart."""
+    with pytest.raises(SettingsError, match=r"input_topics|dead_letter_topic"):
+        read_settings(given, environment={})

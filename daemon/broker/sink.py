@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import os
 import socket
 import tempfile
 import time
@@ -128,8 +129,8 @@ class KafkaSink:
 
     def _free_slot(self) -> str:
         """Name this process by its host and the first slot on it that nobody holds, the same one after a restart."""
-        folder = Path(tempfile.gettempdir()) / "online-lstm-slots"
-        folder.mkdir(mode=0o777, exist_ok=True)
+        folder = Path(tempfile.gettempdir()) / f"online-lstm-slots-{os.getuid()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
         for number in range(10_000):
             slot = (folder / f"{quote(self._settings.group_id, safe='')}-{number}.lock").open("wb")
             try:

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
@@ -44,6 +45,8 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     if arguments.events < 2:
         raise SettingsError(f"events: received {arguments.events}, expected 2 or more")
     console = Console(stderr=True, highlight=False)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal stops everything as Ctrl-C does
+        signal.signal(number, signal.default_int_handler)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="online-lstm-demo-")))
         given = _own_names(stack.enter_context(bootstrap_or_local(announce=console.print)))
@@ -104,6 +107,7 @@ def _summarize(outputs: Sequence[Mapping[str, Any]], daemon: "DaemonProcess", se
     table.add_row(f"hit rate, first {EARLY} values", f"{_hit_rate(verdicts[:EARLY]):.4f}")
     if len(verdicts) > EARLY:
         table.add_row(f"hit rate, value {EARLY + 1} to {len(verdicts):,}", f"{_hit_rate(verdicts[EARLY:]):.4f}")
+    table.add_row("hit rate, all values", f"{_hit_rate(verdicts):.4f}")
     table.add_row("misses after value 1,000", str(sum(n > 1000 for n in misses)))
     table.add_row("last miss", f"value {misses[-1]:,}" if misses else "none")
     for name, hits in sorted(baselines.items()):
