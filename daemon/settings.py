@@ -188,6 +188,20 @@ class Settings(BaseSettings):
         """Name the dead-letter topic of an input topic."""
         return self.dead_letter_topic or f"{topic}.dlq"
 
+    def require_separate_topics(self) -> None:
+        """Refuse to read what is published: that would never end.
+
+        Raises:
+            SettingsError: A topic is read and published to, or takes both predictions and dead letters.
+        """
+        letters = {self.dead_letters_of(topic) for topic in self.input_topics}
+        for topic in sorted({self.output_topic, *letters} & set(self.input_topics)):
+            raise SettingsError(f"input_topics: received {topic!r}, which is published to as well: it would never end")
+        if self.output_topic in letters:
+            raise SettingsError(
+                f"dead_letter_topic: received {self.output_topic!r}, expected another than output_topic"
+            )
+
     def password(self) -> str | None:
         """Read the password from where it was given.
 
@@ -246,11 +260,6 @@ def read_settings(
         raise SettingsError("\n".join(_explain(dict(problem), given or {}) for problem in error.errors())) from None
     except ValueError as error:  # a TOML file that is none
         raise SettingsError(f"config: {config}: {error}") from None
-    published = {read.output_topic, *map(read.dead_letters_of, read.input_topics)}
-    for topic in sorted(published & set(read.input_topics)):
-        raise SettingsError(f"input_topics: received {topic!r}, which is published to as well: it would never end")
-    if read.output_topic in map(read.dead_letters_of, read.input_topics):
-        raise SettingsError(f"dead_letter_topic: received {read.output_topic!r}, expected another than output_topic")
     return Settings.model_construct(**{name: getattr(read, name) for name in Settings.model_fields})
 
 

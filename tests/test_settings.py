@@ -171,4 +171,4 @@ def test_assignments_are_pairs() -> None:
 def test_a_topic_is_not_read_and_published_to(given: dict[str, Any]) -> None:
     """A daemon that reads what it publishes would never end; predictions and dead letters are kept apart."""
     with pytest.raises(SettingsError, match=r"input_topics|dead_letter_topic"):
-        read_settings(given, environment={})
+        read_settings(given, environment={}).require_separate_topics()
