@@ -65,11 +65,6 @@ class Learner:
         self._take_network_row(network.classes_for(self.task.known))
         self._network_rows.view(self.network_row)["network"][:] = network.initial(self.classes)
 
-    @property
-    def events(self) -> int:
-        """How many events the stream had."""
-        return int(self._streams.view(self.row)["events"][0])
-
     def close(self) -> None:
         """Give the rows back."""
         self._streams.remove(self.row)

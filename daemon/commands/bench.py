@@ -20,7 +20,7 @@ from rich.text import Text
 
 from daemon import __version__, logs
 from daemon.commands.inputs import SEED_PERIOD, seed_stream
-from daemon.errors import ExitCode, OnlineLstmError, SettingsError
+from daemon.errors import ExitCode, SettingsError
 from daemon.records import InputRecord, TopicPartition
 from daemon.settings import Settings, read_settings
 
@@ -35,7 +35,6 @@ REFERENCE_NETWORK = ("lstm 16",)
 ENGINE_EVENTS = 2048
 PARTITION_EVENTS = 20_000
 WARM_UP_EVENTS = 2000
-IDLE_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,16 +185,8 @@ def _publish(publisher: "Publisher", events: int) -> None:
 
 def _receive(daemon: "DaemonProcess", follower: "Follower", events: int) -> None:
     """Wait until this many predictions came."""
-    received = 0
-    deadline = time.monotonic() + IDLE_TIMEOUT_S
-    while received < events:
-        if records := follower.poll():
-            received += len(records)
-            deadline = time.monotonic() + IDLE_TIMEOUT_S
-        elif time.monotonic() > deadline:
-            raise OnlineLstmError(f"{received} of {events} predictions came:\n{daemon.log_end()}")
-        else:
-            daemon.require_running()
+    for _ in follower.receive(events, daemon):
+        pass
 
 
 def machine() -> dict[str, str | int]:

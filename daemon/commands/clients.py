@@ -3,6 +3,7 @@
 Neither is part of a group or of a transaction; what the daemon needs for its guarantees is in ``daemon.broker``.
 """
 
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -13,10 +14,12 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError, MessageSizeTooLargeError
 
 from daemon.broker import client_options, reaching_broker
-from daemon.errors import BrokerUnavailableError, InputFileError, MissingTopicError
+from daemon.commands.child import DaemonProcess
+from daemon.errors import BrokerUnavailableError, InputFileError, MissingTopicError, OnlineLstmError
 from daemon.settings import Settings
 
 POLL_MS = 200
+IDLE_TIMEOUT_S = 60.0
 MAX_IN_FLIGHT = 10_000
 """Values that wait for their acknowledgement; the client itself would take in any number of them."""
 
@@ -116,6 +119,24 @@ class Follower:
     def poll(self) -> list[Any]:
         """Give the next records, after ``POLL_MS`` without any an empty list."""
         return [record for records in self._consumer.poll(timeout_ms=POLL_MS).values() for record in records]
+
+    def receive(self, events: int, daemon: DaemonProcess) -> Iterator[list[Any]]:
+        """Give records, some at a time, until there were this many.
+
+        Raises:
+            OnlineLstmError: The daemon that publishes them ended, or none came for ``IDLE_TIMEOUT_S``.
+        """
+        received = 0
+        deadline = time.monotonic() + IDLE_TIMEOUT_S
+        while received < events:
+            if records := self.poll():
+                received += len(records)
+                deadline = time.monotonic() + IDLE_TIMEOUT_S
+                yield records
+            elif time.monotonic() > deadline:
+                raise OnlineLstmError(f"{received} of {events} predictions came:\n{daemon.log_end()}")
+            else:
+                daemon.require_running()
 
     def __iter__(self) -> Iterator[Any]:
         while True:

@@ -17,14 +17,13 @@ from rich.table import Column, Table
 
 from daemon.commands.inputs import seed_stream
 from daemon.commands.progress import progress_bar
-from daemon.errors import ExitCode, OnlineLstmError, SettingsError
+from daemon.errors import ExitCode, SettingsError
 from daemon.settings import Settings, read_settings
 
 if TYPE_CHECKING:  # it loads the Kafka client
     from daemon.commands.child import DaemonProcess
 
 HELP = "see it work: broker, stream, daemon and a summary"
-IDLE_TIMEOUT_S = 60.0
 EARLY = 500
 """How many values count as the time of learning in the summary."""
 
@@ -85,15 +84,9 @@ def _read_back(settings: Settings, events: int, daemon: "DaemonProcess") -> list
     outputs: list[dict[str, Any]] = []
     follower = Follower(settings, settings.output_topic, from_beginning=True)
     with closing(follower), progress_bar("learning", events) as advance:
-        deadline = time.monotonic() + IDLE_TIMEOUT_S
-        while len(outputs) < events:
-            if records := follower.poll():
-                outputs += [json.loads(record.value) for record in records]
-                advance(len(outputs))
-                deadline = time.monotonic() + IDLE_TIMEOUT_S
-            daemon.require_running()
-            if time.monotonic() > deadline:
-                raise OnlineLstmError(f"{len(outputs)} of {events} predictions came:\n{daemon.log_end()}")
+        for records in follower.receive(events, daemon):
+            outputs += [json.loads(record.value) for record in records]
+            advance(len(outputs))
     return outputs
 
 

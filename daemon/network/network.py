@@ -1,6 +1,6 @@
 """The network of one shape: compiled programs and the state rows that they work on.
 
-The state belongs to the caller; the network itself remembers nothing but its compiled programs.
+The state belongs to the caller; the network remembers its compiled programs, and what states begin with.
 """
 
 from collections.abc import Callable
@@ -48,6 +48,7 @@ class Network:
         self._shape = shape
         self._learning = learning
         self._units = shape.units
+        self._initial: dict[int, Floats] = {}  # drawn once, though every stream begins with it
         self._programs: dict[int, Callable[[Floats, Integers], Floats]] = {}
 
     @staticmethod
@@ -65,7 +66,9 @@ class Network:
 
     def initial(self, classes: int) -> Floats:
         """Give the state before the first event, a function of shape and classes alone."""
-        return self._layout(classes).initial(self._shape.seed)
+        if classes not in self._initial:
+            self._initial[classes] = self._layout(classes).initial(self._shape.seed)
+        return self._initial[classes].copy()
 
     def grow(self, state: Floats, classes: int, larger: int) -> Floats:
         """Give the state with room for more classes: what was learned stays, new classes start as initially."""
