@@ -82,6 +82,12 @@ class CheckpointDamagedError(OnlineLstmError):
     exit_code = ExitCode.REFUSED
 
 
+class CheckpointsUnavailableError(OnlineLstmError):
+    """Raised when the place of the checkpoints cannot be asked: what is in it is not known, so nothing is decided."""
+
+    exit_code = ExitCode.NO_BROKER
+
+
 class RecoveryRefusedError(OnlineLstmError):
     """Raised when committed offsets, checkpoints and the input topic do not fit each other."""
 
@@ -92,14 +98,18 @@ class ReplayDivergedError(RecoveryRefusedError):
     """Raised when a muted replay gives other outputs than the ones that were committed."""
 
 
+class InputGoneError(RecoveryRefusedError):
+    """Raised when the topic does not have the record to read next, and never will."""
+
+
 class FencedError(OnlineLstmError):
     """Raised when another process took over this one's transactional id."""
 
     exit_code = ExitCode.FENCED
 
 
-class MembershipLostError(OnlineLstmError):
-    """Raised when a batch may not be committed because its partitions are no longer this member's."""
+class NotCommittedError(OnlineLstmError):
+    """Raised when a batch was not committed, or not as far as one can know: go back to the committed offsets."""
 
 
 class BadInputError(OnlineLstmError):

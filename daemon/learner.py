@@ -85,6 +85,12 @@ class Learner:
             pending = self._network_rows.view(self.network_row)["pending"]
             (self._pending,) = self.task.predictions(pending[None], np.array([self.task.known], np.int32))
 
+    def break_sequence(self) -> None:
+        """Let the next event begin a sequence: nothing is predicted for it, and nothing of before leads up to it."""
+        self._streams.view(self.row)["window"][:] = -1
+        self._network.reset_states(self._network_rows.view(self.network_row)["network"], self.classes)
+        self._pending = None
+
     def learn(self, events: Sequence[Event]) -> list[Outcome]:
         """Score, fit and predict, one event after another."""
         outcomes: list[Outcome] = []
@@ -116,7 +122,7 @@ class Learner:
         probabilities = np.concatenate([network["pending"][None], result.probabilities[1:]])
         predictions = [self._pending, *self.task.predictions(probabilities[1:], known[1:])]
         if run[-1].event.ends:
-            predictions[-1] = None
+            predictions[-1] = None  # of a sequence that is over
         verdicts = [
             None if prediction is None else self.task.verdict(prediction, encoded, row)
             for prediction, encoded, row in zip(predictions, run, probabilities, strict=False)
@@ -129,8 +135,7 @@ class Learner:
         network["pending"][:] = probabilities[-1]
         self._pending = predictions[-1]
         if run[-1].event.ends:
-            stream["window"][:] = -1
-            self._network.reset_states(network["network"], self.classes)
+            self.break_sequence()
         return [
             Outcome(first + i, fitted, skipped, verdicts[i], predictions[i + 1], hits[i], rates[i])
             for i, (fitted, skipped) in enumerate(

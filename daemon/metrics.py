@@ -34,6 +34,8 @@ from daemon.reports import (
     BatchReport,
     CheckpointReport,
     CheckpointResult,
+    LineageReason,
+    LineageReport,
     PartitionReport,
     Report,
     TransactionReport,
@@ -80,7 +82,9 @@ class Metrics:
     def observe(self, report: Report) -> None:
         """Take note of a report; those of partitions that are no longer assigned would bring series back."""
         match report:
-            case BatchReport() | PartitionReport() | CheckpointReport() if report.source not in self._last_batches:
+            case BatchReport() | PartitionReport() | CheckpointReport() | LineageReport() if (
+                report.source not in self._last_batches
+            ):
                 return
             case BatchReport():
                 self._observe_batch(report)
@@ -91,6 +95,9 @@ class Metrics:
                 self._transaction_seconds.observe(report.seconds)
             case CheckpointReport():
                 self._observe_checkpoint(report)
+            case LineageReport():
+                self._lineages.labels(*_labels(report.source), report.reason).inc()
+                self._lost_records.labels(*_labels(report.source)).inc(report.lost_records)
             case AssignmentReport():
                 self._observe_assignment(report)
 
@@ -120,6 +127,8 @@ class Metrics:
         self._checkpoints = counter(
             "checkpoints", "Checkpoints written, failed to be, or found damaged.", result=get_args(CheckpointResult)
         )
+        self._lineages = counter("lineages", "Lineages that began, and why.", reason=get_args(LineageReason))
+        self._lost_records = counter("lost_records", "Records that were gone from the input before they were read.")
 
     def _add_gauges(self) -> None:
         gauge = partial(self._of_partition, Gauge)

@@ -10,7 +10,7 @@ import json
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,15 +28,43 @@ from daemon.settings import Settings
 NetworkFactory = Callable[[Learning], Network]
 
 
-def first_mark(settings: Settings, source: TopicPartition, offset: int) -> Mark:
-    """Name the lineage that begins at this offset with these settings."""
-    origin = json.dumps([settings.shape_digest(), source.topic, source.partition, offset])
-    return Mark(lineage=hashlib.sha256(origin.encode()).hexdigest()[:8], records=0, digest=bytes(16))
+def unnamed(partitions: int) -> Mark:
+    """Give the mark of learners that have learned nothing, in a topic of so many partitions."""
+    return Mark(lineage="", records=0, digest=bytes(16), partitions=partitions)
+
+
+def generation_of(lineage: str) -> int:
+    """Count a lineage and all before it: 1 for the first one of a partition.
+
+    >>> generation_of("1f3a9c20"), generation_of("8c0d3f11-2"), generation_of("")
+    (1, 2, 0)
+    """
+    _, _, generation = lineage.partition("-")
+    return int(generation or bool(lineage))
 
 
 def learning_of(settings: Settings) -> Learning:
     """Pick the settings of how it is learned."""
     return Learning(**settings.of_kind("learning"))
+
+
+def next_mark(settings: Settings, source: TopicPartition, offset: int, before: Mark) -> Mark:
+    """Name the lineage that begins at this offset after another one.
+
+    The name follows from the settings, the place and the lineage before, so that a beginning that is repeated after
+    a crash is the same one.
+    """
+    origin = json.dumps([settings.shape_digest(), source.topic, source.partition, offset, before.lineage])
+    name = hashlib.sha256(origin.encode()).hexdigest()[:8]
+    generation = generation_of(before.lineage) + 1
+    return replace(before, lineage=name if generation == 1 else f"{name}-{generation}", digest=bytes(16))
+
+
+def mark_of(state: dict[str, Any]) -> Mark:
+    """Read the mark of what ``Partition.state`` gave."""
+    return Mark(
+        state["lineage"], int(state["records"]), bytes.fromhex(state["digest"]), partitions=int(state["partitions"])
+    )
 
 
 @dataclass(slots=True)
@@ -113,7 +141,7 @@ class Partition:
         digest = self.mark.digest
         for output in outputs:
             digest = chain(digest, output)
-        self.mark = Mark(self.mark.lineage, self.mark.records + len(records), digest)
+        self.mark = replace(self.mark, records=self.mark.records + len(records), digest=digest)
         batch.tally.seconds = time.perf_counter() - started
         return Processed(outputs, batch.tally)
 
@@ -163,6 +191,15 @@ class Partition:
             checkpoint_offset=checkpoint_offset,
         )
 
+    def begin_lineage(self, offset: int) -> None:
+        """Go on under another name from this offset on, with a digest of its own."""
+        self.mark = next_mark(self._settings, self.source, offset, self.mark)
+
+    def break_sequences(self) -> None:
+        """Begin the sequences of all streams anew: what comes next does not follow on what came last."""
+        for learner in self._learners.values():
+            learner.break_sequence()
+
     def learn_with(self, learning: Learning) -> None:
         """Learn with other learning settings from now on."""
         if learning != self.learning:
@@ -180,6 +217,7 @@ class Partition:
             "lineage": self.mark.lineage,
             "records": np.int64(self.mark.records),
             "digest": self.mark.digest.hex(),
+            "partitions": np.int64(self.mark.partitions),
             "shape": json.dumps(self._settings.of_kind("shape"), sort_keys=True),
             "learning": json.dumps(asdict(self.learning), sort_keys=True),
             "streams": {
@@ -214,17 +252,14 @@ class Partition:
             self._networks[classes].put(rows, state["networks"][str(classes)])
         for learner in self._learners.values():
             learner.recall()
-        self.mark = Mark(state["lineage"], int(state["records"]), bytes.fromhex(state["digest"]))
+        self.mark = mark_of(state)
 
     def _require_shape(self, stored: dict[str, Any]) -> None:
         expected = self._settings.of_kind("shape")
         differing = [name for name in expected if stored.get(name) != expected[name]]
         if differing:
             described = ", ".join(f"{n} {stored.get(n)!r} (the settings say {expected[n]!r})" for n in differing)
-            raise StateMismatchError(
-                f"the state of {self.source} was learned with {described}: "
-                "use these settings, or another group_id to start afresh"
-            )
+            raise StateMismatchError(f"the state of {self.source} was learned with {described}: use these settings")
 
 
 @dataclass(slots=True)

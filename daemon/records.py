@@ -123,13 +123,15 @@ class Outcome:
 class Mark:
     """How far one partition has come: it goes with every committed offset, so that a replay can be verified.
 
-    ``lineage`` names the learned state's line of descent, ``records`` counts the records since it began and
-    ``digest`` is the rolling hash over everything published for them.
+    ``lineage`` names the learned state's line of descent, ``digest`` is the rolling hash over everything published
+    in it, ``records`` counts all records that were learned from, also in the lineages before, and ``partitions`` is
+    how many the topic had when the group began with this one.
     """
 
     lineage: str
     records: int
     digest: bytes
+    partitions: int
 
 
 @dataclass(frozen=True, slots=True)

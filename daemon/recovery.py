@@ -2,47 +2,65 @@
 
 It decides what may be gone on from, and refuses the rest; it neither reads records nor commits anything. What is
 committed beside each offset is a mark: the lineage, how many records it has seen, and the digest of all outputs.
+
+A lineage is a state's line of descent. One ends and the next begins, at a committed offset, wherever the state that
+goes on is not what a replay of the last one would give: at the beginning, when other learning settings hold, and
+after everything that is refused unless a setting says ``continue``.
 """
 
 import json
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from daemon.checkpoint import CheckpointStore
 from daemon.errors import (
     CheckpointDamagedError,
+    CheckpointsUnavailableError,
+    OnlineLstmError,
     RecoveryRefusedError,
     ReplayDivergedError,
-    SettingsError,
     StateMismatchError,
 )
-from daemon.partition import NetworkFactory, Partition, first_mark, learning_of
+from daemon.partition import NetworkFactory, Partition, generation_of, learning_of, mark_of, next_mark, unnamed
 from daemon.records import Committed, Mark, TopicPartition
-from daemon.reports import CheckpointReport, Observer
+from daemon.reports import CheckpointReport, LineageReason, LineageReport, Observer
 from daemon.settings import Settings
 
 _log = logging.getLogger(__name__)
 
 
 class Topic(Protocol):
-    """What is asked of the input topic."""
+    """What is asked of the input topic and the group."""
+
+    def committed(self, source: TopicPartition) -> Committed | None:
+        """Give the group's committed offset."""
 
     def start_offset(self, source: TopicPartition) -> int:
         """Say where a group without an offset begins."""
 
-    def first_offset(self, source: TopicPartition) -> int:
-        """Give the oldest offset that the topic still has."""
+    def retained(self, source: TopicPartition) -> range:
+        """Give the offsets that the topic still has or will have next."""
+
+    def partitions(self, topic: str) -> int:
+        """Count a topic's partitions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """Learners as of a checkpoint; reading on from ``offset`` they have to come to ``mark``."""
+    """Learners as of a checkpoint: read on from ``offset``, muted up to the committed offset ``goal``.
+
+    There they have to have come to ``mark``; where no mark can be expected, a lineage begins for this ``reason``.
+    """
 
     partition: Partition
     offset: int
-    mark: Mark
+    goal: int
+    mark: Mark | None = None
+    reason: LineageReason = "learning"
+    lost_records: int = 0
 
 
 class Recovery:
@@ -53,7 +71,7 @@ class Recovery:
         topic: The input.
         store: Where checkpoints are.
         network_for: Gives the network for some learning settings.
-        observer: Hears of damaged checkpoints.
+        observer: Hears of damaged checkpoints and of new lineages.
     """
 
     def __init__(
@@ -68,104 +86,255 @@ class Recovery:
         self._settings = settings
         self._topic, self._store, self._network_for, self._observer = topic, store, network_for, observer
 
-    def beginning(self, source: TopicPartition, committed: Committed | None) -> Committed:
-        """Say what a group without history has to commit first.
+    def restore(self, source: TopicPartition) -> Restored:
+        """Load what the committed offset asks for.
 
         Raises:
-            RecoveryRefusedError: It has a history, and only its offsets are gone; or its first records are.
-        """
-        if self._store.exist(source):
-            what = "no committed offset" if committed is None else f"offset {committed.offset}, set by another program"
-            raise RecoveryRefusedError(
-                f"{source}: group {self._settings.group_id} has {what}, but there are checkpoints of it: its offsets "
-                "expired or were reset; use another group_id to start afresh, or set the offsets back"
-            )
-        start = committed.offset if committed else self._topic.start_offset(source)
-        self._require_retained(source, start)
-        mark = first_mark(self._settings, source, start)
-        _log.info("starting source=%s offset=%d lineage=%s", source, start, mark.lineage)
-        return Committed(start, write_mark(mark))
-
-    def restore(self, source: TopicPartition, committed: Committed) -> Restored:
-        """Load the newest checkpoint of the committed lineage at or below the committed offset.
-
-        Raises:
-            RecoveryRefusedError: There is none, or the records after it are gone, or another program commits here.
+            RecoveryRefusedError: Offsets, records or checkpoints are gone, another program commits in this group, or
+                the topic has more partitions than before.
             StateMismatchError: The group learned with other shape settings.
+            BrokerUnavailableError, CheckpointsUnavailableError: They cannot be asked now.
         """
-        mark = read_mark(committed.metadata, source)
-        partition = Partition(self._settings, source, mark, self._network_for)
-        offset = self._load(partition, committed, mark)
-        self._require_retained(source, offset)
-        _log.info("restored source=%s checkpoint=%d committed=%d", source, offset, committed.offset)
-        return Restored(partition, offset, mark)
+        committed = self._topic.committed(source)
+        if committed is not None and committed.metadata:
+            restored = self._from_mark(source, committed.offset, read_mark(committed.metadata, source))
+        else:
+            restored = self._without_mark(source, committed)
+        _log.info("restored source=%s checkpoint=%d committed=%d", source, restored.offset, restored.goal)
+        return restored
 
-    def verify(self, partition: Partition, committed: Committed, mark: Mark) -> None:
-        """Compare what a replay came to with what was committed.
+    def conclude(self, restored: Restored, commit: Callable[[Committed], None]) -> bool:
+        """Judge what the replay came to, and say whether a lineage begins with it.
+
+        If so it is committed, and has a checkpoint before the first record of it is.
 
         Raises:
-            ReplayDivergedError: They differ.
+            ReplayDivergedError: It is not what was committed.
+            CheckpointsUnavailableError: The checkpoint cannot be written; the partition has to be restored again.
         """
-        if partition.mark != mark:
-            raise ReplayDivergedError(
-                f"{partition.source}: replaying to the committed offset {committed.offset} gave {partition.mark}, but "
-                f"{mark} was committed: another CPU or TensorFlow, or an input topic that changed; use the same "
-                "ones, or another group_id to start afresh"
+        partition, reason = restored.partition, restored.reason
+        diverged = restored.mark is not None and partition.mark != restored.mark
+        if diverged:
+            reason = "divergence"
+            self._refuse_unless(
+                "on_divergence",
+                ReplayDivergedError(
+                    f"{partition.source}: replaying to the committed offset {restored.goal} gave {partition.mark}, but "
+                    f"{restored.mark} was committed: another CPU or TensorFlow, or an input topic that changed; use "
+                    "the same ones"
+                ),
             )
-
-    def adopt_learning(self, partition: Partition, committed: Committed) -> None:
-        """Let the learning settings of now hold; a replay from here on finds them in a checkpoint."""
-        learning = learning_of(self._settings)
-        if partition.learning != learning:
-            partition.learn_with(learning)
-            self._write(partition, committed.offset)
-            _log.info("learning settings changed source=%s offset=%d", partition.source, committed.offset)
-
-    def _load(self, partition: Partition, committed: Committed, mark: Mark) -> int:
-        source = partition.source
-        for offset in self._store.offsets(source, mark.lineage):
-            if offset <= committed.offset:
-                try:
-                    state = self._store.read(source, mark.lineage, offset)
-                except CheckpointDamagedError as error:
-                    _log.warning("checkpoint damaged source=%s offset=%d %s", source, offset, error)
-                    self._observer(CheckpointReport(source, offset, "damaged"))
-                    continue
-                partition.restore(state)
-                return offset
-        if mark.records == 0:  # nothing was learned yet: the initial state is the right one
-            if mark != first_mark(self._settings, source, committed.offset):
-                raise StateMismatchError(f"{source}: the group began with other settings; use another group_id")
-            # from the first commit of a record on, there has to be a checkpoint to replay from
-            self._write(partition, committed.offset)
-            return committed.offset
-        raise RecoveryRefusedError(
-            f"{source}: no readable checkpoint of lineage {mark.lineage} at or below the committed offset "
-            f"{committed.offset} in {self._settings.checkpoint_url}: bring the checkpoints back, or use another "
-            "group_id to start afresh"
+        elif restored.mark is not None and partition.learning == learning_of(self._settings):
+            return False
+        partition.learn_with(learning_of(self._settings))
+        partition.begin_lineage(restored.goal)
+        pledge = Committed(restored.goal, write_mark(partition.mark))
+        if reason == "beginning":  # a checkpoint without a committed offset would be one of a group that lost it
+            commit(pledge)
+            self._write(partition, restored.goal)
+        else:  # a committed lineage without a checkpoint could not be restored
+            self._write(partition, restored.goal)
+            commit(pledge)
+        lineage, lost = partition.mark.lineage, restored.lost_records
+        _log.info(
+            "lineage begins source=%s offset=%d lineage=%s reason=%s lost_records=%d",
+            *(partition.source, restored.goal, lineage, reason, lost),
         )
+        self._observer(LineageReport(partition.source, lineage, reason, lost))
+        return True
 
     def _write(self, partition: Partition, offset: int) -> None:
         try:
             self._store.write(partition.source, offset, partition.state())
         except OSError as error:
-            raise SettingsError(
-                f"checkpoint_url: {self._settings.checkpoint_url} cannot be written ({error}); expected a directory "
-                "with room that this user may write to"
+            raise CheckpointsUnavailableError(
+                f"checkpoint_url: {self._settings.checkpoint_url} cannot be written ({error})"
             ) from error
 
-    def _require_retained(self, source: TopicPartition, offset: int) -> None:
-        first = self._topic.first_offset(source)
-        if offset < first:
-            raise RecoveryRefusedError(
-                f"{source}: the next record to learn from is the one at offset {offset}, but the topic begins at "
-                f"{first}: what lies between is gone; use another group_id to start afresh"
+    def _from_mark(self, source: TopicPartition, goal: int, mark: Mark) -> Restored:
+        """Load the newest checkpoint of the committed lineage at or below the committed offset."""
+        found = self._newest(source, mark.lineage, goal)
+        if found is None and mark.records == 0 and generation_of(mark.lineage) == 1:
+            return self._begun(source, goal, mark)
+        if found is None:
+            newer = self._store.offsets(source, mark.lineage)
+            self._refuse_unless(
+                "on_gap",
+                RecoveryRefusedError(
+                    f"{source}: no readable checkpoint of lineage {mark.lineage} at or below the committed offset "
+                    f"{goal} in {self._settings.checkpoint_url}"
+                    + (f", the oldest is of {newer[-1]}" if newer else "")
+                    + ": bring the checkpoints back"
+                ),
             )
+            return self._on_from(self._fresh(source, mark), goal, goal, reason="gap")
+        return self._resume(source, found, goal, mark=mark)
+
+    def _begun(self, source: TopicPartition, goal: int, mark: Mark) -> Restored:
+        """Repeat a beginning that came as far as its commit."""
+        before = unnamed(mark.partitions)
+        if mark == next_mark(self._settings, source, goal, before):
+            return self._on_from(self._fresh(source, before), goal, goal, reason="beginning")
+        self._refuse_unless(
+            "on_shape_change",
+            StateMismatchError(f"{source}: the group began with other shape settings: use these"),
+        )
+        return self._on_from(self._fresh(source, mark), goal, goal, reason="shape")
+
+    def _without_mark(self, source: TopicPartition, committed: Committed | None) -> Restored:
+        """Begin, or find out what a group without a mark had learned."""
+        found = self._newest_of_all(source)
+        if found is None:
+            return self._beginning(source, committed)
+        offset, state = found
+        before = mark_of(state)
+        if committed is None:
+            self._refuse_unless(
+                "on_gap",
+                RecoveryRefusedError(
+                    f"{source}: there are checkpoints in {self._settings.checkpoint_url}, but the group "
+                    f"{self._settings.group_id} has no committed offset: it expired, or was deleted. Commit the right "
+                    f"offset, or continue from the newest checkpoint, at {offset}; what had been published since comes "
+                    "again, with the same ce_id"
+                ),
+            )
+            return self._resume(source, found, offset, reason="reset")
+        goal = committed.offset
+        self._refuse_unless(
+            "on_gap",
+            RecoveryRefusedError(
+                f"{source}: the committed offset {goal} was set by another program, while the newest checkpoint in "
+                f"{self._settings.checkpoint_url} is of {offset}. Continue to go on there, with what was learned from "
+                "the records before it"
+            ),
+        )
+        if (earlier := self._newest(source, before.lineage, goal)) is None:
+            return self._on_from(self._fresh(source, before), goal, goal, reason="reset")
+        return self._resume(source, earlier, goal, reason="reset")
+
+    def _beginning(self, source: TopicPartition, committed: Committed | None) -> Restored:
+        """Begin where the group was set to, or where ``start_from`` says."""
+        partitions = self._topic.partitions(source.topic)
+        before = self._partitions_before(source, partitions)
+        grown = source.partition >= before
+        if grown:
+            self._refuse_unless(
+                "on_growth",
+                RecoveryRefusedError(
+                    f"{source}: the topic had {before} partitions when the group began and has {partitions} now: "
+                    "keys may have moved, and their streams would begin anew in other partitions"
+                ),
+            )
+        if committed is not None:
+            start = committed.offset
+        elif grown:  # whatever start_from says: nothing published since it grew is left out
+            start = self._topic.retained(source).start
+        else:
+            start = self._topic.start_offset(source)
+        return self._on_from(self._fresh(source, unnamed(partitions)), start, start, reason="beginning")
+
+    def _resume(
+        self,
+        source: TopicPartition,
+        found: tuple[int, dict[str, Any]],
+        goal: int,
+        *,
+        mark: Mark | None = None,
+        reason: LineageReason = "learning",
+    ) -> Restored:
+        """Go on from what a checkpoint has."""
+        offset, state = found
+        before = mark_of(state)
+        partition = self._fresh(source, before)
+        try:
+            partition.restore(state)
+        except StateMismatchError as error:
+            self._refuse_unless("on_shape_change", error)
+            return self._on_from(self._fresh(source, before), goal, goal, reason="shape")
+        return self._on_from(partition, offset, goal, mark=mark, reason=reason)
+
+    def _on_from(
+        self,
+        partition: Partition,
+        offset: int,
+        goal: int,
+        *,
+        mark: Mark | None = None,
+        reason: LineageReason = "learning",
+    ) -> Restored:
+        """Go on from a checkpoint, where the topic still has what comes after it."""
+        retained = self._topic.retained(partition.source)
+        if retained.start <= offset and (mark is None or goal <= retained.stop):
+            return Restored(partition, offset, goal, mark, reason)
+        recreated = mark is not None and goal > retained.stop
+        self._refuse_unless(
+            "on_gap",
+            RecoveryRefusedError(
+                f"{partition.source}: the next record to learn from is the one at offset {offset}, of those up to the "
+                f"committed offset {goal}, but the topic begins at {retained.start} and ends at {retained.stop}: "
+                + ("it was created anew" if recreated else "what lies between is gone")
+            ),
+        )
+        partition.break_sequences()
+        start = retained.start
+        lost = 0 if recreated else max(0, start - goal)
+        return Restored(partition, start, start if recreated else max(goal, start), None, "gap", lost)
+
+    def _fresh(self, source: TopicPartition, mark: Mark) -> Partition:
+        """Make learners that have learned nothing, the next ones after those of a mark."""
+        return Partition(self._settings, source, Mark(mark.lineage, 0, mark.digest, mark.partitions), self._network_for)
+
+    def _newest(self, source: TopicPartition, lineage: str, limit: int) -> tuple[int, dict[str, Any]] | None:
+        """Read the newest checkpoint at or below an offset; damaged ones are told and passed over."""
+        for offset in self._store.offsets(source, lineage):
+            if offset <= limit:
+                try:
+                    return offset, self._store.read(source, lineage, offset)
+                except CheckpointDamagedError as error:
+                    _log.warning("checkpoint damaged source=%s offset=%d %s", source, offset, error)
+                    self._observer(CheckpointReport(source, offset, "damaged"))
+        return None
+
+    def _newest_of_all(self, source: TopicPartition) -> tuple[int, dict[str, Any]] | None:
+        """Read the newest checkpoint of the youngest lineage."""
+        lineages = sorted(self._store.lineages(source), key=generation_of, reverse=True)
+        for lineage in lineages:
+            found = self._newest(source, lineage, 2**63)
+            if found is not None:
+                return found
+        if lineages:
+            self._refuse_unless(
+                "on_gap",
+                RecoveryRefusedError(
+                    f"{source}: the group {self._settings.group_id} has no offset of this daemon, and none of its "
+                    f"checkpoints in {self._settings.checkpoint_url} can be read: bring them back"
+                ),
+            )
+        return None
+
+    def _partitions_before(self, source: TopicPartition, partitions: int) -> int:
+        """Say how many partitions the topic had when the group began; now, if it begins now."""
+        found = []
+        for number in set(range(partitions)) - {source.partition}:
+            other = TopicPartition(source.topic, number)
+            committed = self._topic.committed(other)
+            if committed is not None:
+                with suppress(RecoveryRefusedError):
+                    found.append(read_mark(committed.metadata, other).partitions)
+        return max(found, default=partitions)
+
+    def _refuse_unless(self, setting: str, error: OnlineLstmError) -> None:
+        """Raise an error, with the ways out, unless a setting says to continue."""
+        if getattr(self._settings, setting) != "continue":
+            raise type(error)(f"{error}; or set {setting} to continue, or begin afresh with another group_id")
+        _log.warning("%s=continue: %s", setting, error)
 
 
 def write_mark(mark: Mark) -> str:
     """Write a mark as the metadata of a committed offset."""
-    return json.dumps({"lineage": mark.lineage, "records": mark.records, "digest": mark.digest.hex()})
+    return json.dumps(
+        {"lineage": mark.lineage, "records": mark.records, "digest": mark.digest.hex(), "partitions": mark.partitions}
+    )
 
 
 def read_mark(metadata: str, source: TopicPartition) -> Mark:
@@ -176,7 +345,12 @@ def read_mark(metadata: str, source: TopicPartition) -> Mark:
     """
     with suppress(ValueError, KeyError, TypeError):
         fields = json.loads(metadata)
-        return Mark(str(fields["lineage"]), int(fields["records"]), bytes.fromhex(fields["digest"]))
+        return Mark(
+            lineage=str(fields["lineage"]),
+            records=int(fields["records"]),
+            digest=bytes.fromhex(fields["digest"]),
+            partitions=int(fields["partitions"]),
+        )
     raise RecoveryRefusedError(
         f"{source}: the committed offset carries {metadata[:80]!r}, which this daemon did not write: another program "
         "commits in this group; use another group_id"

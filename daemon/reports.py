@@ -87,6 +87,19 @@ class CheckpointReport:
     size_bytes: int = 0
 
 
-Report = AssignmentReport | BatchReport | PartitionReport | TransactionReport | CheckpointReport
+LineageReason = Literal["beginning", "reset", "gap", "divergence", "shape", "learning"]
+
+
+@dataclass(frozen=True, slots=True)
+class LineageReport:
+    """A lineage began, and why; ``lost_records`` of the input are gone unread."""
+
+    source: TopicPartition
+    lineage: str
+    reason: LineageReason
+    lost_records: int
+
+
+Report = AssignmentReport | BatchReport | PartitionReport | TransactionReport | CheckpointReport | LineageReport
 Observer = Callable[[Report], None]
 """Called on the loop's thread, so it returns at once and raises nothing."""

@@ -12,25 +12,35 @@ The commit protocol, step by step (the code below has the same numbers):
 A failure in 3 or 4 leaves nothing behind on the broker; in memory, every owned partition goes back to its newest
 checkpoint and replays to its committed offset, the same way as after a crash. There is no other way back.
 
+While it polls, the loop is at rest: every state is exactly at its committed offset. Only then does another thread,
+the client's that takes partitions away, look at the states, to leave a checkpoint for the next owner.
+
 The module is longer than others, so that the whole protocol is read in one place.
 """
 
 import logging
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from daemon.checkpoint import CheckpointStore, CheckpointWriter
-from daemon.errors import BrokerUnavailableError, MembershipLostError
+from daemon.errors import BrokerUnavailableError, CheckpointsUnavailableError, InputGoneError, NotCommittedError
 from daemon.experts import BASELINES
 from daemon.partition import NetworkFactory, Partition, Processed
-from daemon.records import Committed, InputRecord, Mark, Membership, OutputRecord, Polled, TopicPartition
-from daemon.recovery import Recovery, write_mark
+from daemon.records import Committed, InputRecord, Membership, OutputRecord, Polled, TopicPartition
+from daemon.recovery import Recovery, Restored, write_mark
 from daemon.reports import AssignmentReport, BatchReport, Observer, TransactionReport
 from daemon.settings import Settings
 
 POLL_S = 0.2
+LEAVING_S = 1.0
+"""Longest that a partition that is taken away waits for its checkpoint."""
+WAITING_S = 3.0
+"""After this time without an answer of the broker the daemon is not ready."""
+STOPPING_S = 10.0
+"""Longest that a stop waits for a broker that is away."""
 CHECKPOINT_SHARE = 0.05
 """Most of the time that may go into writing checkpoints; the interval stretches to keep to it."""
 
@@ -40,11 +50,16 @@ _log = logging.getLogger(__name__)
 class Source(Protocol):
     """A member of a consumer group."""
 
-    def subscribe(self) -> None:
-        """Join the group."""
+    def subscribe(self, leaving: Callable[[Iterable[TopicPartition]], None]) -> None:
+        """Join the group; ``leaving`` is called, on any thread, before partitions go to another member."""
 
     def poll(self, timeout_s: float, most: int) -> Polled:
-        """Wait for at most ``most`` records; new partitions are on hold until ``begin_at``."""
+        """Wait for at most ``most`` records; new partitions are on hold until ``begin_at``.
+
+        Raises:
+            BrokerUnavailableError: The broker does not answer.
+            InputGoneError: The topic does not have the next record.
+        """
 
     def owned(self) -> set[TopicPartition]:
         """Give the partitions that are this member's right now."""
@@ -55,8 +70,11 @@ class Source(Protocol):
     def start_offset(self, source: TopicPartition) -> int:
         """Say where a group without an offset begins."""
 
-    def first_offset(self, source: TopicPartition) -> int:
-        """Give the oldest offset that the topic still has."""
+    def retained(self, source: TopicPartition) -> range:
+        """Give the offsets that the topic still has or will have next."""
+
+    def partitions(self, topic: str) -> int:
+        """Count a topic's partitions."""
 
     def begin_at(self, source: TopicPartition, offset: int) -> None:
         """Read a partition from this offset on."""
@@ -75,18 +93,22 @@ class Source(Protocol):
 
 
 class Sink(Protocol):
-    """Publishes a batch in one transaction, or not at all."""
+    """Publishes a batch in one transaction, or not at all.
+
+    ``waiting`` is called every second while there is no answer, with the seconds so far; it may raise.
+    """
 
     def commit(
         self,
         outputs: Mapping[TopicPartition, Sequence[OutputRecord]],
         offsets: Mapping[TopicPartition, Committed],
         membership: Membership,
+        waiting: Callable[[float], None],
     ) -> None:
-        """Commit outputs and offsets together; raise MembershipLostError if nothing was committed."""
+        """Commit outputs and offsets together; raise NotCommittedError if that is not known to have happened."""
 
-    def rebuild(self) -> None:
-        """Begin afresh after a failure; raise BrokerUnavailableError if that is not possible yet."""
+    def rebuild(self, waiting: Callable[[float], None]) -> None:
+        """Begin, or begin afresh after a failure; raise BrokerUnavailableError if that is not possible yet."""
 
     def close(self) -> None:
         """Let go of everything."""
@@ -95,8 +117,8 @@ class Sink(Protocol):
 class Health(Protocol):
     """Hears how the loop is."""
 
-    def beat(self) -> None:
-        """Hear that the loop advanced."""
+    def beat(self, waiting_for: str = "") -> None:
+        """Hear that the loop advanced, or that it is alive and what it waits for."""
 
     def ready(self) -> None:
         """Hear that records are learned as they come."""
@@ -107,12 +129,12 @@ class Health(Protocol):
 
 @dataclass(slots=True)
 class _Assignment:
-    """One owned partition: its learners, and the committed mark that a replay still has to reach."""
+    """One owned partition: its learners, the committed offset, and the replay that still has to come there."""
 
     partition: Partition
-    committed: Committed
-    replay_to: Mark | None
-    checkpointed: int = -1
+    committed: int
+    replay: Restored | None
+    checkpointed: int
 
 
 class Service:
@@ -148,7 +170,9 @@ class Service:
         self._writer = CheckpointWriter(store)
         self._assignments: dict[TopicPartition, _Assignment] = {}
         self._unrestored: set[TopicPartition] = set()
-        self._sink_failed = False
+        self._at_rest = threading.Lock()  # held by the loop whenever it does not poll
+        self._waits_for = ""
+        self._sink_ready = False
         self._batch_events = settings.max_batch_events
         self._checkpoint_due = clock() + settings.checkpoint_interval_s
         self._checkpoint_seconds = 0.0
@@ -159,16 +183,23 @@ class Service:
         """Ask the loop to end after the batch at hand; safe in a signal handler."""
         self._stopping = True
 
+    def start(self) -> None:
+        """Join the group, once it is known that something could be published."""
+        self._sink.rebuild(self._wait_for_sink)
+        self._sink_ready = True
+        self._source.subscribe(self._leaving)
+        self._report_health()
+
     def run(self) -> None:
         """Run until stopped, then checkpoint and leave the group."""
-        self._source.subscribe()
-        self._report_health()
         try:
+            self.start()
             while not self._stopping:
                 self.step()
-            self._checkpoint()
-            self._writer.drain()
-            self._hear_of_checkpoints()
+            with self._at_rest:
+                self._checkpoint()
+                self._writer.drain()
+                self._hear_of_checkpoints()
         finally:
             self._writer.close()
             self._source.close()
@@ -177,23 +208,52 @@ class Service:
 
     def step(self) -> None:
         """Take one batch from the topic to the output topic."""
-        polled = self._source.poll(POLL_S, self._batch_events)  # 1
-        self._health.beat()
+        waits_for = ""
+        try:
+            polled = self._source.poll(POLL_S, self._batch_events)  # 1
+            with self._at_rest:
+                self._advance(polled)
+        except (BrokerUnavailableError, CheckpointsUnavailableError) as error:
+            waits_for = str(error)  # what was not restored is tried again in the next step
+        except InputGoneError:
+            if self._settings.on_gap == "refuse":
+                raise
+            with self._at_rest:
+                self._go_back()
+        self._wait_for(waits_for)
+
+    def _advance(self, polled: Polled) -> None:
+        self._health.beat(self._waits_for)
+        self._hear_of_checkpoints()
         try:
             self._reassign(polled)
-            self._restore_assigned(polled.membership)
-            if polled.records:
-                self._take(polled)
-            self._finish_replays()
-        except MembershipLostError as error:
+            self._restore_assigned()
+            self._take(polled)
+            self._finish_replays(polled.membership)
+        except NotCommittedError as error:
             _log.warning("batch not committed, going back to the committed offsets reason=%s", error)
+            self._sink_ready = False
+            self._halve_batches()
             self._go_back()
-        except BrokerUnavailableError as error:  # what was not restored is tried again in the next step
-            _log.warning("waiting for the broker reason=%s", error)
-            self._health.not_ready(str(error))
-        self._hear_of_checkpoints()
         if self._clock() >= self._checkpoint_due and not self._writer.busy:
             self._checkpoint()
+
+    def _wait_for(self, reason: str) -> None:
+        """Show what is waited for, and that the loop is alive meanwhile; say so once in the log."""
+        if reason and not self._waits_for:
+            _log.warning("waiting reason=%s", reason)
+        elif self._waits_for and not reason:
+            _log.info("going on")
+        self._waits_for = reason
+        self._health.beat(reason)
+
+    def _wait_for_sink(self, seconds: float) -> None:
+        if seconds >= WAITING_S:
+            self._wait_for(f"the broker has not answered for {seconds:.0f} s")
+        else:
+            self._health.beat(self._waits_for)
+        if self._stopping and seconds >= STOPPING_S:
+            raise NotCommittedError(f"stopped while the broker did not answer for {seconds:.0f} s")
 
     # a batch
 
@@ -213,7 +273,7 @@ class Service:
             return
         self._commit({source: done.outputs for source, done in processed.items()}, offsets, polled.membership)
         for source, done in processed.items():
-            self._assignments[source].committed = offsets[source]
+            self._assignments[source].committed = offsets[source].offset
             self._report_batch(source, done, polled.records[source][-1])  # 5
 
     def _commit(
@@ -227,7 +287,7 @@ class Service:
         committed = False
         try:
             self._require_membership(membership, offsets)  # 3
-            self._sink.commit(outputs, offsets, membership)  # 4
+            self._sink.commit(outputs, offsets, membership, self._wait_for_sink)  # 4
             committed = True
         finally:
             self._observer(TransactionReport(time.perf_counter() - started, count, committed))
@@ -236,10 +296,10 @@ class Service:
     def _require_membership(self, membership: Membership, sources: Mapping[TopicPartition, Committed]) -> None:
         """Refuse what an expelled member would send: the broker does not check all of it."""
         if membership.generation < 0 or not membership.member_id:
-            raise MembershipLostError("this member was expelled from the group")
+            raise NotCommittedError("this member was expelled from the group")
         lost = [str(source) for source in sources if source not in self._source.owned()]
         if lost:
-            raise MembershipLostError(f"{', '.join(sorted(lost))} went to another member")
+            raise NotCommittedError(f"{', '.join(sorted(lost))} went to another member")
 
     # restoring
 
@@ -254,57 +314,56 @@ class Service:
         self._observer(AssignmentReport(polled.assigned, polled.revoked))
         self._report_health()
 
-    def _restore_assigned(self, membership: Membership) -> None:
+    def _restore_assigned(self) -> None:
         """Restore what is assigned and held; a sink that failed is made new before."""
         if not self._unrestored:
             return
-        if self._sink_failed:
-            self._sink.rebuild()
-            self._sink_failed = False
+        if not self._sink_ready:
+            self._sink.rebuild(self._wait_for_sink)
+            self._sink_ready = True
         for source in sorted(self._unrestored):
-            self._restore(source, membership)
+            restored = self._recovery.restore(source)
+            self._assignments[source] = _Assignment(
+                restored.partition, restored.goal, replay=restored, checkpointed=restored.offset
+            )
+            self._source.begin_at(source, restored.offset)
             self._unrestored.discard(source)
         self._report_health()
 
-    def _restore(self, source: TopicPartition, membership: Membership) -> None:
-        """Bring a partition's learners to its newest checkpoint, and read on from there."""
-        committed = self._source.committed(source)
-        if committed is None or not committed.metadata:
-            committed = self._recovery.beginning(source, committed)
-            self._commit({}, {source: committed}, membership)
-        restored = self._recovery.restore(source, committed)
-        self._assignments[source] = _Assignment(
-            restored.partition, committed, replay_to=restored.mark, checkpointed=restored.offset
-        )
-        self._source.begin_at(source, restored.offset)
-
     def _replay(self, assignment: _Assignment, records: Sequence[InputRecord]) -> Sequence[InputRecord]:
-        """Learn the records below the committed offset without publishing; give the others."""
-        if assignment.replay_to is None:
+        """Learn the records below the committed offset without publishing; give those to publish for.
+
+        A replay ends in a step of its own, so that a lineage that begins with it is committed first.
+        """
+        if assignment.replay is None:
             return records
-        end = assignment.committed.offset
-        muted = [record for record in records if record.offset < end]
+        muted = [record for record in records if record.offset < assignment.replay.goal]
         assignment.partition.process(muted)
         if len(muted) < len(records):
-            self._verify(assignment, assignment.replay_to)
-        return records[len(muted) :]
+            self._source.begin_at(assignment.partition.source, assignment.replay.goal)
+        return ()
 
-    def _finish_replays(self) -> None:
+    def _finish_replays(self, membership: Membership) -> None:
         """End the replays whose last records are read: also where the log ends in markers or gaps."""
         for source, assignment in self._assignments.items():
-            mark = assignment.replay_to
-            if mark is not None and self._source.position(source) >= assignment.committed.offset:
-                self._verify(assignment, mark)
+            replay = assignment.replay
+            if replay is not None and self._source.position(source) >= replay.goal:
+                self._conclude(source, assignment, replay, membership)
 
-    def _verify(self, assignment: _Assignment, mark: Mark) -> None:
-        """Compare what the replay gave with what was committed, then go live with the learning settings of now."""
-        partition, committed = assignment.partition, assignment.committed
-        self._recovery.verify(partition, committed, mark)
-        self._writer.drain()
-        self._recovery.adopt_learning(partition, committed)
-        assignment.replay_to = None
-        _log.info("live source=%s offset=%d records=%d", partition.source, committed.offset, mark.records)
-        self._observer(partition.report(assignment.checkpointed))
+    def _conclude(
+        self, source: TopicPartition, assignment: _Assignment, replay: Restored, membership: Membership
+    ) -> None:
+        """Go live, with a lineage of its own where one begins."""
+        try:
+            begins = self._recovery.conclude(replay, lambda pledge: self._commit({}, {source: pledge}, membership))
+        except CheckpointsUnavailableError:
+            self._go_back()
+            raise
+        if begins:
+            assignment.checkpointed = replay.goal
+        assignment.replay = None
+        _log.info("live source=%s offset=%d records=%d", source, replay.goal, assignment.partition.mark.records)
+        self._observer(assignment.partition.report(assignment.checkpointed))
         self._report_health()
 
     def _go_back(self) -> None:
@@ -313,8 +372,6 @@ class Service:
             self._source.hold(source)
         self._unrestored |= set(self._assignments)
         self._assignments.clear()
-        self._sink_failed = True
-        self._halve_batches()
         self._writer.drain()
         self._report_health()
 
@@ -326,12 +383,24 @@ class Service:
 
     def _checkpoint(self) -> None:
         """Have the state of every partition that moved written; it is at a committed offset."""
-        for source, assignment in self._assignments.items():
-            offset = assignment.committed.offset
-            if assignment.replay_to is None and offset > assignment.checkpointed:
-                self._writer.submit(source, offset, assignment.partition.state())
+        self._submit(self._assignments)
         self._checkpoint_due = self._clock() + self._settings.checkpoint_interval_s
         self._checkpoint_seconds = 0.0
+
+    def _submit(self, sources: Iterable[TopicPartition]) -> None:
+        for source in sources:
+            assignment = self._assignments.get(source)
+            if assignment and assignment.replay is None and assignment.committed > assignment.checkpointed:
+                self._writer.submit(source, assignment.committed, assignment.partition.state())
+
+    def _leaving(self, sources: Iterable[TopicPartition]) -> None:
+        """Leave checkpoints to the next owner, if that is quick: replay makes up for one that is missing."""
+        if self._at_rest.acquire(timeout=LEAVING_S):
+            try:
+                self._submit(sources)
+                self._writer.drain(LEAVING_S)
+            finally:
+                self._at_rest.release()
 
     def _hear_of_checkpoints(self) -> None:
         """Note what the writer did; the interval stretches by what all files since the last one was due took."""
@@ -367,9 +436,9 @@ class Service:
 
     def _report_health(self) -> None:
         replaying = [
-            f"{source} replays to offset {assignment.committed.offset}"
+            f"{source} replays to offset {assignment.committed}"
             for source, assignment in self._assignments.items()
-            if assignment.replay_to is not None
+            if assignment.replay is not None
         ]
         if replaying:
             self._health.not_ready(*replaying)

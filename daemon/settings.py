@@ -28,8 +28,9 @@ from daemon.errors import SettingsError
 ENV_PREFIX = "ONLINE_LSTM_"
 _NO_SUCH = "there is no such setting; `online-lstm run --help` lists them"
 Kind = Literal["shape", "learning", "operational"]
+WayOut = Literal["refuse", "continue"]
 KIND_MEANINGS: dict[Kind, str] = {
-    "shape": "part of the model: a group that already learned refuses another value",
+    "shape": "part of the model: a group that already learned refuses another value (`on_shape_change`)",
     "learning": "holds from the next committed offset on",
     "operational": "may change at any restart",
 }
@@ -99,6 +100,11 @@ class Settings(BaseSettings):
     transaction_timeout_s: float = _setting(
         "operational", 10.0, "The broker aborts a transaction that is open longer", gt=0
     )
+    delivery: Literal["exactly_once", "at_least_once"] = _setting(
+        "operational",
+        "exactly_once",
+        "exactly_once, or at_least_once where brokers have no transactions: a crash then repeats the last batch",
+    )
     max_batch_events: int = _setting("operational", 500, "Most records in one transaction", ge=1, le=100_000)
 
     # a broker that wants to know who is there
@@ -159,6 +165,20 @@ class Settings(BaseSettings):
     # what is kept
     checkpoint_url: str = _setting("operational", "checkpoints", "Directory of the checkpoints", min_length=1)
     checkpoint_interval_s: float = _setting("operational", 10.0, "Time between two checkpoints", gt=0)
+
+    # what is done where going on would lose something: refuse, and say what; or go on in a new lineage
+    on_gap: WayOut = _setting(
+        "operational", "refuse", "Offsets, records or checkpoints are gone: refuse, or continue without them"
+    )
+    on_divergence: WayOut = _setting(
+        "operational", "refuse", "A replay gives other outputs than were published: refuse, or continue with its state"
+    )
+    on_shape_change: WayOut = _setting(
+        "operational", "refuse", "The group learned with another shape: refuse, or continue with nothing learned"
+    )
+    on_growth: WayOut = _setting(
+        "operational", "refuse", "An input topic has more partitions than before: refuse, or continue with them too"
+    )
 
     # what is shown
     http_host: str = _setting("operational", "127.0.0.1", "Address that metrics and health are served on")

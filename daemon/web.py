@@ -42,10 +42,12 @@ class Health:
         # Each is replaced as a whole, never changed in place, so no reader needs a lock.
         self._last_beat_s = clock()
         self._obstacles: tuple[str, ...] = ("the daemon is starting",)
+        self._waiting_for: tuple[str, ...] = ()
 
-    def beat(self) -> None:
-        """Say that the loop advanced."""
+    def beat(self, waiting_for: str = "") -> None:
+        """Say that the loop advanced, or that it is alive and what it waits for."""
         self._last_beat_s = self._clock()
+        self._waiting_for = (waiting_for,) if waiting_for else ()
 
     def ready(self) -> None:
         """Say that records are learned as they come."""
@@ -64,7 +66,7 @@ class Health:
 
     def why_not_ready(self) -> tuple[str, ...]:
         """Give the reasons not to rely on the predictions just now, or nothing."""
-        return self._obstacles + self.why_not_live()
+        return self._obstacles + self._waiting_for + self.why_not_live()
 
 
 class WebServer:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from daemon.checkpoint import CheckpointStore, digest_of
-from daemon.errors import FencedError, MembershipLostError, RecoveryRefusedError
+from daemon.errors import FencedError, InputGoneError, NotCommittedError
 from daemon.network import Learning, Network, Shape
 from daemon.records import Committed, InputRecord, Membership, OutputRecord, Polled, TopicPartition
 from daemon.reports import Report
@@ -69,6 +69,10 @@ def traffic(count: int, *, seed: int = 0, source: TopicPartition = SOURCES[0], g
     return records
 
 
+LOGS = {source: traffic(36, seed=source.partition, source=source, gaps=True) for source in SOURCES}
+SIZES = (7, 12, 2, 17)
+
+
 class FakeKafka:
     """An input topic, one group, and what was published in committed transactions, by input partition.
 
@@ -119,7 +123,7 @@ class FakeKafka:
     ) -> None:
         current = membership.member_id in self.members and membership.generation == self.generation
         if not current and membership.generation >= 0:
-            raise MembershipLostError("illegal generation")
+            raise NotCommittedError("illegal generation")
         for source, records in outputs.items():
             self.published[source] += records
         self.offsets.update(offsets)
@@ -136,7 +140,8 @@ class FakeSource:
         self._generation = -1
         self._turn = 0
 
-    def subscribe(self) -> None:
+    def subscribe(self, leaving: Callable[[Iterable[TopicPartition]], None]) -> None:
+        self._leaving = leaving
         self._kafka.join(self._member)
 
     def poll(self, timeout_s: float, max_records: int) -> Polled:  # noqa: ARG002 - it never has to wait
@@ -145,6 +150,8 @@ class FakeSource:
             return self._rejoin()
         target = self._kafka.share_of(self._member)
         revoked = self._owned - target
+        if revoked:
+            self._leaving(revoked)
         self._kafka.owners |= dict.fromkeys(revoked)
         assigned = {source for source in target - self._owned if self._kafka.owners[source] is None}
         self._kafka.owners |= dict.fromkeys(assigned, self._member)
@@ -171,7 +178,7 @@ class FakeSource:
         fetched: dict[TopicPartition, list[InputRecord]] = {}
         for source in sources[self._turn % 2 :] + sources[: self._turn % 2]:
             if self._positions[source] < self._kafka.firsts[source]:
-                raise RecoveryRefusedError("offset out of range")
+                raise InputGoneError("offset out of range")
             waiting = [r for r in self._kafka.logs[source] if r.offset >= self._positions[source]]
             if not waiting:
                 self._positions[source] = self._kafka.ends[source]
@@ -188,10 +195,13 @@ class FakeSource:
         return self._kafka.offsets.get(source)
 
     def start_offset(self, source: TopicPartition) -> int:
-        return self.first_offset(source)
-
-    def first_offset(self, source: TopicPartition) -> int:
         return self._kafka.firsts[source]
+
+    def retained(self, source: TopicPartition) -> range:
+        return range(self._kafka.firsts[source], self._kafka.ends[source])
+
+    def partitions(self, topic: str) -> int:
+        return sum(source.topic == topic for source in self._kafka.logs)
 
     def begin_at(self, source: TopicPartition, offset: int) -> None:
         self._positions[source] = offset
@@ -215,13 +225,13 @@ class FakeSink:
 
     def __init__(self, kafka: FakeKafka, transactional_id: str) -> None:
         self._kafka, self._id = kafka, transactional_id
-        self.rebuild()
 
     def commit(
         self,
         outputs: Mapping[TopicPartition, Sequence[OutputRecord]],
         offsets: Mapping[TopicPartition, Committed],
         membership: Membership,
+        waiting: Callable[[float], None],  # noqa: ARG002 - it never has to
     ) -> None:
         self._kafka.on_step("before commit")
         if self._kafka.epochs[self._id] != self._epoch:
@@ -229,7 +239,7 @@ class FakeSink:
         self._kafka.commit(outputs, offsets, membership)
         self._kafka.on_step("after commit")
 
-    def rebuild(self) -> None:
+    def rebuild(self, waiting: Callable[[float], None]) -> None:  # noqa: ARG002
         self._kafka.on_step("before rebuild")
         self._kafka.epochs[self._id] += 1
         self._epoch = self._kafka.epochs[self._id]
@@ -257,10 +267,12 @@ class FakeHealth:
 
     def __init__(self) -> None:
         self.beats = 0
+        self.waiting_for = ""
         self.reasons: list[tuple[str, ...]] = []
 
-    def beat(self) -> None:
+    def beat(self, waiting_for: str = "") -> None:
         self.beats += 1
+        self.waiting_for = waiting_for
 
     def ready(self) -> None:
         self.reasons.append(())
@@ -294,7 +306,7 @@ class FakeDaemon:
             health=self.health,
             clock=lambda: self.now_s,
         )
-        self.source.subscribe()
+        self.service.start()
 
     def step(self, seconds: float = 1.0) -> None:
         """Take a step; one that raises ends the process, and the group notices."""
@@ -326,7 +338,7 @@ class FakeDaemon:
 
     def end(self) -> None:
         """Let the loop run to its own end."""
-        self.source.subscribe = lambda: None  # type: ignore[method-assign] - it is a member already
+        self.service.start = lambda: None  # type: ignore[method-assign] - it is a member already
         self.service.run()
 
     def digests(self) -> dict[TopicPartition, str]:
@@ -343,3 +355,11 @@ def crash_at(number: int, name: str) -> Callable[[str], None]:
             raise Crash(f"{name}, number {number}")
 
     return hook
+
+
+def learned_until(kafka: FakeKafka, folder: Path, count: int, **given: Any) -> FakeDaemon:
+    """Take a daemon so far that this many outputs are published."""
+    daemon = FakeDaemon(kafka, folder, sizes=SIZES, **given)
+    while sum(map(len, kafka.published.values())) < count:
+        daemon.step()
+    return daemon

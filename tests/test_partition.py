@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from daemon.checkpoint import digest_of
 from daemon.errors import StateMismatchError
-from daemon.partition import Partition, Tally, first_mark, learning_of
+from daemon.partition import Partition, Tally, learning_of, next_mark, unnamed
 from daemon.records import InputRecord, OutputRecord
 
 TRAFFIC = traffic(400)
@@ -19,7 +19,7 @@ Result = tuple[list[OutputRecord], str, tuple[int, ...]]
 
 def partition_of(**given: Any) -> Partition:
     chosen = small_settings(**given)
-    return Partition(chosen, SOURCES[0], first_mark(chosen, SOURCES[0], 0), small_network)
+    return Partition(chosen, SOURCES[0], next_mark(chosen, SOURCES[0], 0, unnamed(2)), small_network)
 
 
 def figures_of(tally: Tally) -> tuple[int, ...]:
@@ -233,12 +233,12 @@ def test_learning_settings_hold_from_where_they_change() -> None:
 
 def test_a_lineage_is_named_by_where_and_with_what_it_began() -> None:
     """Another partition, another offset or another shape begins another lineage; other learning settings do not."""
-    mark = first_mark(small_settings(), SOURCES[0], 0)
-    assert mark == first_mark(small_settings(learning_rate=0.5), SOURCES[0], 0)
+    mark = next_mark(small_settings(), SOURCES[0], 0, unnamed(2))
+    assert mark == next_mark(small_settings(learning_rate=0.5), SOURCES[0], 0, unnamed(2))
     others = [
-        first_mark(small_settings(), SOURCES[1], 0),
-        first_mark(small_settings(), SOURCES[0], 1),
-        first_mark(small_settings(seed=1), SOURCES[0], 0),
+        next_mark(small_settings(), SOURCES[1], 0, unnamed(2)),
+        next_mark(small_settings(), SOURCES[0], 1, unnamed(2)),
+        next_mark(small_settings(seed=1), SOURCES[0], 0, unnamed(2)),
     ]
     assert 4 == len({mark.lineage, *(other.lineage for other in others)})
 

@@ -1,12 +1,19 @@
-"""Kafka as the loop sees it: a source of polled batches and a sink that commits each in one transaction.
+"""Kafka as the loop sees it: a source of polled batches and a sink that commits each.
 
 This is the only package of the daemon that speaks to Kafka. It knows the client's traps and keeps them to itself;
 it knows nothing of learning or of checkpoints.
 """
 
 from daemon.broker.connection import client_options, reaching_broker
-from daemon.broker.sink import KafkaSink
+from daemon.broker.sink import AtLeastOnceSink, TransactionalSink
 from daemon.broker.source import KafkaSource
 from daemon.broker.topics import ensure_topics
 
-__all__ = ["KafkaSink", "KafkaSource", "client_options", "ensure_topics", "reaching_broker"]
+__all__ = [
+    "AtLeastOnceSink",
+    "KafkaSource",
+    "TransactionalSink",
+    "client_options",
+    "ensure_topics",
+    "reaching_broker",
+]

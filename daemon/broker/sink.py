@@ -1,15 +1,17 @@
-"""A transactional producer: a batch is published whole, with its offsets, or not at all."""
+"""Where a batch is published: whole, with its offsets, or not at all; or at least once, where that cannot be had."""
 
 import contextlib
 import fcntl
 import os
 import socket
 import tempfile
+import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from urllib.parse import quote
 
 from kafka import KafkaProducer
@@ -17,108 +19,143 @@ from kafka.errors import InvalidProducerEpochError, KafkaError, ProducerFencedEr
 from kafka.structs import OffsetAndMetadata
 
 from daemon.broker.connection import client_options, reaching_broker, theirs
-from daemon.errors import FencedError, MembershipLostError
+from daemon.broker.source import KafkaSource
+from daemon.errors import FencedError, NotCommittedError
 from daemon.records import Committed, Membership, OutputRecord, TopicPartition
 from daemon.settings import Settings
 
+Outputs = Mapping[TopicPartition, Sequence[OutputRecord]]
+Offsets = Mapping[TopicPartition, Committed]
 
-class KafkaSink:
-    """A transactional producer, rebuilt after any failure."""
 
-    def __init__(self, settings: Settings, *, while_waiting: Callable[[], None]) -> None:
+class KafkaSink(ABC):
+    """A producer that is made anew after any failure; what a batch is published in depends on the kind."""
+
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._while_waiting = while_waiting
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="transaction")
-        self._slot: IO[bytes] | None = None
-        self.transactional_id = f"{settings.group_id}-{settings.instance_id or self._free_slot()}"
-        self._fenced_at: float | None = None
         self._producer: KafkaProducer = None
         self._partitions: dict[str, int] = {}
-        self.rebuild()
 
     def commit(
-        self,
-        outputs: Mapping[TopicPartition, Sequence[OutputRecord]],
-        offsets: Mapping[TopicPartition, Committed],
-        membership: Membership,
+        self, outputs: Outputs, offsets: Offsets, membership: Membership, waiting: Callable[[float], None]
     ) -> None:
-        """Publish outputs and offsets in one transaction, or nothing.
+        """Publish outputs and offsets.
 
         Raises:
-            MembershipLostError: The transaction was not committed; ``rebuild``, and go back to the committed offsets.
-            FencedError: Another process uses this transactional id, again and again.
+            NotCommittedError: Something was not acknowledged; ``rebuild``, and go back to the committed offsets.
         """
         try:
-            self._waiting(lambda: self._transact(outputs, offsets, membership))
+            _run(lambda: self._publish(outputs, offsets, membership), waiting)
         except KafkaError as error:
-            text = repr(error)
-            if isinstance(error, ProducerFencedError | InvalidProducerEpochError) or "ProducerFenced" in text:
-                self._note_fencing()
-            raise MembershipLostError(f"transaction of {self.transactional_id} failed: {text}") from error
+            raise NotCommittedError(f"the batch was not published: {error!r}") from error
 
-    def rebuild(self) -> None:
-        """Begin afresh: the broker aborts what this transactional id left open and fences whoever had it."""
+    def rebuild(self, waiting: Callable[[float], None]) -> None:
+        """Begin, or begin afresh; raises what ``reaching_broker`` raises."""
         self._discard()
         with reaching_broker(self._settings):
             self._producer = KafkaProducer(
                 **client_options(self._settings),
-                transactional_id=self.transactional_id,
-                transaction_timeout_ms=int(self._settings.transaction_timeout_s * 1000),
                 max_request_size=2 * self._settings.max_output_bytes,
                 batch_size=512 * 1024,  # one request a batch: with the default, 500 records take three times as long
                 retry_backoff_ms=5,  # the client sleeps this long while the broker still ends the transaction before
+                **self._options(),
             )
-            self._waiting(self._producer.init_transactions)
-            topics = [self._settings.output_topic, *map(self._settings.dead_letters_of, self._settings.input_topics)]
-            self._partitions = {topic: len(self._producer.partitions_for(topic)) for topic in topics}
+            _run(self._begin, waiting)
 
     def close(self) -> None:
-        """Let the producer and the slot go."""
+        """Let the producer go."""
         self._discard()
-        self._thread.shutdown(wait=False)
-        if self._slot is not None:
-            self._slot.close()
 
-    def _transact(
-        self,
-        outputs: Mapping[TopicPartition, Sequence[OutputRecord]],
-        offsets: Mapping[TopicPartition, Committed],
-        membership: Membership,
-    ) -> None:
-        self._producer.begin_transaction()
+    @abstractmethod
+    def _options(self) -> dict[str, Any]:
+        """Say how the producer is made."""
+
+    @abstractmethod
+    def _publish(self, outputs: Outputs, offsets: Offsets, membership: Membership) -> None:
+        """Publish and commit."""
+
+    def _begin(self) -> None:
+        topics = [self._settings.output_topic, *map(self._settings.dead_letters_of, self._settings.input_topics)]
+        self._partitions = {topic: len(self._producer.partitions_for(topic)) for topic in topics}
+
+    def _send(self, outputs: Outputs) -> list[Any]:
+        """Send all records and give the promises of their acknowledgement."""
+        promises = []
         for source, records in outputs.items():
             letters = self._settings.dead_letters_of(source.topic)
             for record in records:
-                self._send(letters if record.dead_letter else self._settings.output_topic, record)
-        self._producer.send_offsets_to_transaction(
-            {theirs(s): OffsetAndMetadata(c.offset, c.metadata, -1) for s, c in offsets.items()}, membership.proof
-        )
-        self._producer.commit_transaction()
-
-    def _send(self, topic: str, record: OutputRecord) -> None:
-        # the same partition where there is one, so that order is kept and readers find a key where they expect it
-        partition = record.source_partition % self._partitions[topic]
-        self._producer.send(
-            topic,
-            value=record.value,
-            key=record.key,
-            headers=list(record.headers),
-            partition=partition,
-            timestamp_ms=record.timestamp_ms if record.timestamp_ms >= 0 else None,
-        )
-
-    def _waiting(self, call: Callable[[], None]) -> None:
-        """Run a call that may wait for the broker without end, and show meanwhile that the loop is alive."""
-        running = self._thread.submit(call)
-        while not wait([running], timeout=1.0).done:
-            self._while_waiting()
-        running.result()
+                topic = letters if record.dead_letter else self._settings.output_topic
+                promise = self._producer.send(
+                    topic,
+                    value=record.value,
+                    key=record.key,
+                    headers=list(record.headers),
+                    # the same number where there is one: order is kept, and a key is where readers expect it
+                    partition=record.source_partition % self._partitions[topic],
+                    timestamp_ms=record.timestamp_ms if record.timestamp_ms >= 0 else None,
+                )
+                promises.append(promise)
+        return promises
 
     def _discard(self) -> None:
         if self._producer is not None:
             with contextlib.suppress(KafkaError):
                 self._producer.close(timeout=0)
             self._producer = None
+
+
+class TransactionalSink(KafkaSink):
+    """Publishes a batch in one transaction, or not at all.
+
+    A rebuilt producer has the broker abort what its transactional id left open, and fences whoever had it.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._slot: IO[bytes] | None = None
+        self.transactional_id = f"{settings.group_id}-{settings.instance_id or self._free_slot()}"
+        self._fenced_at: float | None = None
+
+    def commit(
+        self, outputs: Outputs, offsets: Offsets, membership: Membership, waiting: Callable[[float], None]
+    ) -> None:
+        """Publish outputs and offsets, or nothing.
+
+        Raises:
+            NotCommittedError: The transaction is not known to be committed.
+            FencedError: Another process uses this transactional id, again and again.
+        """
+        try:
+            super().commit(outputs, offsets, membership, waiting)
+        except NotCommittedError as error:
+            cause = error.__cause__
+            if isinstance(cause, ProducerFencedError | InvalidProducerEpochError) or "ProducerFenced" in repr(cause):
+                self._note_fencing()
+            raise
+
+    def close(self) -> None:
+        """Let the producer and the slot go."""
+        super().close()
+        if self._slot is not None:
+            self._slot.close()
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "transactional_id": self.transactional_id,
+            "transaction_timeout_ms": int(self._settings.transaction_timeout_s * 1000),
+        }
+
+    def _begin(self) -> None:
+        self._producer.init_transactions()
+        super()._begin()
+
+    def _publish(self, outputs: Outputs, offsets: Offsets, membership: Membership) -> None:
+        self._producer.begin_transaction()
+        self._send(outputs)  # one that is not acknowledged fails the commit
+        self._producer.send_offsets_to_transaction(
+            {theirs(s): OffsetAndMetadata(c.offset, c.metadata, -1) for s, c in offsets.items()}, membership.proof
+        )
+        self._producer.commit_transaction()
 
     def _note_fencing(self) -> None:
         """Tolerate being fenced once: a member that was stopped for long is fenced by its own past."""
@@ -141,3 +178,42 @@ class KafkaSink:
             self._slot = slot
             return f"{socket.gethostname()}-{number}"
         raise FencedError(f"no free slot in {folder}")
+
+
+class AtLeastOnceSink(KafkaSink):
+    """Publishes a batch, waits for every acknowledgement, then commits its offsets: a crash between repeats it."""
+
+    def __init__(self, settings: Settings, source: KafkaSource) -> None:
+        super().__init__(settings)
+        self._source = source
+
+    def _options(self) -> dict[str, Any]:
+        return {}
+
+    def _publish(self, outputs: Outputs, offsets: Offsets, membership: Membership) -> None:  # noqa: ARG002
+        promises = self._send(outputs)
+        self._producer.flush()
+        for promise in promises:
+            promise.get()
+        self._source.commit(offsets)
+
+
+def _run(call: Callable[[], None], waiting: Callable[[float], None]) -> None:
+    """Make a call that may wait for the broker without end, and tell every second that it does.
+
+    ``waiting`` may raise to give up; the call is then left to itself, on a thread that does not keep the process.
+    """
+    done: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            call()
+            done.set_result(None)
+        except BaseException as error:  # noqa: BLE001 - it is raised in the caller's thread
+            done.set_exception(error)
+
+    started = time.monotonic()
+    threading.Thread(target=run, name="publishing", daemon=True).start()
+    while not wait([done], timeout=1.0).done:
+        waiting(time.monotonic() - started)
+    done.result()

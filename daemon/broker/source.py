@@ -1,7 +1,9 @@
 """A member of the consumer group: what it is given to read, and what is taken away from it."""
 
 import logging
-from collections.abc import Iterable
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,12 +12,16 @@ from kafka import KafkaConsumer
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from kafka.structs import OffsetAndMetadata
 
 from daemon.broker.connection import client_options, ours, reaching_broker, theirs
-from daemon.errors import RecoveryRefusedError
+from daemon.errors import InputGoneError
 from daemon.records import Committed, InputRecord, Membership, Polled, TopicPartition
 from daemon.settings import Settings
 
+HEARTBEAT_S = 0.5
+ANSWER_S = 2.0
+"""A broker that has nothing to give is asked this often whether it is there."""
 _log = logging.getLogger(__name__)
 
 
@@ -24,7 +30,7 @@ class KafkaSource:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._timeout_ms = int(settings.connect_timeout_s * 1000)
+        self._timeout_ms = int(min(settings.connect_timeout_s, 5.0) * 1000)  # then the loop shows that it waits
         self._listener = _Assignments()
         with reaching_broker(settings):
             self._consumer = KafkaConsumer(
@@ -36,31 +42,40 @@ class KafkaSource:
                 isolation_level="read_committed",
                 partition_assignment_strategy=[CooperativeStickyAssignor],
                 session_timeout_ms=int(settings.session_timeout_s * 1000),
-                heartbeat_interval_ms=int(settings.session_timeout_s * 300),
+                # a member learns from its heartbeats that partitions are to move
+                heartbeat_interval_ms=int(min(HEARTBEAT_S, settings.session_timeout_s / 3) * 1000),
                 max_poll_interval_ms=int(settings.max_poll_interval_s * 1000),
                 max_poll_records=settings.max_batch_events,
             )
         self._listener.consumer = self._consumer
+        self._answered_at = time.monotonic()
         self._starts = self._latest() if settings.start_from == "latest" else {}
 
-    def subscribe(self) -> None:
-        """Join the group."""
+    def subscribe(self, leaving: Callable[[Iterable[TopicPartition]], None]) -> None:
+        """Join the group; ``leaving`` is called before partitions go to another member, on the client's thread."""
+        self._listener.leaving = leaving
         self._consumer.subscribe(list(self._settings.input_topics), listener=self._listener)
 
     def poll(self, timeout_s: float, most: int) -> Polled:
-        """Wait for records; the membership is captured with them and never read again."""
+        """Wait for records; the membership is captured with them and never read again.
+
+        Raises:
+            BrokerUnavailableError: There are none, and the broker does not answer.
+            InputGoneError: The topic does not have the next record.
+        """
         records: dict[Any, list[Any]] = {}
         try:
             records = self._consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=most)
         except (NoOffsetForPartitionError, OffsetOutOfRangeError) as error:
-            raise RecoveryRefusedError(
-                f"the input topic no longer has the records to go on from ({error}): they fell off its retention; "
-                "use another group_id to start afresh"
+            raise InputGoneError(
+                f"the input topic no longer has the records to go on from ({error}): they fell off its retention; set "
+                "on_gap to continue, or use another group_id to start afresh"
             ) from error
         except KafkaError as error:
             if not getattr(error, "retriable", True):
                 raise
             _log.warning("poll failed error=%r", error)
+        self._require_answer(received=bool(records))
         metadata = self._consumer.group_metadata()
         assigned, revoked, lost = self._listener.take()
         return Polled(
@@ -74,6 +89,13 @@ class KafkaSource:
     def owned(self) -> set[TopicPartition]:
         """Give the partitions that are this member's right now."""
         return {ours(source) for source in self._consumer.assignment()}
+
+    def commit(self, offsets: Mapping[TopicPartition, Committed]) -> None:
+        """Commit offsets outside of any transaction; the broker refuses those of a former member."""
+        self._consumer.commit(
+            {theirs(source): OffsetAndMetadata(c.offset, c.metadata, -1) for source, c in offsets.items()},
+            timeout_ms=self._timeout_ms,
+        )
 
     def committed(self, source: TopicPartition) -> Committed | None:
         """Ask the group's committed offset; waits for open transactions."""
@@ -92,13 +114,20 @@ class KafkaSource:
                 return int(found.offset if found else self._consumer.end_offsets([place])[place])
         if source in self._starts:
             return self._starts[source]
-        return self.first_offset(source)
+        return self.retained(source).start
 
-    def first_offset(self, source: TopicPartition) -> int:
-        """Give the oldest offset that the topic still has."""
+    def retained(self, source: TopicPartition) -> range:
+        """Give the offsets that the topic still has or will have next."""
+        place = theirs(source)
         with reaching_broker(self._settings):
-            (first,) = self._consumer.beginning_offsets([theirs(source)], timeout_ms=self._timeout_ms).values()
-        return int(first)
+            first = self._consumer.beginning_offsets([place], timeout_ms=self._timeout_ms)[place]
+            end = self._consumer.end_offsets([place], timeout_ms=self._timeout_ms)[place]
+        return range(first, end)
+
+    def partitions(self, topic: str) -> int:
+        """Count a topic's partitions."""
+        with reaching_broker(self._settings):
+            return len(self._consumer.partitions_for_topic(topic) or ())
 
     def begin_at(self, source: TopicPartition, offset: int) -> None:
         """Read a partition from this offset on; before, it is paused."""
@@ -123,6 +152,16 @@ class KafkaSource:
         """Leave the group."""
         self._consumer.close(timeout_ms=5000)
 
+    def _require_answer(self, *, received: bool) -> None:
+        """Ask the broker something now and then: a poll comes back empty whether there is nothing or nobody."""
+        now = time.monotonic()
+        if not received and self._consumer.assignment() and now - self._answered_at >= ANSWER_S:
+            with reaching_broker(self._settings):
+                self._consumer.end_offsets(self._consumer.assignment(), timeout_ms=int(ANSWER_S * 1000))
+            received = True
+        if received:
+            self._answered_at = now
+
     def _latest(self) -> dict[TopicPartition, int]:
         topics = self._settings.input_topics
         places = [kafka.TopicPartition(t, p) for t in topics for p in self._consumer.partitions_for_topic(t) or ()]
@@ -136,32 +175,42 @@ class _Assignments(ConsumerRebalanceListener):  # type: ignore[misc]
     """
 
     consumer: KafkaConsumer
+    leaving: Callable[[Iterable[TopicPartition]], None]
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._assigned: list[TopicPartition] = []
         self._revoked: list[TopicPartition] = []
         self._lost = False
 
     def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
-        for source in assigned:
-            self.consumer.pause(source)
-            self.consumer.seek(source, 0)
-            self._assigned.append(ours(source))
+        with self._lock:
+            for source in assigned:
+                self.consumer.pause(source)
+                self.consumer.seek(source, 0)
+                self._assigned.append(ours(source))
 
     def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
-        for source in map(ours, revoked):
-            if source in self._assigned:
-                self._assigned.remove(source)
-            self._revoked.append(source)
+        sources = [ours(source) for source in revoked]
+        self.leaving(sources)
+        self._let_go(sources)
 
     def on_partitions_lost(self, lost: Iterable[Any]) -> None:
-        self.on_partitions_revoked(lost)
-        self._lost = True
+        self._let_go([ours(source) for source in lost], lost=True)
+
+    def _let_go(self, sources: Iterable[TopicPartition], *, lost: bool = False) -> None:
+        with self._lock:
+            for source in sources:
+                if source in self._assigned:
+                    self._assigned.remove(source)
+                self._revoked.append(source)
+            self._lost |= lost
 
     def take(self) -> tuple[tuple[TopicPartition, ...], tuple[TopicPartition, ...], bool]:
         """Give what was noted since the last time: assigned, revoked, and whether any were lost."""
-        taken = tuple(self._assigned), tuple(self._revoked), self._lost
-        self._assigned, self._revoked, self._lost = [], [], False
+        with self._lock:
+            taken = tuple(self._assigned), tuple(self._revoked), self._lost
+            self._assigned, self._revoked, self._lost = [], [], False
         return taken
 
 

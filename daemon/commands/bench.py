@@ -103,10 +103,11 @@ def _event_seconds(network: Any, window: int, events: int) -> float:
 def partition_figure(settings: Settings) -> Figure:
     """Measure records to outputs: codec, vocabulary, network, baselines and scores."""
     from daemon.commands.networks import networks_of
-    from daemon.partition import Partition, first_mark
+    from daemon.partition import Partition, next_mark, unnamed
 
     source = TopicPartition("numbers", 0)
-    partition = Partition(settings, source, first_mark(settings, source, 0), networks_of(settings))
+    mark = next_mark(settings, source, 0, unnamed(partitions=1))
+    partition = Partition(settings, source, mark, networks_of(settings))
     values = enumerate(seed_stream(WARM_UP_EVENTS + PARTITION_EVENTS))
     records = [InputRecord(source.topic, source.partition, offset, 0, None, value) for offset, value in values]
     partition.process(records[:WARM_UP_EVENTS])

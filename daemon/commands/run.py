@@ -35,7 +35,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
 
 def run(settings: Settings) -> None:
     """Build the parts, lowest first, and run the loop."""
-    from daemon.broker import KafkaSink, KafkaSource, ensure_topics
+    from daemon.broker import AtLeastOnceSink, KafkaSource, TransactionalSink, ensure_topics
     from daemon.checkpoint import CheckpointStore
     from daemon.codec import REASONS
     from daemon.commands.networks import networks_of
@@ -51,6 +51,7 @@ def run(settings: Settings) -> None:
     network = network_for(learning_of(settings))  # a wrong layer is told before anything is started
     health = Health()
     store = CheckpointStore(settings.checkpoint_url, settings.group_id, origin=fingerprint())
+    store.require_writable()
     ensure_topics(settings)
     metrics = Metrics(baselines=BASELINES, reasons=REASONS, build=fingerprint())
     web = WebServer(settings.http_host, settings.http_port, render=metrics.render, health=health)
@@ -58,10 +59,11 @@ def run(settings: Settings) -> None:
     try:
         source = KafkaSource(settings)
         rehearse(settings, network)
+        exactly_once = settings.delivery == "exactly_once"
         service = Service(
             settings,
             source=source,
-            sink=KafkaSink(settings, while_waiting=health.beat),
+            sink=TransactionalSink(settings) if exactly_once else AtLeastOnceSink(settings, source),
             store=store,
             network_for=network_for,
             observer=metrics.observe,
