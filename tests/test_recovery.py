@@ -277,7 +277,7 @@ def test_over_a_gap_windows_begin_anew_and_weights_stay(
     kafka: FakeKafka, tmp_path: Path, beyond_committed: bool
 ) -> None:
     """Told to continue, the learners keep what they learned but do not join what is on both sides of the gap."""
-    daemon = FakeDaemon(kafka, tmp_path, sizes=(3,), checkpoint_interval_s=3)
+    daemon = FakeDaemon(kafka, tmp_path, sizes=(3,), checkpoint_interval_s=3, max_streams=4)
     while sum(map(len, kafka.published.values())) < 30:
         daemon.step()
     daemon.die()
@@ -287,7 +287,7 @@ def test_over_a_gap_windows_begin_anew_and_weights_stay(
     assert first <= committed or beyond_committed
     kafka.firsts[FIRST] = first
     before = len(said(kafka.published[FIRST]))
-    daemon = FakeDaemon(kafka, tmp_path, sizes=SIZES, on_gap="continue").run()
+    daemon = FakeDaemon(kafka, tmp_path, sizes=SIZES, on_gap="continue", max_streams=4).run()
     assert [("gap", 5 if beyond_committed else 0)] == begun(daemon)
     following = said(kafka.published[FIRST])[before:]
     assert max(first, committed) <= following[0]["offset"]
