@@ -26,6 +26,7 @@ LAYERS = (
 HOMES = {
     "tensorflow": {"network"},
     "h5py": {"checkpoint"},
+    "fsspec": {"checkpoint"},
     "kafka": {"broker", "local_broker", "commands"},
     "prometheus_client": {"metrics", "commands"},  # the demo reads what the metrics write
     "numba": {"experts"},

@@ -89,7 +89,7 @@ def _feed(digest: "hashlib._Hash", node: Any) -> None:
     else:
         array = np.asarray(node, order="C")
         digest.update(f"array {array.dtype.str} {array.shape};".encode())
-        digest.update(array.reshape(-1).view(np.uint8))
+        digest.update(array.reshape(-1).view(np.uint8).data)
 
 
 def _write_group(group: h5py.Group, state: Mapping[str, Any]) -> None:

@@ -91,7 +91,7 @@ class CheckpointStore:
         return Path(self.location(source, lineage, offset))
 
     def write(self, source: TopicPartition, offset: int, state: Mapping[str, Any]) -> int:
-        """Write a checkpoint durably, remove those no longer kept, and give its size in bytes.
+        """Write a checkpoint durably, remove older ones that are no longer kept, and give its size in bytes.
 
         Raises:
             OSError: It could not be written, or not as far as one can know.
@@ -100,7 +100,8 @@ class CheckpointStore:
         data = pack(state, self._origin)
         self._place.put(self._name(source, lineage, offset), data)
         try:
-            for old in self._offsets(source, lineage)[KEEP:-1]:
+            up_to_this = [known for known in self._offsets(source, lineage) if known <= offset]
+            for old in up_to_this[KEEP:-1]:
                 self._place.remove(self._name(source, lineage, old))
         except OSError as error:
             _log.warning("old checkpoints not removed source=%s lineage=%s error=%s", source, lineage, error)
