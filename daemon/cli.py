@@ -1,19 +1,32 @@
-"""The command line: picks a command, turns errors into messages and exit codes."""
+"""The command line: picks a command, turns errors into messages and exit codes.
 
-import argparse
-import importlib
-import logging
+It imports next to nothing by itself, so that Ctrl-C is heard from the first moment on.
+"""
+
+import errno
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from daemon import __version__
-from daemon.errors import ExitCode, OnlineLstmError
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
 
 COMMANDS = ("run", "demo", "backtest", "produce", "watch", "broker", "bench")
+INTERRUPTED = 130
+"""The exit code after Ctrl-C: 128 and the signal's number, as for any program that a signal ended."""
+BROKEN_PIPE = 141
+"""The exit code after whoever read the output went away."""
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> "ArgumentParser":
     """Describe all commands."""
+    import argparse  # noqa: PLC0415 - see above, as in all of this module
+    import importlib  # noqa: PLC0415
+
+    from daemon import __version__  # noqa: PLC0415
+
     parser = argparse.ArgumentParser(
         prog="online-lstm",
         description="Learn from a Kafka topic while predicting it.",
@@ -32,16 +45,63 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and give its exit code."""
     try:
+        with _telling_of_lost_output():
+            return _run(argv)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    from daemon import logs  # noqa: PLC0415
+    from daemon.errors import ExitCode, OnlineLstmError  # noqa: PLC0415
+
+    try:
         arguments = build_parser().parse_args(argv)
         return int(arguments.main(arguments))
     except OnlineLstmError as error:
-        print(f"online-lstm: {error}", file=sys.stderr)  # noqa: T201 - a message for the person at the terminal
+        logs.tell(str(error))
         return int(error.exit_code)
-    except KeyboardInterrupt:
-        return 130
-    except Exception:
-        logging.getLogger(__name__).exception("unexpected error")
+    except Exception as error:
+        if isinstance(error, OSError) and _lost_output(error):
+            raise
+        if _interrupted(error):
+            raise KeyboardInterrupt from error
+        logs.tell_of_bug(error)
         return int(ExitCode.FAILURE)
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Say whether Ctrl-C came while something was imported that made another exception of it."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+@contextmanager
+def _telling_of_lost_output() -> Iterator[None]:
+    """End quietly where nobody reads the output any more, and with a message where it cannot be written.
+
+    Python itself would notice only at its end, and tell it with a traceback.
+    """
+    try:
+        try:
+            yield
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):  # rich turned it into this
+            ended.code = BROKEN_PIPE
+        raise
+    except OSError as error:
+        # what is left goes nowhere, else Python would try to write it once more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(BROKEN_PIPE if error.errno == errno.EPIPE else f"online-lstm: no output: {error.strerror}")
+
+
+def _lost_output(error: OSError) -> bool:
+    """Say whether an output went away or is full, and not one that was opened by its name."""
+    return error.filename is None and error.errno in {errno.EPIPE, errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO}
 
 
 if __name__ == "__main__":

@@ -2,7 +2,25 @@
 
 import json
 import logging
+import re
 import sys
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+_FIELD = re.compile(r"%%|(=?)%[-#0+ ]*\d*(?:\.\d+)?[a-zA-Z]")
+"""A place in a log message for an argument, and whether that is the value of a key."""
+
+
+class TextFormatter(logging.Formatter):
+    """Time, level and message; values that have blanks are quoted."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Format a record."""
+        lines = [f"{_time(record)} {record.levelname} {_message(record)}"]
+        if record.exc_info:
+            lines.append(self.formatException(record.exc_info))
+        return "\n".join(lines)
 
 
 class JsonFormatter(logging.Formatter):
@@ -11,10 +29,10 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Format a record."""
         fields = {
-            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
+            "time": _time(record),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _message(record),
         }
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
@@ -27,8 +45,74 @@ def configure(*, level: str, style: str) -> None:
     The Kafka client is heard only when it is in earnest: what it retries is not an event of ours.
     """
     handler = logging.StreamHandler(sys.stderr)
-    text = logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
-    handler.setFormatter(JsonFormatter() if style == "json" else text)
+    handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     if level != "DEBUG":
         logging.getLogger("kafka").setLevel(logging.CRITICAL)
+
+
+def fields(values: Mapping[str, Any]) -> str:
+    """Write ``key=value`` pairs as in all log lines.
+
+    >>> fields({"topics": ("a", "b"), "network": ("lstm 32",), "top": 3})
+    'topics=a,b network="lstm 32" top=3'
+    """
+    return " ".join(f"{name}={_quoted(_plain(value))}" for name, value in values.items())
+
+
+def tell(message: str) -> None:
+    """Say why the program ends: to the person at the terminal, or to whoever reads a log in JSON."""
+    if _in_json():
+        logging.getLogger(__name__).error("%s", message)
+    else:
+        sys.stderr.write(f"online-lstm: {message}\n")
+
+
+def tell_of_bug(error: Exception) -> None:
+    """Say with its traceback that an exception ends the program which nobody had expected."""
+    logging.getLogger(__name__).error("unexpected error", exc_info=error)
+
+
+def _in_json() -> bool:
+    return any(isinstance(handler.formatter, JsonFormatter) for handler in logging.getLogger().handlers)
+
+
+def _time(record: logging.LogRecord) -> str:
+    """Give the local time with its zone (ISO 8601)."""
+    return datetime.fromtimestamp(record.created).astimezone().isoformat(timespec="milliseconds")
+
+
+def _message(record: logging.LogRecord) -> str:
+    """Put the arguments into the message; those that are the value of a key are quoted where they have to be."""
+    if not isinstance(record.args, tuple) or not isinstance(record.msg, str):
+        return record.getMessage()
+    places = [place for place in _FIELD.finditer(record.msg) if place[0] != "%%"]
+    if len(places) != len(record.args):
+        return record.getMessage()
+    arguments = iter(record.args)
+
+    def fill(place: re.Match[str]) -> str:
+        if place[0] == "%%":
+            return "%"
+        text = place[0].removeprefix("=") % (_plain(next(arguments)),)
+        return f"={_quoted(text)}" if place[1] else text
+
+    return _FIELD.sub(fill, record.msg)
+
+
+def _plain(value: Any) -> Any:
+    """Write a list as its items, with commas between them."""
+    if isinstance(value, tuple | list | set | frozenset):
+        return ",".join(str(item) for item in value)
+    return value
+
+
+def _quoted(value: Any) -> str:
+    """Quote a text with blanks, quotation marks, ``=`` or control characters in it, or nothing in it.
+
+    >>> _quoted("numbers"), _quoted(""), _quoted("two words")
+    ('numbers', '""', '"two words"')
+    """
+    text = str(value)
+    plain = text and text.isprintable() and not re.search(r'[\s"=]', text)
+    return text if plain else json.dumps(text, ensure_ascii=False)

@@ -2,7 +2,7 @@
 
 import argparse
 import json
-import sys
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from itertools import islice
@@ -14,6 +14,7 @@ from rich.console import Console
 from daemon import __version__
 from daemon.commands.inputs import (
     FORMATS,
+    STANDARD_INPUT,
     Line,
     format_of,
     open_input,
@@ -21,8 +22,9 @@ from daemon.commands.inputs import (
     read_lines,
     size_of,
 )
+from daemon.commands.outputs import STANDARD_OUTPUT, create_output
 from daemon.commands.progress import progress_bar
-from daemon.errors import ExitCode, InputFileError, SettingsError
+from daemon.errors import ExitCode, SettingsError
 from daemon.records import InputRecord, TopicPartition
 from daemon.settings import Settings, parse_assignments, read_settings
 
@@ -32,8 +34,6 @@ if TYPE_CHECKING:  # it loads what learning needs
 HELP = "learn from a file instead of Kafka, and show the scores"
 CHUNK = 500
 """Records that are taken at once; the outputs do not depend on it."""
-
-STANDARD_OUTPUT = "-"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,18 +45,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting; repeatable")
     parser.add_argument("--config", type=Path, metavar="TOML", help="TOML file of settings")
     parser.add_argument("--json", metavar="REPORT", help="write the scores as JSON; -: standard output")
-    parser.add_argument("--predictions", metavar="OUT", help="write the output messages, one a line")
+    parser.add_argument(
+        "--predictions", metavar="OUT", help="write the output messages, one a line; -: standard output"
+    )
 
 
 def main(arguments: argparse.Namespace) -> ExitCode:
     """Learn from the file and print what was scored."""
     settings = _settings(arguments)
-    name = Path(arguments.file).name
+    _require_separate_files(arguments)
+    name = os.fsencode(Path(arguments.file).name).decode(errors="replace")
     with ExitStack() as stack:
         file = stack.enter_context(open_input(arguments.file))
         report = _create(stack, "json", arguments)
         predictions = _create(stack, "predictions", arguments)
-        with progress_bar("learning", size_of(arguments.file)) as show:
+        with progress_bar("learning", size_of(arguments.file), unit="bytes") as show:
             lines = _showing(_values(file, arguments), file, show)
             scorecard = backtest(settings, name, lines, predictions=predictions)
         if report is not None:
@@ -83,14 +86,15 @@ def backtest(
         chunk: Records taken at once.
 
     Raises:
-        InputFileError: There are no lines.
+        InputFileError: There are no values, or none that could be learned from.
     """
     from daemon.commands.networks import networks_of
     from daemon.commands.scorecard import Scorecard
-    from daemon.partition import Partition, first_mark
+    from daemon.partition import Partition, next_mark, unnamed
 
     source = TopicPartition(name, 0)
-    partition = Partition(settings, source, first_mark(settings, source, 0), networks_of(settings))
+    mark = next_mark(settings, source, 0, unnamed(partitions=1))
+    partition = Partition(settings, source, mark, networks_of(settings))
     scorecard = Scorecard()
     records = (InputRecord(name, 0, line.number, -1, line.key, line.value) for line in lines)
     while batch := list(islice(records, chunk)):
@@ -99,8 +103,7 @@ def backtest(
         if predictions is not None:
             messages = [output.value or b"" for output in processed.outputs if not output.dead_letter]
             predictions.writelines(message + b"\n" for message in messages)
-    if not scorecard.lines:
-        raise InputFileError(f"{name}: received no values, expected at least one line that is not blank")
+    scorecard.require_events(name)
     return scorecard
 
 
@@ -135,19 +138,31 @@ def _showing(lines: Iterable[Line], file: BinaryIO, show: Callable[[int], None])
         yield line
 
 
+def _require_separate_files(arguments: argparse.Namespace) -> None:
+    """Refuse to write two results, or a result and the input, to one place."""
+    results = {"json": arguments.json, "predictions": arguments.predictions}
+    taken = {} if arguments.file == STANDARD_INPUT else {_place_of(arguments.file): "the input"}
+    for option, path in results.items():
+        if path is None:
+            continue
+        place = _place_of(path)
+        if place in taken:
+            raise SettingsError(f"{option}: received {path}, which is {taken[place]}; expected another file")
+        taken[place] = f"where --{option} goes"
+
+
+def _place_of(path: str) -> object:
+    """Give what is equal for all paths of a file."""
+    if path == STANDARD_OUTPUT:
+        return path
+    target = Path(path)
+    return (target.stat().st_dev, target.stat().st_ino) if target.is_file() else target.resolve()
+
+
 def _create(stack: ExitStack, option: str, arguments: argparse.Namespace) -> BinaryIO | None:
     """Open the file of an option for writing, before anything is learned."""
     path = getattr(arguments, option)
-    if path is None:
-        return None
-    if path == STANDARD_OUTPUT:
-        return sys.stdout.buffer
-    try:
-        if Path(path).exists() and Path(path).samefile(arguments.file):
-            raise SettingsError(f"{option}: received {path}, which is the input; expected another file")
-        return stack.enter_context(Path(path).open("wb"))
-    except OSError as error:
-        raise SettingsError(f"{option}: cannot write {path}: {error.strerror}; expected a new file's path") from error
+    return None if path is None else stack.enter_context(create_output(option, path))
 
 
 def _report(settings: Settings, name: str, scorecard: "Scorecard") -> bytes:

@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from daemon.errors import ExitCode, SettingsError
 
@@ -27,4 +28,18 @@ def main(arguments: argparse.Namespace) -> ExitCode:
 
     if not 0 <= arguments.port <= 65535:
         raise SettingsError(f"port: received {arguments.port}, expected a number from 0 (any free port) to 65535")
+    if arguments.data is not None:
+        _require_directory(arguments.data)
     return run_broker(arguments.port, arguments.data)
+
+
+def _require_directory(path: Path) -> None:
+    """Make sure that the broker can keep its topics there."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise SettingsError(
+            f"data: cannot keep topics in {path}: {error.strerror}; expected a directory, or the path of a new one"
+        ) from error

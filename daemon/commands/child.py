@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from daemon.errors import OnlineLstmError
+from daemon.local_broker import _ending_with_its_parent
 from daemon.settings import ENV_PREFIX
 
 READY_TIMEOUT_S = 120.0
@@ -23,6 +24,8 @@ LOG_CHARACTERS = 3000
 
 class DaemonProcess:
     """A daemon that is started with the context and ends with it; its log and checkpoints are in ``folder``.
+
+    It also ends with the thread that started it, even if that one is killed.
 
     Settings that are not given are those of this process's environment.
     """
@@ -38,8 +41,8 @@ class DaemonProcess:
     def start(self) -> None:
         """Start it, or start it again after it ended."""
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "daemon.cli", "run"],
+            self._process = subprocess.Popen(  # noqa: S603 - nothing in it comes from outside
+                [*_ending_with_its_parent(), sys.executable, "-m", "daemon.cli", "run"],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -3,15 +3,17 @@
 Neither is part of a group or of a transaction; what the daemon needs for its guarantees is in ``daemon.broker``.
 """
 
+import logging
+import math
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, suppress
 from types import TracebackType
 from typing import Any, Self
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import KafkaError, MessageSizeTooLargeError
+from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 
 from daemon.broker import client_options, reaching_broker
 from daemon.commands.child import DaemonProcess
@@ -20,8 +22,12 @@ from daemon.settings import Settings
 
 POLL_MS = 200
 IDLE_TIMEOUT_S = 60.0
+SLOW_S = 5.0
+"""After so long without anything from the broker it is said what is waited for."""
 MAX_IN_FLIGHT = 10_000
 """Values that wait for their acknowledgement; the client itself would take in any number of them."""
+
+_log = logging.getLogger(__name__)
 
 
 class Publisher:
@@ -34,18 +40,23 @@ class Publisher:
         self.topic = topic
         self.acknowledged = 0
         self._in_flight: deque[Any] = deque()
+        self._heard_at = time.monotonic()  # of the broker, or when there was nothing to hear
         with reaching_broker(settings):
             self._producer = KafkaProducer(**client_options(settings), linger_ms=linger_ms)
 
     def send(self, value: bytes, key: bytes | None = None) -> None:
-        """Publish a value, after waiting for others if too many are in flight.
+        """Publish a value; check the acknowledgements that came, and wait for some if too many did not.
 
         Raises:
             InputFileError: The value is larger than what Kafka takes.
             BrokerUnavailableError: An earlier value was not acknowledged.
         """
-        if len(self._in_flight) >= MAX_IN_FLIGHT:
+        while self._in_flight and (self._in_flight[0].is_done or len(self._in_flight) >= MAX_IN_FLIGHT):
             self._settle()
+        if not self._in_flight:
+            self._heard_at = time.monotonic()
+        elif time.monotonic() > self._heard_at + SLOW_S:
+            self._warn()
         try:
             self._in_flight.append(self._producer.send(self.topic, value, key=key))
         except MessageSizeTooLargeError as error:
@@ -74,14 +85,35 @@ class Publisher:
             if kind is None:
                 self.flush()
         finally:
-            self._producer.close(timeout=0 if kind else 5)
+            if self._in_flight:  # given up: the client would wait for them, and then be left half closed
+                self._producer._sender.force_close()  # noqa: SLF001
+            with suppress(KafkaError):
+                self._producer.close(timeout=5)
 
     def _settle(self) -> None:
+        """Wait for the oldest acknowledgement; it fails at the client's delivery timeout of two minutes."""
+        future = self._in_flight.popleft()
         try:
-            self._in_flight.popleft().get()  # ends at the client's delivery timeout of two minutes
+            self._wait_for(future)
         except KafkaError as error:
             raise self._failure(error) from error
         self.acknowledged += 1
+        self._heard_at = time.monotonic()
+
+    def _wait_for(self, future: Any) -> None:
+        try:
+            future.get(timeout=SLOW_S)
+        except KafkaTimeoutError:
+            if future.is_done:
+                raise
+            self._warn()
+            future.get()
+
+    def _warn(self) -> None:
+        """Say what is waited for, once in a silence."""
+        if self._heard_at < math.inf:
+            _log.warning("waiting for the broker topic=%s acknowledged=%d", self.topic, self.acknowledged)
+            self._heard_at = math.inf
 
     def _failure(self, error: KafkaError) -> BrokerUnavailableError:
         return BrokerUnavailableError(
@@ -138,9 +170,24 @@ class Follower:
             else:
                 daemon.require_running()
 
-    def __iter__(self) -> Iterator[Any]:
+    def follow(self, when_idle: Callable[[], None]) -> Iterator[Any]:
+        """Give records without end; ``when_idle`` is called when none came for ``SLOW_S``, once in a silence."""
+        deadline = time.monotonic() + SLOW_S
         while True:
-            yield from self.poll()
+            if records := self.poll():
+                yield from records
+                deadline = time.monotonic() + SLOW_S
+            elif time.monotonic() > deadline:
+                when_idle()
+                deadline = math.inf
+
+    def broker_answers(self) -> bool:
+        """Say whether the broker still tells where the topic ends."""
+        try:
+            self._consumer.end_offsets(list(self._consumer.assignment()), timeout_ms=1000)
+        except KafkaError:
+            return False
+        return True
 
     def close(self) -> None:
         """Disconnect."""
@@ -148,6 +195,20 @@ class Follower:
 
 
 def delete_topics(settings: Settings, topics: Sequence[str]) -> None:
-    """Delete topics that a command created for itself."""
+    """Delete topics that a command created for itself.
+
+    Raises:
+        BrokerUnavailableError: The broker does not answer, or does not do it.
+    """
     with reaching_broker(settings), closing(KafkaAdminClient(**client_options(settings))) as admin:
         admin.delete_topics(list(topics))
+
+
+def delete_group(settings: Settings) -> None:
+    """Delete the consumer group of a daemon that a command started for itself, and that ended.
+
+    Raises:
+        BrokerUnavailableError: The broker does not answer, or does not do it.
+    """
+    with reaching_broker(settings), closing(KafkaAdminClient(**client_options(settings))) as admin:
+        admin.delete_groups([settings.group_id])

@@ -17,7 +17,7 @@ from rich.table import Column, Table
 
 from daemon.commands.inputs import seed_stream
 from daemon.commands.progress import progress_bar
-from daemon.errors import ExitCode, SettingsError
+from daemon.errors import BrokerUnavailableError, ExitCode, SettingsError
 from daemon.settings import Settings, read_settings
 
 if TYPE_CHECKING:  # it loads the Kafka client
@@ -39,7 +39,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     from daemon.broker import ensure_topics
     from daemon.commands.child import DaemonProcess
     from daemon.commands.clients import Publisher
-    from daemon.local_broker import bootstrap_or_local
+    from daemon.local_broker import BOOTSTRAP_VARIABLE, bootstrap_or_local
 
     if arguments.events < 2:
         raise SettingsError(f"events: received {arguments.events}, expected 2 or more")
@@ -50,6 +50,9 @@ def main(arguments: argparse.Namespace) -> ExitCode:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="online-lstm-demo-")))
         given = _own_names(stack.enter_context(bootstrap_or_local(announce=console.print)))
         settings = read_settings(given)
+        own_broker = not os.environ.get(BOOTSTRAP_VARIABLE)
+        if not (own_broker or arguments.keep):
+            stack.callback(_tidy_up, settings, console)
         ensure_topics(settings)
         console.print("starting the daemon")
         daemon = stack.enter_context(DaemonProcess(folder, given))
@@ -61,6 +64,8 @@ def main(arguments: argparse.Namespace) -> ExitCode:
         _summarize(outputs, daemon, settings)
         if arguments.keep:
             _stay(daemon, given, console)
+            if not own_broker:
+                console.print(f"the topics of {settings.group_id} stay on the broker", soft_wrap=True)
         else:
             console.print("stopping all of it; `make demo KEEP=1` leaves it running")
     return ExitCode.OK
@@ -75,6 +80,18 @@ def _own_names(bootstrap: str) -> dict[str, object]:
         "output_topic": f"{name}-predictions",
         "group_id": name,
     }
+
+
+def _tidy_up(settings: Settings, console: Console) -> None:
+    """Delete what the demonstration created on a broker that is not its own."""
+    from daemon.commands.clients import delete_group, delete_topics
+
+    topics = [*settings.input_topics, settings.output_topic, *map(settings.dead_letters_of, settings.input_topics)]
+    try:
+        delete_topics(settings, topics)
+        delete_group(settings)
+    except BrokerUnavailableError as error:
+        console.print(f"not deleted: topics {', '.join(topics)}, group {settings.group_id}: {error}", soft_wrap=True)
 
 
 def _read_back(settings: Settings, events: int, daemon: "DaemonProcess") -> list[dict[str, Any]]:

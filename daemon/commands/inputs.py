@@ -135,7 +135,8 @@ def _read_rows(file: BinaryIO, name: str) -> Iterator[tuple[int, list[str]]]:
     except csv.Error as error:
         raise InputFileError(f"{name}: line {rows.line_num}: {error}; expected CSV") from error
     finally:
-        text.detach()
+        if not file.closed:  # as it is when whoever read the rows gave up on them
+            text.detach()
 
 
 def _place_of(column: str, header: Sequence[str], name: str) -> int:

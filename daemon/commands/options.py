@@ -2,27 +2,64 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
 
 from daemon.settings import Settings, read_settings
 
+GROUPS = {
+    "bootstrap_servers": "topics and group",
+    "security_protocol": "logging in at the brokers",
+    "value_format": "how a record is read",
+    "task": "what is learned",
+    "learning_rate": "how it is learned",
+    "checkpoint_url": "what is kept",
+    "on_gap": "where going on would lose something",
+    "http_host": "what is shown",
+}
+"""What the settings from each of these on, in the order of the model, have in common."""
+
+_METAVARS = {bool: "{true,false}", int: "N", float: "NUMBER", Path: "FILE", tuple: "A,B"}
+
 
 def add_settings(parser: argparse.ArgumentParser, *names: str) -> None:
-    """Add an option for each setting (or for the named ones), and ``--config`` for a TOML file."""
+    """Add an option for each setting (or for the named ones), and ``--config`` for a TOML file.
+
+    All of them are grouped by what they are for, and left out of the usage line.
+    """
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file of settings")
+    group: argparse.ArgumentParser | argparse._ArgumentGroup = parser
+    if not names:
+        parser.usage = "%(prog)s [--help] [--config FILE] [--SETTING VALUE ...]"
     for name, field in Settings.model_fields.items():
+        if not names and name in GROUPS:
+            group = parser.add_argument_group(GROUPS[name])
         if names and name not in names:
             continue
         default = field.default
-        shown = ",".join(default) if isinstance(default, tuple) else default
-        suffix = "" if default is None else f" [default: {str(shown).replace('%', '%%')}]"
-        parser.add_argument(
+        shown = ",".join(default) if isinstance(default, tuple) else str(default)
+        suffix = "" if default is None else f" [default: {shown.lower() if isinstance(default, bool) else shown}]"
+        group.add_argument(
             f"--{name.replace('_', '-')}",
             dest=name,
-            metavar="VALUE",
+            metavar=metavar_of(name, field.annotation),
             default=argparse.SUPPRESS,
-            help=f"{field.description}{suffix}",
+            help=f"{field.description}{suffix}".replace("%", "%%"),
         )
+
+
+def metavar_of(name: str, annotation: Any) -> str:
+    """Say what an option takes: the words of a choice, a unit, or a kind of value.
+
+    >>> metavar_of("log_format", Literal["text", "json"]), metavar_of("connect_timeout_s", float)
+    ('{text,json}', 'SECONDS')
+    """
+    kind = next((part for part in get_args(annotation) if NoneType in get_args(annotation)), annotation)
+    if get_origin(kind) is Literal:
+        return "{" + ",".join(get_args(kind)) + "}"
+    if name.endswith("_s"):
+        return "SECONDS"
+    return "BYTES" if name.endswith("_bytes") else _METAVARS.get(get_origin(kind) or kind, "TEXT")
 
 
 def settings_of(arguments: argparse.Namespace, **given: Any) -> Settings:

@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import os
 import signal
 import time
 from collections.abc import Iterable, Iterator
@@ -21,9 +22,6 @@ if TYPE_CHECKING:  # it loads the Kafka client
     from daemon.commands.clients import Publisher
 
 HELP = "publish values to an input topic"
-SHOWN_EVERY = 200
-"""Values between two movements of the progress bar."""
-
 Message = tuple[bytes | None, bytes]
 """Key and value."""
 
@@ -69,7 +67,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
 @contextmanager
 def _messages(arguments: argparse.Namespace) -> Iterator[Iterator[Message]]:
     """Open what is to be published."""
-    key = None if arguments.key is None else arguments.key.encode()
+    key = None if arguments.key is None else os.fsencode(arguments.key)
     if arguments.seed_stream is not None:
         yield ((key, value) for value in seed_stream(arguments.seed_stream))
         return
@@ -91,7 +89,7 @@ def split_keys(lines: Iterable[bytes], separator: str, name: str) -> Iterator[Me
         InputFileError: A line has no separator.
     """
     for number, line in enumerate(lines, 1):
-        key, found, value = line.partition(separator.encode())
+        key, found, value = line.partition(os.fsencode(separator))
         if not found:
             raise InputFileError(f"{name}: line {number}: received {line[:60]!r}, expected KEY{separator}VALUE")
         yield key, value
@@ -101,10 +99,9 @@ def _publish(messages: Iterator[Message], publisher: "Publisher", *, rate: float
     """Publish all messages and wait until they are acknowledged."""
     with StopBetween() as stop, progress_bar("publishing", total) as show:
         try:
-            for number, (key, value) in enumerate(stop.pass_on(paced(messages, rate))):
+            for number, (key, value) in enumerate(stop.pass_on(paced(messages, rate)), 1):
                 publisher.send(value, key)
-                if number % SHOWN_EVERY == 0:
-                    show(number)
+                show(number)
         except InputFileError:  # what came before the bad line is good
             publisher.flush()
             raise

@@ -1,23 +1,64 @@
 """A progress bar on standard error for the person at a terminal; a pipe never sees it."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from rich import filesize
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Column
+from rich.text import Text
+
+SHOWN_EVERY_S = 0.1
+"""Time between two movements; what is done may be told as often as one likes."""
 
 
 @contextmanager
-def progress_bar(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """Show a bar and give the function that is told how much is done; without a total the bar only moves."""
+def progress_bar(what: str, total: int | None, *, unit: str = "values") -> Iterator[Callable[[int], None]]:
+    """Show a bar with count and rate, and give the function that is told how much is done.
+
+    Args:
+        what: What goes on.
+        total: How much there is to do; without it the bar only moves.
+        unit: What is counted; ``bytes`` are shown as kB, MB …
+    """
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
-        TaskProgressColumn(),
+        _Figures(unit),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(what, total=total)
-        yield lambda completed: progress.update(task, completed=completed)
+        due = 0.0
+
+        def show(completed: int) -> None:
+            nonlocal due
+            if (now := time.monotonic()) >= due:
+                due = now + SHOWN_EVERY_S
+                progress.update(task, completed=completed)
+
+        yield show
+
+
+class _Figures(ProgressColumn):
+    """How much is done, of how much, and how much in a second."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__(table_column=Column(no_wrap=True))  # else it is the bar that keeps its width
+        self._unit = unit
+
+    def render(self, task: Task) -> Text:
+        """Write the figures of a task."""
+        done = self._amount(task.completed)
+        whole = "" if task.total is None else f"/{self._amount(task.total)}"
+        unit = "" if self._unit == "bytes" else f" {self._unit}"
+        speed = task.finished_speed or task.speed
+        rate = "" if speed is None else f", {self._amount(speed)}/s"
+        return Text(f"{done}{whole}{unit}{rate}")
+
+    def _amount(self, count: float) -> str:
+        return filesize.decimal(int(count)) if self._unit == "bytes" else f"{count:,.0f}"

@@ -10,12 +10,16 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from daemon.errors import InputFileError
 from daemon.experts import BASELINES
 from daemon.partition import Processed
 from daemon.records import OutputRecord
 
 EARLY = 500
 """How many values count as the time of learning."""
+
+FEWEST_CHUNKS = 3
+"""From so many chunks on, one in which a program was compiled does not move the median."""
 
 MAX_BAD_LINES = 5
 """How many refused lines are shown."""
@@ -39,6 +43,22 @@ class Scorecard:
     def lines(self) -> int:
         """How many values there were, with the refused ones."""
         return self.events + self._dead_letters.total()
+
+    def require_events(self, name: str) -> None:
+        """Refuse an input of which nothing was learned; ``name`` says which.
+
+        Raises:
+            InputFileError: There was no value, or every one was refused.
+        """
+        if not self.lines:
+            raise InputFileError(f"{name}: received no values, expected at least one line that is not blank")
+        if not self.events:
+            first = self._bad_lines[0]
+            counts = ", ".join(f"{reason} {count:,}" for reason, count in sorted(self._dead_letters.items()))
+            raise InputFileError(
+                f"{name}: nothing was learned, all {self.lines:,} values were refused ({counts}); the first one, in "
+                f"line {first['line']}: {first['error']}"
+            )
 
     def add(self, processed: Processed) -> None:
         """Score what came of some records."""
@@ -81,7 +101,7 @@ class Scorecard:
         """Give all figures; rates and bits are None where nothing was scored.
 
         ``last_miss`` counts the values that were learned from 1, a bad line's ``line`` the lines of the input.
-        ``event_ms`` is the median over the chunks, so that compiling at the start does not count.
+        ``event_ms`` is the median over the chunks, so that compiling does not count; None where there were too few.
         """
         scored = self._scored.total()
         hit_rate = _share(self._hits["early"] + self._hits["late"], scored)
@@ -97,7 +117,7 @@ class Scorecard:
             "lift": None if hit_rate is None else hit_rate - max(rate or 0.0 for rate in baselines.values()),
             "log_loss_bits": _share(self._surprise_bits, scored),
             "last_miss": self._last_miss,
-            "event_ms": 1000 * median(self._event_seconds) if self._event_seconds else None,
+            "event_ms": 1000 * median(self._event_seconds) if len(self._event_seconds) >= FEWEST_CHUNKS else None,
             "dead_letters": dict(sorted(self._dead_letters.items())),
             "bad_lines": self._bad_lines,
         }
@@ -124,7 +144,7 @@ class Scorecard:
         yield "lift over the best baseline", _shown(figures["lift"], "+.4f")
         yield "log loss", _shown(figures["log_loss_bits"], ".4f", " bits")
         yield "last miss at value", _shown(figures["last_miss"], ",")
-        yield "time per event", _shown(figures["event_ms"], ".3f", " ms")
+        yield "time per event, without compiling", _shown(figures["event_ms"], ".3f", " ms", none="too few to tell")
         yield "dead letters", f"{sum(figures['dead_letters'].values()):,}"
         for reason, count in figures["dead_letters"].items():
             yield f"dead letters, {reason.replace('_', ' ')}", f"{count:,}"
@@ -134,5 +154,5 @@ def _share(part: float, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def _shown(figure: float | None, style: str = ".4f", unit: str = "") -> str:
-    return "none" if figure is None else f"{figure:{style}}{unit}"
+def _shown(figure: float | None, style: str = ".4f", unit: str = "", *, none: str = "none") -> str:
+    return none if figure is None else f"{figure:{style}}{unit}"

@@ -2,12 +2,11 @@
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.text import Text
@@ -15,6 +14,10 @@ from rich.text import Text
 from daemon import logs
 from daemon.commands.options import add_settings, settings_of
 from daemon.errors import ExitCode, SettingsError
+from daemon.settings import Settings
+
+if TYPE_CHECKING:  # it loads the Kafka client
+    from daemon.commands.clients import Follower
 
 HELP = "follow the predictions, until Ctrl-C"
 MAX_SHOWN = 40
@@ -34,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> ExitCode:
-    """Follow until the limit, SIGINT, or the end of whoever reads the lines."""
+    """Follow until the limit, or SIGINT."""
     if arguments.limit is not None and arguments.limit < 1:
         raise SettingsError(f"limit: received {arguments.limit}, expected 1 or more")
     from daemon.commands.clients import Follower
@@ -44,13 +47,20 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     write = write_message if arguments.json else line_writer(Console(highlight=False, soft_wrap=True))
     try:
         with closing(Follower(settings, settings.output_topic, from_beginning=arguments.from_beginning)) as follower:
-            _write_all(islice(follower, arguments.limit), write)
+            records = follower.follow(lambda: _say_what_is_awaited(follower, settings))
+            _write_all(islice(records, arguments.limit), write)
     except KeyboardInterrupt:
         pass
-    except BrokenPipeError:
-        # Python would complain once more when it flushes standard output at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return ExitCode.OK
+
+
+def _say_what_is_awaited(follower: "Follower", settings: Settings) -> None:
+    servers = ", ".join(settings.bootstrap_servers)
+    if follower.broker_answers():
+        said = f"no new prediction in {settings.output_topic} at {servers} yet: waiting for a daemon to publish one"
+    else:
+        said = f"no broker answers at {servers} any more: waiting for it"
+    Console(stderr=True, highlight=False).print(f"{said} (Ctrl-C ends)", style="dim", markup=False, soft_wrap=True)
 
 
 def _write_all(records: Iterable[Any], write: Callable[[Any], None]) -> None:
@@ -98,11 +108,13 @@ def _describe(message: dict[str, Any]) -> Text:
         forecast = "next ?"
     else:
         forecast = f"next {_literal(message['prediction'])} ({message['probability']:.2f})"
+    missed = f"  predicted {_literal(verdict['predicted'])}" if outcome == "miss" else ""
     return Text.assemble(
         f"{message['topic']}/{message['partition']}/{message['offset']}  {_printable(stream)}  ",
         f"{_literal(message['value'])}  ",
         (f"{outcome:5}", _STYLES[outcome]),
-        f"  {forecast}  hit rate {_share(message['hit_rate'])}  baseline {_share(message['baseline_hit_rate'])}",
+        f"{missed}  {forecast}",
+        f"  hit rate {_share(message['hit_rate'])}  baseline {_share(message['baseline_hit_rate'])}",
     )
 
 

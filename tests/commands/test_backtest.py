@@ -3,12 +3,13 @@
 import io
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 from fakes import SMALL, small_network, small_settings
 
 from daemon import cli
+from daemon.commands import backtest as backtest_command
 from daemon.commands import networks
 from daemon.commands.backtest import backtest
 from daemon.commands.inputs import Line, seed_stream
@@ -116,7 +117,11 @@ def test_a_file_without_values_is_refused(
         (["--set", "value_format=long"], "value_format: received long, expected auto or string"),
         (["--set", "windw=8"], "windw: there is no such setting"),
         (["--json", "{folder}"], "json: cannot write {folder}: Is a directory"),
+        (["--json", "/dev/full"], "json: cannot write /dev/full: No space left on device"),
+        (["--json", "{folder}/none/r.json"], "json: cannot write {folder}/none/r.json: No such file or directory"),
         (["--predictions", "{folder}/values.txt"], "predictions: received {folder}/values.txt, which is the input"),
+        (["--json", "{folder}/../{name}/r", "--predictions", "{folder}/r"], "{folder}/r, which is where --json goes"),
+        (["--json", "-", "--predictions", "-"], "predictions: received -, which is where --json goes"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(
@@ -124,6 +129,42 @@ def test_arguments_that_do_not_fit_are_refused(
 ) -> None:
     """Before anything is learned or written; the input stays as it is."""
     file = write(tmp_path / "values.txt", b"4")
-    assert ExitCode.USAGE == run(file, *[argument.format(folder=tmp_path) for argument in arguments])
+    assert ExitCode.USAGE == run(
+        file, *[argument.format(folder=tmp_path, name=tmp_path.name) for argument in arguments]
+    )
     assert message.format(folder=tmp_path) in capsys.readouterr().err
     assert b"4\n" == file.read_bytes()
+    assert [file] == list(tmp_path.iterdir())
+
+
+def test_where_every_line_is_refused_it_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the first example; the results of before stay as they were."""
+    file, report = write(tmp_path / "values.txt", b"word", b"other"), write(tmp_path / "report.json", b"before")
+    assert ExitCode.USAGE == run(file, "--json", report, "--predictions", tmp_path / "out.jsonl")
+    said = capsys.readouterr().err
+    assert "nothing was learned, all 2 values were refused (not_a_value 2); the first one, in line 1: received" in said
+    assert b"before\n" == report.read_bytes()
+    assert {file, report} == set(tmp_path.iterdir())
+
+
+def test_an_interruption_leaves_no_half_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is there is whole: the one of before, until the new one is finished."""
+    file, out = write(tmp_path / "values.txt", *[b"4"] * 20), write(tmp_path / "out.jsonl", b"before")
+
+    def interrupted(*_: object, predictions: BinaryIO, **__: object) -> None:
+        predictions.write(b"half a line")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(backtest_command, "backtest", interrupted)
+    assert 130 == run(file, "--predictions", out)
+    assert b"before\n" == out.read_bytes()
+    assert {file, out} == set(tmp_path.iterdir())
+
+
+def test_results_follow_links_and_replace_what_was_there(tmp_path: Path) -> None:
+    """A link stays a link to the new content."""
+    file, report = write(tmp_path / "values.txt", b"4", b"8"), write(tmp_path / "report.json", b"before")
+    (tmp_path / "link").symlink_to(report)
+    assert ExitCode.OK == run(file, "--json", tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert 2 == json.loads(report.read_text())["events"]

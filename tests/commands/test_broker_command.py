@@ -8,16 +8,27 @@ from daemon import cli
 from daemon.errors import ExitCode
 
 
-def test_port_and_directory_reach_the_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_port_and_directory_reach_the_broker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without arguments it takes Kafka's usual port and keeps nothing."""
     calls = []
     monkeypatch.setattr("daemon.local_broker.run_broker", lambda port, data: calls.append((port, data)) or ExitCode.OK)
     assert ExitCode.OK == cli.main(["broker"])
-    assert ExitCode.OK == cli.main(["broker", "--port", "0", "--data", "kept"])
-    assert [(9092, None), (0, Path("kept"))] == calls
+    assert ExitCode.OK == cli.main(["broker", "--port", "0", "--data", str(tmp_path / "a" / "kept")])
+    assert [(9092, None), (0, tmp_path / "a" / "kept")] == calls
 
 
 def test_a_port_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     """With the exit code for wrong arguments."""
     assert ExitCode.USAGE == cli.main(["broker", "--port", "65536"])
     assert "port: received 65536, expected a number from 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("data", "reason"), [("file", "File exists"), ("file/below", "Not a directory")])
+def test_a_place_that_is_no_directory_is_refused(
+    data: str, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is started, and what is there stays as it is."""
+    (tmp_path / "file").write_bytes(b"mine")
+    assert ExitCode.USAGE == cli.main(["broker", "--port", "0", "--data", str(tmp_path / data)])
+    assert f"data: cannot keep topics in {tmp_path / data}: {reason}; expected a directory" in capsys.readouterr().err
+    assert b"mine" == (tmp_path / "file").read_bytes()

@@ -71,6 +71,15 @@ def test_what_is_no_csv_with_that_column_is_refused(content: bytes, column: str 
         columns(content, column=column)
 
 
+def test_a_file_may_be_closed_before_its_rows_are_given_up(tmp_path: Path) -> None:
+    """Whoever stops early needs no order; Python would complain of an exception that it has to ignore."""
+    (tmp_path / "pumps.csv").write_bytes(b"value\n4\n8\n")
+    with open_input(str(tmp_path / "pumps.csv")) as file:
+        rows = read_columns(file, "pumps.csv", column=None, key_column=None)
+        assert Line(1, b"4") == next(rows)
+    rows.close()
+
+
 @pytest.mark.parametrize(("name", "reason"), [("missing", "No such file"), ("", "Is a directory")])
 def test_what_cannot_be_opened_is_refused(tmp_path: Path, name: str, reason: str) -> None:
     """A missing file and a directory are told by their path."""

@@ -1,6 +1,7 @@
 """Publishing: what is sent, how fast, and what a signal or a failure leaves behind."""
 
 import argparse
+import os
 import signal
 import socket
 import subprocess
@@ -20,10 +21,17 @@ from daemon.settings import Settings, read_settings
 
 
 class Acknowledgement:
-    def __init__(self, producer: "Producer", error: Exception | None) -> None:
-        self.producer, self.error = producer, error
+    """Comes when it is waited for; that of a value ``slow`` with the second time."""
 
-    def get(self) -> None:
+    is_done = False
+
+    def __init__(self, producer: "Producer", error: Exception | None, *, slow: bool) -> None:
+        self.producer, self.error, self.slow = producer, error, slow
+
+    def get(self, timeout: float | None = None) -> None:
+        if self.slow and timeout is not None:
+            raise KafkaTimeoutError("not yet")
+        self.is_done = True
         self.producer.in_flight -= 1
         if self.error is not None:
             raise self.error
@@ -34,6 +42,7 @@ class Producer:
 
     def __init__(self, **_: object) -> None:
         self.in_flight = self.most_in_flight = 0
+        self.forced = False
         self.sent: list[tuple[str, bytes, bytes | None]] = []
 
     def send(self, topic: str, value: bytes, key: bytes | None = None) -> Acknowledgement:
@@ -42,10 +51,21 @@ class Producer:
         self.sent.append((topic, value, key))
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
-        return Acknowledgement(self, KafkaTimeoutError("lost") if value == b"lost" else None)
+        self.last = Acknowledgement(
+            self, KafkaTimeoutError("lost") if value == b"lost" else None, slow=value == b"slow"
+        )
+        return self.last
 
-    def close(self, timeout: float) -> None:
-        pass
+    @property
+    def _sender(self) -> "Producer":
+        return self
+
+    def force_close(self) -> None:
+        self.forced = True
+
+    def close(self, **_: object) -> None:
+        if self.in_flight:
+            raise KafkaTimeoutError("values are in flight")
 
 
 @pytest.fixture
@@ -125,6 +145,54 @@ def test_a_value_that_is_not_acknowledged_is_an_error(producer: Producer, settin
     with pytest.raises(BrokerUnavailableError, match=r"numbers: value 3 was not acknowledged.*all before it were"):
         publisher.flush()
     assert 2 == publisher.acknowledged
+
+
+def test_closing_does_not_bury_the_error(producer: Producer, settings: Settings) -> None:
+    """The client is made to give up what is in flight, and its own complaint about that is not heard."""
+
+    def publish() -> None:
+        with clients.Publisher(settings, "numbers") as publisher:
+            for value in (b"1", b"lost", b"3"):
+                publisher.send(value)
+
+    with pytest.raises(BrokerUnavailableError, match="numbers: value 2 was not acknowledged"):
+        publish()
+    assert producer.forced
+
+
+def test_a_loss_is_noticed_with_the_next_value(producer: Producer, settings: Settings) -> None:
+    """Not only when there are too many in flight, which at a slow rate takes hours."""
+    publisher = clients.Publisher(settings, "numbers")
+    publisher.send(b"lost")
+    producer.last.is_done = True
+    with pytest.raises(BrokerUnavailableError, match="value 1 was not acknowledged"):
+        publisher.send(b"2")
+
+
+@pytest.mark.parametrize("flushing", [True, False])
+def test_a_silent_broker_is_told_once(
+    producer: Producer,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    flushing: bool,
+) -> None:
+    """While it is waited for at the end, and between two values."""
+    monkeypatch.setattr(clients, "SLOW_S", 0.0 if flushing else -1.0)
+    publisher = clients.Publisher(settings, "numbers")
+    publisher.send(b"slow")
+    if flushing:
+        publisher.flush()
+    else:
+        publisher.send(b"2")
+        publisher.send(b"3")
+    assert ["waiting for the broker topic=numbers acknowledged=0"] == caplog.messages
+
+
+def test_keys_are_the_bytes_that_were_typed(producer: Producer, run: Run) -> None:
+    """Also where they are no UTF-8."""
+    assert ExitCode.OK == run("--seed-stream", 1, "--key", os.fsdecode(b"\xffkey"))
+    assert [("numbers", b"4", b"\xffkey")] == producer.sent
 
 
 def test_a_value_that_is_too_large_is_named(producer: Producer, settings: Settings) -> None:

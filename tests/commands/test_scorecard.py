@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from daemon.commands.scorecard import EARLY, MAX_BAD_LINES, Scorecard
+from daemon.errors import InputFileError
 from daemon.partition import Processed, Tally
 from daemon.records import OutputRecord
 
@@ -52,9 +53,10 @@ def test_lift_is_over_the_best_baseline() -> None:
 
 
 def test_time_of_an_event_is_the_median_over_the_chunks() -> None:
-    """A program that was compiled in the first one does not count."""
+    """A program that was compiled in the first one does not count; with too few chunks there is no figure."""
     chunks = [([prediction(True)], Tally(events=1, seconds=seconds)) for seconds in (9.0, 0.002, 0.001)]
     assert 2.0 == scored(*chunks).to_json()["event_ms"]
+    assert scored(*chunks[:2]).to_json()["event_ms"] is None
 
 
 def test_streams_are_counted_by_name() -> None:
@@ -72,6 +74,16 @@ def test_refused_lines_are_counted_by_reason_and_the_first_ones_shown() -> None:
     assert {"not_a_value": 10} == figures["dead_letters"]
     assert list(range(11, 11 + MAX_BAD_LINES)) == [bad["line"] for bad in figures["bad_lines"]]
     assert {"line": 11, "reason": "not_a_value", "error": "received line 10"} == figures["bad_lines"][0]
+
+
+def test_an_input_of_which_nothing_was_learned_is_refused() -> None:
+    """With the reasons and the first example; one value that was learned is enough."""
+    letters = [dead_letter(1), dead_letter(2), dead_letter(3, "not_utf8")]
+    tally = Tally(dead_letters=Counter(not_a_value=2, not_utf8=1))
+    expected = r"a.txt: nothing was learned, all 3 values were refused \(not_a_value 2, not_utf8 1\); .*"
+    with pytest.raises(InputFileError, match=expected + "in line 2: received line 1$"):
+        scored((letters, tally)).require_events("a.txt")
+    scored((letters, tally), ([prediction(None)], Tally(events=1))).require_events("a.txt")
 
 
 def test_where_nothing_was_scored_there_are_no_rates() -> None:

@@ -1,14 +1,21 @@
 """Lines about predictions: what they say, and that what comes from a stream stays text."""
 
+import argparse
 import io
+import itertools
 import json
 import sys
 from types import SimpleNamespace
 
 import pytest
+from kafka.errors import KafkaTimeoutError
 from rich.console import Console
 
+from daemon.commands import clients, watch
+from daemon.commands.clients import Follower
 from daemon.commands.watch import line_of, line_writer, write_message
+from daemon.errors import ExitCode
+from daemon.settings import read_settings
 
 
 def message(**fields: object) -> bytes:
@@ -43,7 +50,7 @@ def test_a_line_tells_value_verdict_forecast_and_rates() -> None:
 def test_a_miss_and_a_first_value_are_told_apart() -> None:
     """Where nothing had been predicted there is neither a hit nor a rate; a null key has no name."""
     missed = {"predicted": 8, "hit": False, "probability": 0.02, "surprise_bits": 5.6}
-    assert "  4  miss   next" in line_of(message(verdict=missed), "").plain
+    assert '  4  miss   predicted "8"  next 8' in line_of(message(verdict=missed | {"predicted": "8"}), "").plain
     first = line_of(
         message(stream=None, verdict=None, prediction=None, probability=None, hit_rate=None, baseline_hit_rate=None), ""
     )
@@ -87,3 +94,66 @@ def test_json_is_the_message_as_it_was_published(capfdbinary: pytest.CaptureFixt
     """Byte for byte, a line each."""
     write_message(record(message()))
     assert message() + b"\n" == capfdbinary.readouterr().out
+
+
+class Consumer:
+    """A client that gives these polls, one after another."""
+
+    def __init__(self, *polls: list[SimpleNamespace], answers: bool = True) -> None:
+        self.polls, self.answers = iter(polls), answers
+
+    def poll(self, **_: object) -> dict[str, list[SimpleNamespace]]:
+        return {"predictions/0": records} if (records := next(self.polls)) else {}
+
+    def partitions_for_topic(self, _: str) -> set[int]:
+        return {0}
+
+    def end_offsets(self, _: object, **__: object) -> None:
+        if not self.answers:
+            raise KafkaTimeoutError("no answer")
+
+    def ignore(self, *_: object, **__: object) -> list[object]:
+        return []
+
+    assign = seek_to_end = position = close = assignment = ignore
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clients, "SLOW_S", -1.0)
+
+
+def test_a_silence_is_told_once(impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And again when there is another one after a record."""
+    first, second = record(b"1"), record(b"2")
+    consumer = Consumer([], [], [first, second], [], [first])
+    monkeypatch.setattr(clients, "KafkaConsumer", lambda **_: consumer)
+    follower, heard = Follower(read_settings(), "predictions", from_beginning=False), []
+    for found in itertools.islice(follower.follow(lambda: heard.append("idle")), 3):
+        heard.append(found.value)  # noqa: PERF401 - the follower appends in between
+    assert ["idle", b"1", b"2", "idle", b"1"] == heard
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        (True, "no new prediction in predictions at localhost:9092 yet: waiting for a daemon to publish one"),
+        (False, "no broker answers at localhost:9092 any more: waiting for it"),
+    ],
+)
+def test_watch_says_what_it_waits_for(
+    impatient: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    answers: bool,
+    expected: str,
+) -> None:
+    """On standard error; the lines on standard output are predictions only."""
+    consumer = Consumer([], [record(message())], answers=answers)
+    monkeypatch.setattr(clients, "KafkaConsumer", lambda **_: consumer)
+    parser = argparse.ArgumentParser()
+    watch.add_arguments(parser)
+    assert ExitCode.OK == watch.main(parser.parse_args(["--limit", "1"]))
+    shown = capsys.readouterr()
+    assert f"{expected} (Ctrl-C ends)\n" == shown.err
+    assert line_of(message(), "").plain + "\n" == shown.out

@@ -1,13 +1,18 @@
 """On a real broker: what is no value reaches the dead-letter topic once, and the loop goes on."""
 
 import json
-from contextlib import closing
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import MakeTopic
 from daemon_process import SMALL, DaemonProcess
 from kafka import KafkaProducer
+from kafka.consumer.fetcher import ConsumerRecord
 from kafka_helpers import read_committed, wait_for_records
 
 pytestmark = pytest.mark.broker
@@ -62,6 +67,162 @@ def test_bad_records_reach_the_dead_letter_topic_once(bootstrap: str, make_topic
         assert letter.value == value or len(value) == int(headers["online_lstm_original_length"])
         assert (key or b"").startswith(letter.key or b"")
         assert any(f'reason="{reason}"' in line and not line.endswith(" 0.0") for line in counted)
+
+
+LONGEST = b'"' + b"v" * 65_534 + b'"'
+"""A value of just ``max_value_bytes``."""
+HEADERS = [(f"h-{number}", b"%d" % number) for number in range(100)]
+
+
+class Input:
+    """An input topic, and what has to become of each record of it."""
+
+    def __init__(self, bootstrap: str, topic: str) -> None:
+        self.topic = topic
+        self.learned: list[tuple[int, Any]] = []
+        self.refused: list[tuple[int, str]] = []
+        self._bootstrap = bootstrap
+
+    @contextmanager
+    def producer(self, **options: Any) -> Iterator[Callable[..., Any]]:
+        """Give the function that sends a record here, as part of one batch where there is room."""
+        with closing(KafkaProducer(bootstrap_servers=self._bootstrap, linger_ms=1000, **options)) as producer:
+            yield lambda value, **record: producer.send(self.topic, value, partition=0, **record)
+            producer.flush()
+
+    def learn(self, *values: bytes, **record: Any) -> None:
+        """Publish values that are good."""
+        with self.producer() as send:
+            sent = [send(value, **record) for value in values]
+        self.expect(values, sent)
+
+    def expect(self, values: tuple[bytes, ...], sent: list[Any]) -> None:
+        """Expect an output for each of these."""
+        self.learned += [(future.get(30).offset, json.loads(value)) for value, future in zip(values, sent, strict=True)]
+
+    def refuse(self, reason: str, sent: Any) -> None:
+        """Expect a dead letter for this one."""
+        self.refused.append((sent.get(30).offset, reason))
+
+
+def compressed(bootstrap: str, topic: str) -> Input:
+    """Each codec of the client: small records and large ones in a batch, and one that fills a batch."""
+    made = Input(bootstrap, topic)
+    for codec in ("gzip", "snappy", "lz4", "zstd"):
+        options = {"compression_type": codec, "max_request_size": 8_000_000, "batch_size": 4_000_000}
+        with made.producer(**options) as send:
+            sent = [send(value) for value in (b"4", LONGEST, b"8")]
+            large = [send(b"4" * 500_000) for _ in range(5)]  # more than the broker's limit, but for the codec
+        made.expect((b"4", LONGEST, b"8"), sent)
+        with made.producer(**options) as send:
+            large.append(send(random.Random(codec).randbytes(1_040_000)))  # no codec makes it shorter
+        for future in large:
+            made.refuse("too_large", future)
+        made.learn(b"4")
+    return made
+
+
+def odd(bootstrap: str, topic: str) -> Input:
+    """Many headers, no timestamp, a key that is too long and one that is not."""
+    made = Input(bootstrap, topic)
+    made.learn(b"4", headers=HEADERS)
+    made.learn(b"4", b"8", timestamp_ms=-1)
+    made.learn(b"4", key=b"k" * 10_000)
+    with made.producer() as send:
+        refused = send(b"4", key=b"k" * MEGABYTE)
+    made.refuse("key_too_large", refused)
+    made.learn(b"8")
+    return made
+
+
+def transactional(bootstrap: str, topic: str) -> Input:
+    """Committed and aborted transactions, one after another; the log ends with the marker of an aborted one."""
+    made = Input(bootstrap, topic)
+    made.learn(b"4")
+    options = {"bootstrap_servers": bootstrap, "transactional_id": topic}
+    with closing(KafkaProducer(**options)) as producer:
+        producer.init_transactions()
+        for number in range(6):
+            producer.begin_transaction()
+            values = (b"4", b"8", b"%d" % (100 + number))
+            sent = [producer.send(topic, value) for value in values]
+            producer.flush()
+            if number % 2:
+                producer.abort_transaction()
+            else:
+                producer.commit_transaction()
+                made.expect(values, sent)
+    return made
+
+
+def compacted(bootstrap: str, topic: str) -> Input:
+    """Keys whose older records the broker removes: the offsets begin late and skip."""
+    made = Input(bootstrap, topic)
+    keys = [b"once-0", *[b"a"] * 8, b"once-1", *[b"a", b"b"] * 5, b"once-2", b"a", b"b"]
+    with made.producer() as send:
+        sent = [send(b"%d" % number, key=key, timestamp_ms=1000) for number, key in enumerate(keys)]
+    with made.producer() as send:  # the cleaner leaves the last segment alone, this one begins it
+        sent.append(send(b"28", key=b"last", timestamp_ms=1_000_000))
+    newest = {key: number for number, key in enumerate([*keys, b"last"])}
+    kept = sorted(newest.values())
+    made.expect(tuple(b"28" if number == len(keys) else b"%d" % number for number in kept), [sent[n] for n in kept])
+    return made
+
+
+def wait_until_compacted(bootstrap: str, made: Input) -> None:
+    """Wait for the broker's log cleaner, which looks around every 15 s."""
+    deadline = time.monotonic() + 120
+    while [offset for offset, _ in made.learned] != [r.offset for r in read_committed(bootstrap, made.topic)[0]]:
+        assert time.monotonic() < deadline, f"{made.topic} was not compacted within 120 s"
+        time.sleep(0.2)
+
+
+COMPACTION = {"cleanup_policy": "compact", "segment_ms": "1000", "min_cleanable_dirty_ratio": "0.001"}
+
+
+def test_whatever_a_log_can_hold_is_read(bootstrap: str, make_topic: MakeTopic, tmp_path: Path) -> None:
+    """Codecs, headers, transactions and gaps: each record once, also when all of them are replayed after a crash."""
+    inputs = [
+        compacted(bootstrap, make_topic("compacted", **COMPACTION)),
+        compressed(bootstrap, make_topic("compressed")),
+        odd(bootstrap, make_topic("odd")),
+        transactional(bootstrap, make_topic("transactional")),
+    ]
+    wait_until_compacted(bootstrap, inputs[0])
+    output, letters = make_topic("output"), make_topic("dlq")
+    topics = ",".join(made.topic for made in inputs)
+    settings = {"bootstrap_servers": bootstrap, "input_topics": topics, "group_id": output, **SMALL}
+    settings |= {"output_topic": output, "dead_letter_topic": letters, "checkpoint_interval_s": 3600}
+    with DaemonProcess(tmp_path, **settings) as daemon:
+        daemon.wait_until_ready()
+        wait_for_records(bootstrap, output, sum(len(made.learned) for made in inputs))
+        wait_for_records(bootstrap, letters, sum(len(made.refused) for made in inputs))
+        daemon.kill()  # without a checkpoint: all of it is learned again, and compared with what was published
+        daemon.start()
+        daemon.wait_until_ready()
+        for made in inputs:
+            made.learn(b"4", key=b"afterwards")
+        wait_for_records(bootstrap, output, sum(len(made.learned) for made in inputs))
+        assert 0 == daemon.stop()
+    (published,), (refused,) = read_committed(bootstrap, output).values(), read_committed(bootstrap, letters).values()
+    messages = [json.loads(record.value) for record in published]
+    for made in inputs:
+        told = [(m["offset"], m["value"]) for m in messages if m["topic"] == made.topic]
+        assert made.learned == told, made.topic
+        assert made.refused == reasons_of(refused, made.topic)
+    assert HEADERS == [header for record in published for header in record.headers if header[0].startswith("h-")]
+    timeless = [m["value"] for m, r in zip(messages, published, strict=True) if "ce_time" not in dict(r.headers)]
+    assert [4, 8] == timeless
+
+
+def reasons_of(letters: list[ConsumerRecord], topic: str) -> list[tuple[int, str]]:
+    """Give offset and reason of each dead letter of an input topic."""
+    headers = [{name: value.decode() for name, value in letter.headers} for letter in letters]
+    return [
+        (int(said["online_lstm_offset"]), said["online_lstm_reason"])
+        for said in headers
+        if said["online_lstm_topic"] == topic
+    ]
 
 
 def test_a_missing_topic_is_named_when_it_may_not_be_created(bootstrap: str, tmp_path: Path) -> None:

@@ -66,7 +66,8 @@ def test_a_follower_begins_with_the_next_record(bootstrap: str, topic: str) -> N
     produce(bootstrap, topic, [b"before"])
     follower = Follower(read_settings(), topic, from_beginning=False)
     produce(bootstrap, topic, [b"after"])
-    assert b"after" == next(iter(follower)).value
+    assert b"after" == next(follower.follow(lambda: None)).value
+    assert follower.broker_answers()
     follower.close()
 
 
@@ -79,16 +80,17 @@ def test_watch_shows_messages_from_the_beginning(bootstrap: str, topic: str, cap
     assert f"{topic}/0/0  not a prediction: " in capfd.readouterr().out
 
 
-def test_watch_ends_with_whoever_reads_it(bootstrap: str, topic: str) -> None:
+@pytest.mark.parametrize("style", ["", "--json"])
+def test_watch_ends_with_whoever_reads_it(bootstrap: str, topic: str, style: str) -> None:
     """``online-lstm watch | head -1`` says nothing on standard error."""
     produce(bootstrap, topic, [b"%d" % number for number in range(20_000)])
     ended = subprocess.run(
-        ["sh", "-c", '"$0" -m daemon.cli watch --from-beginning --json | head -1', sys.executable],
+        ["sh", "-c", f'"$0" -m daemon.cli watch --from-beginning {style} | head -1 | wc -l', sys.executable],
         capture_output=True,
         timeout=30,
         check=True,
     )
-    assert (b"0\n", b"") == (ended.stdout, ended.stderr)
+    assert (b"1\n", b"") == (ended.stdout, ended.stderr)
 
 
 def test_watch_names_a_topic_that_is_missing(bootstrap: str, topic: str, capsys: pytest.CaptureFixture[str]) -> None:

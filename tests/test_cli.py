@@ -1,0 +1,117 @@
+"""The command line as a program: what it says and how it ends when nobody hears it, or stops it."""
+
+import errno
+import importlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+
+from daemon import cli
+from daemon.errors import ExitCode, FencedError
+
+SAYING = """
+import sys
+from rich.console import Console
+from daemon import cli
+from daemon.commands import broker
+
+broker.main = lambda _: {statement} or 0
+sys.exit(cli.main(["broker"]))
+"""
+STATEMENTS = ['print("said")', 'Console().print("said")', 'print("said", flush=True)']
+
+
+def run(*arguments: str, stdout: int, unbuffered: bool = False) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return subprocess.run(
+        [sys.executable, *(["-u"] if unbuffered else []), *arguments],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        env=environment,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("unbuffered", [True, False])
+@pytest.mark.parametrize("statement", STATEMENTS)
+def test_a_full_disk_is_told(statement: str, unbuffered: bool) -> None:
+    """As a message of one line, whenever Python notices."""
+    full = os.open("/dev/full", os.O_WRONLY)
+    ended = run("-c", SAYING.format(statement=statement), stdout=full, unbuffered=unbuffered)
+    os.close(full)
+    assert (1, "online-lstm: no output: No space left on device\n") == (ended.returncode, ended.stderr)
+
+
+@pytest.mark.parametrize("unbuffered", [True, False])
+@pytest.mark.parametrize("statement", STATEMENTS)
+def test_a_reader_that_went_away_ends_it_quietly(statement: str, unbuffered: bool) -> None:
+    """With the code that a shell gives for a program that the signal ended."""
+    ended = run("-c", SAYING.format(statement=statement), stdout=closed_pipe(), unbuffered=unbuffered)
+    assert (141, "") == (ended.returncode, ended.stderr)
+
+
+def test_a_help_text_may_be_read_in_part() -> None:
+    """``online-lstm run --help | head -1``."""
+    ended = run("-m", "daemon.cli", "run", "--help", stdout=closed_pipe())
+    assert (141, "") == (ended.returncode, ended.stderr)
+
+
+def closed_pipe() -> int:
+    """Give the end of a pipe that is written to; nobody has the other one."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    return writer
+
+
+def test_ctrl_c_is_heard_while_commands_are_loaded(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a traceback."""
+    turned_into_another = RuntimeError("Error calling __set_name__")
+    turned_into_another.__cause__ = KeyboardInterrupt()
+    for error in (KeyboardInterrupt(), turned_into_another):
+        monkeypatch.setattr(importlib, "import_module", raising(error))
+        assert 130 == cli.main(["broker"])
+    assert ("", "") == tuple(capsys.readouterr())
+
+
+def test_little_is_loaded_before_ctrl_c_is_heard() -> None:
+    """Nothing of the commands, and nothing that they need."""
+    program = "import sys, daemon.cli; print(*{name.partition('.')[0] for name in sys.modules})"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert "daemon" in loaded
+    assert set() == {"argparse", "logging", "pydantic", "rich", "numpy"} & set(loaded)
+
+
+def test_our_errors_are_messages_with_their_codes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On standard error."""
+    monkeypatch.setattr("daemon.commands.broker.main", raising(FencedError("another one")))
+    assert ExitCode.FENCED == cli.main(["broker"])
+    assert "online-lstm: another one\n" == capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [ValueError("of ours"), OSError(errno.EACCES, "denied"), OSError(28, "full", "name")])
+def test_all_other_errors_come_with_a_traceback(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever reports one needs it."""
+    monkeypatch.setattr("daemon.commands.broker.main", raising(error))
+    assert ExitCode.FAILURE == cli.main(["broker"])
+    (record,) = caplog.records
+    assert record.exc_info
+    assert error is record.exc_info[1]
+
+
+def raising(error: BaseException) -> Callable[..., SimpleNamespace]:
+    def fail(*_: object) -> SimpleNamespace:
+        raise error
+
+    return fail
