@@ -1,9 +1,9 @@
 """A member of the consumer group: what it is given to read, and what is taken away from it."""
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ import kafka
 from kafka import KafkaConsumer
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from kafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError, RetriableError
 from kafka.structs import OffsetAndMetadata
 
 from daemon.broker.connection import client_options, ours, reaching_broker, theirs
@@ -22,7 +22,6 @@ from daemon.settings import Settings
 HEARTBEAT_S = 0.5
 ANSWER_S = 2.0
 """A broker that has nothing to give is asked this often whether it is there."""
-_log = logging.getLogger(__name__)
 
 
 class KafkaSource:
@@ -64,17 +63,14 @@ class KafkaSource:
             InputGoneError: The topic does not have the next record.
         """
         records: dict[Any, list[Any]] = {}
-        try:
-            records = self._consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=most)
-        except (NoOffsetForPartitionError, OffsetOutOfRangeError) as error:
-            raise InputGoneError(
-                f"the input topic no longer has the records to go on from ({error}): they fell off its retention; set "
-                "on_gap to continue, or use another group_id to start afresh"
-            ) from error
-        except KafkaError as error:
-            if not getattr(error, "retriable", True):
-                raise
-            _log.warning("poll failed error=%r", error)
+        with reaching_broker(self._settings), suppress(RetriableError):  # whether anybody is there is asked below
+            try:
+                records = self._consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=most)
+            except (NoOffsetForPartitionError, OffsetOutOfRangeError) as error:
+                raise InputGoneError(
+                    f"the input topic no longer has the records to go on from ({error}): they fell off its retention; "
+                    "set on_gap to continue, or use another group_id to start afresh"
+                ) from error
         self._require_answer(received=bool(records))
         metadata = self._consumer.group_metadata()
         assigned, revoked, lost = self._listener.take()

@@ -5,7 +5,8 @@ import logging
 from collections.abc import Mapping
 
 from kafka import KafkaAdminClient
-from kafka.errors import TopicAlreadyExistsError
+from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from daemon.broker.connection import client_options, reaching_broker
 from daemon.errors import MissingTopicError
@@ -29,8 +30,22 @@ def ensure_topics(settings: Settings) -> None:
         published = {settings.output_topic: most}
         published |= {settings.dead_letters_of(topic): count for topic, count in partitions.items()}
         _create_missing(admin, settings, published)
+        _warn_of_compaction(admin, settings)
     finally:
         admin.close()
+
+
+def _warn_of_compaction(admin: KafkaAdminClient, settings: Settings) -> None:
+    """Say which input topics may change what a replay reads."""
+    topics = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in settings.input_topics]
+    with contextlib.suppress(KafkaError):  # a user may read a topic and not its configuration
+        for topic, config in admin.describe_configs(topics, config_filter="all")["topic"].items():
+            if "compact" in config["cleanup.policy"]["value"]:
+                _log.warning(
+                    "topic=%s is compacted: a replay after a crash may find fewer records than were learned from, and "
+                    "is refused then (on_divergence)",
+                    topic,
+                )
 
 
 def _create_missing(admin: KafkaAdminClient, settings: Settings, wanted: Mapping[str, int]) -> dict[str, int]:
