@@ -23,6 +23,7 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from daemon.errors import BrokerUnavailableError, ExitCode, MissingToolError, SettingsError
+from daemon.processes import ending_with_its_parent
 
 Announce = Callable[[str], None]
 
@@ -48,6 +49,8 @@ BROKER_PROPERTIES: Mapping[str, str] = {
     # the node's own registration from before a crash expires after 2 s, not 9: until then it may not return
     "broker.session.timeout.ms": "2000",
     "broker.heartbeat.interval.ms": "500",
+    # compaction is looked for every second, not every 15
+    "log.cleaner.backoff.ms": "1000",
     # a mistyped topic is an error, as on most production clusters
     "auto.create.topics.enable": "false",
 }
@@ -182,13 +185,15 @@ class LocalBroker:
 
     It may be stopped or killed and started again on the same port and data. It ends with the thread that
     started it, even if that one is killed. ``data`` holds ``server.properties``, ``broker.log`` of the last
-    start, and the partitions.
+    start, and the partitions. ``properties`` are those of the next start; change them before it, for another
+    listener or other timeouts.
     """
 
     def __init__(self, data: Path, *, port: int = 0, announce: Announce = say) -> None:
         self._data = data
         self._announce = announce
-        self._port, self._controller_port = _two_ports(port)
+        self._port, controller_port = _two_ports(port)
+        self.properties = broker_properties(self._port, controller_port)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -211,7 +216,7 @@ class LocalBroker:
             self._write_properties()
             self._announce(f"starting Kafka {KAFKA_VERSION} at {self.bootstrap}")
             self._process = subprocess.Popen(  # noqa: S603 - nothing in it comes from outside
-                [*_ending_with_its_parent(), "sh", "-c", _FORMAT_AND_RUN, "kafka", *java],
+                [*ending_with_its_parent(), "sh", "-c", _FORMAT_AND_RUN, "kafka", *java],
                 cwd=self._data,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -254,9 +259,8 @@ class LocalBroker:
             raise SettingsError(f"port: {self.bootstrap} is in use; give a free port, or 0 for any")
 
     def _write_properties(self) -> None:
-        properties = broker_properties(self._port, self._controller_port)
         (self._data / "server.properties").write_text(
-            "".join(f"{name}={value}\n" for name, value in properties.items()), encoding="ascii"
+            "".join(f"{name}={value}\n" for name, value in self.properties.items()), encoding="ascii"
         )
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
@@ -353,12 +357,6 @@ def _program(name: str) -> str:
             "  install Java 17+ and Maven: apt-get install default-jre-headless maven"
         )
     return path
-
-
-def _ending_with_its_parent() -> list[str]:
-    """Prefix a command so that the kernel ends it with the thread that starts it (PR_SET_PDEATHSIG)."""
-    setpriv = shutil.which("setpriv")
-    return [setpriv, "--pdeathsig", "TERM"] if setpriv else []
 
 
 def _two_ports(port: int) -> tuple[int, int]:

@@ -21,7 +21,8 @@ The module is longer than others, so that the whole protocol is read in one plac
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -201,8 +202,8 @@ class Service:
                 self._writer.drain()
                 self._hear_of_checkpoints()
         finally:
-            self._writer.close()
             self._source.close()
+            self._writer.close()
             self._sink.close()
         _log.info("stopped events=%d", self.events)
 
@@ -211,7 +212,7 @@ class Service:
         waits_for = ""
         try:
             polled = self._source.poll(POLL_S, self._batch_events)  # 1
-            with self._at_rest:
+            with self._at_rest, self._forgetting_what_was_begun():
                 self._advance(polled)
         except (BrokerUnavailableError, CheckpointsUnavailableError) as error:
             waits_for = str(error)  # what was not restored is tried again in the next step
@@ -237,6 +238,17 @@ class Service:
             self._go_back()
         if self._clock() >= self._checkpoint_due and not self._writer.busy:
             self._checkpoint()
+
+    @contextmanager
+    def _forgetting_what_was_begun(self) -> Iterator[None]:
+        """See to it that no checkpoint is taken of a state that an error left between two commits."""
+        try:
+            yield
+        except (BrokerUnavailableError, CheckpointsUnavailableError):
+            raise  # only what is being restored was touched
+        except BaseException:
+            self._assignments.clear()
+            raise
 
     def _wait_for(self, reason: str) -> None:
         """Show what is waited for, and that the loop is alive meanwhile; say so once in the log."""

@@ -8,6 +8,7 @@ committed offset on, replay uses the values that were in force; ``operational`` 
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +30,7 @@ ENV_PREFIX = "ONLINE_LSTM_"
 _NO_SUCH = "there is no such setting; `online-lstm run --help` lists them"
 Kind = Literal["shape", "learning", "operational"]
 WayOut = Literal["refuse", "continue"]
+MAX_TOPIC_LENGTH = 249
 KIND_MEANINGS: dict[Kind, str] = {
     "shape": "part of the model: a group that already learned refuses another value (`on_shape_change`)",
     "learning": "holds from the next committed offset on",
@@ -46,6 +48,20 @@ def _non_empty(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _server(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    named = re.fullmatch(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+(%\w+)?\]", host)
+    if not (named and re.fullmatch(r"[0-9]{1,5}", port) and 1 <= int(port) <= 65_535):
+        raise ValueError("expected host:port, with a port from 1 to 65535: localhost:9092 or [::1]:9092")
+    return value
+
+
+def _topic(value: str) -> str:
+    if value in {".", ".."} or not re.fullmatch(r"[a-zA-Z0-9._-]{1,249}", value):
+        raise ValueError("expected 1 to 249 letters, digits, dots, _ and -, and more than . or ..")
+    return value
+
+
 def _start(value: str) -> str:
     """Accept ``earliest``, ``latest`` or an ISO 8601 time stamp."""
     if value not in {"earliest", "latest"}:
@@ -56,6 +72,10 @@ def _start(value: str) -> str:
     return value
 
 
+Server = Annotated[str, AfterValidator(_server)]
+Topic = Annotated[str, AfterValidator(_topic)]
+Servers = Annotated[tuple[Server, ...], NoDecode, BeforeValidator(_split_on_commas), AfterValidator(_non_empty)]
+Topics = Annotated[tuple[Topic, ...], NoDecode, BeforeValidator(_split_on_commas), AfterValidator(_non_empty)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_on_commas), AfterValidator(_non_empty)]
 
 
@@ -71,10 +91,10 @@ class Settings(BaseSettings):
     )
 
     # where the values come from and where the predictions go
-    bootstrap_servers: Names = _setting("operational", ("localhost:9092",), "Kafka brokers, host:port[,host:port]")
-    input_topics: Names = _setting("operational", ("numbers",), "Topics to learn from, separated by commas")
-    output_topic: str = _setting("operational", "predictions", "Topic that predictions are published to", min_length=1)
-    dead_letter_topic: str | None = _setting(
+    bootstrap_servers: Servers = _setting("operational", ("localhost:9092",), "Kafka brokers, host:port[,host:port]")
+    input_topics: Topics = _setting("operational", ("numbers",), "Topics to learn from, separated by commas")
+    output_topic: Topic = _setting("operational", "predictions", "Topic that predictions are published to")
+    dead_letter_topic: Topic | None = _setting(
         "operational", None, "Topic for records that cannot be learned from [default: INPUT.dlq]"
     )
     group_id: str = _setting("operational", "online-lstm", "Consumer group; checkpoints belong to it", min_length=1)
@@ -92,13 +112,15 @@ class Settings(BaseSettings):
         "operational", "earliest", "Where a group without offsets begins: earliest, latest or a time stamp"
     )
     create_topics: bool = _setting("operational", default=True, description="Create topics that are missing")
-    connect_timeout_s: float = _setting("operational", 30.0, "How long to look for a broker at start", gt=0)
+    connect_timeout_s: float = _setting("operational", 30.0, "How long to look for a broker at start", gt=0, le=3600)
     session_timeout_s: float = _setting(
-        "operational", 10.0, "After this silence the group takes this member's partitions away", gt=0
+        "operational", 10.0, "After this silence the group takes this member's partitions away", ge=1, le=1800
     )
-    max_poll_interval_s: float = _setting("operational", 300.0, "A batch that takes longer loses its partitions", gt=0)
+    max_poll_interval_s: float = _setting(
+        "operational", 300.0, "A batch that takes longer loses its partitions", ge=1, le=86_400
+    )
     transaction_timeout_s: float = _setting(
-        "operational", 10.0, "The broker aborts a transaction that is open longer", gt=0
+        "operational", 10.0, "The broker aborts a transaction that is open longer", ge=1, le=900
     )
     delivery: Literal["exactly_once", "at_least_once"] = _setting(
         "operational",
@@ -126,9 +148,11 @@ class Settings(BaseSettings):
         "shape", "auto", "auto (number, JSON) or the Kafka serializer that wrote the values"
     )
     value_path: str | None = _setting("shape", None, "Dotted path of the value in a JSON object [default: value]")
-    max_value_bytes: int = _setting("shape", 65_536, "A longer value goes to the dead-letter topic", ge=1)
+    max_value_bytes: int = _setting(
+        "shape", 65_536, "A longer value goes to the dead-letter topic", ge=1, le=100_000_000
+    )
     max_output_bytes: int = _setting(
-        "shape", 1_000_000, "No published record is larger (key, value and headers)", ge=10_000
+        "shape", 1_000_000, "No published record is larger (key, value and headers)", ge=10_000, le=100_000_000
     )
 
     # what is learned
@@ -149,7 +173,7 @@ class Settings(BaseSettings):
     seed: int = _setting("shape", 0, "Seed of the initial weights", ge=0, lt=2**63)
 
     # how it is learned
-    learning_rate: float = _setting("learning", 1e-2, "Adam's learning rate", gt=0)
+    learning_rate: float = _setting("learning", 1e-2, "Adam's learning rate", gt=0, le=10)
     beta_1: float = _setting("learning", 0.9, "Adam's decay of the first moment", ge=0, lt=1)
     beta_2: float = _setting("learning", 0.99, "Adam's decay of the second moment", ge=0, lt=1)
     epsilon: float = _setting("learning", 1e-3, "Adam's epsilon", gt=0)
@@ -163,8 +187,13 @@ class Settings(BaseSettings):
     extra_refill: float = _setting("learning", 0.25, "Further fit steps that each value adds to the budget", ge=0)
 
     # what is kept
-    checkpoint_url: str = _setting("operational", "checkpoints", "Directory of the checkpoints", min_length=1)
-    checkpoint_interval_s: float = _setting("operational", 10.0, "Time between two checkpoints", gt=0)
+    checkpoint_url: str = _setting(
+        "operational",
+        "checkpoints",
+        "Directory, or object store (s3://bucket/prefix), of the checkpoints",
+        min_length=1,
+    )
+    checkpoint_interval_s: float = _setting("operational", 10.0, "Time between two checkpoints", gt=0, le=86_400)
 
     # what is done where going on would lose something: refuse, and say what; or go on in a new lineage
     on_gap: WayOut = _setting(
@@ -181,7 +210,7 @@ class Settings(BaseSettings):
     )
 
     # what is shown
-    http_host: str = _setting("operational", "127.0.0.1", "Address that metrics and health are served on")
+    http_host: str = _setting("operational", "127.0.0.1", "Address that metrics and health are served on", min_length=1)
     http_port: int = _setting(
         "operational", 9108, "Port that metrics and health are served on (0: a free one)", ge=0, le=65535
     )
@@ -208,11 +237,12 @@ class Settings(BaseSettings):
         """Name the dead-letter topic of an input topic."""
         return self.dead_letter_topic or f"{topic}.dlq"
 
-    def require_separate_topics(self) -> None:
-        """Refuse to read what is published: that would never end.
+    def require_consistent(self) -> None:
+        """Refuse settings that are right one by one and not together.
 
         Raises:
-            SettingsError: A topic is read and published to, or takes both predictions and dead letters.
+            SettingsError: A topic is read and published to, or takes both predictions and dead letters; there is
+                no name for a dead-letter topic; nobody to log in as; or a poll may not even take a session timeout.
         """
         letters = {self.dead_letters_of(topic) for topic in self.input_topics}
         for topic in sorted({self.output_topic, *letters} & set(self.input_topics)):
@@ -220,6 +250,18 @@ class Settings(BaseSettings):
         if self.output_topic in letters:
             raise SettingsError(
                 f"dead_letter_topic: received {self.output_topic!r}, expected another than output_topic"
+            )
+        for topic in letters:
+            if len(topic) > MAX_TOPIC_LENGTH:
+                raise SettingsError(f"dead_letter_topic: {topic} is too long a name for a topic: give another")
+        if self.security_protocol.startswith("SASL") and not (self.sasl_username and self.password()):
+            raise SettingsError(
+                f"sasl_username, sasl_password: expected both, as security_protocol is {self.security_protocol}"
+            )
+        if self.max_poll_interval_s < self.session_timeout_s:
+            raise SettingsError(
+                f"max_poll_interval_s: received {self.max_poll_interval_s:g}, expected at least session_timeout_s, "
+                f"{self.session_timeout_s:g}"
             )
 
     def password(self) -> str | None:

@@ -36,7 +36,7 @@ class Health:
         clock: Monotonic seconds.
     """
 
-    def __init__(self, *, patience_s: float = 60.0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, patience_s: float = 120.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._patience_s = patience_s
         self._clock = clock
         # Each is replaced as a whole, never changed in place, so no reader needs a lock.

@@ -217,6 +217,7 @@ class FakeSource:
         return self._kafka.ends[source] - self._positions[source]
 
     def close(self) -> None:
+        self._leaving(self._owned)
         self._kafka.leave(self._member)
 
 

@@ -10,7 +10,7 @@ import daemon
 
 PACKAGE = Path(daemon.__file__).parent
 LAYERS = (
-    {"errors", "records"},
+    {"errors", "records", "processes"},
     {"rows", "reports", "settings"},
     {"codec", "vocabulary", "scores"},
     {"network", "experts"},

@@ -213,6 +213,19 @@ class TestStart:
             broker.start()
         assert broker.pid is None
 
+    def test_changed_properties(self, fake_java: Path, tmp_path: Path) -> None:
+        """A property that was added or changed before a start is the broker's."""
+        write_program(fake_java, "exit 1")
+        broker = LocalBroker(tmp_path / "data", announce=QUIET)
+        broker.properties["listeners"] += ",OTHER://127.0.0.1:19094"
+        broker.properties["message.max.bytes"] = "2000000"
+        with pytest.raises(BrokerUnavailableError):
+            broker.start()
+        lines = (tmp_path / "data" / "server.properties").read_text().splitlines()
+        assert "message.max.bytes=2000000" in lines
+        assert [f"listeners={broker.properties['listeners']}"] == [x for x in lines if x.startswith("listeners=")]
+        assert broker.properties["listeners"].endswith(",OTHER://127.0.0.1:19094")
+
     def test_temporary_data(self, fake_java: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A directory that nobody asked for is gone afterwards, also after a failure."""
         monkeypatch.setattr("tempfile.tempdir", str(tmp_path))

@@ -49,8 +49,14 @@ def test_lists_may_be_written_with_commas(given: dict[str, Any], expected: tuple
     [
         ({"window": "0"}, "window: received '0', expected greater than or equal to 1"),
         ({"window": "many"}, "window: received 'many', expected a valid integer"),
-        ({"input_topics": "a,,b"}, "input_topics: received 'a,,b', expected at least one name"),
-        ({"input_topics": ""}, "input_topics: received '', expected at least one name"),
+        ({"input_topics": "a,,b"}, "input_topics: received 'a,,b', expected 1 to 249 letters"),
+        ({"input_topics": ""}, "input_topics: received '', expected 1 to 249 letters"),
+        ({"bootstrap_servers": "localhost:abc"}, "bootstrap_servers: received 'localhost:abc', expected host:port"),
+        ({"bootstrap_servers": "a:1,b"}, "bootstrap_servers: received 'a:1,b', expected host:port"),
+        ({"bootstrap_servers": "localhost:65536"}, "with a port from 1 to 65535"),
+        ({"output_topic": "a b"}, "output_topic: received 'a b', expected 1 to 249 letters"),
+        ({"session_timeout_s": "0.1"}, "session_timeout_s: received '0.1', expected greater than or equal to 1"),
+        ({"on_gap": "ignore"}, "on_gap: received 'ignore', expected 'refuse' or 'continue'"),
         ({"task": "chess"}, "task: received 'chess', expected 'symbol'"),
         ({"start_from": "yesterday"}, "start_from: received 'yesterday', expected earliest, latest or a time"),
         ({"beta_1": "1"}, "beta_1: received '1', expected less than 1"),
@@ -64,6 +70,28 @@ def test_a_wrong_value_says_what_was_received_and_expected(given: dict[str, Any]
     with pytest.raises(SettingsError) as error:
         read_settings(given)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("servers", ["localhost:9092", "a-b.c:1,d:65535", "[::1]:9092", "[fe80::1%eth0]:9092"])
+def test_brokers_are_named_by_host_and_port(servers: str) -> None:
+    """Names, addresses of both kinds, and several of them."""
+    assert tuple(servers.split(",")) == read_settings({"bootstrap_servers": servers}).bootstrap_servers
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"input_topics": "a", "output_topic": "a"}, "published to as well"),
+        ({"output_topic": "numbers.dlq"}, "expected another than output_topic"),
+        ({"input_topics": "a" * 249}, "too long a name for a topic"),
+        ({"security_protocol": "SASL_SSL"}, "sasl_username, sasl_password: expected both"),
+        ({"max_poll_interval_s": 5}, "expected at least session_timeout_s, 10"),
+    ],
+)
+def test_settings_that_do_not_go_together(given: dict[str, Any], message: str) -> None:
+    """What is right one by one may be wrong together."""
+    with pytest.raises(SettingsError, match=message):
+        read_settings(given).require_consistent()
 
 
 def test_all_wrong_values_are_told_at_once() -> None:
@@ -171,4 +199,4 @@ def test_assignments_are_pairs() -> None:
 def test_a_topic_is_not_read_and_published_to(given: dict[str, Any]) -> None:
     """A daemon that reads what it publishes would never end; predictions and dead letters are kept apart."""
     with pytest.raises(SettingsError, match=r"input_topics|dead_letter_topic"):
-        read_settings(given, environment={}).require_separate_topics()
+        read_settings(given, environment={}).require_consistent()

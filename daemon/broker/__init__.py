@@ -4,7 +4,7 @@ This is the only package of the daemon that speaks to Kafka. It knows the client
 it knows nothing of learning or of checkpoints.
 """
 
-from daemon.broker.connection import client_options, reaching_broker
+from daemon.broker.connection import abandon, client_options, reaching_broker
 from daemon.broker.sink import AtLeastOnceSink, TransactionalSink
 from daemon.broker.source import KafkaSource
 from daemon.broker.topics import ensure_topics
@@ -13,6 +13,7 @@ __all__ = [
     "AtLeastOnceSink",
     "KafkaSource",
     "TransactionalSink",
+    "abandon",
     "client_options",
     "ensure_topics",
     "reaching_broker",

@@ -3,7 +3,7 @@
 import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import kafka
@@ -66,10 +66,18 @@ def reaching_broker(settings: Settings) -> Iterator[None]:
                 raise SettingsError(f"{meaning} ({error})") from error
         servers = ", ".join(settings.bootstrap_servers)
         if _something_listens(settings):
-            hint = f"something listens, though: is {settings.security_protocol} what it speaks (security_protocol)?"
+            hint = f"something listens, though: is {settings.security_protocol} what it speaks (security_protocol)"
+            hint += "?" if settings.security_protocol == "PLAINTEXT" else ", and are sasl_* and ssl_* what it accepts?"
         else:
             hint = "start one with `online-lstm broker`, or name another"
         raise BrokerUnavailableError(f"bootstrap_servers: no broker answers at {servers} ({error}); {hint}") from error
+
+
+def abandon(producer: Any) -> None:
+    """Close a producer without waiting for what is in flight: its own way would raise, and be left half closed."""
+    producer._sender.force_close()  # noqa: SLF001
+    with suppress(KafkaError):
+        producer.close(timeout=5)
 
 
 def ours(source: Any) -> TopicPartition:

@@ -1,6 +1,5 @@
 """Where a batch is published: whole, with its offsets, or not at all; or at least once, where that cannot be had."""
 
-import contextlib
 import fcntl
 import os
 import socket
@@ -18,7 +17,7 @@ from kafka import KafkaProducer
 from kafka.errors import InvalidProducerEpochError, KafkaError, ProducerFencedError
 from kafka.structs import OffsetAndMetadata
 
-from daemon.broker.connection import client_options, reaching_broker, theirs
+from daemon.broker.connection import abandon, client_options, reaching_broker, theirs
 from daemon.broker.source import KafkaSource
 from daemon.errors import FencedError, NotCommittedError
 from daemon.records import Committed, Membership, OutputRecord, TopicPartition
@@ -99,8 +98,7 @@ class KafkaSink(ABC):
 
     def _discard(self) -> None:
         if self._producer is not None:
-            with contextlib.suppress(KafkaError):
-                self._producer.close(timeout=0)
+            abandon(self._producer)
             self._producer = None
 
 

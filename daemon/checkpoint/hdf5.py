@@ -60,6 +60,12 @@ def unpack(data: bytes, name: str) -> dict[str, Any]:
         raise CheckpointDamagedError(f"{name}: has its digest, but HDF5 cannot read it ({error})") from error
 
 
+def attributes_of(data: bytes) -> dict[str, str]:
+    """Give the state's digest and the origin of a file that ``unpack`` can read."""
+    with h5py.File(io.BytesIO(data), "r") as file:
+        return {name: str(content) for name, content in file.attrs.items()}
+
+
 def digest_of(state: Mapping[str, Any]) -> str:
     """Fingerprint a state: equal states, and only they, have equal digests (SHA-256, hexadecimal)."""
     digest = hashlib.sha256()

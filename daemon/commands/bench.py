@@ -121,7 +121,7 @@ def kafka_figures(*, events: int, live: int, announce: Callable[[str], None]) ->
     """Measure the daemon in a process of its own, exactly once from Kafka to Kafka."""
     from daemon.broker import ensure_topics
     from daemon.commands.child import DaemonProcess
-    from daemon.commands.clients import Follower, Publisher, delete_topics
+    from daemon.commands.clients import Follower, Publisher, delete_group, delete_topics
     from daemon.local_broker import bootstrap_or_local
 
     with ExitStack() as stack:
@@ -140,6 +140,7 @@ def kafka_figures(*, events: int, live: int, announce: Callable[[str], None]) ->
         ensure_topics(settings)
         topics = [*settings.input_topics, settings.output_topic, settings.dead_letters_of("")]
         stack.callback(delete_topics, settings, topics)
+        stack.callback(delete_group, settings)
         announce("starting the daemon")
         daemon = stack.enter_context(DaemonProcess(folder, given))
         publisher = stack.enter_context(Publisher(settings, settings.input_topics[0], linger_ms=0))

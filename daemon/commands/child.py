@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from daemon.errors import OnlineLstmError
-from daemon.local_broker import _ending_with_its_parent
+from daemon.processes import ending_with_its_parent
 from daemon.settings import ENV_PREFIX
 
 READY_TIMEOUT_S = 120.0
@@ -42,7 +42,7 @@ class DaemonProcess:
         """Start it, or start it again after it ended."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - nothing in it comes from outside
-                [*_ending_with_its_parent(), sys.executable, "-m", "daemon.cli", "run"],
+                [*ending_with_its_parent(), sys.executable, "-m", "daemon.cli", "run"],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

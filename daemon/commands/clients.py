@@ -8,14 +8,14 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from types import TracebackType
 from typing import Any, Self
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 
-from daemon.broker import client_options, reaching_broker
+from daemon.broker import abandon, client_options, reaching_broker
 from daemon.commands.child import DaemonProcess
 from daemon.errors import BrokerUnavailableError, InputFileError, MissingTopicError, OnlineLstmError
 from daemon.settings import Settings
@@ -85,10 +85,7 @@ class Publisher:
             if kind is None:
                 self.flush()
         finally:
-            if self._in_flight:  # given up: the client would wait for them, and then be left half closed
-                self._producer._sender.force_close()  # noqa: SLF001
-            with suppress(KafkaError):
-                self._producer.close(timeout=5)
+            abandon(self._producer)
 
     def _settle(self) -> None:
         """Wait for the oldest acknowledgement; it fails at the client's delivery timeout of two minutes."""

@@ -25,10 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> ExitCode:
     """Run until SIGTERM or SIGINT."""
     settings = settings_of(arguments)
-    settings.require_separate_topics()
+    settings.require_consistent()
     logs.configure(level=settings.log_level, style=settings.log_format)
     changed = {n: v for n, v in settings if v != type(settings).model_fields[n].default}
-    _log.info("starting version=%s %s", __version__, " ".join(f"{n}={v}" for n, v in changed.items()))
+    _log.info("starting version=%s %s", __version__, logs.fields(changed))
     run(settings)
     return ExitCode.OK
 

@@ -1,0 +1,144 @@
+"""On a broker that asks who is there: TLS and SASL work, and what it refuses is told by the setting's name."""
+
+import gc
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import small_settings
+from kafka_helpers import create_topic
+from tcp_proxy import free_port
+
+from daemon.broker import KafkaSource, TransactionalSink, ensure_topics
+from daemon.errors import BrokerUnavailableError, SettingsError
+from daemon.local_broker import HOST, LocalBroker
+
+pytestmark = [
+    pytest.mark.broker,
+    # the client leaves the sockets open that the broker refused
+    pytest.mark.filterwarnings("ignore:unclosed <(ssl|socket).:ResourceWarning"),
+]
+PASSWORD = "correct horse"
+JAAS = (
+    "org.apache.kafka.common.security.plain.PlainLoginModule required "
+    f'username="daemon" password="{PASSWORD}" user_daemon="{PASSWORD}";'
+)
+
+
+class SecuredBroker:
+    """A broker with a plain listener, one with TLS and one with TLS and SASL."""
+
+    def __init__(self, folder: Path) -> None:
+        self.local = LocalBroker(folder / "data", announce=lambda _: None)
+        self.tls, self.sasl = f"{HOST}:{free_port()}", f"{HOST}:{free_port()}"
+        self.certificate = folder / "broker.pem"
+        store = folder / "broker.p12"
+        keytool = shutil.which("keytool")
+        assert keytool is not None, "keytool comes with Java"
+        key = ["-keystore", str(store), "-storepass", "changeit", "-alias", "broker"]
+        subject = ["-dname", "CN=localhost", "-ext", f"SAN=dns:localhost,ip:{HOST}", "-validity", "2"]
+        for command in (
+            [keytool, "-genkeypair", *key, "-storetype", "PKCS12", "-keyalg", "RSA", *subject],
+            [keytool, "-exportcert", *key, "-rfc", "-file", str(self.certificate)],
+        ):
+            subprocess.run(command, check=True, capture_output=True)
+        properties = self.local.properties
+        for name, address in (("TLS", self.tls), ("LOGIN", self.sasl)):
+            properties["listeners"] += f",{name}://{address}"
+            properties["advertised.listeners"] += f",{name}://{address}"
+        properties["listener.security.protocol.map"] += ",TLS:SSL,LOGIN:SASL_SSL"
+        properties |= {
+            "ssl.keystore.location": str(store),
+            "ssl.keystore.type": "PKCS12",
+            "ssl.keystore.password": "changeit",
+            "sasl.enabled.mechanisms": "PLAIN",
+            "transaction.max.timeout.ms": "60000",
+            "group.max.session.timeout.ms": "60000",
+            "listener.name.login.plain.sasl.jaas.config": JAAS,
+        }
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredBroker]:
+    broker = SecuredBroker(tmp_path_factory.mktemp("secured"))
+    broker.local.start()
+    try:
+        create_topic(broker.local.bootstrap, "numbers")
+        yield broker
+    finally:
+        broker.local.stop()
+
+
+def connect(**given: Any) -> None:
+    """Do all that the daemon does with a broker before the first record."""
+    settings = small_settings(connect_timeout_s=5, **given)
+    settings.require_consistent()
+    ensure_topics(settings)
+    source, sink = KafkaSource(settings), TransactionalSink(settings)
+    try:
+        sink.rebuild(lambda _: None)
+        source.subscribe(lambda _: None)
+        while not source.owned():
+            source.poll(0.1, 1)
+    finally:
+        source.close()
+        sink.close()
+
+
+def test_tls(secured: SecuredBroker) -> None:
+    """With the authority's certificate the broker is trusted."""
+    connect(bootstrap_servers=secured.tls, security_protocol="SSL", ssl_cafile=secured.certificate)
+
+
+def test_sasl_over_tls(secured: SecuredBroker, tmp_path: Path) -> None:
+    """With user and password, given or in a file, the daemon is let in."""
+    given = {"bootstrap_servers": secured.sasl, "security_protocol": "SASL_SSL", "ssl_cafile": secured.certificate}
+    connect(**given, sasl_username="daemon", sasl_password=PASSWORD)
+    password_file = tmp_path / "password"
+    password_file.write_text(PASSWORD + "\n", encoding="utf-8")
+    connect(**given, sasl_username="daemon", sasl_password_file=password_file)
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"transaction_timeout_s": 900.0}, SettingsError, "transaction_timeout_s: longer than"),
+        ({"session_timeout_s": 1800.0, "max_poll_interval_s": 1800}, SettingsError, "session_timeout_s: not between"),
+        ({"security_protocol": "SSL"}, BrokerUnavailableError, "is SSL what it speaks"),
+        ({"bootstrap_servers": f"{HOST}:1"}, BrokerUnavailableError, f"no broker answers at {HOST}:1 .* start one"),
+    ],
+)
+def test_what_the_broker_refuses_is_told_by_name(
+    secured: SecuredBroker, given: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    """Nobody has to guess which setting it was."""
+    with pytest.raises(error, match=message):
+        connect(**{"bootstrap_servers": secured.local.bootstrap, **given})
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"sasl_password": "wrong"}, BrokerUnavailableError, r"are sasl_\* and ssl_\* what it accepts"),
+        ({"sasl_password": None}, SettingsError, "expected both, as security_protocol is SASL_SSL"),
+        ({"ssl_cafile": "/nowhere"}, SettingsError, "ssl_cafile: /nowhere: .* expected certificates in PEM"),
+        ({"ssl_certfile": "/nowhere"}, SettingsError, "ssl_certfile, ssl_keyfile: /nowhere"),
+    ],
+)
+def test_credentials_that_are_wrong(
+    secured: SecuredBroker, given: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    """They are told apart from a broker that is not there."""
+    right = {
+        "bootstrap_servers": secured.sasl,
+        "security_protocol": "SASL_SSL",
+        "ssl_cafile": secured.certificate,
+        "sasl_username": "daemon",
+        "sasl_password": PASSWORD,
+    }
+    with pytest.raises(error, match=message):
+        connect(**{**right, **given})
+    gc.collect()
