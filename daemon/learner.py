@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from daemon import experts, scores
-from daemon.network import Network
-from daemon.records import Event, InputRecord, Outcome, Prediction, Verdict
+from daemon import scores
+from daemon.experts import Panel
+from daemon.network import Network, Past
+from daemon.records import FIRST_EXPERT, Event, InputRecord, Outcome, Prediction, Verdict
 from daemon.rows import Field, Row, Rows
 from daemon.settings import Settings
 from daemon.tasks import SymbolTask
 from daemon.tasks.symbol import Encoded
-
-PREDICTORS = 1 + len(experts.BASELINES)
 
 
 def stream_fields(settings: Settings) -> dict[str, Field]:
@@ -25,19 +25,23 @@ def stream_fields(settings: Settings) -> dict[str, Field]:
     return {
         "events": Field((1,), "int64"),
         "window": Field((settings.window,), "int32", -1),
-        **experts.fields(contexts=settings.suffix_contexts, values=2 * settings.max_vocabulary),
-        **scores.fields(score_window=settings.score_window, predictors=PREDICTORS),
+        **Panel(settings).fields(),
+        **scores.fields(score_window=settings.score_window, predictors=FIRST_EXPERT + len(settings.experts)),
     }
 
 
 def network_fields(network: Network, classes: int) -> dict[str, Field]:
     """Describe the arrays of one stream whose network has this many classes.
 
-    ``pending`` holds the probabilities that were published for the value to come.
+    ``pending`` holds the network's probabilities of the value to come; ``replay_codes`` and
+    ``replay_states`` are the windows that are kept to be learned from again, whatever the number of classes.
     """
+    codes, states = network.kept_windows()
     return {
         "network": Field((network.state_size(classes),), "float32"),
         "pending": Field((classes,), "float32"),
+        "replay_codes": Field(codes, "int32", -1),
+        "replay_states": Field(states, "float32"),
     }
 
 
@@ -60,6 +64,7 @@ class Learner:
         self._streams = streams
         self._networks = networks
         self._pending: Prediction | None = None
+        self._panel = Panel(settings)
         self.task = SymbolTask(settings)
         self.row = streams.add()
         self._take_network_row(network.classes_for(self.task.known))
@@ -81,13 +86,17 @@ class Learner:
 
     def recall(self) -> None:
         """Read the pending prediction back from the restored arrays."""
-        if self._streams.view(self.row)["window"][-1] >= 0:
+        stream = self._streams.view(self.row)
+        if stream["window"][-1] >= 0:
             pending = self._network_rows.view(self.network_row)["pending"]
-            (self._pending,) = self.task.predictions(pending[None], np.array([self.task.known], np.int32))
+            codes = self.task.codes([], pending[None], np.array([self.task.known], np.int32))
+            forecast, _ = self._panel.observe(stream, self.task.values([]), codes, pending=False)
+            (self._pending,) = self.task.predictions(forecast, [])
 
     def break_sequence(self) -> None:
         """Let the next event begin a sequence: nothing is predicted for it, and nothing of before leads up to it."""
         self._streams.view(self.row)["window"][:] = -1
+        self._panel.break_sequence(self._streams.view(self.row))
         self._network.reset_states(self._network_rows.view(self.network_row)["network"], self.classes)
         self._pending = None
 
@@ -102,8 +111,6 @@ class Learner:
                 outcomes += self._learn_run(run)
                 run = []
                 self._make_room(encoded)
-            if encoded.sighting.admitted:
-                self.task.name(encoded)
             run.append(encoded)
             if event.ends or len(run) == self._network.events:
                 outcomes += self._learn_run(run)
@@ -117,17 +124,25 @@ class Learner:
         stream, network = self._streams.view(self.row), self._network_rows.view(self.network_row)
         codes = np.concatenate([stream["window"], np.array([e.sighting.code for e in run], np.int32)])
         known = np.array([run[0].known_before, *(e.known for e in run)], np.int32)
-        result = self._network.run(network["network"], self.classes, codes, known)
+        past = _past(stream, network)
+        result = self._network.run(network["network"], self.classes, codes, known, past)
+        past.keep(result.windows, result.edges)
         # what was published for the first event is judged, also where the classes have changed since
         probabilities = np.concatenate([network["pending"][None], result.probabilities[1:]])
-        predictions = [self._pending, *self.task.predictions(probabilities[1:], known[1:])]
+        forecast, hits = self._panel.observe(
+            stream, self.task.values(run), self.task.codes(run, probabilities, known), pending=self._pending is not None
+        )
+        predictions = [self._pending, *self.task.predictions(forecast, run)]
         if run[-1].event.ends:
             predictions[-1] = None  # of a sequence that is over
         verdicts = [
-            None if prediction is None else self.task.verdict(prediction, encoded, row)
-            for prediction, encoded, row in zip(predictions, run, probabilities, strict=False)
+            None if prediction is None else self.task.verdict(prediction, hit=hit, probability=probability)
+            for prediction, hit, probability in zip(
+                predictions, hits[:, 0].tolist(), forecast.probability.tolist(), strict=False
+            )
         ]
-        hits, rates = self._score(stream, run, verdicts)
+        scored, rates = self._score(stream, hits, verdicts)
+        bits = forecast.bits.tolist()
         first = int(stream["events"][0]) + 1
         stream["events"][0] += len(run)
         stream["window"][:] = codes[len(run) :]
@@ -137,29 +152,35 @@ class Learner:
         if run[-1].event.ends:
             self.break_sequence()
         return [
-            Outcome(first + i, fitted, skipped, verdicts[i], predictions[i + 1], hits[i], rates[i])
+            Outcome(
+                first + i,
+                fitted,
+                skipped,
+                verdicts[i],
+                predictions[i + 1],
+                scored[i],
+                rates[i],
+                None if verdicts[i] is None else tuple(bits[i]),
+            )
             for i, (fitted, skipped) in enumerate(
                 zip(result.fit_steps.tolist(), result.skipped_steps.tolist(), strict=True)
             )
         ]
 
+    @staticmethod
     def _score(
-        self, stream: Row, run: list[Encoded], verdicts: list[Verdict | None]
+        stream: Row, hits: NDArray[np.bool_], verdicts: list[Verdict | None]
     ) -> tuple[list[tuple[bool, ...] | None], list[tuple[float, ...] | None]]:
-        """Score the network and the baselines wherever there is a verdict."""
-        ids = np.array([e.sighting.value_id for e in run], np.int32)
-        fresh = np.array([e.sighting.fresh for e in run], np.bool_)
-        baseline_hits = experts.observe(stream, ids, fresh)
+        """Give hits and rates of all predictors after each event; nobody is scored where there is no verdict."""
         scored = [i for i, verdict in enumerate(verdicts) if verdict is not None]
-        made = [verdict for verdict in verdicts if verdict is not None]
-        hits = np.column_stack([np.array([v.hit for v in made], np.bool_), baseline_hits[scored]])
+        bits = np.array([verdict.surprise_bits for verdict in verdicts if verdict is not None], np.float32)
         before = scores.rates(stream)
-        rates = scores.record(stream, hits, np.array([v.surprise_bits for v in made], np.float32))
-        all_hits: list[tuple[bool, ...] | None] = [None] * len(run)
-        all_rates: list[tuple[float, ...] | None] = [None] * len(run)
+        rates = scores.record(stream, hits[scored], bits)
+        all_hits: list[tuple[bool, ...] | None] = [None] * len(verdicts)
+        all_rates: list[tuple[float, ...] | None] = [None] * len(verdicts)
         last = None if before is None else tuple(before.tolist())
-        place = dict(zip(scored, zip(hits.tolist(), rates.tolist(), strict=True), strict=True))
-        for i in range(len(run)):
+        place = dict(zip(scored, zip(hits[scored].tolist(), rates.tolist(), strict=True), strict=True))
+        for i in range(len(verdicts)):
             if i in place:
                 all_hits[i], last = tuple(place[i][0]), tuple(place[i][1])
             all_rates[i] = last
@@ -169,9 +190,11 @@ class Learner:
         """Let a class be another symbol's, or move to a row with more classes."""
         code = encoded.sighting.code
         if encoded.sighting.replaced:
-            window = self._streams.view(self.row)["window"]
+            stream, network = self._streams.view(self.row), self._network_rows.view(self.network_row)
+            window = stream["window"]
             window[window == code] = 0
-            self._network.forget_class(self._network_rows.view(self.network_row)["network"], self.classes, code)
+            _past(stream, network).forget(code)
+            self._network.forget_class(network["network"], self.classes, code)
             return
         smaller, old_row, old_rows = self.classes, self.network_row, self._network_rows
         old = old_rows.view(old_row)
@@ -179,12 +202,19 @@ class Learner:
         new = self._network_rows.view(self.network_row)
         new["network"][:] = self._network.grow(old["network"], smaller, self.classes)
         new["pending"][:smaller] = old["pending"]
+        for kept in ("replay_codes", "replay_states"):
+            new[kept][:] = old[kept]
         old_rows.remove(old_row)
 
     def _take_network_row(self, classes: int) -> None:
         self.classes = classes
         self._network_rows = self._networks[classes]
         self.network_row = self._network_rows.add()
+
+
+def _past(stream: Row, network: Row) -> Past:
+    """View the windows that are kept of a stream."""
+    return Past(int(stream["events"][0]), network["replay_codes"], network["replay_states"])
 
 
 def rehearse(settings: Settings, network: Network) -> None:

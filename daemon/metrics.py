@@ -54,6 +54,7 @@ class Metrics:
 
     Args:
         baselines: Names of the baselines, in the order in which reports list them.
+        experts: Names of the experts, likewise.
         reasons: Every reason that a dead letter can have.
         build: What runs beside this version of the daemon: label names and values of ``build_info``.
         clock: Seconds since 1970.
@@ -63,6 +64,7 @@ class Metrics:
         self,
         *,
         baselines: Sequence[str],
+        experts: Sequence[str],
         reasons: Sequence[str],
         build: Mapping[str, str],
         clock: Callable[[], float] = time.time,
@@ -72,6 +74,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._clock = clock
         self._baselines = tuple(baselines)
+        self._experts = tuple(experts)
         self._last_batches: dict[TopicPartition, BatchReport | None] = {}
         self._of_partitions: list[tuple[Counter | Gauge, list[tuple[str, ...]]]] = []
         self._add_counters(reasons)
@@ -120,6 +123,7 @@ class Metrics:
         self._baseline_hits = counter(
             "baseline_hits", "Scored predictions that the baseline had right.", baseline=self._baselines
         )
+        self._expert_hits = counter("expert_hits", "Scored values that the expert had right.", expert=self._experts)
         self._fit_steps = counter("fit_steps", "Optimizer steps.")
         self._skipped_steps = counter("fit_steps_skipped", "Optimizer steps not taken, as the gradient was not finite.")
         self._dead_letters = counter("dead_letters", "Records sent to the dead-letter topic.", reason=tuple(reasons))
@@ -137,6 +141,11 @@ class Metrics:
             "baseline_hit_rate",
             "Share of them that the baseline had right, 0 to 1.",
             baseline=self._baselines,
+        )
+        self._expert_hit_rate = gauge(
+            "expert_hit_rate",
+            "Share of them that the expert had right, 0 to 1.",
+            expert=self._experts,
         )
         self._lift = gauge("lift", "Hit rate minus that of the best baseline, -1 to 1.")
         self._log_loss = gauge("log_loss_bits", "Mean surprise of the last scored values, in bits.")
@@ -190,6 +199,8 @@ class Metrics:
         self._hits.labels(*of).inc(report.hits)
         for baseline, hits in zip(self._baselines, report.baseline_hits, strict=True):
             self._baseline_hits.labels(*of, baseline).inc(hits)
+        for expert, hits in zip(self._experts, report.expert_hits, strict=True):
+            self._expert_hits.labels(*of, expert).inc(hits)
         self._fit_steps.labels(*of).inc(report.fit_steps)
         self._skipped_steps.labels(*of).inc(report.skipped_steps)
         for reason, count in report.dead_letters:
@@ -212,6 +223,9 @@ class Metrics:
         rates = report.baseline_hit_rates or (None,) * len(self._baselines)
         for baseline, rate in zip(self._baselines, rates, strict=True):
             _set(self._baseline_hit_rate, (*of, baseline), rate)
+        rates = report.expert_hit_rates or (None,) * len(self._experts)
+        for expert, rate in zip(self._experts, rates, strict=True):
+            _set(self._expert_hit_rate, (*of, expert), rate)
         best = max(report.baseline_hit_rates or (0.0,))
         _set(self._lift, of, None if report.hit_rate is None else report.hit_rate - best)
 

@@ -20,7 +20,7 @@ from daemon.codec import Decoder, Encoder, chain
 from daemon.errors import BadInputError, StateMismatchError
 from daemon.learner import Learner, NetworkRows, stream_fields
 from daemon.network import Learning, Network
-from daemon.records import Event, Forget, InputRecord, Mark, Outcome, OutputRecord, TopicPartition
+from daemon.records import FIRST_EXPERT, Event, Forget, InputRecord, Mark, Outcome, OutputRecord, TopicPartition
 from daemon.reports import PartitionReport
 from daemon.rows import Rows, require_same
 from daemon.settings import Settings
@@ -92,10 +92,11 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Processed:
-    """What came of some records: what to publish, in order, and the counts."""
+    """What came of some records: what to publish, in order, the counts, and what was said after each event."""
 
     outputs: list[OutputRecord]
     tally: Tally
+    outcomes: Sequence[Outcome] = ()
 
 
 class Partition:
@@ -143,7 +144,7 @@ class Partition:
             digest = chain(digest, output)
         self.mark = replace(self.mark, records=self.mark.records + len(records), digest=digest)
         batch.tally.seconds = time.perf_counter() - started
-        return Processed(outputs, batch.tally)
+        return Processed(outputs, batch.tally, [outcome for outcome in batch.outcomes if outcome is not None])
 
     def _learner_of(self, batch: "_Batch", stream: str | None) -> Learner:
         learner = self._learners.get(stream)
@@ -175,6 +176,7 @@ class Partition:
         for (position, event), outcome in zip(waiting, outcomes, strict=True):
             model = f"{self.mark.lineage}@{outcome.event}"
             batch.outputs[position] = self._encoder.output(event, outcome, model)
+            batch.outcomes[position] = outcome
             batch.tally.add(outcome)
 
     def report(self, checkpoint_offset: int | None) -> PartitionReport:
@@ -186,7 +188,8 @@ class Partition:
             streams=len(learners),
             vocabulary=max((learner.task.known - 1 for learner in learners), default=0),
             hit_rate=None if rates is None else rates[0],
-            baseline_hit_rates=None if rates is None else rates[1:],
+            baseline_hit_rates=None if rates is None else rates[1:FIRST_EXPERT],
+            expert_hit_rates=None if rates is None else rates[FIRST_EXPERT:],
             log_loss_bits=bits,
             checkpoint_offset=checkpoint_offset,
         )
@@ -264,15 +267,17 @@ class Partition:
 
 @dataclass(slots=True)
 class _Batch:
-    """The work on one call: what waits to be learned by stream, and the outputs by position."""
+    """The work on one call: what waits to be learned by stream, outputs and outcomes by position."""
 
     records: int
     waiting: dict[str | None, list[tuple[int, Event]]] = field(default_factory=dict)
     outputs: list[OutputRecord | None] = field(init=False)
+    outcomes: list[Outcome | None] = field(init=False)
     tally: Tally = field(default_factory=Tally)
 
     def __post_init__(self) -> None:
         self.outputs = [None] * self.records
+        self.outcomes = [None] * self.records
 
 
 _VOCABULARY = {"ids": np.int32, "codes": np.int32, "sightings": np.int64}

@@ -3,6 +3,12 @@
 from dataclasses import dataclass
 
 Header = tuple[str, bytes]
+BASELINES = ("last_value", "most_frequent", "suffix_memory")
+"""Predictors that every hit rate is shown with."""
+EXPERTS = ("lstm", "suffix_memory", "slow_suffix_memory")
+"""Predictors whose mixture is published, unless the settings say otherwise."""
+FIRST_EXPERT = 1 + len(BASELINES)
+"""Place of the first expert where the published prediction, the baselines and the experts are listed in this order."""
 Symbol = int | float | str
 """What a symbol is compared by: equal numbers are one symbol, a string never equals a number."""
 
@@ -83,11 +89,12 @@ class Verdict:
 class Prediction:
     """What is said about a stream's next value: JSON literals with their probabilities, likeliest first.
 
-    ``code`` is the likeliest value's code in the stream's vocabulary.
+    ``experts`` has for each expert its likeliest value, None where it has none, the probability that it gives to it,
+    and the expert's weight.
     """
 
     top: tuple[tuple[str, float], ...]
-    code: int
+    experts: tuple[tuple[str | None, float, float], ...]
 
     @property
     def literal(self) -> str:
@@ -105,9 +112,9 @@ class Outcome:
     """All that is said after one event was learned; ``event`` counts the stream's events from 1.
 
     ``fit_steps`` counts the optimizer steps it was worth, ``skipped_steps`` those that would not have been finite.
-    ``hits`` has the network's hit first, then one for
-    each of ``daemon.experts.BASELINES``; it is None if nothing had been predicted. ``hit_rates`` are in the same
-    order over the last ``score_window`` scored predictions, None before the first one.
+    ``hits`` has that of the published prediction first, then one for each of ``BASELINES``, then one
+    for each expert; it is None if nothing had been predicted. ``hit_rates`` are in the same order over the last
+    ``score_window`` scored predictions, None before the first one. ``expert_bits`` is the surprise of each expert.
     """
 
     event: int
@@ -117,6 +124,7 @@ class Outcome:
     prediction: Prediction | None
     hits: tuple[bool, ...] | None
     hit_rates: tuple[float, ...] | None
+    expert_bits: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,9 @@ class AssignmentReport:
 class BatchReport:
     """What one partition did in one committed batch; muted replay makes no such report.
 
-    ``baseline_hits`` follows the order of ``daemon.experts.BASELINES``, ``dead_letters`` pairs a reason with
-    how many records had it. ``skipped_steps`` were not taken because the gradient was not finite.
+    ``baseline_hits`` follows the order of ``daemon.records.BASELINES``, ``expert_hits`` that of the setting
+    ``experts``; ``dead_letters`` pairs a reason with how many records had it. ``skipped_steps`` were not taken
+    because the gradient was not finite.
     ``step_seconds`` is the time of learning and predicting all events, ``lag_records`` what is left to read
     after the batch, ``last_timestamp_ms`` the timestamp of its last record (-1 where it has none).
     """
@@ -34,6 +35,7 @@ class BatchReport:
     scored: int
     hits: int
     baseline_hits: tuple[int, ...]
+    expert_hits: tuple[int, ...]
     fit_steps: int
     skipped_steps: int
     dead_letters: tuple[tuple[str, int], ...]
@@ -57,6 +59,7 @@ class PartitionReport:
     vocabulary: int
     hit_rate: float | None
     baseline_hit_rates: tuple[float, ...] | None
+    expert_hit_rates: tuple[float, ...] | None
     log_loss_bits: float | None
     checkpoint_offset: int | None
 

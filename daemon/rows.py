@@ -18,11 +18,11 @@ Row = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """Shape, dtype and first content of one array of a row."""
+    """Shape, dtype and first content of one array of a row, one number or as many as there are in the array."""
 
     shape: tuple[int, ...]
     dtype: str
-    fill: float = 0
+    fill: float | tuple[float, ...] = 0
 
 
 class Rows:

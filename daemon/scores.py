@@ -1,7 +1,7 @@
 """Scores: how often the predictions of a stream were right lately, and how surprising its values were.
 
-It owns the hits of the last scored predictions, one column for each predictor with the network's first, and the
-surprise of the network; it does not know what was predicted.
+It owns the hits of the last scored predictions, one column for each predictor with the published prediction's
+first, and its surprise; it does not know what was predicted.
 """
 
 import numpy as np
@@ -29,7 +29,7 @@ def record(row: Row, hits: NDArray[np.bool_], bits: NDArray[np.floating]) -> NDA
     Args:
         row: The arrays of the stream, written to.
         hits: Who was right, bool ``(K, P)``.
-        bits: -log2 of the probability that the network gave to the value that came, ``(K,)``.
+        bits: -log2 of the probability that had been published for the value that came, ``(K,)``.
 
     Returns:
         The hit rates after each of them, float64 ``(K, P)``; the same ones however a stream is split into runs.

@@ -28,9 +28,8 @@ from typing import Protocol
 
 from daemon.checkpoint import CheckpointStore, CheckpointWriter
 from daemon.errors import BrokerUnavailableError, CheckpointsUnavailableError, InputGoneError, NotCommittedError
-from daemon.experts import BASELINES
 from daemon.partition import NetworkFactory, Partition, Processed
-from daemon.records import Committed, InputRecord, Membership, OutputRecord, Polled, TopicPartition
+from daemon.records import FIRST_EXPERT, Committed, InputRecord, Membership, OutputRecord, Polled, TopicPartition
 from daemon.recovery import Recovery, Restored, write_mark
 from daemon.reports import AssignmentReport, BatchReport, Observer, TransactionReport
 from daemon.settings import Settings
@@ -434,7 +433,8 @@ class Service:
                 events=tally.events,
                 scored=tally.scored,
                 hits=tally.hits[0],
-                baseline_hits=tuple(tally.hits[i] for i in range(1, len(BASELINES) + 1)),
+                baseline_hits=tuple(tally.hits[i] for i in range(1, FIRST_EXPERT)),
+                expert_hits=tuple(tally.hits[FIRST_EXPERT + i] for i in range(len(self._settings.experts))),
                 fit_steps=tally.fit_steps,
                 skipped_steps=tally.skipped_steps,
                 dead_letters=tuple(sorted(tally.dead_letters.items())),

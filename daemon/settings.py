@@ -25,11 +25,26 @@ from pydantic_settings import (
 )
 
 from daemon.errors import SettingsError
+from daemon.records import EXPERTS
 
 ENV_PREFIX = "ONLINE_LSTM_"
 _NO_SUCH = "there is no such setting; `online-lstm run --help` lists them"
 Kind = Literal["shape", "learning", "operational"]
 WayOut = Literal["refuse", "continue"]
+PRESETS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "seed": {
+        "network": ("lstm 16",),
+        "learning_rate": 1e-2,
+        "beta_2": 0.999,
+        "epsilon": 1e-7,
+        "gate_loss": 0.0,
+        "extra_steps": 0,
+        "replay_history": 0,
+        "experts": ("lstm",),
+    },
+}
+"""What each preset has instead of the defaults: ``seed`` is the plain loop of one LSTM, one step of Adam a value."""
 MAX_TOPIC_LENGTH = 249
 KIND_MEANINGS: dict[Kind, str] = {
     "shape": "part of the model: a group that already learned refuses another value (`on_shape_change`)",
@@ -46,6 +61,12 @@ def _non_empty(value: tuple[str, ...]) -> tuple[str, ...]:
     if not value or not all(value):
         raise ValueError("expected at least one name, and no empty ones")
     return value
+
+
+def _experts(value: tuple[str, ...]) -> tuple[str, ...]:
+    if "lstm" not in value or not set(value) <= set(EXPERTS):
+        raise ValueError(f"expected lstm, alone or with some of {', '.join(EXPERTS[1:])}")
+    return tuple(name for name in EXPERTS if name in value)
 
 
 def _server(value: str) -> str:
@@ -77,10 +98,25 @@ Topic = Annotated[str, AfterValidator(_topic)]
 Servers = Annotated[tuple[Server, ...], NoDecode, BeforeValidator(_split_on_commas), AfterValidator(_non_empty)]
 Topics = Annotated[tuple[Topic, ...], NoDecode, BeforeValidator(_split_on_commas), AfterValidator(_non_empty)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_on_commas), AfterValidator(_non_empty)]
+Experts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_on_commas), AfterValidator(_experts)]
 
 
 def _setting(kind: Kind, default: Any, description: str, **constraints: Any) -> Any:
     return Field(default, description=description, json_schema_extra={"kind": kind}, **constraints)
+
+
+class _PresetSource(PydanticBaseSettingsSource):
+    """What the preset that the sources before it name says of the other settings."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - a protocol
+        """Give a setting's value, its name, and that it is no text to be parsed."""
+        named = str(self.current_state.get("preset", "default"))
+        return PRESETS.get(named, {}).get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Give the values of all settings that the preset speaks of; none where there is no such preset."""
+        values = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 class Settings(BaseSettings):
@@ -157,26 +193,43 @@ class Settings(BaseSettings):
 
     # what is learned
     task: Literal["symbol"] = _setting("shape", "symbol", "What is predicted: symbol, the next value of a vocabulary")
+    preset: Literal["default", "seed"] = _setting(
+        "operational",
+        "default",
+        "Defaults of what is not given: default, or seed, the plain loop of one fit step a value",
+    )
     window: int = _setting("shape", 64, "Events that one fit step sees", ge=1, le=4096)
-    network: Names = _setting("shape", ("lstm 32",), "Layers from the input up, separated by commas: lstm CELLS")
+    network: Names = _setting("shape", ("lstm 48",), "Layers from the input up, separated by commas: lstm CELLS")
     states: Literal["carried", "stateless"] = _setting(
         "shape", "carried", "LSTM states at the window's left edge: carried on, or zeros"
+    )
+    replay_history: int = _setting(
+        "shape",
+        1500,
+        "With each value, an earlier window of so many values is learned again (0: none)",
+        ge=0,
+        le=1_000_000,
     )
     max_vocabulary: int = _setting("shape", 255, "Most symbols the network knows; least recently seen leaves", ge=1)
     admit_after: int = _setting("shape", 2, "Times a value must be seen to be admitted to the vocabulary", ge=1)
     max_streams: int = _setting("shape", 1000, "Most streams (keys) per partition; least recently seen leaves", ge=1)
     suffix_contexts: int = _setting(
-        "shape", 1024, "Contexts that the suffix-memory baseline remembers per stream", ge=16, le=1_048_576
+        "shape", 1024, "Contexts that the suffix memories remember per stream", ge=16, le=1_048_576
     )
+    experts: Experts = _setting(
+        "shape", EXPERTS, "Whose predictions are mixed: lstm, suffix_memory, slow_suffix_memory; lstm: it alone"
+    )
+    mixer_rate: float = _setting("shape", 0.01, "How fast the experts' weights move", ge=0, le=1)
+    situation_rate: float = _setting("shape", 0.08, "How fast their weights in one situation move", ge=0, le=1)
     score_window: int = _setting("shape", 500, "Scored predictions that the hit rates are taken over", ge=1)
     top: int = _setting("shape", 3, "Likeliest values listed in each output", ge=1, le=100)
-    seed: int = _setting("shape", 0, "Seed of the initial weights", ge=0, lt=2**63)
+    seed: int = _setting("shape", 0, "Seed of the initial weights and of what is replayed", ge=0, lt=2**63)
 
     # how it is learned
-    learning_rate: float = _setting("learning", 1e-2, "Adam's learning rate", gt=0, le=10)
+    learning_rate: float = _setting("learning", 7e-3, "Adam's learning rate", gt=0, le=10)
     beta_1: float = _setting("learning", 0.9, "Adam's decay of the first moment", ge=0, lt=1)
     beta_2: float = _setting("learning", 0.99, "Adam's decay of the second moment", ge=0, lt=1)
-    epsilon: float = _setting("learning", 1e-3, "Adam's epsilon", gt=0)
+    epsilon: float = _setting("learning", 3e-4, "Adam's epsilon", gt=0)
     clip_norm: float = _setting("learning", 1.0, "Gradients are scaled down to this global norm", gt=0)
     gate_loss: float = _setting(
         "learning", 0.05, "Below this loss of the window the rate shrinks in proportion (0: never)", ge=0
@@ -228,10 +281,11 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic-settings passes it by name
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Order the sources: flags, environment, TOML file."""
+        """Order the sources: flags, environment, TOML file, preset."""
         if cls._config_file is None:
-            return (init_settings, env_settings)
-        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, cls._config_file))
+            return (init_settings, env_settings, _PresetSource(settings_cls))
+        file = TomlConfigSettingsSource(settings_cls, cls._config_file)
+        return (init_settings, env_settings, file, _PresetSource(settings_cls))
 
     def dead_letters_of(self, topic: str) -> str:
         """Name the dead-letter topic of an input topic."""

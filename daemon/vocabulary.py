@@ -23,7 +23,7 @@ class Sighting(NamedTuple):
 
     ``value_id`` names the value to the experts; ``fresh`` says that it was given at this sighting. ``code`` names
     it to the network, 0 while it is not admitted; ``admitted`` says that it was at this sighting, ``replaced``
-    that the code was taken from another value.
+    that the code was taken from another value. ``left`` is the value id of one that had to leave, or -1.
     """
 
     value_id: int
@@ -31,6 +31,7 @@ class Sighting(NamedTuple):
     code: int = 0
     admitted: bool = False
     replaced: bool = False
+    left: int = -1
 
 
 @dataclass(slots=True)
@@ -57,13 +58,13 @@ class Vocabulary:
         """How many codes are in use, with 0."""
         return len(self._admitted) + 1
 
-    def literal_of_code(self, code: int) -> str:
-        """Give the JSON text of an admitted value, the way it came when it was admitted."""
-        return self._by_code[code].literal
+    def literals(self) -> dict[int, str]:
+        """Give the JSON text of each value by its id, the way it came when it was admitted or else first seen."""
+        return {value_id: entry.literal for value_id, entry in self._by_id.items()}
 
-    def literal_of_id(self, value_id: int) -> str:
-        """Give the JSON text of a value, the way it came when it was admitted or else first seen."""
-        return self._by_id[value_id].literal
+    def ids(self) -> dict[int, int]:
+        """Give the value ids of the codes in use."""
+        return {code: entry.value_id for code, entry in self._by_code.items()}
 
     def observe(self, symbol: Symbol, literal: str) -> Sighting:
         """See a value whose JSON text is ``literal``."""
@@ -76,11 +77,13 @@ class Vocabulary:
         admitted = not self._admitted or (entry.sightings if entry else 0) + 1 >= self._admit_after
         replaced = admitted and len(self._admitted) == self._max_codes
         code = self.known if admitted else 0
+        left = -1
         # whoever has to leave leaves first, so that there is always a free id
         if replaced:
-            code = self._forget_stalest(self._admitted).code
+            stalest = self._forget_stalest(self._admitted)
+            code, left = stalest.code, stalest.value_id
         elif fresh and not admitted and len(self._candidates) == self._max_codes:
-            self._forget_stalest(self._candidates)
+            left = self._forget_stalest(self._candidates).value_id
         if entry is None:
             entry = _Entry(literal, self._free_id())
             self._by_id[entry.value_id] = entry
@@ -90,7 +93,7 @@ class Vocabulary:
             self._by_code[code] = self._admitted[symbol] = entry
         else:
             self._candidates[symbol] = entry
-        return Sighting(entry.value_id, fresh, code, admitted, replaced)
+        return Sighting(entry.value_id, fresh, code, admitted, replaced, left)
 
     def state(self) -> dict[str, Any]:
         """Give all that is known, admitted values before candidates, each least recently seen first.

@@ -24,6 +24,7 @@ SOURCES = (TopicPartition("numbers", 0), TopicPartition("numbers", 1))
 SMALL = {
     "network": "lstm 4",
     "window": 8,
+    "replay_history": 40,
     "max_streams": 3,
     "max_vocabulary": 9,
     "suffix_contexts": 16,
@@ -43,7 +44,7 @@ def small_settings(**given: Any) -> Settings:
 @cache
 def small_network(learning: Learning) -> Network:
     """Give the network of ``small_settings``; compiled once, whoever asks."""
-    return Network(Shape(layers=("lstm 4",), window=8, carried=True, seed=0), learning)
+    return Network(Shape(layers=("lstm 4",), window=8, carried=True, seed=0, replay_history=40), learning)
 
 
 def record(

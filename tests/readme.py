@@ -5,8 +5,8 @@ from pathlib import Path
 
 from daemon.codec import REASONS
 from daemon.errors import ExitCode
-from daemon.experts import BASELINES
 from daemon.metrics import Metrics
+from daemon.records import BASELINES, EXPERTS
 from daemon.settings import Settings, kind_of
 
 README = Path(__file__).parent.parent / "README.md"
@@ -26,7 +26,7 @@ def settings_table() -> str:
 
 def metrics_table() -> str:
     rows = ["| metric | type | meaning |", "|---|---|---|"]
-    registry = Metrics(baselines=BASELINES, reasons=REASONS, build={}).registry
+    registry = Metrics(baselines=BASELINES, experts=EXPERTS, reasons=REASONS, build={}).registry
     for family in registry.collect():
         if family.name.startswith("online_lstm_"):
             suffix = "_total" if family.type == "counter" else "_info" if family.type == "info" else ""

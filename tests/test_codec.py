@@ -24,9 +24,9 @@ OUTCOME = Outcome(
     fit_steps=1,
     skipped_steps=0,
     verdict=VERDICT,
-    prediction=Prediction((("8", 0.71), ("4", 0.27)), 2),
-    hits=(True, False, True),
-    hit_rates=(0.97, 0.5, 0.62),
+    prediction=Prediction((("8", 0.71), ("4", 0.27)), (("8", 0.6, 0.41), ("8", 0.9, 0.3), (None, 0.0, 0.25))),
+    hits=(True, False, True, True, True, False, True),
+    hit_rates=(0.97, 0.5, 0.62, 0.6, 0.98, 0.6, 0.99),
 )
 SILENT = Outcome(event=1, fit_steps=1, skipped_steps=0, verdict=None, prediction=None, hits=None, hit_rates=None)
 ERROR = BadInputError("not_a_value", "received 'x', expected a number")
@@ -309,6 +309,8 @@ def test_an_output_has_the_documented_bytes():
         '{"stream": "pump-7", "topic": "numbers", "partition": 0, "offset": 41, "event": 42, "value": 4, '
         '"verdict": {"predicted": 4, "hit": true, "probability": 0.93, "surprise_bits": 0.1047}, '
         '"prediction": 8, "probability": 0.71, "top": [[8, 0.71], [4, 0.27]], '
+        '"experts": {"lstm": [8, 0.6, 0.41], "suffix_memory": [8, 0.9, 0.3], '
+        '"slow_suffix_memory": [null, null, 0.25]}, '
         '"hit_rate": 0.97, "baseline_hit_rate": 0.62, "model": "1f3a9c20@42"}'
     )
     headers = (
@@ -330,6 +332,7 @@ def test_what_is_not_known_yet_is_null():
         message[name] for name in ("stream", "verdict", "prediction", "probability", "hit_rate", "baseline_hit_rate")
     }
     assert [] == message["top"]
+    assert {} == message["experts"]
     assert output.key is None
 
 
@@ -373,13 +376,13 @@ def test_long_strings_are_cut_only_when_they_must():
     long = json.dumps("x" * 60_000)
     event = decode(long.encode())
     top = tuple((long, 1 / 32) for _ in range(3))
-    whole = ENCODER.output(event, replace(OUTCOME, prediction=Prediction(top, 1)), "m")
+    prediction = Prediction(top, ((long, 1 / 32, 1 / 3),) * 3)
+    whole = ENCODER.output(event, replace(OUTCOME, prediction=prediction), "m")
     assert "online_lstm_sha256" not in dict(whole.headers)
-    cut = Encoder(settings(max_output_bytes=200_000)).output(
-        event, replace(OUTCOME, prediction=Prediction(top, 1)), "m"
-    )
+    cut = Encoder(settings(max_output_bytes=200_000)).output(event, replace(OUTCOME, prediction=prediction), "m")
     message = strict_json(cut.value)
     assert ["x" * 999 + "…"] * 5 == [message["value"], message["prediction"], *[v for v, _ in message["top"]]]
+    assert [["x" * 999 + "…", 0.03125, 0.3333]] * 3 == list(message["experts"].values())
     assert str(len(whole.value)).encode() == dict(cut.headers)["online_lstm_original_length"]
     assert hashlib.sha256(whole.value).hexdigest().encode() == dict(cut.headers)["online_lstm_sha256"]
 
@@ -401,8 +404,8 @@ def test_the_smallest_limit_holds_the_worst_output(literal, key):
         OUTCOME,
         event=2**63 - 1,
         verdict=Verdict(literal, hit=False, probability=1e-7 / 3, surprise_bits=1073.12345),
-        prediction=Prediction(tuple((literal, 1.234567e-5) for _ in range(100)), 1),
-        hit_rates=(2 / 3, 1 / 3),
+        prediction=Prediction(((literal, 1.234567e-5),) * 100, ((literal, 1.234567e-5, 1.23456789),) * 3),
+        hit_rates=(2 / 3, 1 / 3, 1 / 3, 1 / 3, 2 / 3, 1 / 3, 1 / 3),
     )
     output = Encoder(SMALL).output(Decoder(SMALL).decode(record), outcome, "0123abcd@9223372036854775807")
     strict_json(output.value)
@@ -429,7 +432,7 @@ def test_any_output_is_strict_json_that_fits(literals, probability, bits, key, h
     outcome = replace(
         OUTCOME,
         verdict=Verdict(predicted, hit=False, probability=probability, surprise_bits=bits),
-        prediction=Prediction(tuple((literal, probability) for literal in top), 1),
+        prediction=Prediction(tuple((literal, probability) for literal in top), ((predicted, probability, 0.5),) * 3),
     )
     output = Encoder(SMALL).output(Decoder(SMALL).decode(record), outcome, "m")
     message = strict_json(output.value.decode())

@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from daemon.experts import BASELINES
 from daemon.metrics import Metrics
-from daemon.records import TopicPartition
+from daemon.records import BASELINES, EXPERTS, TopicPartition
 from daemon.reports import (
     AssignmentReport,
     BatchReport,
@@ -178,7 +177,7 @@ def test_every_panel_explains_itself() -> None:
 
 
 def new_metrics() -> Metrics:
-    metrics = Metrics(baselines=BASELINES, reasons=("not_utf8", "not_finite"), build={})
+    metrics = Metrics(baselines=BASELINES, experts=EXPERTS, reasons=("not_utf8", "not_finite"), build={})
     metrics.observe(AssignmentReport(assigned=(SOURCE,)))
     return metrics
 
@@ -193,6 +192,7 @@ def tell_all(metrics: Metrics) -> None:
             scored=9,
             hits=7,
             baseline_hits=(1,) * len(BASELINES),
+            expert_hits=(1,) * len(EXPERTS),
             fit_steps=10,
             skipped_steps=0,
             dead_letters=(("not_utf8", 1),),
@@ -209,6 +209,7 @@ def tell_all(metrics: Metrics) -> None:
             vocabulary=14,
             hit_rate=0.8,
             baseline_hit_rates=(0.1,) * len(BASELINES),
+            expert_hit_rates=(0.7,) * len(EXPERTS),
             log_loss_bits=0.4,
             checkpoint_offset=100,
         )

@@ -5,13 +5,18 @@ import numpy as np
 import pytest
 from fakes import record, small_network, small_settings
 
-from daemon.experts import BASELINES
-from daemon.learner import PREDICTORS, Learner, NetworkRows, rehearse, stream_fields
+from daemon.learner import Learner, NetworkRows, rehearse, stream_fields
 from daemon.network import Network
 from daemon.partition import learning_of
-from daemon.records import Event, Outcome
+from daemon.records import EXPERTS, FIRST_EXPERT, Event, Outcome
 from daemon.rows import Rows
 from daemon.settings import Settings
+
+PREDICTORS = FIRST_EXPERT + len(EXPERTS)
+"""Published prediction, baselines and experts."""
+LSTM = FIRST_EXPERT
+ROOMY = small_settings(suffix_contexts=1024)
+"""With room for all contexts of a short stream."""
 
 
 class Bench:
@@ -73,12 +78,52 @@ def test_a_value_that_is_not_admitted_was_never_predicted() -> None:
 
 def test_an_unknown_value_had_the_probability_of_the_unknown() -> None:
     """What is left beside the known values was given to all others, also where one makes the network grow."""
-    bench = Bench()
+    bench = Bench(small_settings(experts="lstm"))
     before, after = bench.learn([1, 1, 2, 2, 3, 3, 4, 4])[-2:]
     assert 8 == bench.learner.classes
     assert before.prediction is not None
     assert after.verdict is not None
     assert 1 - sum(p for _, p in before.prediction.top) == pytest.approx(after.verdict.probability, abs=1e-6)
+
+
+def test_a_value_that_nobody_had_seen_had_the_probability_of_the_rest() -> None:
+    """Of the mixture, too, what is left beside the values it names was given to all others."""
+    before, after = Bench().learn([1, 1, 2, 2, 3, 3, 4])[-2:]
+    assert before.prediction is not None
+    assert after.verdict is not None
+    assert 1 - sum(p for _, p in before.prediction.top) == pytest.approx(after.verdict.probability, abs=1e-6)
+
+
+def test_what_was_seen_once_can_be_predicted_by_a_memory() -> None:
+    """The network must see a value twice, the experts beside it name it from its first sight on."""
+    values = [1, 2, 3, 4, 5, 6] * 2
+    mixed, alone = Bench(ROOMY).learn(values), Bench(small_settings(experts="lstm")).learn(values)
+    assert [str(value) for value in values[7:]] == [o.prediction and o.prediction.literal for o in mixed[6:-1]]
+    assert all(o.verdict and o.verdict.hit for o in mixed[7:])
+    assert not any(o.verdict and o.verdict.hit for o in alone[7:])
+
+
+def test_each_expert_tells_its_value_its_probability_and_its_weight() -> None:
+    """Alone the network is published as it is; in a mixture each expert's favourite is told beside the common one."""
+    (*_, alone) = Bench(small_settings(experts="lstm")).learn([1, 2, 3] * 20)
+    assert alone.prediction is not None
+    assert ((*alone.prediction.top[0], 1.0),) == alone.prediction.experts
+    (*_, mixed) = Bench(ROOMY).learn([1, 2, 3] * 20)
+    assert mixed.prediction is not None
+    assert ["1"] * 2 == [literal for literal, _, _ in mixed.prediction.experts[1:]]
+    assert len(EXPERTS) == len(mixed.prediction.experts)
+    assert mixed.expert_bits is not None
+    assert len(EXPERTS) == len(mixed.expert_bits)
+
+
+def test_no_context_of_a_memory_reaches_over_an_end() -> None:
+    """Sequences that differ by their first value only are continued by it, whatever ended before them."""
+    bench = Bench(ROOMY)
+    for _ in range(10):
+        bench.learn([1, 5, 5, 2], ends=True)
+        bench.learn([3, 5, 5, 4], ends=True)
+    hits = [o.hits and o.hits[-1] for o in bench.learn([1, 5, 5, 2], ends=True) + bench.learn([3, 5, 5, 4], ends=True)]
+    assert [None, True, True, True] * 2 == hits
 
 
 def test_the_value_that_takes_over_a_code_is_no_hit() -> None:
@@ -101,11 +146,10 @@ def test_probabilities_are_shared_out_among_known_values() -> None:
 
 
 def test_every_event_is_fitted_and_scored_for_all_predictors() -> None:
-    """Hits have the network first, then the baselines; a miss is worth more steps than a hit."""
+    """Hits are of what is published, of baselines and experts; a miss of the network is worth more steps."""
     outcomes = Bench().learn([1, 1, 1, 2])
-    assert PREDICTORS == 1 + len(BASELINES)
-    assert [1, 1] == [o.fit_steps for o in outcomes if o.hits and o.hits[0]]
-    assert all(o.fit_steps > 1 for o in outcomes if o.hits and not o.hits[0])
+    assert [1, 1] == [o.fit_steps for o in outcomes if o.hits and o.hits[LSTM]]
+    assert all(o.fit_steps > 1 for o in outcomes if o.hits and not o.hits[LSTM])
     assert [0] * 4 == [o.skipped_steps for o in outcomes]
     assert [None, PREDICTORS, PREDICTORS, PREDICTORS] == [o.hits and len(o.hits) for o in outcomes]
     assert [None, 1.0, 1.0, pytest.approx(2 / 3)] == [o.hit_rates and o.hit_rates[0] for o in outcomes]
@@ -193,3 +237,35 @@ def test_a_rehearsal_leaves_no_trace() -> None:
     bench, fresh = Bench(), Bench()
     rehearse(bench.settings, bench.network)
     assert fresh.arrays() == bench.arrays()
+
+
+def test_windows_that_are_kept_never_reach_over_an_end() -> None:
+    """Of sequences of five values they hold only what came in the sequence so far."""
+    bench = Bench()
+    for _ in range(30):
+        bench.learn([1, 2, 3, 2, 1], ends=True)
+    # events 128, 144, 96 and 112 are the third, fourth, first and second of their sequences
+    expected = [[-1] * 6 + [1, 2, 3], [-1] * 5 + [1, 2, 3, 2], [-1] * 8 + [1], [-1] * 7 + [1, 2]]
+    assert expected == bench.arrays()["replay_codes"]
+
+
+def test_windows_that_are_kept_stay_when_the_network_grows() -> None:
+    """More classes need another row, not another past."""
+    bench = Bench()
+    bench.learn([1, 2] * 25)
+    before = bench.arrays()
+    bench.learn([3, 3, 4, 4])
+    assert 8 == bench.learner.classes
+    after = bench.arrays()
+    assert before["replay_states"] == after["replay_states"]
+    assert before["replay_codes"] == after["replay_codes"]
+    assert np.any(before["replay_states"])
+
+
+def test_a_replaced_value_is_unknown_in_the_windows_that_are_kept() -> None:
+    """What is learned again of the past of one value is not learned of its successor under the same code."""
+    bench = Bench(small_settings(max_vocabulary=1, admit_after=1))
+    bench.learn([1] * 40)
+    assert 1 in np.array(bench.arrays()["replay_codes"])
+    bench.learn([2])
+    assert 1 not in np.array(bench.arrays()["replay_codes"])

@@ -25,6 +25,7 @@ BATCH = BatchReport(
     scored=9,
     hits=7,
     baseline_hits=(1, 2),
+    expert_hits=(6,),
     fit_steps=8,
     skipped_steps=2,
     dead_letters=(("not_utf8", 4),),
@@ -39,6 +40,7 @@ STANDING = PartitionReport(
     vocabulary=14,
     hit_rate=0.75,
     baseline_hit_rates=(0.25, 0.5),
+    expert_hit_rates=(0.7,),
     log_loss_bits=0.4,
     checkpoint_offset=120,
 )
@@ -60,6 +62,7 @@ def clock() -> Clock:
 def metrics(clock: Clock) -> Metrics:
     metrics = Metrics(
         baselines=("last_value", "most_frequent"),
+        experts=("lstm",),
         reasons=("not_utf8", "not_finite"),
         build={"tensorflow": "2.21.0"},
         clock=clock,
@@ -95,9 +98,10 @@ def test_gauges_appear_once_known(metrics: Metrics) -> None:
     assert value(metrics, "hit_rate", **OF) is None
     metrics.observe(STANDING)
     assert value(metrics, "hit_rate", **OF) == 0.75
-    metrics.observe(dataclasses.replace(STANDING, hit_rate=None, baseline_hit_rates=None, log_loss_bits=None))
+    unknown = {"hit_rate": None, "baseline_hit_rates": None, "expert_hit_rates": None, "log_loss_bits": None}
+    metrics.observe(dataclasses.replace(STANDING, **unknown))
     known = {name.removeprefix("online_lstm_") for name in series_of(metrics, SOURCE)}
-    assert not known & {"hit_rate", "baseline_hit_rate", "lift", "log_loss_bits"}
+    assert not known & {"hit_rate", "baseline_hit_rate", "expert_hit_rate", "lift", "log_loss_bits"}
 
 
 @pytest.mark.parametrize(
@@ -108,6 +112,7 @@ def test_gauges_appear_once_known(metrics: Metrics) -> None:
         (14, "hits_total", {}),
         (2, "baseline_hits_total", {"baseline": "last_value"}),
         (4, "baseline_hits_total", {"baseline": "most_frequent"}),
+        (12, "expert_hits_total", {"expert": "lstm"}),
         (16, "fit_steps_total", {}),
         (4, "fit_steps_skipped_total", {}),
         (8, "dead_letters_total", {"reason": "not_utf8"}),

@@ -1,10 +1,10 @@
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from daemon.errors import SettingsError
-from daemon.settings import KIND_MEANINGS, Settings, kind_of, parse_assignments, read_settings
+from daemon.settings import KIND_MEANINGS, PRESETS, Settings, kind_of, parse_assignments, read_settings
 
 
 def test_every_setting_says_what_it_is_and_what_changing_it_means() -> None:
@@ -200,3 +200,39 @@ def test_a_topic_is_not_read_and_published_to(given: dict[str, Any]) -> None:
     """A daemon that reads what it publishes would never end; predictions and dead letters are kept apart."""
     with pytest.raises(SettingsError, match=r"input_topics|dead_letter_topic"):
         read_settings(given, environment={}).require_consistent()
+
+
+def test_a_preset_changes_defaults_and_nothing_that_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the place it is named in, every value that is given anywhere is stronger."""
+    config = tmp_path / "settings.toml"
+    config.write_text('preset = "seed"\nextra_steps = 3\n')
+    monkeypatch.setenv("ONLINE_LSTM_EPSILON", "0.5")
+    settings = read_settings({"network": "lstm 8"}, config=config)
+    assert (("lstm 8",), 3, 0.5) == (settings.network, settings.extra_steps, settings.epsilon)
+    assert (0, 0.0) == (settings.replay_history, settings.gate_loss)
+    assert ("lstm 16",) == read_settings({"preset": "seed"}).network
+
+
+def test_presets_speak_of_settings_that_decide_what_is_learned() -> None:
+    """Each value is one that its setting takes, of a kind that belongs to the lineage, and other than the default."""
+    defaults = read_settings()
+    for preset, values in PRESETS.items():
+        read = read_settings({"preset": preset})
+        for name, value in values.items():
+            assert kind_of(Settings.model_fields[name]) in {"shape", "learning"}
+            assert value == getattr(read, name)
+            assert value != getattr(defaults, name)
+
+
+def test_every_preset_that_can_be_named_is_described() -> None:
+    """The choices of the setting are the presets that there are."""
+    assert list(PRESETS) == list(get_args(Settings.model_fields["preset"].annotation))
+
+
+def test_a_preset_names_the_lineage_by_what_it_means() -> None:
+    """The same settings given one by one are the same shape; an unknown preset is refused."""
+    shape = {name: value for name, value in PRESETS["seed"].items() if name in read_settings().of_kind("shape")}
+    assert read_settings({"preset": "seed"}).shape_digest() == read_settings(shape).shape_digest()
+    assert read_settings({"preset": "seed"}).shape_digest() != read_settings().shape_digest()
+    with pytest.raises(SettingsError, match="preset: received 'fast', expected 'default' or 'seed'"):
+        read_settings({"preset": "fast"})

@@ -3,11 +3,11 @@ import random
 import numpy as np
 import pytest
 
-from daemon.experts import suffix_memory
+from daemon.experts import Run, suffix_memory
 from daemon.experts.suffix_kernels import (
     AGES,
-    DECAY,
     DECAY_OF_SHARES,
+    DECAYS,
     FIRST_SAMPLES,
     FIRST_TRUST,
     LEAST_COUNT,
@@ -27,21 +27,39 @@ SWITCHED = ["6874235", "1874230", "6342780", "1342785", "09785346", "29785341", 
 
 
 def new_row(*, contexts=1024, values=510):
-    rows = Rows(suffix_memory.fields(contexts, values))
+    rows = Rows(suffix_memory.fields(contexts, values, len(DECAYS)))
     return rows.view(rows.add())
 
 
 def learn(row, values, *, max_codes=255):
     vocabulary = Vocabulary(max_codes=max_codes, admit_after=2)
     sightings = [vocabulary.observe(value, str(value)) for value in values]
-    ids = np.array([sighting.value_id for sighting in sightings], np.int32)
-    return suffix_memory.observe(row, ids, np.array([sighting.fresh for sighting in sightings]))
+    ids, fresh, left = zip(*[(s.value_id, s.fresh, s.left) for s in sightings], strict=True)
+    return learn_ids(row, ids, fresh, left)
+
+
+def learn_ids(row, ids, fresh, left=None):
+    """Give which ids the fast memory had predicted."""
+    run = run_of(ids, fresh, left)
+    return (suffix_memory.observe(row, run).favourites[:-1, 0] == run.ids) & ~run.fresh
+
+
+def run_of(ids, fresh, left=None):
+    none = [-1] * len(ids)
+    return Run(np.array(ids, np.int32), np.array(fresh, np.bool_), np.array(left or none, np.int32))
+
+
+def distribution(row):
+    """Give the ids that each memory may see next, and their probabilities."""
+    (probabilities,) = suffix_memory.observe(row, run_of([], [])).probabilities
+    return [(np.flatnonzero(p), p[p > 0]) for p in probabilities]
 
 
 class Reference:
     """The formulas as they are written, with dictionaries without bounds."""
 
-    def __init__(self):
+    def __init__(self, decay):
+        self.decay = decay
         self.history, self.shares, self.contexts, self.trust = [], {}, {}, {}
 
     def known(self):
@@ -76,7 +94,8 @@ class Reference:
             if order <= len(self.history):
                 fresh = {"visits": 0, "counts": {}}
                 context = self.contexts.setdefault(tuple(self.history[-order:]), fresh)
-                decayed = {v: DECAY * count for v, count in context["counts"].items() if DECAY * count > LEAST_COUNT}
+                decayed = {v: self.decay * count for v, count in context["counts"].items()}
+                decayed = {v: count for v, count in decayed.items() if count > LEAST_COUNT}
                 context["counts"] = decayed | {value: decayed.get(value, 0) + 1}
                 context["visits"] += 1
                 context["seen"] = len(self.history)
@@ -89,22 +108,25 @@ def test_probabilities_are_those_of_the_formulas():
     """With room for all contexts, the arrays say what the formulas say, event for event."""
     randomness = random.Random(0)
     values = [PERIOD[i % 27] if randomness.random() < 0.9 else 5 for i in range(400)]
-    row, reference, vocabulary = new_row(contexts=65_536), Reference(), Vocabulary(max_codes=4, admit_after=2)
+    row, references = new_row(contexts=65_536), [Reference(decay) for decay in DECAYS]
+    vocabulary = Vocabulary(max_codes=4, admit_after=2)
     for value in values:
         sighting = vocabulary.observe(value, str(value))
-        suffix_memory.observe(row, np.array([sighting.value_id], np.int32), np.array([sighting.fresh]))
-        reference.learn(sighting.value_id)
-        ids, probabilities = suffix_memory.distribution(row)
-        expected = reference.distribution()
-        assert sorted(expected) == ids.tolist()
-        np.testing.assert_allclose([expected[value_id] for value_id in ids.tolist()], probabilities, rtol=1e-4)
-        assert ids[probabilities.argmax()] == suffix_memory.prediction(row)
+        favourites = suffix_memory.observe(row, run_of([sighting.value_id], [sighting.fresh])).favourites[-1]
+        for reference, favourite, (ids, probabilities) in zip(references, favourites, distribution(row), strict=True):
+            reference.learn(sighting.value_id)
+            expected = reference.distribution()
+            assert sorted(expected) == ids.tolist()
+            np.testing.assert_allclose([expected[value_id] for value_id in ids.tolist()], probabilities, rtol=1e-4)
+            assert ids[probabilities.argmax()] == favourite
 
 
 def test_there_is_no_distribution_before_the_first_event():
     """Nothing was seen, nothing is expected."""
-    ids, probabilities = suffix_memory.distribution(new_row())
-    assert (0, 0, -1) == (len(ids), len(probabilities), suffix_memory.prediction(new_row()))
+    expected = suffix_memory.observe(new_row(), run_of([], []))
+    assert not expected.probabilities.any()
+    assert (expected.favourites == -1).all()
+    assert (expected.rest == 1).all()
 
 
 @pytest.mark.parametrize("contexts", [256, 1024])
@@ -146,15 +168,44 @@ def test_a_new_owner_of_an_id_inherits_nothing():
     row = new_row()
     ids = np.array([0, 1, 0, 1, 0, 1, 0, 1, 2, 1, 0], np.int32)
     fresh = np.isin(np.arange(len(ids)), [0, 1, 8, 9])
-    suffix_memory.observe(row, ids[:8], fresh[:8])
-    suffix_memory.observe(row, ids[8:], fresh[8:])
-    assert 0 == suffix_memory.prediction(row)
+    learn_ids(row, ids[:8], fresh[:8])
+    learn_ids(row, ids[8:], fresh[8:])
+    assert [0, 0] == row["suffix_prediction"].tolist()
+
+
+def test_a_value_that_left_is_not_expected_any_more():
+    """Its id names nothing until it is given again: no context and no share speaks of it."""
+    row = new_row()
+    learn_ids(row, [0, 1, 0, 1, 0, 1, 2, 0], [True, True, False, False, False, False, True, False], [-1] * 6 + [1, -1])
+    assert [[0, 2], [0, 2]] == [ids.tolist() for ids, _ in distribution(row)]
+
+
+def test_a_context_ends_where_a_sequence_does():
+    """What came before a break leads up to nothing; how sequences begin is a context like any other."""
+    row = new_row()
+    for _ in range(8):
+        learn_ids(row, [0, 1, 2], [row["suffix_used"][0] == 0] * 3)
+        suffix_memory.break_sequence(row)
+        assert [-1, -1] == row["suffix_prediction"].tolist()
+    begun = suffix_memory.observe(row, run_of([0], [False])).probabilities[:, 0]
+    assert begun[0].argmax() == 0
+    assert begun[0].max() > 0.9
+    assert [1, 1] == row["suffix_prediction"].tolist()
+
+
+def test_the_part_left_for_new_values_is_counted():
+    """It falls where nothing new comes, and stays high where everything is new."""
+    known, new = new_row(), new_row()
+    learn(known, [PERIOD[i % 27] for i in range(270)])
+    learn(new, list(range(270)))
+    assert (suffix_memory.observe(known, run_of([], [])).rest < 0.01).all()
+    assert (suffix_memory.observe(new, run_of([], [])).rest > 0.9).all()
 
 
 def test_a_new_owner_of_an_id_is_counted_from_its_first_sighting():
     """The count in a context that the former owner had followed starts at one."""
     row = new_row()
     ids = np.array([0, 1, 0, 1, 0, 1, 0, 1], np.int32)
-    suffix_memory.observe(row, ids, np.isin(np.arange(len(ids)), [0, 1, 7]))
-    counts = row["suffix_counts"][row["suffix_seen"] == len(ids)]
+    learn_ids(row, ids, np.isin(np.arange(len(ids)), [0, 1, 7]))
+    counts = row["suffix_counts"][:, row["suffix_seen"] == len(ids)]
     assert {0.0, 1.0} == set(counts.ravel().tolist())

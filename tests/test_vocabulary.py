@@ -36,9 +36,10 @@ def test_the_value_seen_least_recently_leaves_its_code_to_the_newcomer():
     """With all codes taken, the stalest admitted value leaves wholly: its id is free, too."""
     vocabulary = Vocabulary(max_codes=2, admit_after=1)
     sight(vocabulary, ["a", "b", "a"])
-    assert Sighting(1, fresh=True, code=2, admitted=True, replaced=True) == vocabulary.observe("c", '"c"')
-    assert ['"a"', '"c"'] == [vocabulary.literal_of_code(code) for code in (1, 2)]
-    assert Sighting(0, fresh=True, code=1, admitted=True, replaced=True) == vocabulary.observe("b", '"b"')
+    assert Sighting(1, fresh=True, code=2, admitted=True, replaced=True, left=1) == vocabulary.observe("c", '"c"')
+    assert {0: '"a"', 1: '"c"'} == vocabulary.literals()
+    assert {1: 0, 2: 1} == vocabulary.ids()
+    assert Sighting(0, fresh=True, code=1, admitted=True, replaced=True, left=0) == vocabulary.observe("b", '"b"')
 
 
 def test_an_admitted_candidate_keeps_its_id():
@@ -47,7 +48,7 @@ def test_an_admitted_candidate_keeps_its_id():
     expected = [
         Sighting(0, fresh=True, code=1, admitted=True),
         Sighting(1, fresh=True),
-        Sighting(1, code=1, admitted=True, replaced=True),
+        Sighting(1, code=1, admitted=True, replaced=True, left=0),
         Sighting(0, fresh=True),
     ]
     assert expected == sight(vocabulary, [5, 6, 6, 5])
@@ -57,7 +58,7 @@ def test_the_stalest_candidate_leaves():
     """Values seen once do not pile up; one that left starts again."""
     vocabulary = Vocabulary(max_codes=2, admit_after=2)
     sight(vocabulary, [1, 2, 3, 4])
-    assert Sighting(2, fresh=True) == vocabulary.observe(2, "2")
+    assert Sighting(2, fresh=True, left=2) == vocabulary.observe(2, "2")
     assert Sighting(1, code=2, admitted=True) == vocabulary.observe(4, "4")
 
 
@@ -66,7 +67,7 @@ def test_equal_numbers_are_one_symbol_and_strings_are_others():
     vocabulary = Vocabulary(max_codes=4, admit_after=1)
     ids = [vocabulary.observe(symbol, json.dumps(symbol)).value_id for symbol in (4, 4.0, "4")]
     assert [0, 0, 1] == ids
-    assert ["4", '"4"'] == [vocabulary.literal_of_id(value_id) for value_id in (0, 1)]
+    assert ["4", '"4"'] == [vocabulary.literals()[value_id] for value_id in (0, 1)]
 
 
 def test_large_integers_survive_a_restore_exactly():
@@ -86,9 +87,9 @@ def test_ids_and_codes_stay_in_bounds_and_name_one_value_each(values, bound):
         sighting = vocabulary.observe(value, json.dumps(value))
         assert 0 <= sighting.value_id < 2 * bound["max_codes"]
         assert 0 <= sighting.code < vocabulary.known <= bound["max_codes"] + 1
-        assert value == json.loads(vocabulary.literal_of_id(sighting.value_id))
+        assert value == json.loads(vocabulary.literals()[sighting.value_id])
         if sighting.code:
-            assert value == json.loads(vocabulary.literal_of_code(sighting.code))
+            assert sighting.value_id == vocabulary.ids()[sighting.code]
 
 
 @given(streams, streams, bounds)

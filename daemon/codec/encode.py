@@ -8,12 +8,13 @@ import hashlib
 import json
 import math
 import struct
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from daemon.codec.size import record_bytes
 from daemon.errors import BadInputError
-from daemon.records import Event, Header, InputRecord, Outcome, OutputRecord, Prediction, Verdict
+from daemon.records import FIRST_EXPERT, Event, Header, InputRecord, Outcome, OutputRecord, Prediction, Verdict
 from daemon.settings import Settings
 
 DIGEST_BYTES = 16
@@ -21,8 +22,8 @@ DIGEST_BYTES = 16
 
 MAX_ERROR_CHARACTERS = 300
 
-# Most characters of a literal and most entries of `top`; the second pair fits any `max_output_bytes`.
-_CUTS = ((1000, 100), (20, 1))
+# Most characters of a literal, entries of `top` and of `experts`; the second triple fits any `max_output_bytes`.
+_CUTS = ((1000, 100, 100), (20, 1, 0))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _YEAR_10000_MS = 253_402_300_800_000
 _CONSTANT_HEADERS: tuple[Header, ...] = (
@@ -40,6 +41,7 @@ class Encoder:
 
     def __init__(self, settings: Settings) -> None:
         self._max_bytes = settings.max_output_bytes
+        self._experts = settings.experts
 
     def output(self, event: Event, outcome: Outcome, model: str) -> OutputRecord:
         """Encode what is said after an event of a record that ``Decoder`` let pass.
@@ -49,11 +51,11 @@ class Encoder:
         """
         record = event.record
         headers = _cloud_event(record) + _copied(record)
-        value = _body(event, outcome, model).encode()
+        value = _body(event, outcome, model, self._experts).encode()
         if record_bytes(record.key, value, headers) > self._max_bytes:
             headers += _fingerprint(value, *_VALUE_NAMES)
-            for characters, entries in _CUTS:
-                value = _body(*_cut(event, outcome, characters, entries), model).encode()
+            for cuts in _CUTS:
+                value = _body(*_cut(event, outcome, *cuts), model, self._experts).encode()
                 if record_bytes(record.key, value, headers) <= self._max_bytes:
                     break
         return OutputRecord(record.partition, record.timestamp_ms, record.key, value, headers)
@@ -106,13 +108,14 @@ def chain(digest: bytes, record: OutputRecord) -> bytes:
     return hashlib.blake2b(b"".join((digest, count, lengths, *contents)), digest_size=DIGEST_BYTES).digest()
 
 
-def _body(event: Event, outcome: Outcome, model: str) -> str:
+def _body(event: Event, outcome: Outcome, model: str, experts: Sequence[str]) -> str:
     record = event.record
     return (
         f'{{"stream": {"null" if event.stream is None else _quote(event.stream)}, '
         f'"topic": {_quote(record.topic)}, "partition": {record.partition}, "offset": {record.offset}, '
         f'"event": {outcome.event}, "value": {event.literal}, "verdict": {_verdict(outcome.verdict)}, '
-        f'{_prediction(outcome.prediction)}, {_hit_rates(outcome.hit_rates)}, "model": {_quote(model)}}}'
+        f'{_prediction(outcome.prediction)}, "experts": {_experts(outcome.prediction, experts)}, '
+        f'{_hit_rates(outcome.hit_rates)}, "model": {_quote(model)}}}'
     )
 
 
@@ -134,9 +137,20 @@ def _prediction(prediction: Prediction | None) -> str:
     return f'"prediction": {top[0][0]}, "probability": {top[0][1]}, "top": [{listed}]'
 
 
+def _experts(prediction: Prediction | None, names: Sequence[str]) -> str:
+    if prediction is None:
+        return "{}"
+    listed = [
+        f'"{name}": [{"null, null" if literal is None else f"{literal}, {_rounded(probability, 6)}"}, '
+        f"{_rounded(weight, 4)}]"
+        for name, (literal, probability, weight) in zip(names, prediction.experts, strict=False)
+    ]
+    return f"{{{', '.join(listed)}}}"
+
+
 def _hit_rates(rates: tuple[float, ...] | None) -> str:
     own = _rounded(rates[0], 6) if rates else "null"
-    best = _rounded(max(rates[1:]), 6) if rates and len(rates) > 1 else "null"
+    best = _rounded(max(rates[1:FIRST_EXPERT]), 6) if rates else "null"
     return f'"hit_rate": {own}, "baseline_hit_rate": {best}'
 
 
@@ -145,13 +159,17 @@ def _rounded(number: float, digits: int) -> str:
     return repr(round(number, digits) + 0.0) if math.isfinite(number) else "null"
 
 
-def _cut(event: Event, outcome: Outcome, characters: int, entries: int) -> tuple[Event, Outcome]:
+def _cut(event: Event, outcome: Outcome, characters: int, entries: int, experts: int) -> tuple[Event, Outcome]:
     verdict, prediction = outcome.verdict, outcome.prediction
     if verdict is not None:
         verdict = replace(verdict, predicted=_cut_literal(verdict.predicted, characters))
     if prediction is not None:
         top = tuple((_cut_literal(literal, characters), p) for literal, p in prediction.top[:entries])
-        prediction = replace(prediction, top=top)
+        told = tuple(
+            (None if literal is None else _cut_literal(literal, characters), p, w)
+            for literal, p, w in prediction.experts[:experts]
+        )
+        prediction = replace(prediction, top=top, experts=told)
     return (
         replace(event, literal=_cut_literal(event.literal, characters)),
         replace(outcome, verdict=verdict, prediction=prediction),

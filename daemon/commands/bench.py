@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median, quantiles
 from tempfile import TemporaryDirectory
@@ -19,7 +19,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from daemon import __version__, logs
-from daemon.commands.inputs import SEED_PERIOD, seed_stream
+from daemon.commands.streams import SEED_PERIOD, seed_stream
 from daemon.errors import ExitCode, SettingsError
 from daemon.records import InputRecord, TopicPartition
 from daemon.settings import Settings, read_settings
@@ -91,11 +91,14 @@ def _event_seconds(network: Any, window: int, events: int) -> float:
     classes = network.classes_for(1 + len(set(SEED_PERIOD)))
     codes = np.resize(np.unique(SEED_PERIOD, return_inverse=True)[1] + 1, window + ENGINE_EVENTS).astype(np.int32)
     known = np.full(events + 1, classes, np.int32)
-    state = network.run(network.initial(classes), classes, codes[: window + events], known).state
+    state, past = network.initial(classes), network.no_past()
+    run = network.run(state, classes, codes[: window + events], known, past)
     seconds = []
     for first in range(0, ENGINE_EVENTS, events):
         started = time.perf_counter()
-        state = network.run(state, classes, codes[first : first + window + events], known).state
+        run = network.run(run.state, classes, codes[first : first + window + events], known, past)
+        past.keep(run.windows, run.edges)
+        past = replace(past, events=past.events + events)
         seconds.append((time.perf_counter() - started) / events)
     return median(seconds)
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Column, Table
 
-from daemon.commands.inputs import seed_stream
 from daemon.commands.progress import progress_bar
+from daemon.commands.streams import seed_stream
 from daemon.errors import BrokerUnavailableError, ExitCode, SettingsError
 from daemon.settings import Settings, read_settings
 

@@ -1,4 +1,4 @@
-"""Where values come from when not from Kafka: files, standard input, and the seed's stream.
+"""Where values come from when not from Kafka: files and standard input.
 
 It reads lines and cells as the bytes that a record of the input topic would have; what they mean is the codec's
 affair.
@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import cycle, islice
 from pathlib import Path
 from typing import BinaryIO, Literal, get_args
 
@@ -19,8 +18,6 @@ from daemon.errors import InputFileError
 Format = Literal["text", "csv", "jsonl"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 STANDARD_INPUT = "-"
-SEED_PERIOD = (*[4] * 6, 8, *[4] * 5, 8, *[4] * 6, 8, *[4] * 6, 28)
-"""One period of the seed's stream: 27 values, to be told apart by how many 4 came in a row, and before which."""
 
 _FORMAT_OF_SUFFIX: dict[str, Format] = {".csv": "csv", ".json": "jsonl", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _UTF8_MARK = b"\xef\xbb\xbf"
@@ -34,16 +31,6 @@ class Line:
     number: int
     value: bytes
     key: bytes | None = None
-
-
-def seed_stream(events: int) -> Iterator[bytes]:
-    """Give this many values of the seed's stream; 0 means without end.
-
-    >>> [int(value) for value in seed_stream(8)]
-    [4, 4, 4, 4, 4, 4, 8, 4]
-    """
-    values = (b"%d" % value for value in cycle(SEED_PERIOD))
-    return islice(values, events) if events else values
 
 
 def format_of(path: str) -> Format:

@@ -14,7 +14,13 @@ def networks_of(settings: Settings) -> NetworkFactory:
         SettingsError: A layer is none; raised by the function.
     """
     carried = settings.states == "carried"
-    shape = Shape(layers=settings.network, window=settings.window, carried=carried, seed=settings.seed)
+    shape = Shape(
+        layers=settings.network,
+        window=settings.window,
+        carried=carried,
+        seed=settings.seed,
+        replay_history=settings.replay_history,
+    )
 
     @cache
     def network_for(learning: Learning) -> Network:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Self
 from rich.console import Console
 
 from daemon import logs
-from daemon.commands.inputs import STANDARD_INPUT, open_input, read_lines, seed_stream
+from daemon.commands.inputs import STANDARD_INPUT, open_input, read_lines
 from daemon.commands.options import add_settings, settings_of
 from daemon.commands.progress import progress_bar
+from daemon.commands.streams import seed_stream
 from daemon.errors import ExitCode, InputFileError
 
 if TYPE_CHECKING:  # it loads the Kafka client

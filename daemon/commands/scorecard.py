@@ -11,9 +11,8 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from daemon.errors import InputFileError
-from daemon.experts import BASELINES
 from daemon.partition import Processed
-from daemon.records import OutputRecord
+from daemon.records import BASELINES, OutputRecord
 
 EARLY = 500
 """How many values count as the time of learning."""

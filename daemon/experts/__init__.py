@@ -1,10 +1,12 @@
-"""Predictors beside the network: baselines that every hit rate is shown with.
+"""Predictors beside the network: experts that it is mixed with, and baselines that every hit rate is shown with.
 
-An expert knows a stream's values by their ids only. Its state is a few arrays of one row; each module has
-``fields``, ``prediction(row)`` and ``observe(row, ids, fresh)``, which scores what had been predicted, then learns.
+They know a stream's values by their ids only. Their state is a few arrays of one row; each module has ``fields`` and
+``observe(row, run)``, which learns some values and gives what had been expected of each before it was learned, and of
+the one that comes next. A state restored says the same.
 numba is the affair of this package alone and is loaded when the first stream begins, not at import.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
 from types import ModuleType
@@ -12,42 +14,114 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.experts.run import Codes, Expected, Forecast, Run
+from daemon.records import BASELINES, EXPERTS
 from daemon.rows import Field, Row
+from daemon.settings import Settings
 
-BASELINES = ("last_value", "most_frequent", "suffix_memory")
+__all__ = ["LEAST_PROBABILITY", "Codes", "Forecast", "Panel", "Run"]
+
+LEAST_PROBABILITY = 1e-12
+"""A surprise is taken as if the probability had not been lower."""
 
 
-def fields(*, contexts: int, values: int) -> dict[str, Field]:
-    """Describe the arrays of one stream.
+class Panel:
+    """The experts and baselines that the settings ask for; what they learned is in the rows.
 
-    Args:
-        contexts: How many contexts the suffix memory holds.
-        values: All value ids are below.
+    The memory that forgets fast is a baseline in any case, and the same one is an expert.
     """
-    last_value, most_frequent, suffix_memory = _experts()
-    return {**last_value.fields(), **most_frequent.fields(values), **suffix_memory.fields(contexts, values)}
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._kinds = [EXPERTS.index(name) - 1 for name in settings.experts if name != "lstm"]
+
+    def fields(self) -> dict[str, Field]:
+        """Describe the arrays of one stream."""
+        modules, settings = _modules(), self._settings
+        values = 2 * settings.max_vocabulary
+        kinds = 1 + max(self._kinds, default=0)
+        mixer = modules["mixture"].fields(1 + len(self._kinds)) if self._kinds else {}
+        return {
+            **modules["last_value"].fields(),
+            **modules["most_frequent"].fields(values),
+            **modules["suffix_memory"].fields(settings.suffix_contexts, values, kinds),
+            **mixer,
+        }
+
+    def observe(self, row: Row, run: Run, codes: Codes, *, pending: bool) -> tuple[Forecast, NDArray[np.bool_]]:
+        """Say what was expected of each event, and learn it, one after another.
+
+        Args:
+            row: The arrays of the stream, written to.
+            run: The events; without any, the forecast is that of the event to come.
+            codes: What the LSTM says of them.
+            pending: Whether there had been a prediction of the first one.
+
+        Returns:
+            The forecast, and the hits of what is published, of the baselines, and of the experts, bool ``(K, 1 + B
+            + E)``; the same ones however a stream is split into runs.
+        """
+        modules = _modules()
+        expected: Expected = modules["suffix_memory"].observe(row, run)
+        baselines = [
+            modules["last_value"].observe(row, run),
+            modules["most_frequent"].observe(row, run),
+            expected.favourites[:, 0],
+        ]
+        if self._kinds:
+            forecast = self._mixed(row, run, codes, _of_kinds(expected, self._kinds), pending=pending)
+        else:
+            forecast = _alone(codes, self._settings.top)
+        predicted = np.column_stack([forecast.top[:, 0], *baselines, forecast.favourites])[:-1]
+        return forecast, (predicted == run.ids[:, None]) & ~run.fresh[:, None]
+
+    @staticmethod
+    def break_sequence(row: Row) -> None:
+        """Let what comes next begin a sequence."""
+        _modules()["suffix_memory"].break_sequence(row)
+
+    def _mixed(self, row: Row, run: Run, codes: Codes, expected: Expected, *, pending: bool) -> Forecast:
+        favourites, confidences = codes.ranked(1)
+        favourites = np.column_stack([favourites, expected.favourites])
+        named = np.take_along_axis(expected.probabilities, np.maximum(expected.favourites, 0)[..., None], axis=2)
+        mixed = _modules()["mixture"].mix(row, run, (codes, expected), self._settings, pending=pending)
+        return Forecast(
+            top=mixed.top,
+            top_probabilities=mixed.top_probabilities,
+            probability=mixed.probability,
+            favourites=favourites,
+            confidences=np.column_stack([confidences, (1 - expected.rest) * named[..., 0]]),
+            weights=mixed.weights,
+            bits=mixed.bits,
+        )
 
 
-def observe(row: Row, ids: NDArray[np.int32], fresh: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Score what each baseline had predicted, then learn, one event after another.
+def _alone(codes: Codes, top: int) -> Forecast:
+    """Let what the LSTM says be the forecast."""
+    ids, probabilities = codes.ranked(top)
+    came = codes.probabilities[np.arange(len(codes.came)), codes.came]
+    return Forecast(
+        top=ids,
+        top_probabilities=probabilities,
+        probability=came,
+        favourites=ids[:, :1],
+        confidences=probabilities[:, :1],
+        weights=np.ones((len(ids), 1)),
+        bits=-np.log2(np.maximum(came, LEAST_PROBABILITY, dtype=np.float64))[:, None],
+    )
 
-    Args:
-        row: The arrays of the stream, written to.
-        ids: Value ids, int32 ``(K,)``, below ``values``: the compiled loops do not check it.
-        fresh: Whether an id was given to its value just now, bool ``(K,)``, as it is wherever an id comes first:
-            nobody can have predicted that value, and what was learned about the id was about another one.
 
-    Returns:
-        Hits, bool ``(K, len(BASELINES))``; the same ones however a stream is split into runs.
-    """
-    return np.stack([expert.observe(row, ids, fresh) for expert in _experts()], axis=1)
-
-
-def predictions(row: Row) -> NDArray[np.int32]:
-    """Give the value id that each baseline predicts now, int32 ``(len(BASELINES),)``, -1 for nothing."""
-    return np.array([expert.prediction(row) for expert in _experts()], np.int32)
+def _of_kinds(expected: Expected, kinds: Sequence[int]) -> Expected:
+    """Keep the memories of some kinds, which are next to each other."""
+    kept = slice(kinds[0], kinds[-1] + 1)
+    return Expected(
+        np.ascontiguousarray(expected.probabilities[:, kept]),
+        np.ascontiguousarray(expected.rest[:, kept]),
+        np.ascontiguousarray(expected.favourites[:, kept]),
+        expected.depths,
+    )
 
 
 @cache
-def _experts() -> list[ModuleType]:
-    return [import_module(f"{__name__}.{name}") for name in BASELINES]
+def _modules() -> dict[str, ModuleType]:
+    return {name: import_module(f"{__name__}.{name}") for name in (*BASELINES, "mixture")}

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.experts.run import Run
 from daemon.rows import Field, Row
 
 
@@ -11,14 +12,8 @@ def fields() -> dict[str, Field]:
     return {"last_value": Field((1,), "int32", -1)}
 
 
-def prediction(row: Row) -> int:
-    """Give the predicted value id, -1 for nothing."""
-    return int(row["last_value"][0])
-
-
-def observe(row: Row, ids: NDArray[np.int32], fresh: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Learn a run of value ids, int32 and bool ``(K,)``; give which of them had been predicted, bool ``(K,)``."""
-    run = np.concatenate((row["last_value"], ids))
-    row["last_value"][0] = run[-1]
-    hits: NDArray[np.bool_] = (run[:-1] == ids) & ~fresh
-    return hits
+def observe(row: Row, run: Run) -> NDArray[np.int32]:
+    """Learn a run of K values; give what was predicted before each and after the last, int32 ``(K + 1,)``."""
+    favourites = np.concatenate((row["last_value"], run.ids))
+    row["last_value"][0] = favourites[-1]
+    return favourites

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.experts.jit import compiled
+from daemon.experts.run import Run
 from daemon.rows import Field, Row
 
 
@@ -29,16 +30,11 @@ def fields(values: int) -> dict[str, Field]:
     return {_PREFIX + name: described[name] for name in Tally._fields}
 
 
-def prediction(row: Row) -> int:
-    """Give the predicted value id, -1 for nothing."""
-    return int(row[_PREFIX + "prediction"][0])
-
-
-def observe(row: Row, ids: NDArray[np.int32], fresh: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Learn a run of value ids, int32 and bool ``(K,)``; give which of them had been predicted, bool ``(K,)``."""
-    hits = np.empty(len(ids), np.bool_)
-    _observe(Tally(*[row[name] for name in _NAMES]), ids, fresh, hits)
-    return hits
+def observe(row: Row, run: Run) -> NDArray[np.int32]:
+    """Learn a run of K values; give what was predicted before each and after the last, int32 ``(K + 1,)``."""
+    favourites = np.empty(len(run.ids) + 1, np.int32)
+    _observe(Tally(*[row[name] for name in _NAMES]), run.ids, run.fresh, favourites)
+    return favourites
 
 
 _PREFIX = "most_frequent_"
@@ -46,12 +42,12 @@ _NAMES = [_PREFIX + name for name in Tally._fields]
 
 
 @compiled
-def _observe(tally: Tally, ids: NDArray[np.int32], fresh: NDArray[np.bool_], hits: NDArray[np.bool_]) -> None:
+def _observe(tally: Tally, ids: NDArray[np.int32], fresh: NDArray[np.bool_], favourites: NDArray[np.int32]) -> None:
     counts, seen = tally.counts, tally.seen
+    favourites[0] = tally.prediction[0]
     for event in range(len(ids)):
         value = ids[event]
         best = tally.prediction[0]
-        hits[event] = value == best and not fresh[event]
         tally.events[0] += 1
         counts[value] = 1 if fresh[event] else counts[value] + 1
         seen[value] = tally.events[0]
@@ -62,4 +58,4 @@ def _observe(tally: Tally, ids: NDArray[np.int32], fresh: NDArray[np.bool_], hit
             for other in range(len(counts)):
                 if (counts[other], seen[other]) > (counts[best], seen[best]):
                     best = np.int32(other)
-        tally.prediction[0] = best
+        tally.prediction[0] = favourites[event + 1] = best

@@ -10,40 +10,46 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.experts.jit import compiled
+from daemon.experts.run import Expected
 
 ORDERS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24)
 SUCCESSORS = 4
 PROBES = 8  # places in the table that one context may have
 MOST_VISITS = 4
 AGES = 12
-DECAY = 0.5  # of a context's counts, at each of its visits
+DECAYS = (0.5, 0.9)  # of a context's counts at each of its visits, for each kind of memory
 LEAST_COUNT = 0.02
 DECAY_OF_SHARES = 0.99  # at each event
 LEAST_SHARE = 1e-4
+LEAST_NAMED = 1e-4  # a probability that is not above names nothing
 FIRST_TRUST, LEAST_TRUST, MOST_TRUST = 0.9, 0.02, 0.995
-FIRST_SAMPLES, MOST_SAMPLES = 2, 50  # trust moves by 1 / samples
+FIRST_SAMPLES, MOST_SAMPLES = 2, 50  # trust and novelty move by 1 / samples
+FIRST_NOVELTY, LEAST_NOVELTY, MOST_NOVELTY = 0.5, 1e-4, 0.99
 
 
 class Memory(NamedTuple):
-    """The arrays of one stream: V value ids, C contexts, N orders, S successors, B buckets.
+    """The arrays of one stream: V value ids, C contexts, N orders, S successors, B buckets, M kinds of memory.
 
-    An id that changes owners names a new value from then on: ``since`` tells contexts and successors of the former
-    owner from those of the present one.
+    The kinds look at the same contexts and forget what followed them at different rates. An id that changes owners
+    names a new value from then on: ``since`` tells contexts and successors of the former owner from those of the
+    present one.
     """
 
-    prediction: NDArray[np.int32]  # (1,)
+    prediction: NDArray[np.int32]  # (M,)
     coming: NDArray[np.int64]  # (1,): number of the coming event, from 1
     used: NDArray[np.int32]  # (1,): all ids so far are below
-    history: NDArray[np.int64]  # (longest order,): `since` of the last values, latest first
-    since: NDArray[np.int64]  # (V,): event at which a value got its id
+    history: NDArray[np.int64]  # (longest order,): `since` of the last values, latest first, 0 before a sequence
+    since: NDArray[np.int64]  # (V,): event at which a value got its id, or left it
     shares: NDArray[np.float32]  # (V,): decayed counts of all values
     keys: NDArray[np.uint64]  # (C,): hash of the context, 0 where none is
     seen: NDArray[np.int64]  # (C,): event of the last visit
     visits: NDArray[np.uint8]  # (C,): at most MOST_VISITS
-    successors: NDArray[np.int32]  # (C, S)
-    counts: NDArray[np.float32]  # (C, S)
-    trust: NDArray[np.float32]  # (N, B)
-    samples: NDArray[np.uint8]  # (N, B): events that taught the trust, at most MOST_SAMPLES
+    successors: NDArray[np.int32]  # (M, C, S)
+    counts: NDArray[np.float32]  # (M, C, S)
+    trust: NDArray[np.float32]  # (M, N, B)
+    samples: NDArray[np.uint8]  # (M, N, B): events that taught the trust, at most MOST_SAMPLES
+    novelty: NDArray[np.float32]  # (M, N + 1): share of values that were not named, by the longest context known
+    novelty_samples: NDArray[np.uint8]  # (M, N + 1): events that taught it, at most MOST_SAMPLES
 
 
 class Recall(NamedTuple):
@@ -52,22 +58,33 @@ class Recall(NamedTuple):
     keys: NDArray[np.uint64]  # (N,)
     places: NDArray[np.int64]  # (N,): of the contexts in the table, -1 for a context that is not known
     buckets: NDArray[np.int64]  # (N,)
-    counts: NDArray[np.float64]  # (N, S): of the successors that still own their ids
-    probabilities: NDArray[np.float64]  # (V,)
+    counts: NDArray[np.float64]  # (M, N, S): of the successors that still own their ids
 
 
 @compiled
-def observe(memory: Memory, ids: NDArray[np.int32], fresh: NDArray[np.bool_], hits: NDArray[np.bool_]) -> None:
-    """Score and learn value ids one after another; ``hits``, bool ``(K,)``, is written."""
+def observe(
+    memory: Memory,
+    ids: NDArray[np.int32],
+    fresh: NDArray[np.bool_],
+    left: NDArray[np.int32],
+    expected: Expected,
+) -> None:
+    """Learn value ids one after another; ``expected`` comes as zeros and is written."""
     recall = _recall(memory)
+    _expect(memory, recall, expected, 0)
+    expected.favourites[0] = memory.prediction
     for event in range(len(ids)):
         value = ids[event]
-        hits[event] = value == memory.prediction[0] and not fresh[event]
+        _learn_novelty(memory, expected, event, -1 if fresh[event] else value)
         _learn_trust(memory, recall, -1 if fresh[event] else value)
+        if left[event] >= 0:
+            memory.since[left[event]] = memory.coming[0]
+            memory.shares[left[event]] = 0
         if fresh[event]:
             memory.since[value] = memory.coming[0]
             memory.shares[value] = 0
             memory.used[0] = max(memory.used[0], value + 1)
+        if fresh[event] or left[event] >= 0:
             _look_up(memory, recall)  # the id's former owner is no successor any more
         _claim_places(memory, recall)
         _learn_successor(memory, recall, value)
@@ -77,13 +94,8 @@ def observe(memory: Memory, ids: NDArray[np.int32], fresh: NDArray[np.bool_], hi
         memory.history[0] = memory.since[value]
         memory.coming[0] += 1
         _renew(memory, recall)
-        memory.prediction[0] = np.argmax(recall.probabilities[: memory.used[0]])
-
-
-@compiled
-def distribution(memory: Memory) -> NDArray[np.float64]:
-    """Give the probability of every value id to come next, float64 ``(V,)``."""
-    return _recall(memory).probabilities
+        _expect(memory, recall, expected, event + 1)
+        memory.prediction[:] = expected.favourites[event + 1]
 
 
 @compiled
@@ -93,8 +105,7 @@ def _recall(memory: Memory) -> Recall:
         np.empty(orders, np.uint64),
         np.empty(orders, np.int64),
         np.zeros(orders, np.int64),
-        np.empty((orders, SUCCESSORS)),
-        np.zeros(len(memory.since)),
+        np.empty((len(memory.prediction), orders, SUCCESSORS)),
     )
     _renew(memory, recall)
     return recall
@@ -104,7 +115,23 @@ def _recall(memory: Memory) -> Recall:
 def _renew(memory: Memory, recall: Recall) -> None:
     _hash_contexts(memory.history, recall.keys)
     _look_up(memory, recall)
-    _interpolate(memory, recall)
+
+
+@compiled
+def _expect(memory: Memory, recall: Recall, expected: Expected, event: int) -> None:
+    """Write what is expected of an event."""
+    depth = 0
+    for order in range(len(ORDERS)):
+        if recall.places[order] >= 0:
+            depth = order + 1
+    expected.depths[event] = depth
+    used = memory.used[0]
+    for kind in range(len(memory.prediction)):
+        probabilities = expected.probabilities[event, kind, :used]
+        _interpolate(memory, recall, kind, probabilities)
+        if used > 0:
+            expected.favourites[event, kind] = np.argmax(probabilities)
+            expected.rest[event, kind] = memory.novelty[kind, depth]
 
 
 @compiled
@@ -132,6 +159,7 @@ def _look_up(memory: Memory, recall: Recall) -> None:
     """Write places, buckets and counts of the contexts that are known."""
     keys, seen, visits = memory.keys, memory.seen, memory.visits
     since, successors, counts = memory.since, memory.successors, memory.counts
+    recall.counts[:] = 0
     for order in range(len(ORDERS)):
         place = _home(recall.keys[order], len(keys))
         misses = 0
@@ -139,12 +167,12 @@ def _look_up(memory: Memory, recall: Recall) -> None:
             place = _next(place, len(keys))
             misses += 1
         recall.places[order] = place if misses < PROBES else -1
-        recall.counts[order] = 0
         if misses < PROBES:
             recall.buckets[order] = (visits[place] - 1) * AGES + _age_group(memory.coming[0] - seen[place])
-            for successor in range(SUCCESSORS):
-                if since[successors[place, successor]] <= seen[place]:
-                    recall.counts[order, successor] = counts[place, successor]
+            for kind in range(len(memory.prediction)):
+                for successor in range(SUCCESSORS):
+                    if since[successors[kind, place, successor]] <= seen[place]:
+                        recall.counts[kind, order, successor] = counts[kind, place, successor]
 
 
 @compiled
@@ -170,49 +198,65 @@ def _age_group(age: int) -> int:
 
 
 @compiled
-def _interpolate(memory: Memory, recall: Recall) -> None:
+def _interpolate(memory: Memory, recall: Recall, kind: int, probabilities: NDArray[np.float64]) -> None:
     """Write the probabilities, from the longest context down: each takes its part of what longer ones left."""
-    probabilities, successors, counts = recall.probabilities, memory.successors, recall.counts
-    used = memory.used[0]
-    probabilities[:used] = 0
+    successors, counts = memory.successors[kind], recall.counts[kind]
+    probabilities[:] = 0
     left = 1.0
     for order in range(len(ORDERS) - 1, -1, -1):
         total = counts[order].sum()
         if total > 0:
             place = recall.places[order]
-            trust = float(memory.trust[order, recall.buckets[order]])
+            trust = float(memory.trust[kind, order, recall.buckets[order]])
             for successor in range(SUCCESSORS):
                 part = counts[order, successor] / total
                 probabilities[successors[place, successor]] += left * trust * part
             left *= 1 - trust
-    total = memory.shares[:used].sum()
-    for value in range(used):
-        probabilities[value] += left * memory.shares[value] / total
+    shares = memory.shares[: len(probabilities)]
+    total = shares.sum()
+    for value in range(len(probabilities)):
+        probabilities[value] += left * shares[value] / total
+
+
+@compiled
+def _learn_novelty(memory: Memory, expected: Expected, event: int, value: int) -> None:
+    """Move the share of values that the memory did not name, for contexts as long as the present one."""
+    depth = expected.depths[event]
+    for kind in range(len(memory.prediction)):
+        known = value >= 0 and expected.probabilities[event, kind, value] > LEAST_NAMED
+        samples = min(memory.novelty_samples[kind, depth] + 1, MOST_SAMPLES)
+        before = float(memory.novelty[kind, depth])
+        moved = before + ((0.0 if known else 1.0) - before) / samples
+        memory.novelty[kind, depth] = min(max(moved, LEAST_NOVELTY), MOST_NOVELTY)
+        memory.novelty_samples[kind, depth] = samples
 
 
 @compiled
 def _learn_trust(memory: Memory, recall: Recall, value: int) -> None:
     """Move each trust towards the responsibility of its context for the value that came, -1 for a new one."""
-    successors, counts, trust, samples = memory.successors, recall.counts, memory.trust, memory.samples
-    below = LEAST_SHARE
+    least = LEAST_SHARE
     if value >= 0:
-        below = max(below, memory.shares[value] / memory.shares[: memory.used[0]].sum())
-    for order in range(len(ORDERS)):
-        total = counts[order].sum()
-        if total > 0:
-            place, bucket = recall.places[order], recall.buckets[order]
-            share = 0.0
-            for successor in range(SUCCESSORS):
-                if successors[place, successor] == value:
-                    share += counts[order, successor] / total
-            before = float(trust[order, bucket])
-            mixed = before * share + (1 - before) * below
-            # a value that neither expects says nothing about which of the two to trust
-            if share + below > 10 * LEAST_SHARE:
-                samples[order, bucket] = min(samples[order, bucket] + 1, MOST_SAMPLES)
-                moved = before + (before * share / mixed - before) / samples[order, bucket]
-                trust[order, bucket] = min(max(moved, LEAST_TRUST), MOST_TRUST)
-            below = max(mixed, LEAST_SHARE)
+        least = max(least, memory.shares[value] / memory.shares[: memory.used[0]].sum())
+    for kind in range(len(memory.prediction)):
+        below = least
+        successors, counts = memory.successors[kind], recall.counts[kind]
+        trust, samples = memory.trust[kind], memory.samples[kind]
+        for order in range(len(ORDERS)):
+            total = counts[order].sum()
+            if total > 0:
+                place, bucket = recall.places[order], recall.buckets[order]
+                share = 0.0
+                for successor in range(SUCCESSORS):
+                    if successors[place, successor] == value:
+                        share += counts[order, successor] / total
+                before = float(trust[order, bucket])
+                mixed = before * share + (1 - before) * below
+                # a value that neither expects says nothing about which of the two to trust
+                if share + below > 10 * LEAST_SHARE:
+                    samples[order, bucket] = min(samples[order, bucket] + 1, MOST_SAMPLES)
+                    moved = before + (before * share / mixed - before) / samples[order, bucket]
+                    trust[order, bucket] = min(max(moved, LEAST_TRUST), MOST_TRUST)
+                below = max(mixed, LEAST_SHARE)
 
 
 @compiled
@@ -240,24 +284,42 @@ def _claim_places(memory: Memory, recall: Recall) -> None:
 @compiled
 def _learn_successor(memory: Memory, recall: Recall, value: int) -> None:
     """Count the value in all its contexts, where it may take the place of the successor counted least."""
-    visits, successors, counts = memory.visits, memory.successors, memory.counts
+    visits = memory.visits
     for order in range(len(ORDERS)):
         place = recall.places[order]
         if place >= 0:
-            chosen = 0
-            for successor in range(SUCCESSORS):
-                count = DECAY * recall.counts[order, successor]
-                counts[place, successor] = count if count > LEAST_COUNT else 0
-                if counts[place, successor] < counts[place, chosen]:
-                    chosen = successor
-            for successor in range(SUCCESSORS):
-                if successors[place, successor] == value and counts[place, successor] > 0:
-                    chosen = successor
-            if successors[place, chosen] != value:
-                successors[place, chosen] = value
-                counts[place, chosen] = 0
-            counts[place, chosen] += 1
             visits[place] = min(visits[place] + 1, MOST_VISITS)
+            for kind in range(len(memory.prediction)):
+                _count(
+                    memory.successors[kind, place],
+                    memory.counts[kind, place],
+                    recall.counts[kind, order],
+                    DECAYS[kind],
+                    value,
+                )
+
+
+@compiled
+def _count(
+    successors: NDArray[np.int32],
+    counts: NDArray[np.float32],
+    before: NDArray[np.float64],
+    decay: float,
+    value: int,
+) -> None:
+    chosen = 0
+    for successor in range(SUCCESSORS):
+        count = decay * before[successor]
+        counts[successor] = count if count > LEAST_COUNT else 0
+        if counts[successor] < counts[chosen]:
+            chosen = successor
+    for successor in range(SUCCESSORS):
+        if successors[successor] == value and counts[successor] > 0:
+            chosen = successor
+    if successors[chosen] != value:
+        successors[chosen] = value
+        counts[chosen] = 0
+    counts[chosen] += 1
 
 
 @compiled

@@ -1,8 +1,9 @@
-"""A memory of what followed which run of values: n-grams of growing order, interpolated, in bounded space.
+"""Memories of what followed which run of values: n-grams of growing order, interpolated, in bounded space.
 
-A context is the last k values of a stream, for each order k of ``ORDERS``. A hash table of fixed size keeps for each
-context up to ``SUCCESSORS`` values that followed it, with counts that halve at every visit. From the shortest
-context that is known up, the prediction is
+A context is the last k values of a sequence, for each order k of ``ORDERS``; what a sequence begins with is a context
+too. A hash table of fixed size keeps for each context up to ``SUCCESSORS`` values that followed it, with counts that
+shrink at every visit: to a half in the memory of the first kind, to nine tenths in that of the second. From the
+shortest context that is known up, the prediction is
 
     p_k = a_b f_k + (1 - a_b) p_(k-1)
 
@@ -10,21 +11,40 @@ where f_k are the shares of the context's successors and a_b is the trust in the
 order, as many visits (up to ``MOST_VISITS``) and the same age (in powers of 4). p_0 are the shares of all values,
 which decay slowly. Trust is learned by expectation maximisation, like the weights of interpolated n-grams (Jelinek
 and Mercer, "Interpolated estimation of Markov source parameters from sparse data", 1980), one event at a time.
+How much is left for values that a memory does not name is counted, for each length of the longest known context.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from daemon.experts import suffix_kernels as kernels
-from daemon.experts.suffix_kernels import AGES, FIRST_SAMPLES, FIRST_TRUST, MOST_VISITS, ORDERS, SUCCESSORS, Memory
+from daemon.experts.run import Expected, Run
+from daemon.experts.suffix_kernels import (
+    AGES,
+    DECAYS,
+    FIRST_NOVELTY,
+    FIRST_SAMPLES,
+    FIRST_TRUST,
+    MOST_VISITS,
+    ORDERS,
+    SUCCESSORS,
+    Memory,
+)
 from daemon.rows import Field, Row
 
+KINDS = len(DECAYS)
 
-def fields(contexts: int, values: int) -> dict[str, Field]:
-    """Describe the arrays of one stream that remembers ``contexts`` contexts; value ids are below ``values``."""
-    trusted = (len(ORDERS), MOST_VISITS * AGES)
+
+def fields(contexts: int, values: int, kinds: int) -> dict[str, Field]:
+    """Describe the arrays of one stream.
+
+    Args:
+        contexts: How many contexts are remembered.
+        values: All value ids are below.
+        kinds: How many kinds of memory there are, at most ``KINDS``.
+    """
+    trusted = (kinds, len(ORDERS), MOST_VISITS * AGES)
     described = {
-        "prediction": Field((1,), "int32", -1),
+        "prediction": Field((kinds,), "int32", -1),
         "coming": Field((1,), "int64", 1),
         "used": Field((1,), "int32"),
         "history": Field((ORDERS[-1],), "int64"),
@@ -33,38 +53,35 @@ def fields(contexts: int, values: int) -> dict[str, Field]:
         "keys": Field((contexts,), "uint64"),
         "seen": Field((contexts,), "int64"),
         "visits": Field((contexts,), "uint8"),
-        "successors": Field((contexts, SUCCESSORS), "int32"),
-        "counts": Field((contexts, SUCCESSORS), "float32"),
+        "successors": Field((kinds, contexts, SUCCESSORS), "int32"),
+        "counts": Field((kinds, contexts, SUCCESSORS), "float32"),
         "trust": Field(trusted, "float32", FIRST_TRUST),
         "samples": Field(trusted, "uint8", FIRST_SAMPLES),
+        "novelty": Field((kinds, len(ORDERS) + 1), "float32", FIRST_NOVELTY),
+        "novelty_samples": Field((kinds, len(ORDERS) + 1), "uint8", 1),
     }
     return {_PREFIX + name: described[name] for name in Memory._fields}
 
 
-def prediction(row: Row) -> int:
-    """Give the predicted value id, -1 for nothing."""
-    return int(row[_PREFIX + "prediction"][0])
+def observe(row: Row, run: Run) -> Expected:
+    """Learn a run of values; say what each memory had expected of each, and of the one to come."""
+    memory = Memory(*[row[name] for name in _NAMES])
+    count, kinds = len(run.ids), len(memory.prediction)
+    used = max(1, int(memory.used[0]), int(run.ids.max(initial=-1)) + 1)
+    expected = Expected(
+        np.zeros((count + 1, kinds, used)),
+        np.ones((count + 1, kinds)),
+        np.full((count + 1, kinds), -1, np.int32),
+        np.zeros(count + 1, np.int64),
+    )
+    kernels.observe(memory, run.ids, run.fresh, run.left, expected)
+    return expected
 
 
-def distribution(row: Row) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """Give the value ids that may come next, int32 ``(M,)`` ascending, and their probabilities, float64 ``(M,)``.
-
-    They sum to 1, and there are none before the first event.
-    """
-    probabilities: NDArray[np.float64] = kernels.distribution(_memory_of(row))
-    ids = np.flatnonzero(probabilities)
-    return ids.astype(np.int32), probabilities[ids]
-
-
-def observe(row: Row, ids: NDArray[np.int32], fresh: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Learn a run of value ids, int32 and bool ``(K,)``; give which of them had been predicted, bool ``(K,)``."""
-    hits = np.empty(len(ids), np.bool_)
-    kernels.observe(_memory_of(row), ids, fresh, hits)
-    return hits
-
-
-def _memory_of(row: Row) -> Memory:
-    return Memory(*[row[name] for name in _NAMES])
+def break_sequence(row: Row) -> None:
+    """Let no context reach from the next value back to the ones before it."""
+    row[_PREFIX + "history"][:] = 0
+    row[_PREFIX + "prediction"][:] = -1
 
 
 _PREFIX = "suffix_"

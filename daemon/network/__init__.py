@@ -6,6 +6,7 @@ It knows nothing of symbols, streams or Kafka: codes come in, probabilities go o
 
 from daemon.network.network import Network, Run
 from daemon.network.pins import fingerprint
+from daemon.network.replay import Past
 from daemon.network.shape import Learning, Shape
 
-__all__ = ["Learning", "Network", "Run", "Shape", "fingerprint"]
+__all__ = ["Learning", "Network", "Past", "Run", "Shape", "fingerprint"]

@@ -1,7 +1,7 @@
 """An LSTM layer (Hochreiter and Schmidhuber, 1997; forget gates of Gers et al., 2000) with its own gradient.
 
 One scan forward, one back; what does not depend on the step before is one large product outside them. Each
-scan carries a single flat row, so that XLA stores one slice a step: a third faster than one array for each part.
+scan carries a single row a sequence, so that XLA stores one slice a step: a third faster than one array for each part.
 """
 
 from typing import Any
@@ -13,48 +13,49 @@ Tensor = Any  # TensorFlow has no type stubs
 
 
 def lstm(projected: Tensor, recurrent: Tensor, h0: Tensor, c0: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Run an LSTM with Keras's gate order (input, forget, cell, output) over a sequence.
+    """Run an LSTM with Keras's gate order (input, forget, cell, output) over B sequences of T steps.
 
     Masked steps may only come first, and with zero initial states: they leave the states zero and have no
     gradient. There is no gradient into the initial states.
 
     Args:
-        projected: Inputs times kernel plus bias, float32 (T, 4u).
+        projected: Inputs times kernel plus bias, float32 (T, B, 4u).
         recurrent: Recurrent kernel, float32 (u, 4u).
-        h0: Output before the first step, float32 (u,).
-        c0: Cell state before the first step, float32 (u,).
-        mask: 1 for a step that counts, 0 for a masked one, float32 (T,).
+        h0: Output before the first step, float32 (B, u).
+        c0: Cell state before the first step, float32 (B, u).
+        mask: 1 for a step that counts, 0 for a masked one, float32 (T, B).
 
     Returns:
-        Outputs and cell states, float32 (T, u) each; only the outputs have a gradient.
+        Outputs and cell states, float32 (T, B, u) each; only the outputs have a gradient.
     """
     return tf.custom_gradient(_lstm)(projected, recurrent, h0, c0, mask)  # type: ignore[no-any-return]
 
 
 def _lstm(projected: Tensor, recurrent: Tensor, h0: Tensor, c0: Tensor, mask: Tensor) -> tuple[Tensor, Any]:
     units = recurrent.shape[0]
-    mask = mask[:, None]
+    mask = mask[:, :, None]
     # sigmoid(x) = tanh(x / 2) / 2 + 1 / 2: all four gates by one tanh; halving is exact, so it moves outside
     scale = tf.constant(np.repeat([0.5, 0.5, 1, 0.5], units), tf.float32)
     shift = tf.constant(np.repeat([0.5, 0.5, 0, 0.5], units), tf.float32)
     scaled_recurrent = recurrent * scale
 
     def step(row: Tensor, z: Tensor) -> Tensor:
-        _, c, h = tf.split(row, [4 * units, units, units])
-        gates = tf.tanh(z + tf.matmul(h[None], scaled_recurrent)[0]) * scale + shift
-        i, f, g, o = tf.split(gates, 4)
+        _, c, h = tf.split(row, [4 * units, units, units], 1)
+        gates = tf.tanh(z + tf.matmul(h, scaled_recurrent)) * scale + shift
+        i, f, g, o = tf.split(gates, 4, 1)
         c = f * c + i * g
-        return tf.concat([gates, c, o * tf.tanh(c)], 0)
+        return tf.concat([gates, c, o * tf.tanh(c)], 1)
 
     # a masked step's input is zero, and so is its g = tanh(0 + 0 R): c and h stay zero without a mask in the scan
-    first = tf.concat([tf.zeros(4 * units), c0, h0], 0)
+    first = tf.concat([tf.zeros((c0.shape[0], 4 * units)), c0, h0], 1)
     rows = tf.scan(step, projected * scale * mask, first)
-    gates, c, h = tf.split(rows, [4 * units, units, units], 1)
+    gates, c, h = tf.split(rows, [4 * units, units, units], 2)
 
     def gradient(dh: Tensor, _: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         c_before, h_before = tf.concat([c0[None], c[:-1]], 0), tf.concat([h0[None], h[:-1]], 0)
         dz = _back_through_time(dh, recurrent, gates=gates, c=c, c_before=c_before, mask=mask)
-        return dz, tf.matmul(h_before, dz, transpose_a=True), None, None, None
+        flat_h, flat_dz = tf.reshape(h_before, (-1, units)), tf.reshape(dz, (-1, 4 * units))
+        return dz, tf.matmul(flat_h, flat_dz, transpose_a=True), None, None, None
 
     return (h, c), gradient
 
@@ -62,20 +63,21 @@ def _lstm(projected: Tensor, recurrent: Tensor, h0: Tensor, c0: Tensor, mask: Te
 def _back_through_time(
     dh: Tensor, recurrent: Tensor, *, gates: Tensor, c: Tensor, c_before: Tensor, mask: Tensor
 ) -> Tensor:
-    """Give the gradient of the gates' inputs z, float32 (T, 4u), for that of the outputs, float32 (T, u)."""
+    """Give the gradient of the gates' inputs z, float32 (T, B, 4u), for that of the outputs, float32 (T, B, u)."""
     units = recurrent.shape[0]
-    i, f, g, o = tf.split(gates, 4, 1)
+    i, f, g, o = tf.split(gates, 4, 2)
     tanh_c = tf.tanh(c)
     dc_by_dh = o * (1 - tanh_c * tanh_c)
     by_z = [g * i * (1 - i), c_before * f * (1 - f), i * (1 - g * g), tanh_c * o * (1 - o)]
-    slopes = tf.concat(by_z, 1) * mask
+    slopes = tf.concat(by_z, 2) * mask
+    transposed = tf.transpose(recurrent)  # once, and not within each step
 
     def step_back(row: Tensor, here: tuple[Tensor, ...]) -> Tensor:
-        dz_after, dc = tf.split(row, [4 * units, units])
+        dz_after, dc = tf.split(row, [4 * units, units], 1)
         dh, dc_by_dh, slopes, f = here
-        dh = dh + tf.linalg.matvec(recurrent, dz_after)
+        dh = dh + tf.matmul(dz_after, transposed)
         dc = dc + dh * dc_by_dh
-        return tf.concat([tf.concat([dc, dc, dc, dh], 0) * slopes, dc * f], 0)
+        return tf.concat([tf.concat([dc, dc, dc, dh], 1) * slopes, dc * f], 1)
 
-    rows = tf.scan(step_back, (dh, dc_by_dh, slopes, f), tf.zeros(5 * units), reverse=True)
-    return rows[:, : 4 * units]
+    rows = tf.scan(step_back, (dh, dc_by_dh, slopes, f), tf.zeros((dh.shape[1], 5 * units)), reverse=True)
+    return rows[:, :, : 4 * units]

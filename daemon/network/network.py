@@ -11,6 +11,7 @@ import numpy as np
 
 from daemon.network.layout import FEWEST_CLASSES, Floats, Integers, Layout
 from daemon.network.pins import hushed, pin
+from daemon.network.replay import STRIDE, Past, draw, places
 from daemon.network.shape import Learning, Shape
 
 
@@ -22,7 +23,8 @@ class Run:
     was predicted before event k, the last row for the event to come. ``fit_steps``, int32 (K,), counts the optimizer
     steps of each event, ``skipped_steps``, int32 (K,), those whose loss, gradient or result was not finite, so that
     weights, moments and step count stayed as they were. ``losses`` are those of the windows before the first step,
-    float32 (K,), in nats a position.
+    float32 (K,), in nats a position. ``windows``, int32 (K, window + 1), and ``edges``, float32 (K, states_size), are
+    what each event was fitted on: its window, with itself as last target, and the states at the left edge.
     """
 
     state: Floats
@@ -30,6 +32,8 @@ class Run:
     fit_steps: Integers
     skipped_steps: Integers
     losses: Floats
+    windows: Integers
+    edges: Floats
 
 
 class Network:
@@ -64,6 +68,16 @@ class Network:
         """Give the length of a state row."""
         return self._layout(classes).row_size
 
+    def kept_windows(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Give the shapes of the arrays of a stream's ``Past``: codes and left-edge states."""
+        kept = places(self._shape.replay_history)
+        return (kept, self._shape.window + 1), (kept, 2 * sum(self._units))
+
+    def no_past(self) -> Past:
+        """Give the past of a stream that has none, with arrays of its own."""
+        codes, states = self.kept_windows()
+        return Past(0, np.full(codes, -1, np.int32), np.zeros(states, np.float32))
+
     def initial(self, classes: int) -> Floats:
         """Give the state before the first event, a function of shape and classes alone."""
         if classes not in self._initial:
@@ -82,7 +96,7 @@ class Network:
         """Set the left-edge LSTM states to zero, in place: the sequence breaks here."""
         self._layout(classes).reset_states(state)
 
-    def run(self, state: Floats, classes: int, codes: Integers, known: Integers) -> Run:
+    def run(self, state: Floats, classes: int, codes: Integers, known: Integers, past: Past | None = None) -> Run:
         """Take K events, each in turn: predict it, fit on the window before it with it as last target, slide.
 
         Args:
@@ -92,22 +106,50 @@ class Network:
                 K codes that arrived; int32 (window + K,), 0 <= K <= ``events``.
             known: The number of classes known when event k was predicted, ``known[K]`` now; int32 (K + 1,). All
                 codes of the window and event k are below ``known[k + 1]``.
+            past: The windows that may be replayed, left as they are; needed where the shape says that some are.
         """
-        count = len(known) - 1
-        window, size = self._shape.window, self.state_size(classes)
+        count, window = len(known) - 1, self._shape.window
+        windows = codes[np.arange(count)[:, None] + np.arange(window + 1)]
         integers = np.zeros(window + 2 * self.events + 4, np.int32)
         integers[0] = count
         integers[1 : 1 + len(codes)] = codes
         integers[2 + window + self.events :][: count + 1] = known
-        row = self._program(classes)(state, integers)
-        report = row[size:].reshape(self.events + 1, 3 + classes)
+        row = state
+        if self._shape.replay_history:
+            assert past is not None
+            earlier, sources, edges = self._replayed(windows, count, past)
+            integers = np.concatenate([integers, earlier.ravel(), sources])
+            row = np.concatenate([state, edges.ravel()])
+        answer = self._program(classes)(row, integers)
+        size = self.state_size(classes)
+        report = answer[size:].reshape(self.events + 1, -1)
         return Run(
-            state=row[:size],
-            probabilities=report[: count + 1, 3:],
+            state=answer[:size],
+            probabilities=report[: count + 1, 3 : 3 + classes],
             fit_steps=report[:count, 0].astype(np.int32),
             skipped_steps=report[:count, 1].astype(np.int32),
             losses=report[:count, 2],
+            windows=windows,
+            edges=report[:count, 3 + classes :],
         )
+
+    def _replayed(self, windows: Integers, count: int, past: Past) -> tuple[Integers, Integers, Floats]:
+        """Gather what the events of a call replay, as the program takes it: codes, sources and left-edge states.
+
+        A window of the call itself is named by its place among the call's events, because its states are not known yet.
+        """
+        codes_shape, states_shape = self.kept_windows()
+        codes = np.full((self.events + 1, codes_shape[1]), -1, np.int32)
+        sources = np.full(self.events + 1, -1, np.int32)
+        states = np.zeros((self.events + 1, states_shape[1]), np.float32)
+        drawn = draw(self._shape.seed, past.events + 1, count, self._shape.replay_history)
+        kept = drawn // STRIDE % codes_shape[0]
+        states[:count] = past.states[kept]
+        codes[:count] = past.codes[kept]
+        sources[:count] = np.maximum(drawn - past.events - 1, -1)
+        inside = sources[:count] >= 0
+        codes[:count][inside] = windows[sources[:count][inside]]
+        return codes, sources, states
 
     def _layout(self, classes: int) -> Layout:
         return Layout(self._units, classes)
@@ -123,6 +165,7 @@ class Network:
                 self._learning,
                 window=self._shape.window,
                 carried=self._shape.carried,
+                replayed=self._shape.replay_history > 0,
                 events=self.events,
             )
         return self._programs[classes]

@@ -35,83 +35,113 @@ class Memory(NamedTuple):
 
 
 def compile_program(
-    layout: Layout, learning: Learning, *, window: int, carried: bool, events: int
+    layout: Layout, learning: Learning, *, window: int, carried: bool, replayed: bool, events: int
 ) -> Callable[[Floats, Integers], Floats]:
     """Trace the program for one capacity; XLA compiles it at its first call.
 
-    It takes a state row, float32 (row_size,), and integers, int32: the number of events K (1,), codes
-    (window + events + 1,), known (events + 2,). It gives one row, float32: the new state (row_size,), then
-    (events + 1, 3 + classes): steps applied, steps skipped, first loss and probabilities of each event; K + 1 of
+    It takes a row, float32, and integers, int32. The row is the state (row_size,) and, where windows are replayed,
+    the left-edge states of those from before the call (events + 1, states_size). The integers are the number of
+    events K (1,), codes (window + events + 1,), known (events + 2,) and, where windows are replayed, their codes
+    (events + 1, window + 1) and of what event of the call each is, -1 for one of before (events + 1,).
+    It gives one row, float32: the new state (row_size,), then (events + 1, 3 + classes + states_size): steps
+    applied, steps skipped, first loss, probabilities and the left-edge states that each event found; K + 1 of
     them are meaningful.
     It is one array each way, because every further one adds some 10 us to a call.
     """
+    states_size, windows = layout.sizes[-1], (events + 1) * replayed
+    row_sizes = [layout.row_size, windows * states_size]
+    integer_sizes = [1, window + events + 1, events + 2, windows * (window + 1), windows]
 
-    def run(state: Tensor, integers: Tensor) -> Tensor:
-        count, codes, known = tf.split(integers, [1, window + events + 1, events + 2])
+    def run(row: Tensor, integers: Tensor) -> Tensor:
+        state, edges = tf.split(row, row_sizes)
+        count, codes, known, earlier, places = tf.split(integers, integer_sizes)
+        edges, earlier = tf.reshape(edges, (windows, states_size)), tf.reshape(earlier, (windows, window + 1))
 
         def trip(k: Tensor, left: Tensor, memory: Memory, report: Tensor) -> tuple[Tensor, Tensor, Memory, Tensor]:
             """Take one fit step for event k; ``left`` extra ones are owed after it, -1 if it has just come."""
             new, arrived = left < 0, k < count[0]
             here, classes = tf.slice(codes, [k], [window + 1]), tf.slice(known, [k], [2])
-            fitted, slid, line = _fit_step(layout, learning, memory, codes=here, known=classes, arrived=arrived)
+            batch, starts = here[None], memory.states[None]
+            if replayed:
+                # gathered: a slice that starts at a value of the arguments would be compiled anew for each value
+                place = tf.gather(places, k)
+                found = tf.gather(report, tf.maximum(place, 0))[-states_size:]
+                replay_start = tf.where(place < 0, tf.gather(edges, k), found)
+                replay = tf.where(new, tf.gather(earlier, k), -1)  # once an event, not in its extra steps
+                batch, starts = tf.stack([here, replay]), tf.stack([memory.states, replay_start])
+            fitted, slid, line = _fit_step(
+                layout, learning, memory, codes=batch, starts=starts, known=classes, arrived=arrived
+            )
             extra = _extra_steps(learning, memory, line[3:], codes=here, known=classes[0], arrived=arrived)
             owed = tf.where(new, extra, left)
             refilled = tf.maximum(memory.spent + tf.cast(extra, tf.float32) - learning.extra_refill, 0.0)
             slides = (owed == 0) & arrived & carried & tf.reduce_all(tf.math.is_finite(slid))
+            line = tf.concat([line, memory.states], 0)
             memory = fitted._replace(
                 spent=tf.where(new & arrived, refilled, memory.spent),
                 states=tf.where(slides, slid, memory.states),
             )
-            line = tf.where(new, line, report[k] + tf.concat([line[:2], tf.zeros(1 + layout.classes)], 0))
+            line = tf.where(new, line, report[k] + tf.concat([line[:2], tf.zeros(line.shape[0] - 2)], 0))
             report = tf.tensor_scatter_nd_update(report, [[k]], [line])
             return k + tf.cast(owed == 0, tf.int32), owed - 1, memory, report
 
         memory = Memory(*tf.split(state, layout.sizes))
-        report = tf.zeros((events + 1, 3 + layout.classes))
+        report = tf.zeros((events + 1, 3 + layout.classes + states_size))
         start = (tf.constant(0), tf.constant(-1), memory, report)
         *_, memory, report = tf.while_loop(lambda k, *_: k <= count[0], trip, start)
         return tf.concat([*memory, tf.reshape(report, [-1])], 0)
 
-    signature = [tf.TensorSpec((layout.row_size,)), tf.TensorSpec((window + 2 * events + 4,), tf.int32)]
+    signature = [tf.TensorSpec((sum(row_sizes),)), tf.TensorSpec((sum(integer_sizes),), tf.int32)]
     function = tf.function(run, jit_compile=True, input_signature=signature)
     # called flat, because binding the arguments to the signature takes 0.1 of the 0.5 ms of a call with one event
     compiled = function.get_concrete_function().inference_fn
 
-    def call(state: Floats, integers: Integers) -> Floats:
-        (row,) = compiled.call_flat(tf.constant(state), tf.constant(integers))
-        copied: Floats = row.numpy()
+    def call(row: Floats, integers: Integers) -> Floats:
+        (answer,) = compiled.call_flat(tf.constant(row), tf.constant(integers))
+        copied: Floats = answer.numpy()
         return copied
 
     return call
 
 
 def _fit_step(
-    layout: Layout, learning: Learning, memory: Memory, *, codes: Tensor, known: Tensor, arrived: Tensor
+    layout: Layout,
+    learning: Learning,
+    memory: Memory,
+    *,
+    codes: Tensor,
+    starts: Tensor,
+    known: Tensor,
+    arrived: Tensor,
 ) -> tuple[Memory, Tensor, Tensor]:
-    """Predict the last of ``codes`` from those before it and, if it has arrived, fit.
+    """Predict the last of the first ``codes`` from those before it and, if it has arrived, fit all of them.
 
-    ``codes`` are int32 (window + 1,), ``known`` int32 (2,): the classes known before and after the arrival.
-    Returns what is in memory now, the left-edge states one step on, and a line of the report.
+    ``codes`` are int32 (B, window + 1), this event's window and those that are replayed with it, ``starts`` their
+    left-edge states, float32 (B, states_size), ``known`` int32 (2,): the classes known before and after the arrival.
+    Returns what is in memory now, the left-edge states one step on, and a line of the report without them.
     """
+    codes = tf.transpose(codes)
     mask = tf.cast(codes[:-1] >= 0, tf.float32)
     with tf.GradientTape() as tape:
         tape.watch(memory.weights)
-        logits, slid = _forward(layout, memory.weights, codes[:-1], mask, memory.states)
-        loss = _cross_entropy(_among(logits, known[1]), codes[1:], mask)
+        logits, slid = _forward(layout, memory.weights, codes[:-1], mask, starts)
+        losses = _cross_entropies(_among(logits, known[1]), codes[1:]) * mask
+        objective = tf.reduce_sum(losses) / tf.maximum(tf.reduce_sum(mask), 1.0)
 
     def fit() -> tuple[Memory, Tensor]:
-        gradient = tape.gradient(loss, memory.weights)
+        loss = tf.reduce_sum(losses[:, 0]) / tf.maximum(tf.reduce_sum(mask[:, 0]), 1.0)
+        gradient = tape.gradient(objective, memory.weights)
         norm = tf.norm(gradient)
         clipped = gradient * tf.minimum(1.0, learning.clip_norm / norm)
         fitted = _adam_step(learning, memory, clipped, loss)
         finite = tf.math.is_finite(fitted.weights) & tf.math.is_finite(fitted.v)
         possible = tf.reduce_all(finite) & tf.math.is_finite(norm) & tf.math.is_finite(loss)
-        applied = possible & (mask[-1] > 0)
+        applied = possible & (mask[-1, 0] > 0)
         kept = [tf.where(applied, new, old) for new, old in zip(fitted, memory, strict=True)]
         return Memory(*kept), tf.stack([tf.cast(applied, tf.float32), tf.cast(~possible, tf.float32), loss])
 
     memory, done = tf.cond(arrived, fit, lambda: (memory, tf.zeros(3)))
-    probabilities = tf.nn.softmax(_among(logits[-1], known[0]))
+    probabilities = tf.nn.softmax(_among(logits[-1, 0], known[0]))
     return memory, slid, tf.concat([done, probabilities], 0)
 
 
@@ -129,23 +159,29 @@ def _extra_steps(
     return tf.where(missed, tf.minimum(learning.extra_steps, affordable), 0)
 
 
-def _forward(layout: Layout, weights: Tensor, codes: Tensor, mask: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
-    """Give the logits, float32 (T, classes), and the states after the first step, float32 (states_size,).
+def _forward(layout: Layout, weights: Tensor, codes: Tensor, mask: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
+    """Give the logits, float32 (T, B, classes), and the first sequence's states after a step, float32 (states_size,).
 
     Where the first step is masked, its states are zero, as are those before it.
     """
     parts = zip(tf.split(weights, layout.weight_sizes), layout.weight_shapes, strict=True)
     *shared, by_class = [tf.reshape(part, shape) for part, shape in parts]
     first_kernel, dense_kernel, dense_bias = tf.split(by_class, layout.class_widths, 1)
-    arrays, edges, slid = iter(shared), iter(tf.split(states, layout.state_sizes)), []
+    arrays, edges, slid = iter(shared), iter(tf.split(starts, layout.state_sizes, 1)), []
     hidden = None
     for _ in layout.units:
-        below = tf.gather(first_kernel, tf.maximum(codes, 0)) if hidden is None else hidden @ next(arrays)
+        below = tf.gather(first_kernel, tf.maximum(codes, 0)) if hidden is None else _times(hidden, next(arrays))
         recurrent, bias = next(arrays), next(arrays)
         hidden, cells = lstm(below + bias, recurrent, next(edges), next(edges), mask)
-        slid += [hidden[0], cells[0]]
-    logits = tf.matmul(hidden, dense_kernel, transpose_b=True) + dense_bias[:, 0]
+        slid += [hidden[0, 0], cells[0, 0]]
+    logits = _times(hidden, tf.transpose(dense_kernel)) + dense_bias[:, 0]
     return logits, tf.stop_gradient(tf.concat(slid, 0))
+
+
+def _times(sequences: Tensor, matrix: Tensor) -> Tensor:
+    """Multiply (T, B, n) by (n, m) as one product."""
+    steps, batch, width = sequences.shape
+    return tf.reshape(tf.reshape(sequences, (steps * batch, width)) @ matrix, (steps, batch, matrix.shape[1]))
 
 
 def _among(logits: Tensor, known: Tensor) -> Tensor:
@@ -153,10 +189,9 @@ def _among(logits: Tensor, known: Tensor) -> Tensor:
     return tf.where(tf.range(logits.shape[-1]) < known, logits, _IMPOSSIBLE)
 
 
-def _cross_entropy(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
-    """Average over the steps that count, in nats; 0 if none does."""
-    each = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(targets, 0), logits)
-    return tf.reduce_sum(each * mask) / tf.maximum(tf.reduce_sum(mask), 1.0)
+def _cross_entropies(logits: Tensor, targets: Tensor) -> Tensor:
+    """Give the loss of each position, in nats."""
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(targets, 0), logits)
 
 
 def _adam_step(learning: Learning, memory: Memory, gradient: Tensor, loss: Tensor) -> Memory:

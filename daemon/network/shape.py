@@ -15,13 +15,15 @@ class Shape:
 
     ``layers`` go from the input up (``("lstm 32", "lstm 16")``), ``window`` is the number of steps that one
     fit step sees, ``carried`` says whether the LSTM states at the window's left edge move on with it (else
-    they stay zero), and ``seed`` decides the initial weights.
+    they stay zero), and ``seed`` decides the initial weights and what is replayed: with each event a window of the
+    last ``replay_history`` events is learned from again (0: none).
     """
 
     layers: tuple[str, ...]
     window: int
     carried: bool
     seed: int
+    replay_history: int = 0
 
     @property
     def units(self) -> tuple[int, ...]:

@@ -1,21 +1,21 @@
 """The task ``symbol``: predict the next symbol of a vocabulary that is found while running.
 
-It owns one stream's vocabulary and the names of its codes, encodes events and reads probability rows; it knows
-neither the network nor where anything is stored.
+It owns one stream's vocabulary and the names of its values, encodes events and reads forecasts; it knows neither
+network nor experts, nor where anything is stored.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.experts import LEAST_PROBABILITY, Codes, Forecast, Run
 from daemon.records import Event, Prediction, Verdict
 from daemon.settings import Settings
 from daemon.vocabulary import Sighting, Vocabulary
-
-_LEAST_PROBABILITY = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +36,14 @@ class Encoded:
 class SymbolTask:
     """Encode and score the symbols of one stream.
 
-    Code 0 is "unknown" and is never predicted. ``names`` follows the vocabulary only when told to (``name``), so
-    that predictions made before a code changed hands keep their names.
+    Code 0 is "unknown" and is never predicted. Names and codes of values follow the vocabulary event by event as
+    forecasts are read, so that a prediction made before an id or a code changed hands keeps its name.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._top = settings.top
         self.vocabulary = Vocabulary(max_codes=settings.max_vocabulary, admit_after=settings.admit_after)
         self._names: dict[int, str] = {}
+        self._ids = np.zeros(settings.max_vocabulary + 1, np.int32)  # by code
 
     @property
     def known(self) -> int:
@@ -56,36 +56,59 @@ class SymbolTask:
         sighting = self.vocabulary.observe(event.symbol, event.literal)
         return Encoded(event, sighting, known_before, self.vocabulary.known)
 
-    def name(self, encoded: Encoded) -> None:
-        """Let a code that was admitted with this event be known by its name."""
-        self._names[encoded.sighting.code] = encoded.event.literal
-
-    def predictions(self, probabilities: NDArray[np.float32], known: NDArray[np.int32]) -> list[Prediction | None]:
-        """Read rows of probabilities, shape ``(N, classes)``; row i speaks of the codes below ``known[i]``.
-
-        Equal probabilities keep the order of admission. None where no symbol is known yet.
-        """
-        order = np.argsort(-probabilities[:, 1:], axis=1, kind="stable")[:, : self._top] + 1
-        best = np.take_along_axis(probabilities, order, axis=1)
-        return [
-            Prediction(
-                tuple((self._names[code], p) for code, p in zip(codes, row, strict=True) if code < limit),
-                codes[0],
-            )
-            if limit > 1
-            else None
-            for codes, row, limit in zip(order.tolist(), best.tolist(), known.tolist(), strict=True)
-        ]
+    def codes(self, run: Sequence[Encoded], probabilities: NDArray[np.float32], known: NDArray[np.int32]) -> Codes:
+        """Say what the rows of probabilities are about; the codes that the run admits are known from now on."""
+        before = self._ids.copy()
+        for encoded in run:
+            if encoded.sighting.admitted:
+                self._ids[encoded.sighting.code] = encoded.sighting.value_id
+        came = np.array([encoded.predictable_code for encoded in run], np.int32)
+        return Codes(probabilities, known, np.stack([before, self._ids]), came)
 
     @staticmethod
-    def verdict(prediction: Prediction, encoded: Encoded, probabilities: NDArray[np.float32]) -> Verdict:
-        """Judge a prediction by the value that came; ``probabilities`` is the row it was read from."""
-        probability = float(probabilities[encoded.predictable_code])
+    def values(run: Sequence[Encoded]) -> Run:
+        """Give the values of a run as experts know them."""
+        sightings = [encoded.sighting for encoded in run]
+        return Run(
+            np.array([sighting.value_id for sighting in sightings], np.int32),
+            np.array([sighting.fresh for sighting in sightings], np.bool_),
+            np.array([sighting.left for sighting in sightings], np.int32),
+        )
+
+    def predictions(self, forecast: Forecast, run: Sequence[Encoded]) -> list[Prediction]:
+        """Read what is forecast after each event of a run; without any, what had been before it."""
+        first = 1 if run else 0
+        rows = zip(
+            *(array[first:].tolist() for array in (forecast.top, forecast.top_probabilities)),
+            *(array[first:].tolist() for array in (forecast.favourites, forecast.confidences, forecast.weights)),
+            strict=True,
+        )
+        read = []
+        for number, (top, probabilities, favourites, confidences, weights) in enumerate(rows):
+            if run and (run[number].sighting.fresh or run[number].sighting.admitted):
+                self._names[run[number].sighting.value_id] = run[number].event.literal
+            names = self._names
+            read.append(
+                Prediction(
+                    tuple([(names[v], p) for v, p in zip(top, probabilities, strict=True) if v >= 0]),
+                    tuple(
+                        [
+                            (names[v] if v >= 0 else None, p, w)
+                            for v, p, w in zip(favourites, confidences, weights, strict=True)
+                        ]
+                    ),
+                )
+            )
+        return read
+
+    @staticmethod
+    def verdict(prediction: Prediction, *, hit: bool, probability: float) -> Verdict:
+        """Judge a prediction by the probability that it had given to the value that came."""
         return Verdict(
             predicted=prediction.literal,
-            hit=prediction.code == encoded.predictable_code,
+            hit=hit,
             probability=probability,
-            surprise_bits=-math.log2(max(probability, _LEAST_PROBABILITY)),
+            surprise_bits=-math.log2(max(probability, LEAST_PROBABILITY)),
         )
 
     def state(self) -> dict[str, Any]:
@@ -95,4 +118,6 @@ class SymbolTask:
     def restore(self, state: dict[str, Any]) -> None:
         """Take over what ``state`` gave."""
         self.vocabulary.restore(state)
-        self._names = {code: self.vocabulary.literal_of_code(code) for code in range(1, self.known)}
+        self._names = self.vocabulary.literals()
+        for code, value_id in self.vocabulary.ids().items():
+            self._ids[code] = value_id

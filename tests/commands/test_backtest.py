@@ -12,7 +12,8 @@ from daemon import cli
 from daemon.commands import backtest as backtest_command
 from daemon.commands import networks
 from daemon.commands.backtest import backtest
-from daemon.commands.inputs import Line, seed_stream
+from daemon.commands.inputs import Line
+from daemon.commands.streams import seed_stream
 from daemon.errors import ExitCode
 
 

@@ -1,25 +1,16 @@
-"""Files and the seed's stream as the bytes that records would have."""
+"""Files as the bytes that records would have."""
 
 import io
-from itertools import islice
 from pathlib import Path
 
 import pytest
 
-from daemon.commands.inputs import Line, format_of, open_input, read_columns, read_lines, seed_stream
+from daemon.commands.inputs import Line, format_of, open_input, read_columns, read_lines
 from daemon.errors import InputFileError
 
 
 def columns(content: bytes, *, column: str | None = None, key_column: str | None = None) -> list[Line]:
     return list(read_columns(io.BytesIO(content), "pumps.csv", column=column, key_column=key_column))
-
-
-def test_seed_stream_repeats_after_27_values() -> None:
-    """Every 28 ends a period; 0 asks for a stream without end."""
-    values = [int(value) for value in seed_stream(54)]
-    assert [26, 53] == [place for place, value in enumerate(values) if value == 28]
-    assert values[:27] == values[27:]
-    assert values == [int(value) for value in islice(seed_stream(0), 54)]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from kafka_helpers import produce, read_committed, wait_for_records
 from daemon import cli
 from daemon.commands import bench
 from daemon.commands.clients import Follower
-from daemon.commands.inputs import seed_stream
+from daemon.commands.streams import seed_stream
 from daemon.errors import ExitCode
 from daemon.settings import read_settings
 

@@ -9,14 +9,15 @@ import tensorflow as tf  # noqa: E402
 
 from daemon.network.lstm import lstm  # noqa: E402
 
-STEPS, BELOW, UNITS = 7, 3, 5
+STEPS, BATCH, BELOW, UNITS = 7, 2, 3, 5
 
 
 @pytest.fixture
 def arrays() -> dict[str, np.ndarray]:
     random = np.random.default_rng(1)
-    shapes = {"x": (STEPS, BELOW), "kernel": (BELOW, 4 * UNITS), "recurrent": (UNITS, 4 * UNITS)}
-    shapes |= {"bias": (4 * UNITS,), "h0": (UNITS,), "c0": (UNITS,), "weighting": (STEPS, UNITS)}
+    shapes = {"x": (STEPS, BATCH, BELOW), "kernel": (BELOW, 4 * UNITS), "recurrent": (UNITS, 4 * UNITS)}
+    shapes |= {"bias": (4 * UNITS,), "h0": (BATCH, UNITS), "c0": (BATCH, UNITS)}
+    shapes |= {"weighting": (STEPS, BATCH, UNITS)}
     return {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
 
 
@@ -24,22 +25,23 @@ def gradients_of_ours(arrays: dict[str, np.ndarray], mask: np.ndarray) -> tuple[
     weights = [tf.Variable(arrays[name]) for name in ("kernel", "recurrent", "bias")]
     with tf.GradientTape() as tape:
         kernel, recurrent, bias = weights
-        projected = tf.matmul(arrays["x"], kernel) + bias
+        projected = tf.tensordot(arrays["x"], kernel, 1) + bias
         h, _ = lstm(projected, recurrent, tf.constant(arrays["h0"]), tf.constant(arrays["c0"]), tf.constant(mask))
         objective = tf.reduce_sum(h * arrays["weighting"])
     return h.numpy(), [gradient.numpy() for gradient in tape.gradient(objective, weights)]
 
 
 def test_outputs_and_gradients_are_those_of_keras(arrays: dict[str, np.ndarray]) -> None:
-    """From any initial states, the layer is Keras's LSTM and its gradient the one by automatic differentiation."""
+    """From any initial states of two sequences, the layer is Keras's LSTM, its gradient automatic differentiation's."""
     layer = keras.layers.LSTM(UNITS, return_sequences=True)
-    layer.build((1, STEPS, BELOW))
+    layer.build((BATCH, STEPS, BELOW))
     layer.set_weights([arrays[name] for name in ("kernel", "recurrent", "bias")])
     with tf.GradientTape() as tape:
-        expected = layer(arrays["x"][None], initial_state=[arrays["h0"][None], arrays["c0"][None]])[0]
+        outputs = layer(arrays["x"].swapaxes(0, 1), initial_state=[arrays["h0"], arrays["c0"]])
+        expected = tf.transpose(outputs, (1, 0, 2))
         objective = tf.reduce_sum(expected * arrays["weighting"])
     variables = [variable.value for variable in layer.trainable_variables]
-    h, gradients = gradients_of_ours(arrays, np.ones(STEPS, np.float32))
+    h, gradients = gradients_of_ours(arrays, np.ones((STEPS, BATCH), np.float32))
     assert np.allclose(expected, h, rtol=0, atol=1e-6)
     for theirs, ours in zip(tape.gradient(objective, variables), gradients, strict=True):
         assert np.allclose(theirs, ours, rtol=0, atol=1e-5)
@@ -47,11 +49,22 @@ def test_outputs_and_gradients_are_those_of_keras(arrays: dict[str, np.ndarray])
 
 def test_masked_steps_are_as_if_they_were_not_there(arrays: dict[str, np.ndarray]) -> None:
     """Outputs and gradients after a masked beginning are those of the shorter sequence, bit for bit or nearly."""
-    arrays |= {"h0": np.zeros(UNITS, np.float32), "c0": np.zeros(UNITS, np.float32)}
+    arrays |= {"h0": np.zeros((BATCH, UNITS), np.float32), "c0": np.zeros((BATCH, UNITS), np.float32)}
     shorter = arrays | {"x": arrays["x"][3:], "weighting": arrays["weighting"][3:]}
-    expected, expected_gradients = gradients_of_ours(shorter, np.ones(STEPS - 3, np.float32))
-    h, gradients = gradients_of_ours(arrays, np.array([0, 0, 0, 1, 1, 1, 1], np.float32))
+    expected, expected_gradients = gradients_of_ours(shorter, np.ones((STEPS - 3, BATCH), np.float32))
+    h, gradients = gradients_of_ours(arrays, np.repeat(np.float32([0, 0, 0, 1, 1, 1, 1])[:, None], BATCH, 1))
     assert not h[:3].any()
     assert np.array_equal(expected, h[3:])
     for theirs, ours in zip(expected_gradients, gradients, strict=True):
         assert np.allclose(theirs, ours, rtol=0, atol=1e-6)
+
+
+def test_each_sequence_has_a_mask_of_its_own(arrays: dict[str, np.ndarray]) -> None:
+    """Where the second sequence begins later, the first one's outputs are as they were."""
+    arrays |= {"h0": np.zeros((BATCH, UNITS), np.float32), "c0": np.zeros((BATCH, UNITS), np.float32)}
+    expected, _ = gradients_of_ours(arrays, np.ones((STEPS, BATCH), np.float32))
+    mask = np.ones((STEPS, BATCH), np.float32)
+    mask[:3, 1] = 0
+    h, _ = gradients_of_ours(arrays, mask)
+    assert np.array_equal(expected[:, 0], h[:, 0])
+    assert not h[:3, 1].any()

@@ -3,15 +3,16 @@
 import hashlib
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from daemon.network import Learning, Network, Run, Shape
+from daemon.network import Learning, Network, Past, Run, Shape
 from daemon.network.layout import Layout
 
 WINDOW = 16
-SHAPE = Shape(("lstm 6", "lstm 4"), window=WINDOW, carried=True, seed=1)
+SHAPE = Shape(("lstm 6", "lstm 4"), window=WINDOW, carried=True, seed=1, replay_history=70)
 LEARNING = Learning(
     learning_rate=1e-2,
     beta_1=0.9,
@@ -31,35 +32,74 @@ def network() -> Network:
     return Network(SHAPE, LEARNING)
 
 
-def learn(network: Network, codes: np.ndarray, events_a_call: int, *, known: int = 4, window: int = WINDOW) -> Run:
-    """Take a stream from its first event on, in calls of this many events."""
+def learn(
+    network: Network,
+    codes: np.ndarray,
+    events_a_call: int,
+    *,
+    known: int = 4,
+    window: int = WINDOW,
+    past: Past | None = None,
+) -> Run:
+    """Take a stream from its first event on, in calls of this many events; ``past`` takes what is kept of it."""
     padded = np.concatenate([np.full(window, -1, np.int32), codes])
-    state, runs = network.initial(4), []
+    state, runs, past = network.initial(4), [], past or network.no_past()
     for start in range(0, len(codes), events_a_call):
         count = min(events_a_call, len(codes) - start)
-        runs.append(network.run(state, 4, padded[start : start + window + count], np.full(count + 1, known, np.int32)))
-        state = runs[-1].state
+        before = padded[start : start + window + count]
+        runs.append(network.run(state, 4, before, np.full(count + 1, known, np.int32), past))
+        past.keep(runs[-1].windows, runs[-1].edges)
+        state, past = runs[-1].state, replace(past, events=past.events + count)
     return Run(
         state=state,
         probabilities=np.concatenate([run.probabilities[:-1] for run in runs] + [runs[-1].probabilities[-1:]]),
         fit_steps=np.concatenate([run.fit_steps for run in runs]),
         skipped_steps=np.concatenate([run.skipped_steps for run in runs]),
         losses=np.concatenate([run.losses for run in runs]),
+        windows=np.concatenate([run.windows for run in runs]),
+        edges=np.concatenate([run.edges for run in runs]),
     )
 
 
 def digest(run: Run) -> str:
-    return hashlib.sha256(
-        run.state.tobytes() + run.probabilities.tobytes() + run.fit_steps.tobytes() + run.losses.tobytes()
-    ).hexdigest()
+    parts = (run.state, run.probabilities, run.fit_steps, run.losses, run.windows, run.edges)
+    return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
 
 
 def test_bits_do_not_depend_on_how_many_events_a_call_carries(network: Network) -> None:
-    """State, predictions, steps and losses are the same in calls of 1, 7 or 64 events, also with extra steps."""
-    whole = learn(network, CODES, 64)
+    """All that comes of calls of 1, 7 or 64 events is the same, also with extra steps, and so is what is kept."""
+    pasts = [network.no_past() for _ in range(3)]
+    whole = learn(network, CODES, 64, past=pasts[0])
     assert {0, 1, 8} <= set(whole.fit_steps.tolist())
-    assert digest(whole) == digest(learn(network, CODES, 7))
-    assert digest(whole) == digest(learn(network, CODES, 1))
+    assert digest(whole) == digest(learn(network, CODES, 7, past=pasts[1]))
+    assert digest(whole) == digest(learn(network, CODES, 1, past=pasts[2]))
+    assert pasts[0].codes.tolist() == pasts[1].codes.tolist() == pasts[2].codes.tolist()
+    assert pasts[0].states.tolist() == pasts[1].states.tolist() == pasts[2].states.tolist()
+    assert (pasts[0].codes >= 0).any()
+
+
+def test_what_is_replayed_is_learned_again(network: Network) -> None:
+    """With other codes in the kept windows the next weights are others; the prediction before is the same."""
+    past = network.no_past()
+    state = learn(network, CODES[:100], 50, past=past).state
+    other = Past(past.events, (past.codes + 1) % 4, past.states)
+    known = np.array([4, 4], np.int32)
+    runs = [
+        network.run(state, 4, CODES[100 - WINDOW : 101], known, replace(kept, events=100)) for kept in (past, other)
+    ]
+    assert np.array_equal(runs[0].probabilities[0], runs[1].probabilities[0])
+    assert runs[0].losses.tolist() == runs[1].losses.tolist()
+    assert not np.array_equal(runs[0].state, runs[1].state)
+
+
+def test_a_run_says_what_each_event_was_fitted_on(network: Network) -> None:
+    """Its window with itself as last target, and the left-edge states that were found."""
+    run = learn(network, CODES[:40], 40)
+    assert CODES[20 - WINDOW : 21].tolist() == run.windows[20].tolist()
+    assert not run.edges[: WINDOW + 1].any()
+    assert run.edges[WINDOW + 1].any()
+    again = learn(network, CODES[:30], 30)
+    assert again.state[-20:].tolist() == run.edges[30].tolist()
 
 
 def test_bits_do_not_depend_on_the_process(network: Network) -> None:
@@ -74,7 +114,7 @@ def test_bits_do_not_depend_on_the_process(network: Network) -> None:
 def test_a_call_without_events_only_predicts(network: Network) -> None:
     """The pending prediction is made, the state is as before, and nothing is reported."""
     before = learn(network, CODES[:40], 20)
-    pending = network.run(before.state, 4, CODES[40 - WINDOW : 40], np.array([4], np.int32))
+    pending = network.run(before.state, 4, CODES[40 - WINDOW : 40], np.array([4], np.int32), network.no_past())
     assert np.array_equal(before.state, pending.state)
     assert np.array_equal(before.probabilities[-1:], pending.probabilities)
     assert (0, 0) == (len(pending.fit_steps), len(pending.losses))
@@ -83,14 +123,14 @@ def test_a_call_without_events_only_predicts(network: Network) -> None:
 def test_a_call_leaves_the_given_state_as_it_is(network: Network) -> None:
     """The state belongs to the caller."""
     state = network.initial(4)
-    network.run(state, 4, CODES[: WINDOW + 3], np.full(4, 4, np.int32))
+    network.run(state, 4, CODES[: WINDOW + 3], np.full(4, 4, np.int32), network.no_past())
     assert np.array_equal(network.initial(4), state)
 
 
 def test_a_code_becomes_possible_when_it_is_known(network: Network) -> None:
     """Row k is over ``known[k]`` codes, the fit on event k over ``known[k + 1]``."""
     codes = np.array([-1] * (WINDOW - 2) + [1, 1, 2, 3], np.int32)
-    run = network.run(network.initial(4), 4, codes, np.array([2, 3, 4], np.int32))
+    run = network.run(network.initial(4), 4, codes, np.array([2, 3, 4], np.int32), network.no_past())
     assert [2, 3, 4] == (run.probabilities > 0).sum(axis=1).tolist()
     assert run.fit_steps.all()
     assert (run.losses < 5).all()
@@ -102,7 +142,7 @@ def test_more_classes_leave_the_others_as_they_were(network: Network) -> None:
     grown = network.grow(before.state, 4, 8)
     assert (network.state_size(8),) == grown.shape
     known = np.array([4, 6], np.int32)
-    after = network.run(grown, 8, np.append(CODES[-WINDOW:], np.int32(5)), known)
+    after = network.run(grown, 8, np.append(CODES[-WINDOW:], np.int32(5)), known, network.no_past())
     assert np.allclose(before.probabilities[-1], after.probabilities[0, :4], rtol=0, atol=1e-6)
     assert after.fit_steps.all()
     assert [4, 6] == (after.probabilities > 0).sum(axis=1).tolist()
@@ -132,7 +172,7 @@ def test_skipped_steps_are_reported_event_by_event(network: Network) -> None:
     """With spoiled moments no step is applied, and weights, moments and count stay."""
     state = network.initial(4)
     state[Layout(SHAPE.units, 4).sizes[0]] = np.nan
-    run = network.run(state, 4, CODES[: WINDOW + 3], np.full(4, 4, np.int32))
+    run = network.run(state, 4, CODES[: WINDOW + 3], np.full(4, 4, np.int32), network.no_past())
     assert [0, 0, 0] == run.fit_steps.tolist()
     assert run.skipped_steps.all()
     assert np.array_equal(state[:-21], run.state[:-21], equal_nan=True)
@@ -141,7 +181,8 @@ def test_skipped_steps_are_reported_event_by_event(network: Network) -> None:
 
 def test_a_periodic_stream_is_learned() -> None:
     """Three symbols in a period of 27: 19 of 20 of the first 500 are hits, and nothing is missed from 700 on."""
-    network = Network(Shape(("lstm 32",), window=64, carried=True, seed=0), LEARNING)
+    shape = Shape(("lstm 48",), window=64, carried=True, seed=0, replay_history=1500)
+    network = Network(shape, replace(LEARNING, learning_rate=7e-3, epsilon=3e-4))
     period = [1] * 6 + [2] + [1] * 5 + [2] + [1] * 6 + [2] + [1] * 6 + [3]
     codes = np.tile(np.array(period, np.int32), 52)
     run = learn(network, codes, 64, window=64)

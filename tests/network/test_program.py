@@ -40,14 +40,19 @@ def take_event(
     learning: Learning = PLAIN,
     *,
     codes: list[int] = CODES,
+    replayed: list[int] | None = None,
+    start: float = 0.0,
     known: int = 4,
     carried: bool = True,
 ) -> tuple[Memory, np.ndarray]:
+    """Take one event; ``replayed`` is fitted beside it, from left-edge states that are all ``start``."""
+    others = [] if replayed is None else [replayed]
     memory, slid, line = _fit_step(
         layout,
         learning,
         memory,
-        codes=tf.constant(codes),
+        codes=tf.constant([codes, *others]),
+        starts=tf.stack([memory.states, *[tf.fill(memory.states.shape, start) for _ in others]]),
         known=tf.constant([known, known]),
         arrived=tf.constant(True),
     )
@@ -110,6 +115,42 @@ def test_fit_steps_are_those_of_keras(units: tuple[int, ...]) -> None:
         assert abs(expected_loss - line[2]) < 1e-6
         assert np.allclose(reference.weights(), memory.weights, rtol=0, atol=1e-5)
     assert [3] == memory.steps.numpy().tolist()
+
+
+@pytest.mark.parametrize("units", LAYERS)
+def test_a_replayed_window_counts_as_much_as_the_one_at_hand(units: tuple[int, ...]) -> None:
+    """The gradient is that of the mean over all positions of both; prediction and loss are those of the event."""
+    layout, other = Layout(units, 4), [2, 2, 0, 1, 3, 0, 0]
+    memory = memory_of(layout)
+    alone, line = take_event(layout, memory)
+    replayed, _ = take_event(layout, memory._replace(states=tf.fill(memory.states.shape, 0.3)), codes=other)
+    both, both_line = take_event(layout, memory, replayed=other, start=0.3)
+    assert np.allclose((alone.m + replayed.m) / 2, both.m, rtol=0, atol=1e-7)
+    assert np.allclose(line, both_line, rtol=0, atol=1e-6)
+    assert np.allclose(alone.states, both.states, rtol=0, atol=1e-6)
+
+
+def test_positions_count_where_the_replayed_window_is_not_full() -> None:
+    """Two positions beside six weigh a quarter; a window with none changes nothing."""
+    layout = Layout((5,), 4)
+    memory = memory_of(layout)
+    alone, _ = take_event(layout, memory)
+    short, _ = take_event(layout, memory, codes=[-1, -1, -1, -1, 2, 3, 1])
+    both, _ = take_event(layout, memory, replayed=[-1, -1, -1, -1, 2, 3, 1])
+    none, _ = take_event(layout, memory, replayed=[-1] * 7)
+    assert np.allclose((6 * alone.m + 2 * short.m) / 8, both.m, rtol=0, atol=1e-7)
+    assert np.allclose(alone.weights, none.weights, rtol=0, atol=1e-7)
+
+
+def test_the_gate_looks_at_the_event_only() -> None:
+    """However well known what is replayed is, the rate is that of the window at hand."""
+    layout = Layout((5,), 4)
+    memory = memory_of(layout)
+    _, line = take_event(layout, memory)
+    gate = 4 * float(line[2])
+    free, _ = take_event(layout, memory, replayed=[2, 2, 0, 1, 3, 0, 0])
+    gated, _ = take_event(layout, memory, replace(PLAIN, gate_loss=gate), replayed=[2, 2, 0, 1, 3, 0, 0])
+    assert np.allclose((free.weights - memory.weights) / 4, gated.weights - memory.weights, rtol=0, atol=1e-7)
 
 
 def test_only_known_codes_have_probability() -> None:

@@ -1,0 +1,71 @@
+"""Nothing of the future shows: whatever comes later, every output before it stays the same bytes."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import pytest
+from fakes import SOURCES, record, small_settings, traffic
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from daemon.commands.networks import networks_of
+from daemon.partition import NetworkFactory, Partition, next_mark, unnamed
+from daemon.records import InputRecord, OutputRecord
+
+CASES: dict[str, dict[str, Any]] = {
+    "default": {},
+    "plain loop": {"extra_steps": 0, "gate_loss": 0},
+    "stateless": {"states": "stateless"},
+    "two layers": {"network": "lstm 4,lstm 3"},
+    "lstm alone": {"experts": "lstm"},
+    "preset seed": {"preset": "seed", "replay_history": 0},
+}
+"""What is learned and how, beside ``fakes.SMALL``: a line for each task, preset and set of experts."""
+
+PAST = traffic(120)
+VALUES = (None, b"0", b"1", b"2.0", b'"3"', b"77", b'{"value": 1, "end": true}', b"?", b"1e300", b"-0.0", b"\xff")
+LATER = st.lists(st.tuples(st.sampled_from(VALUES), st.sampled_from((None, b"a", b"\xff", b"d", b"new"))), max_size=60)
+
+
+@cache
+def networks_for(case: str) -> NetworkFactory:
+    return networks_of(small_settings(**CASES[case]))
+
+
+def outputs_of(case: str, *calls: Sequence[InputRecord]) -> list[OutputRecord]:
+    """Learn from records in these calls and give all that was published."""
+    chosen = small_settings(**CASES[case])
+    mark = next_mark(chosen, SOURCES[0], 0, unnamed(1))
+    partition = Partition(chosen, SOURCES[0], mark, networks_for(case))
+    return [output for records in calls for output in partition.process(records).outputs]
+
+
+@cache
+def published(case: str) -> list[OutputRecord]:
+    return outputs_of(case, PAST)
+
+
+@pytest.mark.parametrize("case", CASES)
+@settings(max_examples=8, deadline=None)
+@given(cut=st.integers(0, len(PAST)), later=LATER, split=st.integers(0, len(PAST) + 60))
+def test_no_future_shows_in_the_past(
+    case: str, cut: int, later: list[tuple[bytes | None, bytes | None]], split: int
+) -> None:
+    """Another suffix, or none, and another way of taking the records: the outputs before are the same bytes."""
+    offset = PAST[cut - 1].offset + 1 if cut else 0
+    records = [*PAST[:cut], *(record(offset + i, value, key) for i, (value, key) in enumerate(later))]
+    before = sum(one.value is not None for one in PAST[:cut])
+    assert published(case)[:before] == outputs_of(case, records[:split], records[split:])[:before]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_value_shows_in_all_that_comes_after_it(case: str) -> None:
+    """The outputs would tell: another value changes its own output and later ones of its stream."""
+    place = next(i for i, one in enumerate(PAST) if i >= 60 and one.key is None and one.value == b"1")
+    others = [*PAST[:place], record(PAST[place].offset, b"2"), *PAST[place + 1 :]]
+    changed = [pair[0] != pair[1] for pair in zip(published(case), outputs_of(case, others), strict=True)]
+    before = sum(one.value is not None for one in PAST[:place])
+    assert not any(changed[:before])
+    assert changed[before]
+    assert sum(changed) > 1
