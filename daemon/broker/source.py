@@ -75,7 +75,7 @@ class KafkaSource:
         metadata = self._consumer.group_metadata()
         assigned, revoked, lost = self._listener.take()
         return Polled(
-            records={ours(source): [_record(r) for r in batch] for source, batch in records.items()},
+            records={ours(source): [input_record(r) for r in batch] for source, batch in records.items()},
             membership=Membership(metadata.generation_id, metadata.member_id, metadata),
             assigned=assigned,
             revoked=revoked,
@@ -210,7 +210,8 @@ class _Assignments(ConsumerRebalanceListener):  # type: ignore[misc]
         return taken
 
 
-def _record(record: Any) -> InputRecord:
+def input_record(record: Any) -> InputRecord:
+    """Turn the library's record into ours."""
     return InputRecord(
         record.topic,
         record.partition,
