@@ -80,8 +80,8 @@ def run(settings: Settings) -> None:
             observer=observe,
             health=health,
         )
-        _log.info("serving url=http://%s:%d", settings.http_host, web.port)
         with stopping_on_signals(service.stop):
+            _log.info("serving url=http://%s:%d", settings.http_host, web.port)
             service.run()
     finally:
         web.stop()
