@@ -5,7 +5,7 @@ PY := .venv/bin/python
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv tools jars demo bench evaluate test lint format clean
+.PHONY: help venv tools jars demo bench evaluate test soak lint format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile | expand -t 18
@@ -42,6 +42,9 @@ evaluate: venv ## measure how well it learns, into docs/learning.md
 test: venv tools jars ## lint, types, and all tests with branch coverage
 	@$(MAKE) --no-print-directory lint
 	@$(PY) -m pytest --cov --cov-report=term
+
+soak: venv tools jars ## a million events under faults, half an hour or so (SOAK='--events 100000 --report FILE')
+	@$(PY) tests/soak.py $(SOAK)
 
 lint: venv ## check style and types
 	@$(PY) -m ruff check .

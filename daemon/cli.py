@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
-COMMANDS = ("run", "demo", "backtest", "produce", "watch", "broker", "bench", "evaluate")
+COMMANDS = ("run", "demo", "backtest", "produce", "watch", "inspect", "verify", "replay", "broker", "bench", "evaluate")
 INTERRUPTED = 130
 """The exit code after Ctrl-C: 128 and the signal's number, as for any program that a signal ended."""
 BROKEN_PIPE = 141

@@ -244,7 +244,7 @@ class Partition:
         self._begin(Learning(**json.loads(state["learning"])))
         streams = state["streams"]
         by_classes: dict[int, list[int]] = {}
-        vocabularies = _unpack(streams["vocabularies"])
+        vocabularies = unpack_vocabularies(streams["vocabularies"])
         for key, classes, vocabulary in zip(streams["keys"], streams["classes"].tolist(), vocabularies, strict=True):
             learner = self._add_learner(json.loads(key))
             learner.resume(classes, vocabulary)
@@ -295,7 +295,8 @@ def _pack(states: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _unpack(packed: dict[str, Any]) -> list[dict[str, Any]]:
+def unpack_vocabularies(packed: dict[str, Any]) -> list[dict[str, Any]]:
+    """Give the state of each stream's vocabulary from a partition's."""
     ends = np.cumsum(packed["sizes"]).tolist()
     return [
         {name: packed[name][end - size : end] for name in ("literals", *_VOCABULARY)}

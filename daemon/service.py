@@ -266,6 +266,12 @@ class Service:
         if self._stopping and seconds >= STOPPING_S:
             raise NotCommittedError(f"stopped while the broker did not answer for {seconds:.0f} s")
 
+    def _wait_for_commit(self, seconds: float) -> None:
+        """Give up once the broker has: the client may have lost a request of the transaction, and wait for ever."""
+        self._wait_for_sink(seconds)
+        if seconds > self._settings.transaction_timeout_s + WAITING_S:
+            raise NotCommittedError(f"the broker did not answer for {seconds:.0f} s")
+
     # a batch
 
     def _take(self, polled: Polled) -> None:
@@ -298,7 +304,7 @@ class Service:
         committed = False
         try:
             self._require_membership(membership, offsets)  # 3
-            self._sink.commit(outputs, offsets, membership, self._wait_for_sink)  # 4
+            self._sink.commit(outputs, offsets, membership, self._wait_for_commit)  # 4
             committed = True
         finally:
             self._observer(TransactionReport(time.perf_counter() - started, count, committed))
@@ -455,7 +461,7 @@ class Service:
         if replaying:
             self._health.not_ready(*replaying)
         elif self._unrestored:
-            self._health.not_ready("going back to the committed offsets")
+            self._health.not_ready("going back to the committed offsets, which the broker has to tell")
         elif not self._assignments:
             self._health.not_ready("no partition is assigned yet")
         else:

@@ -33,18 +33,26 @@ Kind = Literal["shape", "learning", "operational"]
 WayOut = Literal["refuse", "continue"]
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
+    "replay": {
+        "network": ("lstm 48",),
+        "learning_rate": 7e-3,
+        "epsilon": 3e-4,
+        "replay_history": 1500,
+    },
     "seed": {
         "network": ("lstm 16",),
-        "learning_rate": 1e-2,
         "beta_2": 0.999,
         "epsilon": 1e-7,
         "gate_loss": 0.0,
         "extra_steps": 0,
-        "replay_history": 0,
         "experts": ("lstm",),
     },
 }
-"""What each preset has instead of the defaults: ``seed`` is the plain loop of one LSTM, one step of Adam a value."""
+"""What each preset has instead of the defaults.
+
+``replay`` learns an earlier window again with each value, which takes longer; ``seed`` is the plain loop of one LSTM,
+one step of Adam a value.
+"""
 MAX_TOPIC_LENGTH = 249
 KIND_MEANINGS: dict[Kind, str] = {
     "shape": "part of the model: a group that already learned refuses another value (`on_shape_change`)",
@@ -193,19 +201,19 @@ class Settings(BaseSettings):
 
     # what is learned
     task: Literal["symbol"] = _setting("shape", "symbol", "What is predicted: symbol, the next value of a vocabulary")
-    preset: Literal["default", "seed"] = _setting(
+    preset: Literal["default", "replay", "seed"] = _setting(
         "operational",
         "default",
-        "Defaults of what is not given: default, or seed, the plain loop of one fit step a value",
+        "Defaults of what is not given: default; replay, which learns more slowly and better; seed, the plain loop",
     )
     window: int = _setting("shape", 64, "Events that one fit step sees", ge=1, le=4096)
-    network: Names = _setting("shape", ("lstm 48",), "Layers from the input up, separated by commas: lstm CELLS")
+    network: Names = _setting("shape", ("lstm 32",), "Layers from the input up, separated by commas: lstm CELLS")
     states: Literal["carried", "stateless"] = _setting(
         "shape", "carried", "LSTM states at the window's left edge: carried on, or zeros"
     )
     replay_history: int = _setting(
         "shape",
-        1500,
+        0,
         "With each value, an earlier window of so many values is learned again (0: none)",
         ge=0,
         le=1_000_000,
@@ -226,10 +234,10 @@ class Settings(BaseSettings):
     seed: int = _setting("shape", 0, "Seed of the initial weights and of what is replayed", ge=0, lt=2**63)
 
     # how it is learned
-    learning_rate: float = _setting("learning", 7e-3, "Adam's learning rate", gt=0, le=10)
+    learning_rate: float = _setting("learning", 1e-2, "Adam's learning rate", gt=0, le=10)
     beta_1: float = _setting("learning", 0.9, "Adam's decay of the first moment", ge=0, lt=1)
     beta_2: float = _setting("learning", 0.99, "Adam's decay of the second moment", ge=0, lt=1)
-    epsilon: float = _setting("learning", 3e-4, "Adam's epsilon", gt=0)
+    epsilon: float = _setting("learning", 1e-3, "Adam's epsilon", gt=0)
     clip_norm: float = _setting("learning", 1.0, "Gradients are scaled down to this global norm", gt=0)
     gate_loss: float = _setting(
         "learning", 0.05, "Below this loss of the window the rate shrinks in proportion (0: never)", ge=0
@@ -335,6 +343,11 @@ class Settings(BaseSettings):
         """Give the settings of one kind as plain JSON values."""
         values = self.model_dump(mode="json")
         return {name: values[name] for name, field in type(self).model_fields.items() if kind_of(field) == kind}
+
+    def with_shape(self, shape: Mapping[str, Any]) -> "Settings":
+        """Give these settings with those of a shape, as ``of_kind`` gave them."""
+        values = {name: tuple(value) if isinstance(value, list) else value for name, value in shape.items()}
+        return self.model_copy(update=values)
 
     def shape_digest(self) -> str:
         """Fingerprint the settings that decide what a record's output is (8 hexadecimal digits)."""

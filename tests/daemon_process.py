@@ -17,10 +17,27 @@ class DaemonProcess(child.DaemonProcess):
 
     def __init__(self, folder: Path, name: str = "daemon", **settings: object) -> None:
         super().__init__(folder, settings, name=name)
+        self._logged_before = 0
+
+    def start(self) -> None:
+        self._logged_before = len(self.log)
+        super().start()
+
+    @property
+    def pid(self) -> int:
+        return self._running.pid
 
     @property
     def log(self) -> str:
         return self._log.read_text(encoding="utf-8") if self._log.exists() else ""
+
+    @property
+    def log_since_start(self) -> str:
+        return self.log[self._logged_before :]
+
+    def terminate(self) -> None:
+        """Ask it to finish, without waiting for it."""
+        self._running.terminate()
 
     def get(self, path: str) -> tuple[int, str]:
         """Ask the daemon's web server; status 0 where nobody answers."""

@@ -17,7 +17,7 @@ LAYERS = (
     {"tasks"},
     {"learner"},
     {"partition"},
-    {"checkpoint", "broker", "metrics", "web", "logs", "local_broker"},
+    {"checkpoint", "broker", "metrics", "summary", "web", "logs", "local_broker"},
     {"recovery"},
     {"service"},
     {"commands"},

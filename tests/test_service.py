@@ -16,7 +16,7 @@ from daemon.partition import Partition
 from daemon.records import Committed, Membership, OutputRecord, Polled, TopicPartition
 from daemon.recovery import read_mark
 from daemon.reports import BatchReport, CheckpointReport, TransactionReport
-from daemon.service import CHECKPOINT_SHARE
+from daemon.service import CHECKPOINT_SHARE, WAITING_S
 
 STEPS = ("before poll", "after poll", "before commit", "after commit", "before checkpoint", "after checkpoint")
 
@@ -194,7 +194,7 @@ def test_a_failed_commit_goes_back_and_gives_the_same(tmp_path: Path, undisturbe
         kafka.on_step = fail
         daemon = FakeDaemon(kafka, folder, sizes=SIZES).run()
         assert undisturbed == outcome_of(kafka, daemon), number
-        assert ("going back to the committed offsets",) in daemon.health.reasons
+        assert ("going back to the committed offsets, which the broker has to tell",) in daemon.health.reasons
 
 
 def test_a_failed_sink_is_made_new_before_anything_else(kafka: FakeKafka, tmp_path: Path) -> None:
@@ -218,6 +218,25 @@ def test_a_failed_sink_is_made_new_before_anything_else(kafka: FakeKafka, tmp_pa
     kafka.on_step = lambda _: None
     daemon.step()
     assert "" == daemon.health.waiting_for
+
+
+def test_a_commit_without_an_answer_is_given_up(kafka: FakeKafka, tmp_path: Path, undisturbed: Outcome) -> None:
+    """After the transaction timeout the broker has forgotten it, so the daemon begins again; meanwhile it is alive."""
+    daemon = learned_until(kafka, tmp_path, 20)
+    commit, waited = daemon.service._sink.commit, list[float]()
+
+    def silent(*_: Any) -> None:
+        for seconds in itertools.count(1.0):
+            waited.append(seconds)
+            daemon.service._wait_for_commit(seconds)
+
+    daemon.service._sink.commit = silent  # type: ignore[method-assign]
+    beats = daemon.health.beats
+    daemon.step()
+    assert "the broker has not answered" in daemon.health.waiting_for or () != daemon.health.reasons[-1]
+    assert 10 + WAITING_S + 1 == len(waited) <= daemon.health.beats - beats
+    daemon.service._sink.commit = commit  # type: ignore[method-assign]
+    assert undisturbed == outcome_of(kafka, daemon.run())
 
 
 def test_an_expelled_member_publishes_nothing(kafka: FakeKafka, tmp_path: Path, undisturbed: Outcome) -> None:
@@ -511,7 +530,7 @@ def test_health_says_what_is_waited_for(kafka: FakeKafka, tmp_path: Path) -> Non
     assert () == daemon.health.reasons[-1]
     kafka.on_step = hook_of("refuse commit", 0, kafka)
     daemon.step()
-    assert ("going back to the committed offsets",) == daemon.health.reasons[-1]
+    assert ("going back to the committed offsets, which the broker has to tell",) == daemon.health.reasons[-1]
     daemon.run()
     assert () == daemon.health.reasons[-1]
 

@@ -123,11 +123,12 @@ class TransactionalSink(KafkaSink):
             NotCommittedError: The transaction is not known to be committed.
             FencedError: Another process uses this transactional id, again and again.
         """
+        began = time.monotonic()
         try:
             super().commit(outputs, offsets, membership, waiting)
         except NotCommittedError as error:
-            cause = error.__cause__
-            if isinstance(cause, ProducerFencedError | InvalidProducerEpochError) or "ProducerFenced" in repr(cause):
+            # a transaction that was open for longer was fenced by the broker itself
+            if _is_fencing(error.__cause__) and time.monotonic() - began < self._settings.transaction_timeout_s:
                 self._note_fencing()
             raise
 
@@ -194,6 +195,10 @@ class AtLeastOnceSink(KafkaSink):
         for promise in promises:
             promise.get()
         self._source.commit(offsets)
+
+
+def _is_fencing(error: BaseException | None) -> bool:
+    return isinstance(error, ProducerFencedError | InvalidProducerEpochError) or "ProducerFenced" in repr(error)
 
 
 def _run(call: Callable[[], None], waiting: Callable[[float], None]) -> None:

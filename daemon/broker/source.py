@@ -11,11 +11,11 @@ import kafka
 from kafka import KafkaConsumer
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError, RetriableError
+from kafka.errors import KafkaTimeoutError, NoOffsetForPartitionError, OffsetOutOfRangeError, RetriableError
 from kafka.structs import OffsetAndMetadata
 
 from daemon.broker.connection import client_options, ours, reaching_broker, theirs
-from daemon.errors import InputGoneError
+from daemon.errors import BrokerUnavailableError, InputGoneError
 from daemon.records import Committed, InputRecord, Membership, Polled, TopicPartition
 from daemon.settings import Settings
 
@@ -75,7 +75,7 @@ class KafkaSource:
         metadata = self._consumer.group_metadata()
         assigned, revoked, lost = self._listener.take()
         return Polled(
-            records={ours(source): [_record(r) for r in batch] for source, batch in records.items()},
+            records={ours(source): [input_record(r) for r in batch] for source, batch in records.items()},
             membership=Membership(metadata.generation_id, metadata.member_id, metadata),
             assigned=assigned,
             revoked=revoked,
@@ -96,7 +96,13 @@ class KafkaSource:
     def committed(self, source: TopicPartition) -> Committed | None:
         """Ask the group's committed offset; waits for open transactions."""
         with reaching_broker(self._settings):
-            found = self._consumer.committed(theirs(source), metadata=True, timeout_ms=self._timeout_ms)
+            try:
+                found = self._consumer.committed(theirs(source), metadata=True, timeout_ms=self._timeout_ms)
+            except KafkaTimeoutError as error:
+                raise BrokerUnavailableError(
+                    f"{source}: the broker does not tell the committed offset; a transaction of another member may "
+                    f"still be open ({error})"
+                ) from error
         return None if found is None or found.offset < 0 else Committed(found.offset, found.metadata or "")
 
     def start_offset(self, source: TopicPartition) -> int:
@@ -210,7 +216,8 @@ class _Assignments(ConsumerRebalanceListener):  # type: ignore[misc]
         return taken
 
 
-def _record(record: Any) -> InputRecord:
+def input_record(record: Any) -> InputRecord:
+    """Turn the library's record into ours."""
     return InputRecord(
         record.topic,
         record.partition,

@@ -2,11 +2,11 @@
 
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
-from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.errors import TopicAlreadyExistsError, TopicAuthorizationFailedError
 
 from daemon.broker.connection import client_options, reaching_broker
 from daemon.errors import MissingTopicError
@@ -30,22 +30,25 @@ def ensure_topics(settings: Settings) -> None:
         published = {settings.output_topic: most}
         published |= {settings.dead_letters_of(topic): count for topic, count in partitions.items()}
         _create_missing(admin, settings, published)
-        _warn_of_compaction(admin, settings)
+        for topic in compacted(admin, settings.input_topics):
+            _log.warning(
+                "topic=%s is compacted: a replay after a crash may find fewer records than were learned from, and "
+                "is refused then (on_divergence)",
+                topic,
+            )
     finally:
         admin.close()
 
 
-def _warn_of_compaction(admin: KafkaAdminClient, settings: Settings) -> None:
-    """Say which input topics may change what a replay reads."""
-    topics = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in settings.input_topics]
-    with contextlib.suppress(KafkaError):  # a user may read a topic and not its configuration
-        for topic, config in admin.describe_configs(topics, config_filter="all")["topic"].items():
-            if "compact" in config["cleanup.policy"]["value"]:
-                _log.warning(
-                    "topic=%s is compacted: a replay after a crash may find fewer records than were learned from, and "
-                    "is refused then (on_divergence)",
-                    topic,
-                )
+def compacted(admin: KafkaAdminClient, topics: Iterable[str]) -> list[str]:
+    """Name those topics that keep only the last record of a key, as far as their configuration may be read."""
+    resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
+    try:
+        configs = admin.describe_configs(resources, config_filter="all")["topic"]
+    except TopicAuthorizationFailedError:
+        return []
+    policies = {topic: config["cleanup.policy"]["value"] for topic, config in configs.items() if config}
+    return [topic for topic, policy in policies.items() if "compact" in policy]
 
 
 def _create_missing(admin: KafkaAdminClient, settings: Settings, wanted: Mapping[str, int]) -> dict[str, int]:

@@ -22,10 +22,13 @@ DIGEST_BYTES = 16
 
 MAX_ERROR_CHARACTERS = 300
 
+NO_TIMESTAMP: Header = ("online_lstm_timestamp", b"-1")
+"""Header of a dead letter whose record had no time stamp: publishing gives it one."""
+
 # Most characters of a literal, entries of `top` and of `experts`; the second triple fits any `max_output_bytes`.
 _CUTS = ((1000, 100, 100), (20, 1, 0))
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_YEAR_10000_MS = 253_402_300_800_000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+YEAR_10000_MS = 253_402_300_800_000
 _CONSTANT_HEADERS: tuple[Header, ...] = (
     ("ce_type", b"online-lstm.prediction"),
     ("ce_specversion", b"1.0"),
@@ -73,6 +76,7 @@ class Encoder:
             ("online_lstm_topic", record.topic.encode()),
             ("online_lstm_partition", b"%d" % record.partition),
             ("online_lstm_offset", b"%d" % record.offset),
+            *((NO_TIMESTAMP,) if record.timestamp_ms < 0 else ()),
         )
         key, value, headers = record.key, record.value, own + refusal
         if own and self._excess(key, value, headers) > 0:
@@ -192,7 +196,7 @@ def _cloud_event(record: InputRecord) -> tuple[Header, ...]:
         *_CONSTANT_HEADERS,
     )
     # Brokers accept time stamps beyond the calendar, for instance microseconds given as milliseconds.
-    if 0 <= record.timestamp_ms < _YEAR_10000_MS:
+    if 0 <= record.timestamp_ms < YEAR_10000_MS:
         return (*headers, ("ce_time", _time(record.timestamp_ms)))
     return headers
 
@@ -204,7 +208,7 @@ def _time(timestamp_ms: int) -> bytes:
 
 @functools.lru_cache(maxsize=16)
 def _second(seconds: int) -> bytes:
-    return f"{_EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}".encode()
+    return f"{EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}".encode()
 
 
 def _copied(record: InputRecord) -> tuple[Header, ...]:

@@ -7,11 +7,15 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from daemon import __version__, logs
 from daemon.commands.options import add_settings, settings_of
 from daemon.errors import ExitCode
 from daemon.settings import Settings
+
+if TYPE_CHECKING:
+    from daemon.reports import Report
 
 HELP = "learn from the input topics and publish predictions, until a signal"
 _log = logging.getLogger(__name__)
@@ -45,6 +49,7 @@ def run(settings: Settings) -> None:
     from daemon.partition import learning_of
     from daemon.records import BASELINES
     from daemon.service import Service
+    from daemon.summary import Summary
     from daemon.web import Health, WebServer
 
     network_for = networks_of(settings)
@@ -59,6 +64,12 @@ def run(settings: Settings) -> None:
     try:
         source = KafkaSource(settings)
         rehearse(settings, network)
+        summary = Summary()
+
+        def observe(report: "Report") -> None:
+            metrics.observe(report)
+            summary.observe(report)
+
         exactly_once = settings.delivery == "exactly_once"
         service = Service(
             settings,
@@ -66,11 +77,11 @@ def run(settings: Settings) -> None:
             sink=TransactionalSink(settings) if exactly_once else AtLeastOnceSink(settings, source),
             store=store,
             network_for=network_for,
-            observer=metrics.observe,
+            observer=observe,
             health=health,
         )
-        _log.info("serving url=http://%s:%d", settings.http_host, web.port)
         with stopping_on_signals(service.stop):
+            _log.info("serving url=http://%s:%d", settings.http_host, web.port)
             service.run()
     finally:
         web.stop()

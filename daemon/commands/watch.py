@@ -97,7 +97,7 @@ def line_of(value: bytes | None, place: str) -> Text:
         message = json.loads(value or b"")
         return _describe(message)
     except (ValueError, KeyError, TypeError, AttributeError):
-        return Text(f"{place}  not a prediction: {_printable(repr(value))}", style="yellow")
+        return Text(f"{place}  not a prediction: {printable(repr(value))}", style="yellow")
 
 
 def _describe(message: dict[str, Any]) -> Text:
@@ -110,7 +110,7 @@ def _describe(message: dict[str, Any]) -> Text:
         forecast = f"next {_literal(message['prediction'])} ({message['probability']:.2f})"
     missed = f"  predicted {_literal(verdict['predicted'])}" if outcome == "miss" else ""
     return Text.assemble(
-        f"{message['topic']}/{message['partition']}/{message['offset']}  {_printable(stream)}  ",
+        f"{message['topic']}/{message['partition']}/{message['offset']}  {printable(stream)}  ",
         f"{_literal(message['value'])}  ",
         (f"{outcome:5}", _STYLES[outcome]),
         f"{missed}  {forecast}",
@@ -119,17 +119,17 @@ def _describe(message: dict[str, Any]) -> Text:
 
 
 def _literal(value: Any) -> str:
-    return _printable(json.dumps(value, ensure_ascii=False))
+    return printable(json.dumps(value, ensure_ascii=False))
 
 
 def _share(rate: float | None) -> str:
     return "-" if rate is None else f"{rate:.3f}"
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     r"""Escape whatever could move a terminal's cursor or change its state, and cut what is long.
 
-    >>> _printable("caf\u00e9 \x1b[2J\x9b")
+    >>> printable("caf\u00e9 \x1b[2J\x9b")
     'café \\x1b[2J\\x9b'
     """
     shown = text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"

@@ -92,7 +92,8 @@ def compile_program(
         return tf.concat([*memory, tf.reshape(report, [-1])], 0)
 
     signature = [tf.TensorSpec((sum(row_sizes),)), tf.TensorSpec((sum(integer_sizes),), tf.int32)]
-    function = tf.function(run, jit_compile=True, input_signature=signature)
+    # without autograph: there is no Python to turn into graphs, and its files would outlive a process that is killed
+    function = tf.function(run, jit_compile=True, autograph=False, input_signature=signature)
     # called flat, because binding the arguments to the signature takes 0.1 of the 0.5 ms of a call with one event
     compiled = function.get_concrete_function().inference_fn
 

@@ -1,0 +1,82 @@
+"""One who only looks: reads what a group reads and publishes, and its committed offsets, and never joins it."""
+
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from typing import Any
+
+from kafka import KafkaAdminClient
+from kafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError, RetriableError
+
+from daemon.broker.connection import client_options, reaching_broker, theirs
+from daemon.broker.source import ANSWER_S, KafkaSource, input_record
+from daemon.broker.topics import compacted
+from daemon.codec.published import Published, read_dead_letter, read_output
+from daemon.errors import InputGoneError
+from daemon.records import InputRecord, TopicPartition
+from daemon.settings import Settings
+
+POLL_MS = 200
+
+
+class KafkaReader(KafkaSource):
+    """Reads committed records of one partition at a time; ``subscribe`` is not for it."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._compacted: dict[str, bool] = {}
+
+    def records(self, source: TopicPartition, offsets: range) -> Iterator[InputRecord]:
+        """Give the committed records at these offsets, of which the topic need not have all.
+
+        Raises:
+            InputGoneError: The topic does not have the next record any more.
+            BrokerUnavailableError: The broker does not answer.
+        """
+        return (input_record(record) for record in self._read(source, offsets))
+
+    def outputs(self, place: TopicPartition, offsets: range) -> Iterator[Published | None]:
+        """Give what is in a partition of an output topic; None for what does not say where its input was."""
+        return (read_output(record.offset, **_fields(record)) for record in self._read(place, offsets))
+
+    def dead_letters(self, place: TopicPartition, offsets: range) -> Iterator[Published | None]:
+        """Give what is in a partition of a dead-letter topic, likewise."""
+        return (read_dead_letter(record.offset, **_fields(record)) for record in self._read(place, offsets))
+
+    def compacted(self, topic: str) -> bool:
+        """Say whether a topic keeps only the last record of a key; no, where its configuration may not be read."""
+        if topic not in self._compacted:
+            with reaching_broker(self._settings), closing(KafkaAdminClient(**client_options(self._settings))) as admin:
+                self._compacted[topic] = topic in compacted(admin, [topic])
+        return self._compacted[topic]
+
+    def _read(self, source: TopicPartition, offsets: range) -> Iterator[Any]:
+        place = theirs(source)
+        self._consumer.assign([place])
+        self._consumer.seek(place, offsets.start)
+        while self._consumer.position(place) < offsets.stop:
+            records: dict[Any, list[Any]] = {}
+            with reaching_broker(self._settings), suppress(RetriableError):  # whether anybody is there is asked below
+                try:
+                    records = self._consumer.poll(timeout_ms=POLL_MS)
+                except (NoOffsetForPartitionError, OffsetOutOfRangeError) as error:
+                    raise InputGoneError(
+                        f"{source}: the records from offset {self._consumer.position(place)} on were deleted while "
+                        "they were read: run it again"
+                    ) from error
+            for record in records.get(place, ()):
+                if record.offset >= offsets.stop:
+                    return
+                yield record
+            if not records:
+                with reaching_broker(self._settings):
+                    self._consumer.end_offsets([place], timeout_ms=int(ANSWER_S * 1000))
+
+
+def _fields(record: Any) -> dict[str, Any]:
+    return {
+        "timestamp_ms": record.timestamp,
+        "stamped_by_broker": record.timestamp_type == 1,
+        "key": record.key,
+        "value": record.value,
+        "headers": [(name, value or b"") for name, value in record.headers],
+    }

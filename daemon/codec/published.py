@@ -1,0 +1,92 @@
+"""Read back what ``Encoder`` wrote: which input record a published one speaks of, and the record as it was encoded."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from daemon.codec.encode import EPOCH, NO_TIMESTAMP, YEAR_10000_MS
+from daemon.records import Header, OutputRecord, TopicPartition
+
+_MODEL = re.compile(rb'"model": "([0-9a-f]{8}(?:-[0-9]+)?)@[0-9]+"\}\Z')
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """One record of the output or the dead-letter topic, and the input record that it says it speaks of.
+
+    ``position`` is its own offset. ``lineage`` is None in a dead letter, and in what only looks like a prediction.
+    ``exact`` says that ``record`` is what was encoded, and not one whose time stamp the broker replaced.
+    """
+
+    position: int
+    source: TopicPartition
+    offset: int
+    lineage: str | None
+    record: OutputRecord
+    exact: bool
+
+
+def read_output(
+    position: int,
+    *,
+    timestamp_ms: int,
+    stamped_by_broker: bool,
+    key: bytes | None,
+    value: bytes | None,
+    headers: Iterable[Header],
+) -> Published | None:
+    """Read a record of the output topic; None if it does not say where its input was."""
+    kept = tuple(headers)
+    named = dict(kept)
+    topic, _, rest = named.get("ce_id", b"").decode(errors="replace").partition("/")
+    partition, _, offset = rest.partition("/")
+    if not (topic and partition.isdecimal() and offset.isdecimal()):
+        return None
+    model = _MODEL.search(value or b"")
+    source = TopicPartition(topic, int(partition))
+    stamp, exact = _encoded_timestamp(named.get("ce_time"), timestamp_ms, stamped_by_broker=stamped_by_broker)
+    record = OutputRecord(source.partition, stamp, key, value, kept)
+    return Published(position, source, int(offset), model[1].decode() if model else None, record, exact)
+
+
+def read_dead_letter(
+    position: int,
+    *,
+    timestamp_ms: int,
+    stamped_by_broker: bool,
+    key: bytes | None,
+    value: bytes | None,
+    headers: Iterable[Header],
+) -> Published | None:
+    """Read a record of the dead-letter topic; None if it does not say where its input was."""
+    kept = tuple(headers)
+    named = dict(kept)
+    topic = named.get("online_lstm_topic", b"").decode(errors="replace")
+    partition, offset = (named.get(f"online_lstm_{name}", b"") for name in ("partition", "offset"))
+    if not (topic and partition.isdigit() and offset.isdigit()):
+        return None
+    source = TopicPartition(topic, int(partition))
+    had_none = NO_TIMESTAMP in kept
+    record = OutputRecord(source.partition, -1 if had_none else timestamp_ms, key, value, kept, dead_letter=True)
+    return Published(position, source, int(offset), None, record, exact=had_none or not stamped_by_broker)
+
+
+def _encoded_timestamp(ce_time: bytes | None, timestamp_ms: int, *, stamped_by_broker: bool) -> tuple[int, bool]:
+    """Give the time stamp that was encoded; a header says it but for records without any, or of year 10000 and later.
+
+    >>> _encoded_timestamp(b"1970-01-01T00:16:40.123Z", 5, stamped_by_broker=True)
+    (1000123, True)
+    >>> _encoded_timestamp(None, 5, stamped_by_broker=False)
+    (-1, True)
+    """
+    if ce_time is None:
+        late = timestamp_ms >= YEAR_10000_MS
+        return (timestamp_ms if late else -1), not stamped_by_broker
+    if not stamped_by_broker:
+        return timestamp_ms, True
+    try:
+        moment = datetime.strptime(ce_time.decode(), "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    except ValueError:
+        return timestamp_ms, False
+    return (moment - EPOCH) // timedelta(milliseconds=1), True

@@ -1,0 +1,278 @@
+"""``online-lstm inspect``: what is in a checkpoint, or which ones there are below a directory."""
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from daemon.commands.outputs import STANDARD_OUTPUT, create_output
+from daemon.commands.progress import progress_bar
+from daemon.commands.watch import printable
+from daemon.errors import CheckpointDamagedError, ExitCode
+from daemon.records import BASELINES, FIRST_EXPERT
+
+if TYPE_CHECKING:  # it loads HDF5
+    from daemon.checkpoint.files import CheckpointFile
+
+HELP = "show what is in a checkpoint, or list those below a directory"
+MOST_STREAMS = 20
+"""How many streams of a checkpoint are shown in a table, those seen last first."""
+LAST_VALUES = 8
+"""How many of the values of a stream's window are told."""
+PIPE_WIDTH = 160
+"""Columns of a table that goes to no terminal."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Take what is looked at, and where the JSON goes."""
+    parser.add_argument(
+        "checkpoint",
+        metavar="CHECKPOINT",
+        help="a file or its URL (s3://bucket/…/N.h5); or a directory or URL: those below it are listed",
+    )
+    parser.add_argument("--json", metavar="OUT", help="write all of it as JSON; -: standard output")
+
+
+def main(arguments: argparse.Namespace) -> ExitCode:
+    """Show one checkpoint in full, or many in a list.
+
+    Raises:
+        CheckpointDamagedError: One is damaged; the others were shown.
+    """
+    from daemon.checkpoint.files import find_files, read_file
+
+    urls = find_files(arguments.checkpoint)
+    single = urls == [arguments.checkpoint]
+    described: list[dict[str, Any]] = []
+    with ExitStack() as stack:
+        path = arguments.json
+        output = None if path is None else stack.enter_context(create_output("json", path))
+        with progress_bar("reading", len(urls), unit="checkpoints") as show:
+            for count, url in enumerate(urls):
+                show(count)
+                file = read_file(url)
+                described.append(describe(file) if single else summarize(file))
+        if output is not None:
+            content = described[0] if single else {"checkpoints": described}
+            output.write(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+    console = console_for(stderr=arguments.json == STANDARD_OUTPUT)
+    if not single:
+        console.print(_listing(described))
+    elif described[0]["whole"]:
+        _print_checkpoint(console, described[0])
+    damage = [file["damage"] for file in described if not file["whole"]]
+    if damage:
+        raise CheckpointDamagedError("\n".join(damage))
+    return ExitCode.OK
+
+
+def console_for(*, stderr: bool) -> Console:
+    """Give a console for tables; what reads a pipe is not made to do with 80 columns."""
+    console = Console(stderr=stderr, highlight=False)
+    if not console.is_terminal:
+        console.width = PIPE_WIDTH
+    return console
+
+
+def summarize(file: "CheckpointFile") -> dict[str, Any]:
+    """Say as JSON where a checkpoint belongs, and how far it has come."""
+    from daemon.partition import generation_of
+
+    source, state = file.source, file.state
+    summary: dict[str, Any] = {
+        "checkpoint": file.location,
+        "group": file.group,
+        "topic": source.topic if source else None,
+        "partition": source.partition if source else None,
+        "lineage": state.get("lineage", file.lineage),
+        "offset": file.offset,
+        "bytes": file.size,
+        "whole": file.damage is None,
+    }
+    if file.damage is not None:
+        return {**summary, "damage": file.damage}
+    return {
+        **summary,
+        "generation": generation_of(state["lineage"]),
+        "records": int(state["records"]),
+        "partitions": int(state["partitions"]),
+        "streams": len(state["streams"]["keys"]),
+    }
+
+
+def describe(file: "CheckpointFile") -> dict[str, Any]:
+    """Say as JSON all that is in a checkpoint; of arrays, their sizes."""
+    from daemon.checkpoint.hdf5 import FORMAT
+
+    summary = summarize(file)
+    if file.damage is not None:
+        return summary
+    state, attributes = file.state, dict(file.attributes)
+    return {
+        **summary,
+        "format": FORMAT,
+        "digest_of_outputs": state["digest"],
+        "digest_of_state": attributes.pop("digest"),
+        "origin": attributes,
+        "shape": json.loads(state["shape"]),
+        "learning": json.loads(state["learning"]),
+        "streams": list(_streams(state)),
+        "arrays": dict(_arrays(state)),
+    }
+
+
+def _streams(state: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Describe each stream, the one seen last first."""
+    import numpy as np
+
+    from daemon import scores
+    from daemon.experts import Panel
+    from daemon.network.layout import Layout
+    from daemon.network.shape import parse_layers
+    from daemon.partition import unpack_vocabularies
+    from daemon.settings import Settings
+    from daemon.tasks import SymbolTask
+
+    streams = state["streams"]
+    shape = json.loads(state["shape"])
+    settings = Settings.model_construct().with_shape(shape)
+    arrays, classes = streams["arrays"], streams["classes"].tolist()
+    vocabularies = unpack_vocabularies(streams["vocabularies"])
+    unseen = Counter(classes)
+    for number in reversed(range(len(classes))):
+        row = {name: array[number].copy() for name, array in arrays.items()}
+        unseen[classes[number]] -= 1  # networks of as many classes are in the order of their streams
+        place = unseen[classes[number]]
+        network = {name: array[place] for name, array in state["networks"][str(classes[number])].items()}
+        layout = Layout(parse_layers(shape["network"]), classes[number])
+        weights = network["network"][: layout.sizes[0]].astype(np.float64)
+        task = SymbolTask(settings)
+        task.restore(vocabularies[number])
+        ids, literals = task.vocabulary.ids(), task.vocabulary.literals()
+        window = row["window"][row["window"] >= 0]
+        codes = task.codes([], network["pending"][None], np.array([task.known], np.int32))
+        forecast, _ = Panel(settings).observe(row, task.values([]), codes, pending=False)
+        (prediction,) = task.predictions(forecast, [])
+        rates, bits = scores.summary({name: row[name][None] for name in scores.NAMES})
+        yield {
+            "key": json.loads(streams["keys"][number]),
+            "events": int(row["events"][0]),
+            "vocabulary": task.known - 1,
+            "candidates": len(vocabularies[number]["literals"]) - (task.known - 1),
+            "scored": int(row["scores_count"][0]),
+            "hit_rate": rates[0] if rates else None,
+            "baseline_hit_rates": dict(zip(BASELINES, rates[1:FIRST_EXPERT], strict=True)) if rates else None,
+            "expert_hit_rates": dict(zip(settings.experts, rates[FIRST_EXPERT:], strict=True)) if rates else None,
+            "log_loss_bits": bits,
+            "last_values": [
+                json.loads(literals[ids[code]]) if code else None for code in window[-LAST_VALUES:].tolist()
+            ],
+            "prediction": [[json.loads(literal), round(p, 6)] for literal, p in prediction.top]
+            if prediction and len(window)
+            else None,
+            "network_classes": classes[number],
+            "fit_steps": int(network["network"][3 * layout.sizes[0]]),
+            "weights": len(weights),
+            "weights_norm": float(np.sqrt(weights @ weights)) if np.isfinite(weights).all() else None,
+        }
+
+
+def _arrays(state: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give shape, dtype and size of all arrays by their names."""
+    import numpy as np
+
+    for name, node in sorted(state.items()):
+        if isinstance(node, dict):
+            yield from _arrays(node, f"{prefix}{name}/")
+        elif isinstance(node, np.ndarray):
+            yield prefix + name, {"shape": list(node.shape), "dtype": str(node.dtype), "bytes": node.nbytes}
+
+
+def _listing(files: list[dict[str, Any]]) -> Table:
+    table = table_of("group", "topic/partition", "lineage", "offset >", "records >", "streams >", "bytes >", "state")
+    for file in files:
+        place = file["checkpoint"] if file["topic"] is None else f"{file['topic']}/{file['partition']}"
+        figures = [file.get(name) for name in ("offset", "records", "streams", "bytes")]
+        counts = ["-" if figure is None else f"{figure:,}" for figure in figures]
+        state = "whole" if file["whole"] else "damaged"
+        table.add_row(*map(Text, (file["group"] or "-", place, file["lineage"] or "-", *counts, state)))
+    return table
+
+
+def _print_checkpoint(console: Console, file: dict[str, Any]) -> None:
+    console.print(Text(f"{file['checkpoint']}: whole"), soft_wrap=True)
+    about = table_of("what", "content")
+    for what, content in _about(file):
+        about.add_row(Text(what), Text(content))
+    console.print(about)
+    baselines = [f"{name.replace('_', ' ')} >" for name in BASELINES]
+    streams = table_of(
+        *("stream", "events >", "vocabulary >", "hit rate >", *baselines, "bits >", "last values", "prediction"),
+        *("steps >", "weights norm >"),
+    )
+    for stream in file["streams"][:MOST_STREAMS]:
+        streams.add_row(*map(Text, _cells(stream)))
+    console.print(streams)
+    if (more := len(file["streams"]) - MOST_STREAMS) > 0:
+        console.print(Text(f"and {more:,} streams seen less recently; --json has them all"), soft_wrap=True)
+
+
+def _about(file: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    if file["topic"] is not None:
+        yield "group", file["group"]
+        yield "partition", f"{file['topic']}/{file['partition']} of {file['partitions']}"
+    yield "lineage", f"{file['lineage']} (generation {file['generation']})"
+    yield "next offset", "-" if file["offset"] is None else f"{file['offset']:,}"
+    yield "records learned from", f"{file['records']:,}"
+    yield "digest of the outputs", file["digest_of_outputs"]
+    yield "digest of the state", file["digest_of_state"]
+    yield "format", str(file["format"])
+    yield from file["origin"].items()
+    for kind in ("shape", "learning"):
+        yield f"{kind} settings", " ".join(f"{name}={_plain(value)}" for name, value in file[kind].items())
+    yield "streams", f"{len(file['streams']):,}"
+    sizes = [f"{name.rpartition('/')[2]} {tuple(a['shape'])}" for name, a in file["arrays"].items()]
+    total = sum(array["bytes"] for array in file["arrays"].values())
+    yield "arrays", f"{total:,} bytes: {', '.join(sizes)}"
+    yield "size", f"{file['bytes']:,} bytes"
+
+
+def _cells(stream: dict[str, Any]) -> Iterator[str]:
+    yield "-" if stream["key"] is None else printable(stream["key"])
+    yield f"{stream['events']:,}"
+    yield f"{stream['vocabulary']:,}+{stream['candidates']:,}"
+    yield _figure(stream["hit_rate"])
+    for name in BASELINES:
+        yield _figure((stream["baseline_hit_rates"] or {}).get(name))
+    yield _figure(stream["log_loss_bits"])
+    yield " ".join("?" if value is None else _literal(value) for value in stream["last_values"]) or "-"
+    yield ", ".join(f"{_literal(value)} ({p:.2f})" for value, p in stream["prediction"] or []) or "-"
+    yield f"{stream['fit_steps']:,}"
+    yield "not finite" if stream["weights_norm"] is None else f"{stream['weights_norm']:.3f}"
+
+
+def table_of(*titles: str) -> Table:
+    """Make a table; columns whose title ends in `` >`` are of figures."""
+    columns = [
+        Column(title.removesuffix(" >"), justify="right" if title.endswith(" >") else "left", overflow="fold")
+        for title in titles
+    ]
+    return Table(*columns)
+
+
+def _figure(number: float | None) -> str:
+    return "-" if number is None else f"{number:.3f}"
+
+
+def _literal(value: Any) -> str:
+    return printable(json.dumps(value, ensure_ascii=False))
+
+
+def _plain(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

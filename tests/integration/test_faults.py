@@ -1,0 +1,180 @@
+"""On a real broker that may die too: nothing is lost, nothing comes twice, whatever happens."""
+
+import re
+import time
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from faults import Fault, Schedule, draw
+from harness import Oracle, Outcome, ProxiedBroker, differences
+from kafka_helpers import create_topic
+
+pytestmark = pytest.mark.broker
+
+PARTITIONS = 8
+PACE_S = 0.05
+AWAY_S = 15.0
+TOO_LONG_S = 7.0
+"""After it the broker has given a transaction of two seconds up: it looks every four seconds."""
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProxiedBroker]:
+    with ProxiedBroker(tmp_path_factory.mktemp("broker")) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="module")
+def oracle(broker: ProxiedBroker, tmp_path_factory: pytest.TempPathFactory) -> Oracle:
+    """An input of all sorts of records that all tests of this module learn from."""
+
+    def make_topic(name: str, *, partitions: int) -> str:
+        return create_topic(broker.direct, f"{uuid.uuid4().hex[:8]}-{name}", partitions=partitions)
+
+    folder = tmp_path_factory.mktemp("faults")
+    oracle = Oracle(broker.direct, make_topic, folder, partitions=PARTITIONS, broker=broker)
+    oracle.publish_traffic(500)
+    return oracle
+
+
+@pytest.fixture(scope="module")
+def undisturbed(oracle: Oracle) -> Outcome:
+    """What everything is compared with."""
+    return oracle.run("undisturbed")
+
+
+def sources_of(log: str) -> set[str]:
+    """Name the partitions that a member went live with."""
+    return set(re.findall(r" live source=(\S+)", log))
+
+
+# daemons that die
+
+
+def test_fifty_kills(oracle: Oracle, undisturbed: Outcome) -> None:
+    """SIGKILL at fifty random moments, of learning, replaying and starting, on two members: no trace of it."""
+    schedule = draw(1, 25, kinds=["kill"], longest_s=2.0)
+    assert [] == differences(undisturbed, oracle.run("kills", schedule, members=2, static=True, pace_s=PACE_S))
+
+
+def test_a_zombie_is_fenced(oracle: Oracle, undisturbed: Outcome) -> None:
+    """A member frozen past its session timeout, also within a transaction, is replaced and publishes nothing."""
+    schedule = (Fault("freeze", 0.1, 4.0, member=0), Fault("freeze in commit", 0.6, 4.0, member=1))
+    found = oracle.run("zombie", schedule, members=2, session_timeout_s=1.5, pace_s=2 * PACE_S)
+    assert [] == differences(undisturbed, found)
+    assert [PARTITIONS] * 2 == [len(sources_of(log)) for log in oracle.logs("zombie")]
+
+
+def test_stopped_while_it_replays(oracle: Oracle, undisturbed: Outcome) -> None:
+    """SIGTERM during a replay ends the daemon in order; it does not take what it has not reached for learned."""
+    group = oracle.group("replay", checkpoint_interval_s=1000)
+    with oracle.fleet(group, static=True) as fleet:
+        oracle.wait_for_share(fleet, 0.6)
+        fleet.members[0].kill()
+        fleet.members.clear()
+    with oracle.fleet({**group, "max_batch_events": 1}, static=True) as fleet:
+        (member,) = fleet.members
+        fleet.wait_until(lambda: "replays to offset" in member.get("/readyz")[1], "replay")
+        fleet.leave(member)
+        assert len(sources_of(member.log_since_start)) < PARTITIONS
+    with oracle.fleet(group, static=True) as fleet:
+        assert [] == differences(undisturbed, oracle.finish(fleet))
+
+
+# brokers that die
+
+
+def test_broker_crashes(oracle: Oracle, undisturbed: Outcome) -> None:
+    """A broker that is killed and restarted on the same data, also in the middle of transactions, costs time only."""
+    schedule = (
+        Fault("crash broker", 0.1),
+        Fault("crash broker in commit", 0.3),
+        Fault("restart broker", 0.5),
+        Fault("crash broker in commit", 0.7, 2.0),
+    )
+    assert [] == differences(undisturbed, oracle.run("crashes", schedule, pace_s=PACE_S))
+
+
+def test_broker_away(oracle: Oracle, broker: ProxiedBroker, undisturbed: Outcome) -> None:
+    """While no broker can be reached the daemon lives and says that it is not ready, and why; then it goes on."""
+    group = oracle.group("away")
+    with oracle.paced(PACE_S), oracle.fleet(group) as fleet:
+        (member,) = fleet.members
+        oracle.wait_for_share(fleet, 0.3)
+        broker.proxy.refuse()
+        until = time.monotonic() + AWAY_S
+
+        def says_so() -> bool:
+            status, reasons = member.get("/readyz")
+            return status == 503 and "broker" in reasons
+
+        fleet.wait_until(says_so, "say that the broker is away", timeout_s=AWAY_S)
+        while time.monotonic() < until:
+            assert 200 == member.get("/livez")[0]
+            assert 503 == member.get("/readyz")[0]
+            fleet.require_running()
+            time.sleep(0.2)
+        broker.proxy.accept()
+        found = oracle.finish(fleet)
+    assert [] == differences(undisturbed, found)
+
+
+# networks that fail
+
+
+def test_bad_network(oracle: Oracle, undisturbed: Outcome) -> None:
+    """Connections that are reset, requests that take long, answers that are lost, and silence cost time only."""
+    schedule = (
+        *(Fault("cut", number / 20) for number in range(1, 10)),
+        Fault("lose answer", 0.5),
+        Fault("slow", 0.55, 3.0),
+        Fault("lose answer", 0.7),
+        Fault("stall", 0.75, 4.0),
+        Fault("away", 0.85, 4.0),
+    )
+    assert [] == differences(undisturbed, oracle.run("network", schedule, members=2, pace_s=PACE_S))
+
+
+def test_transaction_timeout(oracle: Oracle, undisturbed: Outcome) -> None:
+    """A transaction that the broker gave up, as its end came late or the daemon was frozen, is made up for."""
+    schedule = (
+        Fault("hold commit", 0.2, TOO_LONG_S),
+        Fault("freeze in commit", 0.4, TOO_LONG_S),
+    )
+    found = oracle.run("timeout", schedule, transaction_timeout_s=2, session_timeout_s=15, pace_s=PACE_S)
+    assert [] == differences(undisturbed, found)
+    assert 2 == oracle.logs("timeout")[0].count("batch not committed")
+
+
+# members that come and go
+
+
+@pytest.mark.parametrize("static", [False, True])
+def test_members_come_and_go(oracle: Oracle, undisturbed: Outcome, static: bool) -> None:
+    """One to four members share eight partitions under load, static or not: the output is that of one alone."""
+    schedule = (
+        *(Fault("join", 0.02),) * 3,
+        Fault("leave", 0.3, member=0),
+        Fault("kill", 0.4, member=1),
+        Fault("leave", 0.6, member=1),
+        Fault("join", 0.7),
+        Fault("leave", 0.9, member=0),
+    )
+    name = f"members-{static}"
+    found = oracle.run(name, schedule, static=static, pace_s=2 * PACE_S, max_batch_events=10)
+    assert [] == differences(undisturbed, found)
+    assert len([log for log in oracle.logs(name) if sources_of(log)]) > 1
+
+
+# all of it
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [pytest.param(draw(seed, 7, members=2, longest_s=2.0), id=f"seed {seed}") for seed in (0, 1)],
+)
+def test_mixed_faults(oracle: Oracle, undisturbed: Outcome, schedule: Schedule, request: pytest.FixtureRequest) -> None:
+    """Whatever comes together, nobody sees it."""
+    name = re.sub(r"\W+", "-", request.node.name)
+    assert [] == differences(undisturbed, oracle.run(name, schedule, members=2, pace_s=PACE_S))

@@ -1,0 +1,48 @@
+import logging
+
+import pytest
+
+from daemon.records import TopicPartition
+from daemon.reports import AssignmentReport, BatchReport, TransactionReport
+from daemon.summary import EVERY_S, Summary
+
+SOURCES = (TopicPartition("numbers", 0), TopicPartition("numbers", 1))
+
+
+def batch(source: TopicPartition, *, events: int, hits: int, baselines: tuple[int, ...], lag: int) -> BatchReport:
+    return BatchReport(
+        source=source,
+        events=events,
+        scored=events,
+        hits=hits,
+        baseline_hits=baselines,
+        fit_steps=events,
+        skipped_steps=0,
+        dead_letters=(),
+        evicted_streams=0,
+        step_seconds=0.1,
+        lag_records=lag,
+        last_timestamp_ms=0,
+    )
+
+
+def test_a_line_a_minute_says_what_was_learned(caplog: pytest.LogCaptureFixture) -> None:
+    """All partitions together since the last line; the baseline is the one that was best in that time."""
+    now = 0.0
+    summary = Summary(clock=lambda: now)
+    with caplog.at_level(logging.INFO):
+        summary.observe(batch(SOURCES[0], events=60, hits=57, baselines=(10, 30), lag=7))
+        summary.observe(TransactionReport(0.1, 60, committed=True))
+        assert [] == caplog.messages
+        now = EVERY_S
+        summary.observe(batch(SOURCES[1], events=40, hits=38, baselines=(40, 0), lag=3))
+        assert [
+            "learned events=100 seconds=60 hit_rate=0.9500 best_baseline=0.5000 lag_records=10 partitions=2"
+        ] == caplog.messages
+        caplog.clear()
+        summary.observe(AssignmentReport(revoked=(SOURCES[0],)))
+        now = 2 * EVERY_S
+        summary.observe(batch(SOURCES[1], events=0, hits=0, baselines=(0, 0), lag=1))
+    assert [
+        "learned events=0 seconds=60 hit_rate=0.0000 best_baseline=0.0000 lag_records=1 partitions=1"
+    ] == caplog.messages
