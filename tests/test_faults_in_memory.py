@@ -47,7 +47,7 @@ class Undisturbed(NamedTuple):
 class ToyNetwork(Network):
     """Its state is a number that depends on every event and on their order; so do its predictions."""
 
-    def run(self, state: Any, classes: int, codes: Any, known: Any) -> Run:
+    def run(self, state: Any, classes: int, codes: Any, known: Any, past: Any = None) -> Run:
         count = len(known) - 1
         number, probabilities = int(state[0]), np.zeros((count + 1, classes), np.float32)
         for k, code in enumerate([*codes[len(codes) - count :], None]):
@@ -57,7 +57,15 @@ class ToyNetwork(Network):
                 number = (31 * number + int(code) + 1) % 65_521  # a float32 holds it
         after = state.copy()
         after[0] = number
-        return Run(after, probabilities, np.ones(count, np.int32), np.zeros(count, np.int32), np.zeros(count))
+        return Run(
+            state=after,
+            probabilities=probabilities,
+            fit_steps=np.ones(count, np.int32),
+            skipped_steps=np.zeros(count, np.int32),
+            losses=np.zeros(count),
+            windows=np.zeros((count, 9), np.int32),
+            edges=np.zeros((count, 8), np.float32),
+        )
 
 
 @cache

@@ -16,6 +16,7 @@ def batch(source: TopicPartition, *, events: int, hits: int, baselines: tuple[in
         scored=events,
         hits=hits,
         baseline_hits=baselines,
+        expert_hits=(),
         fit_steps=events,
         skipped_steps=0,
         dead_letters=(),
