@@ -129,7 +129,7 @@ faults = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     faults=faults,
     sizes=st.lists(st.integers(1, 40), min_size=1, max_size=5),

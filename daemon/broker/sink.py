@@ -1,20 +1,20 @@
 """Where a batch is published: whole, with its offsets, or not at all; or at least once, where that cannot be had."""
 
+import contextlib
 import fcntl
+import math
 import os
 import socket
 import tempfile
-import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
 
 from kafka import KafkaProducer
-from kafka.errors import InvalidProducerEpochError, KafkaError, ProducerFencedError
+from kafka.errors import InvalidProducerEpochError, KafkaError, KafkaTimeoutError, ProducerFencedError
 from kafka.structs import OffsetAndMetadata
 
 from daemon.broker.connection import abandon, client_options, reaching_broker, theirs
@@ -22,6 +22,9 @@ from daemon.broker.source import KafkaSource
 from daemon.errors import FencedError, NotCommittedError
 from daemon.records import Committed, Membership, OutputRecord, TopicPartition
 from daemon.settings import Settings
+
+MAX_BLOCK_MS = 10_000
+"""Longest that the client waits by itself, for metadata."""
 
 Outputs = Mapping[TopicPartition, Sequence[OutputRecord]]
 Offsets = Mapping[TopicPartition, Committed]
@@ -44,7 +47,7 @@ class KafkaSink(ABC):
             NotCommittedError: Something was not acknowledged; ``rebuild``, and go back to the committed offsets.
         """
         try:
-            _run(lambda: self._publish(outputs, offsets, membership), waiting)
+            self._publish(outputs, offsets, membership, _Patience(waiting))
         except KafkaError as error:
             raise NotCommittedError(f"the batch was not published: {error!r}") from error
 
@@ -57,9 +60,10 @@ class KafkaSink(ABC):
                 max_request_size=2 * self._settings.max_output_bytes,
                 batch_size=512 * 1024,  # one request a batch: with the default, 500 records take three times as long
                 retry_backoff_ms=5,  # the client sleeps this long while the broker still ends the transaction before
+                max_block_ms=MAX_BLOCK_MS,
                 **self._options(),
             )
-            _run(self._begin, waiting)
+            self._begin(_Patience(waiting))
 
     def close(self) -> None:
         """Let the producer go."""
@@ -70,10 +74,10 @@ class KafkaSink(ABC):
         """Say how the producer is made."""
 
     @abstractmethod
-    def _publish(self, outputs: Outputs, offsets: Offsets, membership: Membership) -> None:
+    def _publish(self, outputs: Outputs, offsets: Offsets, membership: Membership, patience: "_Patience") -> None:
         """Publish and commit."""
 
-    def _begin(self) -> None:
+    def _begin(self, patience: "_Patience") -> None:  # noqa: ARG002 - not all have to wait
         topics = [self._settings.output_topic, *map(self._settings.dead_letters_of, self._settings.input_topics)]
         self._partitions = {topic: len(self._producer.partitions_for(topic)) for topic in topics}
 
@@ -144,17 +148,27 @@ class TransactionalSink(KafkaSink):
             "transaction_timeout_ms": int(self._settings.transaction_timeout_s * 1000),
         }
 
-    def _begin(self) -> None:
-        self._producer.init_transactions()
-        super()._begin()
+    def _begin(self, patience: "_Patience") -> None:
+        self._wait(self._transactions.initialize_transactions(), patience, limit_s=self._settings.connect_timeout_s)
+        super()._begin(patience)
 
-    def _publish(self, outputs: Outputs, offsets: Offsets, membership: Membership) -> None:
+    def _publish(self, outputs: Outputs, offsets: Offsets, membership: Membership, patience: "_Patience") -> None:
         self._producer.begin_transaction()
         self._send(outputs)  # one that is not acknowledged fails the commit
-        self._producer.send_offsets_to_transaction(
-            {theirs(s): OffsetAndMetadata(c.offset, c.metadata, -1) for s, c in offsets.items()}, membership.proof
-        )
-        self._producer.commit_transaction()
+        places = {theirs(s): OffsetAndMetadata(c.offset, c.metadata, -1) for s, c in offsets.items()}
+        self._wait(self._transactions.send_offsets_to_transaction(places, membership.proof), patience)
+        self._wait(self._transactions.begin_commit(), patience)
+
+    @property
+    def _transactions(self) -> Any:
+        """What the producer's own methods use, which wait without end: for ever, where the client lost a request."""
+        return self._producer._transaction_manager  # noqa: SLF001
+
+    def _wait(self, result: Any, patience: "_Patience", *, limit_s: float = math.inf) -> None:
+        self._producer._sender.wakeup()  # noqa: SLF001
+        while not result.wait(timeout_ms=1000):
+            if patience.tell() > limit_s:
+                raise KafkaTimeoutError(f"no answer within {limit_s:g} s")
 
     def _note_fencing(self) -> None:
         """Tolerate being fenced once: a member that was stopped for long is fenced by its own past."""
@@ -189,34 +203,35 @@ class AtLeastOnceSink(KafkaSink):
     def _options(self) -> dict[str, Any]:
         return {}
 
-    def _publish(self, outputs: Outputs, offsets: Offsets, membership: Membership) -> None:  # noqa: ARG002
-        promises = self._send(outputs)
-        self._producer.flush()
-        for promise in promises:
+    def _publish(
+        self,
+        outputs: Outputs,
+        offsets: Offsets,
+        membership: Membership,  # noqa: ARG002 - the broker knows whose offsets it takes
+        patience: "_Patience",
+    ) -> None:
+        for promise in self._send(outputs):
+            while not promise.is_done:
+                with contextlib.suppress(KafkaTimeoutError):
+                    self._producer.flush(timeout=1.0)
+                patience.tell()
             promise.get()
         self._source.commit(offsets)
 
 
+class _Patience:
+    """Tells whoever waits for a broker how long it has been; they may give up by an exception."""
+
+    def __init__(self, waiting: Callable[[float], None]) -> None:
+        self._waiting = waiting
+        self._started = time.monotonic()
+
+    def tell(self) -> float:
+        """Say that there still is no answer, and for how many seconds."""
+        seconds = time.monotonic() - self._started
+        self._waiting(seconds)
+        return seconds
+
+
 def _is_fencing(error: BaseException | None) -> bool:
     return isinstance(error, ProducerFencedError | InvalidProducerEpochError) or "ProducerFenced" in repr(error)
-
-
-def _run(call: Callable[[], None], waiting: Callable[[float], None]) -> None:
-    """Make a call that may wait for the broker without end, and tell every second that it does.
-
-    ``waiting`` may raise to give up; the call is then left to itself, on a thread that does not keep the process.
-    """
-    done: Future[None] = Future()
-
-    def run() -> None:
-        try:
-            call()
-            done.set_result(None)
-        except BaseException as error:  # noqa: BLE001 - it is raised in the caller's thread
-            done.set_exception(error)
-
-    started = time.monotonic()
-    threading.Thread(target=run, name="publishing", daemon=True).start()
-    while not wait([done], timeout=1.0).done:
-        waiting(time.monotonic() - started)
-    done.result()
