@@ -237,7 +237,7 @@ def test_no_broker_is_said_with_its_address(tmp_path: Path) -> None:
     """Without a broker the daemon tries for ``connect_timeout_s``, names the address and ends with exit code 3."""
     with DaemonProcess(tmp_path, bootstrap_servers="127.0.0.1:9", connect_timeout_s=2) as daemon:
         assert 3 == daemon.wait()
-        assert "no broker answered at 127.0.0.1:9 within 2 s" in daemon.log
+        assert "no broker answers at 127.0.0.1:9" in daemon.log
 
 
 @pytest.mark.parametrize(
