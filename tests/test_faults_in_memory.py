@@ -47,7 +47,7 @@ class Undisturbed(NamedTuple):
 class ToyNetwork(Network):
     """Its state is a number that depends on every event and on their order; so do its predictions."""
 
-    def run(self, state: Any, classes: int, codes: Any, known: Any, past: Any = None) -> Run:
+    def run(self, state: Any, classes: int, codes: Any, known: Any, past: Any = None) -> Run:  # noqa: ARG002
         count = len(known) - 1
         number, probabilities = int(state[0]), np.zeros((count + 1, classes), np.float32)
         for k, code in enumerate([*codes[len(codes) - count :], None]):
