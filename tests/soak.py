@@ -42,6 +42,9 @@ MOST_GROWTH = 0.02
 PIECE = 5_000
 """Events that are published at a time, for all partitions together."""
 
+AWAY_S = 60.0
+"""Once the broker is away for this long."""
+
 AHEAD = 20_000
 """Events that are published but not committed, at most."""
 
@@ -229,6 +232,7 @@ class Soak:
                         fault_due = time.monotonic() + self._chance.uniform(2, 5)
 
                 follow(steady, watch)
+                self._strike(fleet, Fault("away", STEADY_SHARE, AWAY_S))
             with self._progress(oracle, fleet, "members that die") as follow:
 
                 def torment(committed: int) -> None:

@@ -1,6 +1,5 @@
 """On a broker that asks who is there: TLS and SASL work, and what it refuses is told by the setting's name."""
 
-import gc
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -16,11 +15,7 @@ from daemon.broker import KafkaSource, TransactionalSink, ensure_topics
 from daemon.errors import BrokerUnavailableError, SettingsError
 from daemon.local_broker import HOST, LocalBroker
 
-pytestmark = [
-    pytest.mark.broker,
-    # the client leaves the sockets open that the broker refused
-    pytest.mark.filterwarnings("ignore:unclosed <(ssl|socket).:ResourceWarning"),
-]
+pytestmark = pytest.mark.broker
 PASSWORD = "correct horse"
 JAAS = (
     "org.apache.kafka.common.security.plain.PlainLoginModule required "
@@ -141,4 +136,3 @@ def test_credentials_that_are_wrong(
     }
     with pytest.raises(error, match=message):
         connect(**{**right, **given})
-    gc.collect()
