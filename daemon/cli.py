@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
+    from _typeshed import SupportsWrite
+
 COMMANDS = ("run", "demo", "backtest", "produce", "watch", "inspect", "verify", "replay", "broker", "bench", "evaluate")
 INTERRUPTED = 130
 """The exit code after Ctrl-C: 128 and the signal's number, as for any program that a signal ended."""
@@ -27,7 +29,13 @@ def build_parser() -> "ArgumentParser":
 
     from daemon import __version__  # noqa: PLC0415
 
-    parser = argparse.ArgumentParser(
+    class Parser(argparse.ArgumentParser):
+        """One whose help is not lost in silence where nobody reads it."""
+
+        def _print_message(self, message: str, file: "SupportsWrite[str] | None" = None) -> None:
+            (file or sys.stderr).write(message)
+
+    parser = Parser(
         prog="online-lstm",
         description="Learn from a Kafka topic while predicting it.",
         epilog="Every setting is also an environment variable: ONLINE_LSTM_ and its name in capitals.",

@@ -149,6 +149,13 @@ class Metrics:
         )
         self._lift = gauge("lift", "Hit rate minus that of the best baseline, -1 to 1.")
         self._log_loss = gauge("log_loss_bits", "Mean surprise of the last scored values, in bits.")
+        self._error = gauge("mean_absolute_error", "Mean error of the last predictions of numbers, without sign.")
+        self._baseline_error = gauge("baseline_mean_absolute_error", "That of the baseline.", baseline=self._baselines)
+        self._expert_error = gauge("expert_mean_absolute_error", "That of the expert.", expert=self._experts)
+        self._relative_error = gauge(
+            "mean_absolute_error_ratio", "Mean error without sign by the mean of the values without sign."
+        )
+        self._skill = gauge("skill", "1 minus the mean absolute error by that of the best baseline, at most 1.")
         self._lag_records = gauge("lag_records", "Records of the input that are yet to be read.")
         self._lag_seconds = gauge("lag_seconds", "Age of the last record learned while others wait, in seconds.")
         self._last_event = gauge(
@@ -220,14 +227,21 @@ class Metrics:
         _set(self._hit_rate, of, report.hit_rate)
         _set(self._log_loss, of, report.log_loss_bits)
         _set(self._checkpoint_offset, of, report.checkpoint_offset)
-        rates = report.baseline_hit_rates or (None,) * len(self._baselines)
-        for baseline, rate in zip(self._baselines, rates, strict=True):
-            _set(self._baseline_hit_rate, (*of, baseline), rate)
-        rates = report.expert_hit_rates or (None,) * len(self._experts)
-        for expert, rate in zip(self._experts, rates, strict=True):
-            _set(self._expert_hit_rate, (*of, expert), rate)
+        _set_each(self._baseline_hit_rate, of, self._baselines, report.baseline_hit_rates)
+        _set_each(self._expert_hit_rate, of, self._experts, report.expert_hit_rates)
         best = max(report.baseline_hit_rates or (0.0,))
         _set(self._lift, of, None if report.hit_rate is None else report.hit_rate - best)
+
+        self._observe_errors(of, report)
+
+    def _observe_errors(self, of: tuple[str, str], report: PartitionReport) -> None:
+        errors, magnitude, first = report.mean_absolute_errors, report.mean_magnitude, 1 + len(self._baselines)
+        _set(self._error, of, errors[0] if errors else None)
+        _set_each(self._baseline_error, of, self._baselines, errors[1:first] if errors else None)
+        _set_each(self._expert_error, of, self._experts, errors[first:] if errors else None)
+        _set(self._relative_error, of, errors[0] / magnitude if errors and magnitude else None)
+        best = min(errors[1:first]) if errors else 0.0
+        _set(self._skill, of, 1 - errors[0] / best if errors and best else None)
 
     def _observe_checkpoint(self, report: CheckpointReport) -> None:
         of = _labels(report.source)
@@ -304,3 +318,9 @@ def _set(gauge: Gauge, labels: tuple[str, ...], value: float | None) -> None:
         gauge.remove(*labels)
     else:
         gauge.labels(*labels).set(value)
+
+
+def _set_each(gauge: Gauge, labels: tuple[str, ...], names: Sequence[str], values: Sequence[float] | None) -> None:
+    """Set the gauge of each name, or remove them all while their values are not known."""
+    for name, value in zip(names, values or (None,) * len(names), strict=True):
+        _set(gauge, (*labels, name), value)

@@ -18,14 +18,14 @@ import numpy as np
 from daemon import scores
 from daemon.codec import Decoder, Encoder, chain
 from daemon.errors import BadInputError, StateMismatchError
-from daemon.learner import Learner, NetworkRows, stream_fields
-from daemon.network import Learning, Network
-from daemon.records import FIRST_EXPERT, Event, Forget, InputRecord, Mark, Outcome, OutputRecord, TopicPartition
+from daemon.learners import AnyNetwork, Learner, NetworkRows, learner_class
+from daemon.network import Learning
+from daemon.records import Event, Forget, InputRecord, Mark, Outcome, OutputRecord, TopicPartition
 from daemon.reports import PartitionReport
 from daemon.rows import Rows, require_same
 from daemon.settings import Settings
 
-NetworkFactory = Callable[[Learning], Network]
+NetworkFactory = Callable[[Learning], AnyNetwork]
 
 
 def unnamed(partitions: int) -> Mark:
@@ -116,8 +116,9 @@ class Partition:
     def _begin(self, learning: Learning) -> None:
         self.learning = learning
         self._network = self._network_for(learning)
-        self._streams = Rows(stream_fields(self._settings))
-        self._networks = NetworkRows(self._network)
+        learner = learner_class(self._settings)
+        self._streams = Rows(learner.stream_fields(self._settings))
+        self._networks = NetworkRows(learner, self._network)
         self._learners: OrderedDict[str | None, Learner] = OrderedDict()  # least recently seen first
 
     def process(self, records: Sequence[InputRecord]) -> Processed:
@@ -157,7 +158,9 @@ class Partition:
         return learner
 
     def _add_learner(self, stream: str | None) -> Learner:
-        learner = Learner(self._settings, self._network, streams=self._streams, networks=self._networks)
+        learner = learner_class(self._settings)(
+            self._settings, self._network, streams=self._streams, networks=self._networks
+        )
         self._learners[stream] = learner
         return learner
 
@@ -182,15 +185,19 @@ class Partition:
     def report(self, checkpoint_offset: int | None) -> PartitionReport:
         """Say how the learners stand, all streams together."""
         learners = self._learners.values()
-        rates, bits = scores.summary(self._streams.take([learner.row for learner in learners], scores.NAMES))
+        summary = scores.summary(self._streams.take([learner.row for learner in learners], scores.NAMES))
+        rates, losses = summary or (None, None)
+        first, numbers = self._settings.first_expert, self._settings.task == "number"
         return PartitionReport(
             source=self.source,
             streams=len(learners),
-            vocabulary=max((learner.task.known - 1 for learner in learners), default=0),
+            vocabulary=max((learner.symbols for learner in learners), default=0),
             hit_rate=None if rates is None else rates[0],
-            baseline_hit_rates=None if rates is None else rates[1:FIRST_EXPERT],
-            expert_hit_rates=None if rates is None else rates[FIRST_EXPERT:],
-            log_loss_bits=bits,
+            baseline_hit_rates=None if rates is None else rates[1:first],
+            expert_hit_rates=None if rates is None else rates[first:],
+            log_loss_bits=None if losses is None or numbers else losses[0],
+            mean_absolute_errors=losses[:-1] if losses and numbers else None,
+            mean_magnitude=losses[-1] if losses and numbers else None,
             checkpoint_offset=checkpoint_offset,
         )
 
@@ -227,7 +234,7 @@ class Partition:
                 "keys": [json.dumps(stream) for stream in self._learners],
                 "classes": np.array([learner.classes for learner in learners], np.int32),
                 "arrays": self._streams.take([learner.row for learner in learners]),
-                "vocabularies": _pack([learner.task.state() for learner in learners]),
+                "vocabularies": _pack([learner.vocabulary() for learner in learners]),
             },
             "networks": {
                 str(classes): self._networks[classes].take(rows) for classes, rows in sorted(by_classes.items())

@@ -1,14 +1,19 @@
 """The records that travel through the daemon: frozen, small, without behaviour."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 Header = tuple[str, bytes]
-BASELINES = ("last_value", "most_frequent", "suffix_memory")
-"""Predictors that every hit rate is shown with."""
-EXPERTS = ("lstm", "suffix_memory", "slow_suffix_memory")
-"""Predictors whose mixture is published, unless the settings say otherwise."""
-FIRST_EXPERT = 1 + len(BASELINES)
-"""Place of the first expert where the published prediction, the baselines and the experts are listed in this order."""
+BASELINES: Mapping[str, tuple[str, ...]] = {
+    "symbol": ("last_value", "most_frequent", "suffix_memory"),
+    "number": ("last_value", "seasonal_naive"),
+}
+"""Predictors that every hit rate of a task is shown with."""
+EXPERTS: Mapping[str, tuple[str, ...]] = {
+    "symbol": ("lstm", "suffix_memory", "slow_suffix_memory"),
+    "number": ("lstm", "linear", "neighbours"),
+}
+"""Predictors whose mixture is published, unless the settings say otherwise, by task."""
 Symbol = int | float | str
 """What a symbol is compared by: equal numbers are one symbol, a string never equals a number."""
 
@@ -73,20 +78,22 @@ class Forget:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class SymbolVerdict:
     """How the pending prediction did once its value arrived.
 
-    ``probability`` is what had been given to the value that came, ``surprise_bits`` its -log2.
+    ``probability`` is what had been given to the value that came, ``surprise_bits`` its -log2; ``expert_bits`` is the
+    surprise of each expert.
     """
 
     predicted: str
     hit: bool
     probability: float
     surprise_bits: float
+    expert_bits: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Prediction:
+class SymbolPrediction:
     """What is said about a stream's next value: JSON literals with their probabilities, likeliest first.
 
     ``experts`` has for each expert its likeliest value, None where it has none, the probability that it gives to it,
@@ -108,23 +115,50 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
+class NumberVerdict:
+    """How the prediction of a value did that was made ``horizon`` events before it arrived.
+
+    ``error`` is the value minus what was predicted, ``absolute_errors`` those of the published prediction, of each
+    baseline and of each expert; ``mean_absolute_error`` is over the last ``score_window`` scored predictions, that of
+    the best baseline beside it.
+    """
+
+    predicted: float
+    hit: bool
+    error: float
+    absolute_errors: tuple[float, ...]
+    mean_absolute_error: float
+    baseline_mean_absolute_error: float
+
+
+@dataclass(frozen=True, slots=True)
+class NumberPrediction:
+    """What is said about the value that comes ``horizon`` events on.
+
+    ``experts`` has what each expert says and its weight.
+    """
+
+    value: float
+    experts: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """All that is said after one event was learned; ``event`` counts the stream's events from 1.
 
     ``fit_steps`` counts the optimizer steps it was worth, ``skipped_steps`` those that would not have been finite.
-    ``hits`` has that of the published prediction first, then one for each of ``BASELINES``, then one
+    ``hits`` has that of the published prediction first, then one for each baseline, then one
     for each expert; it is None if nothing had been predicted. ``hit_rates`` are in the same order over the last
-    ``score_window`` scored predictions, None before the first one. ``expert_bits`` is the surprise of each expert.
+    ``score_window`` scored predictions, None before the first one.
     """
 
     event: int
     fit_steps: int
     skipped_steps: int
-    verdict: Verdict | None
-    prediction: Prediction | None
+    verdict: SymbolVerdict | NumberVerdict | None
+    prediction: SymbolPrediction | NumberPrediction | None
     hits: tuple[bool, ...] | None
     hit_rates: tuple[float, ...] | None
-    expert_bits: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ class AssignmentReport:
 class BatchReport:
     """What one partition did in one committed batch; muted replay makes no such report.
 
-    ``baseline_hits`` follows the order of ``daemon.records.BASELINES``, ``expert_hits`` that of the setting
+    ``baseline_hits`` follows the order of the task's ``BASELINES``, ``expert_hits`` that of the setting
     ``experts``; ``dead_letters`` pairs a reason with how many records had it. ``skipped_steps`` were not taken
     because the gradient was not finite.
     ``step_seconds`` is the time of learning and predicting all events, ``lag_records`` what is left to read
@@ -50,8 +50,9 @@ class PartitionReport:
     """How the learners of one partition stand: after a restore, and after each committed batch.
 
     ``vocabulary`` is the largest among the streams, ``log_loss_bits`` the mean surprise of the last scored
-    predictions. Rates and loss are None before the first scored prediction. ``checkpoint_offset`` is where
-    the newest checkpoint goes on reading, None without one.
+    predictions. Of numbers there are instead the mean absolute errors of the published prediction, each baseline and
+    each expert, and the mean of the values without sign. Rates and losses are None before the first scored prediction.
+    ``checkpoint_offset`` is where the newest checkpoint goes on reading, None without one.
     """
 
     source: TopicPartition
@@ -61,6 +62,8 @@ class PartitionReport:
     baseline_hit_rates: tuple[float, ...] | None
     expert_hit_rates: tuple[float, ...] | None
     log_loss_bits: float | None
+    mean_absolute_errors: tuple[float, ...] | None
+    mean_magnitude: float | None
     checkpoint_offset: int | None
 
 

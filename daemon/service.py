@@ -29,7 +29,7 @@ from typing import Protocol
 from daemon.checkpoint import CheckpointStore, CheckpointWriter
 from daemon.errors import BrokerUnavailableError, CheckpointsUnavailableError, InputGoneError, NotCommittedError
 from daemon.partition import NetworkFactory, Partition, Processed
-from daemon.records import FIRST_EXPERT, Committed, InputRecord, Membership, OutputRecord, Polled, TopicPartition
+from daemon.records import Committed, InputRecord, Membership, OutputRecord, Polled, TopicPartition
 from daemon.recovery import Recovery, Restored, write_mark
 from daemon.reports import AssignmentReport, BatchReport, Observer, TransactionReport
 from daemon.settings import Settings
@@ -431,7 +431,7 @@ class Service:
                 assignment.checkpointed = max(assignment.checkpointed, report.offset)
 
     def _report_batch(self, source: TopicPartition, done: Processed, last: InputRecord) -> None:
-        assignment, tally = self._assignments[source], done.tally
+        assignment, tally, first = self._assignments[source], done.tally, self._settings.first_expert
         self.events += tally.events
         self._observer(
             BatchReport(
@@ -439,8 +439,8 @@ class Service:
                 events=tally.events,
                 scored=tally.scored,
                 hits=tally.hits[0],
-                baseline_hits=tuple(tally.hits[i] for i in range(1, FIRST_EXPERT)),
-                expert_hits=tuple(tally.hits[FIRST_EXPERT + i] for i in range(len(self._settings.experts))),
+                baseline_hits=tuple(tally.hits[i] for i in range(1, first)),
+                expert_hits=tuple(tally.hits[first + i] for i in range(len(self._settings.experts))),
                 fit_steps=tally.fit_steps,
                 skipped_steps=tally.skipped_steps,
                 dead_letters=tuple(sorted(tally.dead_letters.items())),

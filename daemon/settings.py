@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, SecretStr, ValidationError, ValidationInfo
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -25,35 +25,15 @@ from pydantic_settings import (
 )
 
 from daemon.errors import SettingsError
-from daemon.records import EXPERTS
+from daemon.presets import PRESETS, TASKS
+from daemon.records import BASELINES, EXPERTS
 
 ENV_PREFIX = "ONLINE_LSTM_"
 _NO_SUCH = "there is no such setting; `online-lstm run --help` lists them"
 Kind = Literal["shape", "learning", "operational"]
 WayOut = Literal["refuse", "continue"]
-PRESETS: dict[str, dict[str, Any]] = {
-    "default": {},
-    "replay": {
-        "network": ("lstm 48",),
-        "learning_rate": 7e-3,
-        "epsilon": 3e-4,
-        "replay_history": 1500,
-    },
-    "seed": {
-        "network": ("lstm 16",),
-        "beta_2": 0.999,
-        "epsilon": 1e-7,
-        "gate_loss": 0.0,
-        "extra_steps": 0,
-        "experts": ("lstm",),
-    },
-}
-"""What each preset has instead of the defaults.
-
-``replay`` learns an earlier window again with each value, which takes longer; ``seed`` is the plain loop of one LSTM,
-one step of Adam a value.
-"""
 MAX_TOPIC_LENGTH = 249
+MOST_PERIODS = 2
 KIND_MEANINGS: dict[Kind, str] = {
     "shape": "part of the model: a group that already learned refuses another value (`on_shape_change`)",
     "learning": "holds from the next committed offset on",
@@ -71,10 +51,15 @@ def _non_empty(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
-def _experts(value: tuple[str, ...]) -> tuple[str, ...]:
-    if "lstm" not in value or not set(value) <= set(EXPERTS):
-        raise ValueError(f"expected lstm, alone or with some of {', '.join(EXPERTS[1:])}")
-    return tuple(name for name in EXPERTS if name in value)
+def _experts(value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+    experts = EXPERTS[info.data.get("task", "symbol")]
+    if "lstm" not in value or not set(value) <= set(experts):
+        raise ValueError(f"expected lstm, alone or with some of {', '.join(experts[1:])}")
+    return tuple(name for name in experts if name in value)
+
+
+def _ascending(value: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(sorted(set(value)))
 
 
 def _server(value: str) -> str:
@@ -106,6 +91,7 @@ Topic = Annotated[str, AfterValidator(_topic)]
 Servers = Annotated[tuple[Server, ...], NoDecode, BeforeValidator(_split_on_commas), AfterValidator(_non_empty)]
 Topics = Annotated[tuple[Topic, ...], NoDecode, BeforeValidator(_split_on_commas), AfterValidator(_non_empty)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_on_commas), AfterValidator(_non_empty)]
+Steps = Annotated[tuple[PositiveInt, ...], NoDecode, BeforeValidator(_split_on_commas), AfterValidator(_ascending)]
 Experts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_on_commas), AfterValidator(_experts)]
 
 
@@ -114,15 +100,16 @@ def _setting(kind: Kind, default: Any, description: str, **constraints: Any) -> 
 
 
 class _PresetSource(PydanticBaseSettingsSource):
-    """What the preset that the sources before it name says of the other settings."""
+    """What the task and the preset that the sources before it name say of the other settings."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - a protocol
         """Give a setting's value, its name, and that it is no text to be parsed."""
-        named = str(self.current_state.get("preset", "default"))
-        return PRESETS.get(named, {}).get(field_name), field_name, False
+        task = TASKS.get(str(self.current_state.get("task", "symbol")), {})
+        preset = PRESETS.get(str(self.current_state.get("preset", "default")), {})
+        return preset.get(field_name, task.get(field_name)), field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        """Give the values of all settings that the preset speaks of; none where there is no such preset."""
+        """Give the values of all settings that task and preset speak of; none where there are no such ones."""
         values = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
         return {name: value for name, value in values.items() if value is not None}
 
@@ -200,7 +187,11 @@ class Settings(BaseSettings):
     )
 
     # what is learned
-    task: Literal["symbol"] = _setting("shape", "symbol", "What is predicted: symbol, the next value of a vocabulary")
+    task: Literal["symbol", "number"] = _setting(
+        "shape",
+        "symbol",
+        "What is predicted: symbol, the next value of a vocabulary; number, a later one of a quantity",
+    )
     preset: Literal["default", "replay", "seed"] = _setting(
         "operational",
         "default",
@@ -225,10 +216,29 @@ class Settings(BaseSettings):
         "shape", 1024, "Contexts that the suffix memories remember per stream", ge=16, le=1_048_576
     )
     experts: Experts = _setting(
-        "shape", EXPERTS, "Whose predictions are mixed: lstm, suffix_memory, slow_suffix_memory; lstm: it alone"
+        "shape",
+        EXPERTS["symbol"],
+        "Whose predictions are mixed: lstm, suffix_memory, slow_suffix_memory; of numbers lstm, linear, neighbours",
     )
     mixer_rate: float = _setting("shape", 0.01, "How fast the experts' weights move", ge=0, le=1)
     situation_rate: float = _setting("shape", 0.08, "How fast their weights in one situation move", ge=0, le=1)
+    # numbers
+    horizon: int = _setting("shape", 1, "Events ahead that are predicted, of numbers", ge=1, le=512)
+    history: int = _setting(
+        "shape", 8192, "Last numbers that lags, period and neighbours are looked for in", ge=64, le=262_144
+    )
+    lags: Steps = _setting(
+        "shape", (), "Events back from the predicted number that it is predicted from [default: found while running]"
+    )
+    periods: Steps = _setting(
+        "shape", (), "Events in a season of the numbers, and in one within it; 1: none [default: found while running]"
+    )
+    calendar: bool = _setting(
+        "shape", default=False, description="Numbers depend on hour and weekday (UTC) of the records' time stamps"
+    )
+    tolerance: float | None = _setting(
+        "shape", None, "A number this near to the prediction is a hit [default: a tenth of the numbers' spread]", gt=0
+    )
     score_window: int = _setting("shape", 500, "Scored predictions that the hit rates are taken over", ge=1)
     top: int = _setting("shape", 3, "Likeliest values listed in each output", ge=1, le=100)
     seed: int = _setting("shape", 0, "Seed of the initial weights and of what is replayed", ge=0, lt=2**63)
@@ -295,6 +305,16 @@ class Settings(BaseSettings):
         file = TomlConfigSettingsSource(settings_cls, cls._config_file)
         return (init_settings, env_settings, file, _PresetSource(settings_cls))
 
+    @property
+    def baselines(self) -> tuple[str, ...]:
+        """The predictors that the hit rate is shown with."""
+        return BASELINES[self.task]
+
+    @property
+    def first_expert(self) -> int:
+        """Where the first expert is among the published prediction, the baselines and the experts, in this order."""
+        return 1 + len(self.baselines)
+
     def dead_letters_of(self, topic: str) -> str:
         """Name the dead-letter topic of an input topic."""
         return self.dead_letter_topic or f"{topic}.dlq"
@@ -304,7 +324,8 @@ class Settings(BaseSettings):
 
         Raises:
             SettingsError: A topic is read and published to, or takes both predictions and dead letters; there is
-                no name for a dead-letter topic; nobody to log in as; or a poll may not even take a session timeout.
+                no name for a dead-letter topic; lags, period or horizon do not fit into the history; nobody to log in
+                as; or a poll may not even take a session timeout.
         """
         letters = {self.dead_letters_of(topic) for topic in self.input_topics}
         for topic in sorted({self.output_topic, *letters} & set(self.input_topics)):
@@ -316,6 +337,7 @@ class Settings(BaseSettings):
         for topic in letters:
             if len(topic) > MAX_TOPIC_LENGTH:
                 raise SettingsError(f"dead_letter_topic: {topic} is too long a name for a topic: give another")
+        self._require_numbers_within_history()
         if self.security_protocol.startswith("SASL") and not (self.sasl_username and self.password()):
             raise SettingsError(
                 f"sasl_username, sasl_password: expected both, as security_protocol is {self.security_protocol}"
@@ -324,6 +346,22 @@ class Settings(BaseSettings):
             raise SettingsError(
                 f"max_poll_interval_s: received {self.max_poll_interval_s:g}, expected at least session_timeout_s, "
                 f"{self.session_timeout_s:g}"
+            )
+
+    def _require_numbers_within_history(self) -> None:
+        if self.lags and not self.horizon <= self.lags[0] <= self.lags[-1] <= self.history // 4:
+            raise SettingsError(
+                f"lags: received {', '.join(map(str, self.lags))}, expected them from the horizon, {self.horizon}, "
+                f"to a quarter of history, {self.history // 4}"
+            )
+        if self.periods and (len(self.periods) > MOST_PERIODS or 4 * self.periods[-1] > self.history):
+            raise SettingsError(
+                f"periods: received {', '.join(map(str, self.periods))}, expected at most {MOST_PERIODS}, of at most a "
+                f"quarter of history, {self.history}"
+            )
+        if 4 * self.horizon > self.history:
+            raise SettingsError(
+                f"horizon: received {self.horizon}, expected at most a quarter of history, {self.history}"
             )
 
     def password(self) -> str | None:

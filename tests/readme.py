@@ -19,14 +19,14 @@ def settings_table() -> str:
         shown = (
             ",".join(default) if isinstance(default, tuple) else str(default).lower() if default is False else default
         )
-        cell = "" if default is None else f"`{'true' if default is True else shown}`"
+        cell = "" if default in {None, ()} else f"`{'true' if default is True else shown}`"
         rows.append(f"| `{name}` | {cell} | {kind_of(field)} | {field.description} |")
     return "\n".join(rows)
 
 
 def metrics_table() -> str:
     rows = ["| metric | type | meaning |", "|---|---|---|"]
-    registry = Metrics(baselines=BASELINES, experts=EXPERTS, reasons=REASONS, build={}).registry
+    registry = Metrics(baselines=BASELINES["symbol"], experts=EXPERTS["symbol"], reasons=REASONS, build={}).registry
     for family in registry.collect():
         if family.name.startswith("online_lstm_"):
             suffix = "_total" if family.type == "counter" else "_info" if family.type == "info" else ""

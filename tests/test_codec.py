@@ -11,20 +11,20 @@ from hypothesis import strategies as st
 from daemon.codec import REASONS, Decoder, Encoder, chain, stream_of
 from daemon.codec.size import record_bytes
 from daemon.errors import BadInputError
-from daemon.records import Event, Forget, InputRecord, Outcome, OutputRecord, Prediction, Verdict
+from daemon.records import Event, Forget, InputRecord, Outcome, OutputRecord, SymbolPrediction, SymbolVerdict
 from daemon.settings import read_settings
 
 FORMATS = ("auto", "double", "float", "long", "integer", "string")
 SMALLEST = 10_000
 
 RECORD = InputRecord("numbers", 0, 41, 1_760_000_000_123, b"pump-7", b"4", ())
-VERDICT = Verdict("4", hit=True, probability=0.93, surprise_bits=0.1047)
+VERDICT = SymbolVerdict("4", hit=True, probability=0.93, surprise_bits=0.1047, expert_bits=())
 OUTCOME = Outcome(
     event=42,
     fit_steps=1,
     skipped_steps=0,
     verdict=VERDICT,
-    prediction=Prediction((("8", 0.71), ("4", 0.27)), (("8", 0.6, 0.41), ("8", 0.9, 0.3), (None, 0.0, 0.25))),
+    prediction=SymbolPrediction((("8", 0.71), ("4", 0.27)), (("8", 0.6, 0.41), ("8", 0.9, 0.3), (None, 0.0, 0.25))),
     hits=(True, False, True, True, True, False, True),
     hit_rates=(0.97, 0.5, 0.62, 0.6, 0.98, 0.6, 0.99),
 )
@@ -339,7 +339,7 @@ def test_what_is_not_known_yet_is_null():
 def test_infinite_surprise_is_null_and_none_is_zero():
     """JSON has no infinity, and a certain hit surprises by 0.0, not by -0.0."""
     for bits, expected in ((math.inf, "null"), (-0.0, "0.0")):
-        verdict = replace(VERDICT, surprise_bits=bits)
+        verdict = replace(VERDICT, surprise_bits=bits, expert_bits=())
         output = ENCODER.output(AUTO.decode(RECORD), replace(OUTCOME, verdict=verdict), "m")
         assert f'"surprise_bits": {expected}}}'.encode() in output.value
 
@@ -376,7 +376,7 @@ def test_long_strings_are_cut_only_when_they_must():
     long = json.dumps("x" * 60_000)
     event = decode(long.encode())
     top = tuple((long, 1 / 32) for _ in range(3))
-    prediction = Prediction(top, ((long, 1 / 32, 1 / 3),) * 3)
+    prediction = SymbolPrediction(top, ((long, 1 / 32, 1 / 3),) * 3)
     whole = ENCODER.output(event, replace(OUTCOME, prediction=prediction), "m")
     assert "online_lstm_sha256" not in dict(whole.headers)
     cut = Encoder(settings(max_output_bytes=200_000)).output(event, replace(OUTCOME, prediction=prediction), "m")
@@ -403,8 +403,8 @@ def test_the_smallest_limit_holds_the_worst_output(literal, key):
     outcome = replace(
         OUTCOME,
         event=2**63 - 1,
-        verdict=Verdict(literal, hit=False, probability=1e-7 / 3, surprise_bits=1073.12345),
-        prediction=Prediction(((literal, 1.234567e-5),) * 100, ((literal, 1.234567e-5, 1.23456789),) * 3),
+        verdict=SymbolVerdict(literal, hit=False, probability=1e-7 / 3, surprise_bits=1073.12345, expert_bits=()),
+        prediction=SymbolPrediction(((literal, 1.234567e-5),) * 100, ((literal, 1.234567e-5, 1.23456789),) * 3),
         hit_rates=(2 / 3, 1 / 3, 1 / 3, 1 / 3, 2 / 3, 1 / 3, 1 / 3),
     )
     output = Encoder(SMALL).output(Decoder(SMALL).decode(record), outcome, "0123abcd@9223372036854775807")
@@ -431,8 +431,10 @@ def test_any_output_is_strict_json_that_fits(literals, probability, bits, key, h
     record = replace(RECORD, key=key, value=value.encode(), headers=(header,))
     outcome = replace(
         OUTCOME,
-        verdict=Verdict(predicted, hit=False, probability=probability, surprise_bits=bits),
-        prediction=Prediction(tuple((literal, probability) for literal in top), ((predicted, probability, 0.5),) * 3),
+        verdict=SymbolVerdict(predicted, hit=False, probability=probability, surprise_bits=bits, expert_bits=()),
+        prediction=SymbolPrediction(
+            tuple((literal, probability) for literal in top), ((predicted, probability, 0.5),) * 3
+        ),
     )
     output = Encoder(SMALL).output(Decoder(SMALL).decode(record), outcome, "m")
     message = strict_json(output.value.decode())

@@ -13,7 +13,9 @@ import pytest
 import yaml
 
 from daemon.metrics import Metrics
-from daemon.records import BASELINES, EXPERTS, TopicPartition
+from daemon.records import BASELINES as BASELINES_OF
+from daemon.records import EXPERTS as EXPERTS_OF
+from daemon.records import TopicPartition
 from daemon.reports import (
     AssignmentReport,
     BatchReport,
@@ -24,6 +26,7 @@ from daemon.reports import (
 from daemon.settings import ENV_PREFIX, Settings
 
 ROOT = Path(__file__).parent.parent
+BASELINES, EXPERTS = BASELINES_OF["symbol"], EXPERTS_OF["symbol"]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 PROMETHEUS = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
 ALERTS_FILE = ROOT / "deploy/prometheus/alerts.yml"
@@ -211,6 +214,8 @@ def tell_all(metrics: Metrics) -> None:
             baseline_hit_rates=(0.1,) * len(BASELINES),
             expert_hit_rates=(0.7,) * len(EXPERTS),
             log_loss_bits=0.4,
+            mean_absolute_errors=None,
+            mean_magnitude=None,
             checkpoint_offset=100,
         )
     )

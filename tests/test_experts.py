@@ -10,12 +10,15 @@ from numba.core.caching import CacheImpl
 
 from daemon.experts import Codes, Panel, Run
 from daemon.experts.jit import compiled
-from daemon.records import BASELINES, EXPERTS, FIRST_EXPERT
+from daemon.records import BASELINES as BASELINES_OF
+from daemon.records import EXPERTS as EXPERTS_OF
 from daemon.rows import Rows
 from daemon.settings import read_settings
 from daemon.vocabulary import Vocabulary
 
 MAX_CODES = 4
+BASELINES, EXPERTS = BASELINES_OF["symbol"], EXPERTS_OF["symbol"]
+FIRST_EXPERT = 1 + len(BASELINES)
 LAST_VALUE, MOST_FREQUENT, SUFFIX_MEMORY = range(1, FIRST_EXPERT)
 LSTM, FAST, SLOW = range(FIRST_EXPERT, FIRST_EXPERT + 3)
 

@@ -11,11 +11,12 @@ import daemon
 PACKAGE = Path(daemon.__file__).parent
 LAYERS = (
     {"errors", "records", "processes"},
-    {"rows", "reports", "settings"},
+    {"rows", "reports", "presets"},
+    {"settings"},
     {"codec", "vocabulary", "scores"},
     {"network", "experts"},
     {"tasks"},
-    {"learner"},
+    {"learners"},
     {"partition"},
     {"checkpoint", "broker", "metrics", "summary", "web", "logs", "local_broker"},
     {"recovery"},

@@ -5,13 +5,17 @@ import numpy as np
 import pytest
 from fakes import record, small_network, small_settings
 
-from daemon.learner import Learner, NetworkRows, rehearse, stream_fields
+from daemon.learners import NetworkRows, rehearse
+from daemon.learners.symbol import SymbolLearner
 from daemon.network import Network
 from daemon.partition import learning_of
-from daemon.records import EXPERTS, FIRST_EXPERT, Event, Outcome
+from daemon.records import BASELINES, Event, Outcome, SymbolVerdict
+from daemon.records import EXPERTS as EXPERTS_OF
 from daemon.rows import Rows
 from daemon.settings import Settings
 
+EXPERTS = EXPERTS_OF["symbol"]
+FIRST_EXPERT = 1 + len(BASELINES["symbol"])
 PREDICTORS = FIRST_EXPERT + len(EXPERTS)
 """Published prediction, baselines and experts."""
 LSTM = FIRST_EXPERT
@@ -25,12 +29,12 @@ class Bench:
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or small_settings()
         self.network: Network = small_network(learning_of(self.settings))
-        self.streams = Rows(stream_fields(self.settings))
-        self.networks = NetworkRows(self.network)
+        self.streams = Rows(SymbolLearner.stream_fields(self.settings))
+        self.networks = NetworkRows(SymbolLearner, self.network)
         self.learner = self.another()
 
-    def another(self) -> Learner:
-        return Learner(self.settings, self.network, streams=self.streams, networks=self.networks)
+    def another(self) -> SymbolLearner:
+        return SymbolLearner(self.settings, self.network, streams=self.streams, networks=self.networks)
 
     def learn(self, values: Sequence[int], *, ends: bool = False) -> list[Outcome]:
         events = [Event(record(i, b""), None, value, str(value)) for i, value in enumerate(values)]
@@ -112,8 +116,8 @@ def test_each_expert_tells_its_value_its_probability_and_its_weight() -> None:
     assert mixed.prediction is not None
     assert ["1"] * 2 == [literal for literal, _, _ in mixed.prediction.experts[1:]]
     assert len(EXPERTS) == len(mixed.prediction.experts)
-    assert mixed.expert_bits is not None
-    assert len(EXPERTS) == len(mixed.expert_bits)
+    assert isinstance(mixed.verdict, SymbolVerdict)
+    assert len(EXPERTS) == len(mixed.verdict.expert_bits)
 
 
 def test_no_context_of_a_memory_reaches_over_an_end() -> None:

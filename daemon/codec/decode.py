@@ -8,7 +8,7 @@ import base64
 import json
 
 from daemon.codec.size import headers_bytes
-from daemon.codec.values import reader_of
+from daemon.codec.values import reader_of, shown
 from daemon.errors import BadInputError
 from daemon.records import Event, Forget, InputRecord
 from daemon.settings import Settings
@@ -19,6 +19,7 @@ REASONS = (
     "headers_too_large",
     "not_utf8",
     "not_a_value",
+    "not_a_number",
     "not_finite",
     "missing_path",
     "schema_registry",
@@ -38,6 +39,7 @@ class Decoder:
         # all the rest.
         self._max_copied_bytes = settings.max_output_bytes // 4
         self._read = reader_of(settings.value_format, settings.value_path)
+        self._numbers_only = settings.task == "number"
 
     def decode(self, record: InputRecord) -> Event | Forget:
         """Decode one record; a null value makes its stream be forgotten.
@@ -59,6 +61,10 @@ class Decoder:
                 "the setting max_value_bytes",
             )
         symbol, literal, ends = self._read(record.value)
+        if self._numbers_only and isinstance(symbol, str):
+            raise BadInputError(
+                "not_a_number", f"received {shown(symbol)}, expected a number: the setting task is number"
+            )
         return Event(record, stream, symbol, literal, ends)
 
     def _require_copyable_key(self, key: bytes, stream: str) -> None:

@@ -6,15 +6,14 @@ The bytes depend on the arguments and ``max_output_bytes`` alone, and whatever c
 import functools
 import hashlib
 import json
-import math
 import struct
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from daemon.codec.messages import quote, writer_of
 from daemon.codec.size import record_bytes
 from daemon.errors import BadInputError
-from daemon.records import FIRST_EXPERT, Event, Header, InputRecord, Outcome, OutputRecord, Prediction, Verdict
+from daemon.records import Event, Header, InputRecord, Outcome, OutputRecord, SymbolPrediction, SymbolVerdict
 from daemon.settings import Settings
 
 DIGEST_BYTES = 16
@@ -36,7 +35,6 @@ _CONSTANT_HEADERS: tuple[Header, ...] = (
 )
 _VALUE_NAMES = ("online_lstm_original_length", "online_lstm_sha256")
 _KEY_NAMES = ("online_lstm_key_length", "online_lstm_key_sha256")
-_quote = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class Encoder:
@@ -44,7 +42,7 @@ class Encoder:
 
     def __init__(self, settings: Settings) -> None:
         self._max_bytes = settings.max_output_bytes
-        self._experts = settings.experts
+        self._write = writer_of(settings)
 
     def output(self, event: Event, outcome: Outcome, model: str) -> OutputRecord:
         """Encode what is said after an event of a record that ``Decoder`` let pass.
@@ -54,11 +52,11 @@ class Encoder:
         """
         record = event.record
         headers = _cloud_event(record) + _copied(record)
-        value = _body(event, outcome, model, self._experts).encode()
+        value = self._write(event, outcome, model).encode()
         if record_bytes(record.key, value, headers) > self._max_bytes:
             headers += _fingerprint(value, *_VALUE_NAMES)
             for cuts in _CUTS:
-                value = _body(*_cut(event, outcome, *cuts), model, self._experts).encode()
+                value = self._write(*_cut(event, outcome, *cuts), model).encode()
                 if record_bytes(record.key, value, headers) <= self._max_bytes:
                     break
         return OutputRecord(record.partition, record.timestamp_ms, record.key, value, headers)
@@ -112,62 +110,12 @@ def chain(digest: bytes, record: OutputRecord) -> bytes:
     return hashlib.blake2b(b"".join((digest, count, lengths, *contents)), digest_size=DIGEST_BYTES).digest()
 
 
-def _body(event: Event, outcome: Outcome, model: str, experts: Sequence[str]) -> str:
-    record = event.record
-    return (
-        f'{{"stream": {"null" if event.stream is None else _quote(event.stream)}, '
-        f'"topic": {_quote(record.topic)}, "partition": {record.partition}, "offset": {record.offset}, '
-        f'"event": {outcome.event}, "value": {event.literal}, "verdict": {_verdict(outcome.verdict)}, '
-        f'{_prediction(outcome.prediction)}, "experts": {_experts(outcome.prediction, experts)}, '
-        f'{_hit_rates(outcome.hit_rates)}, "model": {_quote(model)}}}'
-    )
-
-
-def _verdict(verdict: Verdict | None) -> str:
-    if verdict is None:
-        return "null"
-    return (
-        f'{{"predicted": {verdict.predicted}, "hit": {"true" if verdict.hit else "false"}, '
-        f'"probability": {_rounded(verdict.probability, 6)}, '
-        f'"surprise_bits": {_rounded(verdict.surprise_bits, 4)}}}'
-    )
-
-
-def _prediction(prediction: Prediction | None) -> str:
-    if prediction is None:
-        return '"prediction": null, "probability": null, "top": []'
-    top = [(literal, _rounded(probability, 6)) for literal, probability in prediction.top]
-    listed = ", ".join([f"[{literal}, {probability}]" for literal, probability in top])
-    return f'"prediction": {top[0][0]}, "probability": {top[0][1]}, "top": [{listed}]'
-
-
-def _experts(prediction: Prediction | None, names: Sequence[str]) -> str:
-    if prediction is None:
-        return "{}"
-    listed = [
-        f'"{name}": [{"null, null" if literal is None else f"{literal}, {_rounded(probability, 6)}"}, '
-        f"{_rounded(weight, 4)}]"
-        for name, (literal, probability, weight) in zip(names, prediction.experts, strict=False)
-    ]
-    return f"{{{', '.join(listed)}}}"
-
-
-def _hit_rates(rates: tuple[float, ...] | None) -> str:
-    own = _rounded(rates[0], 6) if rates else "null"
-    best = _rounded(max(rates[1:FIRST_EXPERT]), 6) if rates else "null"
-    return f'"hit_rate": {own}, "baseline_hit_rate": {best}'
-
-
-def _rounded(number: float, digits: int) -> str:
-    # JSON has no infinity, which is the surprise of what had been given no probability at all.
-    return repr(round(number, digits) + 0.0) if math.isfinite(number) else "null"
-
-
 def _cut(event: Event, outcome: Outcome, characters: int, entries: int, experts: int) -> tuple[Event, Outcome]:
+    """Shorten what a stream's values can make long: a number never is."""
     verdict, prediction = outcome.verdict, outcome.prediction
-    if verdict is not None:
+    if isinstance(verdict, SymbolVerdict):
         verdict = replace(verdict, predicted=_cut_literal(verdict.predicted, characters))
-    if prediction is not None:
+    if isinstance(prediction, SymbolPrediction):
         top = tuple((_cut_literal(literal, characters), p) for literal, p in prediction.top[:entries])
         told = tuple(
             (None if literal is None else _cut_literal(literal, characters), p, w)
@@ -184,7 +132,7 @@ def _cut_literal(literal: str, characters: int) -> str:
     if not literal.startswith('"'):  # a number is short by itself
         return literal
     text: str = json.loads(literal)
-    return literal if len(text) <= characters else _quote(text[: characters - 1] + "…")
+    return literal if len(text) <= characters else quote(text[: characters - 1] + "…")
 
 
 def _cloud_event(record: InputRecord) -> tuple[Header, ...]:

@@ -57,7 +57,7 @@ def _auto(value: bytes, path: tuple[str, ...] | None) -> Read:
     if value[:1] == b"\0" and len(value) >= 5:  # no number and no JSON begins so
         raise BadInputError(
             "schema_registry",
-            f"received {_shown(value)}, which begins like a Schema Registry's values (here schema "
+            f"received {shown(value)}, which begins like a Schema Registry's values (here schema "
             f"{int.from_bytes(value[1:5])}), expected a number or JSON: publish with a plain serializer",
         )
     text = _utf8(value).strip()
@@ -90,13 +90,13 @@ _decode_json = json.JSONDecoder(
 
 def _parse(text: str) -> Any:
     if text.count("[") + text.count("{") > MAX_NESTING and _nesting(text) > MAX_NESTING:
-        raise BadInputError("not_a_value", f"received {_shown(text)}, expected JSON of at most {MAX_NESTING} levels")
+        raise BadInputError("not_a_value", f"received {shown(text)}, expected JSON of at most {MAX_NESTING} levels")
     try:
         return _decode_json(text)
     except json.JSONDecodeError:
         raise BadInputError(
             "not_a_value",
-            f"received {_shown(text)}, expected a number or JSON: put words into quotes, or set value_format to string",
+            f"received {shown(text)}, expected a number or JSON: put words into quotes, or set value_format to string",
         ) from None
 
 
@@ -115,7 +115,7 @@ def _find(message: Any, path: tuple[str, ...], text: str) -> Any:
         else:
             raise BadInputError(
                 "missing_path",
-                f"received {_shown(text)}, expected a value at {'.'.join(path)!a}: "
+                f"received {shown(text)}, expected a value at {'.'.join(path)!a}: "
                 "the setting value_path says where it is",
             )
     return found
@@ -131,7 +131,7 @@ def _symbol(found: Any, text: str) -> tuple[Symbol, str]:
     vectors = "vectors belong to other tasks, " if isinstance(found, list) else ""
     raise BadInputError(
         "not_a_value",
-        f"received {_KINDS[type(found)]} as the value in {_shown(text)}, expected a number or a string: "
+        f"received {_KINDS[type(found)]} as the value in {shown(text)}, expected a number or a string: "
         f"{vectors}the setting value_path can point into objects and arrays",
     )
 
@@ -147,7 +147,7 @@ def _number(text: str) -> tuple[int | float, str] | None:
     if len(text.lstrip("+-")) > MAX_NUMBER_CHARACTERS:
         raise BadInputError(
             "not_a_value",
-            f"received {_shown(text)}, a number of {len(text)} characters, expected at most {MAX_NUMBER_CHARACTERS}",
+            f"received {shown(text)}, a number of {len(text)} characters, expected at most {MAX_NUMBER_CHARACTERS}",
         )
     number = int(text) if match.lastindex is None else float(text)
     if not math.isfinite(number):
@@ -160,7 +160,7 @@ def _quoted(text: str) -> tuple[str, str]:
         text.encode()
     except UnicodeEncodeError:
         raise BadInputError(
-            "not_utf8", f"received {_shown(text)} with half of a surrogate pair, expected whole characters"
+            "not_utf8", f"received {shown(text)} with half of a surrogate pair, expected whole characters"
         ) from None
     return text, _quote(text)
 
@@ -190,7 +190,7 @@ def _unpack(layout: str, value: bytes) -> tuple[Any, ...]:
     if len(value) != expected:
         raise BadInputError(
             "wrong_length",
-            f"received {_shown(value)}, {len(value)} bytes, expected {expected}: "
+            f"received {shown(value)}, {len(value)} bytes, expected {expected}: "
             "the setting value_format says which serializer wrote the values",
         )
     return struct.unpack(layout, value)
@@ -203,7 +203,7 @@ def _finite(number: float) -> Read:
 
 
 def _not_finite(text: str) -> BadInputError:
-    return BadInputError("not_finite", f"received {_shown(text)}, expected a finite number")
+    return BadInputError("not_finite", f"received {shown(text)}, expected a finite number")
 
 
 def _utf8(value: bytes) -> str:
@@ -212,10 +212,11 @@ def _utf8(value: bytes) -> str:
     except UnicodeDecodeError:
         raise BadInputError(
             "not_utf8",
-            f"received {_shown(value)}, expected UTF-8 text: value_format says how binary values are read",
+            f"received {shown(value)}, expected UTF-8 text: value_format says how binary values are read",
         ) from None
 
 
-def _shown(received: str | bytes) -> str:
+def shown(received: str | bytes) -> str:
+    """Quote what was received in ASCII, cut to what a message has room for."""
     escaped = f"{received[:64]!a}"
     return escaped if len(escaped) <= 64 else f"{escaped[:64]}..."

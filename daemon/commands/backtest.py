@@ -95,7 +95,7 @@ def backtest(
     source = TopicPartition(name, 0)
     mark = next_mark(settings, source, 0, unnamed(partitions=1))
     partition = Partition(settings, source, mark, networks_of(settings))
-    scorecard = Scorecard()
+    scorecard = Scorecard(settings)
     records = (InputRecord(name, 0, line.number, -1, line.key, line.value) for line in lines)
     while batch := list(islice(records, chunk)):
         processed = partition.process(batch)

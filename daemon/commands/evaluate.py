@@ -6,12 +6,13 @@ measured from seed 1,000 on, on which nothing was chosen.
 
 import argparse
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from rich.console import Console
 
@@ -20,9 +21,9 @@ from daemon.commands.comparison import BEGIN, END, PREDICTION, Comparison, Found
 from daemon.commands.outputs import STANDARD_OUTPUT, create_output
 from daemon.commands.progress import progress_bar
 from daemon.commands.protocols import PROTOCOLS, Protocol, Track
-from daemon.commands.streams import Element
+from daemon.commands.streams import Element, taxi
 from daemon.errors import ExitCode, SettingsError
-from daemon.records import BASELINES, InputRecord, Outcome, TopicPartition
+from daemon.records import InputRecord, NumberVerdict, Outcome, SymbolPrediction, SymbolVerdict, TopicPartition
 from daemon.settings import Settings, parse_assignments, read_settings
 
 HELP = "measure how well it learns, beside published figures"
@@ -34,7 +35,7 @@ CHUNK = 500
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Take which protocols, on how many seeds, and where the results go."""
     parser.add_argument(
-        "protocols", nargs="*", metavar="PROTOCOL", help=f"{', '.join(PROTOCOLS)} [default: all of them]"
+        "protocols", nargs="*", metavar="PROTOCOL", help=f"{', '.join(PROTOCOLS)} [default: all there is data for]"
     )
     parser.add_argument("--seeds", type=int, metavar="N", help="seeds of each protocol [default: 5; high-order 10]")
     parser.add_argument(
@@ -43,6 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=FIRST_SEED,
         metavar="N",
         help=f"the first of them; below {FIRST_SEED} are those to choose settings on [default: {FIRST_SEED}]",
+    )
+    parser.add_argument(
+        "--taxi", metavar="CSV", help="nyc_taxi.csv, which the protocols taxi and taxi-calendar are about"
     )
     parser.add_argument("--events", type=int, metavar="N", help="elements of each stream [default: the protocol's]")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting; repeatable")
@@ -59,21 +63,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> ExitCode:
     """Run the protocols and print what was found."""
     protocols = _protocols(arguments)
-    settings = _settings(arguments)
+    settings = [_settings(arguments, protocol.settings) for protocol in protocols]
     document = _document(arguments.markdown)
     console = Console(stderr=STANDARD_OUTPUT in {arguments.json, arguments.markdown}, highlight=False)
     comparisons: list[Comparison] = []
     with ExitStack() as stack:
         report = _create(stack, "json", arguments.json)
         markdown = _create(stack, "markdown", arguments.markdown)
-        for protocol in protocols:
+        for protocol, chosen in zip(protocols, settings, strict=True):
             seeds = range(arguments.first_seed, arguments.first_seed + (arguments.seeds or protocol.seeds))
-            comparisons.append(compare(settings, protocol, seeds=seeds, events=arguments.events or protocol.events))
+            comparisons.append(compare(chosen, protocol, seeds=seeds, events=arguments.events or protocol.events))
             comparisons[-1].print(console)
         if report is not None:
-            report.write(_report(settings, comparisons))
+            report.write(_report(_settings(arguments, {}), comparisons))
         if markdown is not None:
-            figures = "\n".join([*(comparison.markdown() for comparison in comparisons), _origin(settings)])
+            figures = "\n".join(
+                [*(comparison.markdown() for comparison in comparisons), _origin(_settings(arguments, {}))]
+            )
             markdown.write(place_figures(figures, document, arguments.markdown).encode())
     return ExitCode.OK
 
@@ -113,8 +119,8 @@ def learn(
     """Learn the stream of one seed, with initial weights of the same seed; give a track for each predictor.
 
     Args:
-        settings: How to learn.
-        protocol: Which stream, and the settings that its measures need.
+        settings: How to learn, with those that the protocol's measures need.
+        protocol: Which stream.
         seed: Of stream and weights.
         events: How many elements.
         show: Is told how many are done.
@@ -126,7 +132,7 @@ def learn(
     from daemon.commands.networks import networks_of
     from daemon.partition import Partition, next_mark, unnamed
 
-    settings = settings.model_copy(update={**protocol.settings, "seed": seed})
+    settings = settings.model_copy(update={"seed": seed})
     source = TopicPartition(protocol.name, 0)
     mark = next_mark(settings, source, 0, unnamed(partitions=1))
     partition = Partition(settings, source, mark, networks_of(settings))
@@ -139,35 +145,44 @@ def learn(
             raise SettingsError(f"{protocol.name}: its values were refused ({reasons}); expected settings that read 4")
         outcomes += processed.outcomes
         show(len(outcomes))
-    return _tracks(elements, outcomes, settings.experts)
+    return _tracks(elements, outcomes, settings)
 
 
 def _chunks(elements: Iterable[Element], source: TopicPartition, chunk: int) -> Iterator[list[InputRecord]]:
     """Make elements the records of a topic."""
-    values = enumerate(element.value for element in elements)
-    records = (InputRecord(source.topic, source.partition, place, -1, None, b"%d" % value) for place, value in values)
+    records = (
+        InputRecord(source.topic, source.partition, place, element.timestamp_ms, None, str(element.value).encode())
+        for place, element in enumerate(elements)
+    )
     while batch := list(islice(records, chunk)):
         yield batch
 
 
-def _tracks(elements: list[Element], outcomes: list[Outcome], experts: Sequence[str]) -> dict[str, Track]:
+def _tracks(elements: list[Element], outcomes: list[Outcome], settings: Settings) -> dict[str, Track]:
     """Sort out who was right when: the published prediction, then experts and baselines; who is both has one track."""
     scored = [element.scored for element in elements]
-    names = (PREDICTION, *BASELINES, *experts)
-    miss, unknown = (False,) * len(names), (None,) * len(experts)
-    hits = dict(zip(names, zip(*(outcome.hits or miss for outcome in outcomes), strict=True), strict=True))
-    bits = dict(zip(experts, zip(*(outcome.expert_bits or unknown for outcome in outcomes), strict=True), strict=True))
-    tracks = {
-        name: Track(scored, hits[name], bits.get(name, ()))
-        for name in dict.fromkeys((PREDICTION, *experts, *BASELINES))
-    }
-    surprise = [None if outcome.verdict is None else outcome.verdict.surprise_bits for outcome in outcomes]
+    names = (PREDICTION, *settings.baselines, *settings.experts)
+    hits = _columns(names, [outcome.hits or (False,) * len(names) for outcome in outcomes])
+    told = dict.fromkeys((PREDICTION, *settings.experts, *settings.baselines))
+    verdicts = [outcome.verdict for outcome in outcomes]
+    if settings.task == "number":
+        unknown = (None,) * len(names)
+        errors = _columns(names, [v.absolute_errors if isinstance(v, NumberVerdict) else unknown for v in verdicts])
+        values = [float(element.value) for element in elements]
+        return {name: Track(scored, hits[name], errors=errors[name], values=values) for name in told}
+    said = [(v.surprise_bits, *v.expert_bits) if isinstance(v, SymbolVerdict) else None for v in verdicts]
+    with_bits = (PREDICTION, *settings.experts)
+    bits = _columns(with_bits, [line or (None,) * len(with_bits) for line in said])
     pending = [None, *(outcome.prediction for outcome in outcomes[:-1])]
     listed = [
-        prediction is not None and str(element.value) in {literal for literal, _ in prediction.top}
+        isinstance(prediction, SymbolPrediction) and str(element.value) in {literal for literal, _ in prediction.top}
         for prediction, element in zip(pending, elements, strict=True)
     ]
-    return tracks | {PREDICTION: Track(scored, hits[PREDICTION], surprise, listed)}
+    return {name: Track(scored, hits[name], bits.get(name, ()), listed if name == PREDICTION else ()) for name in told}
+
+
+def _columns(names: Sequence[str], lines: Sequence[tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
+    return dict(zip(names, zip(*lines, strict=True), strict=True))
 
 
 def _protocols(arguments: argparse.Namespace) -> list[Protocol]:
@@ -178,16 +193,24 @@ def _protocols(arguments: argparse.Namespace) -> list[Protocol]:
     unknown = [name for name in arguments.protocols if name not in PROTOCOLS]
     if unknown:
         raise SettingsError(f"no protocol {unknown[0]!r}; expected some of {', '.join(PROTOCOLS)}")
-    return [PROTOCOLS[name] for name in dict.fromkeys(arguments.protocols or PROTOCOLS)]
+    chosen = [PROTOCOLS[name] for name in dict.fromkeys(arguments.protocols or PROTOCOLS)]
+    if arguments.taxi is None and arguments.protocols and any(protocol.file for protocol in chosen):
+        raise SettingsError("taxi: expected --taxi CSV: the file nyc_taxi.csv of the public repository htmresearch")
+    from_file = [replace(protocol, stream=_from_file(arguments.taxi)) for protocol in chosen if protocol.file]
+    return [protocol for protocol in chosen if not protocol.file] + (from_file if arguments.taxi else [])
 
 
-def _settings(arguments: argparse.Namespace) -> Settings:
+def _from_file(path: str) -> Callable[[int, int], Iterator[Element]]:
+    return lambda _, events: islice(taxi(path), events)
+
+
+def _settings(arguments: argparse.Namespace, needed: Mapping[str, Any]) -> Settings:
     given = parse_assignments(arguments.set)
     if "seed" in given:
         raise SettingsError(f"seed: received {given['seed']} with --set; expected --first-seed")
     if STANDARD_OUTPUT == arguments.json == arguments.markdown:
         raise SettingsError("markdown: received -, which is where --json goes; expected another file")
-    return read_settings(given, config=arguments.config)
+    return read_settings({**given, **needed}, config=arguments.config)
 
 
 def _document(path: str | None) -> str:

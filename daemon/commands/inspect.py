@@ -2,8 +2,7 @@
 
 import argparse
 import json
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from daemon.commands.outputs import STANDARD_OUTPUT, create_output
 from daemon.commands.progress import progress_bar
 from daemon.commands.watch import printable
 from daemon.errors import CheckpointDamagedError, ExitCode
-from daemon.records import BASELINES, FIRST_EXPERT
+from daemon.records import BASELINES
 
 if TYPE_CHECKING:  # it loads HDF5
     from daemon.checkpoint.files import CheckpointFile
@@ -109,6 +108,7 @@ def summarize(file: "CheckpointFile") -> dict[str, Any]:
 def describe(file: "CheckpointFile") -> dict[str, Any]:
     """Say as JSON all that is in a checkpoint; of arrays, their sizes."""
     from daemon.checkpoint.hdf5 import FORMAT
+    from daemon.commands.contents import streams_of
 
     summary = summarize(file)
     if file.damage is not None:
@@ -122,65 +122,9 @@ def describe(file: "CheckpointFile") -> dict[str, Any]:
         "origin": attributes,
         "shape": json.loads(state["shape"]),
         "learning": json.loads(state["learning"]),
-        "streams": list(_streams(state)),
+        "streams": list(streams_of(state)),
         "arrays": dict(_arrays(state)),
     }
-
-
-def _streams(state: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Describe each stream, the one seen last first."""
-    import numpy as np
-
-    from daemon import scores
-    from daemon.experts import Panel
-    from daemon.network.layout import Layout
-    from daemon.network.shape import parse_layers
-    from daemon.partition import unpack_vocabularies
-    from daemon.settings import Settings
-    from daemon.tasks import SymbolTask
-
-    streams = state["streams"]
-    shape = json.loads(state["shape"])
-    settings = Settings.model_construct().with_shape(shape)
-    arrays, classes = streams["arrays"], streams["classes"].tolist()
-    vocabularies = unpack_vocabularies(streams["vocabularies"])
-    unseen = Counter(classes)
-    for number in reversed(range(len(classes))):
-        row = {name: array[number].copy() for name, array in arrays.items()}
-        unseen[classes[number]] -= 1  # networks of as many classes are in the order of their streams
-        place = unseen[classes[number]]
-        network = {name: array[place] for name, array in state["networks"][str(classes[number])].items()}
-        layout = Layout(parse_layers(shape["network"]), classes[number])
-        weights = network["network"][: layout.sizes[0]].astype(np.float64)
-        task = SymbolTask(settings)
-        task.restore(vocabularies[number])
-        ids, literals = task.vocabulary.ids(), task.vocabulary.literals()
-        window = row["window"][row["window"] >= 0]
-        codes = task.codes([], network["pending"][None], np.array([task.known], np.int32))
-        forecast, _ = Panel(settings).observe(row, task.values([]), codes, pending=False)
-        (prediction,) = task.predictions(forecast, [])
-        rates, bits = scores.summary({name: row[name][None] for name in scores.NAMES})
-        yield {
-            "key": json.loads(streams["keys"][number]),
-            "events": int(row["events"][0]),
-            "vocabulary": task.known - 1,
-            "candidates": len(vocabularies[number]["literals"]) - (task.known - 1),
-            "scored": int(row["scores_count"][0]),
-            "hit_rate": rates[0] if rates else None,
-            "baseline_hit_rates": dict(zip(BASELINES, rates[1:FIRST_EXPERT], strict=True)) if rates else None,
-            "expert_hit_rates": dict(zip(settings.experts, rates[FIRST_EXPERT:], strict=True)) if rates else None,
-            "log_loss_bits": bits,
-            "last_values": [
-                json.loads(literals[ids[code]]) if code else None for code in window[-LAST_VALUES:].tolist()
-            ],
-            "prediction": [[json.loads(literal), round(p, 6)] for literal, p in prediction.top]
-            if prediction and len(window)
-            else None,
-            "network_classes": classes[number],
-            "fit_steps": int(network["network"][3 * layout.sizes[0]]),
-            "weights": len(weights),
-            "weights_norm": float(np.sqrt(weights @ weights)) if np.isfinite(weights).all() else None,
-        }
 
 
 def _arrays(state: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -211,13 +155,14 @@ def _print_checkpoint(console: Console, file: dict[str, Any]) -> None:
     for what, content in _about(file):
         about.add_row(Text(what), Text(content))
     console.print(about)
-    baselines = [f"{name.replace('_', ' ')} >" for name in BASELINES]
+    numbers = file["shape"]["task"] == "number"
+    baselines = BASELINES[file["shape"]["task"]]
     streams = table_of(
-        *("stream", "events >", "vocabulary >", "hit rate >", *baselines, "bits >", "last values", "prediction"),
-        *("steps >", "weights norm >"),
+        *("stream", "events >", "vocabulary >", "hit rate >", *(f"{name.replace('_', ' ')} >" for name in baselines)),
+        *("error >" if numbers else "bits >", "last values", "prediction", "steps >", "weights norm >"),
     )
     for stream in file["streams"][:MOST_STREAMS]:
-        streams.add_row(*map(Text, _cells(stream)))
+        streams.add_row(*map(Text, _cells(stream, baselines)))
     console.print(streams)
     if (more := len(file["streams"]) - MOST_STREAMS) > 0:
         console.print(Text(f"and {more:,} streams seen less recently; --json has them all"), soft_wrap=True)
@@ -243,14 +188,14 @@ def _about(file: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "size", f"{file['bytes']:,} bytes"
 
 
-def _cells(stream: dict[str, Any]) -> Iterator[str]:
+def _cells(stream: dict[str, Any], baselines: Sequence[str]) -> Iterator[str]:
     yield "-" if stream["key"] is None else printable(stream["key"])
     yield f"{stream['events']:,}"
     yield f"{stream['vocabulary']:,}+{stream['candidates']:,}"
     yield _figure(stream["hit_rate"])
-    for name in BASELINES:
+    for name in baselines:
         yield _figure((stream["baseline_hit_rates"] or {}).get(name))
-    yield _figure(stream["log_loss_bits"])
+    yield _figure(stream.get("log_loss_bits", stream.get("mean_absolute_error")))
     yield " ".join("?" if value is None else _literal(value) for value in stream["last_values"]) or "-"
     yield ", ".join(f"{_literal(value)} ({p:.2f})" for value, p in stream["prediction"] or []) or "-"
     yield f"{stream['fit_steps']:,}"

@@ -2,7 +2,9 @@
 
 from functools import cache
 
-from daemon.network import Learning, Network, Shape
+from daemon.experts.numbers import FEATURES
+from daemon.learners import AnyNetwork
+from daemon.network import Learning, Network, Regression, Shape
 from daemon.partition import NetworkFactory
 from daemon.settings import Settings
 
@@ -23,7 +25,9 @@ def networks_of(settings: Settings) -> NetworkFactory:
     )
 
     @cache
-    def network_for(learning: Learning) -> Network:
+    def network_for(learning: Learning) -> AnyNetwork:
+        if settings.task == "number":
+            return Regression(shape, learning, features=FEATURES, horizon=settings.horizon)
         return Network(shape, learning)
 
     return network_for

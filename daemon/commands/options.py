@@ -37,8 +37,8 @@ def add_settings(parser: argparse.ArgumentParser, *names: str) -> None:
         if names and name not in names:
             continue
         default = field.default
-        shown = ",".join(default) if isinstance(default, tuple) else str(default)
-        suffix = "" if default is None else f" [default: {shown.lower() if isinstance(default, bool) else shown}]"
+        shown = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+        suffix = "" if default in {None, ()} else f" [default: {shown.lower() if isinstance(default, bool) else shown}]"
         group.add_argument(
             f"--{name.replace('_', '-')}",
             dest=name,

@@ -9,7 +9,17 @@ from functools import partial
 from itertools import compress
 from typing import Any
 
-from daemon.commands.streams import LOOP_CEILING, PHASE, Element, high_order, noisy_loop, seed_elements, switching
+from daemon.commands.streams import (
+    LOOP_CEILING,
+    PHASE,
+    TAXI_FIRST,
+    TAXI_HORIZON,
+    Element,
+    high_order,
+    noisy_loop,
+    seed_elements,
+    switching,
+)
 
 EARLY = 500
 LATE = 1000
@@ -30,14 +40,17 @@ class Track:
     """One predictor over one stream, element by element.
 
     ``hits`` has no hit where nothing had been predicted. ``bits`` is the surprise of each element, None where it had
-    no probability; ``listed`` says whether it was among the likeliest that were named. Both are empty for a predictor
-    that does not say so.
+    no probability; ``listed`` says whether it was among the likeliest that were named; ``errors`` are those of numbers,
+    without sign, None where there was no prediction, and ``values`` the numbers. What a predictor does not say is
+    empty.
     """
 
     scored: Sequence[bool]
     hits: Sequence[bool]
     bits: Sequence[float | None] = ()
     listed: Sequence[bool] = ()
+    errors: Sequence[float | None] = ()
+    values: Sequence[float] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +86,8 @@ class Published:
 class Protocol:
     """A stream of ``events`` elements for each of ``seeds`` seeds, and what is measured on it.
 
-    ``settings`` are those that the measures need.
+    ``settings`` are those that the measures need. ``file`` says which option names the file that the stream is read
+    from, instead of being made.
     """
 
     name: str
@@ -85,6 +99,7 @@ class Protocol:
     settings: Mapping[str, Any] = field(default_factory=dict)
     published: tuple[Published, ...] = ()
     source: str = ""
+    file: str = ""
 
 
 def share_of_first(track: Track) -> float | None:
@@ -129,6 +144,14 @@ def last_bits(track: Track) -> float | None:
     return _mean(bits[-LAST:])
 
 
+def error_ratio(track: Track) -> float | None:
+    """Give the sum of the errors by that of the values, without signs, of the scored elements."""
+    pairs = list(zip(compress(track.errors, track.scored), compress(track.values, track.scored), strict=True))
+    if not pairs or any(error is None for error, _ in pairs):
+        return None
+    return sum(error for error, _ in pairs if error is not None) / sum(abs(value) for _, value in pairs)
+
+
 def learned(track: Track) -> float | None:
     """Give the elements until ``LEVEL`` of the last ``MOVING`` scored ones are hits, in the first half."""
     half = len(track.hits) // 2
@@ -157,6 +180,36 @@ def _mean(values: Sequence[float]) -> float | None:
 
 def _switched(seed: int, events: int) -> Iterator[Element]:
     return high_order(seed, events, switch=events // 2)
+
+
+def _taxi(*, calendar: bool) -> Protocol:
+    known = "the calendar, from the time stamps, is known as well" if calendar else "nothing but the numbers is known"
+    return Protocol(
+        name="taxi-calendar" if calendar else "taxi",
+        about=f"Passengers of New York's taxis by the half-hour, {TAXI_HORIZON} half-hours ahead; {known}. Scale, lags "
+        f"and seasons are found while running. Sum of the errors by the sum of the values from row {TAXI_FIRST:,} on, "
+        "without signs.",
+        stream=lambda *_: iter(()),
+        events=17_520,
+        measures=(
+            Measure(
+                "MAPE",
+                error_ratio,
+                digits=4,
+                higher_is_better=False,
+                targets={"prediction": 0.054 if calendar else 0.059},
+            ),
+            Measure("hits", last_hits),
+        ),
+        settings={"task": "number", "horizon": TAXI_HORIZON, "calendar": calendar},
+        published=(
+            Published("HTM", {"MAPE": 0.0787}),
+            Published("LSTM-6000, trained anew each week", {"MAPE": 0.0819}),
+            Published("LSTM-online", {"MAPE": 0.101}),
+        ),
+        source=_PAPER.partition(": their own")[0],
+        file="taxi",
+    )
 
 
 def _with_endings(endings: int) -> Protocol:
@@ -247,5 +300,7 @@ _ALL = (
         events=20_000,
         measures=_AGAINST_ALL,
     ),
+    _taxi(calendar=False),
+    _taxi(calendar=True),
 )
 PROTOCOLS = {protocol.name: protocol for protocol in _ALL}

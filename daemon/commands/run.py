@@ -43,11 +43,10 @@ def run(settings: Settings) -> None:
     from daemon.checkpoint import CheckpointStore
     from daemon.codec import REASONS
     from daemon.commands.networks import networks_of
-    from daemon.learner import rehearse
+    from daemon.learners import rehearse
     from daemon.metrics import Metrics
     from daemon.network import fingerprint
     from daemon.partition import learning_of
-    from daemon.records import BASELINES
     from daemon.service import Service
     from daemon.summary import Summary
     from daemon.web import Health, WebServer
@@ -58,7 +57,7 @@ def run(settings: Settings) -> None:
     store = CheckpointStore(settings.checkpoint_url, settings.group_id, origin=fingerprint())
     store.require_writable()
     ensure_topics(settings)
-    metrics = Metrics(baselines=BASELINES, experts=settings.experts, reasons=REASONS, build=fingerprint())
+    metrics = Metrics(baselines=settings.baselines, experts=settings.experts, reasons=REASONS, build=fingerprint())
     web = WebServer(settings.http_host, settings.http_port, render=metrics.render, health=health)
     web.start()
     try:

@@ -1,6 +1,7 @@
 """What a learner scored over a finite input, from its output messages: as a table and as JSON."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator
 from statistics import median
@@ -12,7 +13,8 @@ from rich.text import Text
 
 from daemon.errors import InputFileError
 from daemon.partition import Processed
-from daemon.records import BASELINES, OutputRecord
+from daemon.records import NumberVerdict, OutputRecord
+from daemon.settings import Settings
 
 EARLY = 500
 """How many values count as the time of learning."""
@@ -27,12 +29,17 @@ MAX_BAD_LINES = 5
 class Scorecard:
     """Scores of the values so far, all streams together in the order of the input."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings) -> None:
+        self._numbers = settings.task == "number"
+        self._baselines = settings.baselines
+        self._experts = settings.experts
         self.events = 0
         self._streams: set[str | None] = set()
         self._scored: Counter[str] = Counter()  # "early" and "late"
         self._hits: Counter[str] = Counter()  # by the same, and by baseline
         self._surprise_bits = 0.0
+        self._errors = [0.0] * (settings.first_expert + len(settings.experts))  # without sign, of each predictor
+        self._squared_errors, self._magnitudes = 0.0, 0.0
         self._last_miss: int | None = None
         self._event_seconds: list[float] = []  # of each chunk
         self._dead_letters: Counter[str] = Counter()
@@ -64,13 +71,16 @@ class Scorecard:
         tally = processed.tally
         if tally.events:
             self._event_seconds.append(tally.seconds / tally.events)
-        self._hits.update({name: tally.hits[i] for i, name in enumerate(BASELINES, 1)})
+        self._hits.update({name: tally.hits[i] for i, name in enumerate(self._baselines, 1)})
         self._dead_letters.update(tally.dead_letters)
         for output in processed.outputs:
             if output.dead_letter:
                 self._refuse(output)
             else:
                 self._score(json.loads(output.value or b""))
+        for outcome in processed.outcomes:
+            if isinstance(outcome.verdict, NumberVerdict):
+                self._measure(outcome.verdict)
 
     def _score(self, message: dict[str, Any]) -> None:
         self.events += 1
@@ -81,9 +91,14 @@ class Scorecard:
         when = "early" if self.events <= EARLY else "late"
         self._scored[when] += 1
         self._hits[when] += verdict["hit"]
-        self._surprise_bits += verdict["surprise_bits"]
+        self._surprise_bits += verdict.get("surprise_bits", 0.0)
         if not verdict["hit"]:
             self._last_miss = self.events
+
+    def _measure(self, verdict: NumberVerdict) -> None:
+        self._errors = [sum(pair) for pair in zip(self._errors, verdict.absolute_errors, strict=True)]
+        self._squared_errors += verdict.absolute_errors[0] ** 2
+        self._magnitudes += abs(verdict.predicted + verdict.error)
 
     def _refuse(self, output: OutputRecord) -> None:
         if len(self._bad_lines) < MAX_BAD_LINES:
@@ -97,14 +112,16 @@ class Scorecard:
             )
 
     def to_json(self) -> dict[str, Any]:
-        """Give all figures; rates and bits are None where nothing was scored.
+        """Give all figures; rates, bits and errors are None where nothing was scored.
 
         ``last_miss`` counts the values that were learned from 1, a bad line's ``line`` the lines of the input.
         ``event_ms`` is the median over the chunks, so that compiling does not count; None where there were too few.
         """
         scored = self._scored.total()
         hit_rate = _share(self._hits["early"] + self._hits["late"], scored)
-        baselines = {name: _share(self._hits[name], scored) for name in BASELINES}
+        baselines = {name: _share(self._hits[name], scored) for name in self._baselines}
+        bits = {"log_loss_bits": _share(self._surprise_bits, scored)}
+        losses = self._error_figures(scored) if self._numbers else bits
         return {
             "events": self.events,
             "streams": len(self._streams),
@@ -114,11 +131,26 @@ class Scorecard:
             f"hit_rate_after_{EARLY}": _share(self._hits["late"], self._scored["late"]),
             "baseline_hit_rates": baselines,
             "lift": None if hit_rate is None else hit_rate - max(rate or 0.0 for rate in baselines.values()),
-            "log_loss_bits": _share(self._surprise_bits, scored),
+            **losses,
             "last_miss": self._last_miss,
             "event_ms": 1000 * median(self._event_seconds) if len(self._event_seconds) >= FEWEST_CHUNKS else None,
             "dead_letters": dict(sorted(self._dead_letters.items())),
             "bad_lines": self._bad_lines,
+        }
+
+    def _error_figures(self, scored: int) -> dict[str, Any]:
+        """Give mean absolute errors, root mean squared error, relative error, and skill against the best baseline."""
+        own, *others = (_share(error, scored) for error in self._errors)
+        names = (*self._baselines, *self._experts)
+        errors = dict(zip(names, others, strict=True))
+        best = min((errors[name] or 0.0 for name in self._baselines), default=0.0)
+        return {
+            "mean_absolute_error": own,
+            "baseline_mean_absolute_errors": {name: errors[name] for name in self._baselines},
+            "expert_mean_absolute_errors": {name: errors[name] for name in self._experts},
+            "root_mean_squared_error": math.sqrt(self._squared_errors / scored) if scored else None,
+            "mean_absolute_error_ratio": self._errors[0] / self._magnitudes if self._magnitudes else None,
+            "skill": 1 - own / best if own is not None and best else None,
         }
 
     def print(self, console: Console, name: str) -> None:
@@ -141,7 +173,16 @@ class Scorecard:
         for name, rate in figures["baseline_hit_rates"].items():
             yield f"baseline {name.replace('_', ' ')}", _shown(rate)
         yield "lift over the best baseline", _shown(figures["lift"], "+.4f")
-        yield "log loss", _shown(figures["log_loss_bits"], ".4f", " bits")
+        if "log_loss_bits" in figures:
+            yield "log loss", _shown(figures["log_loss_bits"], ".4f", " bits")
+        else:
+            yield "mean absolute error", _shown(figures["mean_absolute_error"], ".6g")
+            for kind in ("baseline", "expert"):
+                for name, error in figures[f"{kind}_mean_absolute_errors"].items():
+                    yield f"mean absolute error, {kind} {name.replace('_', ' ')}", _shown(error, ".6g")
+            yield "root mean squared error", _shown(figures["root_mean_squared_error"], ".6g")
+            yield "mean absolute error by mean value", _shown(figures["mean_absolute_error_ratio"])
+            yield "skill against the best baseline", _shown(figures["skill"], "+.4f")
         yield "last miss at value", _shown(figures["last_miss"], ",")
         yield "time per event, without compiling", _shown(figures["event_ms"], ".3f", " ms", none="too few to tell")
         yield "dead letters", f"{sum(figures['dead_letters'].values()):,}"

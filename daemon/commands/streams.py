@@ -1,4 +1,4 @@
-"""Streams of values that are made, not read: each a pure function of a seed.
+"""Streams of values: all but one are made, each a pure function of a seed.
 
 A draw depends on the seed and on its place in the stream alone (it is a hash of both), so that a stream is the same
 on every machine and however much of it is taken.
@@ -6,8 +6,12 @@ on every machine and however much of it is taken.
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from itertools import count, cycle, islice
 from typing import NamedTuple
+
+from daemon.commands.inputs import open_input, read_columns
+from daemon.errors import InputFileError
 
 SEED_PERIOD = (*[4] * 6, 8, *[4] * 5, 8, *[4] * 6, 8, *[4] * 6, 28)
 """One period of the seed's stream: 27 values, to be told apart by how many 4 came in a row, and before which."""
@@ -29,12 +33,18 @@ PHASE = 2000
 PHASE_SYMBOLS = 6
 PHASE_PERIODS = range(5, 41)
 
+TAXI_HORIZON = 5
+"""So many rows ahead a number of passengers is predicted."""
+TAXI_FIRST = 10_000
+"""Predictions from this row on are scored."""
+
 
 class Element(NamedTuple):
-    """One value, and whether it is one of those that a protocol scores."""
+    """One value, whether it is one of those that a protocol scores, and its time stamp in milliseconds, -1 for none."""
 
-    value: int
+    value: float
     scored: bool = True
+    timestamp_ms: int = -1
 
 
 def seed_stream(events: int) -> Iterator[bytes]:
@@ -109,6 +119,26 @@ def switching(seed: int, events: int) -> Iterator[Element]:
         phase, step = divmod(place, PHASE)
         period = PHASE_PERIODS[_draw(len(PHASE_PERIODS), "period", seed, phase)]
         yield Element(_draw(PHASE_SYMBOLS, "phase", seed, phase, step % period))
+
+
+def taxi(path: str) -> Iterator[Element]:
+    """Give the numbers of passengers of New York's taxis, from CSV with the columns timestamp and passenger_count.
+
+    Its local times are taken for UTC. Rows without a number, such as further rows of a header, are left out.
+
+    Raises:
+        InputFileError: There is no such file, it is none, or it has no row.
+    """
+    with open_input(path) as file:
+        times = [line.value.decode() for line in read_columns(file, path, column="timestamp", key_column=None)]
+    with open_input(path) as file:
+        counts = [line.value.decode() for line in read_columns(file, path, column="passenger_count", key_column=None)]
+    rows = [(time, int(text)) for time, text in zip(times, counts, strict=True) if text.isdecimal()]
+    if not rows:
+        raise InputFileError(f"{path}: received no rows, expected numbers in the column passenger_count")
+    for place, (time, passengers) in enumerate(rows):
+        stamp = datetime.fromisoformat(time).replace(tzinfo=UTC)
+        yield Element(passengers, place >= TAXI_FIRST + TAXI_HORIZON, int(1000 * stamp.timestamp()))
 
 
 def _draw(below: int, *place: str | int) -> int:

@@ -107,7 +107,8 @@ def _describe(message: dict[str, Any]) -> Text:
     if message["prediction"] is None:
         forecast = "next ?"
     else:
-        forecast = f"next {_literal(message['prediction'])} ({message['probability']:.2f})"
+        sure = f" ({message['probability']:.2f})" if "probability" in message else ""
+        forecast = f"next {_literal(message['prediction'])}{sure}"
     missed = f"  predicted {_literal(verdict['predicted'])}" if outcome == "miss" else ""
     return Text.assemble(
         f"{message['topic']}/{message['partition']}/{message['offset']}  {printable(stream)}  ",

@@ -33,7 +33,7 @@ class Panel:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._kinds = [EXPERTS.index(name) - 1 for name in settings.experts if name != "lstm"]
+        self._kinds = [EXPERTS["symbol"].index(name) - 1 for name in settings.experts if name != "lstm"]
 
     def fields(self) -> dict[str, Field]:
         """Describe the arrays of one stream."""
@@ -124,4 +124,4 @@ def _of_kinds(expected: Expected, kinds: Sequence[int]) -> Expected:
 
 @cache
 def _modules() -> dict[str, ModuleType]:
-    return {name: import_module(f"{__name__}.{name}") for name in (*BASELINES, "mixture")}
+    return {name: import_module(f"{__name__}.{name}") for name in (*BASELINES["symbol"], "mixture")}

@@ -1,4 +1,4 @@
-"""The learning engine: stacked LSTMs that predict a stream's next symbol and learn from it, event by event.
+"""The learning engine: stacked LSTMs that predict a stream's next symbol or a later number, and learn event by event.
 
 The only package that knows TensorFlow, and nothing here imports it before a network runs for the first time.
 It knows nothing of symbols, streams or Kafka: codes come in, probabilities go out, the state is one flat row.
@@ -6,7 +6,8 @@ It knows nothing of symbols, streams or Kafka: codes come in, probabilities go o
 
 from daemon.network.network import Network, Run
 from daemon.network.pins import fingerprint
+from daemon.network.regression import Regression
 from daemon.network.replay import Past
 from daemon.network.shape import Learning, Shape
 
-__all__ = ["Learning", "Network", "Past", "Run", "Shape", "fingerprint"]
+__all__ = ["Learning", "Network", "Past", "Regression", "Run", "Shape", "fingerprint"]

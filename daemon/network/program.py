@@ -125,21 +125,15 @@ def _fit_step(
     mask = tf.cast(codes[:-1] >= 0, tf.float32)
     with tf.GradientTape() as tape:
         tape.watch(memory.weights)
-        logits, slid = _forward(layout, memory.weights, codes[:-1], mask, starts)
+        logits, slid = forward(
+            layout, memory.weights, lambda kernel: tf.gather(kernel, tf.maximum(codes[:-1], 0)), mask, starts
+        )
         losses = _cross_entropies(_among(logits, known[1]), codes[1:]) * mask
         objective = tf.reduce_sum(losses) / tf.maximum(tf.reduce_sum(mask), 1.0)
 
     def fit() -> tuple[Memory, Tensor]:
         loss = tf.reduce_sum(losses[:, 0]) / tf.maximum(tf.reduce_sum(mask[:, 0]), 1.0)
-        gradient = tape.gradient(objective, memory.weights)
-        norm = tf.norm(gradient)
-        clipped = gradient * tf.minimum(1.0, learning.clip_norm / norm)
-        fitted = _adam_step(learning, memory, clipped, loss)
-        finite = tf.math.is_finite(fitted.weights) & tf.math.is_finite(fitted.v)
-        possible = tf.reduce_all(finite) & tf.math.is_finite(norm) & tf.math.is_finite(loss)
-        applied = possible & (mask[-1, 0] > 0)
-        kept = [tf.where(applied, new, old) for new, old in zip(fitted, memory, strict=True)]
-        return Memory(*kept), tf.stack([tf.cast(applied, tf.float32), tf.cast(~possible, tf.float32), loss])
+        return stepped(learning, memory, tape.gradient(objective, memory.weights), loss, wanted=mask[-1, 0] > 0)
 
     memory, done = tf.cond(arrived, fit, lambda: (memory, tf.zeros(3)))
     probabilities = tf.nn.softmax(_among(logits[-1, 0], known[0]))
@@ -160,10 +154,13 @@ def _extra_steps(
     return tf.where(missed, tf.minimum(learning.extra_steps, affordable), 0)
 
 
-def _forward(layout: Layout, weights: Tensor, codes: Tensor, mask: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
+def forward(
+    layout: Layout, weights: Tensor, enter: Callable[[Tensor], Tensor], mask: Tensor, starts: Tensor
+) -> tuple[Tensor, Tensor]:
     """Give the logits, float32 (T, B, classes), and the first sequence's states after a step, float32 (states_size,).
 
-    Where the first step is masked, its states are zero, as are those before it.
+    ``enter`` gives the inputs times the first kernel, float32 (T, B, 4u). Where the first step is masked, its states
+    are zero, as are those before it.
     """
     parts = zip(tf.split(weights, layout.weight_sizes), layout.weight_shapes, strict=True)
     *shared, by_class = [tf.reshape(part, shape) for part, shape in parts]
@@ -171,7 +168,7 @@ def _forward(layout: Layout, weights: Tensor, codes: Tensor, mask: Tensor, start
     arrays, edges, slid = iter(shared), iter(tf.split(starts, layout.state_sizes, 1)), []
     hidden = None
     for _ in layout.units:
-        below = tf.gather(first_kernel, tf.maximum(codes, 0)) if hidden is None else _times(hidden, next(arrays))
+        below = enter(first_kernel) if hidden is None else _times(hidden, next(arrays))
         recurrent, bias = next(arrays), next(arrays)
         hidden, cells = lstm(below + bias, recurrent, next(edges), next(edges), mask)
         slid += [hidden[0, 0], cells[0, 0]]
@@ -193,6 +190,23 @@ def _among(logits: Tensor, known: Tensor) -> Tensor:
 def _cross_entropies(logits: Tensor, targets: Tensor) -> Tensor:
     """Give the loss of each position, in nats."""
     return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(targets, 0), logits)
+
+
+def stepped(
+    learning: Learning, memory: Memory, gradient: Tensor, loss: Tensor, *, wanted: Tensor
+) -> tuple[Memory, Tensor]:
+    """Clip the gradient and take a step of Adam, if it is wanted and everything is finite.
+
+    Returns what is in memory now, and float32 (3,): 1 for a step, 1 for one that would not have been finite, the loss.
+    """
+    norm = tf.norm(gradient)
+    clipped = gradient * tf.minimum(1.0, learning.clip_norm / norm)
+    fitted = _adam_step(learning, memory, clipped, loss)
+    finite = tf.math.is_finite(fitted.weights) & tf.math.is_finite(fitted.v)
+    possible = tf.reduce_all(finite) & tf.math.is_finite(norm) & tf.math.is_finite(loss)
+    applied = possible & wanted
+    kept = [tf.where(applied, new, old) for new, old in zip(fitted, memory, strict=True)]
+    return Memory(*kept), tf.stack([tf.cast(applied, tf.float32), tf.cast(~possible, tf.float32), loss])
 
 
 def _adam_step(learning: Learning, memory: Memory, gradient: Tensor, loss: Tensor) -> Memory:

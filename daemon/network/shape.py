@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from daemon.errors import SettingsError
 
+MARKS = 3
+"""Columns of a line of numbers after its features: whether it is there, its target, and whether that is known."""
+
 MOST_CELLS = 1024
 """Of one layer: its weights grow with the square, and each stream has its own, with two moments."""
 

@@ -4,7 +4,6 @@ It owns one stream's vocabulary and the names of its values, encodes events and 
 network nor experts, nor where anything is stored.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.experts import LEAST_PROBABILITY, Codes, Forecast, Run
-from daemon.records import Event, Prediction, Verdict
+from daemon.records import Event, SymbolPrediction, SymbolVerdict
 from daemon.settings import Settings
 from daemon.vocabulary import Sighting, Vocabulary
 
@@ -75,7 +74,7 @@ class SymbolTask:
             np.array([sighting.left for sighting in sightings], np.int32),
         )
 
-    def predictions(self, forecast: Forecast, run: Sequence[Encoded]) -> list[Prediction]:
+    def predictions(self, forecast: Forecast, run: Sequence[Encoded]) -> list[SymbolPrediction]:
         """Read what is forecast after each event of a run; without any, what had been before it."""
         first = 1 if run else 0
         rows = zip(
@@ -89,7 +88,7 @@ class SymbolTask:
                 self._names[run[number].sighting.value_id] = run[number].event.literal
             names = self._names
             read.append(
-                Prediction(
+                SymbolPrediction(
                     tuple([(names[v], p) for v, p in zip(top, probabilities, strict=True) if v >= 0]),
                     tuple(
                         [
@@ -102,14 +101,24 @@ class SymbolTask:
         return read
 
     @staticmethod
-    def verdict(prediction: Prediction, *, hit: bool, probability: float) -> Verdict:
-        """Judge a prediction by the probability that it had given to the value that came."""
-        return Verdict(
-            predicted=prediction.literal,
-            hit=hit,
-            probability=probability,
-            surprise_bits=-math.log2(max(probability, LEAST_PROBABILITY)),
+    def verdicts(
+        predictions: Sequence[SymbolPrediction | None], hits: NDArray[np.bool_], forecast: Forecast
+    ) -> list[SymbolVerdict | None]:
+        """Judge K predictions by the probability that had been given to the values that came."""
+        given = zip(
+            predictions,
+            hits.tolist(),
+            forecast.probability.tolist(),
+            surprise_bits(forecast.probability).tolist(),
+            forecast.bits.tolist(),
+            strict=True,
         )
+        return [
+            None
+            if prediction is None
+            else SymbolVerdict(prediction.literal, hit, probability, bits, tuple(expert_bits))
+            for prediction, hit, probability, bits, expert_bits in given
+        ]
 
     def state(self) -> dict[str, Any]:
         """Give the vocabulary as plain data."""
@@ -121,3 +130,9 @@ class SymbolTask:
         self._names = self.vocabulary.literals()
         for code, value_id in self.vocabulary.ids().items():
             self._ids[code] = value_id
+
+
+def surprise_bits(probability: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Give -log2 of what had been given to the values that came, float64 of the same shape."""
+    bits: NDArray[np.float64] = -np.log2(np.maximum(probability, LEAST_PROBABILITY, dtype=np.float64))
+    return bits

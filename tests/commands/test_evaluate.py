@@ -1,7 +1,8 @@
 """Evaluations: what is measured, on whom, and how it is told."""
 
 import json
-from dataclasses import replace
+import math
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,10 @@ from daemon.commands.protocols import (
     share_of_first,
 )
 from daemon.errors import ExitCode, SettingsError
-from daemon.records import BASELINES, EXPERTS
+from daemon.records import BASELINES as BASELINES_OF
+from daemon.records import EXPERTS as EXPERTS_OF
+
+BASELINES, EXPERTS = BASELINES_OF["symbol"], EXPERTS_OF["symbol"]
 
 
 @pytest.fixture(autouse=True)
@@ -143,10 +147,11 @@ def test_published_rows_stand_beside_ours() -> None:
         assert bool(protocol.published) == bool(protocol.source)
 
 
-@pytest.mark.parametrize("name", PROTOCOLS)
+@pytest.mark.parametrize("name", [name for name, protocol in PROTOCOLS.items() if not protocol.file])
 def test_every_protocol_gives_figures_of_every_predictor(name: str) -> None:
     """On a short stream; the published prediction comes first and has all of them that a short stream can give."""
-    found = compare(small_settings(), PROTOCOLS[name], seeds=range(1), events=LATE + 50).found
+    chosen = small_settings(**PROTOCOLS[name].settings)
+    found = compare(chosen, PROTOCOLS[name], seeds=range(1), events=LATE + 50).found
     assert "prediction" == next(iter(found))
     assert {*BASELINES, *EXPERTS} < set(found)
     assert all(found[who]["bits"].complete for who in EXPERTS if "bits" in found[who])
@@ -161,7 +166,7 @@ def test_figures_do_not_depend_on_how_many_elements_are_taken_at_once() -> None:
 
 def test_a_listed_element_was_among_the_likeliest_before_it_came() -> None:
     """At least wherever it was a hit, and never before anything was predicted."""
-    found = learn(small_settings(), PROTOCOLS["high-order-multiple-4"], 0, 600)["prediction"]
+    found = learn(small_settings(top=4), PROTOCOLS["high-order-multiple-4"], 0, 600)["prediction"]
     assert all(listed for listed, hit in zip(found.listed, found.hits, strict=True) if hit)
     assert sum(found.listed) > sum(found.hits) > 0
     assert not found.listed[0]
@@ -240,10 +245,56 @@ def test_arguments_that_do_not_fit_are_refused(
     assert ("as it was", [plain]) == (plain.read_text(), list(tmp_path.iterdir()))
 
 
-def test_a_protocol_that_needs_settings_has_them() -> None:
+def test_a_protocol_that_needs_settings_has_them(tmp_path: Path) -> None:
     """Whatever was set: as many values are listed as there are endings."""
-    protocol = replace(PROTOCOLS["high-order-multiple-4"], settings={"top": 1})
-    found = learn(small_settings(top=9), protocol, 0, 300)["prediction"]
-    assert sum(found.listed) == sum(found.hits)
+    listed = {}
+    for top in (1, 4):
+        options = ["--seeds", 1, "--events", 600, "--json", tmp_path / "r.json"]
+        assert ExitCode.OK == run("high-order-multiple-4", *options, "--set", f"top={top}")
+        (protocol,) = json.loads((tmp_path / "r.json").read_text())["protocols"]
+        listed[top] = protocol["found"]["prediction"]["listed"]["mean"]
+    assert listed[1] == listed[4] > 0
+
+
+def test_values_that_the_settings_do_not_read_are_refused() -> None:
+    """A figure without them would be of another stream."""
     with pytest.raises(SettingsError, match="refused"):
-        learn(small_settings(value_path="a.b"), protocol, 0, 5)
+        learn(small_settings(value_path="a.b"), PROTOCOLS["noise"], 0, 5)
+
+
+TAXI_ROWS = 900
+
+
+@pytest.fixture
+def taxi_file(tmp_path: Path) -> Path:
+    """A file of the same make: three rows of header, and a day's season."""
+    rows = ["timestamp,passenger_count,timeofday,dayofweek", "datetime,int,int,int", "T,,,"]
+    start = datetime(2014, 7, 1, tzinfo=UTC)
+    for place in range(TAXI_ROWS):
+        count = 10_000 + 5_000 * math.sin(place / 48 * 2 * math.pi) + 997 * place % 301
+        rows.append(f"{start + place * timedelta(minutes=30):%Y-%m-%d %H:%M:%S},{count:.0f},0,0")
+    path = tmp_path / "taxi.csv"
+    path.write_text("\n".join(rows))
+    return path
+
+
+@pytest.mark.parametrize("name", ["taxi", "taxi-calendar"])
+def test_numbers_are_measured_by_their_errors(
+    name: str, taxi_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the task and the horizon of the protocol; each predictor has its figure, and knowing more is better."""
+    monkeypatch.undo()  # a network of numbers
+    monkeypatch.setattr("daemon.commands.streams.TAXI_FIRST", 400)
+    report = tmp_path / "r.json"
+    assert ExitCode.OK == run(name, "--taxi", taxi_file, "--seeds", 1, "--json", report)
+    (protocol,) = json.loads(report.read_text())["protocols"]
+    found = {who: of["MAPE"]["mean"] for who, of in protocol["found"].items()}
+    assert {"prediction", *BASELINES_OF["number"], *EXPERTS_OF["number"]} == set(found)
+    assert found["prediction"] < found["last_value"]
+    assert found["prediction"] < 0.05
+
+
+def test_a_protocol_that_needs_a_file_asks_for_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """Asked for by its name; without a name it is left out."""
+    assert ExitCode.USAGE == run("taxi")
+    assert "--taxi CSV" in capsys.readouterr().err

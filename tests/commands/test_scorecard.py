@@ -11,6 +11,7 @@ from daemon.commands.scorecard import EARLY, MAX_BAD_LINES, Scorecard
 from daemon.errors import InputFileError
 from daemon.partition import Processed, Tally
 from daemon.records import OutputRecord
+from daemon.settings import Settings
 
 
 def prediction(hit: bool | None, stream: str | None = None) -> OutputRecord:
@@ -25,7 +26,7 @@ def dead_letter(offset: int, reason: str = "not_a_value") -> OutputRecord:
 
 
 def scored(*chunks: tuple[list[OutputRecord], Tally]) -> Scorecard:
-    scorecard = Scorecard()
+    scorecard = Scorecard(Settings.model_construct())
     for outputs, tally in chunks:
         scorecard.add(Processed(outputs, tally))
     return scorecard

@@ -167,6 +167,19 @@ def test_members_come_and_go(oracle: Oracle, undisturbed: Outcome, static: bool)
     assert len([log for log in oracle.logs(name) if sources_of(log)]) > 1
 
 
+# the other task
+
+NUMBERS = {"task": "number", "horizon": 3, "history": 256}
+
+
+def test_numbers_are_exactly_once_too(oracle: Oracle) -> None:
+    """Kills and a freeze leave no trace in predictions of numbers, nor in what was learned of them."""
+    undisturbed = oracle.run("numbers-undisturbed", **NUMBERS)
+    schedule = (*draw(3, 6, kinds=["kill"], longest_s=2.0), Fault("freeze in commit", 0.5, 4.0, member=0))
+    found = oracle.run("numbers", schedule, members=2, session_timeout_s=1.5, pace_s=PACE_S, **NUMBERS)
+    assert [] == differences(undisturbed, found)
+
+
 # all of it
 
 

@@ -73,16 +73,16 @@ def test_bits_do_not_depend_on_how_many_events_a_call_carries(network: Network) 
     assert {0, 1, 8} <= set(whole.fit_steps.tolist())
     assert digest(whole) == digest(learn(network, CODES, 7, past=pasts[1]))
     assert digest(whole) == digest(learn(network, CODES, 1, past=pasts[2]))
-    assert pasts[0].codes.tolist() == pasts[1].codes.tolist() == pasts[2].codes.tolist()
+    assert pasts[0].windows.tolist() == pasts[1].windows.tolist() == pasts[2].windows.tolist()
     assert pasts[0].states.tolist() == pasts[1].states.tolist() == pasts[2].states.tolist()
-    assert (pasts[0].codes >= 0).any()
+    assert (pasts[0].windows >= 0).any()
 
 
 def test_what_is_replayed_is_learned_again(network: Network) -> None:
     """With other codes in the kept windows the next weights are others; the prediction before is the same."""
     past = network.no_past()
     state = learn(network, CODES[:100], 50, past=past).state
-    other = Past(past.events, (past.codes + 1) % 4, past.states)
+    other = Past(past.events, (past.windows + 1) % 4, past.states)
     known = np.array([4, 4], np.int32)
     runs = [
         network.run(state, 4, CODES[100 - WINDOW : 101], known, replace(kept, events=100)) for kept in (past, other)

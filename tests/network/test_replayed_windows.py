@@ -1,9 +1,16 @@
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from daemon.network.replay import STRIDE, Past, draw, places
+from daemon.network import replay
+from daemon.network.replay import STRIDE, Past, places
 
 WINDOW, STATES = 3, 2
+
+
+def draw(seed: int, first: int, count: int, history: int) -> NDArray[np.int64]:
+    """Draw one window for each event."""
+    return replay.draw(seed, first, count, history)[:, 0]
 
 
 def past_of(history: int) -> Past:
@@ -15,7 +22,7 @@ def take(past: Past, count: int) -> Past:
     """Let so many events come, event e with the window e-3, e-2, e-1, e and the states e, e."""
     events = past.events + 1 + np.arange(count)
     past.keep((events[:, None] + np.arange(-WINDOW, 1)).astype(np.int32), np.repeat(events[:, None], STATES, 1))
-    return Past(past.events + count, past.codes, past.states)
+    return Past(past.events + count, past.windows, past.states)
 
 
 def test_what_is_drawn_does_not_depend_on_the_call() -> None:
@@ -54,9 +61,9 @@ def test_what_is_drawn_is_at_its_place(events_a_call: int) -> None:
     for _ in range(0, 500, events_a_call):
         for event in draw(3, past.events + 1, events_a_call, 100).tolist():
             if event <= past.events:
-                place = event // STRIDE % len(past.codes)
+                place = event // STRIDE % len(past.windows)
                 codes = [event - 3, event - 2, event - 1, event] if event else [-1] * 4
-                assert codes == past.codes[place].tolist()
+                assert codes == past.windows[place].tolist()
                 assert [event, event] == past.states[place].tolist()
         past = take(past, events_a_call)
 
@@ -67,22 +74,32 @@ def test_what_is_kept_does_not_depend_on_the_call(history: int) -> None:
     at_once, singly = take(past_of(history), 203), past_of(history)
     for _ in range(203):
         singly = take(singly, 1)
-    assert at_once.codes.tolist() == singly.codes.tolist()
+    assert at_once.windows.tolist() == singly.windows.tolist()
     assert at_once.states.tolist() == singly.states.tolist()
-    assert 203 // STRIDE * STRIDE == at_once.codes.max()
+    assert 203 // STRIDE * STRIDE == at_once.windows.max()
 
 
 def test_a_forgotten_code_is_unknown_in_all_windows() -> None:
     """Nothing else changes."""
     past = take(past_of(100), 200)
-    before = past.codes.copy()
+    before = past.windows.copy()
     past.forget(before[1, 2])
     changed = before == before[1, 2]
     assert changed.any()
-    assert not past.codes[changed].any()
-    assert np.array_equal(before[~changed], past.codes[~changed])
+    assert not past.windows[changed].any()
+    assert np.array_equal(before[~changed], past.windows[~changed])
 
 
 def test_without_a_history_nothing_is_kept() -> None:
     """There is no place, and keeping does nothing."""
-    assert 0 == len(take(past_of(0), 100).codes)
+    assert 0 == len(take(past_of(0), 100).windows)
+
+
+def test_several_draws_of_an_event_are_its_own() -> None:
+    """They do not depend on the call, the first one is as without the others, and none is younger than asked."""
+    drawn = replay.draw(5, 1, 3000, 1000, draws=3, stride=64, youngest=64)
+    assert (3000, 3) == drawn.shape
+    assert drawn[:, 0].tolist() == replay.draw(5, 1, 3000, 1000, stride=64, youngest=64)[:, 0].tolist()
+    assert drawn[100:110].tolist() == replay.draw(5, 101, 10, 1000, draws=3, stride=64, youngest=64).tolist()
+    assert (drawn <= np.maximum(np.arange(1, 3001)[:, None] - 64, 0)).all()
+    assert (drawn[:, 0] != drawn[:, 1]).mean() > 0.5

@@ -1,69 +1,54 @@
-"""A learner: everything that one stream needs to learn and to predict.
-
-It owns no arrays: it is a view on one row of the partition's packed arrays. It turns a run of events into
-outcomes, the same ones however the events are split into runs.
-"""
+"""The learner of a stream of symbols: vocabulary, network, memories and their mixture."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from daemon import scores
 from daemon.experts import Panel
+from daemon.learners.rows import NetworkRows, score
 from daemon.network import Network, Past
-from daemon.records import FIRST_EXPERT, Event, InputRecord, Outcome, Prediction, Verdict
+from daemon.records import Event, Outcome, SymbolPrediction
 from daemon.rows import Field, Row, Rows
 from daemon.settings import Settings
 from daemon.tasks import SymbolTask
-from daemon.tasks.symbol import Encoded
+from daemon.tasks.symbol import Encoded, surprise_bits
 
 
-def stream_fields(settings: Settings) -> dict[str, Field]:
-    """Describe the arrays of one stream that do not depend on the size of its vocabulary."""
-    return {
-        "events": Field((1,), "int64"),
-        "window": Field((settings.window,), "int32", -1),
-        **Panel(settings).fields(),
-        **scores.fields(score_window=settings.score_window, predictors=FIRST_EXPERT + len(settings.experts)),
-    }
-
-
-def network_fields(network: Network, classes: int) -> dict[str, Field]:
-    """Describe the arrays of one stream whose network has this many classes.
-
-    ``pending`` holds the network's probabilities of the value to come; ``replay_codes`` and
-    ``replay_states`` are the windows that are kept to be learned from again, whatever the number of classes.
-    """
-    codes, states = network.kept_windows()
-    return {
-        "network": Field((network.state_size(classes),), "float32"),
-        "pending": Field((classes,), "float32"),
-        "replay_codes": Field(codes, "int32", -1),
-        "replay_states": Field(states, "float32"),
-    }
-
-
-class NetworkRows(dict[int, Rows]):
-    """Packed arrays of networks, by their number of classes, made when first needed."""
-
-    def __init__(self, network: Network) -> None:
-        self._network = network
-
-    def __missing__(self, classes: int) -> Rows:
-        rows = self[classes] = Rows(network_fields(self._network, classes))
-        return rows
-
-
-class Learner:
+class SymbolLearner:
     """One stream's view on its rows: one of ``streams``, one of ``networks[classes]`` by its vocabulary's size."""
+
+    @staticmethod
+    def stream_fields(settings: Settings) -> dict[str, Field]:
+        """Describe the arrays of one stream that do not depend on the size of its vocabulary."""
+        return {
+            "events": Field((1,), "int64"),
+            "window": Field((settings.window,), "int32", -1),
+            **Panel(settings).fields(),
+            **scores.fields(settings.score_window, predictors=settings.first_expert + len(settings.experts), losses=1),
+        }
+
+    @staticmethod
+    def network_fields(network: Network, classes: int) -> dict[str, Field]:
+        """Describe the arrays of one stream whose network has this many classes.
+
+        ``pending`` holds the network's probabilities of the value to come; ``replay_codes`` and
+        ``replay_states`` are the windows that are kept to be learned from again, whatever the number of classes.
+        """
+        codes, states = network.kept_windows()
+        return {
+            "network": Field((network.state_size(classes),), "float32"),
+            "pending": Field((classes,), "float32"),
+            "replay_codes": Field(codes, "int32", -1),
+            "replay_states": Field(states, "float32"),
+        }
 
     def __init__(self, settings: Settings, network: Network, *, streams: Rows, networks: NetworkRows) -> None:
         self._network = network
         self._streams = streams
         self._networks = networks
-        self._pending: Prediction | None = None
+        self._pending: SymbolPrediction | None = None
         self._panel = Panel(settings)
         self.task = SymbolTask(settings)
         self.row = streams.add()
@@ -83,6 +68,15 @@ class Learner:
         self._network_rows.remove(self.network_row)
         self._take_network_row(classes)
         self.task.restore(vocabulary)
+
+    @property
+    def symbols(self) -> int:
+        """How many symbols the vocabulary has."""
+        return self.task.known - 1
+
+    def vocabulary(self) -> dict[str, Any]:
+        """Give the vocabulary as plain data."""
+        return self.task.state()
 
     def recall(self) -> None:
         """Read the pending prediction back from the restored arrays."""
@@ -135,14 +129,9 @@ class Learner:
         predictions = [self._pending, *self.task.predictions(forecast, run)]
         if run[-1].event.ends:
             predictions[-1] = None  # of a sequence that is over
-        verdicts = [
-            None if prediction is None else self.task.verdict(prediction, hit=hit, probability=probability)
-            for prediction, hit, probability in zip(
-                predictions, hits[:, 0].tolist(), forecast.probability.tolist(), strict=False
-            )
-        ]
-        scored, rates = self._score(stream, hits, verdicts)
-        bits = forecast.bits.tolist()
+        verdicts = self.task.verdicts(predictions[:-1], hits[:, 0], forecast)
+        scored = np.array([verdict is not None for verdict in verdicts])
+        told, rates = score(stream, scored, hits, surprise_bits(forecast.probability)[:, None])
         first = int(stream["events"][0]) + 1
         stream["events"][0] += len(run)
         stream["window"][:] = codes[len(run) :]
@@ -158,33 +147,13 @@ class Learner:
                 skipped,
                 verdicts[i],
                 predictions[i + 1],
-                scored[i],
+                told[i],
                 rates[i],
-                None if verdicts[i] is None else tuple(bits[i]),
             )
             for i, (fitted, skipped) in enumerate(
                 zip(result.fit_steps.tolist(), result.skipped_steps.tolist(), strict=True)
             )
         ]
-
-    @staticmethod
-    def _score(
-        stream: Row, hits: NDArray[np.bool_], verdicts: list[Verdict | None]
-    ) -> tuple[list[tuple[bool, ...] | None], list[tuple[float, ...] | None]]:
-        """Give hits and rates of all predictors after each event; nobody is scored where there is no verdict."""
-        scored = [i for i, verdict in enumerate(verdicts) if verdict is not None]
-        bits = np.array([verdict.surprise_bits for verdict in verdicts if verdict is not None], np.float32)
-        before = scores.rates(stream)
-        rates = scores.record(stream, hits[scored], bits)
-        all_hits: list[tuple[bool, ...] | None] = [None] * len(verdicts)
-        all_rates: list[tuple[float, ...] | None] = [None] * len(verdicts)
-        last = None if before is None else tuple(before.tolist())
-        place = dict(zip(scored, zip(hits[scored].tolist(), rates.tolist(), strict=True), strict=True))
-        for i in range(len(verdicts)):
-            if i in place:
-                all_hits[i], last = tuple(place[i][0]), tuple(place[i][1])
-            all_rates[i] = last
-        return all_hits, all_rates
 
     def _make_room(self, encoded: Encoded) -> None:
         """Let a class be another symbol's, or move to a row with more classes."""
@@ -215,9 +184,3 @@ class Learner:
 def _past(stream: Row, network: Row) -> Past:
     """View the windows that are kept of a stream."""
     return Past(int(stream["events"][0]), network["replay_codes"], network["replay_states"])
-
-
-def rehearse(settings: Settings, network: Network) -> None:
-    """Learn one event and forget it: what is compiled when first used is compiled now."""
-    rehearsal = Event(InputRecord("", 0, 0, -1, None, None), stream=None, symbol=0, literal="0")
-    Learner(settings, network, streams=Rows(stream_fields(settings)), networks=NetworkRows(network)).learn([rehearsal])

@@ -1,0 +1,115 @@
+"""The JSON that is published of an event, for each task.
+
+Written by hand, field by field: it is most of the time that encoding takes, and its bytes are compared by replays.
+"""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from daemon.records import Event, NumberPrediction, NumberVerdict, Outcome, SymbolPrediction, SymbolVerdict
+from daemon.settings import Settings
+
+Writer = Callable[[Event, Outcome, str], str]
+"""Gives the text for an event, its outcome and the name of the model."""
+
+quote = json.JSONEncoder(ensure_ascii=False).encode
+"""Give a text as JSON."""
+
+
+def writer_of(settings: Settings) -> Writer:
+    """Give what writes the messages of a task."""
+    said = {"symbol": _symbols, "number": _numbers}[settings.task]
+    return partial(_write, said=partial(said, experts=settings.experts), baselines=slice(1, settings.first_expert))
+
+
+def _write(event: Event, outcome: Outcome, model: str, *, said: Callable[[Outcome], str], baselines: slice) -> str:
+    record, rates = event.record, outcome.hit_rates
+    own = _rounded(rates[0], 6) if rates else "null"
+    best = _rounded(max(rates[baselines]), 6) if rates else "null"
+    return (
+        f'{{"stream": {"null" if event.stream is None else quote(event.stream)}, '
+        f'"topic": {quote(record.topic)}, "partition": {record.partition}, "offset": {record.offset}, '
+        f'"event": {outcome.event}, "value": {event.literal}, {said(outcome)}, '
+        f'"hit_rate": {own}, "baseline_hit_rate": {best}, "model": {quote(model)}}}'
+    )
+
+
+def _symbols(outcome: Outcome, experts: Sequence[str]) -> str:
+    verdict, prediction = outcome.verdict, outcome.prediction
+    assert not isinstance(verdict, NumberVerdict)
+    assert not isinstance(prediction, NumberPrediction)
+    return (
+        f'"verdict": {_symbol_verdict(verdict)}, {_symbol_prediction(prediction)}, '
+        f'"experts": {_symbol_experts(prediction, experts)}'
+    )
+
+
+def _symbol_verdict(verdict: SymbolVerdict | None) -> str:
+    if verdict is None:
+        return "null"
+    return (
+        f'{{"predicted": {verdict.predicted}, "hit": {"true" if verdict.hit else "false"}, '
+        f'"probability": {_rounded(verdict.probability, 6)}, '
+        f'"surprise_bits": {_rounded(verdict.surprise_bits, 4)}}}'
+    )
+
+
+def _symbol_prediction(prediction: SymbolPrediction | None) -> str:
+    if prediction is None:
+        return '"prediction": null, "probability": null, "top": []'
+    top = [(literal, _rounded(probability, 6)) for literal, probability in prediction.top]
+    listed = ", ".join([f"[{literal}, {probability}]" for literal, probability in top])
+    return f'"prediction": {top[0][0]}, "probability": {top[0][1]}, "top": [{listed}]'
+
+
+def _symbol_experts(prediction: SymbolPrediction | None, names: Sequence[str]) -> str:
+    if prediction is None:
+        return "{}"
+    listed = [
+        f'"{name}": [{"null, null" if literal is None else f"{literal}, {_rounded(probability, 6)}"}, '
+        f"{_rounded(weight, 4)}]"
+        for name, (literal, probability, weight) in zip(names, prediction.experts, strict=False)
+    ]
+    return f"{{{', '.join(listed)}}}"
+
+
+def _numbers(outcome: Outcome, experts: Sequence[str]) -> str:
+    verdict, prediction = outcome.verdict, outcome.prediction
+    assert not isinstance(verdict, SymbolVerdict)
+    assert not isinstance(prediction, SymbolPrediction)
+    value, told = "null", ""
+    if prediction is not None:
+        value = _number(prediction.value)
+        told = ", ".join(
+            [
+                f'"{name}": [{_number(said)}, {_rounded(weight, 4)}]'
+                for name, (said, weight) in zip(experts, prediction.experts, strict=True)
+            ]
+        )
+    return f'"verdict": {_number_verdict(verdict)}, "prediction": {value}, "experts": {{{told}}}'
+
+
+def _number_verdict(verdict: NumberVerdict | None) -> str:
+    if verdict is None:
+        return "null"
+    return (
+        f'{{"predicted": {_number(verdict.predicted)}, "hit": {"true" if verdict.hit else "false"}, '
+        f'"error": {_number(verdict.error)}, "mean_absolute_error": {_number(verdict.mean_absolute_error)}, '
+        f'"baseline_mean_absolute_error": {_number(verdict.baseline_mean_absolute_error)}}}'
+    )
+
+
+def _rounded(number: float, digits: int) -> str:
+    # JSON has no infinity, which is the surprise of what had been given no probability at all.
+    return repr(round(number, digits) + 0.0) if math.isfinite(number) else "null"
+
+
+def _number(number: float) -> str:
+    """Write nine significant digits of a number.
+
+    >>> _number(17.25), _number(-2 / 3), _number(1e300), _number(float("inf"))
+    ('17.25', '-0.666666667', '1e+300', 'null')
+    """
+    return f"{number + 0.0:.9g}" if math.isfinite(number) else "null"

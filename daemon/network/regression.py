@@ -1,0 +1,146 @@
+"""The network of numbers: stacked LSTMs under one linear output, which predicts a value some events ahead.
+
+The state belongs to the caller, as in ``daemon.network.network``.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+
+from daemon.network.layout import Floats, Integers, Layout
+from daemon.network.pins import hushed, pin
+from daemon.network.replay import Past, draw, places
+from daemon.network.shape import MARKS, Learning, Shape
+
+REPLAYED = 2
+"""Kept windows that are learned from again with each event."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegressionRun:
+    """What one call gives for K events.
+
+    ``state`` is the row after them, float32 (state_size,). ``outputs``, float32 (K + 1,), are what is said at the line
+    before the first event, and at that of each event once it was learned. ``fit_steps`` and ``skipped_steps``, int32
+    (K,), count optimizer steps that were taken, and that would not have been finite; ``losses``, float32 (K,), are
+    those of the windows before the step; ``edges``, float32 (K, states_size), the states at their left edge.
+    """
+
+    state: Floats
+    outputs: Floats
+    fit_steps: Integers
+    skipped_steps: Integers
+    losses: Floats
+    edges: Floats
+
+
+class Regression:
+    """Stacked LSTMs from lines of ``features`` numbers to one number; compiled when first run.
+
+    A line is float32 (features + 3,): the features, 1 if the line is there (0 before a sequence began), the target,
+    and 1 if that is known. The target of a line arrives ``horizon`` events after it.
+    A state is one flat row, float32 (state_size,), of the layout with as many classes as features: what would be a
+    class's line of weights is a feature's, and the output is that of the first.
+
+    Raises:
+        SettingsError: A layer is none.
+    """
+
+    events: ClassVar[int] = 64
+    """The most events that one call carries."""
+
+    stride: ClassVar[int] = 64
+    """Every so many events a window is kept, so what is replayed was kept before the call."""
+
+    def __init__(self, shape: Shape, learning: Learning, *, features: int, horizon: int) -> None:
+        self._shape = shape
+        self._learning = learning
+        self._layout = Layout(shape.units, features)
+        self.features = features
+        self.horizon = horizon
+
+    @property
+    def steps(self) -> int:
+        """Lines that one event needs: a window whose targets are known, and those after it."""
+        return self._shape.window + self.horizon - 1
+
+    @property
+    def state_size(self) -> int:
+        """The length of a state row."""
+        return self._layout.row_size
+
+    def kept_windows(self) -> tuple[tuple[int, int, int], tuple[int, int]]:
+        """Give the shapes of the arrays of what is kept of a stream: lines and left-edge states."""
+        kept = places(self._shape.replay_history, stride=self.stride, youngest=self.stride)
+        return (kept, self._shape.window, self.features + MARKS), (kept, self._layout.sizes[-1])
+
+    @cached_property
+    def initial(self) -> Floats:
+        """The state before the first event."""
+        return self._layout.initial(self._shape.seed)
+
+    def reset_states(self, state: Floats) -> None:
+        """Set the left-edge LSTM states to zero, in place: the sequence breaks here."""
+        self._layout.reset_states(state)
+
+    def run(self, state: Floats, lines: Floats, kept: Past) -> RegressionRun:
+        """Take K events, each in turn: fit on the window whose last target it is, slide, predict.
+
+        Args:
+            state: Left as it is.
+            lines: Those before the first event, then one of each; float32 (steps + K, features + 3). Targets that
+                arrive with the events are filled in.
+            kept: The windows that may be replayed, left as they are.
+        """
+        count = len(lines) - self.steps
+        padded = np.zeros((self.steps + self.events, lines.shape[1]), np.float32)
+        padded[: len(lines)] = lines
+        row = np.concatenate([state, padded.ravel(), *self._replayed(count, kept)])
+        answer = self._program(row, np.array([count], np.int32))
+        report = answer[self.state_size :].reshape(self.events + 1, -1)
+        return RegressionRun(
+            state=answer[: self.state_size],
+            outputs=report[: count + 1, 3],
+            fit_steps=report[:count, 0].astype(np.int32),
+            skipped_steps=report[:count, 1].astype(np.int32),
+            losses=report[:count, 2],
+            edges=report[:count, 4:],
+        )
+
+    def _replayed(self, count: int, kept: Past) -> tuple[Floats, Floats]:
+        """Gather the lines and the left-edge states that the events of a call replay."""
+        replayed = REPLAYED if self._shape.replay_history else 0
+        lines = np.zeros((self.events + 1, replayed, *self.kept_windows()[0][1:]), np.float32)
+        states = np.zeros((self.events + 1, replayed, self._layout.sizes[-1]), np.float32)
+        if replayed:
+            drawn = draw(
+                self._shape.seed,
+                kept.events + 1,
+                count,
+                self._shape.replay_history,
+                draws=replayed,
+                stride=self.stride,
+                youngest=self.stride,
+            )
+            place = drawn // self.stride % len(kept.windows)
+            lines[:count], states[:count] = kept.windows[place], kept.states[place]
+        return lines.ravel(), states.ravel()
+
+    @cached_property
+    def _program(self) -> Callable[[Floats, Integers], Floats]:
+        pin()
+        with hushed():
+            from daemon.network.regression_program import compile_regression  # noqa: PLC0415 - loads TensorFlow
+
+        return compile_regression(
+            self._layout,
+            self._learning,
+            window=self._shape.window,
+            horizon=self.horizon,
+            carried=self._shape.carried,
+            replayed=REPLAYED if self._shape.replay_history else 0,
+            events=self.events,
+        )

@@ -1,0 +1,93 @@
+"""The compiled program of a regression: a loop whose body is one fit step and one prediction.
+
+As in ``daemon.network.program``, one call carries up to ``events`` events, and the bits do not depend on how a stream
+is cut into calls. A value that is to be predicted arrives ``horizon`` events later, so the last positions of the
+sequence have no target yet.
+"""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from daemon.network.layout import Floats, Integers, Layout
+from daemon.network.lstm import Tensor
+from daemon.network.program import Memory, forward, stepped
+from daemon.network.shape import MARKS, Learning
+
+
+def compile_regression(
+    layout: Layout, learning: Learning, *, window: int, horizon: int, carried: bool, replayed: int, events: int
+) -> Callable[[Floats, Integers], Floats]:
+    """Trace the program; XLA compiles it at its first call.
+
+    It takes a row, float32, and the number of events K, int32 (1,). The row is the state (row_size,), the lines
+    (window + horizon - 1 + events, features + ``MARKS``), and the lines (events + 1, replayed, window, features +
+    ``MARKS``) and left-edge states (events + 1, replayed, states_size) that are replayed with each event.
+    It gives one row, float32: the new state (row_size,), then (events + 1, 4 + states_size): steps applied, steps
+    skipped, loss, output for the last line and the left-edge states that each event found; K + 1 of them are
+    meaningful.
+    """
+    states_size, width, steps = layout.sizes[-1], layout.classes + MARKS, window + horizon - 1
+    shapes = ((steps + events, width), (events + 1, replayed, window, width), (events + 1, replayed, states_size))
+    sizes = [layout.row_size, *(tf.TensorShape(shape).num_elements() for shape in shapes)]
+
+    def run(row: Tensor, count: Tensor) -> Tensor:
+        state, *parts = tf.split(row, sizes)
+        lines, earlier, edges = (tf.reshape(part, shape) for part, shape in zip(parts, shapes, strict=True))
+
+        def trip(k: Tensor, memory: Memory, report: Tensor) -> tuple[Tensor, Tensor, Memory]:
+            arrived = k < count[0]
+            here = tf.slice(lines, [k, 0], [steps, width])
+            batch, starts = here[:, None], memory.states[None]
+            if replayed:
+                again = tf.pad(tf.transpose(earlier[k], (1, 0, 2)), ((0, horizon - 1), (0, 0), (0, 0)))
+                batch, starts = tf.concat([batch, again], 1), tf.concat([starts, edges[k]], 0)
+            fitted, slid, line = _fit_step(
+                layout, learning, memory, lines=batch, starts=starts, window=window, arrived=arrived
+            )
+            report = tf.tensor_scatter_nd_update(report, [[k]], [tf.concat([line, memory.states], 0)])
+            slides = arrived & carried & tf.reduce_all(tf.math.is_finite(slid))
+            memory = fitted._replace(states=tf.where(slides, slid, memory.states))
+            return k + 1, memory, report
+
+        report = tf.zeros((events + 1, 4 + states_size))
+        start = (tf.constant(0), Memory(*tf.split(state, layout.sizes)), report)
+        _, memory, report = tf.while_loop(lambda k, *_: k <= count[0], trip, start)
+        return tf.concat([*memory, tf.reshape(report, [-1])], 0)
+
+    signature = [tf.TensorSpec((sum(sizes),)), tf.TensorSpec((1,), tf.int32)]
+    function = tf.function(run, jit_compile=True, autograph=False, input_signature=signature)
+    compiled = function.get_concrete_function().inference_fn
+
+    def call(row: Floats, count: Integers) -> Floats:
+        (answer,) = compiled.call_flat(tf.constant(row), tf.constant(count))
+        copied: Floats = answer.numpy()
+        return copied
+
+    return call
+
+
+def _fit_step(
+    layout: Layout, learning: Learning, memory: Memory, *, lines: Tensor, starts: Tensor, window: int, arrived: Tensor
+) -> tuple[Memory, Tensor, Tensor]:
+    """Predict from the last of the ``lines`` and, if its value has arrived, fit the first ``window`` of them.
+
+    ``lines`` are float32 (T, B, features + ``MARKS``), this event's and those that are replayed, ``starts`` their
+    left-edge states, float32 (B, states_size). The loss is Huber's (1964), quadratic up to an error of 1.
+    """
+    inputs, present, targets, known = tf.split(lines, [layout.classes, 1, 1, 1], 2)
+    with tf.GradientTape() as tape:
+        tape.watch(memory.weights)
+        outputs, slid = forward(layout, memory.weights, lambda kernel: inputs @ kernel, present[..., 0], starts)
+        outputs = outputs[..., 0]
+        errors = tf.abs(outputs[:window] - targets[:window, :, 0])
+        weights = known[:window, :, 0]
+        losses = tf.where(errors < 1, 0.5 * errors * errors, errors - 0.5) * weights
+        objective = tf.reduce_sum(losses) / tf.maximum(tf.reduce_sum(weights), 1.0)
+
+    def fit() -> tuple[Memory, Tensor]:
+        loss = tf.reduce_sum(losses[:, 0]) / tf.maximum(tf.reduce_sum(weights[:, 0]), 1.0)
+        return stepped(learning, memory, tape.gradient(objective, memory.weights), loss, wanted=weights[-1, 0] > 0)
+
+    memory, done = tf.cond(arrived, fit, lambda: (memory, tf.zeros(3)))
+    return memory, slid, tf.concat([done, outputs[-1, :1]], 0)

@@ -1,0 +1,89 @@
+"""The task ``number``: predict the value of a quantity some events ahead.
+
+It says what counts as a hit, and turns arrays into predictions and verdicts; it knows neither network nor experts.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.records import Event, NumberPrediction, NumberVerdict
+from daemon.settings import Settings
+
+SPREADS = 0.1
+"""So many spreads of a stream's numbers are the tolerance, unless the settings say one."""
+MOST_ERROR = 1e300
+"""A larger error counts as this one, so that the mean of some is finite."""
+
+
+class NumberTask:
+    """Read and score the numbers of one stream."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._tolerance = settings.tolerance
+        self._baselines = slice(1, settings.first_expert)
+
+    @staticmethod
+    def values(events: Sequence[Event]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Give values and time stamps in milliseconds, ``(K,)`` each."""
+        values = np.array([event.symbol for event in events], np.float64)
+        return values, np.array([event.record.timestamp_ms for event in events], np.int64)
+
+    @staticmethod
+    def absolute_errors(errors: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Give errors without sign; those that are not known are the largest."""
+        return np.minimum(np.abs(np.where(np.isnan(errors), np.inf, errors)), MOST_ERROR)
+
+    def hits(self, absolute_errors: NDArray[np.float64], spreads: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Say which of ``(K, P)`` predictions were near enough, given the spread when they were made, ``(K,)``."""
+        tolerance = SPREADS * spreads[:, None] if self._tolerance is None else self._tolerance
+        hits: NDArray[np.bool_] = absolute_errors <= tolerance
+        return hits
+
+    @staticmethod
+    def predictions(
+        made: NDArray[np.float64], experts: NDArray[np.float64], weights: NDArray[np.float64]
+    ) -> list[NumberPrediction]:
+        """Give what is published, ``(K,)``, and what each expert says, with its weight, ``(K, E)``."""
+        return [
+            NumberPrediction(value, tuple(zip(said, weight, strict=True)))
+            for value, said, weight in zip(made.tolist(), experts.tolist(), weights.tolist(), strict=True)
+        ]
+
+    def verdicts(
+        self,
+        scored: NDArray[np.bool_],
+        pending: NDArray[np.float64],
+        errors: NDArray[np.float64],
+        hits: NDArray[np.bool_],
+        means: NDArray[np.float64],
+    ) -> list[NumberVerdict | None]:
+        """Judge K published predictions.
+
+        Args:
+            scored: Which of them there are, bool ``(K,)``.
+            pending: What had been predicted, ``(K,)``.
+            errors: Values minus all predictions, ``(K, P)``.
+            hits: Which of these are hits, ``(K, P)``.
+            means: Mean absolute errors of published prediction and baselines after those that are scored.
+        """
+        absolute = self.absolute_errors(errors)
+        lines = iter(means.tolist())
+        verdicts: list[NumberVerdict | None] = []
+        for place, counts in enumerate(scored.tolist()):
+            if not counts:
+                verdicts.append(None)
+                continue
+            mean, *baselines = next(lines)
+            verdicts.append(
+                NumberVerdict(
+                    predicted=float(pending[place]),
+                    hit=bool(hits[place, 0]),
+                    error=float(errors[place, 0]),
+                    absolute_errors=tuple(absolute[place].tolist()),
+                    mean_absolute_error=mean,
+                    baseline_mean_absolute_error=min(baselines),
+                )
+            )
+        return verdicts

@@ -1,0 +1,135 @@
+"""The network of numbers: what it learns, and that no call and no future shows in it."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from daemon.network import Learning, Past, Regression, Shape
+from daemon.network.shape import MARKS
+
+FEATURES, WINDOW = 2, 8
+LEARNING = Learning(
+    learning_rate=0.02,
+    beta_1=0.9,
+    beta_2=0.99,
+    epsilon=1e-4,
+    clip_norm=1.0,
+    gate_loss=0.0,
+    extra_steps=0,
+    extra_budget=0.0,
+    extra_refill=0.0,
+)
+HORIZONS = (1, 3)
+
+
+@cache
+def network_of(horizon: int, *, replay_history: int = 0, states: bool = True) -> Regression:
+    shape = Shape(layers=("lstm 4",), window=WINDOW, carried=states, seed=0, replay_history=replay_history)
+    return Regression(shape, LEARNING, features=FEATURES, horizon=horizon)
+
+
+def stream_of(count: int, horizon: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Give features, and as targets half of the product of the two latest values: nothing linear."""
+    values = np.random.default_rng(5).uniform(-1, 1, count).astype(np.float32)
+    features = np.column_stack([values, np.concatenate([[0], values[:-1]])])
+    return features, features[:, 0] * features[:, 1] / 2
+
+
+class Bench:
+    """A stream's arrays, and what came of it so far."""
+
+    def __init__(self, network: Regression) -> None:
+        self.network = network
+        self.state = network.initial
+        windows, states = network.kept_windows()
+        self.past = Past(0, np.zeros(windows, np.float32), np.zeros(states, np.float32), network.stride)
+        self.lines = np.zeros((network.steps, FEATURES + MARKS), np.float32)
+        self.outputs: list[float] = []
+        self.steps = 0
+
+    def learn(self, features: NDArray[np.float32], targets: NDArray[np.float32], calls: int) -> "Bench":
+        """Learn events, so many a call; the target of a line is told ``horizon`` events later."""
+        known = np.full(self.network.horizon, np.nan, np.float32)
+        arriving = np.concatenate([known, targets])[: len(targets)]
+        for first in range(0, len(features), calls):
+            here = slice(first, first + calls)
+            new = np.zeros((len(features[here]), FEATURES + MARKS), np.float32)
+            new[:, :FEATURES], new[:, FEATURES] = features[here], 1
+            lines = np.concatenate([self.lines, new])
+            place = len(self.lines) - self.network.horizon
+            told = lines[place : place + len(new)]
+            told[:, FEATURES + 1] = np.nan_to_num(arriving[here])
+            told[:, FEATURES + 2] = np.isfinite(arriving[here])
+            run = self.network.run(self.state, lines, self.past)
+            windows = np.stack([lines[k : k + WINDOW] for k in range(len(new))])
+            self.past.keep(windows, run.edges)
+            self.past = Past(self.past.events + len(new), self.past.windows, self.past.states, self.past.stride)
+            self.state, self.lines = run.state, lines[len(new) :]
+            self.outputs += run.outputs[1:].tolist()
+            self.steps += int(run.fit_steps.sum())
+        return self
+
+
+@pytest.mark.parametrize("replay_history", [0, 40, 512])
+@pytest.mark.parametrize("horizon", HORIZONS)
+def test_calls_of_any_length_give_the_same_bits(horizon: int, replay_history: int) -> None:
+    """State, outputs and what is kept do not show how the events were handed over."""
+    stream = stream_of(300, horizon)
+    benches = [Bench(network_of(horizon, replay_history=replay_history)).learn(*stream, n) for n in (64, 7, 1)]
+    for other in benches[1:]:
+        assert benches[0].outputs == other.outputs
+        assert benches[0].state.tobytes() == other.state.tobytes()
+        assert benches[0].past.windows.tobytes() == other.past.windows.tobytes()
+        assert benches[0].past.states.tobytes() == other.past.states.tobytes()
+
+
+@pytest.mark.parametrize("horizon", HORIZONS)
+def test_what_is_not_linear_is_learned(horizon: int) -> None:
+    """The error of the last outputs is a fraction of that of saying nothing."""
+    features, targets = stream_of(6000, horizon)
+    bench = Bench(network_of(horizon)).learn(features, targets, 64)
+    errors = np.abs(np.array(bench.outputs) - targets)[-1000:]
+    assert errors.mean() < 0.35 * np.abs(targets[-1000:]).mean()
+
+
+@pytest.mark.parametrize("horizon", HORIZONS)
+def test_each_target_is_fitted_once_when_it_has_come(horizon: int) -> None:
+    """There is one step an event, from the first target on."""
+    assert 200 - horizon == Bench(network_of(horizon)).learn(*stream_of(200, horizon), 64).steps
+
+
+@pytest.mark.parametrize("horizon", HORIZONS)
+def test_no_later_feature_and_no_later_target_shows(horizon: int) -> None:
+    """With other features and targets from an event on, all outputs before it are the same, and its own is not."""
+    features, targets = stream_of(200, horizon)
+    other_features, other_targets = features.copy(), targets.copy()
+    other_features[100:] += 1
+    other_targets[100 - horizon :] += 1  # they are told from event 100 on
+    outputs = Bench(network_of(horizon)).learn(features, targets, 64).outputs
+    others = Bench(network_of(horizon)).learn(other_features, other_targets, 64).outputs
+    assert outputs[:100] == others[:100]
+    assert outputs[100] != others[100]
+
+
+def test_what_is_replayed_is_learned_again() -> None:
+    """With other targets in the kept windows the outputs to come are others."""
+    network = network_of(1, replay_history=512)
+    features, targets = stream_of(400, 1)
+    bench, other = (Bench(network).learn(features[:300], targets[:300], 64) for _ in range(2))
+    other.past.windows[:, :, FEATURES + 1] += 1
+    assert (
+        bench.learn(features[300:], targets[300:], 64).outputs[300:]
+        != other.learn(features[300:], targets[300:], 64).outputs[300:]
+    )
+
+
+def test_what_is_not_finite_is_not_learned() -> None:
+    """A target beyond all bounds leaves the weights as they are, and the next ones are learned."""
+    network = network_of(1)
+    features, targets = stream_of(100, 1)
+    targets[50] = np.finfo(np.float32).max
+    features[60] = np.finfo(np.float32).max
+    bench = Bench(network).learn(features, targets, 64)
+    assert np.isfinite(bench.state).all()
