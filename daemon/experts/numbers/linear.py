@@ -1,0 +1,83 @@
+"""The linear expert: a regression on deviations from the profile, near ones and those a period ago.
+
+Its prediction is what is usual at the target plus a multiple of the spread there, which is regressed on the deviations
+of the last events, on those as long ago as the target and the present are in the last period (in both periods), and on
+how far the slow mean is from the fast one. Nothing in it has a unit, so what it learned holds at any level and scale.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.experts.numbers import ridge
+from daemon.experts.numbers.profile import Scaled
+from daemon.experts.numbers.ridge import Fitted
+from daemon.rows import Field, Row
+
+NEAR = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24)  # steps back from the last event
+FORGETTING = 0.999
+RIDGE = 10.0
+FIRST_WEIGHT = 0.5  # of the first tap: half of a deviation is expected to last
+
+
+def fields(*, horizon: int, lags: tuple[int, ...]) -> dict[str, Field]:
+    """Describe the arrays of one stream; ``lags`` as for ``taps``."""
+    return ridge.fields(_PREFIX, horizon=horizon, first_weights=_first_weights(lags))
+
+
+def taps(*, horizon: int, lags: tuple[int, ...], periods: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Say how many steps back from the last event to look; -1 for a place that is not used.
+
+    Args:
+        horizon: Steps from the last event to the target.
+        lags: Steps back from the target, at least ``horizon``; nothing for the usual ones.
+        periods: The period and the one within it, int64 ``(2,)``; 1 for none.
+    """
+    if lags:
+        return np.array(lags, np.int64) - horizon
+    seasonal = []
+    for period in periods.tolist():
+        whole = period * -(-horizon // period)  # the fewest periods that reach back from the target to what is known
+        seasonal += [whole - horizon, whole] if period > 1 else [-1, -1]
+    return np.array([*NEAR, *seasonal], np.int64)
+
+
+def observe(
+    row: Row,
+    values: NDArray[np.float64],
+    deviations: NDArray[np.float32],
+    scaled: Scaled,
+    *,
+    back: NDArray[np.int64],
+    lags: tuple[int, ...],
+) -> Fitted:
+    """Learn K values and predict after each.
+
+    Args:
+        row: The arrays of the stream, written to.
+        values: Float64 ``(K,)``.
+        deviations: Of the last events, these K included, float32 ``(N,)``.
+        scaled: These K events.
+        back: What ``taps`` gave.
+        lags: What it was given.
+    """
+    count = len(values)
+    now = np.arange(len(deviations) - count, len(deviations))
+    inputs = np.where(back < 0, 0, deviations[now[:, None] - np.maximum(back, 0)])
+    inputs = np.column_stack([inputs, scaled.drift, np.ones(count), scaled.usual, scaled.spread])
+    return ridge.observe(
+        row, _PREFIX, values, inputs, first_weights=_first_weights(lags), forgetting=FORGETTING, ridge=RIDGE
+    )
+
+
+def whole_periods(period: int, horizon: int) -> int:
+    """Give the fewest steps in whole periods that reach back from a target to what is known."""
+    return period * -(-horizon // period)
+
+
+_PREFIX = "linear_"
+
+
+def _first_weights(lags: tuple[int, ...]) -> NDArray[np.float64]:
+    weights = np.zeros((len(lags) or len(NEAR) + 4) + 2)
+    weights[0] = FIRST_WEIGHT
+    return weights

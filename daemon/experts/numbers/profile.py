@@ -1,0 +1,193 @@
+"""What is usual: a profile of the season, and how far values are from it.
+
+Each of the p steps of the period is a slot; without a period there is one. A slot holds a fast and a slow running mean
+of its values, and the running mean size of the deviations from the fast one (seasonal exponential smoothing without a
+trend: Winters, "Forecasting sales by exponentially weighted moving averages", 1960). With u that size in a slot and v
+the one over all slots, the spread of a slot is s = 0.7 u + 0.3 v, and
+
+    deviation d_t = (y_t - fast mean of t's slot) / s, cut to 8 in size
+
+is what the experts look at and what they predict: it has no unit, and neither level nor season.
+Nothing gets far at once: means move as if a deviation were at most 2.5 spreads, u and v as if it were at most 4 v and
+200 v. A value that is more than 20 s and 20 v from the fast mean is *far*. If ``JUMP`` values in a row are, all slots
+move to the new level and learn anew; a slot that is far at ``SLOT_JUMP`` visits in a row takes the value that came.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.experts.jit import compiled
+from daemon.rows import Field, Row
+
+FAST, SLOW = 0.1, 0.02  # rates of the means, at each visit of a slot
+RATE_OF_SIZES = 0.1
+RATE_OF_SIZE = 0.005  # at each event
+OVERALL = 0.3
+MOST_DEVIATION = 8.0
+MOST_MOVE = 2.5
+FAR = 20.0
+JUMP = 5
+SLOT_JUMP = 3
+LEAST_SPREAD = 1e-300
+LEAST_RELATIVE_SPREAD = 1e-12
+
+
+class Profile(NamedTuple):
+    """The arrays of one stream, with room for P slots."""
+
+    fast: NDArray[np.float64]  # (P,)
+    slow: NDArray[np.float64]  # (P,)
+    sizes: NDArray[np.float64]  # (P,): u
+    visits: NDArray[np.int64]  # (P,)
+    size: NDArray[np.float64]  # (1,): v
+    sized: NDArray[np.int64]  # (1,): deviations that v is the mean of
+    far_visits: NDArray[np.int64]  # (P,): the latest visits of a slot that were far, in a row
+    far: NDArray[np.float64]  # (JUMP,): the latest differences that were far, in a row
+    far_count: NDArray[np.int64]  # (1,)
+
+
+class Scaled(NamedTuple):
+    """K events in the units of the profile; what is usual is that of the step ``horizon`` ahead."""
+
+    deviations: NDArray[np.float32]  # (K,)
+    usual: NDArray[np.float64]  # (K,): fast mean, in units of the values
+    drift: NDArray[np.float64]  # (K,): slow minus fast mean, in spreads
+    spread: NDArray[np.float64]  # (K,): in units of the values, above 0
+
+
+def fields(slots: int) -> dict[str, Field]:
+    """Describe the arrays of one stream; periods are at most ``slots``."""
+    described = {
+        "fast": Field((slots,), "float64"),
+        "slow": Field((slots,), "float64"),
+        "sizes": Field((slots,), "float64"),
+        "visits": Field((slots,), "int64"),
+        "size": Field((1,), "float64"),
+        "sized": Field((1,), "int64"),
+        "far_visits": Field((slots,), "int64"),
+        "far": Field((JUMP,), "float64"),
+        "far_count": Field((1,), "int64"),
+    }
+    return {_PREFIX + name: described[name] for name in Profile._fields}
+
+
+def observe(row: Row, values: NDArray[np.float64], steps: NDArray[np.int64], *, period: int, horizon: int) -> Scaled:
+    """Learn K values and scale them.
+
+    Args:
+        row: The arrays of the stream, written to.
+        values: At most 1e300 in size, float64 ``(K,)``.
+        steps: The numbers of the events, int64 ``(K,)``.
+        period: In steps; 1 for none.
+        horizon: Steps ahead that something is predicted for.
+    """
+    count = len(values)
+    scaled = Scaled(np.zeros(count, np.float32), np.empty(count), np.empty(count), np.empty(count))
+    _observe(Profile(*[row[name] for name in _NAMES]), values, steps, (period, horizon), scaled)
+    return scaled
+
+
+_PREFIX = "profile_"
+_NAMES = [_PREFIX + name for name in Profile._fields]
+
+
+@compiled
+def _observe(
+    profile: Profile,
+    values: NDArray[np.float64],
+    steps: NDArray[np.int64],
+    period_and_horizon: tuple[int, int],
+    scaled: Scaled,
+) -> None:
+    period, horizon = period_and_horizon
+    for event in range(len(values)):
+        value = values[event]
+        slot = steps[event] % period
+        if profile.visits[slot] == 0:
+            _restart(profile, slot, value)
+        else:
+            difference = value - profile.fast[slot]
+            spread = _spread(profile, slot)
+            scaled.deviations[event] = min(max(difference / spread, -MOST_DEVIATION), MOST_DEVIATION)
+            far = abs(difference) > FAR * max(spread, profile.size[0])
+            if not (_jump(profile, period, difference, far) or _jump_of_slot(profile, slot, value, far)):
+                _move(profile, slot, value, MOST_MOVE * spread if far or profile.visits[slot] > 1 else np.inf)
+        ahead = (steps[event] + horizon) % period
+        if profile.visits[ahead] == 0:
+            scaled.usual[event] = value
+            scaled.spread[event] = _spread(profile, slot)
+            scaled.drift[event] = 0.0
+        else:
+            scaled.usual[event] = profile.fast[ahead]
+            scaled.spread[event] = _spread(profile, ahead)
+            drift = (profile.slow[ahead] - profile.fast[ahead]) / scaled.spread[event]
+            scaled.drift[event] = min(max(drift, -MOST_DEVIATION), MOST_DEVIATION)
+
+
+@compiled
+def _restart(profile: Profile, slot: int, value: float) -> None:
+    profile.fast[slot] = profile.slow[slot] = value
+    profile.visits[slot] = 1
+    profile.far_visits[slot] = 0
+
+
+@compiled
+def _least(profile: Profile, slot: int) -> float:
+    least: float = max(LEAST_SPREAD, LEAST_RELATIVE_SPREAD * abs(profile.fast[slot]))
+    return least
+
+
+@compiled
+def _spread(profile: Profile, slot: int) -> float:
+    """Give the spread of a slot, above 0."""
+    own = profile.sizes[slot] if profile.visits[slot] > 1 else profile.size[0]
+    spread: float = max((1 - OVERALL) * own + OVERALL * profile.size[0], _least(profile, slot))
+    return spread
+
+
+@compiled
+def _jump(profile: Profile, period: int, difference: float, far: bool) -> bool:
+    """Move all slots to a new level, if the last values were all far."""
+    if not far:
+        profile.far_count[0] = 0
+        return False
+    profile.far[profile.far_count[0]] = difference
+    profile.far_count[0] += 1
+    if profile.far_count[0] < JUMP:
+        return False
+    jump = np.median(profile.far)
+    profile.far_count[0] = 0
+    profile.size[0] = np.abs(profile.far - jump).mean()
+    profile.sized[0] = JUMP
+    for slot in range(period):
+        if profile.visits[slot] > 0:
+            _restart(profile, slot, profile.fast[slot] + jump)
+    return True
+
+
+@compiled
+def _jump_of_slot(profile: Profile, slot: int, value: float, far: bool) -> bool:
+    """Let a slot begin anew with a value, if its last visits were all far."""
+    profile.far_visits[slot] = profile.far_visits[slot] + 1 if far else 0
+    if profile.far_visits[slot] < SLOT_JUMP:
+        return False
+    _restart(profile, slot, value)
+    return True
+
+
+@compiled
+def _move(profile: Profile, slot: int, value: float, most: float) -> None:
+    """Move the means of a slot towards a value, by no more than their rates of ``most``, and the sizes likewise."""
+    size = abs(value - profile.fast[slot])
+    profile.sized[0] += 1
+    most_size = max(profile.size[0], min(_least(profile, slot), LEAST_RELATIVE_SPREAD * abs(value))) / RATE_OF_SIZE
+    profile.size[0] += max(RATE_OF_SIZE, 1 / profile.sized[0]) * (min(size, most_size) - profile.size[0])
+    profile.visits[slot] += 1
+    if profile.visits[slot] == 2:
+        profile.sizes[slot] = profile.size[0]
+    often = 1 / profile.visits[slot]
+    profile.sizes[slot] += max(RATE_OF_SIZES, often) * (min(size, 4 * profile.size[0]) - profile.sizes[slot])
+    profile.fast[slot] += max(FAST, often) * min(max(value - profile.fast[slot], -most), most)
+    profile.slow[slot] += max(SLOW, often) * min(max(value - profile.slow[slot], -most), most)

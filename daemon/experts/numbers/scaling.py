@@ -1,0 +1,74 @@
+"""Where the values of a stream are, and how far they spread, while it goes.
+
+With e_t = y_t - centre, the spread is the running mean of |e_t|, and the centre that of y_t; in one step the spread at
+most doubles, and the centre moves as if e_t were at most 3 spreads. So one wild value changes little, and a new level
+or unit is learned all the same.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.experts.jit import compiled
+from daemon.rows import Field, Row
+
+RATE = 0.002
+MOST_MOVE = 3.0
+MOST_SCALED = 8.0
+LEAST_SPREAD = 1e-300
+LEAST_RELATIVE_SPREAD = 1e-12
+
+
+class Scale(NamedTuple):
+    """The arrays of one stream."""
+
+    centre: NDArray[np.float64]  # (1,)
+    spread: NDArray[np.float64]  # (1,)
+    seen: NDArray[np.int64]  # (1,)
+
+
+def fields() -> dict[str, Field]:
+    """Describe the arrays of one stream."""
+    described = {"centre": Field((1,), "float64"), "spread": Field((1,), "float64"), "seen": Field((1,), "int64")}
+    return {_PREFIX + name: described[name] for name in Scale._fields}
+
+
+def observe(row: Row, values: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Learn K values, at most 1e300 in size, and scale them.
+
+    Args:
+        row: The arrays of the stream, written to.
+        values: Float64 ``(K,)``.
+        others: Other numbers in the same units, float64 ``(K,)``.
+
+    Returns:
+        Values and others in spreads from the centre, after each value, cut to 8 in size, float64 ``(K, 2)``.
+    """
+    scaled = np.empty((len(values), 2))
+    _observe(Scale(*[row[name] for name in _NAMES]), values, others, scaled)
+    return scaled
+
+
+_PREFIX = "scale_"
+_NAMES = [_PREFIX + name for name in Scale._fields]
+
+
+@compiled
+def _observe(
+    scale: Scale, values: NDArray[np.float64], others: NDArray[np.float64], scaled: NDArray[np.float64]
+) -> None:
+    for event in range(len(values)):
+        value = values[event]
+        if scale.seen[0] == 0:
+            scale.centre[0] = value
+        least = max(LEAST_SPREAD, LEAST_RELATIVE_SPREAD * abs(scale.centre[0]))
+        scale.seen[0] += 1
+        rate = max(RATE, 1 / scale.seen[0])
+        away = value - scale.centre[0]
+        spread = max(scale.spread[0], least)
+        scale.spread[0] += rate * (min(abs(away), spread / rate) - scale.spread[0])
+        scale.centre[0] += rate * min(max(away, -MOST_MOVE * spread), MOST_MOVE * spread)
+        spread = max(scale.spread[0], least)
+        for place, number in enumerate((value, others[event])):
+            scaled[event, place] = min(max((number - scale.centre[0]) / spread, -MOST_SCALED), MOST_SCALED)

@@ -1,0 +1,59 @@
+"""The stack: the published prediction, weighted from those of the experts (Wolpert, "Stacked generalization", 1992).
+
+The weights sum to 1 and are learned by regression of what the first expert leaves over on how far the others are from
+it, in spreads, with slow forgetting; they begin equal. What is published is at most half the experts' range outside it.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.experts.numbers import ridge
+from daemon.rows import Field, Row
+
+FORGETTING = 0.9995
+RIDGE = 3.0
+MARGIN = 0.5
+
+
+def fields(experts: int, horizon: int) -> dict[str, Field]:
+    """Describe the arrays of one stream."""
+    return ridge.fields(_PREFIX, horizon=horizon, first_weights=_first_weights(experts))
+
+
+def observe(
+    row: Row, values: NDArray[np.float64], predictions: NDArray[np.float64], spread: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Learn K values and weigh what the experts predict after each.
+
+    Args:
+        row: The arrays of the stream, written to.
+        values: Float64 ``(K,)``.
+        predictions: Those of E experts after each event, float64 ``(K, E)``.
+        spread: In units of the values, above 0, float64 ``(K,)``.
+
+    Returns:
+        The predictions, float64 ``(K,)``, and the experts' weights, ``(K, E)``.
+    """
+    first = predictions[:, 0]
+    with np.errstate(over="ignore"):
+        apart = np.clip((predictions[:, 1:] - first[:, None]) / spread[:, None], -ridge.MOST, ridge.MOST)
+    fitted = ridge.observe(
+        row,
+        _PREFIX,
+        values,
+        np.column_stack([apart, first, spread]),
+        first_weights=_first_weights(predictions.shape[1]),
+        forgetting=FORGETTING,
+        ridge=RIDGE,
+    )
+    least, most = predictions.min(axis=1), predictions.max(axis=1)
+    margin = MARGIN * (most - least)
+    weights = np.column_stack([1 - fitted.weights.sum(axis=1), fitted.weights])
+    return np.clip(fitted.predictions, least - margin, most + margin), weights
+
+
+_PREFIX = "stack_"
+
+
+def _first_weights(experts: int) -> NDArray[np.float64]:
+    return np.full(experts - 1, 1 / experts)
