@@ -27,7 +27,7 @@ def networks_of(settings: Settings) -> NetworkFactory:
     @cache
     def network_for(learning: Learning) -> AnyNetwork:
         if settings.task == "number":
-            return Regression(shape, learning, features=FEATURES, horizon=settings.horizon)
+            return Regression(shape, learning, features=len(FEATURES), horizon=settings.horizon)
         return Network(shape, learning)
 
     return network_for

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon import scores
-from daemon.experts.numbers import FEATURES, NumberPanel
+from daemon.experts.numbers import FEATURES, NumberPanel, Observed
 from daemon.learners.rows import NetworkRows, score
 from daemon.network import Past, Regression
 from daemon.network.regression import RegressionRun
@@ -21,9 +21,6 @@ from daemon.rows import Field, Row, Rows
 from daemon.settings import Settings
 from daemon.tasks.number import MOST_ERROR, NumberTask
 from daemon.vocabulary import Vocabulary
-
-MOST_TARGET = 10.0
-"""A target that is more spreads away from what the linear expert said counts as this one."""
 
 
 def panel_of(settings: Settings) -> NumberPanel:
@@ -47,16 +44,15 @@ class NumberLearner:
     def stream_fields(settings: Settings) -> dict[str, Field]:
         """Describe the arrays of one stream.
 
-        ``lines`` are the network's, ``anchors`` what the linear expert predicted after each of the last ``horizon``
-        events, and the spread then, ``pending`` what everybody did.
+        ``lines`` are the network's; ``pending`` is what everybody predicted after each of the last ``horizon`` events,
+        and the spread then.
         """
         panel = panel_of(settings)
         predictors = settings.first_expert + len(settings.experts)
         return {
             "events": Field((1,), "int64"),
-            "lines": Field((settings.window + settings.horizon - 1, FEATURES + MARKS), "float32"),
-            "anchors": Field((settings.horizon, 2), "float64", np.nan),
-            "pending": Field((settings.horizon, predictors), "float64", np.nan),
+            "lines": Field((settings.window + settings.horizon - 1, len(FEATURES) + MARKS), "float32"),
+            "pending": Field((settings.horizon, predictors + 1), "float64", np.nan),
             **panel.fields(),
             **scores.fields(settings.score_window, predictors=predictors, losses=predictors + 1),
         }
@@ -102,8 +98,7 @@ class NumberLearner:
     def break_sequence(self) -> None:
         """Let the next event begin a sequence: nothing is predicted for it, and nothing of before leads up to it."""
         stream = self._streams.view(self.row)
-        for name, nothing in (("lines", 0), ("anchors", np.nan), ("pending", np.nan)):
-            stream[name][:] = nothing
+        stream["lines"][:], stream["pending"][:] = 0, np.nan
         self._panel.break_sequence(stream)
         self._network.reset_states(self._network_rows.view(self.network_row)["network"])
 
@@ -124,19 +119,19 @@ class NumberLearner:
         count, stream = len(run), self._streams.view(self.row)
         values, times = self.task.values(run)
         observed = self._panel.observe(stream, values, times)
-        base = observed.experts[:, 0]
-        anchors = np.concatenate([stream["anchors"], np.column_stack([base, observed.spread])])
-        lines = self._lines(stream, values, anchors, observed.features)
+        lines = self._lines(stream, observed)
         result = self._fit(stream, lines)
-        lstm = base + observed.spread * result.outputs[1:].astype(np.float64)
+        lstm = observed.experts[:, 0] + observed.spread * result.outputs[1:].astype(np.float64)
         experts = np.column_stack([lstm, observed.experts[:, self._experts]])
         published, weights = self._panel.stack(stream, observed, experts)
-        pending = np.concatenate([stream["pending"], np.column_stack([published, observed.baselines, experts])])
+        pending = np.concatenate(
+            [stream["pending"], np.column_stack([published, observed.baselines, experts, observed.spread])]
+        )
         scored = np.isfinite(pending[:count, 0])
         with np.errstate(over="ignore", invalid="ignore"):
-            errors = values[:, None] - pending[:count]
+            errors = values[:, None] - pending[:count, :-1]
         absolute = self.task.absolute_errors(errors)
-        hits = self.task.hits(absolute, anchors[:count, 1])
+        hits = self.task.hits(absolute, pending[:count, -1])
         losses = np.column_stack([absolute, np.minimum(np.abs(values), MOST_ERROR)])
         means = scores.mean_losses(stream, losses[scored])[:, : self._baselines.stop]
         told, rates = score(stream, scored, hits, losses)
@@ -145,7 +140,6 @@ class NumberLearner:
         first = int(stream["events"][0]) + 1
         stream["events"][0] += count
         stream["lines"][:] = lines[count:]
-        stream["anchors"][:] = anchors[count:]
         stream["pending"][:] = pending[count:]
         if run[-1].ends:
             predictions[-1] = None  # of a sequence that is over
@@ -156,20 +150,15 @@ class NumberLearner:
             for i, (fitted, skipped) in enumerate(steps)
         ]
 
-    def _lines(
-        self, stream: Row, values: NDArray[np.float64], anchors: NDArray[np.float64], features: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
+    def _lines(self, stream: Row, observed: Observed) -> NDArray[np.float32]:
         """Put a line of each event to those before, and the targets that arrive into the lines they belong to."""
-        count, width = features.shape
+        count, width = observed.features.shape
         new = np.zeros((count, width + MARKS), np.float32)
-        new[:, :width], new[:, width] = features, 1
+        new[:, :width], new[:, width] = observed.features, 1
         lines = np.concatenate([stream["lines"], new])
-        base, spread = anchors[:count].T
-        with np.errstate(over="ignore", invalid="ignore"):
-            targets = (values - base) / spread
-        known = np.isfinite(targets)
+        known = np.isfinite(observed.residuals)
         arriving = lines[len(stream["lines"]) - self._network.horizon :][:count]
-        arriving[:, width + 1] = np.where(known, targets, 0).clip(-MOST_TARGET, MOST_TARGET)
+        arriving[:, width + 1] = np.where(known, observed.residuals, 0)
         arriving[:, width + 2] = known
         return lines
 

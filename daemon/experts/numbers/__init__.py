@@ -18,6 +18,10 @@ __all__ = ["BASELINES", "EXPERTS", "NumberPanel", "Observed"]
 
 EXPERTS = ("linear", "neighbours")
 BASELINES = ("last_value", "seasonal_naive")
+FEATURES = (
+    *("value", "usual", "deviation", "deviation before", "linear"),
+    *("season sine", "season cosine", "short season sine", "short season cosine"),
+)
 FIRST_SEARCH = 256
 LARGEST = 1e300
 LIKENESS = (1.0, 1.0, 0.5)  # weights of the neighbours' taps: now, one step ago, and one short period before the target
@@ -119,6 +123,9 @@ class NumberPanel:
             The predictions to publish, float64 ``(K,)``, and the weights, ``(K, E)``.
         """
         return stack.observe(row, observed.values, predictions, observed.spread)
+
+    def break_sequence(self, row: Row) -> None:
+        """Not yet."""
 
     def _seasonal_fields(self) -> dict[str, Field]:
         """Describe what is learned anew when the periods change."""
