@@ -8,8 +8,8 @@ from daemon.records import EXPERTS
 TASKS: Mapping[str, Mapping[str, Any]] = {
     "symbol": {},
     "number": {
-        "learning_rate": 3e-3,
-        "epsilon": 1e-4,
+        "learning_rate": 3e-4,
+        "epsilon": 1e-3,
         "gate_loss": 0.0,
         "extra_steps": 0,
         "replay_history": 8192,
