@@ -16,7 +16,7 @@ from daemon.learners.rows import NetworkRows, score
 from daemon.network import Past, Regression
 from daemon.network.regression import RegressionRun
 from daemon.network.shape import MARKS
-from daemon.records import EXPERTS, Event, NumberPrediction, Outcome
+from daemon.records import Event, NumberPrediction, Outcome
 from daemon.rows import Field, Row, Rows
 from daemon.settings import Settings
 from daemon.tasks.number import MOST_ERROR, NumberTask
@@ -31,7 +31,7 @@ def panel_of(settings: Settings) -> NumberPanel:
         periods=settings.periods[::-1],
         lags=settings.lags,
         calendar=settings.calendar,
-        experts=len(settings.experts),
+        experts=settings.experts,
     )
 
 
@@ -71,7 +71,7 @@ class NumberLearner:
         self._network = network
         self._streams = streams
         self._panel = panel_of(settings)
-        self._experts = [EXPERTS["number"].index(name) - 1 for name in settings.experts[1:]]
+        self._experts = settings.experts
         self._baselines = slice(1, settings.first_expert)
         self.task = NumberTask(settings)
         self.classes = network.features
@@ -121,9 +121,10 @@ class NumberLearner:
         observed = self._panel.observe(stream, values, times)
         lines = self._lines(stream, observed)
         result = self._fit(stream, lines)
-        lstm = observed.experts[:, 0] + observed.spread * result.outputs[1:].astype(np.float64)
-        experts = np.column_stack([lstm, observed.experts[:, self._experts]])
-        published, weights = self._panel.stack(stream, observed, experts)
+        lstm = observed.linear + observed.spread * result.outputs[1:].astype(np.float64)
+        said = {"lstm": lstm, "linear": observed.linear, "neighbours": observed.neighbours}
+        experts = np.column_stack([said[name] for name in self._experts])
+        published, weights = self._panel.stack(stream, observed, lstm)
         pending = np.concatenate(
             [stream["pending"], np.column_stack([published, observed.baselines, experts, observed.spread])]
         )

@@ -16,13 +16,13 @@ from daemon.rows import Field, Row
 
 __all__ = ["BASELINES", "EXPERTS", "NumberPanel", "Observed"]
 
-EXPERTS = ("linear", "neighbours")
+EXPERTS = ("lstm", "linear", "neighbours")
 BASELINES = ("last_value", "seasonal_naive")
 FEATURES = (
     *("value", "usual", "deviation", "deviation before", "linear"),
     *("season sine", "season cosine", "short season sine", "short season cosine"),
 )
-FIRST_SEARCH = 256
+FIRST_SEARCH = 128
 LARGEST = 1e300
 LIKENESS = (1.0, 1.0, 0.5)  # weights of the neighbours' taps: now, one step ago, and one short period before the target
 
@@ -38,7 +38,8 @@ class Observed(NamedTuple):
     residuals: NDArray[np.float64]  # (K,): right output ``horizon`` events ago, cut to 8 in size; NaN before the first
     spread: NDArray[np.float64]  # (K,): of what is usual at the target, in units of the values, above 0
     features: NDArray[np.float32]  # (K, len(FEATURES)): between -8 and 8
-    experts: NDArray[np.float64]  # (K, 2): predictions of EXPERTS
+    linear: NDArray[np.float64]  # (K,): predictions
+    neighbours: NDArray[np.float64]  # (K,): predictions
     baselines: NDArray[np.float64]  # (K, 2): predictions of BASELINES
 
 
@@ -47,7 +48,7 @@ class _Learned(NamedTuple):
 
     scaled: profile.Scaled
     deviations: NDArray[np.float32]  # (H + K,)
-    outcomes: NDArray[np.float32]  # (H + K,): NaN where unknown
+    outcomes: NDArray[np.float32]  # (H + K,): 0 where unknown
     predictions: NDArray[np.float64]  # (K,): of the linear expert
 
 
@@ -61,7 +62,7 @@ class NumberPanel:
         periods: The period of the season in steps, and one within it; nothing if they are to be found.
         lags: Steps back from the target that the linear expert looks at, at least ``horizon``; nothing for the usual.
         calendar: Whether events are alike by time of the day and week, instead of by their places in the periods.
-        experts: How many the stack has to weigh.
+        experts: Which of ``EXPERTS`` are weighed, in the order of the weights.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class NumberPanel:
         periods: tuple[int, ...] = (),
         lags: tuple[int, ...] = (),
         calendar: bool = False,
-        experts: int = 1 + len(EXPERTS),
+        experts: tuple[str, ...] = EXPERTS,
     ) -> None:
         self._horizon = horizon
         self._history = history
@@ -88,10 +89,10 @@ class NumberPanel:
             "number_periods": Field((2,), "int64", (*self._periods, 1, 1)[:2]),
             "number_values": Field((self._history,), "float64"),
             "number_places": Field((2, self._history), "float32"),
-            "number_asked": Field((2, self._horizon), "float64", np.nan),
+            "number_asked": Field((2, self._horizon), "float64"),
             **scaling.fields(),
             **self._seasonal_fields(),
-            **stack.fields(self._experts, self._horizon),
+            **stack.fields(len(self._experts), self._horizon),
         }
 
     def observe(self, row: Row, values: NDArray[np.float64], timestamps_ms: NDArray[np.int64]) -> Observed:
@@ -113,16 +114,27 @@ class NumberPanel:
             values, timestamps_ms = values[until_search:], timestamps_ms[until_search:]
         return Observed(*[np.concatenate(arrays) for arrays in zip(*parts, strict=True)])
 
-    @staticmethod
     def stack(
-        row: Row, observed: Observed, predictions: NDArray[np.float64]
+        self, row: Row, observed: Observed, lstm: NDArray[np.float64] | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Weigh the predictions of all experts, float64 ``(K, E)``.
+        """Learn K observed values and weigh what the experts predict after each.
+
+        Args:
+            row: The arrays of the stream, written to.
+            observed: What ``observe`` gave.
+            lstm: The network's predictions, float64 ``(K,)``, if it is among the experts.
 
         Returns:
-            The predictions to publish, float64 ``(K,)``, and the weights, ``(K, E)``.
+            The predictions to publish, float64 ``(K,)``, and the weights, which sum to 1, ``(K, E)``.
         """
-        return stack.observe(row, observed.values, predictions, observed.spread)
+        said = {"linear": observed.linear, "neighbours": observed.neighbours}
+        if lstm is not None:
+            said["lstm"] = lstm
+        # the first is what the others are compared with, so it should be one that is never far off
+        order = sorted(range(len(self._experts)), key=lambda place: self._experts[place] != "linear")
+        predictions = np.column_stack([said[self._experts[place]] for place in order])
+        published, weights = stack.observe(row, observed.values, predictions, observed.spread)
+        return published, weights[:, np.argsort(order)]
 
     def break_sequence(self, row: Row) -> None:
         """Not yet."""
@@ -131,7 +143,7 @@ class NumberPanel:
         """Describe what is learned anew when the periods change."""
         return {
             "number_deviations": Field((self._history,), "float32"),
-            "number_outcomes": Field((self._history,), "float32", np.nan),
+            "number_outcomes": Field((self._history,), "float32"),
             **profile.fields(max(self._history // season.LEAST_PERIODS, *self._periods, 1)),
             **linear.fields(horizon=self._horizon, lags=self._lags),
         }
@@ -193,14 +205,15 @@ class NumberPanel:
             )
         )
         asked = _remember(row["number_asked"], np.stack([fitted, spread]))[:, :count]
-        with np.errstate(over="ignore"):
+        with np.errstate(all="ignore"):
             residuals = np.clip((values - asked[0]) / asked[1], -ridge.MOST, ridge.MOST)
         return Observed(
             values=values,
-            residuals=residuals,
+            residuals=np.where(asked[1] > 0, residuals, np.nan),
             spread=spread,
             features=features.astype(np.float32),
-            experts=np.column_stack([fitted, near]),
+            linear=fitted,
+            neighbours=near,
             baselines=np.column_stack([values, naive]),
         )
 
@@ -210,7 +223,7 @@ class NumberPanel:
         deviations = _remember(row["number_deviations"], scaled.deviations)
         back = linear.taps(horizon=self._horizon, lags=self._lags, periods=periods)
         fitted = linear.observe(row, values, deviations, scaled, back=back, lags=self._lags)
-        outcomes = np.concatenate((row["number_outcomes"], np.full(len(values), np.nan, np.float32)))
+        outcomes = np.concatenate((row["number_outcomes"], np.zeros(len(values), np.float32)))
         outcomes[self._history - self._horizon :][: len(values)] = fitted.outcomes
         row["number_outcomes"][:] = outcomes[len(values) :]
         return _Learned(scaled, deviations, outcomes, fitted.predictions)

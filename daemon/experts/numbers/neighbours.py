@@ -35,7 +35,7 @@ def predict(
     Args:
         deviations: Of all events, oldest first, float32 ``(N,)``.
         places: In the period and in the shorter one, in turns, float32 ``(2, N)``.
-        outcomes: Of all events, NaN where unknown, float32 ``(N,)``.
+        outcomes: Of all events, read where they are known only, float32 ``(N,)``.
         known: How many of the events before the last K there are; what is further back is not looked at.
         count: K; each of them looks at events of the N - K before it only.
         taps: Steps back, int64 ``(T,)``, and their weights, float32 ``(T,)``.

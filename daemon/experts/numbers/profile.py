@@ -9,7 +9,7 @@ the one over all slots, the spread of a slot is s = 0.7 u + 0.3 v, and
 
 is what the experts look at and what they predict: it has no unit, and neither level nor season.
 Nothing gets far at once: means move as if a deviation were at most 2.5 spreads, u and v as if it were at most 4 v and
-200 v. A value that is more than 20 s and 20 v from the fast mean is *far*. If ``JUMP`` values in a row are, all slots
+20 v. A value that is more than 20 s and 20 v from the fast mean is *far*. If ``JUMP`` values in a row are, all slots
 move to the new level and learn anew; a slot that is far at ``SLOT_JUMP`` visits in a row takes the value that came.
 """
 
@@ -182,7 +182,7 @@ def _move(profile: Profile, slot: int, value: float, most: float) -> None:
     """Move the means of a slot towards a value, by no more than their rates of ``most``, and the sizes likewise."""
     size = abs(value - profile.fast[slot])
     profile.sized[0] += 1
-    most_size = max(profile.size[0], min(_least(profile, slot), LEAST_RELATIVE_SPREAD * abs(value))) / RATE_OF_SIZE
+    most_size = FAR * max(profile.size[0], min(_least(profile, slot), LEAST_RELATIVE_SPREAD * abs(value)))
     profile.size[0] += max(RATE_OF_SIZE, 1 / profile.sized[0]) * (min(size, most_size) - profile.size[0])
     profile.visits[slot] += 1
     if profile.visits[slot] == 2:

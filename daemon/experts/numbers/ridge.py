@@ -42,7 +42,7 @@ class Fitted(NamedTuple):
 
     predictions: NDArray[np.float64]  # (K,): in units of the values
     weights: NDArray[np.float64]  # (K, N)
-    outcomes: NDArray[np.float64]  # (K,): o of the event h steps before, NaN where there was none
+    outcomes: NDArray[np.float64]  # (K,): o of the event h steps before, 0 where there was none
 
 
 def fields(prefix: str, *, horizon: int, first_weights: NDArray[np.float64]) -> dict[str, Field]:
@@ -103,7 +103,7 @@ def _observe(
     lower = np.empty((size, size))
     for event in range(len(values)):
         asked = waiting[event]
-        fitted.outcomes[event] = np.nan
+        fitted.outcomes[event] = 0.0
         if asked[size + 1] > 0:
             outcome = min(max((values[event] - asked[size]) / asked[size + 1], -MOST), MOST)
             fitted.outcomes[event] = outcome

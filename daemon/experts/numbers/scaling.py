@@ -1,7 +1,7 @@
 """Where the values of a stream are, and how far they spread, while it goes.
 
-With e_t = y_t - centre, the spread is the running mean of |e_t|, and the centre that of y_t; in one step the spread at
-most doubles, and the centre moves as if e_t were at most 3 spreads. So one wild value changes little, and a new level
+With e_t = y_t - centre, the spread is the running mean of |e_t|, and the centre that of y_t; the spread moves as if
+|e_t| were at most 20 spreads, and the centre as if it were at most 3. So one wild value changes little, and a new level
 or unit is learned all the same.
 """
 
@@ -14,7 +14,7 @@ from daemon.experts.jit import compiled
 from daemon.rows import Field, Row
 
 RATE = 0.002
-MOST_MOVE = 3.0
+MOST_MOVE, MOST_GROWTH = 3.0, 20.0
 MOST_SCALED = 8.0
 LEAST_SPREAD = 1e-300
 LEAST_RELATIVE_SPREAD = 1e-12
@@ -67,7 +67,7 @@ def _observe(
         rate = max(RATE, 1 / scale.seen[0])
         away = value - scale.centre[0]
         spread = max(scale.spread[0], least)
-        scale.spread[0] += rate * (min(abs(away), spread / rate) - scale.spread[0])
+        scale.spread[0] += rate * (min(abs(away), MOST_GROWTH * spread) - scale.spread[0])
         scale.centre[0] += rate * min(max(away, -MOST_MOVE * spread), MOST_MOVE * spread)
         spread = max(scale.spread[0], least)
         for place, number in enumerate((value, others[event])):

@@ -1,12 +1,16 @@
 """The periods of a series: how long its season is, and a shorter one within it.
 
-Values are cut to six spreads (median absolute deviations) around their median, what the last value says of the next is
-taken away (prewhitening: e_t = x_t - phi x_(t-1)), so that a random walk has no period, and e is cut likewise. With the
-autocorrelations r of e (Box and Jenkins, "Time Series Analysis", 1970), the score of a period p is m - (1 - m) p / N,
-where m is the mean of r(p), r(2p), ..., up to eight of them, and the rest is what it costs to know a profile from N / p
-periods. Only peaks of m count, and the best score has to reach ``LEAST_SCORE``. The shortest period is taken whose
-score is ``CLOSE`` times the best, and one that is in use stays as long as its score is so good.
-On 60 streams each of noise, random walks and the like no score was above 0.06 with 256 to 512 values.
+Values are cut to six spreads (median absolute deviations) around their median; e_t = x_t - phi x_(t-1) is what the last
+value does not say (prewhitening: without it a season cannot be seen behind a random walk), cut likewise. With the
+autocorrelations r of either series (Box and Jenkins, "Time Series Analysis", 1970), the season of period p explains
+
+    s = m - (1 - m) p / N        m = mean of r(p), r(2p), ... r(kp)  -  mean of all r from r(p/2) to r(kp + p/2)
+
+of the variance: what slowly comes and goes is as like a period ago as at any other time, and p / N is what it costs to
+know a profile from N / p periods. k is at most eight, and only peaks of m count, of at least ``LEAST_SHARE`` in the
+series itself (what wanders has its swings) or ``LEAST_SHARE_WHITE`` in what the last value does not say; the better of
+both counts. Taken is the shortest period that leaves unexplained at most ``CLOSE`` times what the best one does; one
+that is in use stays as long as it does not leave more.
 """
 
 import numpy as np
@@ -14,8 +18,9 @@ from numpy.typing import NDArray
 
 from daemon.experts.jit import compiled
 
-LEAST_SCORE = 0.08
-CLOSE = 0.85
+LEAST_SHARE, LEAST_SHARE_WHITE = 0.25, 0.08
+LEAST_EVENTS = 24.0  # that a share is of: 24 of 128 values may be chance
+CLOSE, SLACK = 1.1, 0.01
 LEAST_PERIODS = 4  # that the values have to hold
 MOST_MULTIPLES = 8
 MOST_SPREADS = 6.0
@@ -31,26 +36,27 @@ def find_periods(values: NDArray[np.float64], present: NDArray[np.int64]) -> NDA
     Returns:
         Both periods in steps, the longer first, int64 ``(2,)``; 1 for none.
     """
-    scores = _scores(values)
-    period = _best(scores, len(scores), present[0])
-    within = _best(scores, period // 2 + 1, present[1])
+    shares = _shares(values)
+    period = _best(shares, len(shares), present[0])
+    within = _best(shares, period // 2 + 1, present[1])
     return np.array([period, within], np.int64)
 
 
-def _best(scores: NDArray[np.float64], end: int, present: int) -> int:
+def _best(shares: NDArray[np.float64], end: int, present: int) -> int:
     """Choose a period below ``end``; 1 for none."""
-    scores = scores[:end]
-    best = scores.max(initial=-np.inf)
-    if best < LEAST_SCORE:
+    shares = shares[:end]
+    best = shares.max(initial=-np.inf)
+    if best < 0:
         return 1
-    if present < len(scores) and scores[present] >= CLOSE * best:
+    good = 1 - shares <= CLOSE * (1 - best) + SLACK
+    if present < len(shares) and good[present]:
         return int(present)
-    return int(np.argmax(scores >= CLOSE * best))
+    return int(np.argmax(good))
 
 
 @compiled
-def _scores(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give the score of each period; -inf where there is no peak."""
+def _shares(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give the share of the variance that the season of each period explains; -inf where it is none."""
     cut = _cut(values)
     total = 0.0
     together = 0.0
@@ -58,25 +64,40 @@ def _scores(values: NDArray[np.float64]) -> NDArray[np.float64]:
         total += cut[step - 1] * cut[step - 1]
         together += cut[step - 1] * cut[step]
     phi = together / total if total > 0 else 0.0
-    white = _cut(cut[1:] - phi * cut[:-1])
-    count, most = len(white), len(white) // 2
-    r = np.zeros(most + 1)
+    least = LEAST_EVENTS / len(values)
+    shares = _shares_of(cut[1:], max(LEAST_SHARE, least))
+    white = _shares_of(_cut(cut[1:] - phi * cut[:-1]), max(LEAST_SHARE_WHITE, least))
+    better: NDArray[np.float64] = np.maximum(shares, white)
+    return better
+
+
+@compiled
+def _shares_of(series: NDArray[np.float64], least: float) -> NDArray[np.float64]:
+    count, most = len(series), len(series) // 2
+    sums = np.zeros(most + 1)
     for step in range(count):
         for lag in range(min(most + 1, count - step)):
-            r[lag] += white[step] * white[step + lag]
-    variance = r[0] / count
+            sums[lag] += series[step] * series[step + lag]
+    r = np.zeros(most + 1)
+    total = np.zeros(most + 2)  # of r below
     for lag in range(most + 1):
-        r[lag] = r[lag] / (count - lag) / variance if variance > 0 else 0.0
-    means = np.zeros(len(values) // LEAST_PERIODS + 2)
-    for period in range(1, len(means)):
+        if sums[0] > 0:
+            r[lag] = sums[lag] / sums[0] * count / (count - lag)
+        total[lag + 1] = total[lag] + r[lag]
+    means = np.full(count // LEAST_PERIODS + 2, -np.inf)
+    for period in range(2, len(means)):
         multiples = min(most // period, MOST_MULTIPLES)
+        mean = 0.0
         for multiple in range(1, multiples + 1):
-            means[period] += r[multiple * period] / multiples
-    scores = np.full(len(means) - 1, -np.inf)
-    for period in range(2, len(scores)):
+            mean += r[multiple * period] / multiples
+        first, end = (period + 1) // 2, min(most, (2 * multiples + 1) * period // 2) + 1
+        means[period] = mean - (total[end] - total[first]) / (end - first)
+    shares = np.full(len(means) - 1, -np.inf)
+    for period in range(2, len(shares)):
         if means[period - 1] < means[period] >= means[period + 1]:
-            scores[period] = means[period] - (1 - means[period]) * period / len(values)
-    return scores
+            share = means[period] - (1 - means[period]) * period / count
+            shares[period] = share if share >= least else -np.inf
+    return shares
 
 
 @compiled

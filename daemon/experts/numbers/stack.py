@@ -2,6 +2,7 @@
 
 The weights sum to 1 and are learned by regression of what the first expert leaves over on how far the others are from
 it, in spreads, with slow forgetting; they begin equal. What is published is at most half the experts' range outside it.
+An expert whose prediction is not finite is taken to say what the first one says.
 """
 
 import numpy as np
@@ -35,6 +36,7 @@ def observe(
         The predictions, float64 ``(K,)``, and the experts' weights, ``(K, E)``.
     """
     first = predictions[:, 0]
+    predictions = np.where(np.isfinite(predictions), predictions, first[:, None])
     with np.errstate(over="ignore"):
         apart = np.clip((predictions[:, 1:] - first[:, None]) / spread[:, None], -ridge.MOST, ridge.MOST)
     fitted = ridge.observe(

@@ -1,0 +1,405 @@
+"""The experts of the number task, on streams made here."""
+
+import numpy as np
+import pytest
+
+from daemon.experts.numbers import (
+    EXPERTS,
+    NumberPanel,
+    Observed,
+    linear,
+    neighbours,
+    profile,
+    ridge,
+    scaling,
+    season,
+    stack,
+)
+from daemon.rows import Rows
+
+HISTORY = 1024
+
+
+def panel_and_row(**settings):
+    panel = NumberPanel(**{"horizon": 5, "history": HISTORY, "experts": ("linear", "neighbours")} | settings)
+    rows = Rows(panel.fields())
+    return panel, rows.view(rows.add())
+
+
+def learn(panel, row, values, *, sizes=(64,), timestamps_ms=None):
+    """Learn values in calls of these sizes; give all that is observed, and what the stack makes of the experts."""
+    values = np.asarray(values, np.float64)
+    times = np.full(len(values), -1) if timestamps_ms is None else np.asarray(timestamps_ms, np.int64)
+    parts, published, start = [], [], 0
+    while start < len(values):
+        end = start + sizes[len(parts) % len(sizes)]
+        observed = panel.observe(row, values[start:end], times[start:end])
+        parts.append(observed)
+        published.append(panel.stack(row, observed))
+        start = end
+    observed = Observed(*[np.concatenate(arrays) for arrays in zip(*parts, strict=True)])
+    predictions, weights = (np.concatenate(arrays) for arrays in zip(*published, strict=True))
+    return observed, predictions, weights
+
+
+def error_of(predictions, values, *, horizon=5, first=1000):
+    """Give the mean absolute error from an event on."""
+    return np.abs(predictions[first : len(values) - horizon] - values[first + horizon :]).mean()
+
+
+def noise(count, seed=0):
+    return np.random.default_rng(seed).normal(size=count)
+
+
+def sine(count, period=24, spread=0.3, seed=0):
+    return np.sin(2 * np.pi * np.arange(count) / period) + spread * noise(count, seed)
+
+
+def autoregression(count, factor, seed=0):
+    values = noise(count, seed)
+    for step in range(1, count):
+        values[step] += factor * values[step - 1]
+    return values
+
+
+def logistic(count):
+    values = [0.3]
+    while len(values) < count:
+        values.append(3.9 * values[-1] * (1 - values[-1]))
+    return np.array(values)
+
+
+def switching(count):
+    steps = np.arange(count)
+    return np.sin(2 * np.pi * steps / np.where(steps < count // 2, 24, 36)) + 0.1 * noise(count)
+
+
+BAD = {
+    "constant": np.full(2000, 7.0),
+    "zeros": np.zeros(2000),
+    "constant, then noise": np.concatenate((np.full(1000, 5.0), noise(1000))),
+    "steps": sine(4000) + 1e6 * (np.arange(4000) // 700 % 2),
+    "outliers": np.where(np.random.default_rng(1).random(3000) < 0.01, 1e300, sine(3000)),
+    "largest": np.random.default_rng(2).choice([-1.7e308, 1.7e308], 1000),
+    "denormal": 1e-310 * noise(2000),
+    "growing": 10.0 ** np.linspace(-300, 300, 2000),
+    "spikes": (np.random.default_rng(3).random(3000) < 0.02) * 1e9,
+    "unit changes": sine(3000) * np.where(np.arange(3000) < 1500, 1, 1e6),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_nothing_gets_non_finite(name):
+    """Whatever finite values come: state, features and predictions are finite, and features of order 1."""
+    panel, row = panel_and_row()
+    observed, predictions, weights = learn(panel, row, BAD[name])
+    for array in (*observed[2:], predictions, weights):
+        assert np.isfinite(array).all()
+    assert (observed.spread > 0).all()
+    assert np.abs(observed.features).max() <= 8
+    assert np.isfinite(observed.residuals[5:]).all()
+    for field, array in row.items():
+        assert np.isfinite(array).all(), field
+
+
+@pytest.mark.parametrize("settings", [{}, {"calendar": True, "horizon": 1}, {"periods": (24,), "lags": (5, 9, 24)}])
+def test_calls_may_be_split_anywhere(settings):
+    """The same bits come out, and stay in the state, with one event a call as with all at once."""
+    values = switching(1700)
+    times = np.arange(1700) * 1_800_000
+    whole, row = panel_and_row(**settings)
+    expected = learn(whole, row, values, sizes=(1700,), timestamps_ms=times)
+    for sizes in ((1,), (64, 3, 500)):
+        panel, other = panel_and_row(**settings)
+        received = learn(panel, other, values, sizes=sizes, timestamps_ms=times)
+        for one, another in zip((*expected[0], *expected[1:]), (*received[0], *received[1:]), strict=True):
+            assert one.tobytes() == another.tobytes()
+        assert {name: array.tobytes() for name, array in row.items()} == {n: a.tobytes() for n, a in other.items()}
+
+
+def test_a_copied_state_goes_on():
+    """What is in the row is all there is."""
+    values = sine(1500)
+    panel, row = panel_and_row()
+    learn(panel, row, values[:1100])
+    copied = {name: array.copy() for name, array in row.items()}
+    expected = learn(panel, row, values[1100:])
+    received = learn(panel_and_row()[0], copied, values[1100:])
+    for one, another in zip((*expected[0], *expected[1:]), (*received[0], *received[1:]), strict=True):
+        assert one.tobytes() == another.tobytes()
+
+
+@pytest.mark.parametrize("event", [300, 1023, 1024, 1300])
+def test_the_future_changes_nothing_before_it(event):
+    """What is planted from an event on, even within the same call, is not seen by anything said before that event."""
+    values = sine(1500)
+    planted = values.copy()
+    planted[event:] = 1e6 * noise(1500 - event, seed=7)
+    told = []
+    for stream in (values, planted):
+        panel, row = panel_and_row()
+        observed, predictions, weights = learn(panel, row, stream, sizes=(1500,))
+        told.append((*observed, predictions, weights))
+    for one, another in zip(*told, strict=True):
+        assert one[:event].tobytes() == another[:event].tobytes()
+    assert (told[0][-2][event:] != told[1][-2][event:]).all()
+
+
+@pytest.mark.parametrize("horizon", [1, 5, 30])
+def test_a_label_is_used_when_it_has_come(horizon):
+    """The residual of an event is what the linear expert left over ``horizon`` events before, in its spreads then."""
+    values = sine(900)
+    panel, row = panel_and_row(horizon=horizon)
+    observed, _, _ = learn(panel, row, values)
+    expected = (values[horizon:] - observed.linear[:-horizon]) / observed.spread[:-horizon]
+    assert np.isnan(observed.residuals[:horizon]).all()
+    np.testing.assert_array_equal(np.clip(expected, -8, 8), observed.residuals[horizon:])
+
+
+STREAMS = {  # values, horizon, the most that the error may be as a multiple of the error of the ideal prediction
+    "sine": (sine(5000), 5, 0.3 * 0.798, 1.06),
+    "sine and much noise": (sine(5000, spread=1.0), 5, 0.798, 1.06),
+    "white noise": (100 + noise(5000), 5, 0.798, 1.03),
+    "random walk, one step": (np.cumsum(noise(5000)), 1, 0.798, 1.03),
+    "random walk": (np.cumsum(noise(5000)), 5, 0.798 * 5**0.5, 1.03),
+    "autoregression": (autoregression(5000, 0.9), 5, 0.798 * (sum(0.81**k for k in range(5))) ** 0.5, 1.03),
+    "drift": (np.cumsum(noise(5000) + 0.5), 5, 0.798 * 5**0.5, 1.05),
+}
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_streams_are_predicted_nearly_as_well_as_can_be(name):
+    """The error is within a few percent of that of one who knows how the stream was made."""
+    values, horizon, ideal, most = STREAMS[name]
+    panel, row = panel_and_row(horizon=horizon, history=2048)
+    _, predictions, _ = learn(panel, row, values)
+    assert error_of(predictions, values, horizon=horizon) < most * ideal
+
+
+@pytest.mark.parametrize("horizon", [1, 5])
+def test_a_random_walk_is_predicted_about_as_well_as_by_its_last_value(horizon):
+    """Where nothing can be learned, having learned costs 2 % at most."""
+    errors = []
+    for seed in range(3):
+        values = np.cumsum(noise(5000, seed))
+        panel, row = panel_and_row(horizon=horizon, history=2048)
+        observed, predictions, _ = learn(panel, row, values)
+        last_value = observed.baselines[:, 0]
+        np.testing.assert_array_equal(values, last_value)
+        errors.append([error_of(p, values, horizon=horizon) for p in (predictions, last_value)])
+    published, last = np.mean(errors, axis=0)
+    assert published < 1.02 * last
+
+
+def test_a_chaotic_stream_is_for_the_neighbours():
+    """No regression predicts the logistic map; neighbours do, and the stack follows them."""
+    values = logistic(4000)
+    panel, row = panel_and_row(horizon=1, history=2048)
+    observed, predictions, weights = learn(panel, row, values)
+    of_linear, of_neighbours = (
+        error_of(told, values, horizon=1, first=2000) for told in (observed.linear, observed.neighbours)
+    )
+    assert of_neighbours < 0.2 * of_linear
+    assert error_of(predictions, values, horizon=1, first=2000) < 1.1 * of_neighbours
+    assert weights[-1, 1] > 0.9
+
+
+def test_a_constant_is_predicted_exactly():
+    """Without any error, and without anything growing in the state."""
+    panel, row = panel_and_row()
+    _, predictions, _ = learn(panel, row, np.full(3000, 7.0))
+    np.testing.assert_array_equal(7.0, predictions)
+    assert np.abs(row["linear_products"]).max() < 8 * 8 / (1 - linear.FORGETTING)
+
+
+def test_a_level_that_jumps_is_followed_within_a_few_events():
+    """Five values in a row at another level, a million spreads away, are enough; the season goes on there."""
+    steps = np.arange(3000)
+    values = sine(3000) + 1e6 * (steps >= 1800)
+    panel, row = panel_and_row()
+    _, predictions, _ = learn(panel, row, values)
+    known = 1800 + profile.JUMP
+    assert error_of(predictions[: known + 300], values[: known + 300], first=known) < 0.6
+    assert error_of(predictions, values, first=2200) < 0.28
+
+
+def test_wild_values_are_not_believed():
+    """One value in a hundred is 1e300; all others are predicted as if it were not there."""
+    usual = sine(4000)
+    wild = np.random.default_rng(1).random(4000) < 0.01
+    panel, row = panel_and_row()
+    _, predictions, _ = learn(panel, row, np.where(wild, 1e300, usual))
+    assert np.median(np.abs(predictions[1000:-5] - usual[1005:])) < 1.2 * 0.3 * 0.6745
+
+
+def test_a_period_that_changes_is_found_again():
+    """After some time with the new period the error is as small as with the old one."""
+    values = switching(8000)
+    panel, row = panel_and_row()
+    _, predictions, _ = learn(panel, row, values)
+    assert row["number_periods"][0] == 36
+    assert error_of(predictions, values, first=7000) < 1.15 * error_of(predictions[:4000], values[:4000], first=2000)
+
+
+def test_with_a_clock_a_season_is_known_in_a_stream_with_holes():
+    """Half of the values are missing: only timestamps tell where in the day an event is."""
+    chosen = np.flatnonzero(np.random.default_rng(0).random(8000) < 0.5)
+    values = 10 * sine(8000, period=48, spread=0.05)[chosen]
+    errors = {}
+    for calendar in (False, True):
+        panel, row = panel_and_row(calendar=calendar, history=2048)
+        observed, _, _ = learn(panel, row, values, timestamps_ms=1_800_000 * chosen)
+        errors[calendar] = error_of(observed.neighbours, values)
+    assert errors[True] < 0.8 * errors[False]
+
+
+def test_the_stack_takes_what_is_learned_elsewhere():
+    """A network that knew the future would get the weight, in whatever order the experts are named."""
+    values = sine(2000)
+    future = np.roll(values, -5)
+    for experts in (EXPERTS, ("neighbours", "linear", "lstm"), ("lstm",)):
+        panel, row = panel_and_row(experts=experts)
+        observed = panel.observe(row, values, np.full(2000, -1))
+        predictions, weights = panel.stack(row, observed, future)
+        np.testing.assert_allclose(1, weights.sum(axis=1))
+        assert weights[-1, experts.index("lstm")] > 0.95
+        assert error_of(predictions, values) < 0.02
+
+
+class TestScaling:
+    def test_values_come_to_order_one(self):
+        """Whatever the unit, also after it has changed."""
+        rows = Rows(scaling.fields())
+        row = rows.view(rows.add())
+        values = np.concatenate((10 * noise(4000), 1e6 + 1000 * noise(8000)))
+        scaled = scaling.observe(row, values, np.zeros(12000))[:, 0]
+        for part in (scaled[2000:4000], scaled[11000:]):
+            assert 0.5 < np.abs(part).mean() < 2
+            assert abs(np.median(part)) < 0.5
+
+
+class TestSeason:
+    @pytest.mark.parametrize("seed", range(3))
+    @pytest.mark.parametrize("period", [7, 24, 100])
+    def test_a_period_is_found(self, period, seed):
+        """Behind noise that is as large as the season."""
+        found = season.find_periods(sine(2048, period, spread=0.7, seed=seed), np.array([1, 1]))
+        assert period == found[0]
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_noise_has_no_period(self, seed):
+        """Neither has what only looks back a little, and a walk."""
+        for values in (noise(512, seed), autoregression(2048, 0.95, seed), np.cumsum(noise(2048, seed)), np.ones(300)):
+            assert [1, 1] == season.find_periods(values, np.array([1, 1])).tolist()
+
+    def test_a_day_within_a_week_is_found(self):
+        """The longer period is the one that explains more."""
+        steps = np.arange(2048)
+        values = np.sin(2 * np.pi * steps / 48) * np.where(steps // 48 % 7 < 5, 1, 0.4) + 0.1 * noise(2048)
+        assert [336, 48] == season.find_periods(values, np.array([1, 1])).tolist()
+
+    def test_a_period_in_use_stays_while_it_is_about_as_good(self):
+        """Twice the period is a period as well."""
+        assert 48 == season.find_periods(sine(2048, 24), np.array([48, 1]))[0]
+        assert 24 == season.find_periods(sine(2048, 24), np.array([30, 1]))[0]
+
+
+class TestProfile:
+    def test_a_season_is_what_is_usual(self):
+        """A pattern that repeats has no deviations from its second time on, and is usual where it will come."""
+        rows = Rows(profile.fields(10))
+        row = rows.view(rows.add())
+        values = np.tile(np.arange(10.0), 5)
+        scaled = profile.observe(row, values, np.arange(50), period=10, horizon=3)
+        np.testing.assert_array_equal(0, scaled.deviations)
+        np.testing.assert_array_equal(np.roll(values, -3)[10:], scaled.usual[10:])
+
+
+class TestRidge:
+    def test_weights_are_those_of_the_formulas(self):
+        """Learning as it goes gives what solving the sums of the docstring gives."""
+        horizon, count, first_weights = 3, 80, np.array([0.5, 0.0, -0.1])
+        rows = Rows(ridge.fields("x_", horizon=horizon, first_weights=first_weights))
+        row = rows.view(rows.add())
+        inputs = np.column_stack([np.random.default_rng(0).normal(size=(count, 3)), noise(count, 1), np.full(count, 2)])
+        values = noise(count, 2)
+        fitted = ridge.observe(row, "x_", values, inputs, first_weights=first_weights, forgetting=0.9, ridge=2.0)
+        products, answers, weights, mean_error = np.zeros((3, 3)), np.zeros(3), first_weights, 0.0
+        for event in range(count):
+            if event >= horizon:
+                x, base, spread = inputs[event - horizon, :3], *inputs[event - horizon, 3:]
+                outcome = (values[event] - base) / spread
+                error = abs(outcome - weights @ x)
+                mean_error += max(1 / (event - horizon + 1), ridge.RATE_OF_ERROR) * (error - mean_error)
+                attention = min(1, mean_error / error)
+                products = 0.9 * products + attention * np.outer(x, x)
+                answers = 0.9 * answers + attention * x * (outcome - first_weights @ x)
+                weights = first_weights + np.linalg.solve(products + 2 * np.eye(3), answers)
+                assert outcome == fitted.outcomes[event]
+            np.testing.assert_allclose(fitted.weights[event], weights, rtol=1e-9)
+            expected = inputs[event, 3] + inputs[event, 4] * (weights @ inputs[event, :3])
+            np.testing.assert_allclose(fitted.predictions[event], expected, rtol=1e-9)
+
+
+class TestNeighbours:
+    def test_they_are_the_nearest_ones(self):
+        """Every distance computed, all sorted: the same average."""
+        rng = np.random.default_rng(0)
+        count, horizon, taps, weights = 300, 4, np.array([0, 1, 7]), np.array([1, 1, 0.5], np.float32)
+        deviations, outcomes = rng.normal(size=(2, count)).astype(np.float32)
+        places = rng.random((2, count)).astype(np.float32)
+        predicted = neighbours.predict(
+            deviations, places, outcomes, known=299, count=1, taps=(taps, weights), horizon=horizon
+        )
+        now, past = count - 1, np.arange(1 + 7, count - horizon)
+        apart = (weights * (deviations[past[:, None] - taps] - deviations[now - taps])) ** 2
+        way = np.abs(places[:, past] - places[:, [now]])
+        around = (np.array(neighbours.WEIGHTS_OF_PLACES)[:, None] * np.minimum(way, 1 - way)) ** 2
+        distances = apart.sum(axis=1) + around.sum(axis=0)
+        nearest = np.argsort(distances)[: neighbours.NEIGHBOURS]
+        own = 1 / (neighbours.SHARPNESS + distances[nearest] / distances[nearest[-1]])
+        np.testing.assert_allclose(predicted[0], own @ outcomes[past[nearest]] / own.sum(), rtol=1e-5)
+
+    def test_who_has_seen_little_says_nothing(self):
+        """Fewer events than neighbours are wanted: no prediction."""
+        few = np.zeros(30, np.float32)
+        taps = (np.array([0]), np.ones(1, np.float32))
+        said = neighbours.predict(few, np.zeros((2, 30), np.float32), few, known=15, count=1, taps=taps, horizon=1)
+        assert np.isnan(said).all()
+
+
+class TestStack:
+    def published(self, predictions, values, horizon):
+        rows = Rows(stack.fields(predictions.shape[1], horizon))
+        return stack.observe(rows.view(rows.add()), values, predictions, np.ones(len(values)))
+
+    def test_it_is_as_good_as_the_best_expert(self):
+        """One expert is good and two are not: the weights go to it."""
+        target = noise(4005)
+        values, target = target[:-5], target[5:]
+        good, bad, worse = (target + spread * noise(4000, seed) for spread, seed in ((0.2, 1), (1.0, 2), (2.0, 3)))
+        for order in ((good, bad, worse), (worse, good, bad)):
+            published, weights = self.published(np.column_stack(order), values, 5)
+            assert np.abs(published - target)[1000:].mean() < 1.01 * np.abs(good - target)[1000:].mean()
+            np.testing.assert_allclose(1, weights.sum(axis=1))
+
+    def test_an_expert_may_fail(self):
+        """What it says then is left out, and nothing of it stays."""
+        values = noise(500)
+        predictions = np.column_stack([values, values + 1])
+        failed = predictions.copy()
+        failed[100:200, 1] = np.nan
+        published, weights = self.published(failed, values, 5)
+        np.testing.assert_array_equal(values[100:200], published[100:200])
+        assert np.isfinite(weights).all()
+
+    def test_it_stays_near_the_experts(self):
+        """At most half their range outside it, and equal to them where they agree."""
+        values = np.cumsum(noise(2000))
+        predictions = np.column_stack([values + noise(2000, 1), 3 * values + noise(2000, 2), np.full(2000, 5.0)])
+        predictions[1500:] = 4.0
+        published, _ = self.published(predictions, values, 5)
+        least, most = predictions.min(axis=1), predictions.max(axis=1)
+        assert (published >= least - stack.MARGIN * (most - least)).all()
+        assert (published <= most + stack.MARGIN * (most - least)).all()
+        np.testing.assert_array_equal(4.0, published[1500:])
