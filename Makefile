@@ -5,7 +5,7 @@ PY := .venv/bin/python
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv tools jars demo bench evaluate test soak lint format clean
+.PHONY: help venv tools jars demo bench cost evaluate test soak lint format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile | expand -t 18
@@ -35,6 +35,9 @@ demo: venv ## see it work: broker, stream, daemon, page (KEEP=1: until Ctrl-C)
 
 bench: venv ## measure speed on this machine
 	@.venv/bin/online-lstm bench
+
+cost: venv ## cost of a value beside that of a C program (REFERENCE=lstm.c)
+	@$(PY) tests/cost.py $(REFERENCE)
 
 evaluate: venv ## measure how well it learns, into docs/learning.md
 	@.venv/bin/online-lstm evaluate --markdown docs/learning.md
