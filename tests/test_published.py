@@ -1,14 +1,13 @@
 """Reading back what was published: the place of the input, the lineage, and the record that was encoded."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.codec import Decoder, Encoder
-from daemon.codec.published import Published, read_dead_letter, read_output
+from daemon.codec.published import Published, Read, read_dead_letter, read_output
 from daemon.errors import BadInputError
 from daemon.records import InputRecord, Outcome, OutputRecord, TopicPartition
 from daemon.settings import read_settings
@@ -32,16 +31,17 @@ records = st.builds(
 )
 
 
-def published(record: OutputRecord, stamped_at: int | None = None) -> dict[str, Any]:
+def published(record: OutputRecord, stamped_at: int | None = None, *, offset: int = 7) -> Read:
     """What a reader of the topic is given; the producer stamps what has no time, the broker all if told to."""
     stamp = record.timestamp_ms if record.timestamp_ms >= 0 else 1_760_000_000_000
-    return {
-        "timestamp_ms": stamp if stamped_at is None else stamped_at,
-        "stamped_by_broker": stamped_at is not None,
-        "key": record.key,
-        "value": record.value,
-        "headers": list(record.headers),
-    }
+    return Read(
+        offset=offset,
+        timestamp_ms=stamp if stamped_at is None else stamped_at,
+        stamped_by_broker=stamped_at is not None,
+        key=record.key,
+        value=record.value,
+        headers=record.headers,
+    )
 
 
 @given(record=records)
@@ -50,7 +50,7 @@ def test_a_prediction_is_read_as_it_was_encoded(record: InputRecord) -> None:
     output = ENCODER.output(DECODER.decode(record), OUTCOME, "1f3a9c20-2@1")
     source = TopicPartition(record.topic, record.partition)
     expected = Published(7, source, record.offset, "1f3a9c20-2", output, exact=True)
-    assert expected == read_output(7, **published(output))
+    assert expected == read_output(published(output))
 
 
 @given(record=records)
@@ -59,19 +59,19 @@ def test_a_dead_letter_is_read_as_it_was_encoded(record: InputRecord) -> None:
     letter = ENCODER.dead_letter(record, BadInputError("not_a_value", "received 'x'"))
     source = TopicPartition(record.topic, record.partition)
     expected = Published(7, source, record.offset, None, letter, exact=True)
-    assert expected == read_dead_letter(7, **published(letter))
+    assert expected == read_dead_letter(published(letter))
 
 
 @given(record=records)
 def test_a_time_stamp_of_the_broker_is_taken_back_where_a_header_has_it(record: InputRecord) -> None:
     """And it is said where none has."""
     output = ENCODER.output(DECODER.decode(record), OUTCOME, "1f3a9c20@1")
-    found = read_output(7, **published(output, stamped_at=5))
+    found = read_output(published(output, stamped_at=5))
     assert found is not None
     assert (0 <= record.timestamp_ms < YEAR_10000_MS) == found.exact
     assert not found.exact or output == found.record
     letter = ENCODER.dead_letter(record, BadInputError("not_a_value", "received 'x'"))
-    found = read_dead_letter(7, **published(letter, stamped_at=5))
+    found = read_dead_letter(published(letter, stamped_at=5))
     assert found is not None
     assert (record.timestamp_ms < 0) == found.exact
     assert not found.exact or letter == found.record
@@ -83,7 +83,7 @@ def test_a_time_stamp_of_the_broker_is_taken_back_where_a_header_has_it(record: 
 def test_what_is_no_prediction_has_no_lineage(value: bytes | None) -> None:
     """Though a header says where its input was."""
     output = ENCODER.output(DECODER.decode(InputRecord("t", 0, 1, 5, None, b"4")), OUTCOME, "1f3a9c20@1")
-    found = read_output(0, **published(replace(output, value=value)))
+    found = read_output(published(replace(output, value=value)))
     assert found is not None
     assert found.lineage is None
 
@@ -92,13 +92,13 @@ def test_what_is_no_prediction_has_no_lineage(value: bytes | None) -> None:
 def test_what_says_nothing_of_its_input_is_none(ce_id: bytes) -> None:
     """Neither in the output topic nor in the dead-letter topic."""
     output = OutputRecord(0, 5, None, b"4", (("ce_id", ce_id),))
-    assert read_output(0, **published(output)) is None
-    assert read_dead_letter(0, **published(output)) is None
+    assert read_output(published(output)) is None
+    assert read_dead_letter(published(output)) is None
 
 
 def test_a_time_that_is_none_is_not_believed() -> None:
     """It was not written by the encoder."""
     output = OutputRecord(0, 5, None, b"4", (("ce_id", b"t/0/1"), ("ce_time", b"yesterday")))
-    found = read_output(0, **published(output, stamped_at=9))
+    found = read_output(published(output, stamped_at=9))
     assert found is not None
     assert not found.exact

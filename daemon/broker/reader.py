@@ -10,7 +10,7 @@ from kafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError, Retri
 from daemon.broker.connection import client_options, reaching_broker, theirs
 from daemon.broker.source import ANSWER_S, KafkaSource, input_record
 from daemon.broker.topics import compacted
-from daemon.codec.published import Published, read_dead_letter, read_output
+from daemon.codec.published import Published, Read, read_dead_letter, read_output
 from daemon.errors import InputGoneError
 from daemon.records import InputRecord, TopicPartition
 from daemon.settings import Settings
@@ -36,11 +36,11 @@ class KafkaReader(KafkaSource):
 
     def outputs(self, place: TopicPartition, offsets: range) -> Iterator[Published | None]:
         """Give what is in a partition of an output topic; None for what does not say where its input was."""
-        return (read_output(record.offset, **_fields(record)) for record in self._read(place, offsets))
+        return (read_output(_as_read(record)) for record in self._read(place, offsets))
 
     def dead_letters(self, place: TopicPartition, offsets: range) -> Iterator[Published | None]:
         """Give what is in a partition of a dead-letter topic, likewise."""
-        return (read_dead_letter(record.offset, **_fields(record)) for record in self._read(place, offsets))
+        return (read_dead_letter(_as_read(record)) for record in self._read(place, offsets))
 
     def compacted(self, topic: str) -> bool:
         """Say whether a topic keeps only the last record of a key; no, where its configuration may not be read."""
@@ -72,11 +72,12 @@ class KafkaReader(KafkaSource):
                     self._consumer.end_offsets([place], timeout_ms=int(ANSWER_S * 1000))
 
 
-def _fields(record: Any) -> dict[str, Any]:
-    return {
-        "timestamp_ms": record.timestamp,
-        "stamped_by_broker": record.timestamp_type == 1,
-        "key": record.key,
-        "value": record.value,
-        "headers": [(name, value or b"") for name, value in record.headers],
-    }
+def _as_read(record: Any) -> Read:
+    return Read(
+        offset=record.offset,
+        timestamp_ms=record.timestamp,
+        stamped_by_broker=record.timestamp_type == 1,
+        key=record.key,
+        value=record.value,
+        headers=tuple((name, value or b"") for name, value in record.headers),
+    )

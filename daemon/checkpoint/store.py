@@ -60,10 +60,6 @@ class CheckpointStore:
                 "a bucket and prefix, in which this process may list, read, write and remove files"
             ) from error
 
-    def exist(self, source: TopicPartition) -> bool:
-        """Say whether there is any checkpoint of this partition, of whatever lineage."""
-        return bool(self.lineages(source))
-
     def lineages(self, source: TopicPartition) -> list[str]:
         """List the lineages that have a checkpoint, in alphabetical order.
 

@@ -1,7 +1,6 @@
 """Read back what ``Encoder`` wrote: which input record a published one speaks of, and the record as it was encoded."""
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -9,6 +8,21 @@ from daemon.codec.encode import EPOCH, NO_TIMESTAMP, YEAR_10000_MS
 from daemon.records import Header, OutputRecord, TopicPartition
 
 _MODEL = re.compile(rb'"model": "([0-9a-f]{8}(?:-[0-9]+)?)@[0-9]+"\}\Z')
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One record as it was read from the output or the dead-letter topic.
+
+    ``stamped_by_broker`` says that the time stamp is that of its arrival, and not the one it was sent with.
+    """
+
+    offset: int
+    timestamp_ms: int
+    stamped_by_broker: bool
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[Header, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,49 +41,32 @@ class Published:
     exact: bool
 
 
-def read_output(
-    position: int,
-    *,
-    timestamp_ms: int,
-    stamped_by_broker: bool,
-    key: bytes | None,
-    value: bytes | None,
-    headers: Iterable[Header],
-) -> Published | None:
+def read_output(read: Read) -> Published | None:
     """Read a record of the output topic; None if it does not say where its input was."""
-    kept = tuple(headers)
-    named = dict(kept)
+    named = dict(read.headers)
     topic, _, rest = named.get("ce_id", b"").decode(errors="replace").partition("/")
     partition, _, offset = rest.partition("/")
     if not (topic and partition.isdecimal() and offset.isdecimal()):
         return None
-    model = _MODEL.search(value or b"")
+    model = _MODEL.search(read.value or b"")
     source = TopicPartition(topic, int(partition))
-    stamp, exact = _encoded_timestamp(named.get("ce_time"), timestamp_ms, stamped_by_broker=stamped_by_broker)
-    record = OutputRecord(source.partition, stamp, key, value, kept)
-    return Published(position, source, int(offset), model[1].decode() if model else None, record, exact)
+    stamp, exact = _encoded_timestamp(named.get("ce_time"), read.timestamp_ms, stamped_by_broker=read.stamped_by_broker)
+    record = OutputRecord(source.partition, stamp, read.key, read.value, read.headers)
+    return Published(read.offset, source, int(offset), model[1].decode() if model else None, record, exact)
 
 
-def read_dead_letter(
-    position: int,
-    *,
-    timestamp_ms: int,
-    stamped_by_broker: bool,
-    key: bytes | None,
-    value: bytes | None,
-    headers: Iterable[Header],
-) -> Published | None:
+def read_dead_letter(read: Read) -> Published | None:
     """Read a record of the dead-letter topic; None if it does not say where its input was."""
-    kept = tuple(headers)
-    named = dict(kept)
+    named = dict(read.headers)
     topic = named.get("online_lstm_topic", b"").decode(errors="replace")
     partition, offset = (named.get(f"online_lstm_{name}", b"") for name in ("partition", "offset"))
     if not (topic and partition.isdigit() and offset.isdigit()):
         return None
     source = TopicPartition(topic, int(partition))
-    had_none = NO_TIMESTAMP in kept
-    record = OutputRecord(source.partition, -1 if had_none else timestamp_ms, key, value, kept, dead_letter=True)
-    return Published(position, source, int(offset), None, record, exact=had_none or not stamped_by_broker)
+    had_none = NO_TIMESTAMP in read.headers
+    stamp = -1 if had_none else read.timestamp_ms
+    record = OutputRecord(source.partition, stamp, read.key, read.value, read.headers, dead_letter=True)
+    return Published(read.offset, source, int(offset), None, record, exact=had_none or not read.stamped_by_broker)
 
 
 def _encoded_timestamp(ce_time: bytes | None, timestamp_ms: int, *, stamped_by_broker: bool) -> tuple[int, bool]:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from rich.console import Console
 
-from daemon import __version__
 from daemon.commands.inputs import (
     FORMATS,
     STANDARD_INPUT,
@@ -166,12 +165,12 @@ def _create(stack: ExitStack, option: str, arguments: argparse.Namespace) -> Bin
 
 
 def _report(settings: Settings, name: str, scorecard: "Scorecard") -> bytes:
-    from daemon.network import fingerprint
+    from daemon.commands.networks import versions
 
     report = {
         "file": name,
         **scorecard.to_json(),
         "settings": settings.of_kind("shape") | settings.of_kind("learning"),
-        "versions": {"online-lstm": __version__, **fingerprint()},
+        "versions": versions(),
     }
     return json.dumps(report, indent=2, ensure_ascii=False).encode() + b"\n"

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from daemon import __version__, logs
+from daemon import logs
 from daemon.commands.streams import SEED_PERIOD, seed_stream
 from daemon.errors import ExitCode, SettingsError
 from daemon.records import InputRecord, TopicPartition
@@ -196,7 +196,7 @@ def _receive(daemon: "DaemonProcess", follower: "Follower", events: int) -> None
 
 def machine() -> dict[str, str | int]:
     """Name what the figures depend on."""
-    from daemon.network import fingerprint
+    from daemon.commands.networks import versions
 
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.is_file() else []
@@ -205,8 +205,7 @@ def machine() -> dict[str, str | int]:
         "cpu": models[0] if models else platform.processor() or "unknown",
         "cores": os.cpu_count() or 0,
         "python": platform.python_version(),
-        "online-lstm": __version__,
-        **fingerprint(),
+        **versions(),
     }
 
 

@@ -16,7 +16,6 @@ from typing import Any, BinaryIO
 
 from rich.console import Console
 
-from daemon import __version__
 from daemon.commands.comparison import BEGIN, END, PREDICTION, Comparison, Found, place_figures
 from daemon.commands.outputs import STANDARD_OUTPUT, create_output
 from daemon.commands.progress import progress_bar
@@ -228,27 +227,28 @@ def _create(stack: ExitStack, option: str, path: str | None) -> BinaryIO | None:
 
 
 def _report(settings: Settings, comparisons: list[Comparison]) -> bytes:
-    from daemon.network import fingerprint
+    from daemon.commands.networks import versions
 
     report = {
         "protocols": [comparison.to_json() for comparison in comparisons],
         "settings": settings.of_kind("shape") | settings.of_kind("learning"),
-        "versions": {"online-lstm": __version__, **fingerprint()},
+        "versions": versions(),
     }
     return json.dumps(report, indent=2, ensure_ascii=False).encode() + b"\n"
 
 
 def _origin(settings: Settings) -> str:
     """Say what the figures were made with: versions, and the settings that are not the defaults."""
-    from daemon.network import fingerprint
+    from daemon.commands.networks import versions
 
-    versions = {"online-lstm": __version__, **fingerprint()}
     defaults = Settings.model_construct()
     changed = [
         f"`{name} = {value}`"
         for kind in ("shape", "learning")
-        for name, value in settings.of_kind(kind).items()
-        if value != defaults.of_kind(kind)[name]
+        for (name, value), (_, default) in zip(
+            settings.of_kind(kind).items(), defaults.of_kind(kind).items(), strict=True
+        )
+        if value != default
     ]
     with_settings = ", ".join(changed) if changed else "default settings"
-    return f"Made with {', '.join(f'{name} {version}' for name, version in versions.items())}; {with_settings}.\n"
+    return f"Made with {', '.join(f'{name} {version}' for name, version in versions().items())}; {with_settings}.\n"

@@ -7,11 +7,12 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
 from rich.text import Text
 
 from daemon.commands.outputs import STANDARD_OUTPUT, create_output
 from daemon.commands.progress import progress_bar
+from daemon.commands.tables import console_for, table_of
 from daemon.commands.watch import printable
 from daemon.errors import CheckpointDamagedError, ExitCode
 from daemon.records import BASELINES
@@ -22,10 +23,6 @@ if TYPE_CHECKING:  # it loads HDF5
 HELP = "show what is in a checkpoint, or list those below a directory"
 MOST_STREAMS = 20
 """How many streams of a checkpoint are shown in a table, those seen last first."""
-LAST_VALUES = 8
-"""How many of the values of a stream's window are told."""
-PIPE_WIDTH = 160
-"""Columns of a table that goes to no terminal."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,14 +66,6 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     if damage:
         raise CheckpointDamagedError("\n".join(damage))
     return ExitCode.OK
-
-
-def console_for(*, stderr: bool) -> Console:
-    """Give a console for tables; what reads a pipe is not made to do with 80 columns."""
-    console = Console(stderr=stderr, highlight=False)
-    if not console.is_terminal:
-        console.width = PIPE_WIDTH
-    return console
 
 
 def summarize(file: "CheckpointFile") -> dict[str, Any]:
@@ -200,15 +189,6 @@ def _cells(stream: dict[str, Any], baselines: Sequence[str]) -> Iterator[str]:
     yield ", ".join(f"{_literal(value)} ({p:.2f})" for value, p in stream["prediction"] or []) or "-"
     yield f"{stream['fit_steps']:,}"
     yield "not finite" if stream["weights_norm"] is None else f"{stream['weights_norm']:.3f}"
-
-
-def table_of(*titles: str) -> Table:
-    """Make a table; columns whose title ends in `` >`` are of figures."""
-    columns = [
-        Column(title.removesuffix(" >"), justify="right" if title.endswith(" >") else "left", overflow="fold")
-        for title in titles
-    ]
-    return Table(*columns)
 
 
 def _figure(number: float | None) -> str:

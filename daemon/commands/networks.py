@@ -1,10 +1,11 @@
-"""The networks that the settings describe, one for each way of learning."""
+"""The networks that the settings describe, one for each way of learning, and what they run on."""
 
 from functools import cache
 
+from daemon import __version__
 from daemon.experts.numbers import FEATURES
 from daemon.learners import AnyNetwork
-from daemon.network import Learning, Network, Regression, Shape
+from daemon.network import Learning, Network, Regression, Shape, fingerprint
 from daemon.partition import NetworkFactory
 from daemon.settings import Settings
 
@@ -31,3 +32,8 @@ def networks_of(settings: Settings) -> NetworkFactory:
         return Network(shape, learning)
 
     return network_for
+
+
+def versions() -> dict[str, str]:
+    """Name what the figures of a report depend on."""
+    return {"online-lstm": __version__, **fingerprint()}

@@ -16,11 +16,11 @@ from rich.console import Console
 from rich.text import Text
 
 from daemon import logs
-from daemon.commands.inspect import console_for, table_of
 from daemon.commands.options import add_settings, settings_of
 from daemon.commands.outputs import STANDARD_OUTPUT, create_output
 from daemon.commands.progress import progress_bar
 from daemon.commands.replay import ASKED
+from daemon.commands.tables import console_for, table_of
 from daemon.errors import ExitCode
 from daemon.records import TopicPartition
 from daemon.settings import Settings

@@ -75,9 +75,9 @@ def test_groups_of_any_name_have_their_own_directory(tmp_path: Path) -> None:
     """No group name leads out of the directory, or into another group's."""
     for count, group in enumerate(GROUPS):
         store = CheckpointStore(str(tmp_path / "root"), group)
-        assert not store.exist(SOURCE), group
+        assert not store.lineages(SOURCE), group
         store.write(SOURCE, count, state_at(count))
-        assert store.exist(SOURCE)
+        assert store.lineages(SOURCE)
     for count, group in enumerate(GROUPS):
         assert [count] == CheckpointStore(str(tmp_path / "root"), group).offsets(SOURCE, LINEAGE)
     assert [tmp_path / "root"] == list(tmp_path.iterdir())
@@ -88,7 +88,7 @@ def test_a_directory_of_any_name_is_used_as_it_is(tmp_path: Path, name: str) -> 
     """A path is not a URL: its signs mean nothing, unless it begins with file://."""
     CheckpointStore(str(tmp_path / name), "g").write(SOURCE, 1, state_at(1))
     assert [tmp_path / name.partition("/")[0]] == list(tmp_path.iterdir())
-    assert CheckpointStore((tmp_path / name).as_uri(), "g").exist(SOURCE)
+    assert CheckpointStore((tmp_path / name).as_uri(), "g").lineages(SOURCE)
 
 
 def test_a_lineage_behind_a_link_is_found(store: CheckpointStore, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from fakes import SIZES, SOURCES, FakeDaemon, FakeKafka, FakeSource, learned_unt
 from rich.console import Console
 
 from daemon.checkpoint import CheckpointStore
-from daemon.codec.published import Published, read_dead_letter, read_output
+from daemon.codec.published import Published, Read, read_dead_letter, read_output
 from daemon.commands import verify
 from daemon.commands.findings import Finding, examine
 from daemon.commands.proof import Log, prove
@@ -73,8 +73,7 @@ class Topics(FakeSource):
         for position in offsets:
             r = log[position]
             stamp = 5 if self._stamped or r.timestamp_ms < 0 else r.timestamp_ms
-            fields = {"key": r.key, "value": r.value, "headers": list(r.headers)}
-            yield read(position, timestamp_ms=stamp, stamped_by_broker=self._stamped, **fields)
+            yield read(Read(position, stamp, self._stamped, r.key, r.value, r.headers))
 
 
 def learn(folder: Path, *ways: dict[str, Any], logs: dict[TopicPartition, list[InputRecord]] = LOGS) -> FakeKafka:
