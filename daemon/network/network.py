@@ -142,7 +142,7 @@ class Network:
         codes = np.full((self.events + 1, codes_shape[1]), -1, np.int32)
         sources = np.full(self.events + 1, -1, np.int32)
         states = np.zeros((self.events + 1, states_shape[1]), np.float32)
-        drawn = draw(self._shape.seed, past.events + 1, count, self._shape.replay_history)[:, 0]
+        drawn = draw(self._shape.seed, past.events + 1, count, self._shape.replay_history)
         kept = drawn // STRIDE % codes_shape[0]
         states[:count] = past.states[kept]
         codes[:count] = past.windows[kept]

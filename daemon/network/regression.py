@@ -15,9 +15,6 @@ from daemon.network.pins import hushed, pin
 from daemon.network.replay import Past, draw, places
 from daemon.network.shape import MARKS, Learning, Shape
 
-REPLAYED = 2
-"""Kept windows that are learned from again with each event."""
-
 
 @dataclass(frozen=True, slots=True)
 class RegressionRun:
@@ -86,19 +83,20 @@ class Regression:
         """Set the left-edge LSTM states to zero, in place: the sequence breaks here."""
         self._layout.reset_states(state)
 
-    def run(self, state: Floats, lines: Floats, kept: Past) -> RegressionRun:
+    def run(self, state: Floats, lines: Floats, past: Past) -> RegressionRun:
         """Take K events, each in turn: fit on the window whose last target it is, slide, predict.
 
         Args:
             state: Left as it is.
             lines: Those before the first event, then one of each; float32 (steps + K, features + 3). Targets that
                 arrive with the events are filled in.
-            kept: The windows that may be replayed, left as they are.
+            past: The windows that may be replayed, left as they are.
         """
         count = len(lines) - self.steps
         padded = np.zeros((self.steps + self.events, lines.shape[1]), np.float32)
         padded[: len(lines)] = lines
-        row = np.concatenate([state, padded.ravel(), *self._replayed(count, kept)])
+        replayed = self._replayed(count, past) if self._shape.replay_history else ()
+        row = np.concatenate([state, padded.ravel(), *replayed])
         answer = self._program(row, np.array([count], np.int32))
         report = answer[self.state_size :].reshape(self.events + 1, -1)
         return RegressionRun(
@@ -110,23 +108,14 @@ class Regression:
             edges=report[:count, 4:],
         )
 
-    def _replayed(self, count: int, kept: Past) -> tuple[Floats, Floats]:
+    def _replayed(self, count: int, past: Past) -> tuple[Floats, Floats]:
         """Gather the lines and the left-edge states that the events of a call replay."""
-        replayed = REPLAYED if self._shape.replay_history else 0
-        lines = np.zeros((self.events + 1, replayed, *self.kept_windows()[0][1:]), np.float32)
-        states = np.zeros((self.events + 1, replayed, self._layout.sizes[-1]), np.float32)
-        if replayed:
-            drawn = draw(
-                self._shape.seed,
-                kept.events + 1,
-                count,
-                self._shape.replay_history,
-                draws=replayed,
-                stride=self.stride,
-                youngest=self.stride,
-            )
-            place = drawn // self.stride % len(kept.windows)
-            lines[:count], states[:count] = kept.windows[place], kept.states[place]
+        history, (lines_shape, states_shape) = self._shape.replay_history, self.kept_windows()
+        lines = np.zeros((self.events + 1, *lines_shape[1:]), np.float32)
+        states = np.zeros((self.events + 1, *states_shape[1:]), np.float32)
+        drawn = draw(self._shape.seed, past.events + 1, count, history, stride=self.stride, youngest=self.stride)
+        place = drawn // self.stride % len(past.windows)
+        lines[:count], states[:count] = past.windows[place], past.states[place]
         return lines.ravel(), states.ravel()
 
     @cached_property
@@ -141,6 +130,6 @@ class Regression:
             window=self._shape.window,
             horizon=self.horizon,
             carried=self._shape.carried,
-            replayed=REPLAYED if self._shape.replay_history else 0,
+            replayed=self._shape.replay_history > 0,
             events=self.events,
         )

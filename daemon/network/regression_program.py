@@ -16,19 +16,20 @@ from daemon.network.shape import MARKS, Learning
 
 
 def compile_regression(
-    layout: Layout, learning: Learning, *, window: int, horizon: int, carried: bool, replayed: int, events: int
+    layout: Layout, learning: Learning, *, window: int, horizon: int, carried: bool, replayed: bool, events: int
 ) -> Callable[[Floats, Integers], Floats]:
     """Trace the program; XLA compiles it at its first call.
 
     It takes a row, float32, and the number of events K, int32 (1,). The row is the state (row_size,), the lines
-    (window + horizon - 1 + events, features + ``MARKS``), and the lines (events + 1, replayed, window, features +
-    ``MARKS``) and left-edge states (events + 1, replayed, states_size) that are replayed with each event.
+    (window + horizon - 1 + events, features + ``MARKS``), and, where windows are replayed, the lines (events + 1,
+    window, features + ``MARKS``) and left-edge states (events + 1, states_size) that come with each event.
     It gives one row, float32: the new state (row_size,), then (events + 1, 4 + states_size): steps applied, steps
     skipped, loss, output for the last line and the left-edge states that each event found; K + 1 of them are
     meaningful.
     """
     states_size, width, steps = layout.sizes[-1], layout.classes + MARKS, window + horizon - 1
-    shapes = ((steps + events, width), (events + 1, replayed, window, width), (events + 1, replayed, states_size))
+    windows = (events + 1) * replayed
+    shapes = ((steps + events, width), (windows, window, width), (windows, states_size))
     sizes = [layout.row_size, *(tf.TensorShape(shape).num_elements() for shape in shapes)]
 
     def run(row: Tensor, count: Tensor) -> Tensor:
@@ -40,8 +41,8 @@ def compile_regression(
             here = tf.slice(lines, [k, 0], [steps, width])
             batch, starts = here[:, None], memory.states[None]
             if replayed:
-                again = tf.pad(tf.transpose(earlier[k], (1, 0, 2)), ((0, horizon - 1), (0, 0), (0, 0)))
-                batch, starts = tf.concat([batch, again], 1), tf.concat([starts, edges[k]], 0)
+                again = tf.pad(earlier[k], ((0, horizon - 1), (0, 0)))
+                batch, starts = tf.stack([here, again], 1), tf.stack([memory.states, edges[k]])
             fitted, slid, line = _fit_step(
                 layout, learning, memory, lines=batch, starts=starts, window=window, arrived=arrived
             )

@@ -52,20 +52,17 @@ def places(history: int, *, stride: int = STRIDE, youngest: int = 1) -> int:
 
 
 def draw(
-    seed: int, first: int, count: int, history: int, *, draws: int = 1, stride: int = STRIDE, youngest: int = 1
+    seed: int, first: int, count: int, history: int, *, stride: int = STRIDE, youngest: int = 1
 ) -> NDArray[np.int64]:
-    """Draw the events whose windows come back with each of ``count`` events from number ``first`` on.
+    """Draw the events whose windows come back with each of ``count`` events from number ``first`` on, int64 (count,).
 
     The age is the square of a uniform number, so recent ones come oftener, times ``history`` or as much as there is,
     and at least ``youngest``. A number below ``stride`` is 0: at that place there is nothing yet. What an event draws
     is a function of its number and the seed alone.
-
-    Returns:
-        Numbers of events, int64 (count, draws), at most 4 draws each.
     """
-    raw = np.random.Philox(key=seed, counter=first).random_raw(4 * count)  # one block of the counter an event
-    uniform = (raw.reshape(count, 4)[:, :draws] >> np.uint64(11)) * 2.0**-53
-    events = np.arange(first, first + count)[:, None]
+    raw = np.random.Philox(key=seed, counter=first).random_raw(4 * count)[::4]  # one block of the counter an event
+    uniform = (raw >> np.uint64(11)) * 2.0**-53
+    events = np.arange(first, first + count)
     ages = youngest + (uniform * uniform * np.minimum(history, events - youngest).clip(0)).astype(np.int64)
     drawn: NDArray[np.int64] = np.maximum(events - ages, 0) // stride * stride
     return drawn
