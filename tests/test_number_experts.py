@@ -223,6 +223,17 @@ def test_a_level_that_jumps_is_followed_within_a_few_events():
     known = 1800 + profile.JUMP
     assert error_of(predictions[: known + 300], values[: known + 300], first=known) < 0.6
     assert error_of(predictions, values, first=2200) < 0.28
+    assert [1800 + profile.JUMP - 1] == [step for step in row["season_jumps"][0] if step]
+
+
+def test_the_history_is_learned_anew_at_the_level_of_now():
+    """A period that is found while the level has jumped not long ago: nothing of the jump stays."""
+    steps = np.arange(3000)
+    values = np.sin(2 * np.pi * steps / np.where(steps < 1100, 24, 36)) + 0.1 * noise(3000) + 1e6 * (steps >= 1400)
+    panel, row = panel_and_row()
+    _, predictions, _ = learn(panel, row, values)
+    assert 36 == row["season_periods"][0]
+    assert error_of(predictions, values, first=2200) < 1.2 * 0.1 * 0.798
 
 
 def test_wild_values_are_not_believed():

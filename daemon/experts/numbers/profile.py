@@ -55,6 +55,7 @@ class Scaled(NamedTuple):
     usual: NDArray[np.float64]  # (K,): fast mean, in units of the values
     drift: NDArray[np.float64]  # (K,): slow minus fast mean, in spreads
     spread: NDArray[np.float64]  # (K,): in units of the values, above 0
+    jumps: NDArray[np.float64]  # (K,): how far the level was moved, by the last ``JUMP`` values; 0 for hardly any event
 
 
 def fields(prefix: str, slots: int) -> dict[str, Field]:
@@ -83,7 +84,7 @@ def observe(row: Row, prefix: str, values: NDArray[np.float64], slots: NDArray[n
         slots: Of the events, and of the steps that something is predicted for, int64 ``(2, K)``.
     """
     count = len(values)
-    scaled = Scaled(np.zeros(count, np.float32), np.empty(count), np.empty(count), np.empty(count))
+    scaled = Scaled(np.zeros(count, np.float32), np.empty(count), np.empty(count), np.empty(count), np.zeros(count))
     _observe(Profile(*[row[prefix + name] for name in Profile._fields]), values, slots, scaled)
     return scaled
 
@@ -105,7 +106,10 @@ def _observe(
             spread = _spread(profile, slot)
             scaled.deviations[event] = min(max(difference / spread, -MOST_DEVIATION), MOST_DEVIATION)
             far = abs(difference) > FAR * max(spread, profile.size[0])
-            if not (_jump(profile, difference, far) or _jump_of_slot(profile, slot, value, far)):
+            known = profile.sized[0] > JUMP  # else it is not a jump, but the first time that a spread is taken
+            jump = _jump(profile, difference, far)
+            scaled.jumps[event] = jump if known else 0.0
+            if jump == 0 and not _jump_of_slot(profile, slot, value, far):
                 _move(profile, slot, value, MOST_MOVE * spread if far or profile.visits[slot] > 1 else np.inf)
         if profile.visits[ahead] == 0:
             scaled.usual[event] = value
@@ -140,23 +144,23 @@ def _spread(profile: Profile, slot: int) -> float:
 
 
 @compiled
-def _jump(profile: Profile, difference: float, far: bool) -> bool:
-    """Move all slots to a new level, if the last values were all far."""
+def _jump(profile: Profile, difference: float, far: bool) -> float:
+    """Move all slots to a new level, if the last values were all far; say how far they were moved."""
     if not far:
         profile.far_count[0] = 0
-        return False
+        return 0.0
     profile.far[profile.far_count[0]] = difference
     profile.far_count[0] += 1
     if profile.far_count[0] < JUMP:
-        return False
-    jump = np.median(profile.far)
+        return 0.0
+    jump: float = np.median(profile.far)
     profile.far_count[0] = 0
     profile.size[0] = np.abs(profile.far - jump).mean()
     profile.sized[0] = JUMP
     for slot in range(len(profile.visits)):
         if profile.visits[slot] > 0:
             _restart(profile, slot, profile.fast[slot] + jump)
-    return True
+    return jump
 
 
 @compiled

@@ -1,7 +1,7 @@
 """What depends on the season: the periods, the profile, and the linear expert on deviations from it.
 
-At set numbers of events the periods are looked for in the history. Where they have changed, profile and linear expert
-forget all they have learned, and learn the history anew with the new periods.
+At set numbers of events the periods are looked for in the history, as if all of it had been at the level of now. Where
+they have changed, profile and linear expert forget all they have learned, and learn that history anew.
 """
 
 from typing import Any, NamedTuple
@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from daemon.experts.numbers import linear, profile, season
 from daemon.rows import Field, Row
+
+JUMPS = 8
+"""So many jumps of the level are remembered."""
 
 FIRST_SEARCH = 128
 """Until a quarter of the history is there, periods are looked for after every so many events."""
@@ -40,7 +43,11 @@ class Seasonal:
 
     def fields(self) -> dict[str, Field]:
         """Describe the arrays of one stream."""
-        return {"season_periods": Field((2,), "int64", (*self._periods, 1, 1)[:2]), **self._learned_fields()}
+        return {
+            "season_periods": Field((2,), "int64", (*self._periods, 1, 1)[:2]),
+            "season_jumps": Field((2, JUMPS), "float64"),  # number of the event, and how far
+            **self._learned_fields(),
+        }
 
     def until_search(self, events: int) -> int:
         """Say how many events are learned after the first ``events`` until periods are looked for."""
@@ -58,13 +65,17 @@ class Seasonal:
         """
         if self._periods:
             return False
+        steps = np.arange(events - len(values), events)
+        values = values.copy()
+        for step, jump in row["season_jumps"].T:
+            values[steps <= step - profile.JUMP] += jump
         found = season.find_periods(values, row["season_periods"])
         if np.array_equal(found, row["season_periods"]):
             return False
         row["season_periods"][:] = found
         for name, field in self._learned_fields().items():
             row[name][...] = field.fill
-        self.learn(row, values, np.arange(events - len(values), events), clock)
+        self.learn(row, values, steps, clock)
         return True
 
     def learn(
@@ -82,6 +93,8 @@ class Seasonal:
         period = int(row["season_periods"][0])
         slots = np.stack([steps, steps + self._horizon]) % period
         scaled = profile.observe(row, _PROFILE, values, slots)
+        jumped = np.flatnonzero(scaled.jumps)
+        remember(row["season_jumps"], np.stack([steps[jumped], scaled.jumps[jumped]]))
         deviations = remember(row["season_deviations"], scaled.deviations)
         by_clock = np.empty((len(values), 0))
         if self._calendar:
