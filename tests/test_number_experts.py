@@ -85,6 +85,7 @@ BAD = {
     "outliers": np.where(np.random.default_rng(1).random(3000) < 0.01, 1e300, sine(3000)),
     "largest": np.random.default_rng(2).choice([-1.7e308, 1.7e308], 1000),
     "denormal": 1e-310 * noise(2000),
+    "denormal, and the largest": np.where(np.arange(2000) % 97 == 0, 1e300, 1e-310 * noise(2000)),
     "growing": 10.0 ** np.linspace(-300, 300, 2000),
     "spikes": (np.random.default_rng(3).random(3000) < 0.02) * 1e9,
     "unit changes": sine(3000) * np.where(np.arange(3000) < 1500, 1, 1e6),

@@ -153,14 +153,31 @@ def _jump(profile: Profile, difference: float, far: bool) -> float:
     profile.far_count[0] += 1
     if profile.far_count[0] < JUMP:
         return 0.0
-    jump: float = np.median(profile.far)
+    jump = _middle(profile.far)
+    size = 0.0
+    for of_one in profile.far:
+        size += abs(of_one - jump) / JUMP
     profile.far_count[0] = 0
-    profile.size[0] = np.abs(profile.far - jump).mean()
+    profile.size[0] = size
     profile.sized[0] = JUMP
     for slot in range(len(profile.visits)):
         if profile.visits[slot] > 0:
             _restart(profile, slot, profile.fast[slot] + jump)
     return jump
+
+
+@compiled
+def _middle(numbers: NDArray[np.float64]) -> float:
+    """Give the median of an odd number of numbers."""
+    for place in range(len(numbers)):
+        below = 0
+        for other in range(len(numbers)):
+            if (numbers[other], other) < (numbers[place], place):
+                below += 1
+        if below == len(numbers) // 2:
+            break
+    middle: float = numbers[place]
+    return middle
 
 
 @compiled
