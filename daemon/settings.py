@@ -237,7 +237,10 @@ class Settings(BaseSettings):
         "shape", default=False, description="Numbers depend on hour and weekday (UTC) of the records' time stamps"
     )
     tolerance: float | None = _setting(
-        "shape", None, "A number this near to the prediction is a hit [default: a tenth of the numbers' spread]", gt=0
+        "shape",
+        None,
+        "A number this near to the prediction is a hit [default: a tenth of their mean distance from their centre]",
+        gt=0,
     )
     score_window: int = _setting("shape", 500, "Scored predictions that the hit rates are taken over", ge=1)
     top: int = _setting("shape", 3, "Likeliest values listed in each output", ge=1, le=100)

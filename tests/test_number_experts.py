@@ -7,6 +7,8 @@ from daemon.experts.numbers import (
     EXPERTS,
     NumberPanel,
     Observed,
+    clock,
+    fallback,
     linear,
     neighbours,
     profile,
@@ -15,6 +17,7 @@ from daemon.experts.numbers import (
     season,
     stack,
 )
+from daemon.experts.numbers.seasonal import Seasonal
 from daemon.rows import Rows
 
 HISTORY = 1024
@@ -82,6 +85,7 @@ BAD = {
     "outliers": np.where(np.random.default_rng(1).random(3000) < 0.01, 1e300, sine(3000)),
     "largest": np.random.default_rng(2).choice([-1.7e308, 1.7e308], 1000),
     "denormal": 1e-310 * noise(2000),
+    "denormal, and the largest": np.where(np.arange(2000) % 97 == 0, 1e300, 1e-310 * noise(2000)),
     "growing": 10.0 ** np.linspace(-300, 300, 2000),
     "spikes": (np.random.default_rng(3).random(3000) < 0.02) * 1e9,
     "unit changes": sine(3000) * np.where(np.arange(3000) < 1500, 1, 1e6),
@@ -221,6 +225,22 @@ def test_a_level_that_jumps_is_followed_within_a_few_events():
     known = 1800 + profile.JUMP
     assert error_of(predictions[: known + 300], values[: known + 300], first=known) < 0.6
     assert error_of(predictions, values, first=2200) < 0.28
+    assert [1800 + profile.JUMP - 1] == [step for step in row["season_jumps"][0] if step]
+
+
+def test_the_history_is_learned_anew_at_the_level_of_now():
+    """With a jump that is known of, a new period leaves the same state as without the jump."""
+    level = 2.0**20 + np.round(sine(1000) * 1024) / 1024  # sums of these are exact
+    seasonal = Seasonal(horizon=5, history=HISTORY, periods=(), lags=(), calendar=False)
+    states = []
+    for before, jump in ((level[:500], 0.0), (level[:500] - 2.0**20, 2.0**20)):
+        rows = Rows(seasonal.fields())
+        row = rows.view(rows.add())
+        row["season_jumps"][:, -1] = 500 + profile.JUMP - 1, jump
+        assert seasonal.search(row, 1000, np.concatenate((before, level[500:])), np.empty((2, 0)))
+        assert 24 == row["season_periods"][0]
+        states.append({name: array.tobytes() for name, array in row.items() if name != "season_jumps"})
+    assert states[0] == states[1]
 
 
 def test_wild_values_are_not_believed():
@@ -237,7 +257,7 @@ def test_a_period_that_changes_is_found_again():
     values = switching(8000)
     panel, row = panel_and_row()
     _, predictions, _ = learn(panel, row, values)
-    assert row["number_periods"][0] == 36
+    assert row["season_periods"][0] == 36
     assert error_of(predictions, values, first=7000) < 1.15 * error_of(predictions[:4000], values[:4000], first=2000)
 
 
@@ -247,10 +267,30 @@ def test_with_a_clock_a_season_is_known_in_a_stream_with_holes():
     values = 10 * sine(8000, period=48, spread=0.05)[chosen]
     errors = {}
     for calendar in (False, True):
-        panel, row = panel_and_row(calendar=calendar, history=2048)
-        observed, _, _ = learn(panel, row, values, timestamps_ms=1_800_000 * chosen)
-        errors[calendar] = error_of(observed.neighbours, values)
-    assert errors[True] < 0.8 * errors[False]
+        panel, row = panel_and_row(horizon=1, calendar=calendar, history=2048)
+        observed, predictions, _ = learn(panel, row, values, timestamps_ms=1_800_000 * chosen)
+        assert panel.features == observed.features.shape[1]
+        errors[calendar] = [error_of(p, values, horizon=1) for p in (predictions, observed.linear, observed.neighbours)]
+    assert (np.array(errors[True]) < np.array([0.8, 0.8, 0.9]) * np.array(errors[False])).all()
+
+
+def test_without_timestamps_a_calendar_does_no_harm():
+    """Nothing is known by the clock; the rest is."""
+    values = sine(4000)
+    panel, row = panel_and_row(calendar=True)
+    _, predictions, _ = learn(panel, row, values)
+    assert error_of(predictions, values) < 1.1 * 0.3 * 0.798
+
+
+def test_a_unit_that_changes_is_survived():
+    """All values are a millionth of what they were; until the experts have forgotten, a baseline is published."""
+    values = sine(3000) * np.where(np.arange(3000) < 1500, 1e6, 1)
+    panel, row = panel_and_row()
+    observed, predictions, weights = learn(panel, row, values)
+    naive = observed.baselines[:, 1]
+    assert error_of(observed.linear, values, first=1700) > 100
+    assert error_of(predictions, values, first=1700) < 1.1 * error_of(naive, values, first=1700)
+    assert set(np.unique(weights[1700:].sum(axis=1).round(9))) == {0}
 
 
 def test_the_stack_takes_what_is_learned_elsewhere():
@@ -272,7 +312,7 @@ class TestScaling:
         rows = Rows(scaling.fields())
         row = rows.view(rows.add())
         values = np.concatenate((10 * noise(4000), 1e6 + 1000 * noise(8000)))
-        scaled = scaling.observe(row, values, np.zeros(12000))[:, 0]
+        scaled = scaling.observe(row, values, np.zeros(12000)).numbers[:, 0]
         for part in (scaled[2000:4000], scaled[11000:]):
             assert 0.5 < np.abs(part).mean() < 2
             assert abs(np.median(part)) < 0.5
@@ -307,12 +347,64 @@ class TestSeason:
 class TestProfile:
     def test_a_season_is_what_is_usual(self):
         """A pattern that repeats has no deviations from its second time on, and is usual where it will come."""
-        rows = Rows(profile.fields(10))
+        rows = Rows(profile.fields("x_", 10))
         row = rows.view(rows.add())
         values = np.tile(np.arange(10.0), 5)
-        scaled = profile.observe(row, values, np.arange(50), period=10, horizon=3)
+        scaled = profile.observe(row, "x_", values, np.stack([np.arange(50), np.arange(50) + 3]) % 10)
         np.testing.assert_array_equal(0, scaled.deviations)
         np.testing.assert_array_equal(np.roll(values, -3)[10:], scaled.usual[10:])
+
+
+class TestClock:
+    def test_what_is_usual_is_known_by_the_time_of_the_week(self):
+        """Two weeks of a stream that is twice as large on Sundays, a value an hour: the third week is known."""
+        rows = Rows(clock.fields())
+        row = rows.view(rows.add())
+        hours = np.arange(3 * 168)
+        values = 1.0 + (hours // 24 % 7 == 6)
+        told = clock.observe(row, values, clock.MONDAY_MS + hours * 3_600_000, horizon=5)
+        np.testing.assert_array_equal(values[2 * 168 :], told.usual[2 * 168 - 5 : -5])
+        assert clock.TIMELESS not in np.flatnonzero(row["clock_profile_visits"])
+
+    def test_events_without_a_time_are_kept_apart(self):
+        """They neither change what is usual at a time, nor the interval."""
+        rows = Rows(clock.fields())
+        row = rows.view(rows.add())
+        clock.observe(row, np.ones(4), np.array([1000, 2000, -1, 3000]), horizon=1)
+        assert [clock.TIMELESS] == np.flatnonzero(row["clock_profile_visits"] == 1).tolist()
+        assert 1000 == row["clock_interval_ms"][0]
+
+    def test_places_are_those_of_the_calendar(self):
+        """Monday midnight is the beginning, Thursday noon is in the middle."""
+        times = np.array([clock.MONDAY_MS, clock.MONDAY_MS + clock.WEEK_MS // 2, -1])
+        np.testing.assert_array_equal([[0, 0.5, 0], [0, 0.5, 0]], clock.places(times))
+
+
+class TestFallback:
+    def chosen(self, values, *predictions):
+        rows = Rows(fallback.fields(len(predictions), 2))
+        return fallback.observe(rows.view(rows.add()), values, np.column_stack(predictions))
+
+    def test_a_baseline_that_is_much_better_is_chosen_until_it_is_not(self):
+        """The best one, and not before there is something to go by: labels come two events late."""
+        values = np.zeros(600)
+        stack_error = np.where(np.arange(600) < 300, 10.0, 0.1)
+        chosen = self.chosen(values, stack_error, np.full(600, 4.0), np.full(600, 1.0))
+        first = 2 + fallback.LEAST_JUDGED - 1
+        assert (chosen[:first] == 0).all()
+        assert (chosen[first:300] == 2).all()
+        assert (chosen[450:] == 0).all()
+
+    def test_one_that_is_only_often_better_is_not(self):
+        """A guess of 0 is right nine times out of ten, and far off when it matters."""
+        values = np.where(np.arange(600) % 10 == 0, 100.0, 0.0)
+        assert (self.chosen(values, np.full(600, 10.0), np.roll(values, 3)) == 0).all()
+
+    def test_a_few_bad_events_are_not_enough(self):
+        """One huge error in a hundred events leaves the stack where it is."""
+        values = noise(600)
+        stack_error = np.where(np.arange(600) % 100 == 50, 1e9, 0.1)
+        assert (self.chosen(values, np.roll(values, -2) + stack_error, np.zeros(600))[100:] == 0).all()
 
 
 class TestRidge:

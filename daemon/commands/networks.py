@@ -3,8 +3,8 @@
 from functools import cache
 
 from daemon import __version__
-from daemon.experts.numbers import FEATURES
 from daemon.learners import AnyNetwork
+from daemon.learners.number import panel_of
 from daemon.network import Learning, Network, Regression, Shape, fingerprint
 from daemon.partition import NetworkFactory
 from daemon.settings import Settings
@@ -28,7 +28,7 @@ def networks_of(settings: Settings) -> NetworkFactory:
     @cache
     def network_for(learning: Learning) -> AnyNetwork:
         if settings.task == "number":
-            return Regression(shape, learning, features=len(FEATURES), horizon=settings.horizon)
+            return Regression(shape, learning, features=panel_of(settings).features, horizon=settings.horizon)
         return Network(shape, learning)
 
     return network_for

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon import scores
-from daemon.experts.numbers import FEATURES, NumberPanel, Observed
+from daemon.experts.numbers import NumberPanel, Observed
 from daemon.learners.rows import NetworkRows, score
 from daemon.network import Past, Regression
 from daemon.network.regression import RegressionRun
@@ -45,13 +45,13 @@ class NumberLearner:
         """Describe the arrays of one stream.
 
         ``lines`` are the network's; ``pending`` is what everybody predicted after each of the last ``horizon`` events,
-        and the spread then.
+        and the scale of the values then.
         """
         panel = panel_of(settings)
         predictors = settings.first_expert + len(settings.experts)
         return {
             "events": Field((1,), "int64"),
-            "lines": Field((settings.window + settings.horizon - 1, len(FEATURES) + MARKS), "float32"),
+            "lines": Field((settings.window + settings.horizon - 1, panel.features + MARKS), "float32"),
             "pending": Field((settings.horizon, predictors + 1), "float64", np.nan),
             **panel.fields(),
             **scores.fields(settings.score_window, predictors=predictors, losses=predictors + 1),
@@ -126,7 +126,7 @@ class NumberLearner:
         experts = np.column_stack([said[name] for name in self._experts])
         published, weights = self._panel.stack(stream, observed, lstm)
         pending = np.concatenate(
-            [stream["pending"], np.column_stack([published, observed.baselines, experts, observed.spread])]
+            [stream["pending"], np.column_stack([published, observed.baselines, experts, observed.scale])]
         )
         scored = np.isfinite(pending[:count, 0])
         with np.errstate(over="ignore", invalid="ignore"):

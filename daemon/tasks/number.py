@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from daemon.records import Event, NumberPrediction, NumberVerdict
 from daemon.settings import Settings
 
-SPREADS = 0.1
-"""So many spreads of a stream's numbers are the tolerance, unless the settings say one."""
+TOLERANCE = 0.1
+"""So much of the mean distance of a stream's numbers from their centre is near enough, unless the settings say."""
 MOST_ERROR = 1e300
 """A larger error counts as this one, so that the mean of some is finite."""
 
@@ -35,9 +35,9 @@ class NumberTask:
         """Give errors without sign; those that are not known are the largest."""
         return np.minimum(np.abs(np.where(np.isnan(errors), np.inf, errors)), MOST_ERROR)
 
-    def hits(self, absolute_errors: NDArray[np.float64], spreads: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Say which of ``(K, P)`` predictions were near enough, given the spread when they were made, ``(K,)``."""
-        tolerance = SPREADS * spreads[:, None] if self._tolerance is None else self._tolerance
+    def hits(self, absolute_errors: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Say which of ``(K, P)`` predictions were near enough, given the scale of the values then, ``(K,)``."""
+        tolerance = TOLERANCE * scale[:, None] if self._tolerance is None else self._tolerance
         hits: NDArray[np.bool_] = absolute_errors <= tolerance
         return hits
 

@@ -6,24 +6,25 @@ After each event they predict the value ``horizon`` steps later, and they learn 
 values are split into calls.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.experts.numbers import linear, neighbours, places, profile, ridge, scaling, season, stack
+from daemon.experts.numbers import clock, fallback, neighbours, places, ridge, scaling, stack
+from daemon.experts.numbers.seasonal import Seasonal, remember
 from daemon.rows import Field, Row
 
 __all__ = ["BASELINES", "EXPERTS", "NumberPanel", "Observed"]
 
 EXPERTS = ("lstm", "linear", "neighbours")
 BASELINES = ("last_value", "seasonal_naive")
-FEATURES = (
-    *("value", "usual", "deviation", "deviation before", "linear"),
-    *("season sine", "season cosine", "short season sine", "short season cosine"),
-)
-FIRST_SEARCH = 128
 LARGEST = 1e300
+_OF_SEQUENCE = (
+    *("number_events", "number_values", "number_places", "number_clock", "number_asked"),
+    *("season_jumps", "season_deviations", "season_outcomes"),
+    *("linear_pending", "stack_pending", "fallback_waiting"),
+)
 LIKENESS = (1.0, 1.0, 0.5)  # weights of the neighbours' taps: now, one step ago, and one short period before the target
 
 
@@ -37,19 +38,11 @@ class Observed(NamedTuple):
     values: NDArray[np.float64]  # (K,): cut to ``LARGEST`` in size
     residuals: NDArray[np.float64]  # (K,): right output ``horizon`` events ago, cut to 8 in size; NaN before the first
     spread: NDArray[np.float64]  # (K,): of what is usual at the target, in units of the values, above 0
-    features: NDArray[np.float32]  # (K, len(FEATURES)): between -8 and 8
+    scale: NDArray[np.float64]  # (K,): mean distance of the values from their centre, in their units, above 0
+    features: NDArray[np.float32]  # (K, D): between -8 and 8
     linear: NDArray[np.float64]  # (K,): predictions
     neighbours: NDArray[np.float64]  # (K,): predictions
     baselines: NDArray[np.float64]  # (K, 2): predictions of BASELINES
-
-
-class _Learned(NamedTuple):
-    """What depends on the periods: K events, and H events before them."""
-
-    scaled: profile.Scaled
-    deviations: NDArray[np.float32]  # (H + K,)
-    outcomes: NDArray[np.float32]  # (H + K,): 0 where unknown
-    predictions: NDArray[np.float64]  # (K,): of the linear expert
 
 
 class NumberPanel:
@@ -61,7 +54,8 @@ class NumberPanel:
             are looked for among them.
         periods: The period of the season in steps, and one within it; nothing if they are to be found.
         lags: Steps back from the target that the linear expert looks at, at least ``horizon``; nothing for the usual.
-        calendar: Whether events are alike by time of the day and week, instead of by their places in the periods.
+        calendar: Whether to look at the clock: linear expert and network are told what is usual at a time of the week,
+            and events are alike by time of the day and week, not by their places in the periods.
         experts: Which of ``EXPERTS`` are weighed, in the order of the weights.
     """
 
@@ -77,22 +71,28 @@ class NumberPanel:
     ) -> None:
         self._horizon = horizon
         self._history = history
-        self._periods = periods
-        self._lags = lags
         self._calendar = calendar
         self._experts = experts
+        self._seasonal = Seasonal(horizon=horizon, history=history, periods=periods, lags=lags, calendar=calendar)
+
+    @property
+    def features(self) -> int:
+        """How many features there are."""
+        return 11 if self._calendar else 9
 
     def fields(self) -> dict[str, Field]:
         """Describe the arrays of one stream."""
         return {
             "number_events": Field((1,), "int64"),
-            "number_periods": Field((2,), "int64", (*self._periods, 1, 1)[:2]),
             "number_values": Field((self._history,), "float64"),
             "number_places": Field((2, self._history), "float32"),
+            "number_clock": Field((2, self._history if self._calendar else 0), "float64"),
             "number_asked": Field((2, self._horizon), "float64"),
+            **(clock.fields() if self._calendar else {}),
             **scaling.fields(),
-            **self._seasonal_fields(),
+            **self._seasonal.fields(),
             **stack.fields(len(self._experts), self._horizon),
+            **fallback.fields(1 + len(BASELINES), self._horizon),
         }
 
     def observe(self, row: Row, values: NDArray[np.float64], timestamps_ms: NDArray[np.int64]) -> Observed:
@@ -106,12 +106,9 @@ class NumberPanel:
         values = np.clip(values, -LARGEST, LARGEST)
         parts = []
         while len(values):
-            events = int(row["number_events"][0])
-            until_search = self._next_search(events) - events
-            parts.append(self._learn(row, values[:until_search], timestamps_ms[:until_search]))
-            if len(values) >= until_search and not self._periods:
-                self._search(row)
-            values, timestamps_ms = values[until_search:], timestamps_ms[until_search:]
+            count = min(len(values), self._seasonal.until_search(int(row["number_events"][0])))
+            parts.append(self._learn(row, values[:count], timestamps_ms[:count]))
+            values, timestamps_ms = values[count:], timestamps_ms[count:]
         return Observed(*[np.concatenate(arrays) for arrays in zip(*parts, strict=True)])
 
     def stack(
@@ -125,7 +122,8 @@ class NumberPanel:
             lstm: The network's predictions, float64 ``(K,)``, if it is among the experts.
 
         Returns:
-            The predictions to publish, float64 ``(K,)``, and the weights, which sum to 1, ``(K, E)``.
+            The predictions to publish, float64 ``(K,)``, and the weights, ``(K, E)``, which sum to 1, or are 0 where a
+            baseline is published.
         """
         said = {"linear": observed.linear, "neighbours": observed.neighbours}
         if lstm is not None:
@@ -133,104 +131,84 @@ class NumberPanel:
         # the first is what the others are compared with, so it should be one that is never far off
         order = sorted(range(len(self._experts)), key=lambda place: self._experts[place] != "linear")
         predictions = np.column_stack([said[self._experts[place]] for place in order])
-        published, weights = stack.observe(row, observed.values, predictions, observed.spread)
-        return published, weights[:, np.argsort(order)]
+        stacked, weights = stack.observe(row, observed.values, predictions, observed.spread)
+        candidates = np.column_stack([stacked, observed.baselines])
+        chosen = fallback.observe(row, observed.values, candidates)
+        published = np.take_along_axis(candidates, chosen[:, None], axis=1)[:, 0]
+        return published, np.where(chosen[:, None] > 0, 0, weights[:, np.argsort(order)])
 
-    def break_sequence(self, row: Row) -> None:
-        """Not yet."""
-
-    def _seasonal_fields(self) -> dict[str, Field]:
-        """Describe what is learned anew when the periods change."""
-        return {
-            "number_deviations": Field((self._history,), "float32"),
-            "number_outcomes": Field((self._history,), "float32"),
-            **profile.fields(max(self._history // season.LEAST_PERIODS, *self._periods, 1)),
-            **linear.fields(horizon=self._horizon, lags=self._lags),
-        }
-
-    def _next_search(self, events: int) -> int:
-        """Say at which number of events periods are looked for next."""
-        step = FIRST_SEARCH if events < self._history // 4 else self._history // 4
-        return (events // step + 1) * step
-
-    def _search(self, row: Row) -> None:
-        """Look for the periods; if they are others, learn the history anew with them."""
-        events = int(row["number_events"][0])
-        remembered = min(events, self._history)
-        values = row["number_values"][-remembered:].copy()
-        found = season.find_periods(values, row["number_periods"])
-        if np.array_equal(found, row["number_periods"]):
-            return
-        row["number_periods"][:] = found
-        steps = np.arange(events - remembered, events)
-        if not self._calendar:
-            row["number_places"][:, -remembered:] = places.of_steps(steps, found)
-        for name, field in self._seasonal_fields().items():
-            row[name][...] = field.fill
-        self._learn_seasonal(row, values, steps)
+    @staticmethod
+    def break_sequence(row: Row) -> None:
+        """Let the next value begin a sequence: none before it is looked back at, and no prediction waits for it."""
+        for name in _OF_SEQUENCE:
+            row[name][...] = 0
 
     def _learn(self, row: Row, values: NDArray[np.float64], timestamps_ms: NDArray[np.int64]) -> Observed:
-        """Learn values between two searches."""
-        events, count = int(row["number_events"][0]), len(values)
-        steps = np.arange(events, events + count)
+        """Learn values until periods are looked for at most."""
+        before, count = int(row["number_events"][0]), len(values)
         row["number_events"][0] += count
-        now = places.of_times(timestamps_ms) if self._calendar else places.of_steps(steps, row["number_periods"])
-        season_back, short_back = (
-            linear.whole_periods(p, self._horizon) - self._horizon for p in row["number_periods"]
-        )
-        learned = self._learn_seasonal(row, values, steps)
-        usual, spread, fitted = learned.scaled.usual, learned.scaled.spread, learned.predictions
+        all_values = remember(row["number_values"], values)
+        steps = np.arange(before, before + count)
+        if self._calendar:
+            by_clock = clock.observe(row, values, timestamps_ms, horizon=self._horizon)
+            told = np.stack([by_clock.usual, by_clock.deviations])
+            remember(row["number_clock"], told)
+            now = clock.places(timestamps_ms)
+        else:
+            told = np.empty((2, 0))
+            now = places.in_periods(steps, row["season_periods"])
+        all_places = remember(row["number_places"], now)
+        season_back, short_back = self._seasonal.back(row)
+        learned = self._seasonal.learn(row, values, steps, told)
+        usual, spread = learned.scaled.usual, learned.scaled.spread
 
-        known = min(events, self._history)
+        known = min(before, self._history)
         predicted = neighbours.predict(
             learned.deviations,
-            _remember(row["number_places"], now),
+            all_places,
             learned.outcomes,
             known=known,
             count=count,
             taps=(np.array([0, 1, short_back]), np.array(LIKENESS, np.float32)),
             horizon=self._horizon,
         )
-        near = np.where(np.isnan(predicted), fitted, usual + spread * predicted)
-
         place = np.arange(self._history, self._history + count)
-        naive = _remember(row["number_values"], values)[place - np.minimum(season_back, known + np.arange(count))]
-        features = np.column_stack(
-            (
-                scaling.observe(row, values, usual),
-                learned.scaled.deviations,
-                learned.deviations[place - short_back],
-                (fitted - usual) / spread,
-                places.on_circles(now),
-            )
+        scaled = scaling.observe(row, values, usual)
+        features = (
+            scaled.numbers,
+            learned.scaled.deviations,
+            learned.deviations[place - short_back],
+            (learned.predictions - usual) / spread,
+            places.on_circles(now),
+            learned.by_clock,
         )
-        asked = _remember(row["number_asked"], np.stack([fitted, spread]))[:, :count]
-        with np.errstate(all="ignore"):
-            residuals = np.clip((values - asked[0]) / asked[1], -ridge.MOST, ridge.MOST)
-        return Observed(
+        observed = Observed(
             values=values,
-            residuals=np.where(asked[1] > 0, residuals, np.nan),
+            residuals=self._residuals(row, values, np.stack([learned.predictions, spread])),
             spread=spread,
-            features=features.astype(np.float32),
-            linear=fitted,
-            neighbours=near,
-            baselines=np.column_stack([values, naive]),
+            scale=scaled.spread,
+            features=np.column_stack(features).astype(np.float32),
+            linear=learned.predictions,
+            neighbours=np.where(np.isnan(predicted), learned.predictions, usual + spread * predicted),
+            baselines=np.column_stack([values, all_values[place - np.minimum(season_back, known + np.arange(count))]]),
         )
+        if self._seasonal.until_search(before) == count:
+            self._search(row)
+        return observed
 
-    def _learn_seasonal(self, row: Row, values: NDArray[np.float64], steps: NDArray[np.int64]) -> _Learned:
-        periods = row["number_periods"]
-        scaled = profile.observe(row, values, steps, period=int(periods[0]), horizon=self._horizon)
-        deviations = _remember(row["number_deviations"], scaled.deviations)
-        back = linear.taps(horizon=self._horizon, lags=self._lags, periods=periods)
-        fitted = linear.observe(row, values, deviations, scaled, back=back, lags=self._lags)
-        outcomes = np.concatenate((row["number_outcomes"], np.zeros(len(values), np.float32)))
-        outcomes[self._history - self._horizon :][: len(values)] = fitted.outcomes
-        row["number_outcomes"][:] = outcomes[len(values) :]
-        return _Learned(scaled, deviations, outcomes, fitted.predictions)
+    @staticmethod
+    def _residuals(row: Row, values: NDArray[np.float64], told: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Say what should have been told ``horizon`` events ago, and remember what is told now."""
+        prediction, spread = remember(row["number_asked"], told)[:, : len(values)]
+        with np.errstate(all="ignore"):
+            residuals = np.clip((values - prediction) / spread, -ridge.MOST, ridge.MOST)
+        return np.where(spread > 0, residuals, np.nan)
 
-
-def _remember(remembered: NDArray[Any], new: NDArray[Any]) -> NDArray[Any]:
-    """Append what is new to what is remembered, ``(..., H)``, which keeps its latest H; give all, ``(..., H + K)``."""
-    both = np.concatenate((remembered, new), axis=-1)
-    remembered[...] = both[..., new.shape[-1] :]
-    return both
+    def _search(self, row: Row) -> None:
+        """Look for the periods; events are in other places if they have changed."""
+        events = int(row["number_events"][0])
+        latest = slice(-min(events, self._history), None)
+        changed = self._seasonal.search(row, events, row["number_values"][latest], row["number_clock"][:, latest])
+        if changed and not self._calendar:
+            steps = np.arange(events + latest.start, events)
+            row["number_places"][:, latest] = places.in_periods(steps, row["season_periods"])

@@ -1,8 +1,9 @@
 """The linear expert: a regression on deviations from the profile, near ones and those a period ago.
 
 Its prediction is what is usual at the target plus a multiple of the spread there, which is regressed on the deviations
-of the last events, on those as long ago as the target and the present are in the last period (in both periods), and on
-how far the slow mean is from the fast one. Nothing in it has a unit, so what it learned holds at any level and scale.
+of the last events, on those as long ago as the target and the present are in the last period (in both periods), on how
+far the slow mean is from the fast one, and on what else it is given. Nothing in it has a unit, so what it learned holds
+at any level and scale.
 """
 
 import numpy as np
@@ -19,9 +20,9 @@ RIDGE = 10.0
 FIRST_WEIGHT = 0.5  # of the first tap: half of a deviation is expected to last
 
 
-def fields(*, horizon: int, lags: tuple[int, ...]) -> dict[str, Field]:
-    """Describe the arrays of one stream; ``lags`` as for ``taps``."""
-    return ridge.fields(_PREFIX, horizon=horizon, first_weights=_first_weights(lags))
+def fields(*, horizon: int, taps: int, others: int) -> dict[str, Field]:
+    """Describe the arrays of one stream; it looks at so many taps and other inputs."""
+    return ridge.fields(_PREFIX, horizon=horizon, first_weights=_first_weights(taps + others))
 
 
 def taps(*, horizon: int, lags: tuple[int, ...], periods: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -36,7 +37,7 @@ def taps(*, horizon: int, lags: tuple[int, ...], periods: NDArray[np.int64]) -> 
         return np.array(lags, np.int64) - horizon
     seasonal = []
     for period in periods.tolist():
-        whole = period * -(-horizon // period)  # the fewest periods that reach back from the target to what is known
+        whole = whole_periods(period, horizon)
         seasonal += [whole - horizon, whole] if period > 1 else [-1, -1]
     return np.array([*NEAR, *seasonal], np.int64)
 
@@ -48,7 +49,7 @@ def observe(
     scaled: Scaled,
     *,
     back: NDArray[np.int64],
-    lags: tuple[int, ...],
+    others: NDArray[np.float64],
 ) -> Fitted:
     """Learn K values and predict after each.
 
@@ -58,15 +59,14 @@ def observe(
         deviations: Of the last events, these K included, float32 ``(N,)``.
         scaled: These K events.
         back: What ``taps`` gave.
-        lags: What it was given.
+        others: Other inputs, without a unit and of order 1, float64 ``(K, M)``.
     """
     count = len(values)
     now = np.arange(len(deviations) - count, len(deviations))
     inputs = np.where(back < 0, 0, deviations[now[:, None] - np.maximum(back, 0)])
-    inputs = np.column_stack([inputs, scaled.drift, np.ones(count), scaled.usual, scaled.spread])
-    return ridge.observe(
-        row, _PREFIX, values, inputs, first_weights=_first_weights(lags), forgetting=FORGETTING, ridge=RIDGE
-    )
+    inputs = np.column_stack([inputs, others, scaled.drift, np.ones(count), scaled.usual, scaled.spread])
+    first_weights = _first_weights(len(back) + others.shape[1])
+    return ridge.observe(row, _PREFIX, values, inputs, first_weights=first_weights, forgetting=FORGETTING, ridge=RIDGE)
 
 
 def whole_periods(period: int, horizon: int) -> int:
@@ -77,7 +77,7 @@ def whole_periods(period: int, horizon: int) -> int:
 _PREFIX = "linear_"
 
 
-def _first_weights(lags: tuple[int, ...]) -> NDArray[np.float64]:
-    weights = np.zeros((len(lags) or len(NEAR) + 4) + 2)
+def _first_weights(inputs: int) -> NDArray[np.float64]:
+    weights = np.zeros(inputs + 2)
     weights[0] = FIRST_WEIGHT
     return weights

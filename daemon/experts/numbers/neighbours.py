@@ -46,7 +46,7 @@ def predict(
     """
     predicted = np.full(count, np.nan)
     weights = np.array(WEIGHTS_OF_PLACES, np.float32)
-    _predict((deviations, places, outcomes), (*taps, weights), (known, horizon), predicted)
+    _predict((deviations, places, outcomes), (*taps, weights), (known, int(taps[0].max()), horizon), predicted)
     return predicted
 
 
@@ -54,19 +54,19 @@ def predict(
 def _predict(
     past: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]],
     likeness: tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]],
-    known_and_horizon: tuple[int, int],
+    reach: tuple[int, int, int],
     predicted: NDArray[np.float64],
 ) -> None:
     deviations, places, outcomes = past
     taps, weights, weights_of_places = likeness
-    known, horizon = known_and_horizon
+    known, back, horizon = reach
     before = len(deviations) - len(predicted)
     distances = np.empty(len(deviations), np.float32)
     nearest = np.empty(NEIGHBOURS, np.int64)
     near = np.empty(NEIGHBOURS, np.float32)
     for event in range(len(predicted)):
         now = before + event
-        first = max(event, before - known) + taps.max()
+        first = max(event, before - known) + back
         end = now - horizon + 1
         if end - first < NEIGHBOURS:
             continue

@@ -1,9 +1,9 @@
 """What is usual: a profile of the season, and how far values are from it.
 
-Each of the p steps of the period is a slot; without a period there is one. A slot holds a fast and a slow running mean
-of its values, and the running mean size of the deviations from the fast one (seasonal exponential smoothing without a
-trend: Winters, "Forecasting sales by exponentially weighted moving averages", 1960). With u that size in a slot and v
-the one over all slots, the spread of a slot is s = 0.7 u + 0.3 v, and
+Each step of a period is a slot, or each half hour of a week; without a season there is one slot. It holds a fast and a
+slow running mean of its values, and the running mean size of the deviations from the fast one (seasonal exponential
+smoothing without a trend: Winters, "Forecasting sales by exponentially weighted moving averages", 1960). With u that
+size in a slot and v the one over all slots, the spread of a slot is s = 0.7 u + 0.3 v, and
 
     deviation d_t = (y_t - fast mean of t's slot) / s, cut to 8 in size
 
@@ -49,16 +49,17 @@ class Profile(NamedTuple):
 
 
 class Scaled(NamedTuple):
-    """K events in the units of the profile; what is usual is that of the step ``horizon`` ahead."""
+    """K events in the units of the profile; what is usual is that of the step predicted."""
 
     deviations: NDArray[np.float32]  # (K,)
     usual: NDArray[np.float64]  # (K,): fast mean, in units of the values
     drift: NDArray[np.float64]  # (K,): slow minus fast mean, in spreads
     spread: NDArray[np.float64]  # (K,): in units of the values, above 0
+    jumps: NDArray[np.float64]  # (K,): how far the level was moved, by the last ``JUMP`` values; 0 for hardly any event
 
 
-def fields(slots: int) -> dict[str, Field]:
-    """Describe the arrays of one stream; periods are at most ``slots``."""
+def fields(prefix: str, slots: int) -> dict[str, Field]:
+    """Describe the arrays of one stream."""
     described = {
         "fast": Field((slots,), "float64"),
         "slow": Field((slots,), "float64"),
@@ -70,41 +71,34 @@ def fields(slots: int) -> dict[str, Field]:
         "far": Field((JUMP,), "float64"),
         "far_count": Field((1,), "int64"),
     }
-    return {_PREFIX + name: described[name] for name in Profile._fields}
+    return {prefix + name: described[name] for name in Profile._fields}
 
 
-def observe(row: Row, values: NDArray[np.float64], steps: NDArray[np.int64], *, period: int, horizon: int) -> Scaled:
+def observe(row: Row, prefix: str, values: NDArray[np.float64], slots: NDArray[np.int64]) -> Scaled:
     """Learn K values and scale them.
 
     Args:
         row: The arrays of the stream, written to.
+        prefix: That of their names.
         values: At most 1e300 in size, float64 ``(K,)``.
-        steps: The numbers of the events, int64 ``(K,)``.
-        period: In steps; 1 for none.
-        horizon: Steps ahead that something is predicted for.
+        slots: Of the events, and of the steps that something is predicted for, int64 ``(2, K)``.
     """
     count = len(values)
-    scaled = Scaled(np.zeros(count, np.float32), np.empty(count), np.empty(count), np.empty(count))
-    _observe(Profile(*[row[name] for name in _NAMES]), values, steps, (period, horizon), scaled)
+    scaled = Scaled(np.zeros(count, np.float32), np.empty(count), np.empty(count), np.empty(count), np.zeros(count))
+    _observe(Profile(*[row[prefix + name] for name in Profile._fields]), values, slots, scaled)
     return scaled
-
-
-_PREFIX = "profile_"
-_NAMES = [_PREFIX + name for name in Profile._fields]
 
 
 @compiled
 def _observe(
     profile: Profile,
     values: NDArray[np.float64],
-    steps: NDArray[np.int64],
-    period_and_horizon: tuple[int, int],
+    slots: NDArray[np.int64],
     scaled: Scaled,
 ) -> None:
-    period, horizon = period_and_horizon
     for event in range(len(values)):
         value = values[event]
-        slot = steps[event] % period
+        slot, ahead = slots[:, event]
         if profile.visits[slot] == 0:
             _restart(profile, slot, value)
         else:
@@ -112,9 +106,11 @@ def _observe(
             spread = _spread(profile, slot)
             scaled.deviations[event] = min(max(difference / spread, -MOST_DEVIATION), MOST_DEVIATION)
             far = abs(difference) > FAR * max(spread, profile.size[0])
-            if not (_jump(profile, period, difference, far) or _jump_of_slot(profile, slot, value, far)):
+            known = profile.sized[0] > JUMP  # else it is not a jump, but the first time that a spread is taken
+            jump = _jump(profile, difference, far)
+            scaled.jumps[event] = jump if known else 0.0
+            if jump == 0 and not _jump_of_slot(profile, slot, value, far):
                 _move(profile, slot, value, MOST_MOVE * spread if far or profile.visits[slot] > 1 else np.inf)
-        ahead = (steps[event] + horizon) % period
         if profile.visits[ahead] == 0:
             scaled.usual[event] = value
             scaled.spread[event] = _spread(profile, slot)
@@ -148,23 +144,40 @@ def _spread(profile: Profile, slot: int) -> float:
 
 
 @compiled
-def _jump(profile: Profile, period: int, difference: float, far: bool) -> bool:
-    """Move all slots to a new level, if the last values were all far."""
+def _jump(profile: Profile, difference: float, far: bool) -> float:
+    """Move all slots to a new level, if the last values were all far; say how far they were moved."""
     if not far:
         profile.far_count[0] = 0
-        return False
+        return 0.0
     profile.far[profile.far_count[0]] = difference
     profile.far_count[0] += 1
     if profile.far_count[0] < JUMP:
-        return False
-    jump = np.median(profile.far)
+        return 0.0
+    jump = _middle(profile.far)
+    size = 0.0
+    for of_one in profile.far:
+        size += abs(of_one - jump) / JUMP
     profile.far_count[0] = 0
-    profile.size[0] = np.abs(profile.far - jump).mean()
+    profile.size[0] = size
     profile.sized[0] = JUMP
-    for slot in range(period):
+    for slot in range(len(profile.visits)):
         if profile.visits[slot] > 0:
             _restart(profile, slot, profile.fast[slot] + jump)
-    return True
+    return jump
+
+
+@compiled
+def _middle(numbers: NDArray[np.float64]) -> float:
+    """Give the median of an odd number of numbers."""
+    for place in range(len(numbers)):
+        below = 0
+        for other in range(len(numbers)):
+            if (numbers[other], other) < (numbers[place], place):
+                below += 1
+        if below == len(numbers) // 2:
+            break
+    middle: float = numbers[place]
+    return middle
 
 
 @compiled

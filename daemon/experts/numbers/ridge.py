@@ -112,9 +112,9 @@ def _observe(
             for place in range(size):
                 state.weights[place] += first_weights[place]
         now = waiting[horizon + event]
-        fitted.weights[event] = state.weights
         scaled = 0.0
         for place in range(size):
+            fitted.weights[event, place] = state.weights[place]
             scaled += state.weights[place] * now[place]
         fitted.predictions[event] = now[size] + now[size + 1] * min(max(scaled, -MOST), MOST)
 

@@ -20,6 +20,13 @@ LEAST_SPREAD = 1e-300
 LEAST_RELATIVE_SPREAD = 1e-12
 
 
+class Scaled(NamedTuple):
+    """What is known after each of K values."""
+
+    numbers: NDArray[np.float64]  # (K, 2): value and other, in spreads from the centre, cut to 8 in size
+    spread: NDArray[np.float64]  # (K,): in units of the values, above 0
+
+
 class Scale(NamedTuple):
     """The arrays of one stream."""
 
@@ -34,18 +41,15 @@ def fields() -> dict[str, Field]:
     return {_PREFIX + name: described[name] for name in Scale._fields}
 
 
-def observe(row: Row, values: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+def observe(row: Row, values: NDArray[np.float64], others: NDArray[np.float64]) -> Scaled:
     """Learn K values, at most 1e300 in size, and scale them.
 
     Args:
         row: The arrays of the stream, written to.
         values: Float64 ``(K,)``.
         others: Other numbers in the same units, float64 ``(K,)``.
-
-    Returns:
-        Values and others in spreads from the centre, after each value, cut to 8 in size, float64 ``(K, 2)``.
     """
-    scaled = np.empty((len(values), 2))
+    scaled = Scaled(np.empty((len(values), 2)), np.empty(len(values)))
     _observe(Scale(*[row[name] for name in _NAMES]), values, others, scaled)
     return scaled
 
@@ -55,9 +59,7 @@ _NAMES = [_PREFIX + name for name in Scale._fields]
 
 
 @compiled
-def _observe(
-    scale: Scale, values: NDArray[np.float64], others: NDArray[np.float64], scaled: NDArray[np.float64]
-) -> None:
+def _observe(scale: Scale, values: NDArray[np.float64], others: NDArray[np.float64], scaled: Scaled) -> None:
     for event in range(len(values)):
         value = values[event]
         if scale.seen[0] == 0:
@@ -69,6 +71,6 @@ def _observe(
         spread = max(scale.spread[0], least)
         scale.spread[0] += rate * (min(abs(away), MOST_GROWTH * spread) - scale.spread[0])
         scale.centre[0] += rate * min(max(away, -MOST_MOVE * spread), MOST_MOVE * spread)
-        spread = max(scale.spread[0], least)
+        spread = scaled.spread[event] = max(scale.spread[0], least)
         for place, number in enumerate((value, others[event])):
-            scaled[event, place] = min(max((number - scale.centre[0]) / spread, -MOST_SCALED), MOST_SCALED)
+            scaled.numbers[event, place] = min(max((number - scale.centre[0]) / spread, -MOST_SCALED), MOST_SCALED)

@@ -54,26 +54,56 @@ def _best(shares: NDArray[np.float64], end: int, present: int) -> int:
     return int(np.argmax(good))
 
 
-@compiled
 def _shares(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Give the share of the variance that the season of each period explains; -inf where it is none."""
-    cut = _cut(values)
-    total = 0.0
-    together = 0.0
-    for step in range(1, len(cut)):
-        total += cut[step - 1] * cut[step - 1]
-        together += cut[step - 1] * cut[step]
-    phi = together / total if total > 0 else 0.0
     least = LEAST_EVENTS / len(values)
-    shares = _shares_of(cut[1:], max(LEAST_SHARE, least))
-    white = _shares_of(_cut(cut[1:] - phi * cut[:-1]), max(LEAST_SHARE_WHITE, least))
+    cut = _cut(values)
+    shares = _shares_of(cut, max(LEAST_SHARE, least))
+    white = _shares_of(_cut(_whitened(cut)), max(LEAST_SHARE_WHITE, least))
     better: NDArray[np.float64] = np.maximum(shares, white)
     return better
+
+
+def _cut(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scale by median and spread, and cut what is far away."""
+    away = values - np.median(values)
+    spread = np.median(np.abs(away)) or np.abs(away).max()
+    if spread == 0:
+        return np.zeros(len(values))
+    with np.errstate(over="ignore"):
+        cut: NDArray[np.float64] = np.clip(away / spread, -MOST_SPREADS, MOST_SPREADS)
+    return cut
+
+
+@compiled
+def _whitened(series: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Take away what the last value says of the next; the first one stays."""
+    mean = _mean(series)
+    total = 0.0
+    together = 0.0
+    for step in range(1, len(series)):
+        total += (series[step - 1] - mean) ** 2
+        together += (series[step - 1] - mean) * (series[step] - mean)
+    phi = together / total if total > 0 else 0.0
+    white = series.copy()
+    for step in range(1, len(series)):
+        white[step] -= phi * series[step - 1]
+    return white
+
+
+@compiled
+def _mean(series: NDArray[np.float64]) -> float:
+    """Give the mean, added up in the same order on every machine."""
+    total = 0.0
+    for number in series:
+        total += number
+    return total / len(series)
 
 
 @compiled
 def _shares_of(series: NDArray[np.float64], least: float) -> NDArray[np.float64]:
     count, most = len(series), len(series) // 2
+    series = series - _mean(series)
     sums = np.zeros(most + 1)
     for step in range(count):
         for lag in range(min(most + 1, count - step)):
@@ -98,20 +128,3 @@ def _shares_of(series: NDArray[np.float64], least: float) -> NDArray[np.float64]
             share = means[period] - (1 - means[period]) * period / count
             shares[period] = share if share >= least else -np.inf
     return shares
-
-
-@compiled
-def _cut(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scale by median and spread, cut what is far away, and take away the mean."""
-    centre = np.median(values)
-    away = np.abs(values - centre)
-    spread = np.median(away)
-    if spread == 0:
-        spread = away.max()
-    if spread == 0:
-        return np.zeros(len(values))
-    cut = np.empty(len(values))
-    for step in range(len(values)):
-        cut[step] = min(max((values[step] - centre) / spread, -MOST_SPREADS), MOST_SPREADS)
-    centred: NDArray[np.float64] = cut - cut.mean()
-    return centred

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from daemon.experts.numbers import ridge
 from daemon.rows import Field, Row
 
-FORGETTING = 0.9995
-RIDGE = 3.0
+FORGETTING = 0.999
+RIDGE = 10.0
 MARGIN = 0.5
 
 

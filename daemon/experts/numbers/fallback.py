@@ -1,0 +1,79 @@
+"""What is published when the experts are lost: a baseline, for as long as it was much better lately.
+
+For the stack and each baseline there is a running mean of the absolute errors, and for each baseline the running share
+of events at which its error was less than half the stack's. After ``LEAST_JUDGED`` labels, the best baseline whose mean
+error is less than half the stack's, and that was so much better ``OFTEN``, is published instead. It takes both: a few
+bad events are not enough, nor is it to be a little closer most of the time and far off when it matters.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.experts.jit import compiled
+from daemon.rows import Field, Row
+
+RATE = 0.02
+MUCH = 0.5
+OFTEN = 0.75
+LEAST_JUDGED = 20
+
+
+class Record(NamedTuple):
+    """The arrays of one stream, with P predictors, the first one being the stack, and h pending labels."""
+
+    errors: NDArray[np.float64]  # (P,): running mean
+    shares: NDArray[np.float64]  # (P,): of events at which a predictor was much better than the stack
+    judged: NDArray[np.int64]  # (1,): events so far whose label has come
+    pending: NDArray[np.float64]  # (h, P): predictions, oldest first
+    waiting: NDArray[np.int64]  # (1,): how many of them there are
+
+
+def fields(predictors: int, horizon: int) -> dict[str, Field]:
+    """Describe the arrays of one stream."""
+    described = {
+        "errors": Field((predictors,), "float64"),
+        "shares": Field((predictors,), "float64"),
+        "judged": Field((1,), "int64"),
+        "pending": Field((horizon, predictors), "float64"),
+        "waiting": Field((1,), "int64"),
+    }
+    return {_PREFIX + name: described[name] for name in Record._fields}
+
+
+def observe(row: Row, values: NDArray[np.float64], predictions: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Learn K values, and choose after each among the predictions, float64 ``(K, P)``; int64 ``(K,)``, 0 the stack."""
+    record = Record(*[row[_PREFIX + name] for name in Record._fields])
+    asked = np.concatenate((record.pending, predictions))
+    chosen = np.empty(len(values), np.int64)
+    _observe(record, values, asked, chosen)
+    record.pending[:] = asked[len(values) :]
+    return chosen
+
+
+_PREFIX = "fallback_"
+
+
+@compiled
+def _observe(
+    record: Record, values: NDArray[np.float64], asked: NDArray[np.float64], chosen: NDArray[np.int64]
+) -> None:
+    for event in range(len(values)):
+        if record.waiting[0] < len(record.pending):
+            record.waiting[0] += 1
+        else:
+            record.judged[0] += 1
+            rate = max(RATE, 1 / record.judged[0])
+            of_stack = abs(values[event] - asked[event, 0])
+            for predictor in range(len(record.errors)):
+                error = abs(values[event] - asked[event, predictor])
+                record.errors[predictor] += rate * (error - record.errors[predictor])
+                better = 1.0 if error < MUCH * of_stack else 0.0
+                record.shares[predictor] += rate * (better - record.shares[predictor])
+        best = 0
+        for predictor in range(1, len(record.errors)):
+            much = record.errors[predictor] < MUCH * record.errors[0] and record.judged[0] >= LEAST_JUDGED
+            if much and record.shares[predictor] > OFTEN and record.errors[predictor] < record.errors[best]:
+                best = predictor
+        chosen[event] = best
