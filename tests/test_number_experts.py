@@ -106,7 +106,10 @@ def test_nothing_gets_non_finite(name):
         assert np.isfinite(array).all(), field
 
 
-@pytest.mark.parametrize("settings", [{}, {"calendar": True, "horizon": 1}, {"periods": (24,), "lags": (5, 9, 24)}])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"history": 300}, {"history": 1001}, {"calendar": True, "horizon": 1}, {"periods": (24,), "lags": (5, 9, 24)}],
+)
 def test_calls_may_be_split_anywhere(settings):
     """The same bits come out, and stay in the state, with one event a call as with all at once."""
     values = switching(1700)
@@ -119,6 +122,15 @@ def test_calls_may_be_split_anywhere(settings):
         for one, another in zip((*expected[0], *expected[1:]), (*received[0], *received[1:]), strict=True):
             assert one.tobytes() == another.tobytes()
         assert {name: array.tobytes() for name, array in row.items()} == {n: a.tobytes() for n, a in other.items()}
+
+
+@pytest.mark.parametrize("history", [256, 300, 1001, 2048])
+def test_periods_are_looked_for_at_numbers_of_events_that_splits_do_not_change(history):
+    """Wherever a call begins, the next search is the same."""
+    seasonal = Seasonal(horizon=5, history=history, periods=(), lags=(), calendar=False)
+    following = [events + seasonal.until_search(events) for events in range(3000)]
+    searches = sorted(set(following))
+    assert following == [next(search for search in searches if search > events) for events in range(3000)]
 
 
 def test_a_copied_state_goes_on():

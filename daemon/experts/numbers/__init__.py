@@ -33,6 +33,10 @@ class Observed(NamedTuple):
 
     The network's prediction is to be that of the linear expert plus spread times the network's output, and the output
     that would have been right is known ``horizon`` events later, as ``residuals`` of that event.
+    Features are the value and what is usual at the target, both in spreads from the centre of all values; the
+    deviation, and that of one short period before the target; the linear prediction in spreads from the usual; sine
+    and cosine of the places in the period and in the shorter one (in week and day, with a calendar); and, with a
+    calendar, how far what is usual at the target by the clock is from the usual, and the deviation by the clock.
     """
 
     values: NDArray[np.float64]  # (K,): cut to ``LARGEST`` in size

@@ -16,7 +16,7 @@ JUMPS = 8
 """So many jumps of the level are remembered."""
 
 FIRST_SEARCH = 128
-"""Until a quarter of the history is there, periods are looked for after every so many events."""
+"""Until a quarter of the history is there, periods are looked for after every so many events, then each quarter."""
 
 
 class Learned(NamedTuple):
@@ -51,8 +51,9 @@ class Seasonal:
 
     def until_search(self, events: int) -> int:
         """Say how many events are learned after the first ``events`` until periods are looked for."""
-        step = FIRST_SEARCH if events < self._history // 4 else self._history // 4
-        return step - events % step
+        quarter = self._history // 4
+        often, rarely = (step - events % step for step in (FIRST_SEARCH, quarter))
+        return min(often, rarely) if events + often < quarter else rarely
 
     def search(self, row: Row, events: int, values: NDArray[np.float64], clock: NDArray[np.float64]) -> bool:
         """Look for the periods; if they have changed, learn the history anew and say so.
