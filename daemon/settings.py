@@ -225,7 +225,7 @@ class Settings(BaseSettings):
     # numbers
     horizon: int = _setting("shape", 1, "Events ahead that are predicted, of numbers", ge=1, le=512)
     history: int = _setting(
-        "shape", 8192, "Last numbers that lags, period and neighbours are looked for in", ge=64, le=262_144
+        "shape", 2048, "Last numbers that lags, period and neighbours are looked for in", ge=256, le=262_144
     )
     lags: Steps = _setting(
         "shape", (), "Events back from the predicted number that it is predicted from [default: found while running]"

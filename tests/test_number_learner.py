@@ -75,7 +75,7 @@ def test_a_season_is_learned(horizon: int) -> None:
 
 
 def test_a_hit_is_what_is_near_enough() -> None:
-    """Within the tolerance that was asked for, else within a tenth of how far the numbers are from their centre in the mean."""
+    """Within the tolerance that was asked for, else within a tenth of the mean distance from the centre."""
     messages = messages_of(number_settings(tolerance=0.25), VALUES)
     verdicts = [message["verdict"] for message in messages[1:]]
     assert all(verdict["hit"] == (abs(verdict["error"]) <= 0.25) for verdict in verdicts if verdict["error"] != 0.25)

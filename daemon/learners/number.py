@@ -5,13 +5,12 @@ from that, in spreads of the stream. All arrive at their targets ``horizon`` eve
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from daemon import scores
-from daemon.experts.numbers import NumberPanel, Observed
 from daemon.learners.rows import NetworkRows, score
 from daemon.network import Past, Regression
 from daemon.network.regression import RegressionRun
@@ -22,9 +21,14 @@ from daemon.settings import Settings
 from daemon.tasks.number import MOST_ERROR, NumberTask
 from daemon.vocabulary import Vocabulary
 
+if TYPE_CHECKING:  # it loads numba
+    from daemon.experts.numbers import NumberPanel, Observed
 
-def panel_of(settings: Settings) -> NumberPanel:
+
+def panel_of(settings: Settings) -> "NumberPanel":
     """Give the experts that the settings ask for."""
+    from daemon.experts.numbers import NumberPanel  # noqa: PLC0415 - loads numba
+
     return NumberPanel(
         horizon=settings.horizon,
         history=settings.history,
@@ -151,7 +155,7 @@ class NumberLearner:
             for i, (fitted, skipped) in enumerate(steps)
         ]
 
-    def _lines(self, stream: Row, observed: Observed) -> NDArray[np.float32]:
+    def _lines(self, stream: Row, observed: "Observed") -> NDArray[np.float32]:
         """Put a line of each event to those before, and the targets that arrive into the lines they belong to."""
         count, width = observed.features.shape
         new = np.zeros((count, width + MARKS), np.float32)

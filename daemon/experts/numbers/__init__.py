@@ -11,14 +11,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon import records
 from daemon.experts.numbers import clock, fallback, neighbours, places, ridge, scaling, stack
 from daemon.experts.numbers.seasonal import Seasonal, remember
 from daemon.rows import Field, Row
 
 __all__ = ["BASELINES", "EXPERTS", "NumberPanel", "Observed"]
 
-EXPERTS = ("lstm", "linear", "neighbours")
-BASELINES = ("last_value", "seasonal_naive")
+EXPERTS, BASELINES = records.EXPERTS["number"], records.BASELINES["number"]
 LARGEST = 1e300
 _OF_SEQUENCE = (
     *("number_events", "number_values", "number_places", "number_clock", "number_asked"),
