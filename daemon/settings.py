@@ -36,7 +36,6 @@ PRESETS: dict[str, dict[str, Any]] = {
     "replay": {
         "network": ("lstm 48",),
         "learning_rate": 7e-3,
-        "epsilon": 3e-4,
         "replay_history": 1500,
     },
     "seed": {

@@ -182,7 +182,7 @@ def test_skipped_steps_are_reported_event_by_event(network: Network) -> None:
 def test_a_periodic_stream_is_learned() -> None:
     """Three symbols in a period of 27: of the first 500 hardly any after 30 is missed, and none from 700 on."""
     shape = Shape(("lstm 48",), window=64, carried=True, seed=0, replay_history=1500)
-    network = Network(shape, replace(LEARNING, learning_rate=7e-3, epsilon=3e-4))
+    network = Network(shape, replace(LEARNING, learning_rate=7e-3))
     period = [1] * 6 + [2] + [1] * 5 + [2] + [1] * 6 + [2] + [1] * 6 + [3]
     codes = np.tile(np.array(period, np.int32), 52)
     run = learn(network, codes, 64, window=64)
