@@ -23,7 +23,6 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "replay": {
         "network": ("lstm 48",),
         "learning_rate": 7e-3,
-        "epsilon": 3e-4,
         "replay_history": 1500,
     },
     "seed": {

@@ -18,14 +18,21 @@ XLA_PINS = {
     "xla_cpu_max_isa": "AVX2",
     "xla_cpu_prefer_vector_width": "256",
     "xla_cpu_multi_thread_eigen": "false",
+    # its products would take AVX-512 where there is some, whatever is pinned above
+    "xla_cpu_experimental_ynn_fusion_type": "",
+    # loops over the steps of up to some 80 cells become one function each, instead of a dozen calls a step; the loop
+    # over the events must stay above this, since large products are slow within such a function
+    "xla_backend_extra_options": "xla_cpu_small_while_loop_byte_threshold=300000",
 }
 TENSORFLOW_PINS = {
     "TF_NUM_INTRAOP_THREADS": "1",
     "TF_NUM_INTEROP_THREADS": "1",
     "TF_ENABLE_ONEDNN_OPTS": "0",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",  # XLA's large products are still its
     "CUDA_VISIBLE_DEVICES": "-1",
 }
 _CHATTER = re.compile(rb"WARNING: All log messages before absl|[IWE]\d{4} \d\d:\d\d:")
+_XLA_DECIDES = ("--xla_cpu", "--xla_backend")
 _INSTRUCTION_SETS = ("avx2", "avx", "sse4_2")
 
 

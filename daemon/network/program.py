@@ -210,15 +210,15 @@ def stepped(
 
 
 def _adam_step(learning: Learning, memory: Memory, gradient: Tensor, loss: Tensor) -> Memory:
-    """Take one step of Adam (Kingma and Ba, 2015, section 2, end: epsilon outside the bias correction).
+    """Take one step of Adam (Kingma and Ba, 2015, algorithm 1: epsilon beside the corrected second moment).
 
     The rate is multiplied by min(1, loss / gate_loss): what is learned is left alone.
     """
     steps = memory.steps + 1
-    correction = tf.sqrt(1 - tf.pow(learning.beta_2, steps)) / (1 - tf.pow(learning.beta_1, steps))
+    root = tf.sqrt(1 - tf.pow(learning.beta_2, steps))
     gate = tf.minimum(1.0, loss / learning.gate_loss) if learning.gate_loss > 0 else 1.0
     m = memory.m + (gradient - memory.m) * (1 - learning.beta_1)
     v = memory.v + (gradient * gradient - memory.v) * (1 - learning.beta_2)
-    rate = learning.learning_rate * gate * correction
-    weights = memory.weights - rate * m / (tf.sqrt(v) + learning.epsilon)
+    rate = learning.learning_rate * gate * root / (1 - tf.pow(learning.beta_1, steps))
+    weights = memory.weights - rate * m / (tf.sqrt(v) + learning.epsilon * root)
     return memory._replace(weights=weights, m=m, v=v, steps=steps)

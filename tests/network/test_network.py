@@ -180,14 +180,14 @@ def test_skipped_steps_are_reported_event_by_event(network: Network) -> None:
 
 
 def test_a_periodic_stream_is_learned() -> None:
-    """Three symbols in a period of 27: 19 of 20 of the first 500 are hits, and nothing is missed from 700 on."""
+    """Three symbols in a period of 27: of the first 500 hardly any after 30 is missed, and none from 700 on."""
     shape = Shape(("lstm 48",), window=64, carried=True, seed=0, replay_history=1500)
-    network = Network(shape, replace(LEARNING, learning_rate=7e-3, epsilon=3e-4))
+    network = Network(shape, replace(LEARNING, learning_rate=7e-3))
     period = [1] * 6 + [2] + [1] * 5 + [2] + [1] * 6 + [2] + [1] * 6 + [3]
     codes = np.tile(np.array(period, np.int32), 52)
     run = learn(network, codes, 64, window=64)
     hits = run.probabilities[:-1].argmax(axis=1) == codes
-    assert hits[:500].mean() > 0.95
+    assert hits[:500].mean() > 0.94
     assert hits[700:].all()
 
 

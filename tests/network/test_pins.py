@@ -14,6 +14,8 @@ def test_pins_are_added_to_the_flags_of_the_user() -> None:
     assert (
         "--xla_cpu_max_isa=SSE4_2 --xla_dump_to=somewhere"
         " --xla_cpu_prefer_vector_width=256 --xla_cpu_multi_thread_eigen=false"
+        " --xla_cpu_experimental_ynn_fusion_type="
+        " --xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=300000"
     ) == environment["XLA_FLAGS"]
     assert "-1" == environment["CUDA_VISIBLE_DEVICES"]
 
