@@ -8,8 +8,8 @@ from daemon.records import EXPERTS
 TASKS: Mapping[str, Mapping[str, Any]] = {
     "symbol": {},
     "number": {
+        "network": ("lstm 32",),
         "learning_rate": 3e-4,
-        "epsilon": 1e-3,
         "gate_loss": 0.0,
         "extra_steps": 0,
         "replay_history": 8192,
@@ -20,13 +20,10 @@ TASKS: Mapping[str, Mapping[str, Any]] = {
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
-    "replay": {
-        "network": ("lstm 48",),
-        "learning_rate": 7e-3,
-        "replay_history": 1500,
-    },
     "seed": {
         "network": ("lstm 16",),
+        "replay_history": 0,
+        "learning_rate": 1e-2,
         "beta_2": 0.999,
         "epsilon": 1e-7,
         "gate_loss": 0.0,
@@ -36,6 +33,5 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 }
 """What each preset has instead of the defaults and of what its task has.
 
-``replay`` learns an earlier window again with each value, which takes longer; ``seed`` is the plain loop of one LSTM,
-one step of Adam a value.
+``seed`` is the plain loop of one LSTM, one step of Adam a value, as in the question that this project began from.
 """

@@ -192,19 +192,19 @@ class Settings(BaseSettings):
         "symbol",
         "What is predicted: symbol, the next value of a vocabulary; number, a later one of a quantity",
     )
-    preset: Literal["default", "replay", "seed"] = _setting(
+    preset: Literal["default", "seed"] = _setting(
         "operational",
         "default",
-        "Defaults of what is not given: default; replay, which learns more slowly and better; seed, the plain loop",
+        "Defaults of what is not given: default; seed, the plain loop of one LSTM",
     )
     window: int = _setting("shape", 64, "Events that one fit step sees", ge=1, le=4096)
-    network: Names = _setting("shape", ("lstm 32",), "Layers from the input up, separated by commas: lstm CELLS")
+    network: Names = _setting("shape", ("lstm 48",), "Layers from the input up, separated by commas: lstm CELLS")
     states: Literal["carried", "stateless"] = _setting(
         "shape", "carried", "LSTM states at the window's left edge: carried on, or zeros"
     )
     replay_history: int = _setting(
         "shape",
-        0,
+        1000,
         "With each value, an earlier window of so many values is learned again (0: none)",
         ge=0,
         le=1_000_000,
@@ -247,7 +247,7 @@ class Settings(BaseSettings):
     seed: int = _setting("shape", 0, "Seed of the initial weights and of what is replayed", ge=0, lt=2**63)
 
     # how it is learned
-    learning_rate: float = _setting("learning", 1e-2, "Adam's learning rate", gt=0, le=10)
+    learning_rate: float = _setting("learning", 7e-3, "Adam's learning rate", gt=0, le=10)
     beta_1: float = _setting("learning", 0.9, "Adam's decay of the first moment", ge=0, lt=1)
     beta_2: float = _setting("learning", 0.99, "Adam's decay of the second moment", ge=0, lt=1)
     epsilon: float = _setting("learning", 1e-3, "Adam's epsilon", gt=0)

@@ -234,5 +234,5 @@ def test_a_preset_names_the_lineage_by_what_it_means() -> None:
     shape = {name: value for name, value in PRESETS["seed"].items() if name in read_settings().of_kind("shape")}
     assert read_settings({"preset": "seed"}).shape_digest() == read_settings(shape).shape_digest()
     assert read_settings({"preset": "seed"}).shape_digest() != read_settings().shape_digest()
-    with pytest.raises(SettingsError, match="preset: received 'fast', expected 'default', 'replay' or 'seed'"):
+    with pytest.raises(SettingsError, match="preset: received 'fast', expected 'default' or 'seed'"):
         read_settings({"preset": "fast"})
