@@ -4,16 +4,17 @@ Let S be the n values that an expert names, p_i(s) the probability that expert i
 leaves for all that it does not name, which is shared out evenly among those of S and one more. Then
 
     l_i(s) = log(0.003 / n + 0.997 p_i(s))       p(s | S) proportional to exp(sum over i of w_i l_i(s))
-    o_i    = log odds of r_i, within +-9.2       r = sigmoid(sum over i of v_i o_i)
+    o_i    = log odds of b(r_i)                  r = sigmoid(sum over i of v_i o_i)
 
-r is the probability of a value that no expert names, and p(s) = (1 - r) p(s | S). Weights are w_i = W_i + U_(q,i), but
-at least 0.05, in a situation q: how long the longest known context is, and which experts have the same favourite.
+where b(x) = 0.0001 + 0.9998 x. r is the probability of a value that no expert names, and p(s) = (1 - r) p(s | S).
+Weights are w_i = W_i + U_(q,i), at least 0.05, and v_i, at least 0, likewise, in a situation q: how long the longest
+known context is, in powers of 2, and which experts have the same favourite.
 After a value y in S, W_i moves by ``mixer_rate`` g_i and U_(q,i) by ``situation_rate`` (1 + 20 / (1 + m)) g_i, where
 m are the earlier visits of q and g_i = l_i(y) - sum over S of p(s | S) l_i(s); v_i likewise, with (1 if y is not in S,
 else 0) - r times o_i. These are gradient steps on the logarithmic loss (Mattern, "Mixing strategies in data
 compression", 2012), large ones where little is known yet.
 
-What is published is calibrated: the likeliest value of S has the mean of p(s) and of how often the likeliest values
+What is published is calibrated: the likeliest value of S has the mean of b(p(s)) and of how often the likeliest values
 of such a probability came, and all others share the rest in proportion (a stage of secondary estimation; Mahoney,
 "Adaptive weighing of context models for lossless data compression", 2005).
 """

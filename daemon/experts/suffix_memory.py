@@ -2,8 +2,8 @@
 
 A context is the last k values of a sequence, for each order k of ``ORDERS``; what a sequence begins with is a context
 too. A hash table of fixed size keeps for each context up to ``SUCCESSORS`` values that followed it, with counts that
-shrink at every visit: to 0.35 in the memory of the first kind, to 0.98 in that of the second. From the
-shortest context that is known up, the prediction is
+shrink at every visit: to 0.35 in the memory of the first kind, where one visit so outweighs all before it, to 0.98 in
+that of the second. From the shortest context that is known up, the prediction is
 
     p_k = a_b f_k + (1 - a_b) p_(k-1)
 
