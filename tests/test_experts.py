@@ -257,7 +257,7 @@ def test_the_mixture_is_that_of_its_formulas():
         expected = suffix_memory.observe(memory, as_run([sighting]))
         (probabilities, _), (rests, _), (favourites, _) = expected.probabilities, expected.rest, expected.favourites
         beliefs[1:, : probabilities.shape[1]] = np.where(probabilities > 1e-4, (1 - rests)[:, None] * probabilities, 0)
-        order = (0, *suffix_memory.ORDERS)[expected.depths[0]]
+        order = (0, 0, *suffix_memory.ORDERS)[expected.depths[0]]
         agreeing = favourite == favourites[0], favourite == favourites[1], favourites[0] == favourites[1]
         published, rest = formulas.expect(beliefs, np.array([said[0], *rests]), (order.bit_length(), *agreeing))
         value_id = None if sighting.fresh else sighting.value_id

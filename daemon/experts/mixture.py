@@ -29,7 +29,7 @@ from daemon.rows import Field, Row
 from daemon.settings import Settings
 
 FIRST_LSTM_WEIGHT = 0.1  # it is slow at the beginning, and surely wrong now and then
-_DEPTHS = np.array([0, *(order.bit_length() for order in ORDERS)], np.int64)  # by the longest known context
+_DEPTHS = np.array([0, 0, *(order.bit_length() for order in ORDERS)], np.int64)  # by the longest known context
 _NAMES = ["mixer_" + name for name in Mixer._fields]
 
 

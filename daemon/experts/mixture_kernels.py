@@ -10,7 +10,7 @@ from daemon.experts.jit import compiled
 from daemon.experts.run import Codes, Expected
 
 LEAST_WEIGHT, MOST_WEIGHT = 0.05, 2.0
-FIRST_STEPS = 20  # a situation's rate is as many times higher at first, and half of that after as many visits
+FIRST_STEPS = 20  # by so many times its later self a situation's rate is higher at first; it falls with its visits
 SPREAD = 0.003  # of what an expert says, so much is spread evenly over S
 LEAST = 1e-4  # no probability is taken to be nearer to 0 or 1 where it stands alone
 STEP = 0.75  # in log odds, between two probabilities that are calibrated
@@ -184,14 +184,12 @@ def _share_out(
 
 @compiled
 def _normalise(weights: NDArray[np.float64], logs: NDArray[np.float64], mixture: NDArray[np.float64]) -> None:
-    most = -np.inf
+    most, total = -np.inf, 0.0
     for place in range(len(mixture)):
-        score = 0.0
+        mixture[place] = 0
         for expert in range(len(weights)):
-            score += weights[expert] * logs[expert, place]
-        mixture[place] = score
-        most = max(most, score)
-    total = 0.0
+            mixture[place] += weights[expert] * logs[expert, place]
+        most = max(most, mixture[place])
     for place in range(len(mixture)):
         mixture[place] = math.exp(mixture[place] - most)
         total += mixture[place]
