@@ -1,3 +1,4 @@
+import random
 import subprocess
 import sys
 from itertools import pairwise
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numba.core.caching import CacheImpl
 
-from daemon.experts import Codes, Panel, Run
+from daemon.experts import Codes, Panel, Run, suffix_memory
 from daemon.experts.jit import compiled
 from daemon.records import BASELINES as BASELINES_OF
 from daemon.records import EXPERTS as EXPERTS_OF
@@ -57,6 +58,69 @@ class Bench:
             forecasts.append(forecast)
             hits.append(hit)
         return forecasts, np.concatenate(hits)
+
+
+class Formulas:
+    """The mixture as its formulas are written."""
+
+    def __init__(self, settings):
+        self.rates = settings.mixer_rate, settings.situation_rate
+        self.of_values, self.of_rest = (np.array([0.1, 0.45, 0.45]) for _ in range(2))
+        self.corrections, self.visits = {}, {}
+        self.calibration = 1 / (1 + np.exp(-0.75 * np.arange(-12, 13)))
+        self.samples = np.zeros(25)
+
+    def expect(self, beliefs, rests, situation):
+        """Say what is published of each value id, and of all others; beliefs are by expert and id."""
+        self.situation, named = situation, (beliefs > 0).any(axis=0)
+        self.named = np.flatnonzero(named)
+        beliefs = beliefs[:, named]
+        left = rests / (1 + (beliefs == 0).sum(axis=1))
+        beliefs = np.where(beliefs > 0, beliefs, left[:, None])
+        of_values, of_rest = self.corrections.setdefault(situation, np.zeros((2, 3)))
+        self.weights = np.maximum(self.of_values + of_values, 0.05)
+        self.logs = np.log(0.003 / max(1, len(self.named)) + 0.997 * beliefs)
+        self.odds = log_odds(rests)
+        scores = np.exp(self.weights @ self.logs)
+        self.mixture = scores / scores.sum()
+        self.rest = 1 / (1 + np.exp(-np.maximum(self.of_rest + of_rest, 0) @ self.odds))
+        published, rest = (1 - self.rest) * self.mixture, self.rest
+        if len(published):
+            best = self.mixture.argmax()
+            self.place = np.clip(log_odds(published[best]) / 0.75 + 12, 0, 24)
+            likeliest = (bounded(published[best]) + np.interp(self.place, np.arange(25), self.calibration)) / 2
+            scale = (1 - likeliest) / (1 - published[best])
+            published, rest = scale * published, scale * rest
+            published[best] = likeliest
+        return dict(zip(self.named.tolist(), published.tolist(), strict=True)), rest
+
+    def learn(self, value_id):
+        """Learn a value; None is one without an id."""
+        came = self.named == value_id
+        visits = self.visits[self.situation] = self.visits.get(self.situation, 0) + 1
+        steps = self.rates[0], self.rates[1] * (1 + 20 / visits)
+        of_values, of_rest = self.corrections[self.situation]
+        move(self.of_rest, of_rest, steps, ((not came.any()) - self.rest) * self.odds)
+        if came.any():
+            move(self.of_values, of_values, steps, self.logs[:, came][:, 0] - self.logs @ self.mixture)
+        if len(came):
+            nearest = int(self.place + 0.5)
+            self.samples[nearest] += 1
+            step = 1 / min(self.samples[nearest] + 4, 200)
+            self.calibration[nearest] += step * (came[self.mixture.argmax()] - self.calibration[nearest])
+
+
+def move(weights, corrections, steps, gradients):
+    weights[:] = np.clip(weights + steps[0] * gradients, 0, 2)
+    corrections[:] = np.clip(corrections + steps[1] * gradients, -weights, 2)
+
+
+def bounded(probability):
+    return 1e-4 + (1 - 2e-4) * probability
+
+
+def log_odds(probability):
+    return np.log(bounded(probability) / (1 - bounded(probability)))
 
 
 def as_run(sightings):
@@ -177,6 +241,46 @@ def test_the_mixture_follows_who_is_right():
     assert weights[0] < weights[1]
     assert (weights >= 0).all()
     assert forecasts[-1].top_probabilities[-1, 0] > 0.98
+
+
+def test_the_mixture_is_that_of_its_formulas():
+    """Weights, probabilities and calibration follow them event by event, also where a value is new or had to leave."""
+    bench, said = Bench(max_vocabulary=9, top=20), np.array([0.1, 0.6, 0.2, 0.06, 0.04], np.float32)
+    formulas, vocabulary = Formulas(bench.settings), Vocabulary(max_codes=MAX_CODES, admit_after=1)
+    rows = Rows(suffix_memory.fields(64, 18, 2))
+    memory = rows.view(rows.add())
+    values = [1, 2, 3, 1, 2, 4] * 20 + [1, 2, 4, 5, 6, 7] * 15 + [1, 2, 8] * 30
+    forecasts, _ = bench.learn(values, said)
+    for event, value in enumerate(values):
+        beliefs = np.zeros((3, 18))
+        for code, value_id in vocabulary.ids().items():
+            beliefs[0, value_id] = said[code]
+        favourite = vocabulary.ids().get(1, -1)
+        sighting = vocabulary.observe(value, str(value))
+        expected = suffix_memory.observe(memory, as_run([sighting]))
+        (probabilities, _), (rests, _), (favourites, _) = expected.probabilities, expected.rest, expected.favourites
+        beliefs[1:, : probabilities.shape[1]] = np.where(probabilities > 1e-4, (1 - rests)[:, None] * probabilities, 0)
+        order = (0, 0, *suffix_memory.ORDERS)[expected.depths[0]]
+        agreeing = favourite == favourites[0], favourite == favourites[1], favourites[0] == favourites[1]
+        published, rest = formulas.expect(beliefs, np.array([said[0], *rests]), (order.bit_length(), *agreeing))
+        value_id = None if sighting.fresh else sighting.value_id
+        forecast, listed = forecasts[event], forecasts[event].top[0] >= 0
+        np.testing.assert_allclose(formulas.weights, forecast.weights[0])
+        np.testing.assert_allclose(published.get(value_id, rest), forecast.probability[0])
+        assert published.keys() == set(forecast.top[0][listed].tolist())
+        named = [published[value_id] for value_id in forecast.top[0][listed].tolist()]
+        np.testing.assert_allclose(named, forecast.top_probabilities[0][listed])
+        if event > 0:
+            formulas.learn(value_id)
+
+
+def test_the_mixture_is_as_often_right_as_it_says():
+    """Of a loop with noise that cannot be foreseen, and an LSTM that is sure of something else."""
+    randomness = random.Random(0)
+    values = [randomness.choice("abc") if randomness.random() < 0.3 else "abcab"[i % 5] for i in range(1500)]
+    forecasts, hits = Bench().learn(values)
+    said = np.array([forecast.top_probabilities[0, 0] for forecast in forecasts])
+    assert hits[500:, 0].mean() == pytest.approx(said[500:].mean(), abs=0.03)
 
 
 def test_the_mixture_of_one_expert_is_what_it_says():

@@ -6,6 +6,7 @@ import pytest
 from daemon.experts import Run, suffix_memory
 from daemon.experts.suffix_kernels import (
     AGES,
+    BEHIND,
     DECAY_OF_SHARES,
     DECAYS,
     FIRST_SAMPLES,
@@ -62,13 +63,21 @@ class Reference:
         self.decay = decay
         self.history, self.shares, self.contexts, self.trust = [], {}, {}, {}
 
+    def present(self):
+        """Give the contexts of the coming value, shortest first."""
+        if len(self.history) > BEHIND:
+            yield ("behind", *self.history[-1 - BEHIND : -1])
+        for order in ORDERS:
+            if order <= len(self.history):
+                yield (order, *self.history[-order:])
+
     def known(self):
         """Give the contexts that match, shortest first: bucket and context."""
-        for order in ORDERS:
-            context = self.contexts.get(tuple(self.history[-order:]) if order <= len(self.history) else None)
+        for key in self.present():
+            context = self.contexts.get(key)
             if context is not None:
                 age = (len(self.history) - context["seen"]).bit_length() // 2
-                yield (order, min(context["visits"], MOST_VISITS), min(age, AGES - 1)), context["counts"]
+                yield (key[0], min(context["visits"], MOST_VISITS), min(age, AGES - 1)), context["counts"]
 
     def distribution(self):
         total = sum(self.shares.values())
@@ -90,15 +99,13 @@ class Reference:
                 moved = trust + (trust * share / mixed - trust) / samples
                 self.trust[bucket] = (min(max(moved, LEAST_TRUST), MOST_TRUST), samples)
             below = max(mixed, LEAST_SHARE)
-        for order in ORDERS:
-            if order <= len(self.history):
-                fresh = {"visits": 0, "counts": {}}
-                context = self.contexts.setdefault(tuple(self.history[-order:]), fresh)
-                decayed = {v: self.decay * count for v, count in context["counts"].items()}
-                decayed = {v: count for v, count in decayed.items() if count > LEAST_COUNT}
-                context["counts"] = decayed | {value: decayed.get(value, 0) + 1}
-                context["visits"] += 1
-                context["seen"] = len(self.history)
+        for key in self.present():
+            context = self.contexts.setdefault(key, {"visits": 0, "counts": {}})
+            decayed = {v: self.decay * count for v, count in context["counts"].items()}
+            decayed = {v: count for v, count in decayed.items() if count > LEAST_COUNT}
+            context["counts"] = decayed | {value: decayed.get(value, 0) + 1}
+            context["visits"] += 1
+            context["seen"] = len(self.history)
         self.shares = {v: DECAY_OF_SHARES * count for v, count in self.shares.items()}
         self.shares[value] = self.shares.get(value, 0) + 1
         self.history.append(value)

@@ -13,11 +13,13 @@ from daemon.experts.jit import compiled
 from daemon.experts.run import Expected
 
 ORDERS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24)
+BEHIND = 3  # values in the context that leaves out the latest one; it stands before those of ``ORDERS``
+CONTEXTS = 1 + len(ORDERS)
 SUCCESSORS = 4
 PROBES = 8  # places in the table that one context may have
 MOST_VISITS = 4
 AGES = 12
-DECAYS = (0.5, 0.9)  # of a context's counts at each of its visits, for each kind of memory
+DECAYS = (0.35, 0.98)  # of a context's counts at each of its visits, for each kind of memory
 LEAST_COUNT = 0.02
 DECAY_OF_SHARES = 0.99  # at each event
 LEAST_SHARE = 1e-4
@@ -28,7 +30,7 @@ FIRST_NOVELTY, LEAST_NOVELTY, MOST_NOVELTY = 0.5, 1e-4, 0.99
 
 
 class Memory(NamedTuple):
-    """The arrays of one stream: V value ids, C contexts, N orders, S successors, B buckets, M kinds of memory.
+    """The arrays of one stream: V value ids, C contexts, N of them at once, S successors, B buckets, M kinds of memory.
 
     The kinds look at the same contexts and forget what followed them at different rates. An id that changes owners
     names a new value from then on: ``since`` tells contexts and successors of the former owner from those of the
@@ -100,12 +102,11 @@ def observe(
 
 @compiled
 def _recall(memory: Memory) -> Recall:
-    orders = len(ORDERS)
     recall = Recall(
-        np.empty(orders, np.uint64),
-        np.empty(orders, np.int64),
-        np.zeros(orders, np.int64),
-        np.empty((len(memory.prediction), orders, SUCCESSORS)),
+        np.empty(CONTEXTS, np.uint64),
+        np.empty(CONTEXTS, np.int64),
+        np.zeros(CONTEXTS, np.int64),
+        np.empty((len(memory.prediction), CONTEXTS, SUCCESSORS)),
     )
     _renew(memory, recall)
     return recall
@@ -121,7 +122,7 @@ def _renew(memory: Memory, recall: Recall) -> None:
 def _expect(memory: Memory, recall: Recall, expected: Expected, event: int) -> None:
     """Write what is expected of an event."""
     depth = 0
-    for order in range(len(ORDERS)):
+    for order in range(CONTEXTS):
         if recall.places[order] >= 0:
             depth = order + 1
     expected.depths[event] = depth
@@ -144,14 +145,26 @@ def _mix(word: np.uint64) -> np.uint64:
 
 @compiled
 def _hash_contexts(history: NDArray[np.int64], keys: NDArray[np.uint64]) -> None:
-    """Write the hash of the context of every order: one chain over the history, cut where an order ends."""
+    """Write the hash of every context: one chain over the history, cut where an order ends, and one behind the latest.
+
+    The second one begins with a number that no history has, another one where nothing came before.
+    """
+    key = np.uint64(1 if history[0] > 0 else 2) << np.uint64(62)
+    for place in range(1, 1 + BEHIND):
+        key = _chain(key, history[place])
+    keys[0] = key | np.uint64(1)  # never 0, which marks a free place
     key = np.uint64(0)
     length = 0
     for order in range(len(ORDERS)):
         while length < ORDERS[order]:
-            key = _mix(key + np.uint64(0x9E3779B97F4A7C15) + np.uint64(history[length]))
+            key = _chain(key, history[length])
             length += 1
-        keys[order] = key | np.uint64(1)  # never 0, which marks a free place
+        keys[1 + order] = key | np.uint64(1)
+
+
+@compiled
+def _chain(key: np.uint64, value: int) -> np.uint64:
+    return _mix(key + np.uint64(0x9E3779B97F4A7C15) + np.uint64(value))
 
 
 @compiled
@@ -160,7 +173,7 @@ def _look_up(memory: Memory, recall: Recall) -> None:
     keys, seen, visits = memory.keys, memory.seen, memory.visits
     since, successors, counts = memory.since, memory.successors, memory.counts
     recall.counts[:] = 0
-    for order in range(len(ORDERS)):
+    for order in range(CONTEXTS):
         place = _home(recall.keys[order], len(keys))
         misses = 0
         while misses < PROBES and keys[place] != recall.keys[order]:
@@ -203,7 +216,7 @@ def _interpolate(memory: Memory, recall: Recall, kind: int, probabilities: NDArr
     successors, counts = memory.successors[kind], recall.counts[kind]
     probabilities[:] = 0
     left = 1.0
-    for order in range(len(ORDERS) - 1, -1, -1):
+    for order in range(CONTEXTS - 1, -1, -1):
         total = counts[order].sum()
         if total > 0:
             place = recall.places[order]
@@ -241,7 +254,7 @@ def _learn_trust(memory: Memory, recall: Recall, value: int) -> None:
         below = least
         successors, counts = memory.successors[kind], recall.counts[kind]
         trust, samples = memory.trust[kind], memory.samples[kind]
-        for order in range(len(ORDERS)):
+        for order in range(CONTEXTS):
             total = counts[order].sum()
             if total > 0:
                 place, bucket = recall.places[order], recall.buckets[order]
@@ -263,10 +276,10 @@ def _learn_trust(memory: Memory, recall: Recall, value: int) -> None:
 def _claim_places(memory: Memory, recall: Recall) -> None:
     """Visit the known contexts, then give every unknown one the place of the stalest that its key may replace."""
     keys, seen, visits, coming = memory.keys, memory.seen, memory.visits, memory.coming[0]
-    for order in range(len(ORDERS)):
+    for order in range(CONTEXTS):
         if recall.places[order] >= 0:
             seen[recall.places[order]] = coming
-    for order in range(len(ORDERS)):
+    for order in range(CONTEXTS):
         if recall.places[order] < 0:
             place = _home(recall.keys[order], len(keys))
             most = -1
@@ -285,7 +298,7 @@ def _claim_places(memory: Memory, recall: Recall) -> None:
 def _learn_successor(memory: Memory, recall: Recall, value: int) -> None:
     """Count the value in all its contexts, where it may take the place of the successor counted least."""
     visits = memory.visits
-    for order in range(len(ORDERS)):
+    for order in range(CONTEXTS):
         place = recall.places[order]
         if place >= 0:
             visits[place] = min(visits[place] + 1, MOST_VISITS)

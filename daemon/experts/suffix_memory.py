@@ -1,9 +1,11 @@
 """Memories of what followed which run of values: n-grams of growing order, interpolated, in bounded space.
 
 A context is the last k values of a sequence, for each order k of ``ORDERS``; what a sequence begins with is a context
-too. A hash table of fixed size keeps for each context up to ``SUCCESSORS`` values that followed it, with counts that
-shrink at every visit: to a half in the memory of the first kind, to nine tenths in that of the second. From the
-shortest context that is known up, the prediction is
+too. The shortest one leaves the last value out and is the ``BEHIND`` values before it, so that a value that says
+nothing hides what came before it for that one value only. A hash table of fixed size keeps for each context up to
+``SUCCESSORS`` values that followed it, with counts that shrink at every visit: to 0.35 in the memory of the first
+kind, where one visit so outweighs all before it, to 0.98 in that of the second. From the shortest context that is
+known up, the prediction is
 
     p_k = a_b f_k + (1 - a_b) p_(k-1)
 
@@ -20,6 +22,7 @@ from daemon.experts import suffix_kernels as kernels
 from daemon.experts.run import Expected, Run
 from daemon.experts.suffix_kernels import (
     AGES,
+    CONTEXTS,
     DECAYS,
     FIRST_NOVELTY,
     FIRST_SAMPLES,
@@ -42,7 +45,7 @@ def fields(contexts: int, values: int, kinds: int) -> dict[str, Field]:
         values: All value ids are below.
         kinds: How many kinds of memory there are, at most ``KINDS``.
     """
-    trusted = (kinds, len(ORDERS), MOST_VISITS * AGES)
+    trusted = (kinds, CONTEXTS, MOST_VISITS * AGES)
     described = {
         "prediction": Field((kinds,), "int32", -1),
         "coming": Field((1,), "int64", 1),
@@ -57,8 +60,8 @@ def fields(contexts: int, values: int, kinds: int) -> dict[str, Field]:
         "counts": Field((kinds, contexts, SUCCESSORS), "float32"),
         "trust": Field(trusted, "float32", FIRST_TRUST),
         "samples": Field(trusted, "uint8", FIRST_SAMPLES),
-        "novelty": Field((kinds, len(ORDERS) + 1), "float32", FIRST_NOVELTY),
-        "novelty_samples": Field((kinds, len(ORDERS) + 1), "uint8", 1),
+        "novelty": Field((kinds, CONTEXTS + 1), "float32", FIRST_NOVELTY),
+        "novelty_samples": Field((kinds, CONTEXTS + 1), "uint8", 1),
     }
     return {_PREFIX + name: described[name] for name in Memory._fields}
 
