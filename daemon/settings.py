@@ -221,7 +221,9 @@ class Settings(BaseSettings):
         "Whose predictions are mixed: lstm, suffix_memory, slow_suffix_memory; of numbers lstm, linear, neighbours",
     )
     mixer_rate: float = _setting("shape", 0.01, "How fast the experts' weights move", ge=0, le=1)
-    situation_rate: float = _setting("shape", 0.08, "How fast their weights in one situation move", ge=0, le=1)
+    situation_rate: float = _setting(
+        "shape", 0.01, "How fast their weights in one situation move in the end", ge=0, le=1
+    )
     # numbers
     horizon: int = _setting("shape", 1, "Events ahead that are predicted, of numbers", ge=1, le=512)
     history: int = _setting(
