@@ -3,8 +3,8 @@ import random
 import numpy as np
 import pytest
 
-from daemon.experts import Run, suffix_memory
-from daemon.experts.suffix_kernels import (
+from daemon.experts.symbols import Run, suffix_memory
+from daemon.experts.symbols.suffix_kernels import (
     AGES,
     BEHIND,
     DECAY_OF_SHARES,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from daemon import scores
-from daemon.experts import Panel
+from daemon.experts.symbols import SymbolPanel
 from daemon.network.layout import Layout
 from daemon.network.shape import parse_layers
 from daemon.partition import unpack_vocabularies
@@ -77,7 +77,7 @@ def _symbols(settings: Settings, row: Row, network: Row, vocabulary: dict[str, A
     ids, literals = task.vocabulary.ids(), task.vocabulary.literals()
     window = row["window"][row["window"] >= 0]
     codes = task.codes([], network["pending"][None], np.array([task.known], np.int32))
-    forecast, _ = Panel(settings).observe(row, task.values([]), codes, pending=False)
+    forecast, _ = SymbolPanel(settings).observe(row, task.values([]), codes, pending=False)
     (prediction,) = task.predictions(forecast, [])
     return {
         "vocabulary": task.known - 1,

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from daemon import scores
-from daemon.experts import Panel
+from daemon.experts.symbols import SymbolPanel
 from daemon.learners.rows import NetworkRows, score
 from daemon.network import Network, Past
 from daemon.records import Event, Outcome, SymbolPrediction
@@ -25,7 +25,7 @@ class SymbolLearner:
         return {
             "events": Field((1,), "int64"),
             "window": Field((settings.window,), "int32", -1),
-            **Panel(settings).fields(),
+            **SymbolPanel(settings).fields(),
             **scores.fields(settings.score_window, predictors=settings.first_expert + len(settings.experts), losses=1),
         }
 
@@ -49,7 +49,7 @@ class SymbolLearner:
         self._streams = streams
         self._networks = networks
         self._pending: SymbolPrediction | None = None
-        self._panel = Panel(settings)
+        self._panel = SymbolPanel(settings)
         self.task = SymbolTask(settings)
         self.row = streams.add()
         self._take_network_row(network.classes_for(self.task.known))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.experts import LEAST_PROBABILITY, Codes, Forecast, Run
+from daemon.experts.symbols import LEAST_PROBABILITY, Codes, Forecast, Run
 from daemon.records import Event, SymbolPrediction, SymbolVerdict
 from daemon.settings import Settings
 from daemon.vocabulary import Sighting, Vocabulary

@@ -1,4 +1,4 @@
-"""The inner loops of the mixture, whose formulas are told in ``daemon.experts.mixture``."""
+"""The inner loops of the mixture, whose formulas are told in ``daemon.experts.symbols.mixture``."""
 
 import math
 from typing import NamedTuple
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.experts.jit import compiled
-from daemon.experts.run import Codes, Expected
+from daemon.experts.symbols.run import Codes, Expected
 
 LEAST_WEIGHT, MOST_WEIGHT = 0.05, 2.0
 FIRST_STEPS = 20  # by so many times its later self a situation's rate is higher at first; it falls with its visits
@@ -31,7 +31,7 @@ class Mixer(NamedTuple):
 
 
 class Mixed(NamedTuple):
-    """What a run of the mixer writes; see ``daemon.experts.run.Forecast``."""
+    """What a run of the mixer writes; see ``daemon.experts.symbols.run.Forecast``."""
 
     top: NDArray[np.int32]  # (K + 1, top)
     top_probabilities: NDArray[np.float64]  # (K + 1, top)

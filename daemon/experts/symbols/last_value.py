@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.experts.run import Run
+from daemon.experts.symbols.run import Run
 from daemon.rows import Field, Row
 
 

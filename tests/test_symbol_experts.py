@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numba.core.caching import CacheImpl
 
-from daemon.experts import Codes, Panel, Run, suffix_memory
 from daemon.experts.jit import compiled
+from daemon.experts.symbols import Codes, Run, SymbolPanel, suffix_memory
 from daemon.records import BASELINES as BASELINES_OF
 from daemon.records import EXPERTS as EXPERTS_OF
 from daemon.rows import Rows
@@ -29,7 +29,7 @@ class Bench:
 
     def __init__(self, **given):
         self.settings = read_settings({"max_vocabulary": MAX_CODES, "suffix_contexts": 64, **given}, environment={})
-        self.panel = Panel(self.settings)
+        self.panel = SymbolPanel(self.settings)
         rows = Rows(self.panel.fields())
         self.row = rows.view(rows.add())
         self.vocabulary = Vocabulary(max_codes=MAX_CODES, admit_after=1)
@@ -320,7 +320,7 @@ def test_nothing_is_learned_about_experts_from_an_event_that_nobody_predicted():
 
 def test_import_loads_no_compiler():
     """The compiler is loaded when the first stream begins: `--help` should not wait for it."""
-    code = "import sys, daemon.experts; sys.exit('numba' in sys.modules)"
+    code = "import sys, daemon.experts.symbols, daemon.learners; sys.exit('numba' in sys.modules)"
     assert 0 == subprocess.run([sys.executable, "-c", code], check=False).returncode
 
 

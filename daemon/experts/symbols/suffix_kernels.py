@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.experts.jit import compiled
-from daemon.experts.run import Expected
+from daemon.experts.symbols.run import Expected
 
 ORDERS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24)
 BEHIND = 3  # values in the context that leaves out the latest one; it stands before those of ``ORDERS``

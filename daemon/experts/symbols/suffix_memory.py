@@ -18,9 +18,9 @@ How much is left for values that a memory does not name is counted, for each len
 
 import numpy as np
 
-from daemon.experts import suffix_kernels as kernels
-from daemon.experts.run import Expected, Run
-from daemon.experts.suffix_kernels import (
+from daemon.experts.symbols import suffix_kernels as kernels
+from daemon.experts.symbols.run import Expected, Run
+from daemon.experts.symbols.suffix_kernels import (
     AGES,
     CONTEXTS,
     DECAYS,

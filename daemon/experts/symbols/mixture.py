@@ -21,10 +21,10 @@ of such a probability came, and all others share the rest in proportion (a stage
 
 import numpy as np
 
-from daemon.experts import mixture_kernels as kernels
-from daemon.experts.mixture_kernels import CALIBRATED, STEP, Mixed, Mixer
-from daemon.experts.run import Codes, Expected, Run
-from daemon.experts.suffix_kernels import LEAST_NAMED, ORDERS
+from daemon.experts.symbols import mixture_kernels as kernels
+from daemon.experts.symbols.mixture_kernels import CALIBRATED, STEP, Mixed, Mixer
+from daemon.experts.symbols.run import Codes, Expected, Run
+from daemon.experts.symbols.suffix_kernels import LEAST_NAMED, ORDERS
 from daemon.rows import Field, Row
 from daemon.settings import Settings
 
