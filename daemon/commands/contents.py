@@ -90,5 +90,8 @@ def _symbols(settings: Settings, row: Row, network: Row, vocabulary: dict[str, A
 
 
 def _numbers(row: Row) -> dict[str, Any]:
-    coming = [[value, 1.0] for value in row["pending"][-1:, 0].tolist() if np.isfinite(value)]
-    return {"vocabulary": 0, "candidates": 0, "last_values": [], "prediction": coming or None}
+    known = min(int(row["number_events"][0]), LAST_VALUES)
+    return {
+        "last_values": row["number_values"][len(row["number_values"]) - known :].tolist(),
+        "prediction": next((value for value in row["pending"][-1:, 0].tolist() if np.isfinite(value)), None),
+    }

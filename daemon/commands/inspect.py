@@ -144,11 +144,11 @@ def _print_checkpoint(console: Console, file: dict[str, Any]) -> None:
     for what, content in _about(file):
         about.add_row(Text(what), Text(content))
     console.print(about)
-    numbers = file["shape"]["task"] == "number"
     baselines = BASELINES[file["shape"]["task"]]
+    loss = "bits" if file["shape"]["task"] == "symbol" else "mean absolute error"
     streams = table_of(
         *("stream", "events >", "vocabulary >", "hit rate >", *(f"{name.replace('_', ' ')} >" for name in baselines)),
-        *("error >" if numbers else "bits >", "last values", "prediction", "steps >", "weights norm >"),
+        *(f"{loss} >", "last values", "prediction", "steps >", "weights norm >"),
     )
     for stream in file["streams"][:MOST_STREAMS]:
         streams.add_row(*map(Text, _cells(stream, baselines)))
@@ -180,15 +180,24 @@ def _about(file: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def _cells(stream: dict[str, Any], baselines: Sequence[str]) -> Iterator[str]:
     yield "-" if stream["key"] is None else printable(stream["key"])
     yield f"{stream['events']:,}"
-    yield f"{stream['vocabulary']:,}+{stream['candidates']:,}"
+    yield f"{stream['vocabulary']:,}+{stream['candidates']:,}" if "vocabulary" in stream else "-"
     yield _figure(stream["hit_rate"])
     for name in baselines:
         yield _figure((stream["baseline_hit_rates"] or {}).get(name))
     yield _figure(stream.get("log_loss_bits", stream.get("mean_absolute_error")))
     yield " ".join("?" if value is None else _literal(value) for value in stream["last_values"]) or "-"
-    yield ", ".join(f"{_literal(value)} ({p:.2f})" for value, p in stream["prediction"] or []) or "-"
+    yield _coming(stream["prediction"])
     yield f"{stream['fit_steps']:,}"
     yield "not finite" if stream["weights_norm"] is None else f"{stream['weights_norm']:.3f}"
+
+
+def _coming(prediction: list[list[Any]] | float | None) -> str:
+    """Show the likeliest symbols with their probabilities, or a number."""
+    if prediction is None:
+        return "-"
+    if isinstance(prediction, float):
+        return f"{prediction:.6g}"
+    return ", ".join(f"{_literal(value)} ({p:.2f})" for value, p in prediction)
 
 
 def _figure(number: float | None) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -13,9 +14,11 @@ from fakes import SIZES, SOURCES, FakeDaemon, FakeKafka, record, small_network, 
 from daemon import cli
 from daemon.checkpoint import CheckpointStore, digest_of
 from daemon.checkpoint.files import read_file
+from daemon.commands.networks import networks_of
 from daemon.errors import ExitCode
 from daemon.partition import Partition, next_mark, unnamed
-from daemon.records import TopicPartition
+from daemon.records import InputRecord, TopicPartition
+from daemon.settings import Settings
 
 FIRST = SOURCES[0]
 COUNT = 60
@@ -52,7 +55,7 @@ def test_a_checkpoint_is_told_in_full(daemon: FakeDaemon, newest: Path, tmp_path
     assert (True, committed.offset, COUNT, 2) == (told["whole"], told["offset"], told["records"], told["partitions"])
     assert json.loads(committed.metadata)["digest"] == told["digest_of_outputs"]
     assert digest_of(state) == told["digest_of_state"]
-    assert (8, 0.01) == (told["shape"]["window"], told["learning"]["learning_rate"])
+    assert (8, Settings.model_construct().learning_rate) == (told["shape"]["window"], told["learning"]["learning_rate"])
     assert (state["lineage"], 1) == (told["lineage"], told["generation"])
     assert newest.stat().st_size == told["bytes"]
     learners = daemon.service._assignments[FIRST].partition._learners
@@ -207,3 +210,24 @@ def test_a_place_in_the_name_is_read(tmp_path: Path) -> None:
     file = read_file(store.location(TopicPartition("t", 7), "1f3a9c20", 41))
     assert ("a%20group", TopicPartition("t", 7), 41) == (file.group, file.source, file.offset)
     assert {"lineage": "1f3a9c20"} == file.state
+
+
+def test_numbers_are_told_as_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Errors instead of bits, the last values as they came, and what is predicted next."""
+    settings = small_settings(task="number", history=256)
+    source = TopicPartition("demand", 0)
+    partition = Partition(settings, source, next_mark(settings, source, 0, unnamed(1)), networks_of(settings))
+    values = [round(10 + 3 * math.sin(event / 4), 2) for event in range(120)]
+    records = [InputRecord("demand", 0, place, -1, b"pump", b"%.2f" % value) for place, value in enumerate(values)]
+    last = json.loads(partition.process(records).outputs[-1].value or b"")
+    store = CheckpointStore(str(tmp_path / "checkpoints"), "numbers", origin={})
+    store.write(source, 120, partition.state())
+    (path,) = (tmp_path / "checkpoints").rglob("*.h5")
+    code, told = inspect(path, tmp_path)
+    assert ExitCode.OK == code
+    (stream,) = told["streams"]
+    assert values[-8:] == stream["last_values"]
+    assert last["prediction"] == pytest.approx(stream["prediction"], rel=1e-6)
+    assert last["verdict"]["mean_absolute_error"] == pytest.approx(stream["mean_absolute_error"])
+    assert {"lstm", "linear", "neighbours"} == set(stream["expert_mean_absolute_errors"])
+    assert "mean absolute" in capsys.readouterr().out.replace("\n", " ")
