@@ -39,8 +39,8 @@ bench: venv ## measure speed on this machine
 cost: venv ## cost of a value beside that of a C program (REFERENCE=lstm.c)
 	@$(PY) tests/cost.py $(REFERENCE)
 
-evaluate: venv ## measure how well it learns, into docs/learning.md
-	@.venv/bin/online-lstm evaluate --markdown docs/learning.md
+evaluate: venv ## measure how well it learns, into docs/learning.md (TAXI=nyc_taxi.csv)
+	@.venv/bin/online-lstm evaluate --markdown docs/learning.md $(if $(TAXI),--taxi $(TAXI))
 
 test: venv tools jars ## lint, types, and all tests with branch coverage
 	@$(MAKE) --no-print-directory lint

@@ -91,6 +91,18 @@ def test_where_nothing_can_be_learned_there_is_no_lift(name: str, lift: float) -
     assert abs(messages[-1]["hit_rate"] - messages[-1]["baseline_hit_rate"]) <= lift
 
 
+@pytest.mark.parametrize("name", SYMBOLS)
+def test_steps_are_bounded_whatever_is_missed(name: str) -> None:
+    """There is one a value, and further ones from the budget and its refills."""
+    settings = small_settings(extra_steps=7, extra_budget=50, extra_refill=0.25)
+    mark = next_mark(settings, SOURCES[0], 0, unnamed(1))
+    partition = Partition(settings, SOURCES[0], mark, small_network)
+    records = [record(place, json.dumps(value).encode()) for place, value in enumerate(SYMBOLS[name])]
+    steps = np.cumsum([outcome.fit_steps for outcome in partition.process(records).outcomes])
+    assert (steps <= 1.25 * np.arange(1, EVENTS + 1) + 50).all()
+    assert steps[-1] >= EVENTS - 1
+
+
 @cache
 def number_settings(**given: Any) -> Settings:
     return small_settings(task="number", history=256, **given)
