@@ -15,7 +15,7 @@ from daemon.learners.rows import NetworkRows, score
 from daemon.network import Past, Regression
 from daemon.network.regression import RegressionRun
 from daemon.network.shape import MARKS
-from daemon.records import Event, NumberPrediction, Outcome
+from daemon.records import Event, NumberPrediction, NumberVerdict, Outcome
 from daemon.rows import Field, Row, Rows
 from daemon.settings import Settings
 from daemon.tasks.number import MOST_ERROR, NumberTask
@@ -129,19 +129,10 @@ class NumberLearner:
         said = {"lstm": lstm, "linear": observed.linear, "neighbours": observed.neighbours}
         experts = np.column_stack([said[name] for name in self._experts])
         published, weights = self._panel.stack(stream, observed, lstm)
-        pending = np.concatenate(
-            [stream["pending"], np.column_stack([published, observed.baselines, experts, observed.scale])]
-        )
-        scored = np.isfinite(pending[:count, 0])
-        with np.errstate(over="ignore", invalid="ignore"):
-            errors = values[:, None] - pending[:count, :-1]
-        absolute = self.task.absolute_errors(errors)
-        hits = self.task.hits(absolute, pending[:count, -1])
-        losses = np.column_stack([absolute, np.minimum(np.abs(values), MOST_ERROR)])
-        means = scores.mean_losses(stream, losses[scored])[:, : self._baselines.stop]
-        told, rates = score(stream, scored, hits, losses)
+        made = np.column_stack([published, observed.baselines, experts, observed.scale])
+        pending = np.concatenate([stream["pending"], made])
+        verdicts, hits, rates = self._judge(stream, values, pending[:count])
         predictions: list[NumberPrediction | None] = [*self.task.predictions(published, experts, weights)]
-        verdicts = self.task.verdicts(scored, pending[:count, 0], errors, hits, means)
         first = int(stream["events"][0]) + 1
         stream["events"][0] += count
         stream["lines"][:] = lines[count:]
@@ -151,7 +142,7 @@ class NumberLearner:
             self.break_sequence()
         steps = zip(result.fit_steps.tolist(), result.skipped_steps.tolist(), strict=True)
         return [
-            Outcome(first + i, fitted, skipped, verdicts[i], predictions[i], told[i], rates[i])
+            Outcome(first + i, fitted, skipped, verdicts[i], predictions[i], hits[i], rates[i])
             for i, (fitted, skipped) in enumerate(steps)
         ]
 
@@ -177,3 +168,17 @@ class NumberLearner:
         windows = np.lib.stride_tricks.sliding_window_view(lines, window, axis=0)[: len(result.edges)]
         past.keep(windows.transpose(0, 2, 1), result.edges)
         return result
+
+    def _judge(
+        self, stream: Row, values: NDArray[np.float64], pending: NDArray[np.float64]
+    ) -> tuple[list[NumberVerdict | None], list[tuple[bool, ...] | None], list[tuple[float, ...] | None]]:
+        """Score what had been predicted of K values, if anything had; give verdicts, hits and hit rates of each."""
+        scored = np.isfinite(pending[:, 0])
+        with np.errstate(over="ignore", invalid="ignore"):
+            errors = values[:, None] - pending[:, :-1]
+        absolute = self.task.absolute_errors(errors)
+        hits = self.task.hits(absolute, pending[:, -1])
+        losses = np.column_stack([absolute, np.minimum(np.abs(values), MOST_ERROR)])
+        means = scores.mean_losses(stream, losses[scored])[:, : self._baselines.stop]
+        verdicts = self.task.verdicts(scored, pending[:, 0], errors, hits, means)
+        return verdicts, *score(stream, scored, hits, losses)
