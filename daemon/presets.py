@@ -12,7 +12,7 @@ TASKS: Mapping[str, Mapping[str, Any]] = {
         "learning_rate": 3e-4,
         "gate_loss": 0.0,
         "extra_steps": 0,
-        "replay_history": 8192,
+        "replay_history": 2048,
         "experts": EXPERTS["number"],
     },
 }

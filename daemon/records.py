@@ -119,14 +119,15 @@ class NumberVerdict:
     """How the prediction of a value did that was made ``horizon`` events before it arrived.
 
     ``error`` is the value minus what was predicted, ``absolute_errors`` those of the published prediction, of each
-    baseline and of each expert; ``mean_absolute_error`` is over the last ``score_window`` scored predictions, that of
-    the best baseline beside it.
+    baseline and of each expert, ``magnitude`` the value without sign; ``mean_absolute_error`` is over the last
+    ``score_window`` scored predictions, that of the best baseline beside it.
     """
 
     predicted: float
     hit: bool
     error: float
     absolute_errors: tuple[float, ...]
+    magnitude: float
     mean_absolute_error: float
     baseline_mean_absolute_error: float
 

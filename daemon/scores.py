@@ -56,16 +56,16 @@ def rates(row: Row) -> NDArray[np.float64] | None:
     return np.divide(row["scores_sums"], scored) if scored else None
 
 
-def mean_losses(row: Row, losses: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give the mean losses over the window after each of K predictions that are yet to be recorded.
+def mean_losses(row: Row, losses: NDArray[np.float64], *, first: int) -> NDArray[np.float64]:
+    """Give the first mean losses over the window after each of K predictions that are yet to be recorded.
 
-    float64 ``(K, L)``; each is summed anew over its window, so that nothing is left of what is large and gone.
+    float64 ``(K, first)``; each is summed anew over its window, so that nothing is left of what is large and gone.
     """
     ring, count = row["scores_losses"], int(row["scores_count"][0])
     window = len(ring)
-    kept = ring[np.arange(max(0, count - window), count) % window]
-    line = np.concatenate([kept, losses])
-    means = np.empty_like(losses)
+    kept = ring[np.arange(max(0, count - window), count) % window, :first]
+    line = np.concatenate([kept, losses[:, :first]])
+    means = np.empty((len(losses), first))
     for place in range(len(losses)):
         end = len(kept) + place + 1
         means[place] = line[max(0, end - window) : end].mean(axis=0)

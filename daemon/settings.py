@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -34,6 +35,8 @@ Kind = Literal["shape", "learning", "operational"]
 WayOut = Literal["refuse", "continue"]
 MAX_TOPIC_LENGTH = 249
 MOST_PERIODS = 2
+MOST_LAGS = 64
+"""Each value takes a solution of so many equations."""
 KIND_MEANINGS: dict[Kind, str] = {
     "shape": "part of the model: a group that already learned refuses another value (`on_shape_change`)",
     "learning": "holds from the next committed offset on",
@@ -54,7 +57,8 @@ def _non_empty(value: tuple[str, ...]) -> tuple[str, ...]:
 def _experts(value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
     experts = EXPERTS[info.data.get("task", "symbol")]
     if "lstm" not in value or not set(value) <= set(experts):
-        raise ValueError(f"expected lstm, alone or with some of {', '.join(experts[1:])}")
+        task = info.data.get("task", "symbol")
+        raise ValueError(f"expected lstm, alone or with some of {', '.join(experts[1:])}, as task is {task}")
     return tuple(name for name in experts if name in value)
 
 
@@ -95,8 +99,12 @@ Steps = Annotated[tuple[PositiveInt, ...], NoDecode, BeforeValidator(_split_on_c
 Experts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_on_commas), AfterValidator(_experts)]
 
 
-def _setting(kind: Kind, default: Any, description: str, **constraints: Any) -> Any:
-    return Field(default, description=description, json_schema_extra={"kind": kind}, **constraints)
+def _setting(kind: Kind, default: Any, description: str, *, task: str = "", **constraints: Any) -> Any:
+    """Describe a setting; one of a single ``task`` is no part of another task's shape."""
+    return Field(default, description=description, json_schema_extra={"kind": kind, "task": task}, **constraints)
+
+
+_of_symbols, _of_numbers = partial(_setting, task="symbol"), partial(_setting, task="number")
 
 
 class _PresetSource(PydanticBaseSettingsSource):
@@ -209,10 +217,10 @@ class Settings(BaseSettings):
         ge=0,
         le=1_000_000,
     )
-    max_vocabulary: int = _setting("shape", 255, "Most symbols the network knows; least recently seen leaves", ge=1)
-    admit_after: int = _setting("shape", 2, "Times a value must be seen to be admitted to the vocabulary", ge=1)
+    max_vocabulary: int = _of_symbols("shape", 255, "Most symbols the network knows; least recently seen leaves", ge=1)
+    admit_after: int = _of_symbols("shape", 2, "Times a value must be seen to be admitted to the vocabulary", ge=1)
     max_streams: int = _setting("shape", 1000, "Most streams (keys) per partition; least recently seen leaves", ge=1)
-    suffix_contexts: int = _setting(
+    suffix_contexts: int = _of_symbols(
         "shape", 1024, "Contexts that the suffix memories remember per stream", ge=16, le=1_048_576
     )
     experts: Experts = _setting(
@@ -220,32 +228,32 @@ class Settings(BaseSettings):
         EXPERTS["symbol"],
         "Whose predictions are mixed: lstm, suffix_memory, slow_suffix_memory; of numbers lstm, linear, neighbours",
     )
-    mixer_rate: float = _setting("shape", 0.01, "How fast the experts' weights move", ge=0, le=1)
-    situation_rate: float = _setting(
+    mixer_rate: float = _of_symbols("shape", 0.01, "How fast the experts' weights move", ge=0, le=1)
+    situation_rate: float = _of_symbols(
         "shape", 0.01, "How fast their weights in one situation move in the end", ge=0, le=1
     )
     # numbers
-    horizon: int = _setting("shape", 1, "Events ahead that are predicted, of numbers", ge=1, le=512)
-    history: int = _setting(
-        "shape", 2048, "Last numbers that lags, period and neighbours are looked for in", ge=256, le=262_144
+    horizon: int = _of_numbers("shape", 1, "Events ahead that are predicted, of numbers", ge=1, le=512)
+    history: int = _of_numbers(
+        "shape", 2048, "Last numbers that lags, period and neighbours are looked for in", ge=256, le=32_768
     )
-    lags: Steps = _setting(
+    lags: Steps = _of_numbers(
         "shape", (), "Events back from the predicted number that it is predicted from [default: found while running]"
     )
-    periods: Steps = _setting(
+    periods: Steps = _of_numbers(
         "shape", (), "Events in a season of the numbers, and in one within it; 1: none [default: found while running]"
     )
-    calendar: bool = _setting(
+    calendar: bool = _of_numbers(
         "shape", default=False, description="Numbers depend on hour and weekday (UTC) of the records' time stamps"
     )
-    tolerance: float | None = _setting(
+    tolerance: float | None = _of_numbers(
         "shape",
         None,
         "A number this near to the prediction is a hit [default: a tenth of their mean distance from their centre]",
         gt=0,
     )
-    score_window: int = _setting("shape", 500, "Scored predictions that the hit rates are taken over", ge=1)
-    top: int = _setting("shape", 3, "Likeliest values listed in each output", ge=1, le=100)
+    score_window: int = _setting("shape", 500, "Scored predictions that the hit rates are taken over", ge=1, le=100_000)
+    top: int = _of_symbols("shape", 3, "Likeliest values listed in each output", ge=1, le=100)
     seed: int = _setting("shape", 0, "Seed of the initial weights and of what is replayed", ge=0, lt=2**63)
 
     # how it is learned
@@ -329,8 +337,7 @@ class Settings(BaseSettings):
 
         Raises:
             SettingsError: A topic is read and published to, or takes both predictions and dead letters; there is
-                no name for a dead-letter topic; lags, period or horizon do not fit into the history; nobody to log in
-                as; or a poll may not even take a session timeout.
+                no name for a dead-letter topic; nobody to log in as; or a poll may not even take a session timeout.
         """
         letters = {self.dead_letters_of(topic) for topic in self.input_topics}
         for topic in sorted({self.output_topic, *letters} & set(self.input_topics)):
@@ -342,7 +349,6 @@ class Settings(BaseSettings):
         for topic in letters:
             if len(topic) > MAX_TOPIC_LENGTH:
                 raise SettingsError(f"dead_letter_topic: {topic} is too long a name for a topic: give another")
-        self._require_numbers_within_history()
         if self.security_protocol.startswith("SASL") and not (self.sasl_username and self.password()):
             raise SettingsError(
                 f"sasl_username, sasl_password: expected both, as security_protocol is {self.security_protocol}"
@@ -353,21 +359,25 @@ class Settings(BaseSettings):
                 f"{self.session_timeout_s:g}"
             )
 
-    def _require_numbers_within_history(self) -> None:
-        if self.lags and not self.horizon <= self.lags[0] <= self.lags[-1] <= self.history // 4:
+    def _require_learnable(self) -> None:
+        """Refuse settings of a task that do not fit each other."""
+        if self.task != "number":
+            return
+        if self.value_format == "string":
+            raise SettingsError("value_format: received string, expected another one, as task is number")
+        most = self.history // 4
+        if self.lags and not (self.horizon <= self.lags[0] and self.lags[-1] <= most and len(self.lags) <= MOST_LAGS):
             raise SettingsError(
-                f"lags: received {', '.join(map(str, self.lags))}, expected them from the horizon, {self.horizon}, "
-                f"to a quarter of history, {self.history // 4}"
+                f"lags: received {', '.join(map(str, self.lags))}, expected at most {MOST_LAGS}, from {self.horizon} "
+                f"(the horizon) to {most} (a quarter of history)"
             )
-        if self.periods and (len(self.periods) > MOST_PERIODS or 4 * self.periods[-1] > self.history):
+        if self.periods and (len(self.periods) > MOST_PERIODS or self.periods[-1] > most):
             raise SettingsError(
-                f"periods: received {', '.join(map(str, self.periods))}, expected at most {MOST_PERIODS}, of at most a "
-                f"quarter of history, {self.history}"
+                f"periods: received {', '.join(map(str, self.periods))}, expected at most {MOST_PERIODS}, of at most "
+                f"{most} events (a quarter of history)"
             )
-        if 4 * self.horizon > self.history:
-            raise SettingsError(
-                f"horizon: received {self.horizon}, expected at most a quarter of history, {self.history}"
-            )
+        if self.horizon > most:
+            raise SettingsError(f"horizon: received {self.horizon}, expected at most {most} (a quarter of history)")
 
     def password(self) -> str | None:
         """Read the password from where it was given.
@@ -383,9 +393,14 @@ class Settings(BaseSettings):
         return self.sasl_password.get_secret_value() if self.sasl_password is not None else None
 
     def of_kind(self, kind: Kind) -> dict[str, Any]:
-        """Give the settings of one kind as plain JSON values."""
+        """Give the settings of one kind as plain JSON values, but those of another task."""
         values = self.model_dump(mode="json")
-        return {name: values[name] for name, field in type(self).model_fields.items() if kind_of(field) == kind}
+        fields = type(self).model_fields.items()
+        return {
+            name: values[name]
+            for name, field in fields
+            if kind_of(field) == kind and _extra(field)["task"] in {"", self.task}
+        }
 
     def with_shape(self, shape: Mapping[str, Any]) -> "Settings":
         """Give these settings with those of a shape, as ``of_kind`` gave them."""
@@ -399,10 +414,13 @@ class Settings(BaseSettings):
 
 def kind_of(field: FieldInfo) -> Kind:
     """Say what changing this field means."""
-    extra = field.json_schema_extra
-    assert isinstance(extra, dict)
-    kind: Kind = extra["kind"]  # type: ignore[assignment]
+    kind: Kind = _extra(field)["kind"]
     return kind
+
+
+def _extra(field: FieldInfo) -> dict[str, Any]:
+    assert isinstance(field.json_schema_extra, dict)
+    return field.json_schema_extra
 
 
 def read_settings(
@@ -414,7 +432,8 @@ def read_settings(
     """Read the settings from ``given`` (flags), the environment and a TOML file, in this order.
 
     Raises:
-        SettingsError: A value is wrong, or a name is unknown; the message has one line for each.
+        SettingsError: A value is wrong, or a name is unknown, with one line for each; or the settings of the task do
+            not fit each other.
     """
     unknown = sorted(
         name
@@ -432,7 +451,9 @@ def read_settings(
         raise SettingsError("\n".join(_explain(dict(problem), given or {}) for problem in error.errors())) from None
     except ValueError as error:  # a TOML file that is none
         raise SettingsError(f"config: {config}: {error}") from None
-    return Settings.model_construct(**{name: getattr(read, name) for name in Settings.model_fields})
+    settings = Settings.model_construct(**{name: getattr(read, name) for name in Settings.model_fields})
+    settings._require_learnable()  # noqa: SLF001 - of this module
+    return settings
 
 
 def _explain(problem: dict[str, Any], given: Mapping[str, Any]) -> str:

@@ -155,6 +155,15 @@ def test_what_is_no_number_is_refused_and_nothing_else() -> None:
     assert 3 == sum(not output.dead_letter for output in outputs)
 
 
+def test_digits_suffice_at_any_level() -> None:
+    """A meter that counts from a million millions: what is published still tells the predictions apart."""
+    messages = messages_of(number_settings(), [1e12 + place for place in range(200)])
+    for message in messages[1:]:
+        verdict = message["verdict"]
+        assert message["value"] - verdict["predicted"] == verdict["error"]
+    assert abs(messages[-1]["verdict"]["error"]) < 0.5
+
+
 def test_streams_do_not_disturb_each_other() -> None:
     """Two streams in one partition give what each gives alone."""
     settings = number_settings()

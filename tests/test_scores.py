@@ -75,7 +75,7 @@ def test_mean_losses_are_of_the_last_window(lengths):
     row = rows.view(rows.add())
     means = []
     for start, end in pairwise(np.cumsum([0, *lengths]).tolist()):
-        means += scores.mean_losses(row, losses[start:end]).tolist()
+        means += scores.mean_losses(row, losses[start:end], first=LOSSES).tolist()
         scores.record(row, hits[start:end], losses[start:end])
     expected = [losses[max(0, end - WINDOW) : end].mean(axis=0).tolist() for end in range(1, len(losses) + 1)]
     assert expected == means

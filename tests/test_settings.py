@@ -4,7 +4,8 @@ from typing import Any, get_args
 import pytest
 
 from daemon.errors import SettingsError
-from daemon.settings import KIND_MEANINGS, PRESETS, Settings, kind_of, parse_assignments, read_settings
+from daemon.presets import PRESETS, TASKS
+from daemon.settings import KIND_MEANINGS, Settings, kind_of, parse_assignments, read_settings
 
 
 def test_every_setting_says_what_it_is_and_what_changing_it_means() -> None:
@@ -15,9 +16,44 @@ def test_every_setting_says_what_it_is_and_what_changing_it_means() -> None:
 
 
 def test_the_kinds_share_out_all_settings() -> None:
-    """Each setting is of one kind."""
-    shared_out = [name for kind in KIND_MEANINGS for name in read_settings().of_kind(kind)]
-    assert sorted(Settings.model_fields) == sorted(shared_out)
+    """Each setting is of one kind, and of all tasks or of one."""
+    shared_out = {
+        name
+        for task in TASKS
+        for kind in KIND_MEANINGS
+        for name in read_settings({"task": task, "history": 4096}).of_kind(kind)
+    }
+    assert set(Settings.model_fields) == shared_out
+
+
+@pytest.mark.parametrize(("task", "other"), [("symbol", {"horizon": 5}), ("number", {"top": 9})])
+def test_a_setting_of_another_task_changes_no_shape(task: str, other: dict[str, int]) -> None:
+    """Whoever sets it needs no new group for it."""
+    assert read_settings({"task": task}).shape_digest() == read_settings({"task": task, **other}).shape_digest()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"lags": "1,2", "horizon": 3}, "lags: received 1, 2, expected at most 64, from 3 .the horizon. to 512"),
+        ({"lags": "513"}, "lags: received 513"),
+        ({"lags": ",".join(map(str, range(1, 66)))}, "expected at most 64"),
+        ({"periods": "2,3,4"}, "periods: received 2, 3, 4, expected at most 2"),
+        ({"periods": "65", "history": 256}, "of at most 64 events"),
+        ({"horizon": 65, "history": 256}, "horizon: received 65, expected at most 64"),
+        ({"value_format": "string"}, "value_format: received string"),
+        (
+            {"experts": "lstm,suffix_memory"},
+            "expected lstm, alone or with some of linear, neighbours, as task is number",
+        ),
+    ],
+)
+def test_settings_of_numbers_have_to_fit_each_other(given: dict[str, Any], message: str) -> None:
+    """Told at once, by every command; symbols do not mind."""
+    with pytest.raises(SettingsError, match=message):
+        read_settings({"task": "number", **given})
+    if "experts" not in given:
+        read_settings(given)
 
 
 def test_flags_go_before_the_environment_and_that_before_the_file(

@@ -107,9 +107,9 @@ def _rounded(number: float, digits: int) -> str:
 
 
 def _number(number: float) -> str:
-    """Write nine significant digits of a number.
+    """Write a number with as many digits as tell it from all others: its level may be far above its spread.
 
     >>> _number(17.25), _number(-2 / 3), _number(1e300), _number(float("inf"))
-    ('17.25', '-0.666666667', '1e+300', 'null')
+    ('17.25', '-0.6666666666666666', '1e+300', 'null')
     """
-    return f"{number + 0.0:.9g}" if math.isfinite(number) else "null"
+    return repr(number + 0.0) if math.isfinite(number) else "null"

@@ -41,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=FORMATS, help="how FILE is read [default: by its suffix, else text]")
     parser.add_argument("--column", metavar="NAME", help="CSV: where the values are [default: the only column]")
     parser.add_argument("--key-column", metavar="NAME", help="CSV: where the keys are, which name the streams")
+    parser.add_argument("--time-column", metavar="NAME", help="CSV: where the times are, ISO 8601 or milliseconds")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting; repeatable")
     parser.add_argument("--config", type=Path, metavar="TOML", help="TOML file of settings")
     parser.add_argument("--json", metavar="REPORT", help="write the scores as JSON; -: standard output")
@@ -95,7 +96,7 @@ def backtest(
     mark = next_mark(settings, source, 0, unnamed(partitions=1))
     partition = Partition(settings, source, mark, networks_of(settings))
     scorecard = Scorecard(settings)
-    records = (InputRecord(name, 0, line.number, -1, line.key, line.value) for line in lines)
+    records = (InputRecord(name, 0, line.number, line.timestamp_ms, line.key, line.value) for line in lines)
     while batch := list(islice(records, chunk)):
         processed = partition.process(batch)
         scorecard.add(processed)
@@ -113,7 +114,9 @@ def _settings(arguments: argparse.Namespace) -> Settings:
             f"value_format: received {settings.value_format}, expected auto or string: a file has text, "
             "where the topic has the bytes of a serializer; --set value_format=auto"
         )
-    if (arguments.column or arguments.key_column) and _format(arguments) != "csv":
+    if settings.calendar and not arguments.time_column:
+        raise SettingsError("calendar: received true without times, expected CSV with a --time-column")
+    if (arguments.column or arguments.key_column or arguments.time_column) and _format(arguments) != "csv":
         raise SettingsError(f"column: {arguments.file} is read as {_format(arguments)}, expected --format csv")
     return settings
 
@@ -125,7 +128,13 @@ def _format(arguments: argparse.Namespace) -> str:
 def _values(file: BinaryIO, arguments: argparse.Namespace) -> Iterator[Line]:
     """Read the file in its format; a JSON line is a value as it may stand in the topic."""
     if _format(arguments) == "csv":
-        return read_columns(file, arguments.file, column=arguments.column, key_column=arguments.key_column)
+        return read_columns(
+            file,
+            arguments.file,
+            column=arguments.column,
+            key_column=arguments.key_column,
+            time_column=arguments.time_column,
+        )
     return (line for line in read_lines(file, arguments.file) if line.value.strip())
 
 
@@ -173,4 +182,4 @@ def _report(settings: Settings, name: str, scorecard: "Scorecard") -> bytes:
         "settings": settings.of_kind("shape") | settings.of_kind("learning"),
         "versions": versions(),
     }
-    return json.dumps(report, indent=2, ensure_ascii=False).encode() + b"\n"
+    return json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"

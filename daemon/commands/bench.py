@@ -59,6 +59,8 @@ def main(arguments: argparse.Namespace) -> ExitCode:
         if getattr(arguments, name) < 2:
             raise SettingsError(f"{name}: received {getattr(arguments, name)}, expected 2 or more")
     settings = read_settings()
+    if settings.task != "symbol":
+        raise SettingsError(f"task: received {settings.task}, expected symbol, which is what is measured")
     logs.configure(level="WARNING", style=settings.log_format)
     announce = Console(stderr=True, highlight=False).print
     announce("measuring the engine and the partition")

@@ -197,12 +197,12 @@ def _protocols(arguments: argparse.Namespace) -> list[Protocol]:
     chosen = [PROTOCOLS[name] for name in dict.fromkeys(arguments.protocols or PROTOCOLS)]
     if arguments.taxi is None and arguments.protocols and any(protocol.file for protocol in chosen):
         raise SettingsError("taxi: expected --taxi CSV: the file nyc_taxi.csv of the public repository htmresearch")
-    from_file = [replace(protocol, stream=_from_file(arguments.taxi)) for protocol in chosen if protocol.file]
-    return [protocol for protocol in chosen if not protocol.file] + (from_file if arguments.taxi else [])
-
-
-def _from_file(path: str) -> Callable[[int, int], Iterator[Element]]:
-    return lambda _, events: islice(taxi(path), events)
+    from_file = [protocol for protocol in chosen if protocol.file and arguments.taxi]
+    rows = list(taxi(arguments.taxi)) if from_file else []  # a file that is none is told before anything is learned
+    return [
+        *(protocol for protocol in chosen if not protocol.file),
+        *(replace(protocol, stream=lambda _, events: islice(rows, events)) for protocol in from_file),
+    ]
 
 
 def _settings(arguments: argparse.Namespace, needed: Mapping[str, Any]) -> Settings:
@@ -236,7 +236,7 @@ def _report(settings: Settings, comparisons: list[Comparison]) -> bytes:
         "settings": settings.of_kind("shape") | settings.of_kind("learning"),
         "versions": versions(),
     }
-    return json.dumps(report, indent=2, ensure_ascii=False).encode() + b"\n"
+    return json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
 def _origin(settings: Settings) -> str:

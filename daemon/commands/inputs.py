@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, Literal, get_args
 
@@ -18,6 +19,8 @@ from daemon.errors import InputFileError
 Format = Literal["text", "csv", "jsonl"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 STANDARD_INPUT = "-"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MOST_MILLISECONDS = 2**63 - 1
 
 _FORMAT_OF_SUFFIX: dict[str, Format] = {".csv": "csv", ".json": "jsonl", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _UTF8_MARK = b"\xef\xbb\xbf"
@@ -26,11 +29,12 @@ _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One value of a file: the number of its line from 0, and the bytes of value and key."""
+    """One value of a file: the number of its line from 0, the bytes of value and key, and the time, -1 for none."""
 
     number: int
     value: bytes
     key: bytes | None = None
+    timestamp_ms: int = -1
 
 
 def format_of(path: str) -> Format:
@@ -80,14 +84,18 @@ def read_lines(file: BinaryIO, name: str) -> Iterator[Line]:
         yield Line(number, content.removesuffix(b"\n").removesuffix(b"\r"))
 
 
-def read_columns(file: BinaryIO, name: str, *, column: str | None, key_column: str | None) -> Iterator[Line]:
-    """Give the cells of one column of CSV with a header, with the cells of another one as keys.
+def read_columns(
+    file: BinaryIO, name: str, *, column: str | None, key_column: str | None = None, time_column: str | None = None
+) -> Iterator[Line]:
+    """Give the cells of one column of CSV with a header, with the cells of other ones as keys and time stamps.
 
     Args:
         file: UTF-8 text.
         name: What messages call it.
-        column: Where the values are; None means the only column beside the keys.
+        column: Where the values are; None means the only column beside keys and times.
         key_column: Where the keys are, if there are any.
+        time_column: Where the times are, if there are any: ISO 8601, UTC where it does not say, or milliseconds since
+            1970. What is neither is none.
 
     Raises:
         InputFileError: A column is missing, or the file is neither UTF-8 nor CSV.
@@ -97,14 +105,31 @@ def read_columns(file: BinaryIO, name: str, *, column: str | None, key_column: s
     if not header:
         return
     key_place = None if key_column is None else _place_of(key_column, header, name)
-    others = [place for place in range(len(header)) if place != key_place]
+    time_place = None if time_column is None else _place_of(time_column, header, name)
+    others = [place for place in range(len(header)) if place not in {key_place, time_place}]
     if column is None and len(others) != 1:
         raise InputFileError(f"{name}: received the columns {', '.join(header)}; --column says which has the values")
     place = others[0] if column is None else _place_of(column, header, name)
     for number, row in rows:
         cells = dict(enumerate(row))
         key = None if key_place is None else cells.get(key_place, "").encode()
-        yield Line(number, cells.get(place, "").encode(), key)
+        time = -1 if time_place is None else _milliseconds(cells.get(time_place, ""))
+        yield Line(number, cells.get(place, "").encode(), key, time)
+
+
+def _milliseconds(text: str) -> int:
+    """Read a time stamp.
+
+    >>> [_milliseconds(text) for text in ("1970-01-01 00:00:01", "1970-01-01T01:00:00+01:00", "5", "T")]
+    [1000, 0, 5, -1]
+    """
+    if text.isascii() and text.isdecimal():
+        return min(int(text), MOST_MILLISECONDS)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return -1
+    return max(-1, (moment.replace(tzinfo=moment.tzinfo or UTC) - EPOCH) // timedelta(milliseconds=1))
 
 
 def _read_rows(file: BinaryIO, name: str) -> Iterator[tuple[int, list[str]]]:

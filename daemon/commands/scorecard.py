@@ -39,7 +39,7 @@ class Scorecard:
         self._hits: Counter[str] = Counter()  # by the same, and by baseline
         self._surprise_bits = 0.0
         self._errors = [0.0] * (settings.first_expert + len(settings.experts))  # without sign, of each predictor
-        self._squared_errors, self._magnitudes = 0.0, 0.0
+        self._root_of_squares, self._magnitudes = 0.0, 0.0
         self._last_miss: int | None = None
         self._event_seconds: list[float] = []  # of each chunk
         self._dead_letters: Counter[str] = Counter()
@@ -97,8 +97,8 @@ class Scorecard:
 
     def _measure(self, verdict: NumberVerdict) -> None:
         self._errors = [sum(pair) for pair in zip(self._errors, verdict.absolute_errors, strict=True)]
-        self._squared_errors += verdict.absolute_errors[0] ** 2
-        self._magnitudes += abs(verdict.predicted + verdict.error)
+        self._root_of_squares = math.hypot(self._root_of_squares, verdict.absolute_errors[0])
+        self._magnitudes += verdict.magnitude
 
     def _refuse(self, output: OutputRecord) -> None:
         if len(self._bad_lines) < MAX_BAD_LINES:
@@ -148,7 +148,7 @@ class Scorecard:
             "mean_absolute_error": own,
             "baseline_mean_absolute_errors": {name: errors[name] for name in self._baselines},
             "expert_mean_absolute_errors": {name: errors[name] for name in self._experts},
-            "root_mean_squared_error": math.sqrt(self._squared_errors / scored) if scored else None,
+            "root_mean_squared_error": self._root_of_squares / math.sqrt(scored) if scored else None,
             "mean_absolute_error_ratio": self._errors[0] / self._magnitudes if self._magnitudes else None,
             "skill": 1 - own / best if own is not None and best else None,
         }

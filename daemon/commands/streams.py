@@ -6,7 +6,6 @@ on every machine and however much of it is taken.
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from itertools import count, cycle, islice
 from typing import NamedTuple
 
@@ -130,15 +129,12 @@ def taxi(path: str) -> Iterator[Element]:
         InputFileError: There is no such file, it is none, or it has no row.
     """
     with open_input(path) as file:
-        times = [line.value.decode() for line in read_columns(file, path, column="timestamp", key_column=None)]
-    with open_input(path) as file:
-        counts = [line.value.decode() for line in read_columns(file, path, column="passenger_count", key_column=None)]
-    rows = [(time, int(text)) for time, text in zip(times, counts, strict=True) if text.isdecimal()]
-    if not rows:
+        lines = list(read_columns(file, path, column="passenger_count", time_column="timestamp"))
+    counted = [line for line in lines if line.value.isdigit()]
+    if not counted:
         raise InputFileError(f"{path}: received no rows, expected numbers in the column passenger_count")
-    for place, (time, passengers) in enumerate(rows):
-        stamp = datetime.fromisoformat(time).replace(tzinfo=UTC)
-        yield Element(passengers, place >= TAXI_FIRST + TAXI_HORIZON, int(1000 * stamp.timestamp()))
+    for place, line in enumerate(counted):
+        yield Element(int(line.value), place >= TAXI_FIRST + TAXI_HORIZON, line.timestamp_ms)
 
 
 def _draw(below: int, *place: str | int) -> int:

@@ -16,6 +16,9 @@ from daemon.settings import Settings
 
 __all__ = ["AnyNetwork", "Learner", "NetworkRows", "learner_class", "rehearse"]
 
+REHEARSED = 130
+"""After so many events everything has been used once: periods of numbers are looked for after 128."""
+
 
 class Learner(Protocol):
     """One stream's view on its rows: ``row`` of the streams, ``network_row`` of the networks of ``classes``."""
@@ -66,8 +69,8 @@ def learner_class(settings: Settings) -> type[Learner]:
 
 
 def rehearse(settings: Settings, network: AnyNetwork) -> None:
-    """Learn one event and forget it: what is compiled when first used is compiled now."""
+    """Learn some events and forget them: what is compiled when first used is compiled now."""
     learner = learner_class(settings)
     rehearsal = Event(InputRecord("", 0, 0, -1, None, None), stream=None, symbol=0, literal="0")
     streams = Rows(learner.stream_fields(settings))
-    learner(settings, network, streams=streams, networks=NetworkRows(learner, network)).learn([rehearsal])
+    learner(settings, network, streams=streams, networks=NetworkRows(learner, network)).learn([rehearsal] * REHEARSED)

@@ -76,7 +76,7 @@ class NumberLearner:
         self._streams = streams
         self._panel = panel_of(settings)
         self._experts = settings.experts
-        self._baselines = slice(1, settings.first_expert)
+        self._first_expert = settings.first_expert
         self.task = NumberTask(settings)
         self.classes = network.features
         self._network_rows = networks[self.classes]
@@ -179,6 +179,6 @@ class NumberLearner:
         absolute = self.task.absolute_errors(errors)
         hits = self.task.hits(absolute, pending[:, -1])
         losses = np.column_stack([absolute, np.minimum(np.abs(values), MOST_ERROR)])
-        means = scores.mean_losses(stream, losses[scored])[:, : self._baselines.stop]
-        verdicts = self.task.verdicts(scored, pending[:, 0], errors, hits, means)
+        means = scores.mean_losses(stream, losses[scored], first=self._first_expert)
+        verdicts = self.task.verdicts(scored, pending[:, 0], errors[:, 0], hits[:, 0], (losses, means))
         return verdicts, *score(stream, scored, hits, losses)

@@ -22,7 +22,6 @@ class NumberTask:
 
     def __init__(self, settings: Settings) -> None:
         self._tolerance = settings.tolerance
-        self._baselines = slice(1, settings.first_expert)
 
     @staticmethod
     def values(events: Sequence[Event]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -51,39 +50,40 @@ class NumberTask:
             for value, said, weight in zip(made.tolist(), experts.tolist(), weights.tolist(), strict=True)
         ]
 
+    @staticmethod
     def verdicts(
-        self,
         scored: NDArray[np.bool_],
         pending: NDArray[np.float64],
         errors: NDArray[np.float64],
         hits: NDArray[np.bool_],
-        means: NDArray[np.float64],
+        losses: tuple[NDArray[np.float64], NDArray[np.float64]],
     ) -> list[NumberVerdict | None]:
         """Judge K published predictions.
 
         Args:
             scored: Which of them there are, bool ``(K,)``.
             pending: What had been predicted, ``(K,)``.
-            errors: Values minus all predictions, ``(K, P)``.
-            hits: Which of these are hits, ``(K, P)``.
-            means: Mean absolute errors of published prediction and baselines after those that are scored.
+            errors: Values minus what had been predicted, ``(K,)``.
+            hits: Which are hits, bool ``(K,)``.
+            losses: Errors of all predictors without sign, and values without sign, ``(K, P + 1)``; and the mean errors
+                of published prediction and baselines after those that are scored, ``(S, 1 + B)``.
         """
-        absolute = self.absolute_errors(errors)
-        lines = iter(means.tolist())
-        verdicts: list[NumberVerdict | None] = []
-        for place, counts in enumerate(scored.tolist()):
-            if not counts:
-                verdicts.append(None)
-                continue
-            mean, *baselines = next(lines)
-            verdicts.append(
-                NumberVerdict(
-                    predicted=float(pending[place]),
-                    hit=bool(hits[place, 0]),
-                    error=float(errors[place, 0]),
-                    absolute_errors=tuple(absolute[place].tolist()),
-                    mean_absolute_error=mean,
-                    baseline_mean_absolute_error=min(baselines),
-                )
+        (line, means), places = losses, np.maximum(np.cumsum(scored) - 1, 0).tolist()
+        told = zip(
+            scored.tolist(), pending.tolist(), errors.tolist(), hits.tolist(), line.tolist(), places, strict=True
+        )
+        of_all = means.tolist()
+        return [
+            NumberVerdict(
+                predicted=predicted,
+                hit=hit,
+                error=error,
+                absolute_errors=tuple(absolute[:-1]),
+                magnitude=absolute[-1],
+                mean_absolute_error=of_all[place][0],
+                baseline_mean_absolute_error=min(of_all[place][1:]),
             )
-        return verdicts
+            if counts
+            else None
+            for counts, predicted, error, hit, absolute, place in told
+        ]

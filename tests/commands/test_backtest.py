@@ -169,3 +169,35 @@ def test_results_follow_links_and_replace_what_was_there(tmp_path: Path) -> None
     assert ExitCode.OK == run(file, "--json", tmp_path / "link")
     assert (tmp_path / "link").is_symlink()
     assert 2 == json.loads(report.read_text())["events"]
+
+
+def number_run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.undo()  # a network of numbers
+    return run("--set", "task=number", "--set", "history=256", *arguments)
+
+
+def test_errors_of_numbers_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those of the published prediction, of experts and baselines; however large they are, all figures are finite."""
+    values = [b"%d" % (100 + event % 12) for event in range(400)]
+    values[300] = b"1e200"
+    file = write(tmp_path / "values.txt", *values)
+    assert ExitCode.OK == number_run(monkeypatch, file, "--json", tmp_path / "r.json")
+    report = json.loads((tmp_path / "r.json").read_text(), parse_constant=pytest.fail)
+    assert {"last_value", "seasonal_naive"} == set(report["baseline_mean_absolute_errors"])
+    assert {"lstm", "linear", "neighbours"} == set(report["expert_mean_absolute_errors"])
+    assert 1e197 < report["mean_absolute_error"] < 1e198 < report["root_mean_squared_error"] < 1e199
+    assert "skill against the best baseline" in capsys.readouterr().out
+
+
+def test_a_calendar_needs_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a column of them it is refused, with one it is learned from."""
+    rows = [b"2026-01-%02d %02d:00:00,%d" % (1 + event // 24, event % 24, event % 24) for event in range(240)]
+    file = write(tmp_path / "values.csv", b"time,value", *rows)
+    calendar = ("--set", "calendar=true")
+    assert ExitCode.USAGE == number_run(monkeypatch, file, "--column", "value", *calendar)
+    assert "--time-column" in capsys.readouterr().err
+    assert ExitCode.OK == run("--set", "task=number", "--set", "history=256", file, "--time-column", "time", *calendar)

@@ -298,3 +298,13 @@ def test_a_protocol_that_needs_a_file_asks_for_it(capsys: pytest.CaptureFixture[
     """Asked for by its name; without a name it is left out."""
     assert ExitCode.USAGE == run("taxi")
     assert "--taxi CSV" in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there_is_told_before_anything_is_learned(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And not after the other protocols."""
+    assert ExitCode.USAGE == run("switch", "taxi", "--taxi", tmp_path / "none.csv", "--seeds", 1)
+    told = capsys.readouterr()
+    assert "none.csv" in told.err
+    assert "switch" not in told.out

@@ -76,3 +76,10 @@ def test_what_cannot_be_opened_is_refused(tmp_path: Path, name: str, reason: str
     """A missing file and a directory are told by their path."""
     with pytest.raises(InputFileError, match=f"{tmp_path}.*: {reason}"), open_input(str(tmp_path / name)):
         pass
+
+
+def test_times_may_be_in_a_column_of_their_own() -> None:
+    """ISO 8601 or milliseconds; what is neither is no time, and the value is read all the same."""
+    content = b"value,time\n4,1970-01-01 00:00:01\n8,2000\n4,T\n8,\n"
+    lines = list(read_columns(io.BytesIO(content), "pumps.csv", column=None, time_column="time"))
+    assert [(b"4", 1000), (b"8", 2000), (b"4", -1), (b"8", -1)] == [(line.value, line.timestamp_ms) for line in lines]
