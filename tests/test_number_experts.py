@@ -172,6 +172,68 @@ def test_a_label_is_used_when_it_has_come(horizon):
     np.testing.assert_array_equal(np.clip(expected, -8, 8), observed.residuals[horizon:])
 
 
+@pytest.mark.parametrize("period", [24, 60])
+@pytest.mark.parametrize("place", [960, 1000, 1024, 1031])
+def test_a_break_forgets_nothing(period, place):
+    """A season that goes on is predicted after a break as before, at once and after later searches."""
+    season_values = 10 * noise(period, seed=3)
+    values = season_values[np.arange(2400) % period] + noise(2400)
+    panel, row = panel_and_row()
+    _, before, _ = learn(panel, row, values[:place])
+    panel.break_sequence(row)
+    _, after, _ = learn(panel, row, values[place:])
+    usual = error_of(before, values[:place], first=600)
+    for first, end in ((1, 100), (100, 300), (300, 1300)):
+        assert error_of(after[:end], values[place : place + end], first=first) < 1.25 * usual
+    assert period == row["season_periods"][0]
+
+
+def test_many_sequences_are_learned_as_one_stream():
+    """With a break every 300 values, a season of 60 stays known."""
+    values = (10 * noise(60, seed=3))[np.arange(2400) % 60] + noise(2400)
+    panel, row = panel_and_row()
+    errors = []
+    for start in range(0, 2400, 300):
+        panel.break_sequence(row)
+        sequence = values[start : start + 300]
+        _, predictions, _ = learn(panel, row, sequence)
+        errors.append(error_of(predictions, sequence, first=0))
+    assert (np.array(errors[2:]) < 1.2).all()
+
+
+@pytest.mark.parametrize("periods", [(), (24,)])
+def test_no_label_is_learned_across_a_break(periods):
+    """What comes first after a break changes nothing that waited, and what came last before is not looked at."""
+    values = sine(1200)
+    panel, row = panel_and_row(periods=periods)
+    learn(panel, row, values[:1100])
+    learned = {name: row[name].copy() for name in ("linear_learned", "stack_learned", "fallback_judged")}
+    panel.break_sequence(row)
+    observed, _, _ = learn(panel, row, values[1100:1105])
+    assert np.isnan(observed.residuals).all()
+    for name, before in learned.items():
+        np.testing.assert_array_equal(before, row[name])
+    np.testing.assert_array_equal(observed.linear, observed.neighbours)
+    np.testing.assert_array_equal(values[1100], observed.baselines[:, 1])
+    observed, _, _ = learn(panel, row, values[1105:1106])
+    assert np.isfinite(observed.residuals).all()
+    for name, before in learned.items():
+        np.testing.assert_array_equal(before + 1, row[name])
+
+
+def test_a_history_of_sequences_is_learned_anew_as_such():
+    """Where the period is found after breaks, the labels across them are left out then, too."""
+    panel, row = panel_and_row()
+    for _ in range(3):
+        panel.break_sequence(row)
+        learn(panel, row, 10 * sine(100))
+    assert [100] == np.unique(np.diff(np.unique(row["number_firsts"][-300:]))).tolist()
+    row["season_periods"][:] = 30  # so that a new one is found
+    learn(panel, row, 10 * sine(724))
+    assert 24 == row["season_periods"][0]
+    assert 1024 - 3 * 5 == row["linear_learned"][0]
+
+
 STREAMS = {  # values, horizon, the most that the error may be as a multiple of the error of the ideal prediction
     "sine": (sine(5000), 5, 0.3 * 0.798, 1.06),
     "sine and much noise": (sine(5000, spread=1.0), 5, 0.798, 1.06),
@@ -249,7 +311,8 @@ def test_the_history_is_learned_anew_at_the_level_of_now():
         rows = Rows(seasonal.fields())
         row = rows.view(rows.add())
         row["season_jumps"][:, -1] = 500 + profile.JUMP - 1, jump
-        assert seasonal.search(row, 1000, np.concatenate((before, level[500:])), np.empty((2, 0)))
+        values = np.concatenate((before, level[500:]))
+        assert seasonal.search(row, 1000, values, firsts=np.zeros(1000, np.int64), clock=np.empty((2, 0)))
         assert 24 == row["season_periods"][0]
         states.append({name: array.tobytes() for name, array in row.items() if name != "season_jumps"})
     assert states[0] == states[1]

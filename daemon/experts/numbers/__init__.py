@@ -20,11 +20,6 @@ __all__ = ["BASELINES", "EXPERTS", "NumberPanel", "Observed"]
 
 EXPERTS, BASELINES = records.EXPERTS["number"], records.BASELINES["number"]
 LARGEST = 1e300
-_OF_SEQUENCE = (
-    *("number_events", "number_values", "number_places", "number_clock", "number_asked"),
-    *("season_jumps", "season_deviations", "season_outcomes"),
-    *("linear_pending", "stack_pending", "fallback_waiting"),
-)
 LIKENESS = (1.0, 1.0, 0.5)  # weights of the neighbours' taps: now, one step ago, and one short period before the target
 
 
@@ -88,6 +83,8 @@ class NumberPanel:
         """Describe the arrays of one stream."""
         return {
             "number_events": Field((1,), "int64"),
+            "number_first": Field((1,), "int64"),  # number of the event that began the sequence
+            "number_firsts": Field((self._history,), "int64"),  # the same, as of each event
             "number_values": Field((self._history,), "float64"),
             "number_places": Field((2, self._history), "float32"),
             "number_clock": Field((2, self._history if self._calendar else 0), "float64"),
@@ -143,9 +140,14 @@ class NumberPanel:
 
     @staticmethod
     def break_sequence(row: Row) -> None:
-        """Let the next value begin a sequence: none before it is looked back at, and no prediction waits for it."""
-        for name in _OF_SEQUENCE:
-            row[name][...] = 0
+        """Let the next value begin a sequence: none before it is looked back at, and no prediction waits for it.
+
+        What was learned stays, and the season goes on as if the next value had followed.
+        """
+        row["number_first"][:] = row["number_events"]
+        row["number_asked"][...] = 0
+        for part in (Seasonal, stack, fallback):
+            part.break_sequence(row)
 
     def _learn(self, row: Row, values: NDArray[np.float64], timestamps_ms: NDArray[np.int64]) -> Observed:
         """Learn values until periods are looked for at most."""
@@ -153,6 +155,8 @@ class NumberPanel:
         row["number_events"][0] += count
         all_values = remember(row["number_values"], values)
         steps = np.arange(before, before + count)
+        first = int(row["number_first"][0])
+        remember(row["number_firsts"], np.full(count, first))
         if self._calendar:
             by_clock = clock.observe(row, values, timestamps_ms, horizon=self._horizon)
             told = np.stack([by_clock.usual, by_clock.deviations])
@@ -166,7 +170,7 @@ class NumberPanel:
         learned = self._seasonal.learn(row, values, steps, told)
         usual, spread = learned.scaled.usual, learned.scaled.spread
 
-        known = min(before, self._history)
+        known = min(before - first, self._history)
         predicted = neighbours.predict(
             learned.deviations,
             all_places,
@@ -212,7 +216,13 @@ class NumberPanel:
         """Look for the periods; events are in other places if they have changed."""
         events = int(row["number_events"][0])
         latest = slice(-min(events, self._history), None)
-        changed = self._seasonal.search(row, events, row["number_values"][latest], row["number_clock"][:, latest])
+        changed = self._seasonal.search(
+            row,
+            events,
+            row["number_values"][latest],
+            firsts=row["number_firsts"][latest],
+            clock=row["number_clock"][:, latest],
+        )
         if changed and not self._calendar:
             steps = np.arange(events + latest.start, events)
             row["number_places"][:, latest] = places.in_periods(steps, row["season_periods"])

@@ -52,6 +52,11 @@ def observe(row: Row, values: NDArray[np.float64], predictions: NDArray[np.float
     return chosen
 
 
+def break_sequence(row: Row) -> None:
+    """Let the next value be no label of what was predicted before it."""
+    row[_PREFIX + "waiting"][:] = 0
+
+
 _PREFIX = "fallback_"
 
 

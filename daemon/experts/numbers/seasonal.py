@@ -1,9 +1,11 @@
 """What depends on the season: the periods, the profile, and the linear expert on deviations from it.
 
 At set numbers of events the periods are looked for in the history, as if all of it had been at the level of now. Where
-they have changed, profile and linear expert forget all they have learned, and learn that history anew.
+they have changed, profile and linear expert forget all they have learned, and learn that history anew, one sequence
+after another.
 """
 
+import itertools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,13 +57,22 @@ class Seasonal:
         often, rarely = (step - events % step for step in (FIRST_SEARCH, quarter))
         return min(often, rarely) if events + often < quarter else rarely
 
-    def search(self, row: Row, events: int, values: NDArray[np.float64], clock: NDArray[np.float64]) -> bool:
+    def search(
+        self,
+        row: Row,
+        events: int,
+        values: NDArray[np.float64],
+        *,
+        firsts: NDArray[np.int64],
+        clock: NDArray[np.float64],
+    ) -> bool:
         """Look for the periods; if they have changed, learn the history anew and say so.
 
         Args:
             row: The arrays of the stream, written to.
             events: How many there have been.
             values: The last of them, float64 ``(N,)``.
+            firsts: The numbers of the events that began their sequences, int64 ``(N,)``.
             clock: What the clock told of these, float64 ``(2, N)``.
         """
         if self._periods:
@@ -76,8 +87,19 @@ class Seasonal:
         row["season_periods"][:] = found
         for name, field in self._learned_fields().items():
             row[name][...] = field.fill
-        self.learn(row, values, steps, clock)
+        begun = [0, *(1 + np.flatnonzero(np.diff(firsts))).tolist(), len(values)]
+        for first, end in itertools.pairwise(begun):
+            if first > 0:
+                self.break_sequence(row)
+            self.learn(row, values[first:end], steps[first:end], clock[:, first:end])
         return True
+
+    @staticmethod
+    def break_sequence(row: Row) -> None:
+        """Let the next value begin a sequence: the deviations before it are not looked at, nor are labels for them."""
+        row["season_deviations"][:] = 0
+        row["season_outcomes"][:] = 0
+        linear.break_sequence(row)
 
     def learn(
         self, row: Row, values: NDArray[np.float64], steps: NDArray[np.int64], clock: NDArray[np.float64]

@@ -54,6 +54,11 @@ def observe(
     return np.clip(fitted.predictions, least - margin, most + margin), weights
 
 
+def break_sequence(row: Row) -> None:
+    """Let the next value be no label of what was predicted before it."""
+    ridge.break_sequence(row, _PREFIX)
+
+
 _PREFIX = "stack_"
 
 
