@@ -227,7 +227,7 @@ def test_a_history_of_sequences_is_learned_anew_as_such():
     for _ in range(3):
         panel.break_sequence(row)
         learn(panel, row, 10 * sine(100))
-    assert [100] == np.unique(np.diff(np.unique(row["number_firsts"][-300:]))).tolist()
+    np.testing.assert_array_equal([0, 100, 200], np.flatnonzero(row["number_begins"][-300:]))
     row["season_periods"][:] = 30  # so that a new one is found
     learn(panel, row, 10 * sine(724))
     assert 24 == row["season_periods"][0]
@@ -312,7 +312,7 @@ def test_the_history_is_learned_anew_at_the_level_of_now():
         row = rows.view(rows.add())
         row["season_jumps"][:, -1] = 500 + profile.JUMP - 1, jump
         values = np.concatenate((before, level[500:]))
-        assert seasonal.search(row, 1000, values, firsts=np.zeros(1000, np.int64), clock=np.empty((2, 0)))
+        assert seasonal.search(row, 1000, values, begins=np.zeros(1000, bool), clock=np.empty((2, 0)))
         assert 24 == row["season_periods"][0]
         states.append({name: array.tobytes() for name, array in row.items() if name != "season_jumps"})
     assert states[0] == states[1]
@@ -412,6 +412,16 @@ class TestSeason:
         steps = np.arange(2048)
         values = np.sin(2 * np.pi * steps / 48) * np.where(steps // 48 % 7 < 5, 1, 0.4) + 0.1 * noise(2048)
         assert [336, 48] == season.find_periods(values, np.array([1, 1])).tolist()
+
+    @pytest.mark.parametrize("spread", [0, 0.03, 0.3])
+    @pytest.mark.parametrize("period", [24, 48])
+    def test_a_period_stays_once_it_is_found(self, period, spread):
+        """However little noise there is, none of its multiples is taken for it at a later search."""
+        values = sine(4096, period, spread=spread)
+        periods = np.array([1, 1])
+        for end in (256, *range(512, 4097, 512)):
+            periods = season.find_periods(values[max(0, end - 2048) : end], periods)
+            assert (period, 1) == tuple(periods) or (end == 256 and abs(period - periods[0]) <= 1)
 
     def test_a_period_in_use_stays_while_it_is_about_as_good(self):
         """Twice the period is a period as well."""

@@ -84,7 +84,7 @@ class NumberPanel:
         return {
             "number_events": Field((1,), "int64"),
             "number_first": Field((1,), "int64"),  # number of the event that began the sequence
-            "number_firsts": Field((self._history,), "int64"),  # the same, as of each event
+            "number_begins": Field((self._history,), "bool"),  # whether a value began a sequence
             "number_values": Field((self._history,), "float64"),
             "number_places": Field((2, self._history), "float32"),
             "number_clock": Field((2, self._history if self._calendar else 0), "float64"),
@@ -156,7 +156,7 @@ class NumberPanel:
         all_values = remember(row["number_values"], values)
         steps = np.arange(before, before + count)
         first = int(row["number_first"][0])
-        remember(row["number_firsts"], np.full(count, first))
+        remember(row["number_begins"], steps == first)
         if self._calendar:
             by_clock = clock.observe(row, values, timestamps_ms, horizon=self._horizon)
             told = np.stack([by_clock.usual, by_clock.deviations])
@@ -220,7 +220,7 @@ class NumberPanel:
             row,
             events,
             row["number_values"][latest],
-            firsts=row["number_firsts"][latest],
+            begins=row["number_begins"][latest],
             clock=row["number_clock"][:, latest],
         )
         if changed and not self._calendar:

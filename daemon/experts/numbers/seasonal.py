@@ -63,7 +63,7 @@ class Seasonal:
         events: int,
         values: NDArray[np.float64],
         *,
-        firsts: NDArray[np.int64],
+        begins: NDArray[np.bool_],
         clock: NDArray[np.float64],
     ) -> bool:
         """Look for the periods; if they have changed, learn the history anew and say so.
@@ -72,7 +72,7 @@ class Seasonal:
             row: The arrays of the stream, written to.
             events: How many there have been.
             values: The last of them, float64 ``(N,)``.
-            firsts: The numbers of the events that began their sequences, int64 ``(N,)``.
+            begins: Which of them began a sequence, bool ``(N,)``.
             clock: What the clock told of these, float64 ``(2, N)``.
         """
         if self._periods:
@@ -87,8 +87,8 @@ class Seasonal:
         row["season_periods"][:] = found
         for name, field in self._learned_fields().items():
             row[name][...] = field.fill
-        begun = [0, *(1 + np.flatnonzero(np.diff(firsts))).tolist(), len(values)]
-        for first, end in itertools.pairwise(begun):
+        firsts = [0, *(1 + np.flatnonzero(begins[1:])).tolist(), len(values)]
+        for first, end in itertools.pairwise(firsts):
             if first > 0:
                 self.break_sequence(row)
             self.learn(row, values[first:end], steps[first:end], clock[:, first:end])
