@@ -459,6 +459,31 @@ class TestClock:
         assert [clock.TIMELESS] == np.flatnonzero(row["clock_profile_visits"] == 1).tolist()
         assert 1000 == row["clock_interval_ms"][0]
 
+    @pytest.mark.parametrize(
+        "name",
+        ["even", "bursts", "large bursts", "all at once first", "out of order", "a hole", "one wrong", "a break"],
+    )
+    def test_the_mean_interval_is_learned_whatever_the_order(self, name):
+        """One value an hour on average, in many ways: what is said of it in the end is within a twentieth."""
+        rows = Rows(clock.fields())
+        row = rows.view(rows.add())
+        hours = np.arange(3000)
+        hours = {
+            "bursts": hours // 6 * 6,
+            "large bursts": hours // 500 * 500,
+            "all at once first": np.maximum(hours, 500),
+            "out of order": hours.reshape(-1, 4)[:, ::-1].ravel(),
+            "a hole": hours + 5000 * (hours > 2900),
+            "one wrong": np.where(hours == 1500, 10**6, hours),
+            "a break": hours + 5000 * (hours >= 1000),
+        }.get(name, hours)
+        times = clock.MONDAY_MS + 3_600_000 * hours
+        clock.observe(row, np.ones(1000), times[:1000], horizon=1)
+        if name == "a break":
+            clock.break_sequence(row)
+        clock.observe(row, np.ones(2000), times[1000:], horizon=1)
+        assert abs(row["clock_interval_ms"][0] / 3_600_000 - 1) < 0.05
+
     def test_places_are_those_of_the_calendar(self):
         """Monday midnight is the beginning, Thursday noon is in the middle."""
         times = np.array([clock.MONDAY_MS, clock.MONDAY_MS + clock.WEEK_MS // 2, -1])

@@ -138,8 +138,7 @@ class NumberPanel:
         published = np.take_along_axis(candidates, chosen[:, None], axis=1)[:, 0]
         return published, np.where(chosen[:, None] > 0, 0, weights[:, np.argsort(order)])
 
-    @staticmethod
-    def break_sequence(row: Row) -> None:
+    def break_sequence(self, row: Row) -> None:
         """Let the next value begin a sequence: none before it is looked back at, and no prediction waits for it.
 
         What was learned stays, and the season goes on as if the next value had followed.
@@ -148,6 +147,8 @@ class NumberPanel:
         row["number_asked"][...] = 0
         for part in (Seasonal, stack, fallback):
             part.break_sequence(row)
+        if self._calendar:
+            clock.break_sequence(row)
 
     def _learn(self, row: Row, values: NDArray[np.float64], timestamps_ms: NDArray[np.int64]) -> Observed:
         """Learn values until periods are looked for at most."""
