@@ -510,6 +510,13 @@ class TestFallback:
         values = np.where(np.arange(600) % 10 == 0, 100.0, 0.0)
         assert (self.chosen(values, np.full(600, 10.0), np.roll(values, 3)) == 0).all()
 
+    @pytest.mark.parametrize("size", [1e-300, 1.0, 1e12])
+    def test_what_is_right_but_for_rounding_is_published(self, size):
+        """A baseline without any error is no better than a stack that is off by the last digit."""
+        values = np.full(600, size)
+        assert (self.chosen(values, values * (1 + 1e-15), values) == 0).all()
+        assert (self.chosen(values, values * (1 + 1e-6), values)[100:] == 1).all()
+
     def test_a_few_bad_events_are_not_enough(self):
         """One huge error in a hundred events leaves the stack where it is."""
         values = noise(600)
