@@ -372,13 +372,26 @@ def test_the_stack_takes_what_is_learned_elsewhere():
     """A network that knew the future would get the weight, in whatever order the experts are named."""
     values = sine(2000)
     future = np.roll(values, -5)
-    for experts in (EXPERTS, ("neighbours", "linear", "lstm"), ("lstm",)):
+    for experts in (EXPERTS, ("neighbours", "linear", "lstm")):
         panel, row = panel_and_row(experts=experts)
         observed = panel.observe(row, values, np.full(2000, -1))
         predictions, weights = panel.stack(row, observed, future)
         np.testing.assert_allclose(1, weights.sum(axis=1))
         assert weights[-1, experts.index("lstm")] > 0.95
         assert error_of(predictions, values) < 0.02
+
+
+def test_the_network_alone_is_published_as_it_is():
+    """However wrong it is, with all the weight, and nothing is learned of it."""
+    values = sine(600)
+    panel, row = panel_and_row(experts=("lstm",))
+    observed = panel.observe(row, values, np.full(600, -1))
+    said = values + 1e6
+    predictions, weights = panel.stack(row, observed, said)
+    np.testing.assert_array_equal(said, predictions)
+    np.testing.assert_array_equal(np.ones((600, 1)), weights)
+    assert not [name for name in panel.fields() if name.startswith(("stack_", "fallback_"))]
+    panel.break_sequence(row)
 
 
 class TestScaling:

@@ -55,7 +55,8 @@ class NumberPanel:
         lags: Steps back from the target that the linear expert looks at, at least ``horizon``; nothing for the usual.
         calendar: Whether to look at the clock: linear expert and network are told what is usual at a time of the week,
             and events are alike by time of the day and week, not by their places in the periods.
-        experts: Which of ``EXPERTS`` are weighed, in the order of the weights.
+        experts: Which of ``EXPERTS`` are weighed, in the order of the weights. The network alone is not weighed: what
+            it says is published as it is.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class NumberPanel:
         self._history = history
         self._calendar = calendar
         self._experts = experts
+        self._weighed = experts != ("lstm",)
         self._seasonal = Seasonal(horizon=horizon, history=history, periods=periods, lags=lags, calendar=calendar)
 
     @property
@@ -92,8 +94,7 @@ class NumberPanel:
             **(clock.fields() if self._calendar else {}),
             **scaling.fields(),
             **self._seasonal.fields(),
-            **stack.fields(len(self._experts), self._horizon),
-            **fallback.fields(1 + len(BASELINES), self._horizon),
+            **(self._fields_of_weights() if self._weighed else {}),
         }
 
     def observe(self, row: Row, values: NDArray[np.float64], timestamps_ms: NDArray[np.int64]) -> Observed:
@@ -126,6 +127,8 @@ class NumberPanel:
             The predictions to publish, float64 ``(K,)``, and the weights, ``(K, E)``, which sum to 1, or are 0 where a
             baseline is published.
         """
+        if lstm is not None and not self._weighed:
+            return lstm, np.ones((len(lstm), 1))
         said = {"linear": observed.linear, "neighbours": observed.neighbours}
         if lstm is not None:
             said["lstm"] = lstm
@@ -145,10 +148,13 @@ class NumberPanel:
         """
         row["number_first"][:] = row["number_events"]
         row["number_asked"][...] = 0
-        for part in (Seasonal, stack, fallback):
-            part.break_sequence(row)
-        if self._calendar:
-            clock.break_sequence(row)
+        Seasonal.break_sequence(row)
+        for part, used in ((stack, self._weighed), (fallback, self._weighed), (clock, self._calendar)):
+            if used:
+                part.break_sequence(row)
+
+    def _fields_of_weights(self) -> dict[str, Field]:
+        return stack.fields(len(self._experts), self._horizon) | fallback.fields(1 + len(BASELINES), self._horizon)
 
     def _learn(self, row: Row, values: NDArray[np.float64], timestamps_ms: NDArray[np.int64]) -> Observed:
         """Learn values until periods are looked for at most."""
