@@ -133,6 +133,13 @@ def test_periods_are_looked_for_at_numbers_of_events_that_splits_do_not_change(h
     assert following == [next(search for search in searches if search > events) for events in range(3000)]
 
 
+def test_periods_are_looked_for_after_twice_as_many_events_at_first():
+    """So a large history is not searched often before it is there."""
+    seasonal = Seasonal(horizon=5, history=16384, periods=(), lags=(), calendar=False)
+    searches = sorted({events + seasonal.until_search(events) for events in range(9000)})
+    assert [128, 256, 512, 1024, 2048, 4096, 8192, 12288] == searches
+
+
 def test_a_copied_state_goes_on():
     """What is in the row is all there is."""
     values = sine(1500)

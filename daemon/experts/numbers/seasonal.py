@@ -18,7 +18,7 @@ JUMPS = 8
 """So many jumps of the level are remembered."""
 
 FIRST_SEARCH = 128
-"""Until a quarter of the history is there, periods are looked for after every so many events, then each quarter."""
+"""Periods are looked for after so many events, twice as many, and so on, then after each quarter of the history."""
 
 
 class Learned(NamedTuple):
@@ -54,8 +54,12 @@ class Seasonal:
     def until_search(self, events: int) -> int:
         """Say how many events are learned after the first ``events`` until periods are looked for."""
         quarter = self._history // 4
-        often, rarely = (step - events % step for step in (FIRST_SEARCH, quarter))
-        return min(often, rarely) if events + often < quarter else rarely
+        if events >= quarter:
+            return quarter - events % quarter
+        following = FIRST_SEARCH
+        while following <= events:
+            following *= 2
+        return min(following, quarter) - events
 
     def search(
         self,
