@@ -632,3 +632,9 @@ class TestStack:
         assert (published >= least - stack.MARGIN * (most - least)).all()
         assert (published <= most + stack.MARGIN * (most - least)).all()
         np.testing.assert_array_equal(4.0, published[1500:])
+
+    def test_where_the_experts_agree_but_for_rounding_it_is_what_the_first_one_says(self):
+        """So what is known exactly is published exactly."""
+        values = np.full(100, 0.1)
+        published, _ = self.published(np.column_stack([values, values * (1 + 1e-15)]), values, 1)
+        np.testing.assert_array_equal(values, published)
