@@ -133,6 +133,13 @@ def test_periods_are_looked_for_at_numbers_of_events_that_splits_do_not_change(h
     assert following == [next(search for search in searches if search > events) for events in range(3000)]
 
 
+def test_periods_are_looked_for_after_twice_as_many_events_at_first():
+    """So a large history is not searched often before it is there."""
+    seasonal = Seasonal(horizon=5, history=16384, periods=(), lags=(), calendar=False)
+    searches = sorted({events + seasonal.until_search(events) for events in range(9000)})
+    assert [128, 256, 512, 1024, 2048, 4096, 8192, 12288] == searches
+
+
 def test_a_copied_state_goes_on():
     """What is in the row is all there is."""
     values = sine(1500)
@@ -170,6 +177,68 @@ def test_a_label_is_used_when_it_has_come(horizon):
     expected = (values[horizon:] - observed.linear[:-horizon]) / observed.spread[:-horizon]
     assert np.isnan(observed.residuals[:horizon]).all()
     np.testing.assert_array_equal(np.clip(expected, -8, 8), observed.residuals[horizon:])
+
+
+@pytest.mark.parametrize("period", [24, 60])
+@pytest.mark.parametrize("place", [960, 1000, 1024, 1031])
+def test_a_break_forgets_nothing(period, place):
+    """A season that goes on is predicted after a break as before, at once and after later searches."""
+    season_values = 10 * noise(period, seed=3)
+    values = season_values[np.arange(2400) % period] + noise(2400)
+    panel, row = panel_and_row()
+    _, before, _ = learn(panel, row, values[:place])
+    panel.break_sequence(row)
+    _, after, _ = learn(panel, row, values[place:])
+    usual = error_of(before, values[:place], first=600)
+    for first, end in ((1, 100), (100, 300), (300, 1300)):
+        assert error_of(after[:end], values[place : place + end], first=first) < 1.25 * usual
+    assert period == row["season_periods"][0]
+
+
+def test_many_sequences_are_learned_as_one_stream():
+    """With a break every 300 values, a season of 60 stays known."""
+    values = (10 * noise(60, seed=3))[np.arange(2400) % 60] + noise(2400)
+    panel, row = panel_and_row()
+    errors = []
+    for start in range(0, 2400, 300):
+        panel.break_sequence(row)
+        sequence = values[start : start + 300]
+        _, predictions, _ = learn(panel, row, sequence)
+        errors.append(error_of(predictions, sequence, first=0))
+    assert (np.array(errors[2:]) < 1.2).all()
+
+
+@pytest.mark.parametrize("periods", [(), (24,)])
+def test_no_label_is_learned_across_a_break(periods):
+    """What comes first after a break changes nothing that waited, and what came last before is not looked at."""
+    values = sine(1200)
+    panel, row = panel_and_row(periods=periods)
+    learn(panel, row, values[:1100])
+    learned = {name: row[name].copy() for name in ("linear_learned", "stack_learned", "fallback_judged")}
+    panel.break_sequence(row)
+    observed, _, _ = learn(panel, row, values[1100:1105])
+    assert np.isnan(observed.residuals).all()
+    for name, before in learned.items():
+        np.testing.assert_array_equal(before, row[name])
+    np.testing.assert_array_equal(observed.linear, observed.neighbours)
+    np.testing.assert_array_equal(values[1100], observed.baselines[:, 1])
+    observed, _, _ = learn(panel, row, values[1105:1106])
+    assert np.isfinite(observed.residuals).all()
+    for name, before in learned.items():
+        np.testing.assert_array_equal(before + 1, row[name])
+
+
+def test_a_history_of_sequences_is_learned_anew_as_such():
+    """Where the period is found after breaks, the labels across them are left out then, too."""
+    panel, row = panel_and_row()
+    for _ in range(3):
+        panel.break_sequence(row)
+        learn(panel, row, 10 * sine(100))
+    np.testing.assert_array_equal([0, 100, 200], np.flatnonzero(row["number_begins"][-300:]))
+    row["season_periods"][:] = 30  # so that a new one is found
+    learn(panel, row, 10 * sine(724))
+    assert 24 == row["season_periods"][0]
+    assert 1024 - 3 * 5 == row["linear_learned"][0]
 
 
 STREAMS = {  # values, horizon, the most that the error may be as a multiple of the error of the ideal prediction
@@ -249,7 +318,8 @@ def test_the_history_is_learned_anew_at_the_level_of_now():
         rows = Rows(seasonal.fields())
         row = rows.view(rows.add())
         row["season_jumps"][:, -1] = 500 + profile.JUMP - 1, jump
-        assert seasonal.search(row, 1000, np.concatenate((before, level[500:])), np.empty((2, 0)))
+        values = np.concatenate((before, level[500:]))
+        assert seasonal.search(row, 1000, values, begins=np.zeros(1000, bool), clock=np.empty((2, 0)))
         assert 24 == row["season_periods"][0]
         states.append({name: array.tobytes() for name, array in row.items() if name != "season_jumps"})
     assert states[0] == states[1]
@@ -309,13 +379,26 @@ def test_the_stack_takes_what_is_learned_elsewhere():
     """A network that knew the future would get the weight, in whatever order the experts are named."""
     values = sine(2000)
     future = np.roll(values, -5)
-    for experts in (EXPERTS, ("neighbours", "linear", "lstm"), ("lstm",)):
+    for experts in (EXPERTS, ("neighbours", "linear", "lstm")):
         panel, row = panel_and_row(experts=experts)
         observed = panel.observe(row, values, np.full(2000, -1))
         predictions, weights = panel.stack(row, observed, future)
         np.testing.assert_allclose(1, weights.sum(axis=1))
         assert weights[-1, experts.index("lstm")] > 0.95
         assert error_of(predictions, values) < 0.02
+
+
+def test_the_network_alone_is_published_as_it_is():
+    """However wrong it is, with all the weight, and nothing is learned of it."""
+    values = sine(600)
+    panel, row = panel_and_row(experts=("lstm",))
+    observed = panel.observe(row, values, np.full(600, -1))
+    said = values + 1e6
+    predictions, weights = panel.stack(row, observed, said)
+    np.testing.assert_array_equal(said, predictions)
+    np.testing.assert_array_equal(np.ones((600, 1)), weights)
+    assert not [name for name in panel.fields() if name.startswith(("stack_", "fallback_"))]
+    panel.break_sequence(row)
 
 
 class TestScaling:
@@ -349,6 +432,16 @@ class TestSeason:
         steps = np.arange(2048)
         values = np.sin(2 * np.pi * steps / 48) * np.where(steps // 48 % 7 < 5, 1, 0.4) + 0.1 * noise(2048)
         assert [336, 48] == season.find_periods(values, np.array([1, 1])).tolist()
+
+    @pytest.mark.parametrize("spread", [0, 0.03, 0.3])
+    @pytest.mark.parametrize("period", [24, 48])
+    def test_a_period_stays_once_it_is_found(self, period, spread):
+        """However little noise there is, none of its multiples is taken for it at a later search."""
+        values = sine(4096, period, spread=spread)
+        periods = np.array([1, 1])
+        for end in (256, *range(512, 4097, 512)):
+            periods = season.find_periods(values[max(0, end - 2048) : end], periods)
+            assert (period, 1) == tuple(periods) or (end == 256 and abs(period - periods[0]) <= 1)
 
     def test_a_period_in_use_stays_while_it_is_about_as_good(self):
         """Twice the period is a period as well."""
@@ -386,6 +479,31 @@ class TestClock:
         assert [clock.TIMELESS] == np.flatnonzero(row["clock_profile_visits"] == 1).tolist()
         assert 1000 == row["clock_interval_ms"][0]
 
+    @pytest.mark.parametrize(
+        "name",
+        ["even", "bursts", "large bursts", "all at once first", "out of order", "a hole", "one wrong", "a break"],
+    )
+    def test_the_mean_interval_is_learned_whatever_the_order(self, name):
+        """One value an hour on average, in many ways: what is said of it in the end is within a twentieth."""
+        rows = Rows(clock.fields())
+        row = rows.view(rows.add())
+        hours = np.arange(3000)
+        hours = {
+            "bursts": hours // 6 * 6,
+            "large bursts": hours // 500 * 500,
+            "all at once first": np.maximum(hours, 500),
+            "out of order": hours.reshape(-1, 4)[:, ::-1].ravel(),
+            "a hole": hours + 5000 * (hours > 2900),
+            "one wrong": np.where(hours == 1500, 10**6, hours),
+            "a break": hours + 5000 * (hours >= 1000),
+        }.get(name, hours)
+        times = clock.MONDAY_MS + 3_600_000 * hours
+        clock.observe(row, np.ones(1000), times[:1000], horizon=1)
+        if name == "a break":
+            clock.break_sequence(row)
+        clock.observe(row, np.ones(2000), times[1000:], horizon=1)
+        assert abs(row["clock_interval_ms"][0] / 3_600_000 - 1) < 0.05
+
     def test_places_are_those_of_the_calendar(self):
         """Monday midnight is the beginning, Thursday noon is in the middle."""
         times = np.array([clock.MONDAY_MS, clock.MONDAY_MS + clock.WEEK_MS // 2, -1])
@@ -411,6 +529,13 @@ class TestFallback:
         """A guess of 0 is right nine times out of ten, and far off when it matters."""
         values = np.where(np.arange(600) % 10 == 0, 100.0, 0.0)
         assert (self.chosen(values, np.full(600, 10.0), np.roll(values, 3)) == 0).all()
+
+    @pytest.mark.parametrize("size", [1e-300, 1.0, 1e12])
+    def test_what_is_right_but_for_rounding_is_published(self, size):
+        """A baseline without any error is no better than a stack that is off by the last digit."""
+        values = np.full(600, size)
+        assert (self.chosen(values, values * (1 + 1e-15), values) == 0).all()
+        assert (self.chosen(values, values * (1 + 1e-6), values)[100:] == 1).all()
 
     def test_a_few_bad_events_are_not_enough(self):
         """One huge error in a hundred events leaves the stack where it is."""
@@ -507,3 +632,9 @@ class TestStack:
         assert (published >= least - stack.MARGIN * (most - least)).all()
         assert (published <= most + stack.MARGIN * (most - least)).all()
         np.testing.assert_array_equal(4.0, published[1500:])
+
+    def test_where_the_experts_agree_but_for_rounding_it_is_what_the_first_one_says(self):
+        """So what is known exactly is published exactly."""
+        values = np.full(100, 0.1)
+        published, _ = self.published(np.column_stack([values, values * (1 + 1e-15)]), values, 1)
+        np.testing.assert_array_equal(values, published)

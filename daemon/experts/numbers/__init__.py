@@ -20,11 +20,6 @@ __all__ = ["BASELINES", "EXPERTS", "NumberPanel", "Observed"]
 
 EXPERTS, BASELINES = records.EXPERTS["number"], records.BASELINES["number"]
 LARGEST = 1e300
-_OF_SEQUENCE = (
-    *("number_events", "number_values", "number_places", "number_clock", "number_asked"),
-    *("season_jumps", "season_deviations", "season_outcomes"),
-    *("linear_pending", "stack_pending", "fallback_waiting"),
-)
 LIKENESS = (1.0, 1.0, 0.5)  # weights of the neighbours' taps: now, one step ago, and one short period before the target
 
 
@@ -60,7 +55,8 @@ class NumberPanel:
         lags: Steps back from the target that the linear expert looks at, at least ``horizon``; nothing for the usual.
         calendar: Whether to look at the clock: linear expert and network are told what is usual at a time of the week,
             and events are alike by time of the day and week, not by their places in the periods.
-        experts: Which of ``EXPERTS`` are weighed, in the order of the weights.
+        experts: Which of ``EXPERTS`` are weighed, in the order of the weights. The network alone is not weighed: what
+            it says is published as it is.
     """
 
     def __init__(
@@ -77,6 +73,7 @@ class NumberPanel:
         self._history = history
         self._calendar = calendar
         self._experts = experts
+        self._weighed = experts != ("lstm",)
         self._seasonal = Seasonal(horizon=horizon, history=history, periods=periods, lags=lags, calendar=calendar)
 
     @property
@@ -88,6 +85,8 @@ class NumberPanel:
         """Describe the arrays of one stream."""
         return {
             "number_events": Field((1,), "int64"),
+            "number_first": Field((1,), "int64"),  # number of the event that began the sequence
+            "number_begins": Field((self._history,), "bool"),  # whether a value began a sequence
             "number_values": Field((self._history,), "float64"),
             "number_places": Field((2, self._history), "float32"),
             "number_clock": Field((2, self._history if self._calendar else 0), "float64"),
@@ -95,8 +94,7 @@ class NumberPanel:
             **(clock.fields() if self._calendar else {}),
             **scaling.fields(),
             **self._seasonal.fields(),
-            **stack.fields(len(self._experts), self._horizon),
-            **fallback.fields(1 + len(BASELINES), self._horizon),
+            **(self._fields_of_weights() if self._weighed else {}),
         }
 
     def observe(self, row: Row, values: NDArray[np.float64], timestamps_ms: NDArray[np.int64]) -> Observed:
@@ -129,6 +127,8 @@ class NumberPanel:
             The predictions to publish, float64 ``(K,)``, and the weights, ``(K, E)``, which sum to 1, or are 0 where a
             baseline is published.
         """
+        if lstm is not None and not self._weighed:
+            return lstm, np.ones((len(lstm), 1))
         said = {"linear": observed.linear, "neighbours": observed.neighbours}
         if lstm is not None:
             said["lstm"] = lstm
@@ -141,11 +141,20 @@ class NumberPanel:
         published = np.take_along_axis(candidates, chosen[:, None], axis=1)[:, 0]
         return published, np.where(chosen[:, None] > 0, 0, weights[:, np.argsort(order)])
 
-    @staticmethod
-    def break_sequence(row: Row) -> None:
-        """Let the next value begin a sequence: none before it is looked back at, and no prediction waits for it."""
-        for name in _OF_SEQUENCE:
-            row[name][...] = 0
+    def break_sequence(self, row: Row) -> None:
+        """Let the next value begin a sequence: none before it is looked back at, and no prediction waits for it.
+
+        What was learned stays, and the season goes on as if the next value had followed.
+        """
+        row["number_first"][:] = row["number_events"]
+        row["number_asked"][...] = 0
+        Seasonal.break_sequence(row)
+        for part, used in ((stack, self._weighed), (fallback, self._weighed), (clock, self._calendar)):
+            if used:
+                part.break_sequence(row)
+
+    def _fields_of_weights(self) -> dict[str, Field]:
+        return stack.fields(len(self._experts), self._horizon) | fallback.fields(1 + len(BASELINES), self._horizon)
 
     def _learn(self, row: Row, values: NDArray[np.float64], timestamps_ms: NDArray[np.int64]) -> Observed:
         """Learn values until periods are looked for at most."""
@@ -153,6 +162,8 @@ class NumberPanel:
         row["number_events"][0] += count
         all_values = remember(row["number_values"], values)
         steps = np.arange(before, before + count)
+        first = int(row["number_first"][0])
+        remember(row["number_begins"], steps == first)
         if self._calendar:
             by_clock = clock.observe(row, values, timestamps_ms, horizon=self._horizon)
             told = np.stack([by_clock.usual, by_clock.deviations])
@@ -166,7 +177,7 @@ class NumberPanel:
         learned = self._seasonal.learn(row, values, steps, told)
         usual, spread = learned.scaled.usual, learned.scaled.spread
 
-        known = min(before, self._history)
+        known = min(before - first, self._history)
         predicted = neighbours.predict(
             learned.deviations,
             all_places,
@@ -212,7 +223,13 @@ class NumberPanel:
         """Look for the periods; events are in other places if they have changed."""
         events = int(row["number_events"][0])
         latest = slice(-min(events, self._history), None)
-        changed = self._seasonal.search(row, events, row["number_values"][latest], row["number_clock"][:, latest])
+        changed = self._seasonal.search(
+            row,
+            events,
+            row["number_values"][latest],
+            begins=row["number_begins"][latest],
+            clock=row["number_clock"][:, latest],
+        )
         if changed and not self._calendar:
             steps = np.arange(events + latest.start, events)
             row["number_places"][:, latest] = places.in_periods(steps, row["season_periods"])

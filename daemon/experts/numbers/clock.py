@@ -1,7 +1,12 @@
 """What is usual at a time of the week: a profile by the clock, for streams that are not evenly timed.
 
 The week has a slot for each half hour, UTC; events without a time have one of their own. The time of the target is the
-time of the event and ``horizon`` running mean intervals.
+time of the event and ``horizon`` mean intervals.
+
+The mean interval is learned from stretches of ``STRETCH`` events, or as many more as it takes until time has moved: the
+latest time of a stretch, less that of the one before, per event. It is the mean of the last ``STRETCHES`` but the least
+and the largest one, so neither events that come at once or in another order change it, nor a hole in the stream or one
+time that is wrong. A stretch that ends before the last one did is left out. Until the first has ended, it is the mean.
 """
 
 from typing import NamedTuple
@@ -18,26 +23,38 @@ WEEK_MS = 7 * DAY_MS
 MONDAY_MS = 4 * DAY_MS  # 1970 began on a Thursday
 SLOT_MS = 30 * 60 * 1000
 TIMELESS = WEEK_MS // SLOT_MS
-RATE = 0.01
-MOST_INTERVAL = 4.0
+STRETCH = 64
+STRETCHES = 5
 
 
 class Clock(NamedTuple):
     """The arrays of one stream."""
 
-    time_ms: NDArray[np.int64]  # (1,): of the last event that had one, -1 before
+    start_ms: NDArray[np.int64]  # (1,): latest time of the stretch before, -1 where none leads up to this one
+    latest_ms: NDArray[np.int64]  # (1,): of this stretch
+    events: NDArray[np.int64]  # (1,): so far in this stretch
+    stretches_ms: NDArray[np.float64]  # (STRETCHES,): intervals of the latest stretches, 0 before the first has ended
     interval_ms: NDArray[np.float64]  # (1,)
-    intervals: NDArray[np.int64]  # (1,)
 
 
 def fields() -> dict[str, Field]:
     """Describe the arrays of one stream."""
+    described = {
+        "start_ms": Field((1,), "int64", -1),
+        "latest_ms": Field((1,), "int64", -1),
+        "events": Field((1,), "int64"),
+        "stretches_ms": Field((STRETCHES,), "float64"),
+        "interval_ms": Field((1,), "float64"),
+    }
     return {
-        "clock_time_ms": Field((1,), "int64", -1),
-        "clock_interval_ms": Field((1,), "float64"),
-        "clock_intervals": Field((1,), "int64"),
+        **{"clock_" + name: described[name] for name in Clock._fields},
         **profile.fields(_PREFIX, TIMELESS + 1),
     }
+
+
+def break_sequence(row: Row) -> None:
+    """Let no interval lead from the last event to the next."""
+    row["clock_start_ms"][:] = -1
 
 
 def observe(row: Row, values: NDArray[np.float64], timestamps_ms: NDArray[np.int64], *, horizon: int) -> profile.Scaled:
@@ -71,13 +88,30 @@ def _find_slots(clock: Clock, timestamps_ms: NDArray[np.int64], horizon: int, sl
         if time < 0:
             slots[:, event] = TIMELESS
             continue
-        if clock.time_ms[0] >= 0:
-            interval = max(time - clock.time_ms[0], 0)
-            if clock.intervals[0] > 0:
-                interval = min(interval, MOST_INTERVAL * clock.interval_ms[0] + 1)
-            clock.intervals[0] += 1
-            clock.interval_ms[0] += max(RATE, 1 / clock.intervals[0]) * (interval - clock.interval_ms[0])
-        clock.time_ms[0] = time
+        _learn_interval(clock, time)
         target = time + np.int64(horizon * clock.interval_ms[0])
         slots[0, event] = (time - MONDAY_MS) % WEEK_MS // SLOT_MS
         slots[1, event] = (target - MONDAY_MS) % WEEK_MS // SLOT_MS
+
+
+@compiled
+def _learn_interval(clock: Clock, time: int) -> None:
+    if clock.start_ms[0] < 0:
+        clock.start_ms[0] = clock.latest_ms[0] = time
+        clock.events[0] = 0
+        return
+    clock.events[0] += 1
+    clock.latest_ms[0] = time if clock.events[0] == 1 else max(clock.latest_ms[0], time)
+    interval = (clock.latest_ms[0] - clock.start_ms[0]) / clock.events[0]
+    first = clock.stretches_ms[0] == 0
+    if first:
+        clock.interval_ms[0] = max(interval, 0.0)
+    if clock.events[0] < STRETCH or interval == 0:
+        return
+    if interval > 0:
+        for place in range(STRETCHES - 1):
+            clock.stretches_ms[place] = interval if first else clock.stretches_ms[place + 1]
+        clock.stretches_ms[-1] = interval
+        clock.interval_ms[0] = np.sort(clock.stretches_ms)[1:-1].mean()
+    clock.start_ms[0] = clock.latest_ms[0]
+    clock.events[0] = 0

@@ -3,7 +3,8 @@
 For the stack and each baseline there is a running mean of the absolute errors, and for each baseline the running share
 of events at which its error was less than half the stack's. After ``LEAST_JUDGED`` labels, the best baseline whose mean
 error is less than half the stack's, and that was so much better ``OFTEN``, is published instead. It takes both: a few
-bad events are not enough, nor is it to be a little closer most of the time and far off when it matters.
+bad events are not enough, nor is it to be a little closer most of the time and far off when it matters. What is wrong
+by less than ``LEAST_RELATIVE_ERROR`` of the mean size of the values is as good as right.
 """
 
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from daemon.rows import Field, Row
 RATE = 0.02
 MUCH = 0.5
 OFTEN = 0.75
+LEAST_RELATIVE_ERROR = 1e-12
 LEAST_JUDGED = 20
 
 
@@ -25,6 +27,7 @@ class Record(NamedTuple):
 
     errors: NDArray[np.float64]  # (P,): running mean
     shares: NDArray[np.float64]  # (P,): of events at which a predictor was much better than the stack
+    size: NDArray[np.float64]  # (1,): running mean of the absolute values
     judged: NDArray[np.int64]  # (1,): events so far whose label has come
     pending: NDArray[np.float64]  # (h, P): predictions, oldest first
     waiting: NDArray[np.int64]  # (1,): how many of them there are
@@ -35,6 +38,7 @@ def fields(predictors: int, horizon: int) -> dict[str, Field]:
     described = {
         "errors": Field((predictors,), "float64"),
         "shares": Field((predictors,), "float64"),
+        "size": Field((1,), "float64"),
         "judged": Field((1,), "int64"),
         "pending": Field((horizon, predictors), "float64"),
         "waiting": Field((1,), "int64"),
@@ -52,6 +56,11 @@ def observe(row: Row, values: NDArray[np.float64], predictions: NDArray[np.float
     return chosen
 
 
+def break_sequence(row: Row) -> None:
+    """Let the next value be no label of what was predicted before it."""
+    row[_PREFIX + "waiting"][:] = 0
+
+
 _PREFIX = "fallback_"
 
 
@@ -65,6 +74,7 @@ def _observe(
         else:
             record.judged[0] += 1
             rate = max(RATE, 1 / record.judged[0])
+            record.size[0] += rate * (abs(values[event]) - record.size[0])
             of_stack = abs(values[event] - asked[event, 0])
             for predictor in range(len(record.errors)):
                 error = abs(values[event] - asked[event, predictor])
@@ -72,8 +82,9 @@ def _observe(
                 better = 1.0 if error < MUCH * of_stack else 0.0
                 record.shares[predictor] += rate * (better - record.shares[predictor])
         best = 0
+        wrong = record.judged[0] >= LEAST_JUDGED and record.errors[0] > LEAST_RELATIVE_ERROR * record.size[0]
         for predictor in range(1, len(record.errors)):
-            much = record.errors[predictor] < MUCH * record.errors[0] and record.judged[0] >= LEAST_JUDGED
+            much = wrong and record.errors[predictor] < MUCH * record.errors[0]
             if much and record.shares[predictor] > OFTEN and record.errors[predictor] < record.errors[best]:
                 best = predictor
         chosen[event] = best

@@ -69,6 +69,11 @@ def observe(
     return ridge.observe(row, _PREFIX, values, inputs, first_weights=first_weights, forgetting=FORGETTING, ridge=RIDGE)
 
 
+def break_sequence(row: Row) -> None:
+    """Let the next value be no label of what was predicted before it."""
+    ridge.break_sequence(row, _PREFIX)
+
+
 def whole_periods(period: int, horizon: int) -> int:
     """Give the fewest steps in whole periods that reach back from a target to what is known."""
     return period * -(-horizon // period)

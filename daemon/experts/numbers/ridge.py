@@ -89,6 +89,11 @@ def observe(
     return fitted
 
 
+def break_sequence(row: Row, prefix: str) -> None:
+    """Let nothing that was asked before the next value learn from it."""
+    row[prefix + "pending"][...] = 0
+
+
 @compiled
 def _observe(
     state: Ridge,

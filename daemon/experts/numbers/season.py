@@ -9,8 +9,9 @@ autocorrelations r of either series (Box and Jenkins, "Time Series Analysis", 19
 of the variance: what slowly comes and goes is as like a period ago as at any other time, and p / N is what it costs to
 know a profile from N / p periods. k is at most eight, and only peaks of m count, of at least ``LEAST_SHARE`` in the
 series itself (what wanders has its swings) or ``LEAST_SHARE_WHITE`` in what the last value does not say; the better of
-both counts. Taken is the shortest period that leaves unexplained at most ``CLOSE`` times what the best one does; one
-that is in use stays as long as it does not leave more.
+both counts. Taken is the shortest period that leaves unexplained at most ``CLOSE`` times what the best one does, and
+``SLACK`` more, or ``SLACK_OF_DIVISORS`` more if the best one is a multiple of it: without noise all multiples explain
+all, and chance says which one most. One that is in use stays as long as it does not leave more.
 """
 
 import numpy as np
@@ -20,7 +21,7 @@ from daemon.experts.jit import compiled
 
 LEAST_SHARE, LEAST_SHARE_WHITE = 0.25, 0.08
 LEAST_EVENTS = 24.0  # that a share is of: 24 of 128 values may be chance
-CLOSE, SLACK = 1.1, 0.01
+CLOSE, SLACK, SLACK_OF_DIVISORS = 1.1, 0.01, 0.05
 LEAST_PERIODS = 4  # that the values have to hold
 MOST_MULTIPLES = 8
 MOST_SPREADS = 6.0
@@ -48,7 +49,8 @@ def _best(shares: NDArray[np.float64], end: int, present: int) -> int:
     best = shares.max(initial=-np.inf)
     if best < 0:
         return 1
-    good = 1 - shares <= CLOSE * (1 - best) + SLACK
+    divisors = np.argmax(shares) % np.maximum(np.arange(len(shares)), 1) == 0
+    good = 1 - shares <= CLOSE * max(1 - best, 0) + np.where(divisors, SLACK_OF_DIVISORS, SLACK)
     if present < len(shares) and good[present]:
         return int(present)
     return int(np.argmax(good))

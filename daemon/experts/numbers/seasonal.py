@@ -1,9 +1,11 @@
 """What depends on the season: the periods, the profile, and the linear expert on deviations from it.
 
 At set numbers of events the periods are looked for in the history, as if all of it had been at the level of now. Where
-they have changed, profile and linear expert forget all they have learned, and learn that history anew.
+they have changed, profile and linear expert forget all they have learned, and learn that history anew, one sequence
+after another.
 """
 
+import itertools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +18,7 @@ JUMPS = 8
 """So many jumps of the level are remembered."""
 
 FIRST_SEARCH = 128
-"""Until a quarter of the history is there, periods are looked for after every so many events, then each quarter."""
+"""Periods are looked for after so many events, twice as many, and so on, then after each quarter of the history."""
 
 
 class Learned(NamedTuple):
@@ -52,16 +54,29 @@ class Seasonal:
     def until_search(self, events: int) -> int:
         """Say how many events are learned after the first ``events`` until periods are looked for."""
         quarter = self._history // 4
-        often, rarely = (step - events % step for step in (FIRST_SEARCH, quarter))
-        return min(often, rarely) if events + often < quarter else rarely
+        if events >= quarter:
+            return quarter - events % quarter
+        following = FIRST_SEARCH
+        while following <= events:
+            following *= 2
+        return min(following, quarter) - events
 
-    def search(self, row: Row, events: int, values: NDArray[np.float64], clock: NDArray[np.float64]) -> bool:
+    def search(
+        self,
+        row: Row,
+        events: int,
+        values: NDArray[np.float64],
+        *,
+        begins: NDArray[np.bool_],
+        clock: NDArray[np.float64],
+    ) -> bool:
         """Look for the periods; if they have changed, learn the history anew and say so.
 
         Args:
             row: The arrays of the stream, written to.
             events: How many there have been.
             values: The last of them, float64 ``(N,)``.
+            begins: Which of them began a sequence, bool ``(N,)``.
             clock: What the clock told of these, float64 ``(2, N)``.
         """
         if self._periods:
@@ -76,8 +91,19 @@ class Seasonal:
         row["season_periods"][:] = found
         for name, field in self._learned_fields().items():
             row[name][...] = field.fill
-        self.learn(row, values, steps, clock)
+        firsts = [0, *(1 + np.flatnonzero(begins[1:])).tolist(), len(values)]
+        for first, end in itertools.pairwise(firsts):
+            if first > 0:
+                self.break_sequence(row)
+            self.learn(row, values[first:end], steps[first:end], clock[:, first:end])
         return True
+
+    @staticmethod
+    def break_sequence(row: Row) -> None:
+        """Let the next value begin a sequence: the deviations before it are not looked at, nor are labels for them."""
+        row["season_deviations"][:] = 0
+        row["season_outcomes"][:] = 0
+        linear.break_sequence(row)
 
     def learn(
         self, row: Row, values: NDArray[np.float64], steps: NDArray[np.int64], clock: NDArray[np.float64]

@@ -1,7 +1,8 @@
 """The stack: the published prediction, weighted from those of the experts (Wolpert, "Stacked generalization", 1992).
 
 The weights sum to 1 and are learned by regression of what the first expert leaves over on how far the others are from
-it, in spreads, with slow forgetting; they begin equal. What is published is at most half the experts' range outside it.
+it, in spreads, with slow forgetting; they begin equal. What is published is at most half the experts' range outside it,
+and exactly what the first one says where they agree but for rounding.
 An expert whose prediction is not finite is taken to say what the first one says.
 """
 
@@ -14,6 +15,7 @@ from daemon.rows import Field, Row
 FORGETTING = 0.999
 RIDGE = 10.0
 MARGIN = 0.5
+ROUNDING = 1e-14  # of the size of a prediction
 
 
 def fields(experts: int, horizon: int) -> dict[str, Field]:
@@ -50,8 +52,14 @@ def observe(
     )
     least, most = predictions.min(axis=1), predictions.max(axis=1)
     margin = MARGIN * (most - least)
+    stacked = np.clip(fitted.predictions, least - margin, most + margin)
     weights = np.column_stack([1 - fitted.weights.sum(axis=1), fitted.weights])
-    return np.clip(fitted.predictions, least - margin, most + margin), weights
+    return np.where(most - least <= ROUNDING * np.abs(first), first, stacked), weights
+
+
+def break_sequence(row: Row) -> None:
+    """Let the next value be no label of what was predicted before it."""
+    ridge.break_sequence(row, _PREFIX)
 
 
 _PREFIX = "stack_"
