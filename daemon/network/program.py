@@ -91,14 +91,21 @@ def compile_program(
         *_, memory, report = tf.while_loop(lambda k, *_: k <= count[0], trip, start)
         return tf.concat([*memory, tf.reshape(report, [-1])], 0)
 
-    signature = [tf.TensorSpec((sum(row_sizes),)), tf.TensorSpec((sum(integer_sizes),), tf.int32)]
+    return compiled(run, sum(row_sizes), sum(integer_sizes))
+
+
+def compiled(
+    run: Callable[[Tensor, Tensor], Tensor], floats: int, integers: int
+) -> Callable[[Floats, Integers], Floats]:
+    """Compile a function of one row of each kind, of these lengths, that gives a row of floats."""
+    signature = [tf.TensorSpec((floats,)), tf.TensorSpec((integers,), tf.int32)]
     # without autograph: there is no Python to turn into graphs, and its files would outlive a process that is killed
     function = tf.function(run, jit_compile=True, autograph=False, input_signature=signature)
     # called flat, because binding the arguments to the signature takes 0.1 of the 0.5 ms of a call with one event
-    compiled = function.get_concrete_function().inference_fn
+    program = function.get_concrete_function().inference_fn
 
-    def call(row: Floats, integers: Integers) -> Floats:
-        (answer,) = compiled.call_flat(tf.constant(row), tf.constant(integers))
+    def call(row: Floats, numbers: Integers) -> Floats:
+        (answer,) = program.call_flat(tf.constant(row), tf.constant(numbers))
         copied: Floats = answer.numpy()
         return copied
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from daemon.network.layout import Floats, Integers, Layout
 from daemon.network.lstm import Tensor
-from daemon.network.program import Memory, forward, stepped
+from daemon.network.program import Memory, compiled, forward, stepped
 from daemon.network.shape import MARKS, Learning
 
 
@@ -56,16 +56,7 @@ def compile_regression(
         _, memory, report = tf.while_loop(lambda k, *_: k <= count[0], trip, start)
         return tf.concat([*memory, tf.reshape(report, [-1])], 0)
 
-    signature = [tf.TensorSpec((sum(sizes),)), tf.TensorSpec((1,), tf.int32)]
-    function = tf.function(run, jit_compile=True, autograph=False, input_signature=signature)
-    compiled = function.get_concrete_function().inference_fn
-
-    def call(row: Floats, count: Integers) -> Floats:
-        (answer,) = compiled.call_flat(tf.constant(row), tf.constant(count))
-        copied: Floats = answer.numpy()
-        return copied
-
-    return call
+    return compiled(run, sum(sizes), 1)
 
 
 def _fit_step(
