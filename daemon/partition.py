@@ -24,6 +24,7 @@ from daemon.records import Event, Forget, InputRecord, Mark, Outcome, OutputReco
 from daemon.reports import PartitionReport
 from daemon.rows import Rows, require_same
 from daemon.settings import Settings
+from daemon.vocabulary import pack, unpack
 
 NetworkFactory = Callable[[Learning], AnyNetwork]
 
@@ -234,7 +235,7 @@ class Partition:
                 "keys": [json.dumps(stream) for stream in self._learners],
                 "classes": np.array([learner.classes for learner in learners], np.int32),
                 "arrays": self._streams.take([learner.row for learner in learners]),
-                "vocabularies": _pack([learner.vocabulary() for learner in learners]),
+                "vocabularies": pack([learner.vocabulary() for learner in learners]),
             },
             "networks": {
                 str(classes): self._networks[classes].take(rows) for classes, rows in sorted(by_classes.items())
@@ -251,7 +252,7 @@ class Partition:
         self._begin(Learning(**json.loads(state["learning"])))
         streams = state["streams"]
         by_classes: dict[int, list[int]] = {}
-        vocabularies = unpack_vocabularies(streams["vocabularies"])
+        vocabularies = unpack(streams["vocabularies"])
         for key, classes, vocabulary in zip(streams["keys"], streams["classes"].tolist(), vocabularies, strict=True):
             learner = self._add_learner(json.loads(key))
             learner.resume(classes, vocabulary)
@@ -285,27 +286,3 @@ class _Batch:
     def __post_init__(self) -> None:
         self.outputs = [None] * self.records
         self.outcomes = [None] * self.records
-
-
-_VOCABULARY = {"ids": np.int32, "codes": np.int32, "sightings": np.int64}
-
-
-def _pack(states: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Lay vocabularies of different sizes end to end."""
-    return {
-        "sizes": np.array([len(state["literals"]) for state in states], np.int64),
-        "literals": [literal for state in states for literal in state["literals"]],
-        **{
-            name: np.concatenate([np.empty(0, dtype), *(state[name] for state in states)], dtype=dtype)
-            for name, dtype in _VOCABULARY.items()
-        },
-    }
-
-
-def unpack_vocabularies(packed: dict[str, Any]) -> list[dict[str, Any]]:
-    """Give the state of each stream's vocabulary from a partition's."""
-    ends = np.cumsum(packed["sizes"]).tolist()
-    return [
-        {name: packed[name][end - size : end] for name in ("literals", *_VOCABULARY)}
-        for end, size in zip(ends, packed["sizes"].tolist(), strict=True)
-    ]

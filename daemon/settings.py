@@ -3,6 +3,7 @@
 A field's ``kind`` says what changing it means for a group that already learned (`docs/guarantees`):
 ``shape`` changes what a record's output is, so it begins a new lineage; ``learning`` holds from the next
 committed offset on, replay uses the values that were in force; ``operational`` is free.
+Its length is that of the catalogue of settings, which is best read in one piece.
 """
 
 import hashlib
@@ -235,10 +236,12 @@ class Settings(BaseSettings):
     # numbers
     horizon: int = _of_numbers("shape", 1, "Events ahead that are predicted, of numbers", ge=1, le=512)
     history: int = _of_numbers(
-        "shape", 2048, "Last numbers that lags, period and neighbours are looked for in", ge=256, le=32_768
+        "shape", 2048, "Last numbers that are looked back at: for lags, periods and neighbours", ge=256, le=32_768
     )
     lags: Steps = _of_numbers(
-        "shape", (), "Events back from the predicted number that it is predicted from [default: found while running]"
+        "shape",
+        (),
+        "Events back from a predicted number that it is predicted from [default: the latest, and a season ago]",
     )
     periods: Steps = _of_numbers(
         "shape", (), "Events in a season of the numbers, and in one within it; 1: none [default: found while running]"
@@ -359,8 +362,12 @@ class Settings(BaseSettings):
                 f"{self.session_timeout_s:g}"
             )
 
-    def _require_learnable(self) -> None:
-        """Refuse settings of a task that do not fit each other."""
+    def require_learnable(self) -> None:
+        """Refuse settings of a task that do not fit each other.
+
+        Raises:
+            SettingsError: Lags, periods or horizon do not fit into the history, or values would not be numbers.
+        """
         if self.task != "number":
             return
         if self.value_format == "string":
@@ -452,7 +459,7 @@ def read_settings(
     except ValueError as error:  # a TOML file that is none
         raise SettingsError(f"config: {config}: {error}") from None
     settings = Settings.model_construct(**{name: getattr(read, name) for name in Settings.model_fields})
-    settings._require_learnable()  # noqa: SLF001 - of this module
+    settings.require_learnable()
     return settings
 
 

@@ -6,7 +6,7 @@ Bounded: the values seen least recently leave, and their integers are used again
 
 import json
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Any, NamedTuple
@@ -16,6 +16,9 @@ import numpy as np
 from daemon.errors import StateMismatchError
 from daemon.records import Symbol
 from daemon.rows import require_same
+
+_ARRAYS = {"ids": np.int32, "codes": np.int32, "sightings": np.int64}
+"""Of a state, beside the literals, with an entry for each of them."""
 
 
 class Sighting(NamedTuple):
@@ -151,7 +154,7 @@ class Vocabulary:
     def _require_restorable(self, state: Mapping[str, Any]) -> None:
         require_same("vocabulary: names", sorted(state), ["codes", "ids", "literals", "sightings"])
         count = len(state["literals"])
-        for name, dtype in (("ids", "int32"), ("codes", "int32"), ("sightings", "int64")):
+        for name, dtype in _ARRAYS.items():
             require_same(f"vocabulary: shape of {name}", state[name].shape, (count,))
             require_same(f"vocabulary: dtype of {name}", state[name].dtype, np.dtype(dtype))
         ids, codes = state["ids"], state["codes"][state["codes"] != 0]
@@ -161,6 +164,27 @@ class Vocabulary:
         require_same(f"vocabulary: room for all in `max_vocabulary` {self._max_codes}", fits, expected=True)
         in_range = bool(((ids >= 0) & (ids < 2 * self._max_codes)).all())
         require_same(f"vocabulary: ids below {2 * self._max_codes}", in_range, expected=True)
+
+
+def pack(states: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Lay the states of vocabularies of different sizes end to end."""
+    return {
+        "sizes": np.array([len(state["literals"]) for state in states], np.int64),
+        "literals": [literal for state in states for literal in state["literals"]],
+        **{
+            name: np.concatenate([np.empty(0, dtype), *(state[name] for state in states)], dtype=dtype)
+            for name, dtype in _ARRAYS.items()
+        },
+    }
+
+
+def unpack(packed: dict[str, Any]) -> list[dict[str, Any]]:
+    """Give the states that were packed."""
+    ends = np.cumsum(packed["sizes"]).tolist()
+    return [
+        {name: packed[name][end - size : end] for name in ("literals", *_ARRAYS)}
+        for end, size in zip(ends, packed["sizes"].tolist(), strict=True)
+    ]
 
 
 def _symbol_of(literal: str) -> Symbol:

@@ -10,7 +10,7 @@ import daemon
 
 PACKAGE = Path(daemon.__file__).parent
 LAYERS = (
-    {"errors", "records", "processes"},
+    {"errors", "records", "processes", "times"},
     {"rows", "reports", "presets"},
     {"settings"},
     {"codec", "vocabulary", "scores"},

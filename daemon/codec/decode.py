@@ -5,10 +5,9 @@ give the same dead letters.
 """
 
 import base64
-import json
 
 from daemon.codec.size import headers_bytes
-from daemon.codec.values import reader_of, shown
+from daemon.codec.values import quote, reader_of, shown
 from daemon.errors import BadInputError
 from daemon.records import Event, Forget, InputRecord
 from daemon.settings import Settings
@@ -26,8 +25,6 @@ REASONS = (
     "wrong_length",
 )
 """Every word that the reason of a ``BadInputError`` can be."""
-
-_quote = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class Decoder:
@@ -70,7 +67,7 @@ class Decoder:
     def _require_copyable_key(self, key: bytes, stream: str) -> None:
         if 8 * len(key) < self._max_copied_bytes:  # JSON escapes a byte with six at most
             return
-        received = max(len(key), len(_quote(stream).encode()))
+        received = max(len(key), len(quote(stream).encode()))
         if received > self._max_copied_bytes:
             raise BadInputError(
                 "key_too_large",

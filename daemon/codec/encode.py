@@ -8,13 +8,15 @@ import hashlib
 import json
 import struct
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
-from daemon.codec.messages import quote, writer_of
+from daemon.codec.messages import writer_of
 from daemon.codec.size import record_bytes
+from daemon.codec.values import quote
 from daemon.errors import BadInputError
 from daemon.records import Event, Header, InputRecord, Outcome, OutputRecord, SymbolPrediction, SymbolVerdict
 from daemon.settings import Settings
+from daemon.times import EPOCH
 
 DIGEST_BYTES = 16
 """Length of the digests that ``chain`` takes and gives; the first one of a chain is zeros."""
@@ -26,7 +28,6 @@ NO_TIMESTAMP: Header = ("online_lstm_timestamp", b"-1")
 
 # Most characters of a literal, entries of `top` and of `experts`; the second triple fits any `max_output_bytes`.
 _CUTS = ((1000, 100, 100), (20, 1, 0))
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 YEAR_10000_MS = 253_402_300_800_000
 _CONSTANT_HEADERS: tuple[Header, ...] = (
     ("ce_type", b"online-lstm.prediction"),

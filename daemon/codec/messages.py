@@ -3,19 +3,16 @@
 Written by hand, field by field: it is most of the time that encoding takes, and its bytes are compared by replays.
 """
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from daemon.codec.values import quote
 from daemon.records import Event, NumberPrediction, NumberVerdict, Outcome, SymbolPrediction, SymbolVerdict
 from daemon.settings import Settings
 
 Writer = Callable[[Event, Outcome, str], str]
 """Gives the text for an event, its outcome and the name of the model."""
-
-quote = json.JSONEncoder(ensure_ascii=False).encode
-"""Give a text as JSON."""
 
 
 def writer_of(settings: Settings) -> Writer:

@@ -2,10 +2,11 @@
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
-from daemon.codec.encode import EPOCH, NO_TIMESTAMP, YEAR_10000_MS
+from daemon.codec.encode import NO_TIMESTAMP, YEAR_10000_MS
 from daemon.records import Header, OutputRecord, TopicPartition
+from daemon.times import milliseconds_of
 
 _MODEL = re.compile(rb'"model": "([0-9a-f]{8}(?:-[0-9]+)?)@[0-9]+"\}\Z')
 
@@ -86,4 +87,4 @@ def _encoded_timestamp(ce_time: bytes | None, timestamp_ms: int, *, stamped_by_b
         moment = datetime.strptime(ce_time.decode(), "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
     except ValueError:
         return timestamp_ms, False
-    return (moment - EPOCH) // timedelta(milliseconds=1), True
+    return milliseconds_of(moment), True

@@ -33,7 +33,8 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]+(\.[0-9]*)?|(\.[0-9]+))([eE][+-]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _KINDS = {bool: "a boolean", NoneType: "null", list: "an array", dict: "an object"}
-_quote = json.JSONEncoder(ensure_ascii=False).encode
+quote = json.JSONEncoder(ensure_ascii=False).encode
+"""Give a text as JSON."""
 
 
 def reader_of(value_format: str, value_path: str | None) -> Callable[[bytes], Read]:
@@ -162,7 +163,7 @@ def _quoted(text: str) -> tuple[str, str]:
         raise BadInputError(
             "not_utf8", f"received {shown(text)} with half of a surrogate pair, expected whole characters"
         ) from None
-    return text, _quote(text)
+    return text, quote(text)
 
 
 def _string(value: bytes) -> Read:

@@ -11,10 +11,10 @@ from daemon import scores
 from daemon.experts.symbols import SymbolPanel
 from daemon.network.layout import Layout
 from daemon.network.shape import parse_layers
-from daemon.partition import unpack_vocabularies
 from daemon.rows import Row
 from daemon.settings import Settings
 from daemon.tasks import SymbolTask
+from daemon.vocabulary import unpack
 
 LAST_VALUES = 8
 """So many of a stream's latest values are told."""
@@ -26,7 +26,7 @@ def streams_of(state: dict[str, Any]) -> Iterator[dict[str, Any]]:
     shape = json.loads(state["shape"])
     settings = Settings.model_construct().with_shape(shape)
     classes = streams["classes"].tolist()
-    vocabularies = unpack_vocabularies(streams["vocabularies"])
+    vocabularies = unpack(streams["vocabularies"])
     unseen = Counter(classes)
     for number in reversed(range(len(classes))):
         row = {name: array[number].copy() for name, array in streams["arrays"].items()}

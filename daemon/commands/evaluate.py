@@ -86,19 +86,17 @@ def main(arguments: argparse.Namespace) -> ExitCode:
 def compare(settings: Settings, protocol: Protocol, *, seeds: range, events: int) -> Comparison:
     """Run a protocol on some seeds, with streams of so many elements, or as many as there are."""
     found: dict[str, dict[str, list[float | None]]] = {}
-    elements = 0
     with progress_bar(protocol.name, len(seeds) * events, unit="events") as show:
         for seed in seeds:
             before = (seed - seeds.start) * events
             tracks = learn(settings, protocol, seed, events, partial(_show_after, show, before))
             for who, track in tracks.items():
-                elements = len(track.hits)
                 by_measure = found.setdefault(who, {})
                 for measure in protocol.measures:
                     by_measure.setdefault(measure.name, []).append(measure.of(track))
     return Comparison(
         protocol,
-        elements,
+        len(tracks[PREDICTION].hits),
         seeds,
         {who: {name: Found(tuple(v)) for name, v in by_measure.items()} for who, by_measure in found.items()},
     )

@@ -10,16 +10,16 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Literal, get_args
 
 from daemon.errors import InputFileError
+from daemon.times import milliseconds_of
 
 Format = Literal["text", "csv", "jsonl"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 STANDARD_INPUT = "-"
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOST_MILLISECONDS = 2**63 - 1
 
 _FORMAT_OF_SUFFIX: dict[str, Format] = {".csv": "csv", ".json": "jsonl", ".jsonl": "jsonl", ".ndjson": "jsonl"}
@@ -129,7 +129,7 @@ def _milliseconds(text: str) -> int:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return -1
-    return max(-1, (moment.replace(tzinfo=moment.tzinfo or UTC) - EPOCH) // timedelta(milliseconds=1))
+    return max(-1, milliseconds_of(moment))
 
 
 def _read_rows(file: BinaryIO, name: str) -> Iterator[tuple[int, list[str]]]:

@@ -1,6 +1,7 @@
 """The protocols of ``online-lstm evaluate``: which stream, what is measured on it, and what others reached.
 
 It knows nothing of how anything is learned: a predictor is what it had right, element by element.
+Its length is that of the protocols, each of which says what it is about.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -186,8 +187,8 @@ def _taxi(*, calendar: bool) -> Protocol:
     known = "the calendar, from the time stamps, is known as well" if calendar else "nothing but the numbers is known"
     return Protocol(
         name="taxi-calendar" if calendar else "taxi",
-        about=f"Passengers of New York's taxis by the half-hour, {TAXI_HORIZON} half-hours ahead; {known}. Scale, lags "
-        f"and seasons are found while running. Sum of the errors by the sum of the values from row {TAXI_FIRST:,} on, "
+        about=f"Passengers of New York's taxis by the half-hour, {TAXI_HORIZON} half-hours ahead; {known}. Scale and "
+        f"seasons are found while running. Sum of the errors by the sum of the values from row {TAXI_FIRST:,} on, "
         "without signs.",
         stream=lambda *_: iter(()),
         events=17_520,

@@ -126,8 +126,7 @@ class NumberLearner:
         lines = self._lines(stream, observed)
         result = self._fit(stream, lines)
         lstm = observed.linear + observed.spread * result.outputs[1:].astype(np.float64)
-        said = {"lstm": lstm, "linear": observed.linear, "neighbours": observed.neighbours}
-        experts = np.column_stack([said[name] for name in self._experts])
+        experts = observed.predictions(self._experts, lstm)
         published, weights = self._panel.stack(stream, observed, lstm)
         made = np.column_stack([published, observed.baselines, experts, observed.scale])
         pending = np.concatenate([stream["pending"], made])

@@ -6,7 +6,8 @@ After each event they predict the value ``horizon`` steps later, and they learn 
 values are split into calls.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,11 @@ class Observed(NamedTuple):
     linear: NDArray[np.float64]  # (K,): predictions
     neighbours: NDArray[np.float64]  # (K,): predictions
     baselines: NDArray[np.float64]  # (K, 2): predictions of BASELINES
+
+    def predictions(self, experts: Sequence[str], lstm: NDArray[np.float64] | None) -> NDArray[np.float64]:
+        """Give what these experts predict, float64 ``(K, E)``; ``lstm`` is what the network does, if it is one."""
+        said: dict[str, Any] = {"lstm": lstm, "linear": self.linear, "neighbours": self.neighbours}
+        return np.column_stack([said[name] for name in experts])
 
 
 class NumberPanel:
@@ -129,17 +135,14 @@ class NumberPanel:
         """
         if lstm is not None and not self._weighed:
             return lstm, np.ones((len(lstm), 1))
-        said = {"linear": observed.linear, "neighbours": observed.neighbours}
-        if lstm is not None:
-            said["lstm"] = lstm
         # the first is what the others are compared with, so it should be one that is never far off
-        order = sorted(range(len(self._experts)), key=lambda place: self._experts[place] != "linear")
-        predictions = np.column_stack([said[self._experts[place]] for place in order])
+        order = sorted(self._experts, key=lambda name: name != "linear")
+        predictions = observed.predictions(order, lstm)
         stacked, weights = stack.observe(row, observed.values, predictions, observed.spread)
         candidates = np.column_stack([stacked, observed.baselines])
         chosen = fallback.observe(row, observed.values, candidates)
         published = np.take_along_axis(candidates, chosen[:, None], axis=1)[:, 0]
-        return published, np.where(chosen[:, None] > 0, 0, weights[:, np.argsort(order)])
+        return published, np.where(chosen[:, None] > 0, 0, weights[:, [order.index(name) for name in self._experts]])
 
     def break_sequence(self, row: Row) -> None:
         """Let the next value begin a sequence: none before it is looked back at, and no prediction waits for it.
