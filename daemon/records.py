@@ -16,6 +16,10 @@ EXPERTS: Mapping[str, tuple[str, ...]] = {
 """Predictors whose mixture is published, unless the settings say otherwise, by task."""
 Symbol = int | float | str
 """What a symbol is compared by: equal numbers are one symbol, a string never equals a number."""
+Label = tuple[Symbol, str]
+"""The label of a sequence: what it is compared by, and its JSON text."""
+Vector = tuple[float | None, ...]
+"""The numbers of one event; None for one that is missing."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -59,7 +63,8 @@ class Event:
     """One decoded record.
 
     ``literal`` is the value as JSON text the way it came (``4.0`` stays ``4.0``), ``symbol`` what it is
-    compared by, ``stream`` the text of the key (None for a null key).
+    compared by, ``stream`` the text of the key (None for a null key). ``vector`` has the numbers where numbers are
+    what is wanted, as many as the setting ``features`` says; it is empty for a ``label`` that comes alone.
     """
 
     record: InputRecord
@@ -67,6 +72,8 @@ class Event:
     symbol: Symbol
     literal: str
     ends: bool = False
+    vector: Vector = ()
+    label: Label | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,12 +100,15 @@ Steps = Annotated[tuple[PositiveInt, ...], NoDecode, BeforeValidator(_split_on_c
 Experts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_on_commas), AfterValidator(_experts)]
 
 
-def _setting(kind: Kind, default: Any, description: str, *, task: str = "", **constraints: Any) -> Any:
-    """Describe a setting; one of a single ``task`` is no part of another task's shape."""
-    return Field(default, description=description, json_schema_extra={"kind": kind, "task": task}, **constraints)
+def _setting(kind: Kind, default: Any, description: str, *, tasks: tuple[str, ...] = (), **constraints: Any) -> Any:
+    """Describe a setting; one of some ``tasks`` only is no part of another task's shape."""
+    return Field(
+        default, description=description, json_schema_extra={"kind": kind, "tasks": list(tasks)}, **constraints
+    )
 
 
-_of_symbols, _of_numbers = partial(_setting, task="symbol"), partial(_setting, task="number")
+_of_symbols, _of_numbers = partial(_setting, tasks=("symbol",)), partial(_setting, tasks=("number",))
+_of_vectors = partial(_setting, tasks=("number", "label"))
 
 
 class _PresetSource(PydanticBaseSettingsSource):
@@ -234,6 +237,7 @@ class Settings(BaseSettings):
         "shape", 0.01, "How fast their weights in one situation move in the end", ge=0, le=1
     )
     # numbers
+    features: int = _of_vectors("shape", 1, "Numbers in each value: 1, or the length of its vectors", ge=1, le=1024)
     horizon: int = _of_numbers("shape", 1, "Events ahead that are predicted, of numbers", ge=1, le=512)
     history: int = _of_numbers(
         "shape", 2048, "Last numbers that are looked back at: for lags, periods and neighbours", ge=256, le=32_768
@@ -406,7 +410,7 @@ class Settings(BaseSettings):
         return {
             name: values[name]
             for name, field in fields
-            if kind_of(field) == kind and _extra(field)["task"] in {"", self.task}
+            if kind_of(field) == kind and self.task in (_extra(field)["tasks"] or [self.task])
         }
 
     def with_shape(self, shape: Mapping[str, Any]) -> "Settings":

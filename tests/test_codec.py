@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from daemon.codec import REASONS, Decoder, Encoder, chain, stream_of
 from daemon.codec.size import record_bytes
+from daemon.codec.values import reader_of
 from daemon.errors import BadInputError
 from daemon.records import Event, Forget, InputRecord, Outcome, OutputRecord, SymbolPrediction, SymbolVerdict
 from daemon.settings import read_settings
@@ -581,3 +582,86 @@ RECORDS = st.builds(
 def test_the_chain_tells_any_two_records_apart(first, second):
     """Digests are equal exactly where records are."""
     assert (first == second) == (chain(bytes(16), first) == chain(bytes(16), second))
+
+
+VECTORS = Decoder(settings(task="number", features=3))
+
+
+@pytest.mark.parametrize(
+    ("value", "vector", "literal"),
+    [
+        (b"[1, 2.50, -3e2]", (1.0, 2.5, -300.0), "[1, 2.50, -3e2]"),
+        (b" [1,2,\n3] ", (1.0, 2.0, 3.0), "[1, 2, 3]"),
+        (b'{"value": [1, null, 3], "unit": "bar"}', (1.0, None, 3.0), "[1, null, 3]"),
+        (b"[null, null, null]", (None, None, None), "[null, null, null]"),
+    ],
+)
+def test_vectors_are_read_with_what_is_missing(value, vector, literal):
+    """Each number is as it came, and null is neither a number nor zero."""
+    event = decode(value, VECTORS)
+    assert (vector, literal) == (event.vector, event.literal)
+    assert (*vector,) == tuple(json.loads(event.literal))
+
+
+@pytest.mark.parametrize(
+    ("reason", "value"),
+    [
+        ("wrong_length", b"[1, 2]"),
+        ("wrong_length", b"[]"),
+        ("wrong_length", b"4"),
+        ("wrong_length", b"[1, 2, 3, 4]"),
+        ("not_a_number", b'[1, 2, "3"]'),
+        ("not_a_number", b"[1, 2, true]"),
+        ("not_a_number", b"[1, 2, [3]]"),
+        ("not_a_number", b'"4"'),
+        ("not_finite", b"[1, 2, NaN]"),
+        ("not_finite", b"[1, 2, 1e999]"),
+        ("not_a_value", b"[1, 2, 3"),
+        ("not_a_value", b"null"),
+        ("missing_path", b'{"values": [1, 2, 3]}'),
+    ],
+)
+def test_vectors_of_another_kind_are_refused(reason, value):
+    """A vector with another length, or with anything but numbers, is refused, and the message says what came."""
+    error = refusal(value, VECTORS)
+    assert reason == error.reason
+    assert "received" in str(error)
+    assert len(str(error)) <= 300
+
+
+def test_a_number_is_a_vector_of_one():
+    """One number may come with or without brackets."""
+    scalars = Decoder(settings(task="number"))
+    assert (4.0,) == decode(b"4", scalars).vector == decode(b"[4]", scalars).vector
+    assert "expected 1: the setting features" in str(refusal(b"[4, 5]", scalars))
+
+
+@pytest.mark.parametrize(
+    ("value", "vector", "label", "ends"),
+    [
+        (b'{"value": [1, 2], "label": 1}', (1.0, 2.0), (1, "1"), False),
+        (b'{"value": [1, 2], "label": "faulty", "end": true}', (1.0, 2.0), ("faulty", '"faulty"'), True),
+        (b'{"label": 1.0, "end": true}', (), (1.0, "1.0"), True),
+        (b'{"label": true}', (), (1, "true"), False),
+        (b'{"value": [1, 2], "label": null}', (1.0, 2.0), None, False),
+        (b"[1, 2]", (1.0, 2.0), None, False),
+    ],
+)
+def test_labels_are_read_with_a_value_or_alone(value, vector, label, ends):
+    """A label is a number, a string or a boolean; null is none."""
+    read = reader_of("auto", None, vectors=True, label_path="label")(value)
+    assert (vector, label, ends) == (read.vector, read.label, read.ends)
+
+
+def test_labels_are_found_where_the_path_says():
+    """Other people's JSON has its own names."""
+    read = reader_of("auto", "data.x", vectors=True, label_path="data.class")(b'{"data": {"x": [1], "class": "a"}}')
+    assert ((1.0,), ("a", '"a"')) == (read.vector, read.label)
+
+
+@pytest.mark.parametrize(("reason", "label"), [("not_a_value", b"[1]"), ("not_a_value", b"{}"), ("not_finite", b"NaN")])
+def test_what_is_no_label_is_refused(reason, label):
+    """Arrays and objects name no class."""
+    with pytest.raises(BadInputError) as raised:
+        reader_of("auto", None, vectors=True, label_path="label")(b'{"value": [1], "label": %s}' % label)
+    assert reason == raised.value.reason

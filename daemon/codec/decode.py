@@ -7,9 +7,9 @@ give the same dead letters.
 import base64
 
 from daemon.codec.size import headers_bytes
-from daemon.codec.values import quote, reader_of, shown
+from daemon.codec.values import Read, quote, reader_of, shown
 from daemon.errors import BadInputError
-from daemon.records import Event, Forget, InputRecord
+from daemon.records import Event, Forget, InputRecord, Vector
 from daemon.settings import Settings
 
 REASONS = (
@@ -35,8 +35,9 @@ class Decoder:
         # Key, key again as "stream", and headers fill at most three quarters of an output; the encoder bounds
         # all the rest.
         self._max_copied_bytes = settings.max_output_bytes // 4
-        self._read = reader_of(settings.value_format, settings.value_path)
-        self._numbers_only = settings.task == "number"
+        self._read = reader_of(settings.value_format, settings.value_path, vectors=settings.task != "symbol")
+        self._task = settings.task
+        self._features = settings.features
 
     def decode(self, record: InputRecord) -> Event | Forget:
         """Decode one record; a null value makes its stream be forgotten.
@@ -57,12 +58,26 @@ class Decoder:
                 f"received a value of {len(record.value)} bytes, expected at most {self._max_value_bytes}: "
                 "the setting max_value_bytes",
             )
-        symbol, literal, ends = self._read(record.value)
-        if self._numbers_only and isinstance(symbol, str):
+        read = self._read(record.value)
+        vector = () if self._task == "symbol" else self._vector(read)
+        return Event(record, stream, read.symbol, read.literal, read.ends, vector, read.label)
+
+    def _vector(self, read: Read) -> Vector:
+        vector = read.vector
+        if vector is None:
+            if isinstance(read.symbol, str):
+                raise BadInputError(
+                    "not_a_number",
+                    f"received {shown(read.symbol)}, expected a number: the setting task is {self._task}",
+                )
+            vector = (float(read.symbol),)
+        if len(vector) != self._features and not (read.label and not vector):
             raise BadInputError(
-                "not_a_number", f"received {shown(symbol)}, expected a number: the setting task is number"
+                "wrong_length",
+                f"received {shown(read.literal)} with {len(vector)} numbers, expected {self._features}: "
+                "the setting features",
             )
-        return Event(record, stream, symbol, literal, ends)
+        return vector
 
     def _require_copyable_key(self, key: bytes, stream: str) -> None:
         if 8 * len(key) < self._max_copied_bytes:  # JSON escapes a byte with six at most

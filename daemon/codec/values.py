@@ -1,4 +1,4 @@
-"""Read a value's bytes, in each of the value formats, as a symbol and the JSON literal it is published by.
+"""Read a value's bytes, in each of the value formats, and the JSON literal it is published by.
 
 Messages quote neither the JSON library nor the interpreter, and no limit is the interpreter's own: another
 Python must refuse the same values with the same words.
@@ -12,12 +12,12 @@ import struct
 from collections.abc import Callable
 from itertools import accumulate
 from types import NoneType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from daemon.errors import BadInputError
-from daemon.records import Symbol
+from daemon.records import Label, Symbol, Vector
 
 MAX_NUMBER_CHARACTERS = 100
 """Of a number without its sign."""
@@ -25,8 +25,19 @@ MAX_NUMBER_CHARACTERS = 100
 MAX_NESTING = 100
 """Levels of a JSON text, far from where Python's recursion ends, which depends on who calls."""
 
-Read = tuple[Symbol, str, bool]
-"""Symbol, literal, and whether the sequence ends here."""
+
+class Read(NamedTuple):
+    """What a value says: ``symbol`` and ``literal`` as in an ``Event``, and whether the sequence ends here.
+
+    ``vector`` has the numbers of an array; it is None for a number or a string, and empty for a label alone.
+    """
+
+    symbol: Symbol
+    literal: str
+    ends: bool = False
+    vector: Vector | None = None
+    label: Label | None = None
+
 
 _JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(\.[0-9]*)?|(\.[0-9]+))([eE][+-]?[0-9]+)?")
@@ -37,14 +48,22 @@ quote = json.JSONEncoder(ensure_ascii=False).encode
 """Give a text as JSON."""
 
 
-def reader_of(value_format: str, value_path: str | None) -> Callable[[bytes], Read]:
+def reader_of(
+    value_format: str, value_path: str | None, *, vectors: bool = False, label_path: str | None = None
+) -> Callable[[bytes], Read]:
     """Give the function that reads values of a format; it raises ``BadInputError``.
 
-    >>> reader_of("auto", None)(b"4.0"), reader_of("auto", "state.0")(b'{"state": ["on"], "end": true}')
-    ((4.0, '4.0', False), ('on', '"on"', True))
+    With ``vectors`` an array of numbers and nulls is a value as well, and with a ``label_path`` an object may have a
+    label there, with or without a value.
+
+    >>> reader_of("auto", "state.0")(b'{"state": ["on"], "end": true}')
+    Read(symbol='on', literal='"on"', ends=True, vector=None, label=None)
+    >>> reader_of("auto", None, vectors=True, label_path="label")(b'{"value": [0.10, null], "label": 1}')
+    Read(symbol='[0.10, null]', literal='[0.10, null]', ends=False, vector=(0.1, None), label=(1, '1'))
     """
+    json_reader = functools.partial(_auto, path=_steps(value_path), vectors=vectors, label_path=_steps(label_path))
     readers: dict[str, Callable[[bytes], Read]] = {
-        "auto": functools.partial(_auto, path=tuple(value_path.split(".")) if value_path else None),
+        "auto": json_reader,
         "string": _string,
         "double": _double,
         "float": _float,
@@ -54,7 +73,11 @@ def reader_of(value_format: str, value_path: str | None) -> Callable[[bytes], Re
     return readers[value_format]
 
 
-def _auto(value: bytes, path: tuple[str, ...] | None) -> Read:
+def _steps(path: str | None) -> tuple[str, ...] | None:
+    return tuple(path.split(".")) if path else None
+
+
+def _auto(value: bytes, path: tuple[str, ...] | None, *, vectors: bool, label_path: tuple[str, ...] | None) -> Read:
     if value[:1] == b"\0" and len(value) >= 5:  # no number and no JSON begins so
         raise BadInputError(
             "schema_registry",
@@ -63,12 +86,27 @@ def _auto(value: bytes, path: tuple[str, ...] | None) -> Read:
         )
     text = _utf8(value).strip()
     if path is None and (number := _number(text)) is not None:
-        return *number, False
+        return Read(*number)
     message = _parse(text)
     if path is None and isinstance(message, dict):
         path = ("value",)
     ends = isinstance(message, dict) and message.get("end") is True
-    return *_symbol(_find(message, path or (), text), text), ends
+    label = None
+    if label_path is not None and isinstance(message, dict):
+        label = _label(_at(message, label_path), text)
+    found = _at(message, path or ())
+    if found is _NOTHING:
+        if label is not None:
+            return Read("null", "null", ends, (), label)
+        raise BadInputError(
+            "missing_path",
+            f"received {shown(text)}, expected a value at {'.'.join(path or ())!a}: "
+            "the setting value_path says where it is",
+        )
+    if vectors and isinstance(found, list):
+        literal, vector = _vector(found, text)
+        return Read(literal, literal, ends, vector, label)
+    return Read(*_symbol(found, text), ends, None, label)
 
 
 class _NumberText(str):
@@ -106,7 +144,11 @@ def _nesting(text: str) -> int:
     return max(accumulate((mark in "[{") - (mark in "]}") for mark in structure), default=0)
 
 
-def _find(message: Any, path: tuple[str, ...], text: str) -> Any:
+_NOTHING = object()
+"""What is at a path that leads nowhere."""
+
+
+def _at(message: Any, path: tuple[str, ...]) -> Any:
     found = message
     for name in path:
         if isinstance(found, dict) and name in found:
@@ -114,12 +156,41 @@ def _find(message: Any, path: tuple[str, ...], text: str) -> Any:
         elif isinstance(found, list) and name.isdecimal() and int(name) < len(found):
             found = found[int(name)]
         else:
-            raise BadInputError(
-                "missing_path",
-                f"received {shown(text)}, expected a value at {'.'.join(path)!a}: "
-                "the setting value_path says where it is",
-            )
+            return _NOTHING
     return found
+
+
+def _vector(found: list[Any], text: str) -> tuple[str, Vector]:
+    """Read numbers, and nulls for those that are missing."""
+    read: list[tuple[float | None, str]] = []
+    for element in found:
+        if element is None:
+            read.append((None, "null"))
+        elif isinstance(element, _NumberText):
+            number, literal = _symbol(element, text)
+            read.append((float(number), literal))
+        else:
+            raise BadInputError(
+                "not_a_number",
+                f"received a vector with {_KINDS.get(type(element), 'a string')} in {shown(text)}, expected numbers, "
+                "and null for one that is missing",
+            )
+    return f"[{', '.join(literal for _, literal in read)}]", tuple(number for number, _ in read)
+
+
+def _label(found: Any, text: str) -> Label | None:
+    """Read a label: a number, a string, or a boolean, which is the number 0 or 1; null and nothing are none."""
+    if found is _NOTHING or found is None:
+        return None
+    if isinstance(found, bool):
+        return int(found), json.dumps(found)
+    if isinstance(found, _NumberText | str):
+        return _symbol(found, text)
+    raise BadInputError(
+        "not_a_value",
+        f"received {_KINDS[type(found)]} as the label in {shown(text)}, expected a number, a string or a boolean: "
+        "the setting label_path says where it is",
+    )
 
 
 def _symbol(found: Any, text: str) -> tuple[Symbol, str]:
@@ -167,7 +238,7 @@ def _quoted(text: str) -> tuple[str, str]:
 
 
 def _string(value: bytes) -> Read:
-    return *_quoted(_utf8(value)), False
+    return Read(*_quoted(_utf8(value)))
 
 
 def _double(value: bytes) -> Read:
@@ -183,7 +254,7 @@ def _float(value: bytes) -> Read:
 
 def _integer(value: bytes, layout: str) -> Read:
     (number,) = _unpack(layout, value)
-    return number, str(number), False
+    return Read(number, str(number))
 
 
 def _unpack(layout: str, value: bytes) -> tuple[Any, ...]:
@@ -200,7 +271,7 @@ def _unpack(layout: str, value: bytes) -> tuple[Any, ...]:
 def _finite(number: float) -> Read:
     if not math.isfinite(number):
         raise _not_finite(str(number))
-    return number, json.dumps(number), False
+    return Read(number, json.dumps(number))
 
 
 def _not_finite(text: str) -> BadInputError:

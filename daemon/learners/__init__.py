@@ -71,6 +71,7 @@ def learner_class(settings: Settings) -> type[Learner]:
 def rehearse(settings: Settings, network: AnyNetwork) -> None:
     """Learn some events and forget them: what is compiled when first used is compiled now."""
     learner = learner_class(settings)
-    rehearsal = Event(InputRecord("", 0, 0, -1, None, None), stream=None, symbol=0, literal="0")
+    vector = (0.0,) * settings.features
+    rehearsal = Event(InputRecord("", 0, 0, -1, None, None), stream=None, symbol=0, literal="0", vector=vector)
     streams = Rows(learner.stream_fields(settings))
     learner(settings, network, streams=streams, networks=NetworkRows(learner, network)).learn([rehearsal] * REHEARSED)

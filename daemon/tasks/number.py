@@ -26,7 +26,7 @@ class NumberTask:
     @staticmethod
     def values(events: Sequence[Event]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Give values and time stamps in milliseconds, ``(K,)`` each."""
-        values = np.array([event.symbol for event in events], np.float64)
+        values = np.array([event.vector[0] for event in events], np.float64)
         return values, np.array([event.record.timestamp_ms for event in events], np.int64)
 
     @staticmethod
