@@ -116,6 +116,7 @@ class Partition:
 
     def _begin(self, learning: Learning) -> None:
         self.learning = learning
+        self._in_force = self._settings.model_copy(update=asdict(learning))
         self._network = self._network_for(learning)
         learner = learner_class(self._settings)
         self._streams = Rows(learner.stream_fields(self._settings))
@@ -160,7 +161,7 @@ class Partition:
 
     def _add_learner(self, stream: str | None) -> Learner:
         learner = learner_class(self._settings)(
-            self._settings, self._network, streams=self._streams, networks=self._networks
+            self._in_force, self._network, streams=self._streams, networks=self._networks
         )
         self._learners[stream] = learner
         return learner
@@ -178,7 +179,7 @@ class Partition:
             return
         outcomes = self._learners[stream].learn([event for _, event in waiting])
         for (position, event), outcome in zip(waiting, outcomes, strict=True):
-            model = f"{self.mark.lineage}@{outcome.event}"
+            model = f"{self.mark.lineage}@{outcome.event}{'' if self.learning.learn else ' frozen'}"
             batch.outputs[position] = self._encoder.output(event, outcome, model)
             batch.outcomes[position] = outcome
             batch.tally.add(outcome)

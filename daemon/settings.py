@@ -264,6 +264,9 @@ class Settings(BaseSettings):
     seed: int = _setting("shape", 0, "Seed of the initial weights and of what is replayed", ge=0, lt=2**63)
 
     # how it is learned
+    learn: bool = _setting(
+        "learning", default=True, description="Whether anything is learned; else what was learned predicts, unchanged"
+    )
     learning_rate: float = _setting("learning", 7e-3, "Adam's learning rate", gt=0, le=10)
     beta_1: float = _setting("learning", 0.9, "Adam's decay of the first moment", ge=0, lt=1)
     beta_2: float = _setting("learning", 0.99, "Adam's decay of the second moment", ge=0, lt=1)

@@ -69,15 +69,16 @@ class Vocabulary:
         """Give the value ids of the codes in use."""
         return {code: entry.value_id for code, entry in self._by_code.items()}
 
-    def observe(self, symbol: Symbol, literal: str) -> Sighting:
-        """See a value whose JSON text is ``literal``."""
+    def observe(self, symbol: Symbol, literal: str, *, admits: bool = True) -> Sighting:
+        """See a value whose JSON text is ``literal``; without ``admits`` it stays a candidate if it is one."""
         entry = self._admitted.get(symbol)
         if entry is not None:
             self._admitted.move_to_end(symbol)
             return Sighting(entry.value_id, code=entry.code)
         entry = self._candidates.pop(symbol, None)
         fresh = entry is None
-        admitted = not self._admitted or (entry.sightings if entry else 0) + 1 >= self._admit_after
+        enough = not self._admitted or (entry.sightings if entry else 0) + 1 >= self._admit_after
+        admitted = admits and enough
         replaced = admitted and len(self._admitted) == self._max_codes
         code = self.known if admitted else 0
         left = -1

@@ -426,9 +426,10 @@ def test_a_damaged_checkpoint_is_passed_over(kafka: FakeKafka, tmp_path: Path, u
 # learning settings
 
 
+@pytest.mark.parametrize("learning", [{"learning_rate": 0.001}, {"learn": False}], ids=str)
 @pytest.mark.parametrize("crash", [None, *STEPS])
 def test_changed_learning_settings_hold_from_the_committed_offset_on(
-    tmp_path: Path, undisturbed: Outcome, crash: str | None
+    tmp_path: Path, undisturbed: Outcome, crash: str | None, learning: dict[str, object]
 ) -> None:
     """Replay learns as it was learned; then the new settings hold, also when a crash follows at once."""
     outcomes = []
@@ -436,7 +437,7 @@ def test_changed_learning_settings_hold_from_the_committed_offset_on(
         kafka, folder = FakeKafka(LOGS), tmp_path / str(disturbed)
         learned_until(kafka, folder, 50, checkpoint_interval_s=1000).die()
         published = {source: list(outputs) for source, outputs in kafka.published.items()}
-        changed = {"sizes": SIZES, "checkpoint_interval_s": 1000, "learning_rate": 0.001}
+        changed = {"sizes": SIZES, "checkpoint_interval_s": 1000, **learning}
         if disturbed and crash is not None:
             kafka.on_step = crash_at(1, crash)
             with pytest.raises(Crash):

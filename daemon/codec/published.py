@@ -8,7 +8,7 @@ from daemon.codec.encode import NO_TIMESTAMP, YEAR_10000_MS
 from daemon.records import Header, OutputRecord, TopicPartition
 from daemon.times import milliseconds_of
 
-_MODEL = re.compile(rb'"model": "([0-9a-f]{8}(?:-[0-9]+)?)@[0-9]+"\}\Z')
+_MODEL = re.compile(rb'"model": "([0-9a-f]{8}(?:-[0-9]+)?)@[0-9]+(?: frozen)?"\}\Z')
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,7 +142,9 @@ def _fit_step(
         loss = tf.reduce_sum(losses[:, 0]) / tf.maximum(tf.reduce_sum(mask[:, 0]), 1.0)
         return stepped(learning, memory, tape.gradient(objective, memory.weights), loss, wanted=mask[-1, 0] > 0)
 
-    memory, done = tf.cond(arrived, fit, lambda: (memory, tf.zeros(3)))
+    done = tf.zeros(3)
+    if learning.learn:
+        memory, done = tf.cond(arrived, fit, lambda: (memory, tf.zeros(3)))
     probabilities = tf.nn.softmax(_among(logits[-1, 0], known[0]))
     return memory, slid, tf.concat([done, probabilities], 0)
 
@@ -154,6 +156,8 @@ def _extra_steps(
 
     Code 0, unknown, is never predicted and never hit; nor is a class that was not known before.
     """
+    if not learning.learn:
+        return tf.constant(0)
     predicted = 1 + tf.argmax(probabilities[1:], output_type=tf.int32)
     judged = arrived & (codes[-2] >= 0) & (known > 1)
     missed = judged & ((predicted != codes[-1]) | (codes[-1] >= known))

@@ -81,5 +81,7 @@ def _fit_step(
         loss = tf.reduce_sum(losses[:, 0]) / tf.maximum(tf.reduce_sum(weights[:, 0]), 1.0)
         return stepped(learning, memory, tape.gradient(objective, memory.weights), loss, wanted=weights[-1, 0] > 0)
 
-    memory, done = tf.cond(arrived, fit, lambda: (memory, tf.zeros(3)))
+    done = tf.zeros(3)
+    if learning.learn:
+        memory, done = tf.cond(arrived, fit, lambda: (memory, tf.zeros(3)))
     return memory, slid, tf.concat([done, outputs[-1, :1]], 0)

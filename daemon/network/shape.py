@@ -40,6 +40,7 @@ class Learning:
 
     Below ``gate_loss`` (nats a position) the rate shrinks in proportion to the loss; 0 switches that off. A missed
     event is fitted up to ``extra_steps`` times more, from a budget that each event refills by ``extra_refill``.
+    Without ``learn`` there are no fit steps at all.
     """
 
     learning_rate: float
@@ -51,6 +52,7 @@ class Learning:
     extra_steps: int
     extra_budget: float
     extra_refill: float
+    learn: bool = True
 
 
 def parse_layers(layers: Sequence[str]) -> tuple[int, ...]:

@@ -41,6 +41,7 @@ class SymbolTask:
 
     def __init__(self, settings: Settings) -> None:
         self.vocabulary = Vocabulary(max_codes=settings.max_vocabulary, admit_after=settings.admit_after)
+        self._learns = settings.learn
         self._names: dict[int, str] = {}
         self._ids = np.zeros(settings.max_vocabulary + 1, np.int32)  # by code
 
@@ -52,7 +53,7 @@ class SymbolTask:
     def encode(self, event: Event) -> Encoded:
         """See an event's value."""
         known_before = self.vocabulary.known
-        sighting = self.vocabulary.observe(event.symbol, event.literal)
+        sighting = self.vocabulary.observe(event.symbol, event.literal, admits=self._learns)
         return Encoded(event, sighting, known_before, self.vocabulary.known)
 
     def codes(self, run: Sequence[Encoded], probabilities: NDArray[np.float32], known: NDArray[np.int32]) -> Codes:
@@ -74,19 +75,22 @@ class SymbolTask:
             np.array([sighting.left for sighting in sightings], np.int32),
         )
 
-    def predictions(self, forecast: Forecast, run: Sequence[Encoded]) -> list[SymbolPrediction]:
-        """Read what is forecast after each event of a run; without any, what had been before it."""
+    def predictions(self, forecast: Forecast, run: Sequence[Encoded]) -> list[SymbolPrediction | None]:
+        """Read what is forecast after each event of a run, None while nothing is known; without events, before it."""
         first = 1 if run else 0
         rows = zip(
             *(array[first:].tolist() for array in (forecast.top, forecast.top_probabilities)),
             *(array[first:].tolist() for array in (forecast.favourites, forecast.confidences, forecast.weights)),
             strict=True,
         )
-        read = []
+        read: list[SymbolPrediction | None] = []
         for number, (top, probabilities, favourites, confidences, weights) in enumerate(rows):
             if run and (run[number].sighting.fresh or run[number].sighting.admitted):
                 self._names[run[number].sighting.value_id] = run[number].event.literal
             names = self._names
+            if top[0] < 0:
+                read.append(None)
+                continue
             read.append(
                 SymbolPrediction(
                     tuple([(names[v], p) for v, p in zip(top, probabilities, strict=True) if v >= 0]),

@@ -49,6 +49,9 @@ class SymbolPanel:
     def observe(self, row: Row, run: Run, codes: Codes, *, pending: bool) -> tuple[Forecast, NDArray[np.bool_]]:
         """Say what was expected of each event, and learn it, one after another.
 
+        Where the settings say not to learn, memories and mixture stay as they are, and only the last value and the most
+        frequent one go on.
+
         Args:
             row: The arrays of the stream, written to.
             run: The events; without any, the forecast is that of the event to come.
@@ -60,7 +63,7 @@ class SymbolPanel:
             + E)``; the same ones however a stream is split into runs.
         """
         modules = _modules()
-        expected: Expected = modules["suffix_memory"].observe(row, run)
+        expected: Expected = modules["suffix_memory"].observe(row, run, learns=self._settings.learn)
         baselines = [
             modules["last_value"].observe(row, run),
             modules["most_frequent"].observe(row, run),

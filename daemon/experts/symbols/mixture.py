@@ -59,7 +59,7 @@ def mix(row: Row, run: Run, told: tuple[Codes, Expected], settings: Settings, *,
         row: The arrays of the stream, written to.
         run: The events.
         told: What the LSTM and the memories in the mixture expect.
-        settings: They say how many values to list, and the rates.
+        settings: They say how many values to list, the rates, and whether to learn.
         pending: Whether the first event had been predicted; else nothing is learned from it.
     """
     codes, expected = told
@@ -71,6 +71,7 @@ def mix(row: Row, run: Run, told: tuple[Codes, Expected], settings: Settings, *,
         np.zeros((count + 1, experts)),
         np.zeros((count, experts)),
     )
+    first = count if not settings.learn else 0 if pending else 1
     favourites = np.column_stack([codes.ranked(1)[0], expected.favourites])
     situations = _DEPTHS[expected.depths]
     for one, other in _pairs(experts):
@@ -78,7 +79,7 @@ def mix(row: Row, run: Run, told: tuple[Codes, Expected], settings: Settings, *,
     kernels.mix(
         Mixer(*[row[name] for name in _NAMES]),
         (codes, expected, LEAST_NAMED),
-        (situations, np.where(run.fresh, np.int32(-1), run.ids), 0 if pending else 1),
+        (situations, np.where(run.fresh, np.int32(-1), run.ids), first),
         (settings.mixer_rate, settings.situation_rate),
         mixed,
     )

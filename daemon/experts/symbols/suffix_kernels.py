@@ -66,19 +66,23 @@ class Recall(NamedTuple):
 @compiled
 def observe(
     memory: Memory,
-    ids: NDArray[np.int32],
-    fresh: NDArray[np.bool_],
-    left: NDArray[np.int32],
+    run: tuple[NDArray[np.int32], NDArray[np.bool_], NDArray[np.int32]],
+    learns: bool,
     expected: Expected,
 ) -> None:
-    """Learn value ids one after another; ``expected`` comes as zeros and is written."""
+    """Learn value ids one after another, or only follow them; ``expected`` comes as zeros and is written.
+
+    Which value an id names is followed in any case.
+    """
+    ids, fresh, left = run
     recall = _recall(memory)
     _expect(memory, recall, expected, 0)
     expected.favourites[0] = memory.prediction
     for event in range(len(ids)):
         value = ids[event]
-        _learn_novelty(memory, expected, event, -1 if fresh[event] else value)
-        _learn_trust(memory, recall, -1 if fresh[event] else value)
+        if learns:
+            _learn_novelty(memory, expected, event, -1 if fresh[event] else value)
+            _learn_trust(memory, recall, -1 if fresh[event] else value)
         if left[event] >= 0:
             memory.since[left[event]] = memory.coming[0]
             memory.shares[left[event]] = 0
@@ -88,9 +92,10 @@ def observe(
             memory.used[0] = max(memory.used[0], value + 1)
         if fresh[event] or left[event] >= 0:
             _look_up(memory, recall)  # the id's former owner is no successor any more
-        _claim_places(memory, recall)
-        _learn_successor(memory, recall, value)
-        _learn_shares(memory.shares[: memory.used[0]], value)
+        if learns:
+            _claim_places(memory, recall)
+            _learn_successor(memory, recall, value)
+            _learn_shares(memory.shares[: memory.used[0]], value)
         for age in range(len(memory.history) - 1, 0, -1):
             memory.history[age] = memory.history[age - 1]
         memory.history[0] = memory.since[value]
@@ -130,7 +135,7 @@ def _expect(memory: Memory, recall: Recall, expected: Expected, event: int) -> N
     for kind in range(len(memory.prediction)):
         probabilities = expected.probabilities[event, kind, :used]
         _interpolate(memory, recall, kind, probabilities)
-        if used > 0:
+        if memory.shares[:used].sum() > 0:
             expected.favourites[event, kind] = np.argmax(probabilities)
             expected.rest[event, kind] = memory.novelty[kind, depth]
 
@@ -227,8 +232,9 @@ def _interpolate(memory: Memory, recall: Recall, kind: int, probabilities: NDArr
             left *= 1 - trust
     shares = memory.shares[: len(probabilities)]
     total = shares.sum()
-    for value in range(len(probabilities)):
-        probabilities[value] += left * shares[value] / total
+    if total > 0:
+        for value in range(len(probabilities)):
+            probabilities[value] += left * shares[value] / total
 
 
 @compiled

@@ -66,8 +66,8 @@ def fields(contexts: int, values: int, kinds: int) -> dict[str, Field]:
     return {_PREFIX + name: described[name] for name in Memory._fields}
 
 
-def observe(row: Row, run: Run) -> Expected:
-    """Learn a run of values; say what each memory had expected of each, and of the one to come."""
+def observe(row: Row, run: Run, *, learns: bool = True) -> Expected:
+    """Say what each memory expects of each value of a run, and of the one to come; learn them on the way, or not."""
     memory = Memory(*[row[name] for name in _NAMES])
     count, kinds = len(run.ids), len(memory.prediction)
     used = max(1, int(memory.used[0]), int(run.ids.max(initial=-1)) + 1)
@@ -77,7 +77,7 @@ def observe(row: Row, run: Run) -> Expected:
         np.full((count + 1, kinds), -1, np.int32),
         np.zeros(count + 1, np.int64),
     )
-    kernels.observe(memory, run.ids, run.fresh, run.left, expected)
+    kernels.observe(memory, (run.ids, run.fresh, run.left), learns, expected)
     return expected
 
 

@@ -1,0 +1,125 @@
+"""``learn = false``: what was learned predicts, and stays as it is."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from fakes import SOURCES, record, small_network, small_settings
+
+from daemon.checkpoint import digest_of
+from daemon.partition import Partition, learning_of, next_mark, unnamed
+from daemon.records import InputRecord
+
+LOOP = [1, 2, 3, 1, 2, 4] * 60
+ROOMY: dict[str, Any] = {"suffix_contexts": 1024}
+
+
+def partition_of(**given: Any) -> Partition:
+    chosen = small_settings(**ROOMY, **given)
+    return Partition(chosen, SOURCES[0], next_mark(chosen, SOURCES[0], 0, unnamed(1)), small_network)
+
+
+def records(values: Sequence[object], first: int = 0) -> list[InputRecord]:
+    return [record(first + place, json.dumps(value).encode()) for place, value in enumerate(values)]
+
+
+def frozen(partition: Partition) -> Partition:
+    partition.learn_with(replace(partition.learning, learn=False))
+    return partition
+
+
+def messages(partition: Partition, values: Sequence[object], first: int, size: int = 500) -> list[dict[str, Any]]:
+    given = records(values, first)
+    outputs = [
+        output
+        for start in range(0, len(given), size)
+        for output in partition.process(given[start : start + size]).outputs
+    ]
+    return [json.loads(output.value or b"") for output in outputs]
+
+
+def learned(partition: Partition) -> dict[str, np.ndarray[Any, Any]]:
+    """Give weights with their moments, what the memories hold, and how experts are weighed."""
+    state = partition.state()
+    (network,) = state["networks"].values()
+    arrays = state["streams"]["arrays"]
+    rest = 1 + 2 * 4  # what is spent of the budget of extra steps, and the states at the window's left edge
+    kept = {
+        name: arrays[name]
+        for name in arrays
+        if name.startswith(("mixer_", "suffix_"))
+        and name.removeprefix("suffix_") not in {"prediction", "coming", "used", "history", "since"}
+    }
+    return kept | {"weights": network["network"][:, :-rest], "codes": state["streams"]["vocabularies"]["codes"]}
+
+
+@pytest.fixture(scope="module")
+def trained() -> dict[str, Any]:
+    partition = partition_of()
+    partition.process(records(LOOP))
+    return partition.state()
+
+
+def resumed(state: dict[str, Any]) -> Partition:
+    partition = partition_of()
+    partition.restore(state)
+    return partition
+
+
+def test_what_was_learned_predicts_and_stays_as_it_is(trained: dict[str, Any]) -> None:
+    """A loop that is known goes on being predicted; no array of what was learned changes."""
+    partition = frozen(resumed(trained))
+    before = learned(partition)
+    said = messages(partition, LOOP[:60], len(LOOP))
+    assert all(message["verdict"]["hit"] for message in said)
+    after = learned(partition)
+    assert before.keys() == after.keys()
+    for name, array in before.items():
+        np.testing.assert_array_equal(array, after[name], name)
+
+
+def test_other_values_are_not_learned(trained: dict[str, Any]) -> None:
+    """Another loop is missed for ever while frozen, and learned once it may be; the baselines go on meanwhile."""
+    other = [1, 3, 2, 4, 7, 8] * 20
+    still = messages(frozen(resumed(trained)), other, len(LOOP))
+    free = messages(resumed(trained), other, len(LOOP))
+    assert 0.5 > np.mean([message["verdict"]["hit"] for message in still[-60:]])
+    assert 0.9 < np.mean([message["verdict"]["hit"] for message in free[-60:]])
+    assert not {7, 8} & {message["prediction"] for message in still}
+    assert still[0]["value"] == free[0]["value"]
+
+
+def test_a_stream_of_which_nothing_is_known_has_no_prediction() -> None:
+    """There is nothing to be predicted from; nothing is scored, and nothing breaks."""
+    said = messages(frozen(partition_of()), LOOP[:30], 0)
+    assert [None] * 30 == [message["prediction"] for message in said] == [message["verdict"] for message in said]
+
+
+def test_each_output_says_that_nothing_was_learned(trained: dict[str, Any]) -> None:
+    """The name of the model says so, and no fit step is counted."""
+    partition = resumed(trained)
+    assert f"@{len(LOOP) + 1}" in messages(partition, [1], len(LOOP))[0]["model"]
+    processed = frozen(partition).process(records([2], len(LOOP) + 1))
+    assert json.loads(processed.outputs[0].value or b"")["model"].endswith(f"@{len(LOOP) + 2} frozen")
+    assert 0 == processed.tally.fit_steps
+
+
+@pytest.mark.parametrize("size", [1, 7])
+def test_the_size_of_the_calls_does_not_show(trained: dict[str, Any], size: int) -> None:
+    """Outputs and state are the same bytes in pieces of any size, with values that come and leave."""
+    values = [*LOOP[:40], "new", *range(40), *LOOP[:40], *range(30, 60)]
+    whole, pieces = frozen(resumed(trained)), frozen(resumed(trained))
+    assert messages(whole, values, len(LOOP)) == messages(pieces, values, len(LOOP), size=size)
+    assert digest_of(whole.state()) == digest_of(pieces.state())
+
+
+def test_learning_goes_on_where_it_had_stopped(trained: dict[str, Any]) -> None:
+    """What is seen while frozen is no hindrance: a new value is learned as soon as it may be."""
+    partition = frozen(resumed(trained))
+    messages(partition, [7] * 10, len(LOOP))
+    partition.learn_with(learning_of(small_settings()))
+    said = messages(partition, [1, 2, 7] * 30, len(LOOP) + 10)
+    assert all(message["verdict"]["hit"] for message in said[-9:])
