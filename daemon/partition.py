@@ -17,7 +17,7 @@ import numpy as np
 
 from daemon import scores
 from daemon.codec import Decoder, Encoder, chain
-from daemon.errors import BadInputError, StateMismatchError
+from daemon.errors import BadInputError
 from daemon.learners import AnyNetwork, Learner, NetworkRows, learner_class
 from daemon.network import Learning
 from daemon.records import Event, Forget, InputRecord, Mark, Outcome, OutputRecord, TopicPartition
@@ -25,6 +25,7 @@ from daemon.reports import PartitionReport
 from daemon.rows import Rows, require_same
 from daemon.settings import Settings
 from daemon.vocabulary import pack, unpack
+from daemon.warm_start import WarmStart, require_shape
 
 NetworkFactory = Callable[[Learning], AnyNetwork]
 
@@ -104,10 +105,19 @@ class Partition:
     """All learners of one partition.
 
     ``network_for`` gives the network for given learning settings; partitions may share it, since it has no state.
+    ``warm_start`` is what streams begin as, where they do not begin with nothing learned.
     """
 
-    def __init__(self, settings: Settings, source: TopicPartition, mark: Mark, network_for: NetworkFactory) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        source: TopicPartition,
+        mark: Mark,
+        network_for: NetworkFactory,
+        warm_start: WarmStart | None = None,
+    ) -> None:
         self._settings = settings
+        self._warm_start = warm_start
         self._network_for = network_for
         self._decoder, self._encoder = Decoder(settings), Encoder(settings)
         self.source = source
@@ -156,6 +166,7 @@ class Partition:
                 self._forget(batch, next(iter(self._learners)))
                 batch.tally.evicted_streams += 1
             learner = self._add_learner(stream)
+            self._warm_up(learner, stream)
         self._learners.move_to_end(stream)
         return learner
 
@@ -165,6 +176,17 @@ class Partition:
         )
         self._learners[stream] = learner
         return learner
+
+    def _warm_up(self, learner: Learner, stream: str | None) -> None:
+        begins = self._warm_start and self._warm_start.of(stream)
+        if not begins:
+            return
+        learner.resume(begins.classes, begins.vocabulary)
+        self._streams.put([learner.row], {name: array[None] for name, array in begins.stream.items()})
+        rows = self._networks[begins.classes]
+        rows.put([learner.network_row], {name: array[None] for name, array in begins.network.items()})
+        learner.recall()
+        learner.break_sequence()
 
     def _forget(self, batch: "_Batch", stream: str | None) -> None:
         """Let a stream go, after what it still has to learn in this batch."""
@@ -249,7 +271,7 @@ class Partition:
         Raises:
             StateMismatchError: It was made with other shape settings, or is not what ``state`` gives.
         """
-        self._require_shape(json.loads(state["shape"]))
+        require_shape(self._settings, json.loads(state["shape"]), f"the state of {self.source}")
         self._begin(Learning(**json.loads(state["learning"])))
         streams = state["streams"]
         by_classes: dict[int, list[int]] = {}
@@ -265,13 +287,6 @@ class Partition:
         for learner in self._learners.values():
             learner.recall()
         self.mark = mark_of(state)
-
-    def _require_shape(self, stored: dict[str, Any]) -> None:
-        expected = self._settings.of_kind("shape")
-        differing = [name for name in expected if stored.get(name) != expected[name]]
-        if differing:
-            described = ", ".join(f"{n} {stored.get(n)!r} (the settings say {expected[n]!r})" for n in differing)
-            raise StateMismatchError(f"the state of {self.source} was learned with {described}: use these settings")
 
 
 @dataclass(slots=True)

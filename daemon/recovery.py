@@ -28,6 +28,7 @@ from daemon.partition import NetworkFactory, Partition, generation_of, learning_
 from daemon.records import Committed, Mark, TopicPartition
 from daemon.reports import CheckpointReport, LineageReason, LineageReport, Observer
 from daemon.settings import Settings
+from daemon.warm_start import WarmStart
 
 _log = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ class Recovery:
         store: Where checkpoints are.
         network_for: Gives the network for some learning settings.
         observer: Hears of damaged checkpoints and of new lineages.
+        warm_start: What streams begin as.
     """
 
     def __init__(
@@ -82,9 +84,11 @@ class Recovery:
         store: CheckpointStore,
         network_for: NetworkFactory,
         observer: Observer,
+        warm_start: WarmStart | None = None,
     ) -> None:
         self._settings = settings
         self._topic, self._store, self._network_for, self._observer = topic, store, network_for, observer
+        self._warm_start = warm_start
 
     def restore(self, source: TopicPartition) -> Restored:
         """Load what the committed offset asks for.
@@ -282,7 +286,8 @@ class Recovery:
 
     def _fresh(self, source: TopicPartition, mark: Mark) -> Partition:
         """Make learners that have learned nothing, the next ones after those of a mark."""
-        return Partition(self._settings, source, Mark(mark.lineage, 0, mark.digest, mark.partitions), self._network_for)
+        unlearned = Mark(mark.lineage, 0, mark.digest, mark.partitions)
+        return Partition(self._settings, source, unlearned, self._network_for, self._warm_start)
 
     def _newest(self, source: TopicPartition, lineage: str, limit: int) -> tuple[int, dict[str, Any]] | None:
         """Read the newest checkpoint at or below an offset; damaged ones are told and passed over."""

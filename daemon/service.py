@@ -33,6 +33,7 @@ from daemon.records import Committed, InputRecord, Membership, OutputRecord, Pol
 from daemon.recovery import Recovery, Restored, write_mark
 from daemon.reports import AssignmentReport, BatchReport, Observer, TransactionReport
 from daemon.settings import Settings
+from daemon.warm_start import WarmStart
 
 POLL_S = 0.2
 LEAVING_S = 1.0
@@ -148,6 +149,7 @@ class Service:
         network_for: Gives the network for some learning settings.
         observer: Hears every report.
         health: Hears how the loop is.
+        warm_start: What streams begin as.
         clock: Monotonic seconds, for the checkpoint interval only.
     """
 
@@ -161,12 +163,15 @@ class Service:
         network_for: NetworkFactory,
         observer: Observer,
         health: Health,
+        warm_start: WarmStart | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._source, self._sink = source, sink
         self._observer, self._health, self._clock = observer, health, clock
-        self._recovery = Recovery(settings, topic=source, store=store, network_for=network_for, observer=observer)
+        self._recovery = Recovery(
+            settings, topic=source, store=store, network_for=network_for, observer=observer, warm_start=warm_start
+        )
         self._writer = CheckpointWriter(store)
         self._assignments: dict[TopicPartition, _Assignment] = {}
         self._unrestored: set[TopicPartition] = set()

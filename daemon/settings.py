@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -79,6 +79,18 @@ def _topic(value: str) -> str:
     if value in {".", ".."} or not re.fullmatch(r"[a-zA-Z0-9._-]{1,249}", value):
         raise ValueError("expected 1 to 249 letters, digits, dots, _ and -, and more than . or ..")
     return value
+
+
+def _existing(value: Path) -> Path:
+    if not value.is_file():
+        raise ValueError("expected a file: a checkpoint")
+    return value.resolve()
+
+
+@cache
+def _content_of(path: Path) -> str:
+    """Give the digest of a file; what is no file is a digest already, as a shape has it."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else path.name
 
 
 def _start(value: str) -> str:
@@ -261,6 +273,9 @@ class Settings(BaseSettings):
     )
     score_window: int = _setting("shape", 500, "Scored predictions that the hit rates are taken over", ge=1, le=100_000)
     top: int = _of_symbols("shape", 3, "Likeliest values listed in each output", ge=1, le=100)
+    warm_start: Annotated[Path, AfterValidator(_existing)] | None = _setting(
+        "shape", None, "Checkpoint whose streams are gone on from; the only one of it is what all others begin as"
+    )
     seed: int = _setting("shape", 0, "Seed of the initial weights and of what is replayed", ge=0, lt=2**63)
 
     # how it is learned
@@ -407,8 +422,9 @@ class Settings(BaseSettings):
         return self.sasl_password.get_secret_value() if self.sasl_password is not None else None
 
     def of_kind(self, kind: Kind) -> dict[str, Any]:
-        """Give the settings of one kind as plain JSON values, but those of another task."""
+        """Give the settings of one kind as plain JSON values, but those of another task; of a file, its digest."""
         values = self.model_dump(mode="json")
+        values["warm_start"] = self.warm_start and _content_of(self.warm_start)
         fields = type(self).model_fields.items()
         return {
             name: values[name]
@@ -419,7 +435,8 @@ class Settings(BaseSettings):
     def with_shape(self, shape: Mapping[str, Any]) -> "Settings":
         """Give these settings with those of a shape, as ``of_kind`` gave them."""
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in shape.items()}
-        return self.model_copy(update=values)
+        content = shape.get("warm_start")
+        return self.model_copy(update={**values, "warm_start": Path(content) if content else None})
 
     def shape_digest(self) -> str:
         """Fingerprint the settings that decide what a record's output is (8 hexadecimal digits)."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from daemon.checkpoint import CheckpointStore, digest_of
+from daemon.commands.networks import warm_start_of
 from daemon.errors import FencedError, InputGoneError, NotCommittedError
 from daemon.network import Learning, Network, Shape
 from daemon.records import Committed, InputRecord, Membership, OutputRecord, Polled, TopicPartition
@@ -298,14 +299,16 @@ class FakeDaemon:
         self.health = FakeHealth()
         self.store = FakeStore(kafka, folder)
         self.source = FakeSource(kafka, member, itertools.cycle(sizes))
+        chosen = small_settings(**given)
         self.service = Service(
-            small_settings(**given),
+            chosen,
             source=self.source,
             sink=FakeSink(kafka, member),
             store=self.store,
             network_for=small_network,
             observer=self.reports.append,
             health=self.health,
+            warm_start=warm_start_of(chosen),
             clock=lambda: self.now_s,
         )
         self.service.start()

@@ -16,7 +16,7 @@ LAYERS = (
     {"codec", "vocabulary", "scores"},
     {"network", "experts"},
     {"tasks"},
-    {"learners"},
+    {"learners", "warm_start"},
     {"partition"},
     {"checkpoint", "broker", "metrics", "summary", "web", "logs", "local_broker"},
     {"recovery"},

@@ -48,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--predictions", metavar="OUT", help="write the output messages, one a line; -: standard output"
     )
+    parser.add_argument("--checkpoint", metavar="OUT", help="write what was learned, for `run --warm-start OUT`")
 
 
 def main(arguments: argparse.Namespace) -> ExitCode:
@@ -59,9 +60,10 @@ def main(arguments: argparse.Namespace) -> ExitCode:
         file = stack.enter_context(open_input(arguments.file))
         report = _create(stack, "json", arguments)
         predictions = _create(stack, "predictions", arguments)
+        checkpoint = _create(stack, "checkpoint", arguments)
         with progress_bar("learning", size_of(arguments.file), unit="bytes") as show:
             lines = _showing(_values(file, arguments), file, show)
-            scorecard = backtest(settings, name, lines, predictions=predictions)
+            scorecard = backtest(settings, name, lines, predictions=predictions, checkpoint=checkpoint)
         if report is not None:
             report.write(_report(settings, name, scorecard))
     scorecard.print(Console(stderr=STANDARD_OUTPUT in {arguments.json, arguments.predictions}, highlight=False), name)
@@ -74,6 +76,7 @@ def backtest(
     lines: Iterable[Line],
     *,
     predictions: BinaryIO | None = None,
+    checkpoint: BinaryIO | None = None,
     chunk: int = CHUNK,
 ) -> "Scorecard":
     """Learn from lines as if they were the records of partition 0 of a topic.
@@ -83,18 +86,21 @@ def backtest(
         name: The topic that the output messages name.
         lines: The values.
         predictions: Where the output messages go, one a line.
+        checkpoint: Where what was learned goes.
         chunk: Records taken at once.
 
     Raises:
         InputFileError: There are no values, or none that could be learned from.
     """
-    from daemon.commands.networks import networks_of
+    from daemon.checkpoint.hdf5 import pack
+    from daemon.commands.networks import networks_of, warm_start_of
     from daemon.commands.scorecard import Scorecard
+    from daemon.network import fingerprint
     from daemon.partition import Partition, next_mark, unnamed
 
     source = TopicPartition(name, 0)
     mark = next_mark(settings, source, 0, unnamed(partitions=1))
-    partition = Partition(settings, source, mark, networks_of(settings))
+    partition = Partition(settings, source, mark, networks_of(settings), warm_start_of(settings))
     scorecard = Scorecard(settings)
     records = (InputRecord(name, 0, line.number, line.timestamp_ms, line.key, line.value) for line in lines)
     while batch := list(islice(records, chunk)):
@@ -104,6 +110,8 @@ def backtest(
             messages = [output.value or b"" for output in processed.outputs if not output.dead_letter]
             predictions.writelines(message + b"\n" for message in messages)
     scorecard.require_events(name)
+    if checkpoint is not None:
+        checkpoint.write(pack(partition.state(), fingerprint()))
     return scorecard
 
 
@@ -148,7 +156,7 @@ def _showing(lines: Iterable[Line], file: BinaryIO, show: Callable[[int], None])
 
 def _require_separate_files(arguments: argparse.Namespace) -> None:
     """Refuse to write two results, or a result and the input, to one place."""
-    results = {"json": arguments.json, "predictions": arguments.predictions}
+    results = {"json": arguments.json, "predictions": arguments.predictions, "checkpoint": arguments.checkpoint}
     taken = {} if arguments.file == STANDARD_INPUT else {_place_of(arguments.file): "the input"}
     for option, path in results.items():
         if path is None:

@@ -12,7 +12,7 @@ GROUPS = {
     "security_protocol": "logging in at the brokers",
     "value_format": "how a record is read",
     "task": "what is learned",
-    "learning_rate": "how it is learned",
+    "learn": "how it is learned",
     "checkpoint_url": "what is kept",
     "on_gap": "where going on would lose something",
     "http_host": "what is shown",

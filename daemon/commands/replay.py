@@ -41,7 +41,7 @@ CHUNK = 500
 ASKED = (
     *("bootstrap_servers", "security_protocol", "sasl_mechanism", "sasl_username", "sasl_password"),
     *("sasl_password_file", "ssl_cafile", "ssl_certfile", "ssl_keyfile", "connect_timeout_s"),
-    *("input_topics", "group_id", "checkpoint_url"),
+    *("input_topics", "group_id", "checkpoint_url", "warm_start"),
 )
 """The settings that matter here: those of shape and learning are in the checkpoint."""
 _log = logging.getLogger(__name__)
@@ -94,6 +94,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
         wanted = range(arguments.first, arguments.until)
         route = plan(settings, topic, store, source=source, wanted=wanted, lineage=arguments.lineage)
         stored = {**json.loads(route.state["shape"]), **json.loads(route.state["learning"])}
+        stored.pop("warm_start")  # the file itself has to be given again, if there was one
         learned_with = settings_of(arguments, **stored)
         written: Counter[str] = Counter()
         with progress_bar("replaying", route.wanted.stop - route.start, unit="offsets") as show:
@@ -192,9 +193,10 @@ def replay(
     Raises:
         ReplayDivergedError: It comes to another mark than there was; some of what it gave may be wrong.
     """
+    from daemon.commands.networks import warm_start_of
     from daemon.partition import Partition, mark_of
 
-    partition = Partition(settings, route.source, mark_of(dict(route.state)), network_for)
+    partition = Partition(settings, route.source, mark_of(dict(route.state)), network_for, warm_start_of(settings))
     partition.restore(dict(route.state))
     agreed = route.start
     remaining = iter(records)

@@ -42,7 +42,7 @@ def run(settings: Settings) -> None:
     from daemon.broker import AtLeastOnceSink, KafkaSource, TransactionalSink, ensure_topics
     from daemon.checkpoint import CheckpointStore
     from daemon.codec import REASONS
-    from daemon.commands.networks import networks_of
+    from daemon.commands.networks import networks_of, warm_start_of
     from daemon.learners import rehearse
     from daemon.metrics import Metrics
     from daemon.network import fingerprint
@@ -51,6 +51,7 @@ def run(settings: Settings) -> None:
     from daemon.summary import Summary
     from daemon.web import Health, WebServer
 
+    warm_start = warm_start_of(settings)
     network_for = networks_of(settings)
     network = network_for(learning_of(settings))  # a wrong layer is told before anything is started
     health = Health()
@@ -78,6 +79,7 @@ def run(settings: Settings) -> None:
             network_for=network_for,
             observer=observe,
             health=health,
+            warm_start=warm_start,
         )
         with stopping_on_signals(service.stop):
             _log.info("serving url=http://%s:%d", settings.http_host, web.port)

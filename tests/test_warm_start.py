@@ -1,0 +1,154 @@
+"""What streams begin as, when another checkpoint is gone on from."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import LOGS, SIZES, SOURCES, Crash, FakeDaemon, FakeKafka, crash_at, record, small_network, small_settings
+
+from daemon import cli
+from daemon.checkpoint import digest_of
+from daemon.checkpoint.hdf5 import pack
+from daemon.errors import ExitCode, StateMismatchError
+from daemon.partition import Partition, next_mark, unnamed
+from daemon.records import InputRecord
+from daemon.warm_start import WarmStart
+
+LOOP = [1, 2, 3, 1, 2, 4]
+
+
+def records(values: Sequence[object], key: bytes | None = None, first: int = 0) -> list[InputRecord]:
+    return [record(first + place, json.dumps(value).encode(), key) for place, value in enumerate(values)]
+
+
+def partition_of(state: dict[str, Any] | None = None, **given: Any) -> Partition:
+    chosen = small_settings(**{"suffix_contexts": 1024, **given})
+    warm_start = WarmStart(chosen, state) if state else None
+    mark = next_mark(chosen, SOURCES[0], 0, unnamed(1))
+    return Partition(chosen, SOURCES[0], mark, small_network, warm_start)
+
+
+def messages(partition: Partition, given: Sequence[InputRecord]) -> list[dict[str, Any]]:
+    return [json.loads(output.value or b"") for output in partition.process(given).outputs]
+
+
+def learned(*keys: bytes | None) -> dict[str, Any]:
+    partition = partition_of()
+    for key in keys:
+        partition.process(records(LOOP * 40, key))
+    return partition.state()
+
+
+@pytest.fixture(scope="module")
+def one() -> dict[str, Any]:
+    return learned(None)
+
+
+def test_all_streams_begin_as_the_only_one(one: dict[str, Any]) -> None:
+    """Whatever their keys are: the loop is known from the beginning, and scored anew."""
+    said = messages(partition_of(one), records(LOOP * 4, b"pump-7"))
+    assert said[0]["verdict"] is None
+    assert said[0]["hit_rate"] is None
+    assert all(message["verdict"]["hit"] for message in said[6:])
+    cold = messages(partition_of(), records(LOOP * 4, b"pump-7"))
+    assert not all(message["verdict"]["hit"] for message in cold[6:])
+
+
+def test_of_several_each_begins_as_that_of_its_key() -> None:
+    """A key that the checkpoint does not know begins with nothing learned."""
+    partition = partition_of(learned(b"a", b"b"))
+    assert 4 == messages(partition, records([1, 2, 3, 1, 2], b"b"))[-1]["prediction"]
+    assert messages(partition_of(), records(LOOP, b"c")) == messages(partition_of(), records(LOOP, b"c"))
+    known, new = (messages(partition, records([1], key))[0]["event"] for key in (b"a", b"c"))
+    assert (len(LOOP) * 40 + 1, 1) == (known, new)
+
+
+@pytest.mark.parametrize("size", [1, 7])
+def test_the_size_of_the_calls_and_restores_do_not_show(one: dict[str, Any], size: int) -> None:
+    """Outputs and state are the same bytes in pieces of any size, each restored from the state before it."""
+    given = [record for key in (b"a", None, b"b") for record in records([*LOOP * 3, 7, 7], key)]
+    whole, pieces = partition_of(one), partition_of(one)
+    outputs = []
+    for start in range(0, len(given), size):
+        state = pieces.state()
+        pieces = partition_of(one)
+        pieces.restore(state)
+        outputs += messages(pieces, given[start : start + size])
+    assert messages(whole, given) == outputs
+    assert digest_of(whole.state()) == digest_of(pieces.state())
+
+
+def test_another_shape_is_refused(one: dict[str, Any]) -> None:
+    """The message says what differs."""
+    with pytest.raises(StateMismatchError, match=r"the warm start was learned with window 8 \(the settings say 9\)"):
+        WarmStart(small_settings(suffix_contexts=1024, window=9), one)
+
+
+@pytest.mark.parametrize("step", ["after poll", "after commit", "before checkpoint", "after checkpoint"])
+def test_a_crash_changes_nothing(tmp_path: Path, step: str) -> None:
+    """Wherever the process ends, also while it begins: the next one begins as the first one had."""
+    file = tmp_path / "learned.h5"
+    partition = partition_of(suffix_contexts=small_settings().suffix_contexts)
+    partition.process(records(LOOP * 20))
+    file.write_bytes(pack(partition.state()))
+    warm: dict[str, Any] = {"sizes": SIZES, "warm_start": file}
+    undisturbed = FakeKafka(LOGS)
+    expected = FakeDaemon(undisturbed, tmp_path / "undisturbed", **warm).run().digests()
+    cold = FakeKafka(LOGS)
+    FakeDaemon(cold, tmp_path / "cold", sizes=SIZES).run()
+    assert cold.published != undisturbed.published
+    for number in range(3):
+        kafka, folder = FakeKafka(LOGS), tmp_path / str(number)
+        kafka.on_step = crash_at(number, step)
+        with pytest.raises(Crash):
+            FakeDaemon(kafka, folder, **warm).run()
+        assert expected == FakeDaemon(kafka, folder, **warm).run().digests()
+        assert undisturbed.published == kafka.published
+        assert undisturbed.offsets == kafka.offsets
+
+
+@pytest.fixture
+def values(tmp_path: Path) -> Path:
+    path = tmp_path / "values.txt"
+    path.write_text("".join(f"{value}\n" for value in LOOP * 60))
+    return path
+
+
+SMALL = ("--set", "network=lstm 4", "--set", "window=8", "--set", "replay_history=0")
+
+
+def backtest(values: Path, *options: object) -> tuple[int, list[dict[str, Any]]]:
+    out = values.with_suffix(".jsonl")
+    code = cli.main(["backtest", str(values), *SMALL, "--predictions", str(out), *map(str, options)])
+    return code, [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
+
+
+def test_a_backtest_leaves_a_checkpoint_to_begin_from(values: Path, tmp_path: Path) -> None:
+    """With it the file is known from its beginning; the content of the file is part of the shape."""
+    checkpoint = tmp_path / "learned.h5"
+    code, cold = backtest(values, "--checkpoint", checkpoint)
+    assert code == ExitCode.OK
+    code, warm = backtest(values, "--set", f"warm_start={checkpoint}")
+    assert code == ExitCode.OK
+    assert all(message["verdict"]["hit"] for message in warm[6:])
+    assert cold[0]["model"].partition("@")[0] != warm[0]["model"].partition("@")[0]
+    copy = tmp_path / "copy.h5"
+    copy.write_bytes(checkpoint.read_bytes())
+    assert warm == backtest(values, "--set", f"warm_start={copy}")[1]
+
+
+def test_what_cannot_be_begun_from_is_told(values: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No file, no checkpoint, and one of another shape."""
+    checkpoint = tmp_path / "learned.h5"
+    assert backtest(values, "--checkpoint", checkpoint)[0] == ExitCode.OK
+    other = tmp_path / "other.h5"
+    other.write_text("4\n")
+    for options, words in (
+        (("--set", f"warm_start={tmp_path / 'none.h5'}"), "expected a file: a checkpoint"),
+        (("--set", f"warm_start={other}"), "expected a checkpoint"),
+        (("--set", f"warm_start={checkpoint}", "--set", "window=9"), "learned with window 8"),
+    ):
+        assert backtest(values, *options)[0] == ExitCode.USAGE
+        assert words in capsys.readouterr().err
