@@ -1,0 +1,33 @@
+"""Makes the input of the examples in `docs`; run in this directory, it writes the same files again."""
+
+import csv
+import json
+from itertools import cycle, islice
+from pathlib import Path
+
+PERIOD = [*[4] * 6, 8, *[4] * 5, 8, *[4] * 6, 8, *[4] * 6, 28]
+"""The sequence of the question "Keras LSTM online learning": runs of 4, each third one longer, up to a 28."""
+WINDOW = 129
+PRINTED = (7, 24, 25, 0, 1, 2, 3, 4, 5, 7)
+"""Where in the period the ten windows begin that the question prints."""
+
+
+def online_loop(path: Path) -> None:
+    """Write the ten windows that the question prints."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["window", "value"])
+        for number, first in enumerate(PRINTED, 1):
+            values = islice(cycle(PERIOD), first, first + WINDOW)
+            writer.writerows((number, value) for value in values)
+
+
+def by_position(path: Path) -> None:
+    """Write the sequence 0, 1, 0, 2 again and again: the same value with another one after it, by its position."""
+    lines = [{"value": 0}, {"value": 1}, {"value": 0}, {"value": 2, "end": True}] * 300
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+if __name__ == "__main__":
+    online_loop(Path("online-loop.csv"))
+    by_position(Path("by-position.jsonl"))
