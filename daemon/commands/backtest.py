@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from rich.console import Console
 
@@ -29,8 +29,10 @@ from daemon.settings import Settings, parse_assignments, read_settings
 
 if TYPE_CHECKING:  # it loads what learning needs
     from daemon.commands.scorecard import Scorecard
+    from daemon.commands.training import Training
 
 HELP = "learn from a file instead of Kafka, and show the scores"
+HELD_OUT = 0.2
 CHUNK = 500
 """Records that are taken at once; the outputs do not depend on it."""
 
@@ -49,25 +51,70 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--predictions", metavar="OUT", help="write the output messages, one a line; -: standard output"
     )
     parser.add_argument("--checkpoint", metavar="OUT", help="write what was learned, for `run --warm-start OUT`")
+    passes = parser.add_argument_group("several passes over the file")
+    passes.add_argument("--epochs", type=int, default=1, metavar="N", help="learn it so many times, keep the best")
+    passes.add_argument(
+        "--held-out", type=float, metavar="SHARE", help=f"judged by this last share [default: {HELD_OUT}]"
+    )
+    passes.add_argument("--plot", metavar="OUT", help="draw the losses by epoch (.png, .svg, .pdf)")
+
+
+class Results(NamedTuple):
+    """The files that were asked for, open for writing."""
+
+    json: BinaryIO | None
+    predictions: BinaryIO | None
+    checkpoint: BinaryIO | None
 
 
 def main(arguments: argparse.Namespace) -> ExitCode:
     """Learn from the file and print what was scored."""
     settings = _settings(arguments)
     _require_separate_files(arguments)
+    _require_passes(arguments)
     name = os.fsencode(Path(arguments.file).name).decode(errors="replace")
     with ExitStack() as stack:
         file = stack.enter_context(open_input(arguments.file))
-        report = _create(stack, "json", arguments)
-        predictions = _create(stack, "predictions", arguments)
-        checkpoint = _create(stack, "checkpoint", arguments)
-        with progress_bar("learning", size_of(arguments.file), unit="bytes") as show:
-            lines = _showing(_values(file, arguments), file, show)
-            scorecard = backtest(settings, name, lines, predictions=predictions, checkpoint=checkpoint)
-        if report is not None:
-            report.write(_report(settings, name, scorecard))
-    scorecard.print(Console(stderr=STANDARD_OUTPUT in {arguments.json, arguments.predictions}, highlight=False), name)
+        results = Results(*[_create(stack, option, arguments) for option in Results._fields])
+        learned = _train(settings, name, file, arguments) if arguments.epochs > 1 else None
+        if learned is not None:
+            figures, show_figures = learned.to_json(), learned.print
+            _write_training(learned, results, arguments.plot)
+        else:
+            with progress_bar("learning", size_of(arguments.file), unit="bytes") as show:
+                lines = _showing(_values(file, arguments), file, show)
+                scorecard = backtest(
+                    settings, name, lines, predictions=results.predictions, checkpoint=results.checkpoint
+                )
+            figures, show_figures = scorecard.to_json(), scorecard.print
+        if results.json is not None:
+            results.json.write(_report(settings, name, figures))
+    show_figures(Console(stderr=STANDARD_OUTPUT in {arguments.json, arguments.predictions}, highlight=False), name)
     return ExitCode.OK
+
+
+def _train(settings: Settings, name: str, file: BinaryIO, arguments: argparse.Namespace) -> "Training":
+    """Take the file in several passes."""
+    from daemon.commands.training import train
+
+    lines = list(_values(file, arguments))
+    held_out = HELD_OUT if arguments.held_out is None else arguments.held_out
+    with progress_bar("learning", round(arguments.epochs * (1 - held_out) * len(lines)), unit="lines") as show:
+        return train(settings, name, lines, epochs=arguments.epochs, held_out=held_out, show=show)
+
+
+def _write_training(training: "Training", results: Results, plot_path: str | None) -> None:
+    """Write messages and checkpoint of the best pass, and the plot of all."""
+    from daemon.checkpoint.hdf5 import pack
+    from daemon.commands.training import plot
+    from daemon.network import fingerprint
+
+    if results.predictions is not None:
+        results.predictions.writelines(message + b"\n" for message in training.messages)
+    if results.checkpoint is not None:
+        results.checkpoint.write(pack(training.state, fingerprint()))
+    if plot_path is not None:
+        plot(training, Path(plot_path))
 
 
 def backtest(
@@ -156,7 +203,12 @@ def _showing(lines: Iterable[Line], file: BinaryIO, show: Callable[[int], None])
 
 def _require_separate_files(arguments: argparse.Namespace) -> None:
     """Refuse to write two results, or a result and the input, to one place."""
-    results = {"json": arguments.json, "predictions": arguments.predictions, "checkpoint": arguments.checkpoint}
+    results = {
+        "json": arguments.json,
+        "predictions": arguments.predictions,
+        "checkpoint": arguments.checkpoint,
+        "plot": arguments.plot,
+    }
     taken = {} if arguments.file == STANDARD_INPUT else {_place_of(arguments.file): "the input"}
     for option, path in results.items():
         if path is None:
@@ -175,18 +227,27 @@ def _place_of(path: str) -> object:
     return (target.stat().st_dev, target.stat().st_ino) if target.is_file() else target.resolve()
 
 
+def _require_passes(arguments: argparse.Namespace) -> None:
+    if arguments.epochs < 1:
+        raise SettingsError(f"epochs: received {arguments.epochs}, expected at least 1")
+    if arguments.epochs == 1 and (arguments.held_out is not None or arguments.plot is not None):
+        raise SettingsError("held-out, plot: received without several passes, expected --epochs N beside them")
+    if arguments.held_out is not None and not 0 < arguments.held_out < 1:
+        raise SettingsError(f"held-out: received {arguments.held_out:g}, expected a share between 0 and 1")
+
+
 def _create(stack: ExitStack, option: str, arguments: argparse.Namespace) -> BinaryIO | None:
     """Open the file of an option for writing, before anything is learned."""
     path = getattr(arguments, option)
     return None if path is None else stack.enter_context(create_output(option, path))
 
 
-def _report(settings: Settings, name: str, scorecard: "Scorecard") -> bytes:
+def _report(settings: Settings, name: str, figures: dict[str, Any]) -> bytes:
     from daemon.commands.networks import versions
 
     report = {
         "file": name,
-        **scorecard.to_json(),
+        **figures,
         "settings": settings.of_kind("shape") | settings.of_kind("learning"),
         "versions": versions(),
     }

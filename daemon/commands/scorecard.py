@@ -153,12 +153,12 @@ class Scorecard:
             "skill": 1 - own / best if own is not None and best else None,
         }
 
-    def print(self, console: Console, name: str) -> None:
-        """Lay the figures out for a person; ``name`` says what was learned from."""
+    def print(self, console: Console, name: str, how: str = "each value predicted before it was learned") -> None:
+        """Lay the figures out for a person; ``name`` says what was learned from, ``how`` what was predicted."""
         table = Table("what", Column("figure", justify="right"))
         for what, figure in self._rows(self.to_json()):
             table.add_row(Text(what), Text(figure))
-        console.print(Text(f"{name}: each value predicted before it was learned"), soft_wrap=True)
+        console.print(Text(f"{name}: {how}"), soft_wrap=True)
         console.print(table)
         for bad in self._bad_lines:
             console.print(Text(f"line {bad['line']}: {bad['error']}"), soft_wrap=True)
