@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from daemon.network.draws import dropout_seeds
 from daemon.network.layout import FEWEST_CLASSES, Floats, Integers, Layout
 from daemon.network.pins import hushed, pin
 from daemon.network.replay import STRIDE, Past, draw, places
@@ -37,12 +38,12 @@ class Run:
 
 
 class Network:
-    """Stacked LSTMs under a softmax over ``classes`` codes; a program is compiled per ``classes`` when first run.
+    """Stacked layers under a softmax over ``classes`` codes; a program is compiled per ``classes`` when first run.
 
     A state is one flat row, float32 (state_size,): see ``daemon.network.layout``.
 
     Raises:
-        SettingsError: A layer is none.
+        SettingsError: A layer is none, or the layers do not go together.
     """
 
     events: ClassVar[int] = 64
@@ -51,7 +52,8 @@ class Network:
     def __init__(self, shape: Shape, learning: Learning) -> None:
         self._shape = shape
         self._learning = learning
-        self._units = shape.units
+        self._layers = shape.stack
+        self._drops_out = self._layout(FEWEST_CLASSES).drops_out
         self._initial: dict[int, Floats] = {}  # drawn once, though every stream begins with it
         self._programs: dict[int, Callable[[Floats, Integers], Floats]] = {}
 
@@ -71,7 +73,7 @@ class Network:
     def kept_windows(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """Give the shapes of the arrays of a stream's ``Past``: codes and left-edge states."""
         kept = places(self._shape.replay_history)
-        return (kept, self._shape.window + 1), (kept, 2 * sum(self._units))
+        return (kept, self._shape.window + 1), (kept, self._layout(FEWEST_CLASSES).sizes[-1])
 
     def no_past(self) -> Past:
         """Give the past of a stream that has none, with arrays of its own."""
@@ -93,7 +95,7 @@ class Network:
         self._layout(classes).reset_class(state, code, self._shape.seed)
 
     def reset_states(self, state: Floats, classes: int) -> None:
-        """Set the left-edge LSTM states to zero, in place: the sequence breaks here."""
+        """Set the left-edge states to zero, in place: the sequence breaks here."""
         self._layout(classes).reset_states(state)
 
     def run(self, state: Floats, classes: int, codes: Integers, known: Integers, past: Past | None = None) -> Run:
@@ -106,7 +108,8 @@ class Network:
                 K codes that arrived; int32 (window + K,), 0 <= K <= ``events``.
             known: The number of classes known when event k was predicted, ``known[K]`` now; int32 (K + 1,). All
                 codes of the window and event k are below ``known[k + 1]``.
-            past: The windows that may be replayed, left as they are; needed where the shape says that some are.
+            past: The events before, and the windows that may be replayed, left as they are; needed where the shape says
+                that some are, and where it drops out.
         """
         count, window = len(known) - 1, self._shape.window
         windows = codes[np.arange(count)[:, None] + np.arange(window + 1)]
@@ -120,6 +123,11 @@ class Network:
             earlier, sources, edges = self._replayed(windows, count, past)
             integers = np.concatenate([integers, earlier.ravel(), sources])
             row = np.concatenate([state, edges.ravel()])
+        if self._drops_out:
+            assert past is not None
+            seeds = np.zeros((self.events + 1, 2), np.int32)
+            seeds[:count] = dropout_seeds(self._shape.seed, past.events + 1, count)
+            integers = np.concatenate([integers, seeds.ravel()])
         answer = self._program(classes)(row, integers)
         size = self.state_size(classes)
         report = answer[size:].reshape(self.events + 1, -1)
@@ -152,7 +160,7 @@ class Network:
         return codes, sources, states
 
     def _layout(self, classes: int) -> Layout:
-        return Layout(self._units, classes)
+        return Layout(self._layers, classes)
 
     def _program(self, classes: int) -> Callable[[Floats, Integers], Floats]:
         if classes not in self._programs:
