@@ -5,11 +5,14 @@ The state belongs to the caller; the network remembers its compiled programs, an
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
+from daemon.errors import SettingsError
 from daemon.network.draws import dropout_seeds
+from daemon.network.keras_files import Head, keras_bytes, read_keras, states_of
 from daemon.network.layout import FEWEST_CLASSES, Floats, Integers, Layout
 from daemon.network.pins import hushed, pin
 from daemon.network.replay import STRIDE, Past, draw, places
@@ -97,6 +100,34 @@ class Network:
     def reset_states(self, state: Floats, classes: int) -> None:
         """Set the left-edge states to zero, in place: the sequence breaks here."""
         self._layout(classes).reset_states(state)
+
+    def to_keras(self, state: Floats, classes: int, *, known: int, stateful: bool = False) -> bytes:
+        """Give the content of a Keras file: from the one-hot codes below ``known`` to their probabilities."""
+        return keras_bytes(self._layout(classes), state, Head(known, known, "softmax"), stateful=stateful)
+
+    def from_keras(self, path: Path) -> tuple[Floats, int]:
+        """Read the weights of a Keras file into a state that is initial otherwise; give it and how many codes it knows.
+
+        The state has ``classes_for`` that many.
+
+        Raises:
+            SettingsError: There is no such file, or a layer does not fit.
+        """
+        file = read_keras(path, self._layers, "softmax")
+        known = file.head.outputs
+        if file.head.inputs != known:
+            raise SettingsError(
+                f"{path}: layer 1: received a kernel for {file.head.inputs} inputs, expected {known}: "
+                "one for each output, code 0, unknown, among them"
+            )
+        layout = self._layout(self.classes_for(known))
+        state = self.initial(layout.classes)
+        file.fill(layout, state)
+        return state, known
+
+    def states_of(self, state: Floats, classes: int) -> dict[str, list[Floats]]:
+        """Give the left-edge states by the names of the Keras file's layers."""
+        return states_of(self._layout(classes), state)
 
     def run(self, state: Floats, classes: int, codes: Integers, known: Integers, past: Past | None = None) -> Run:
         """Take K events, each in turn: predict it, fit on the window before it with it as last target, slide.

@@ -6,11 +6,13 @@ The state belongs to the caller, as in ``daemon.network.network``.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
 from daemon.network.draws import dropout_seeds
+from daemon.network.keras_files import Head, keras_bytes, read_keras, states_of
 from daemon.network.layout import Floats, Integers, Layout
 from daemon.network.pins import hushed, pin
 from daemon.network.replay import Past, draw, places
@@ -84,6 +86,26 @@ class Regression:
         """Set the left-edge states to zero, in place: the sequence breaks here."""
         self._layout.reset_states(state)
 
+    def to_keras(self, state: Floats, *, stateful: bool = False) -> bytes:
+        """Give the content of a Keras file: from the features of a line to the output."""
+        return keras_bytes(self._layout, state, self._head, stateful=stateful)
+
+    def from_keras(self, path: Path) -> Floats:
+        """Read the weights of a Keras file into a state that is initial otherwise.
+
+        Raises:
+            SettingsError: There is no such file, or a layer does not fit.
+        """
+        head = self._head
+        file = read_keras(path, self._shape.stack, head.activation, inputs=head.inputs, outputs=head.outputs)
+        state = self.initial.copy()
+        file.fill(self._layout, state)
+        return state
+
+    def states_of(self, state: Floats) -> dict[str, list[Floats]]:
+        """Give the left-edge states by the names of the Keras file's layers."""
+        return states_of(self._layout, state)
+
     def run(self, state: Floats, lines: Floats, past: Past) -> RegressionRun:
         """Take K events, each in turn: fit on the window whose last target it is, slide, predict.
 
@@ -122,6 +144,10 @@ class Regression:
         place = drawn // self.stride % len(past.windows)
         lines[:count], states[:count] = past.windows[place], past.states[place]
         return lines.ravel(), states.ravel()
+
+    @property
+    def _head(self) -> Head:
+        return Head(self.features, 1, "linear")
 
     @cached_property
     def _program(self) -> Callable[[Floats, Integers], Floats]:
