@@ -222,7 +222,12 @@ class Settings(BaseSettings):
         "Defaults of what is not given: default; seed, the plain loop of one LSTM",
     )
     window: int = _setting("shape", 64, "Events that one fit step sees", ge=1, le=4096)
-    network: Names = _setting("shape", ("lstm 48",), "Layers from the input up, separated by commas: lstm CELLS")
+    network: Names = _setting(
+        "shape",
+        ("lstm 48",),
+        "Layers from the input up, separated by commas: lstm CELLS, gru CELLS, dense UNITS [tanh, relu or sigmoid], "
+        "dropout RATE, leaky_relu [SLOPE], layer_norm",
+    )
     states: Literal["carried", "stateless"] = _setting(
         "shape", "carried", "LSTM states at the window's left edge: carried on, or zeros"
     )

@@ -26,6 +26,7 @@ LAYERS = (
 )
 HOMES = {
     "tensorflow": {"network"},
+    "keras": {"network"},
     "h5py": {"checkpoint"},
     "fsspec": {"checkpoint"},
     "kafka": {"broker", "local_broker", "commands"},
@@ -115,7 +116,7 @@ def test_a_foreign_library_has_one_place(library: str) -> None:
 
 def test_the_command_line_loads_nothing_heavy() -> None:
     """A help text comes at once: neither TensorFlow nor numba nor Kafka is imported for it."""
-    heavy = "{'tensorflow', 'numba', 'kafka', 'h5py'}"
+    heavy = "{'tensorflow', 'keras', 'numba', 'kafka', 'h5py'}"
     program = f"import sys, daemon.cli; daemon.cli.build_parser(); print(sorted({heavy} & sys.modules.keys()))"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "[]" == found.stdout.strip()

@@ -9,8 +9,8 @@ import numpy as np
 
 from daemon import scores
 from daemon.experts.symbols import SymbolPanel
+from daemon.network.layers import parse_layers
 from daemon.network.layout import Layout
-from daemon.network.shape import parse_layers
 from daemon.rows import Row
 from daemon.settings import Settings
 from daemon.tasks import SymbolTask

@@ -1,4 +1,4 @@
-"""The learning engine: stacked LSTMs that predict a stream's next symbol or a later number, and learn event by event.
+"""The learning engine: stacked layers that predict a stream's next symbol or a later number, and learn event by event.
 
 The only package that knows TensorFlow, and nothing here imports it before a network runs for the first time.
 It knows nothing of symbols, streams or Kafka: codes come in, probabilities go out, the state is one flat row.

@@ -5,16 +5,20 @@ A row is ``weights | first moments | second moments | step count | spent budget 
 Weights (and each kind of moments) are the arrays that all classes share, then one line a class, so that a new
 class is appended and a forgotten one overwritten:
 
-    shared   for each layer: kernel (below, 4u), not for the first; recurrent kernel (u, 4u); bias (4u,)
-    class    its row of the first kernel (4u,), its column of the dense kernel (u,), its dense bias (1,)
+    shared   for each layer: its kernel (below, k), not for the first; its other arrays (``Layer.arrays``)
+    class    its row of the first kernel (k,), its column of the dense kernel above all layers (u,), its dense bias (1,)
 
-Gates are in Keras's order (input, forget, cell, output). The left-edge states are h (u,), c (u,) of each layer.
+The left-edge states are those of each layer (``Layer.states``), from the input up.
 """
 
 import math
+from functools import partial
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
+
+from daemon.network.layers import Array, Dropout, Layer, glorot_uniform
 
 FEWEST_CLASSES = 4
 """The smallest capacity; classes have the initial scale that they would have in a network of this one."""
@@ -24,24 +28,36 @@ Integers = NDArray[np.int32]
 
 
 class Layout:
-    """Where the arrays of a network with these cells a layer and this many classes are in its state row."""
+    """Where the arrays of a network with these layers and this many classes are in its state row."""
 
-    def __init__(self, units: tuple[int, ...], classes: int) -> None:
-        self.units = units
+    def __init__(self, layers: tuple[Layer, ...], classes: int) -> None:
+        self.layers = layers
         self.classes = classes
-        self.class_widths = (4 * units[0], units[-1], 1)
-        self.weight_shapes = (*_shared_shapes(units), (classes, sum(self.class_widths)))
+        widths = list(accumulate(layers, lambda below, layer: layer.width(below), initial=0))
+        self.arrays = [_shared_arrays(layer, below) for layer, below in zip(layers, widths[:-1], strict=True)]
+        self.class_widths = (layers[0].kernel, widths[-1], 1)
+        shared = [array.shape for arrays in self.arrays for array in arrays]
+        self.weight_shapes = (*shared, (classes, sum(self.class_widths)))
         self.weight_sizes = [math.prod(shape) for shape in self.weight_shapes]
-        self.state_sizes = [u for u in units for _ in ("h", "c")]
+        self.state_sizes = [size for layer in layers for size in layer.states]
         weights, states = sum(self.weight_sizes), sum(self.state_sizes)
         self.sizes = (weights, weights, weights, 1, 1, states)
         self.row_size = sum(self.sizes)
+
+    @property
+    def drops_out(self) -> bool:
+        """Whether a fit's outputs are not those of a prediction, because of dropout."""
+        return any(isinstance(layer, Dropout) and layer.rate > 0 for layer in self.layers)
 
     def initial(self, seed: int) -> Floats:
         """Draw a state's initial weights; all else in it is zero."""
         state = np.zeros(self.row_size, np.float32)
         shared, _ = self.learned(state)
-        shared[0] = np.concatenate([array.ravel() for array in _initial_shared(self.units, seed)])
+        drawn = []
+        for number, arrays in enumerate(self.arrays):
+            random = _generator(seed, 0, number)
+            drawn += [array.draw(random, array.shape).ravel() for array in arrays]
+        shared[0] = np.concatenate(drawn)
         for code in range(self.classes):
             self.reset_class(state, code, seed)
         return state
@@ -59,7 +75,7 @@ class Layout:
     def reset_class(self, state: Floats, code: int, seed: int) -> None:
         """Give a class its initial weights and zero moments, in place."""
         _, by_class = self.learned(state)
-        by_class[0, code] = _initial_class(self.units, seed, code)
+        by_class[0, code] = self._initial_class(seed, code)
         by_class[1:, code] = 0
 
     def reset_states(self, state: Floats) -> None:
@@ -72,44 +88,18 @@ class Layout:
         per_class = self.weight_sizes[-1]
         return learned[:, :-per_class], learned[:, -per_class:].reshape(3, *self.weight_shapes[-1])
 
-
-def _shared_shapes(units: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """Give the shapes of the arrays that all classes share, in the order of the row."""
-    shapes: list[tuple[int, ...]] = []
-    for layer, u in enumerate(units):
-        if layer > 0:
-            shapes.append((units[layer - 1], 4 * u))
-        shapes += [(u, 4 * u), (4 * u,)]
-    return shapes
+    def _initial_class(self, seed: int, code: int) -> NDArray[np.float64]:
+        """Draw one class's line, a function of seed and code alone: never of how many classes there are."""
+        random, (inputs, outputs, _) = _generator(seed, 1, code), self.class_widths
+        kernel = glorot_uniform(random, (inputs,), fan_in=FEWEST_CLASSES, fan_out=inputs)
+        dense = glorot_uniform(random, (outputs,), fan_in=outputs, fan_out=FEWEST_CLASSES)
+        return np.concatenate([kernel, dense, [0.0]])
 
 
-def _initial_shared(units: tuple[int, ...], seed: int) -> list[NDArray[np.float64]]:
-    """Draw what Keras's LSTM starts with: glorot uniform, orthogonal, zero bias but 1 for the forget gate."""
-    arrays: list[NDArray[np.float64]] = []
-    for layer, u in enumerate(units):
-        random = _generator(seed, 0, layer)
-        if layer > 0:
-            arrays.append(_glorot_uniform(random, units[layer - 1], 4 * u, (units[layer - 1], 4 * u)))
-        q, r = np.linalg.qr(random.standard_normal((4 * u, u)))
-        arrays.append((q * np.sign(np.diag(r))).T)
-        arrays.append(np.repeat([0.0, 1.0, 0.0, 0.0], u))
-    return arrays
-
-
-def _initial_class(units: tuple[int, ...], seed: int, code: int) -> NDArray[np.float64]:
-    """Draw one class's line, a function of seed and code alone: never of how many classes there are."""
-    random = _generator(seed, 1, code)
-    inputs = _glorot_uniform(random, FEWEST_CLASSES, 4 * units[0], (4 * units[0],))
-    outputs = _glorot_uniform(random, units[-1], FEWEST_CLASSES, (units[-1],))
-    return np.concatenate([inputs, outputs, [0.0]])
-
-
-def _glorot_uniform(
-    random: np.random.Generator, fan_in: int, fan_out: int, shape: tuple[int, ...]
-) -> NDArray[np.float64]:
-    """Draw from the uniform distribution of Glorot and Bengio (2010), equation 16."""
-    limit = math.sqrt(6 / (fan_in + fan_out))
-    return random.uniform(-limit, limit, shape)
+def _shared_arrays(layer: Layer, below: int) -> tuple[Array, ...]:
+    """Describe a layer's arrays that all classes share; ``below`` is 0 for the first, whose kernel is the classes'."""
+    kernel = Array((below, layer.kernel), partial(glorot_uniform, fan_in=below, fan_out=layer.kernel))
+    return (*([kernel] if below and layer.kernel else []), *layer.arrays(below))
 
 
 def _generator(seed: int, *key: int) -> np.random.Generator:

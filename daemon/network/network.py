@@ -5,10 +5,14 @@ The state belongs to the caller; the network remembers its compiled programs, an
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
+from daemon.errors import SettingsError
+from daemon.network.draws import dropout_seeds
+from daemon.network.keras_files import Head, keras_bytes, read_keras, states_of
 from daemon.network.layout import FEWEST_CLASSES, Floats, Integers, Layout
 from daemon.network.pins import hushed, pin
 from daemon.network.replay import STRIDE, Past, draw, places
@@ -37,12 +41,12 @@ class Run:
 
 
 class Network:
-    """Stacked LSTMs under a softmax over ``classes`` codes; a program is compiled per ``classes`` when first run.
+    """Stacked layers under a softmax over ``classes`` codes; a program is compiled per ``classes`` when first run.
 
     A state is one flat row, float32 (state_size,): see ``daemon.network.layout``.
 
     Raises:
-        SettingsError: A layer is none.
+        SettingsError: A layer is none, or the layers do not go together.
     """
 
     events: ClassVar[int] = 64
@@ -51,7 +55,8 @@ class Network:
     def __init__(self, shape: Shape, learning: Learning) -> None:
         self._shape = shape
         self._learning = learning
-        self._units = shape.units
+        self._layers = shape.stack
+        self._drops_out = self._layout(FEWEST_CLASSES).drops_out
         self._initial: dict[int, Floats] = {}  # drawn once, though every stream begins with it
         self._programs: dict[int, Callable[[Floats, Integers], Floats]] = {}
 
@@ -71,7 +76,7 @@ class Network:
     def kept_windows(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """Give the shapes of the arrays of a stream's ``Past``: codes and left-edge states."""
         kept = places(self._shape.replay_history)
-        return (kept, self._shape.window + 1), (kept, 2 * sum(self._units))
+        return (kept, self._shape.window + 1), (kept, self._layout(FEWEST_CLASSES).sizes[-1])
 
     def no_past(self) -> Past:
         """Give the past of a stream that has none, with arrays of its own."""
@@ -93,8 +98,36 @@ class Network:
         self._layout(classes).reset_class(state, code, self._shape.seed)
 
     def reset_states(self, state: Floats, classes: int) -> None:
-        """Set the left-edge LSTM states to zero, in place: the sequence breaks here."""
+        """Set the left-edge states to zero, in place: the sequence breaks here."""
         self._layout(classes).reset_states(state)
+
+    def to_keras(self, state: Floats, classes: int, *, known: int, stateful: bool = False) -> bytes:
+        """Give the content of a Keras file: from the one-hot codes below ``known`` to their probabilities."""
+        return keras_bytes(self._layout(classes), state, Head(known, known, "softmax"), stateful=stateful)
+
+    def from_keras(self, path: Path) -> tuple[Floats, int]:
+        """Read the weights of a Keras file into a state that is initial otherwise; give it and how many codes it knows.
+
+        The state has ``classes_for`` that many.
+
+        Raises:
+            SettingsError: There is no such file, or a layer does not fit.
+        """
+        file = read_keras(path, self._layers, "softmax")
+        known = file.head.outputs
+        if file.head.inputs != known:
+            raise SettingsError(
+                f"{path}: layer 1: received a kernel for {file.head.inputs} inputs, expected {known}: "
+                "one for each output, code 0, unknown, among them"
+            )
+        layout = self._layout(self.classes_for(known))
+        state = self.initial(layout.classes)
+        file.fill(layout, state)
+        return state, known
+
+    def states_of(self, state: Floats, classes: int) -> dict[str, list[Floats]]:
+        """Give the left-edge states by the names of the Keras file's layers."""
+        return states_of(self._layout(classes), state)
 
     def run(self, state: Floats, classes: int, codes: Integers, known: Integers, past: Past | None = None) -> Run:
         """Take K events, each in turn: predict it, fit on the window before it with it as last target, slide.
@@ -106,7 +139,8 @@ class Network:
                 K codes that arrived; int32 (window + K,), 0 <= K <= ``events``.
             known: The number of classes known when event k was predicted, ``known[K]`` now; int32 (K + 1,). All
                 codes of the window and event k are below ``known[k + 1]``.
-            past: The windows that may be replayed, left as they are; needed where the shape says that some are.
+            past: The events before, and the windows that may be replayed, left as they are; needed where the shape says
+                that some are, and where it drops out.
         """
         count, window = len(known) - 1, self._shape.window
         windows = codes[np.arange(count)[:, None] + np.arange(window + 1)]
@@ -120,6 +154,11 @@ class Network:
             earlier, sources, edges = self._replayed(windows, count, past)
             integers = np.concatenate([integers, earlier.ravel(), sources])
             row = np.concatenate([state, edges.ravel()])
+        if self._drops_out:
+            assert past is not None
+            seeds = np.zeros((self.events + 1, 2), np.int32)
+            seeds[:count] = dropout_seeds(self._shape.seed, past.events + 1, count)
+            integers = np.concatenate([integers, seeds.ravel()])
         answer = self._program(classes)(row, integers)
         size = self.state_size(classes)
         report = answer[size:].reshape(self.events + 1, -1)
@@ -152,7 +191,7 @@ class Network:
         return codes, sources, states
 
     def _layout(self, classes: int) -> Layout:
-        return Layout(self._units, classes)
+        return Layout(self._layers, classes)
 
     def _program(self, classes: int) -> Callable[[Floats, Integers], Floats]:
         if classes not in self._programs:

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from daemon.network.forward import after_first_step, forward
 from daemon.network.layout import Floats, Integers, Layout
-from daemon.network.lstm import Tensor, lstm
+from daemon.network.lstm import Tensor
 from daemon.network.shape import Learning
 
 # not -inf, whose product with 0 would be NaN in the cross-entropy
@@ -42,19 +43,21 @@ def compile_program(
     It takes a row, float32, and integers, int32. The row is the state (row_size,) and, where windows are replayed,
     the left-edge states of those from before the call (events + 1, states_size). The integers are the number of
     events K (1,), codes (window + events + 1,), known (events + 2,) and, where windows are replayed, their codes
-    (events + 1, window + 1) and of what event of the call each is, -1 for one of before (events + 1,).
+    (events + 1, window + 1) and of what event of the call each is, -1 for one of before (events + 1,), and, where
+    the layout drops out, the seeds of each event's dropout (events + 1, 2).
     It gives one row, float32: the new state (row_size,), then (events + 1, 3 + classes + states_size): steps
     applied, steps skipped, first loss, probabilities and the left-edge states that each event found; K + 1 of
     them are meaningful.
     It is one array each way, because every further one adds some 10 us to a call.
     """
     states_size, windows = layout.sizes[-1], (events + 1) * replayed
+    seeds = (events + 1) * layout.drops_out
     row_sizes = [layout.row_size, windows * states_size]
-    integer_sizes = [1, window + events + 1, events + 2, windows * (window + 1), windows]
+    integer_sizes = [1, window + events + 1, events + 2, windows * (window + 1), windows, 2 * seeds]
 
     def run(row: Tensor, integers: Tensor) -> Tensor:
         state, edges = tf.split(row, row_sizes)
-        count, codes, known, earlier, places = tf.split(integers, integer_sizes)
+        count, codes, known, earlier, places, dropout = tf.split(integers, integer_sizes)
         edges, earlier = tf.reshape(edges, (windows, states_size)), tf.reshape(earlier, (windows, window + 1))
 
         def trip(k: Tensor, left: Tensor, memory: Memory, report: Tensor) -> tuple[Tensor, Tensor, Memory, Tensor]:
@@ -69,8 +72,9 @@ def compile_program(
                 replay_start = tf.where(place < 0, tf.gather(edges, k), found)
                 replay = tf.where(new, tf.gather(earlier, k), -1)  # once an event, not in its extra steps
                 batch, starts = tf.stack([here, replay]), tf.stack([memory.states, replay_start])
+            seed = tf.gather(tf.reshape(dropout, (seeds, 2)), k) + tf.stack([left, 0]) if seeds else None
             fitted, slid, line = _fit_step(
-                layout, learning, memory, codes=batch, starts=starts, known=classes, arrived=arrived
+                layout, learning, memory, codes=batch, starts=starts, known=classes, arrived=arrived, dropout=seed
             )
             extra = _extra_steps(learning, memory, line[3:], codes=here, known=classes[0], arrived=arrived)
             owed = tf.where(new, extra, left)
@@ -121,20 +125,26 @@ def _fit_step(
     starts: Tensor,
     known: Tensor,
     arrived: Tensor,
+    dropout: Tensor | None,
 ) -> tuple[Memory, Tensor, Tensor]:
     """Predict the last of the first ``codes`` from those before it and, if it has arrived, fit all of them.
 
     ``codes`` are int32 (B, window + 1), this event's window and those that are replayed with it, ``starts`` their
     left-edge states, float32 (B, states_size), ``known`` int32 (2,): the classes known before and after the arrival.
+    Where the fitted pass drops out (``dropout`` is that of ``forward``), what is predicted has a pass of its own.
     Returns what is in memory now, the left-edge states one step on, and a line of the report without them.
     """
     codes = tf.transpose(codes)
     mask = tf.cast(codes[:-1] >= 0, tf.float32)
+
+    def pass_through(sequences: int, dropout: Tensor | None) -> tuple[Tensor, list[Tensor]]:
+        inputs = tf.maximum(codes[:-1, :sequences], 0)
+        here, before = mask[:, :sequences], starts[:sequences]
+        return forward(layout, memory.weights, lambda kernel: tf.gather(kernel, inputs), here, before, dropout=dropout)
+
     with tf.GradientTape() as tape:
         tape.watch(memory.weights)
-        logits, slid = forward(
-            layout, memory.weights, lambda kernel: tf.gather(kernel, tf.maximum(codes[:-1], 0)), mask, starts
-        )
+        logits, states = pass_through(codes.shape[1], dropout)
         losses = _cross_entropies(_among(logits, known[1]), codes[1:]) * mask
         objective = tf.reduce_sum(losses) / tf.maximum(tf.reduce_sum(mask), 1.0)
 
@@ -142,11 +152,13 @@ def _fit_step(
         loss = tf.reduce_sum(losses[:, 0]) / tf.maximum(tf.reduce_sum(mask[:, 0]), 1.0)
         return stepped(learning, memory, tape.gradient(objective, memory.weights), loss, wanted=mask[-1, 0] > 0)
 
+    if dropout is not None:
+        logits, states = pass_through(1, None)
     done = tf.zeros(3)
     if learning.learn:
         memory, done = tf.cond(arrived, fit, lambda: (memory, tf.zeros(3)))
     probabilities = tf.nn.softmax(_among(logits[-1, 0], known[0]))
-    return memory, slid, tf.concat([done, probabilities], 0)
+    return memory, after_first_step(states), tf.concat([done, probabilities], 0)
 
 
 def _extra_steps(
@@ -163,34 +175,6 @@ def _extra_steps(
     missed = judged & ((predicted != codes[-1]) | (codes[-1] >= known))
     affordable = tf.cast(learning.extra_budget - memory.spent[0], tf.int32)
     return tf.where(missed, tf.minimum(learning.extra_steps, affordable), 0)
-
-
-def forward(
-    layout: Layout, weights: Tensor, enter: Callable[[Tensor], Tensor], mask: Tensor, starts: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Give the logits, float32 (T, B, classes), and the first sequence's states after a step, float32 (states_size,).
-
-    ``enter`` gives the inputs times the first kernel, float32 (T, B, 4u). Where the first step is masked, its states
-    are zero, as are those before it.
-    """
-    parts = zip(tf.split(weights, layout.weight_sizes), layout.weight_shapes, strict=True)
-    *shared, by_class = [tf.reshape(part, shape) for part, shape in parts]
-    first_kernel, dense_kernel, dense_bias = tf.split(by_class, layout.class_widths, 1)
-    arrays, edges, slid = iter(shared), iter(tf.split(starts, layout.state_sizes, 1)), []
-    hidden = None
-    for _ in layout.units:
-        below = enter(first_kernel) if hidden is None else _times(hidden, next(arrays))
-        recurrent, bias = next(arrays), next(arrays)
-        hidden, cells = lstm(below + bias, recurrent, next(edges), next(edges), mask)
-        slid += [hidden[0, 0], cells[0, 0]]
-    logits = _times(hidden, tf.transpose(dense_kernel)) + dense_bias[:, 0]
-    return logits, tf.stop_gradient(tf.concat(slid, 0))
-
-
-def _times(sequences: Tensor, matrix: Tensor) -> Tensor:
-    """Multiply (T, B, n) by (n, m) as one product."""
-    steps, batch, width = sequences.shape
-    return tf.reshape(tf.reshape(sequences, (steps * batch, width)) @ matrix, (steps, batch, matrix.shape[1]))
 
 
 def _among(logits: Tensor, known: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The network of numbers: stacked LSTMs under one linear output, which predicts a value some events ahead.
+"""The network of numbers: stacked layers under one linear output, which predicts a value some events ahead.
 
 The state belongs to the caller, as in ``daemon.network.network``.
 """
@@ -6,10 +6,13 @@ The state belongs to the caller, as in ``daemon.network.network``.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
+from daemon.network.draws import dropout_seeds
+from daemon.network.keras_files import Head, keras_bytes, read_keras, states_of
 from daemon.network.layout import Floats, Integers, Layout
 from daemon.network.pins import hushed, pin
 from daemon.network.replay import Past, draw, places
@@ -35,7 +38,7 @@ class RegressionRun:
 
 
 class Regression:
-    """Stacked LSTMs from lines of ``features`` numbers to one number; compiled when first run.
+    """Stacked layers from lines of ``features`` numbers to one number; compiled when first run.
 
     A line is float32 (features + 3,): the features, 1 if the line is there (0 before a sequence began), the target,
     and 1 if that is known. The target of a line arrives ``horizon`` events after it.
@@ -43,7 +46,7 @@ class Regression:
     class's line of weights is a feature's, and the output is that of the first.
 
     Raises:
-        SettingsError: A layer is none.
+        SettingsError: A layer is none, or the layers do not go together.
     """
 
     events: ClassVar[int] = 64
@@ -55,7 +58,7 @@ class Regression:
     def __init__(self, shape: Shape, learning: Learning, *, features: int, horizon: int) -> None:
         self._shape = shape
         self._learning = learning
-        self._layout = Layout(shape.units, features)
+        self._layout = Layout(shape.stack, features)
         self.features = features
         self.horizon = horizon
 
@@ -80,8 +83,28 @@ class Regression:
         return self._layout.initial(self._shape.seed)
 
     def reset_states(self, state: Floats) -> None:
-        """Set the left-edge LSTM states to zero, in place: the sequence breaks here."""
+        """Set the left-edge states to zero, in place: the sequence breaks here."""
         self._layout.reset_states(state)
+
+    def to_keras(self, state: Floats, *, stateful: bool = False) -> bytes:
+        """Give the content of a Keras file: from the features of a line to the output."""
+        return keras_bytes(self._layout, state, self._head, stateful=stateful)
+
+    def from_keras(self, path: Path) -> Floats:
+        """Read the weights of a Keras file into a state that is initial otherwise.
+
+        Raises:
+            SettingsError: There is no such file, or a layer does not fit.
+        """
+        head = self._head
+        file = read_keras(path, self._shape.stack, head.activation, inputs=head.inputs, outputs=head.outputs)
+        state = self.initial.copy()
+        file.fill(self._layout, state)
+        return state
+
+    def states_of(self, state: Floats) -> dict[str, list[Floats]]:
+        """Give the left-edge states by the names of the Keras file's layers."""
+        return states_of(self._layout, state)
 
     def run(self, state: Floats, lines: Floats, past: Past) -> RegressionRun:
         """Take K events, each in turn: fit on the window whose last target it is, slide, predict.
@@ -90,14 +113,18 @@ class Regression:
             state: Left as it is.
             lines: Those before the first event, then one of each; float32 (steps + K, features + 3). Targets that
                 arrive with the events are filled in.
-            past: The windows that may be replayed, left as they are.
+            past: The events before, and the windows that may be replayed; left as it is.
         """
         count = len(lines) - self.steps
         padded = np.zeros((self.steps + self.events, lines.shape[1]), np.float32)
         padded[: len(lines)] = lines
         replayed = self._replayed(count, past) if self._shape.replay_history else ()
         row = np.concatenate([state, padded.ravel(), *replayed])
-        answer = self._program(row, np.array([count], np.int32))
+        integers = np.zeros(1 + 2 * (self.events + 1) * self._layout.drops_out, np.int32)
+        integers[0] = count
+        if self._layout.drops_out:
+            integers[1:][: 2 * count] = dropout_seeds(self._shape.seed, past.events + 1, count).ravel()
+        answer = self._program(row, integers)
         report = answer[self.state_size :].reshape(self.events + 1, -1)
         return RegressionRun(
             state=answer[: self.state_size],
@@ -117,6 +144,10 @@ class Regression:
         place = drawn // self.stride % len(past.windows)
         lines[:count], states[:count] = past.windows[place], past.states[place]
         return lines.ravel(), states.ravel()
+
+    @property
+    def _head(self) -> Head:
+        return Head(self.features, 1, "linear")
 
     @cached_property
     def _program(self) -> Callable[[Floats, Integers], Floats]:

@@ -9,9 +9,10 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from daemon.network.forward import after_first_step, forward
 from daemon.network.layout import Floats, Integers, Layout
 from daemon.network.lstm import Tensor
-from daemon.network.program import Memory, compiled, forward, stepped
+from daemon.network.program import Memory, compiled, stepped
 from daemon.network.shape import MARKS, Learning
 
 
@@ -20,7 +21,8 @@ def compile_regression(
 ) -> Callable[[Floats, Integers], Floats]:
     """Trace the program; XLA compiles it at its first call.
 
-    It takes a row, float32, and the number of events K, int32 (1,). The row is the state (row_size,), the lines
+    It takes a row, float32, and integers, int32: the number of events K (1,) and, where the layout drops out, the seeds
+    of each event's dropout (events + 1, 2). The row is the state (row_size,), the lines
     (window + horizon - 1 + events, features + ``MARKS``), and, where windows are replayed, the lines (events + 1,
     window, features + ``MARKS``) and left-edge states (events + 1, states_size) that come with each event.
     It gives one row, float32: the new state (row_size,), then (events + 1, 4 + states_size): steps applied, steps
@@ -28,11 +30,12 @@ def compile_regression(
     meaningful.
     """
     states_size, width, steps = layout.sizes[-1], layout.classes + MARKS, window + horizon - 1
-    windows = (events + 1) * replayed
+    windows, seeds = (events + 1) * replayed, (events + 1) * layout.drops_out
     shapes = ((steps + events, width), (windows, window, width), (windows, states_size))
     sizes = [layout.row_size, *(tf.TensorShape(shape).num_elements() for shape in shapes)]
 
-    def run(row: Tensor, count: Tensor) -> Tensor:
+    def run(row: Tensor, integers: Tensor) -> Tensor:
+        count, dropout = tf.split(integers, [1, 2 * seeds])
         state, *parts = tf.split(row, sizes)
         lines, earlier, edges = (tf.reshape(part, shape) for part, shape in zip(parts, shapes, strict=True))
 
@@ -43,8 +46,9 @@ def compile_regression(
             if replayed:
                 again = tf.pad(earlier[k], ((0, horizon - 1), (0, 0)))
                 batch, starts = tf.stack([here, again], 1), tf.stack([memory.states, edges[k]])
+            seed = tf.gather(tf.reshape(dropout, (seeds, 2)), k) if seeds else None
             fitted, slid, line = _fit_step(
-                layout, learning, memory, lines=batch, starts=starts, window=window, arrived=arrived
+                layout, learning, memory, lines=batch, starts=starts, window=window, arrived=arrived, dropout=seed
             )
             report = tf.tensor_scatter_nd_update(report, [[k]], [tf.concat([line, memory.states], 0)])
             slides = arrived & carried & tf.reduce_all(tf.math.is_finite(slid))
@@ -56,22 +60,38 @@ def compile_regression(
         _, memory, report = tf.while_loop(lambda k, *_: k <= count[0], trip, start)
         return tf.concat([*memory, tf.reshape(report, [-1])], 0)
 
-    return compiled(run, sum(sizes), 1)
+    return compiled(run, sum(sizes), 1 + 2 * seeds)
 
 
 def _fit_step(
-    layout: Layout, learning: Learning, memory: Memory, *, lines: Tensor, starts: Tensor, window: int, arrived: Tensor
+    layout: Layout,
+    learning: Learning,
+    memory: Memory,
+    *,
+    lines: Tensor,
+    starts: Tensor,
+    window: int,
+    arrived: Tensor,
+    dropout: Tensor | None,
 ) -> tuple[Memory, Tensor, Tensor]:
     """Predict from the last of the ``lines`` and, if its value has arrived, fit the first ``window`` of them.
 
     ``lines`` are float32 (T, B, features + ``MARKS``), this event's and those that are replayed, ``starts`` their
     left-edge states, float32 (B, states_size). The loss is Huber's (1964), quadratic up to an error of 1.
+    Where the fitted pass drops out (``dropout`` is that of ``forward``), what is predicted has a pass of its own.
     """
     inputs, present, targets, known = tf.split(lines, [layout.classes, 1, 1, 1], 2)
+
+    def pass_through(sequences: int, dropout: Tensor | None) -> tuple[Tensor, list[Tensor]]:
+        here, mask = inputs[:, :sequences], present[:, :sequences, 0]
+        outputs, states = forward(
+            layout, memory.weights, lambda kernel: here @ kernel, mask, starts[:sequences], dropout=dropout
+        )
+        return outputs[..., 0], states
+
     with tf.GradientTape() as tape:
         tape.watch(memory.weights)
-        outputs, slid = forward(layout, memory.weights, lambda kernel: inputs @ kernel, present[..., 0], starts)
-        outputs = outputs[..., 0]
+        outputs, states = pass_through(lines.shape[1], dropout)
         errors = tf.abs(outputs[:window] - targets[:window, :, 0])
         weights = known[:window, :, 0]
         losses = tf.where(errors < 1, 0.5 * errors * errors, errors - 0.5) * weights
@@ -81,7 +101,9 @@ def _fit_step(
         loss = tf.reduce_sum(losses[:, 0]) / tf.maximum(tf.reduce_sum(weights[:, 0]), 1.0)
         return stepped(learning, memory, tape.gradient(objective, memory.weights), loss, wanted=weights[-1, 0] > 0)
 
+    if dropout is not None:
+        outputs, states = pass_through(1, None)
     done = tf.zeros(3)
     if learning.learn:
         memory, done = tf.cond(arrived, fit, lambda: (memory, tf.zeros(3)))
-    return memory, slid, tf.concat([done, outputs[-1, :1]], 0)
+    return memory, after_first_step(states), tf.concat([done, outputs[-1, :1]], 0)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.network.draws import blocks
 from daemon.network.layout import Floats
 
 STRIDE = 16
@@ -60,7 +61,7 @@ def draw(
     and at least ``youngest``. A number below ``stride`` is 0: at that place there is nothing yet. What an event draws
     is a function of its number and the seed alone.
     """
-    raw = np.random.Philox(key=seed, counter=first).random_raw(4 * count)[::4]  # one block of the counter an event
+    raw = blocks(seed, first, count)[:, 0]
     uniform = (raw >> np.uint64(11)) * 2.0**-53
     events = np.arange(first, first + count)
     ages = youngest + (uniform * uniform * np.minimum(history, events - youngest).clip(0)).astype(np.int64)

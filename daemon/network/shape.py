@@ -1,25 +1,21 @@
 """What a network is built from: its shape, and how it learns. Knows neither TensorFlow nor the settings."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from daemon.errors import SettingsError
+from daemon.network.layers import Layer, parse_layers
 
 MARKS = 3
 """Columns of a line of numbers after its features: whether it is there, its target, and whether that is known."""
-
-MOST_CELLS = 1024
-"""Of one layer: its weights grow with the square, and each stream has its own, with two moments."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
     """What the weights and the sequence look like; another shape is another network.
 
-    ``layers`` go from the input up (``("lstm 32", "lstm 16")``), ``window`` is the number of steps that one
-    fit step sees, ``carried`` says whether the LSTM states at the window's left edge move on with it (else
-    they stay zero), and ``seed`` decides the initial weights and what is replayed: with each event a window of the
-    last ``replay_history`` events is learned from again (0: none).
+    ``layers`` go from the input up (``("lstm 32", "lstm 16")``, see ``daemon.network.layers``), ``window`` is the
+    number of steps that one fit step sees, ``carried`` says whether the states at the window's left edge move on with
+    it (else they stay zero), and ``seed`` decides the initial weights, what is dropped and what is replayed: with each
+    event a window of the last ``replay_history`` events is learned from again (0: none).
     """
 
     layers: tuple[str, ...]
@@ -29,8 +25,12 @@ class Shape:
     replay_history: int = 0
 
     @property
-    def units(self) -> tuple[int, ...]:
-        """The number of cells of each LSTM layer."""
+    def stack(self) -> tuple[Layer, ...]:
+        """The layers as they were read.
+
+        Raises:
+            SettingsError: A layer is none, or the layers do not go together.
+        """
         return parse_layers(self.layers)
 
 
@@ -53,26 +53,3 @@ class Learning:
     extra_budget: float
     extra_refill: float
     learn: bool = True
-
-
-def parse_layers(layers: Sequence[str]) -> tuple[int, ...]:
-    """Give the number of cells of each layer.
-
-    >>> parse_layers(["lstm 32", "lstm 16"])
-    (32, 16)
-
-    Raises:
-        SettingsError: There is no layer, or one is not ``lstm CELLS`` with 1 to ``MOST_CELLS`` cells.
-    """
-    if not layers:
-        raise SettingsError("network: received no layer, expected at least one, like lstm 16")
-    return tuple(_cells(number, layer) for number, layer in enumerate(layers, 1))
-
-
-def _cells(number: int, layer: str) -> int:
-    match layer.split():
-        case ["lstm", cells] if cells.isascii() and cells.isdecimal() and 0 < int(cells) <= MOST_CELLS:
-            return int(cells)
-    raise SettingsError(
-        f"network: layer {number}: received {layer!r}, expected lstm CELLS with 1 to {MOST_CELLS} cells, like lstm 16"
-    )

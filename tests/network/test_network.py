@@ -78,6 +78,53 @@ def test_bits_do_not_depend_on_how_many_events_a_call_carries(network: Network) 
     assert (pasts[0].windows >= 0).any()
 
 
+@pytest.fixture(scope="module", params=[0, 70])
+def mixed(request: pytest.FixtureRequest) -> Network:
+    """A network with every kind of layer, without and with replay."""
+    layers = ("dense 5 tanh", "gru 6", "layer_norm", "dropout 0.3", "lstm 4", "leaky_relu", "dropout 0.2")
+    return Network(Shape(layers, window=WINDOW, carried=True, seed=1, replay_history=request.param), LEARNING)
+
+
+def test_bits_do_not_depend_on_the_calls_where_something_is_dropped(mixed: Network) -> None:
+    """What is dropped is a matter of the event's number, also in its extra steps."""
+    whole = learn(mixed, CODES, 64)
+    assert {1, 8} <= set(whole.fit_steps.tolist())
+    assert digest(whole) == digest(learn(mixed, CODES, 7)) == digest(learn(mixed, CODES, 1))
+
+
+def test_a_prediction_drops_nothing(mixed: Network) -> None:
+    """Whatever the number of the event, the same state and window give the same prediction, and another step."""
+    state = learn(mixed, CODES[:100], 50).state
+    known = np.array([4, 4], np.int32)
+    runs = [
+        mixed.run(state, 4, CODES[100 - WINDOW : 101], known, replace(mixed.no_past(), events=events))
+        for events in (100, 101, 2**40)
+    ]
+    assert runs[0].probabilities[0].tolist() == runs[1].probabilities[0].tolist() == runs[2].probabilities[0].tolist()
+    assert 3 == len({run.state.tobytes() for run in runs})
+    assert 3 == len({run.losses.tobytes() for run in runs})
+
+
+def test_classes_come_and_go_below_any_first_layer(mixed: Network) -> None:
+    """After growing, the same codes get the same probabilities, and learning goes on with more of them."""
+    before = learn(mixed, CODES, 64)
+    grown = mixed.grow(before.state, 4, 8)
+    mixed.forget_class(grown, 8, 3)
+    known = np.array([4, 6], np.int32)
+    past = replace(mixed.no_past(), events=200)
+    without = CODES[-WINDOW:] % 3
+    expected = mixed.run(before.state, 4, without, np.array([3], np.int32), past)
+    assert np.allclose(
+        expected.probabilities[0, :3],
+        mixed.run(grown, 8, without, np.array([3], np.int32), past).probabilities[0, :3],
+        rtol=0,
+        atol=1e-6,
+    )
+    after = mixed.run(grown, 8, np.append(CODES[-WINDOW:], np.int32(5)), known, past)
+    assert after.fit_steps.all()
+    assert [4, 6] == (after.probabilities > 0).sum(axis=1).tolist()
+
+
 def test_what_is_replayed_is_learned_again(network: Network) -> None:
     """With other codes in the kept windows the next weights are others; the prediction before is the same."""
     past = network.no_past()
@@ -150,7 +197,7 @@ def test_more_classes_leave_the_others_as_they_were(network: Network) -> None:
 
 def test_a_forgotten_class_starts_again(network: Network) -> None:
     """Its weights are the initial ones and its moments zero; the other classes keep theirs."""
-    layout = Layout(SHAPE.units, 4)
+    layout = Layout(SHAPE.stack, 4)
     learned = learn(network, CODES, 64).state
     state = learned.copy()
     network.forget_class(state, 4, 2)
@@ -171,7 +218,7 @@ def test_a_break_resets_the_states_and_nothing_else(network: Network) -> None:
 def test_skipped_steps_are_reported_event_by_event(network: Network) -> None:
     """With spoiled moments no step is applied, and weights, moments and count stay."""
     state = network.initial(4)
-    state[Layout(SHAPE.units, 4).sizes[0]] = np.nan
+    state[Layout(SHAPE.stack, 4).sizes[0]] = np.nan
     run = network.run(state, 4, CODES[: WINDOW + 3], np.full(4, 4, np.int32), network.no_past())
     assert [0, 0, 0] == run.fit_steps.tolist()
     assert run.skipped_steps.all()
@@ -189,6 +236,17 @@ def test_a_periodic_stream_is_learned() -> None:
     hits = run.probabilities[:-1].argmax(axis=1) == codes
     assert hits[:500].mean() > 0.94
     assert hits[700:].all()
+
+
+@pytest.mark.parametrize("layers", [("gru 32",), ("dense 16 tanh", "gru 24", "dropout 0.1", "layer_norm")])
+def test_a_periodic_stream_is_learned_by_other_layers_too(layers: tuple[str, ...]) -> None:
+    """Of the last 200 of 700 values of a period of 27 next to none is missed."""
+    network = Network(Shape(layers, window=64, carried=True, seed=0), replace(LEARNING, learning_rate=7e-3))
+    period = [1] * 6 + [2] + [1] * 5 + [2] + [1] * 6 + [2] + [1] * 6 + [3]
+    codes = np.tile(np.array(period, np.int32), 26)
+    run = learn(network, codes, 64, window=64)
+    hits = run.probabilities[:-1].argmax(axis=1) == codes
+    assert hits[500:].mean() > 0.97
 
 
 @pytest.mark.parametrize(("known", "classes"), [(1, 4), (4, 4), (5, 8), (8, 8), (9, 16), (256, 256), (257, 512)])

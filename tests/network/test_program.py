@@ -1,6 +1,7 @@
 """One event, taken eagerly: what is asserted here holds for the compiled loop, whose body it is."""
 
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ pin()
 import keras  # noqa: E402 - after the pins
 import tensorflow as tf  # noqa: E402
 
+from daemon.network.forward import forward  # noqa: E402
+from daemon.network.layers import Dense, Dropout, Gru, Layer, LayerNorm, LeakyRelu, Lstm, parse_layers  # noqa: E402
 from daemon.network.layout import Layout  # noqa: E402
 from daemon.network.program import Memory, _extra_steps, _fit_step  # noqa: E402
 from daemon.network.shape import Learning  # noqa: E402
@@ -27,7 +30,19 @@ PLAIN = Learning(
     extra_refill=0,
 )
 CODES = [1, 3, 0, 2, 1, 1, 3]
-LAYERS = [(5,), (4, 3)]
+STACKS = [
+    parse_layers(layers)
+    for layers in (
+        ["lstm 5"],
+        ["lstm 4", "lstm 3"],
+        ["gru 5"],
+        ["dense 6 tanh", "gru 4", "gru 3"],
+        ["lstm 4", "layer_norm", "dense 6", "dense 5 relu", "gru 3", "dense 4 sigmoid"],
+        ["lstm 6", "leaky_relu 0.3", "dropout 0", "lstm 4", "leaky_relu", "layer_norm"],
+    )
+]
+LSTM, STACKED = STACKS[:2]
+DROPPING = parse_layers(["lstm 4", "leaky_relu 0.3", "dropout 0.3", "gru 3", "dropout 0.2"])
 
 
 def memory_of(layout: Layout) -> Memory:
@@ -44,6 +59,7 @@ def take_event(
     start: float = 0.0,
     known: int = 4,
     carried: bool = True,
+    dropout: tuple[int, int] | None = None,
 ) -> tuple[Memory, np.ndarray]:
     """Take one event; ``replayed`` is fitted beside it, from left-edge states that are all ``start``."""
     others = [] if replayed is None else [replayed]
@@ -55,8 +71,26 @@ def take_event(
         starts=tf.stack([memory.states, *[tf.fill(memory.states.shape, start) for _ in others]]),
         known=tf.constant([known, known]),
         arrived=tf.constant(True),
+        dropout=None if dropout is None else tf.constant(dropout),
     )
     return memory._replace(states=slid) if carried else memory, line.numpy()
+
+
+def keras_layer(layer: Layer) -> keras.layers.Layer:
+    match layer:
+        case Lstm(units):
+            return keras.layers.LSTM(units, return_sequences=True)
+        case Gru(units):
+            return keras.layers.GRU(units, return_sequences=True)
+        case Dense(units, activation):
+            return keras.layers.Dense(units, activation=activation)
+        case LeakyRelu(slope):
+            return keras.layers.LeakyReLU(slope)
+        case LayerNorm():
+            return keras.layers.LayerNormalization()
+        case Dropout(rate):
+            return keras.layers.Dropout(rate)
+    raise AssertionError(layer)
 
 
 class Reference:
@@ -69,9 +103,7 @@ class Reference:
         )
         kernel, dense_kernel, dense_bias = np.split(by_class, np.cumsum(layout.class_widths)[:-1], axis=1)
         self.layout = layout
-        self.model = keras.Sequential(
-            [keras.layers.LSTM(u, return_sequences=True) for u in layout.units] + [keras.layers.Dense(layout.classes)]
-        )
+        self.model = keras.Sequential([*map(keras_layer, layout.layers), keras.layers.Dense(layout.classes)])
         self.model.build((1, None, layout.classes))
         self.model.set_weights([kernel, *shared, dense_kernel.T, dense_bias[:, 0]])
 
@@ -91,20 +123,20 @@ class Reference:
         return np.concatenate([array.ravel() for array in [*shared, by_class]])
 
 
-@pytest.mark.parametrize("units", LAYERS)
-def test_the_prediction_is_that_of_keras(units: tuple[int, ...]) -> None:
-    """The probabilities are the softmax of Keras's stacked LSTMs and dense layer at the last position."""
-    layout = Layout(units, 4)
+@pytest.mark.parametrize("layers", STACKS)
+def test_the_prediction_is_that_of_keras(layers: tuple[Layer, ...]) -> None:
+    """The probabilities are the softmax of Keras's stacked layers and dense layer at the last position."""
+    layout = Layout(layers, 4)
     memory = memory_of(layout)
     _, line = take_event(layout, memory)
     expected = tf.nn.softmax(Reference(layout, memory.weights).logits(CODES[:-1])[-1])
     assert np.allclose(expected, line[3:], rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("units", LAYERS)
-def test_fit_steps_are_those_of_keras(units: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("layers", STACKS)
+def test_fit_steps_are_those_of_keras(layers: tuple[Layer, ...]) -> None:
     """With neither clipping nor gate, weights and loss follow automatic differentiation and Keras's Adam."""
-    layout = Layout(units, 4)
+    layout = Layout(layers, 4)
     memory = memory_of(layout)
     reference = Reference(layout, memory.weights)
     optimizer = keras.optimizers.Adam(learning_rate=1e-2, beta_1=0.9, beta_2=0.99, epsilon=1e-3)
@@ -118,10 +150,10 @@ def test_fit_steps_are_those_of_keras(units: tuple[int, ...]) -> None:
     assert [3] == memory.steps.numpy().tolist()
 
 
-@pytest.mark.parametrize("units", LAYERS)
-def test_a_replayed_window_counts_as_much_as_the_one_at_hand(units: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("layers", STACKS)
+def test_a_replayed_window_counts_as_much_as_the_one_at_hand(layers: tuple[Layer, ...]) -> None:
     """The gradient is that of the mean over all positions of both; prediction and loss are those of the event."""
-    layout, other = Layout(units, 4), [2, 2, 0, 1, 3, 0, 0]
+    layout, other = Layout(layers, 4), [2, 2, 0, 1, 3, 0, 0]
     memory = memory_of(layout)
     alone, line = take_event(layout, memory)
     replayed, _ = take_event(layout, memory._replace(states=tf.fill(memory.states.shape, 0.3)), codes=other)
@@ -133,7 +165,7 @@ def test_a_replayed_window_counts_as_much_as_the_one_at_hand(units: tuple[int, .
 
 def test_positions_count_where_the_replayed_window_is_not_full() -> None:
     """Two positions beside six weigh a quarter; a window with none changes nothing."""
-    layout = Layout((5,), 4)
+    layout = Layout(LSTM, 4)
     memory = memory_of(layout)
     alone, _ = take_event(layout, memory)
     short, _ = take_event(layout, memory, codes=[-1, -1, -1, -1, 2, 3, 1])
@@ -145,7 +177,7 @@ def test_positions_count_where_the_replayed_window_is_not_full() -> None:
 
 def test_the_gate_looks_at_the_event_only() -> None:
     """However well known what is replayed is, the rate is that of the window at hand."""
-    layout = Layout((5,), 4)
+    layout = Layout(LSTM, 4)
     memory = memory_of(layout)
     _, line = take_event(layout, memory)
     gate = 4 * float(line[2])
@@ -156,7 +188,7 @@ def test_the_gate_looks_at_the_event_only() -> None:
 
 def test_only_known_codes_have_probability() -> None:
     """The softmax, for prediction and loss alike, is over the codes below ``known``."""
-    layout = Layout((5,), 8)
+    layout = Layout(LSTM, 8)
     memory, line = take_event(layout, memory_of(layout), known=4)
     assert not line[3 + 4 :].any()
     assert abs(line[3:].sum() - 1) < 1e-6
@@ -166,7 +198,7 @@ def test_only_known_codes_have_probability() -> None:
 
 def test_the_gradient_is_clipped_to_its_global_norm() -> None:
     """The first moments after one step are a tenth of the gradient: it keeps its direction, not its length."""
-    layout = Layout((5,), 4)
+    layout = Layout(LSTM, 4)
     free, _ = take_event(layout, memory_of(layout))
     clipped, _ = take_event(layout, memory_of(layout), replace(PLAIN, clip_norm=0.01))
     norm = np.linalg.norm(free.m)
@@ -176,7 +208,7 @@ def test_the_gradient_is_clipped_to_its_global_norm() -> None:
 
 def test_the_gate_shrinks_the_rate_in_proportion_to_the_loss() -> None:
     """At a loss of a quarter of the gate, weights move a quarter of the way; above it, all of it."""
-    layout = Layout((5,), 4)
+    layout = Layout(LSTM, 4)
     start = memory_of(layout)
     free, line = take_event(layout, start)
     gated, _ = take_event(layout, start, replace(PLAIN, gate_loss=4 * float(line[2])))
@@ -186,9 +218,10 @@ def test_the_gate_shrinks_the_rate_in_proportion_to_the_loss() -> None:
     assert np.array_equal(free.m, gated.m)
 
 
-def test_a_window_that_is_not_full_counts_only_what_is_there() -> None:
+@pytest.mark.parametrize("layers", STACKS)
+def test_a_window_that_is_not_full_counts_only_what_is_there(layers: tuple[Layer, ...]) -> None:
     """Left padding changes nothing against a shorter window."""
-    layout = Layout((4, 3), 4)
+    layout = Layout(layers, 4)
     expected, expected_line = take_event(layout, memory_of(layout))
     padded, line = take_event(layout, memory_of(layout), codes=[-1, -1, -1, *CODES])
     assert np.allclose(expected_line, line, rtol=0, atol=1e-6)
@@ -196,9 +229,10 @@ def test_a_window_that_is_not_full_counts_only_what_is_there() -> None:
     assert not padded.states.numpy().any()
 
 
-def test_the_carried_state_is_that_of_the_whole_past() -> None:
+@pytest.mark.parametrize("layers", STACKS)
+def test_the_carried_state_is_that_of_the_whole_past(layers: tuple[Layer, ...]) -> None:
     """Without learning, a short window that slid over a stream predicts as one that sees all of it."""
-    layout, still = Layout((4, 3), 4), replace(PLAIN, learning_rate=0.0)
+    layout, still = Layout(layers, 4), replace(PLAIN, learning_rate=0.0)
     stream = 3 * CODES
     _, expected = take_event(layout, memory_of(layout), still, codes=stream)
     memory, padded = memory_of(layout), [-1] * 5 + stream
@@ -209,16 +243,17 @@ def test_the_carried_state_is_that_of_the_whole_past() -> None:
 
 def test_without_carrying_the_left_edge_stays_zero() -> None:
     """A stateless network knows nothing but its window."""
-    layout = Layout((5,), 4)
+    layout = Layout(LSTM, 4)
     carried, _ = take_event(layout, memory_of(layout))
     stateless, _ = take_event(layout, memory_of(layout), carried=False)
     assert carried.states.numpy().all()
     assert not stateless.states.numpy().any()
 
 
-def test_an_empty_window_teaches_nothing() -> None:
+@pytest.mark.parametrize("layers", STACKS)
+def test_an_empty_window_teaches_nothing(layers: tuple[Layer, ...]) -> None:
     """The first event of a stream has nothing before it: no step is taken, and none is skipped."""
-    layout = Layout((5,), 4)
+    layout = Layout(layers, 4)
     before = memory_of(layout)
     after, line = take_event(layout, before, codes=[-1] * 6 + [1])
     assert [0, 0, 0] == line[:3].tolist()
@@ -230,7 +265,7 @@ def test_an_empty_window_teaches_nothing() -> None:
 )
 def test_what_is_not_finite_changes_nothing_and_is_reported(part: str, value: float) -> None:
     """Weights, moments and step count stay as they were; the window moves on."""
-    layout = Layout((5,), 4)
+    layout = Layout(LSTM, 4)
     start = memory_of(layout)
     spoiled = getattr(start, part).numpy()
     spoiled[-3] = value
@@ -240,6 +275,44 @@ def test_what_is_not_finite_changes_nothing_and_is_reported(part: str, value: fl
     for old, new in zip(before[:4], after[:4], strict=True):
         assert np.array_equal(old, new, equal_nan=True)
     assert after.states.numpy().any()
+
+
+def test_what_is_dropped_is_dropped_while_fitting_only() -> None:
+    """The prediction and what is carried are the same with every seed and without dropout; the step taken is not."""
+    layout = Layout(DROPPING, 4)
+    start = memory_of(layout)
+    free, free_line = take_event(layout, start)
+    fits = [take_event(layout, start, dropout=seed, replayed=CODES) for seed in ((1, 2), (1, 3), (2, 2))]
+    for memory, line in fits:
+        assert np.allclose(free_line[3:], line[3:], rtol=0, atol=1e-6)
+        assert np.allclose(free.states, memory.states, rtol=0, atol=1e-6)
+    gradients = [free.m.numpy(), *(memory.m.numpy() for memory, _ in fits)]
+    assert all(not np.allclose(one, other) for one, other in combinations(gradients, 2))
+    again, _ = take_event(layout, start, dropout=(1, 3), replayed=CODES)
+    assert np.array_equal(fits[1][0].m, again.m)
+
+
+def test_dropout_is_that_of_its_definition() -> None:
+    """The share that is dropped is the rate, layer by layer another, and what stays keeps the mean."""
+    layers = parse_layers(["lstm 8", "dropout 0.25", "dropout 0.25"])
+    layout = Layout(layers, 4)
+    weights = np.zeros(layout.sizes[0], np.float32)
+    by_class = weights[-layout.weight_sizes[-1] :].reshape(4, -1)
+    recurrent_bias = weights[8 * 32 :][:32]
+    recurrent_bias[:] = 50  # every gate is open: h is tanh of the number of steps
+    by_class[:, 32:40] = np.eye(4, 8)
+    logits, _ = forward(
+        layout,
+        tf.constant(weights),
+        lambda kernel: tf.zeros((100, 10, 32)) + 0 * tf.reduce_sum(kernel),
+        tf.ones((100, 10)),
+        tf.fill((10, 16), 20.0),
+        dropout=tf.constant([5, 6]),
+    )
+    logits = logits.numpy()
+    assert np.allclose([0, 1 / 0.75**2], np.unique(logits.round(5)), atol=1e-4)
+    assert abs((logits > 0).mean() - 0.75**2) < 0.03
+    assert abs(logits.mean() - 1) < 0.06
 
 
 @pytest.mark.parametrize(
@@ -260,7 +333,7 @@ def test_a_missed_event_is_worth_extra_steps(
 ) -> None:
     """As many as the setting says, as far as the budget goes; a hit is worth none."""
     learning = replace(PLAIN, extra_steps=7, extra_budget=100, extra_refill=0.25)
-    memory = memory_of(Layout((4,), 4))._replace(spent=tf.constant([spent]))
+    memory = memory_of(Layout(LSTM, 4))._replace(spent=tf.constant([spent]))
     probabilities = tf.constant([0.5, 0.1, 0.3, 0.1])
     extra = _extra_steps(
         learning, memory, probabilities, codes=tf.constant(codes), known=known, arrived=tf.constant(True)

@@ -1,5 +1,6 @@
 """The network of numbers: what it learns, and that no call and no future shows in it."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -25,8 +26,10 @@ HORIZONS = (1, 3)
 
 
 @cache
-def network_of(horizon: int, *, replay_history: int = 0, states: bool = True) -> Regression:
-    shape = Shape(layers=("lstm 4",), window=WINDOW, carried=states, seed=0, replay_history=replay_history)
+def network_of(
+    horizon: int, *, replay_history: int = 0, states: bool = True, layers: tuple[str, ...] = ("lstm 4",)
+) -> Regression:
+    shape = Shape(layers=layers, window=WINDOW, carried=states, seed=0, replay_history=replay_history)
     return Regression(shape, LEARNING, features=FEATURES, horizon=horizon)
 
 
@@ -83,6 +86,30 @@ def test_calls_of_any_length_give_the_same_bits(horizon: int, replay_history: in
         assert benches[0].state.tobytes() == other.state.tobytes()
         assert benches[0].past.windows.tobytes() == other.past.windows.tobytes()
         assert benches[0].past.states.tobytes() == other.past.states.tobytes()
+
+
+MIXED = ("dense 6 relu", "gru 5", "layer_norm", "dropout 0.2", "lstm 4", "leaky_relu 0.1", "dropout 0.1")
+
+
+@pytest.mark.parametrize("replay_history", [0, 40])
+def test_calls_of_any_length_drop_the_same(replay_history: int) -> None:
+    """What is dropped is a matter of the event's number, with any layers."""
+    network, stream = network_of(3, replay_history=replay_history, layers=MIXED), stream_of(200, 3)
+    benches = [Bench(network).learn(*stream, n) for n in (64, 7, 1)]
+    for other in benches[1:]:
+        assert benches[0].outputs == other.outputs
+        assert benches[0].state.tobytes() == other.state.tobytes()
+
+
+def test_outputs_drop_nothing() -> None:
+    """Whatever the number of the event, the same state and lines give the same output, and another step."""
+    network = network_of(1, layers=MIXED)
+    bench = Bench(network).learn(*stream_of(60, 1), 64)
+    lines = np.concatenate([bench.lines, bench.lines[-1:]])
+    lines[-2, FEATURES + 2] = 1
+    runs = [network.run(bench.state, lines, replace(bench.past, events=events)) for events in (60, 61, 2**40)]
+    assert 1 == len({run.outputs[:1].tobytes() for run in runs})
+    assert 3 == len({run.state.tobytes() for run in runs})
 
 
 @pytest.mark.parametrize("horizon", HORIZONS)

@@ -1,0 +1,19 @@
+"""Random numbers by counter: what an event draws is a function of the seed and the event's number alone."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.network.layout import Integers
+
+
+def blocks(seed: int, first: int, count: int) -> NDArray[np.uint64]:
+    """Give each of ``count`` events from number ``first`` on a block of the counter, uint64 (count, 4).
+
+    The first number of a block says what is replayed, the second what is dropped.
+    """
+    return np.random.Philox(key=seed, counter=first).random_raw(4 * count).reshape(count, 4)
+
+
+def dropout_seeds(seed: int, first: int, count: int) -> Integers:
+    """Say where the random numbers of each event's dropout begin, int32 (count, 2)."""
+    return blocks(seed, first, count)[:, 1:2].copy().view(np.int32)
