@@ -76,45 +76,42 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     with ExitStack() as stack:
         file = stack.enter_context(open_input(arguments.file))
         results = Results(*[_create(stack, option, arguments) for option in Results._fields])
-        learned = _train(settings, name, file, arguments) if arguments.epochs > 1 else None
-        if learned is not None:
-            figures, show_figures = learned.to_json(), learned.print
-            _write_training(learned, results, arguments.plot)
-        else:
-            with progress_bar("learning", size_of(arguments.file), unit="bytes") as show:
-                lines = _showing(_values(file, arguments), file, show)
-                scorecard = backtest(
-                    settings, name, lines, predictions=results.predictions, checkpoint=results.checkpoint
-                )
-            figures, show_figures = scorecard.to_json(), scorecard.print
+        take = _take_in_passes if arguments.epochs > 1 else _take_once
+        scored = take(settings, name, file, arguments, results)
         if results.json is not None:
-            results.json.write(_report(settings, name, figures))
-    show_figures(Console(stderr=STANDARD_OUTPUT in {arguments.json, arguments.predictions}, highlight=False), name)
+            results.json.write(_report(settings, name, scored.to_json()))
+    scored.print(Console(stderr=STANDARD_OUTPUT in {arguments.json, arguments.predictions}, highlight=False), name)
     return ExitCode.OK
 
 
-def _train(settings: Settings, name: str, file: BinaryIO, arguments: argparse.Namespace) -> "Training":
-    """Take the file in several passes."""
-    from daemon.commands.training import train
+def _take_once(
+    settings: Settings, name: str, file: BinaryIO, arguments: argparse.Namespace, results: Results
+) -> "Scorecard":
+    """Learn from each line as it comes."""
+    with progress_bar("learning", size_of(arguments.file), unit="bytes") as show:
+        lines = _showing(_values(file, arguments), file, show)
+        return backtest(settings, name, lines, predictions=results.predictions, checkpoint=results.checkpoint)
+
+
+def _take_in_passes(
+    settings: Settings, name: str, file: BinaryIO, arguments: argparse.Namespace, results: Results
+) -> "Training":
+    """Learn in several passes; messages and checkpoint are those of the best one."""
+    from daemon.checkpoint.hdf5 import pack
+    from daemon.commands.training import plot, train
+    from daemon.network import fingerprint
 
     lines = list(_values(file, arguments))
     held_out = HELD_OUT if arguments.held_out is None else arguments.held_out
     with progress_bar("learning", round(arguments.epochs * (1 - held_out) * len(lines)), unit="lines") as show:
-        return train(settings, name, lines, epochs=arguments.epochs, held_out=held_out, show=show)
-
-
-def _write_training(training: "Training", results: Results, plot_path: str | None) -> None:
-    """Write messages and checkpoint of the best pass, and the plot of all."""
-    from daemon.checkpoint.hdf5 import pack
-    from daemon.commands.training import plot
-    from daemon.network import fingerprint
-
+        training = train(settings, name, lines, epochs=arguments.epochs, held_out=held_out, show=show)
     if results.predictions is not None:
         results.predictions.writelines(message + b"\n" for message in training.messages)
     if results.checkpoint is not None:
         results.checkpoint.write(pack(training.state, fingerprint()))
-    if plot_path is not None:
-        plot(training, Path(plot_path))
+    if arguments.plot is not None:
+        plot(training, Path(arguments.plot))
+    return training
 
 
 def backtest(
