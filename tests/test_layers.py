@@ -13,7 +13,7 @@ LAYERS = (
     {"errors", "records", "processes", "times"},
     {"rows", "reports", "presets"},
     {"settings"},
-    {"codec", "vocabulary", "scores"},
+    {"codec", "vocabulary", "scores", "scaler"},
     {"network", "experts"},
     {"tasks"},
     {"learners", "warm_start"},
