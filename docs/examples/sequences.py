@@ -1,17 +1,15 @@
-"""Sequences with labels that tests and docs/labels.md learn from; run this file to write the ones of the page.
+"""Sequences with labels, for the examples and for tests.
 
-Two kinds: those of the first question that the project began from (seven samples of three numbers, and a label of two),
-and those of the last one (13 labels, and lengths that vary).
+Of two kinds: as in the question "Stateful LSTM and stream predictions" (seven samples of three numbers, and one of two
+labels), and as in the one about Keras and sequences of varying length (13 labels).
 """
 
 import json
 import math
 import random
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-DATA = Path(__file__).parent / "data"
 LABELS = 13
 LENGTHS = range(5, 46)
 
@@ -63,7 +61,7 @@ def gestures(seed: int, count: int) -> Iterator[Labelled]:
         yield Labelled(samples, f"gesture {label}")
 
 
-def lines_of(sequences: Iterator[Labelled]) -> Iterator[str]:
+def lines_of(sequences: Iterable[Labelled]) -> Iterator[str]:
     """Give sequences as messages, the label with the last sample of each."""
     for samples, label in sequences:
         for number, sample in enumerate(samples, 1):
