@@ -239,7 +239,9 @@ class LabelLearner:
         steps, skipped = 0, 0
         if self._settings.learn:
             shared["learned"][label] = True
-            fitted = self._network.fit(shared["network"], sequence["samples"][:length], label, shared["learned"])
+            number = int(shared["label_counts"].sum())
+            samples, learned = sequence["samples"][:length], shared["learned"]
+            fitted = self._network.fit(shared["network"], samples, label, learned, number=number)
             shared["network"][:] = fitted.state
             steps, skipped = fitted.fit_steps, fitted.skipped_steps
         contexts.remove(key)

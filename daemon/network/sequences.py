@@ -12,6 +12,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.network.draws import dropout_seeds
 from daemon.network.layout import Floats, Integers, Layout
 from daemon.network.pins import hushed, pin
 from daemon.network.shape import Learning, Shape
@@ -59,7 +60,7 @@ class Classifier:
     the last one. The states in it stay zero, since sequences have their own.
 
     Raises:
-        SettingsError: A layer is none.
+        SettingsError: A layer is none, or the layers do not go together.
     """
 
     events: ClassVar[int] = 64
@@ -72,7 +73,7 @@ class Classifier:
         self._learning = learning
         self._position_weights = position_weights
         self._outputs = 1 if classes == 2 else classes
-        self._layout = Layout(shape.units, max(features, self._outputs))
+        self._layout = Layout(shape.stack, max(features, self._outputs))
         self._fits: dict[int, Callable[[Floats, Integers], Floats]] = {}
         self.features = features
         self.classes = classes
@@ -141,7 +142,7 @@ class Classifier:
             states=answer[:after].reshape(before.shape)[:known],
         )
 
-    def fit(self, state: Floats, samples: Floats, label: int, possible: NDArray[np.bool_]) -> Fitted:
+    def fit(self, state: Floats, samples: Floats, label: int, possible: NDArray[np.bool_], *, number: int) -> Fitted:
         """Take one fit step on a whole sequence, many to many, from zero states.
 
         Args:
@@ -149,6 +150,7 @@ class Classifier:
             samples: Scaled, float32 (length, features).
             label: Its class.
             possible: Which labels can be, its own among them, (classes,).
+            number: The how manieth sequence it is that is learned from, which says what is dropped.
         """
         length = len(samples)
         steps = self.bucket(length)
@@ -158,7 +160,8 @@ class Classifier:
         positions = np.zeros(steps, np.float32)
         positions[steps - length :] = self.positions(length)
         row = np.concatenate([state, padded.ravel(), positions, possible.astype(np.float32)])
-        answer = self._fit(steps)(row, np.array([length, label], np.int32))
+        seed = dropout_seeds(self._shape.seed, number, 1)[0] if self._layout.drops_out else ()
+        answer = self._fit(steps)(row, np.array([length, label, *seed], np.int32))
         taken, skipped, loss = answer[self.state_size :].tolist()
         return Fitted(answer[: self.state_size], int(taken), int(skipped), loss)
 

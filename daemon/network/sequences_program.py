@@ -8,9 +8,10 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from daemon.network.forward import after_first_step, forward
 from daemon.network.layout import Floats, Integers, Layout
 from daemon.network.lstm import Tensor
-from daemon.network.program import Memory, compiled, forward, stepped
+from daemon.network.program import Memory, compiled, stepped
 from daemon.network.shape import Learning
 
 # not -inf, whose product with 0 would be NaN in the cross-entropy
@@ -36,7 +37,7 @@ def compile_steps(layout: Layout, *, features: int, classes: int, events: int) -
 
         def trip(k: Tensor, states: Tensor, report: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             place, sample = tf.gather(places, k), tf.gather(samples, k)[None, None]
-            logits, moved = forward(
+            logits, after = forward(
                 layout,
                 weights,
                 lambda kernel: sample @ kernel[:features],
@@ -44,7 +45,7 @@ def compile_steps(layout: Layout, *, features: int, classes: int, events: int) -
                 tf.gather(states, place)[None],
             )
             line = tf.nn.softmax(_labels(logits[0, 0], classes, possible))
-            states = tf.tensor_scatter_nd_update(states, [[place]], [moved])
+            states = tf.tensor_scatter_nd_update(states, [[place]], [after_first_step(after)])
             return k + 1, states, tf.tensor_scatter_nd_update(report, [[k]], [line])
 
         start = (tf.constant(0), states, tf.zeros((events, classes)))
@@ -61,15 +62,17 @@ def compile_fit(
 
     It takes a row, float32, and integers, int32. The row is the state (row_size,), samples (steps, features), what each
     of them counts (steps,), zeros before the first one, and which labels are possible, 1 or 0 (classes,). The integers
-    are the length of the sequence and its label (2,).
+    are the length of the sequence and its label (2,) and, where the layout drops out, the seed of its dropout (2,).
     It gives one row, float32: the new state (row_size,), steps applied, steps skipped and the loss.
     """
     sizes = [layout.row_size, steps * features, steps, classes]
+    seeds = 2 * layout.drops_out
 
     def run(row: Tensor, integers: Tensor) -> Tensor:
         state, samples, positions, possible = tf.split(row, sizes)
         inputs = tf.reshape(samples, (steps, 1, features))
-        mask = tf.cast(tf.range(steps) >= steps - integers[0], tf.float32)
+        length, label, seed = tf.split(integers, [1, 1, seeds])
+        mask = tf.cast(tf.range(steps) >= steps - length, tf.float32)
         memory = Memory(*tf.split(state, layout.sizes))
         with tf.GradientTape() as tape:
             tape.watch(memory.weights)
@@ -79,15 +82,16 @@ def compile_fit(
                 lambda kernel: inputs @ kernel[:features],
                 mask[:, None],
                 tf.zeros((1, layout.sizes[-1])),
+                dropout=seed if seeds else None,
             )
             logits = _labels(logits[:, 0], classes, possible)
-            losses = -tf.gather(tf.nn.log_softmax(logits), integers[1], axis=1)
+            losses = -tf.gather(tf.nn.log_softmax(logits), label[0], axis=1)
             loss = tf.reduce_sum(losses * positions)
         gradient = tape.gradient(loss, memory.weights)
         fitted, done = stepped(learning, memory, gradient, loss, wanted=tf.constant(value=True))
         return tf.concat([*fitted, done], 0)
 
-    return compiled(run, sum(sizes), 2)
+    return compiled(run, sum(sizes), 2 + seeds)
 
 
 def _labels(outputs: Tensor, classes: int, possible: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from daemon.network import Classifier, Learning, Shape
-from daemon.network.program import forward
+from daemon.network.forward import forward
 from daemon.network.sequences_program import compile_fit
 
 FEATURES = 3
@@ -25,7 +25,8 @@ LEARNING = Learning(
 )
 RANDOM = np.random.default_rng(3)
 SAMPLES = RANDOM.normal(size=(300, FEATURES)).astype(np.float32)
-STACKS = (("lstm 8",), ("lstm 8", "lstm 4"))
+STACKS = (("lstm 8",), ("lstm 8", "layer_norm", "leaky_relu 0.3", "gru 4", "dense 5 tanh"))
+DROPPING = ("lstm 8", "leaky_relu 0.3", "dropout 0.2", "lstm 4", "dropout 0.2", "leaky_relu 0.3")
 
 
 @cache
@@ -39,20 +40,22 @@ def all_of(classes: int) -> NDArray[np.bool_]:
 
 
 def whole_pass(
-    network: Classifier, state: NDArray[np.float32], samples: NDArray[np.float32], masked: int = 0
-) -> tf.Tensor:
-    """Give the outputs of one pass over a sequence, after so many masked steps of padding."""
-    inputs = np.concatenate([np.full((masked, FEATURES), 9, np.float32), samples])[:, None]
-    mask = (np.arange(len(inputs)) >= masked).astype(np.float32)[:, None]
+    network: Classifier, state: NDArray[np.float32], samples: NDArray[np.float32], masked: tuple[int, int] = (0, 0)
+) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
+    """Give outputs and states of one pass over a sequence with so many masked steps before and after it."""
+    padding = [np.full((count, FEATURES), 9, np.float32) for count in masked]
+    inputs = np.concatenate([padding[0], samples, padding[1]])[:, None]
+    mask = np.zeros((len(inputs), 1), np.float32)
+    mask[masked[0] : masked[0] + len(samples)] = 1
     layout = network._layout
-    logits, _ = forward(
+    logits, states = forward(
         layout,
         tf.constant(state[: layout.sizes[0]]),
         lambda kernel: inputs @ kernel[:FEATURES],
         tf.constant(mask),
         tf.zeros((1, network.states_size)),
     )
-    return logits[masked:, 0]
+    return logits.numpy()[:, 0], [array.numpy()[:, 0] for array in states]
 
 
 def stepped(network: Classifier, state: NDArray[np.float32], samples: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -65,13 +68,13 @@ def stepped(network: Classifier, state: NDArray[np.float32], samples: NDArray[np
     return np.array(said)
 
 
-@pytest.mark.parametrize("layers", STACKS)
+@pytest.mark.parametrize("layers", [*STACKS, DROPPING])
 @pytest.mark.parametrize("classes", [2, 13])
 def test_one_step_a_sample_says_what_a_pass_over_the_whole_sequence_says(classes: int, layers: tuple[str, ...]) -> None:
     """The states that are carried are all that is needed of the samples before; a sigmoid of two, a softmax of more."""
     network = network_of(classes, layers)
-    state = network.fit(network.initial, SAMPLES[:40], 1, all_of(classes)).state
-    outputs = whole_pass(network, state, SAMPLES[:40]).numpy()
+    state = network.fit(network.initial, SAMPLES[:40], 1, all_of(classes), number=1).state
+    outputs, _ = whole_pass(network, state, SAMPLES[:40])
     if classes == 2:
         one = 1 / (1 + np.exp(-outputs[:, 0]))
         expected = np.column_stack([1 - one, one])
@@ -107,9 +110,15 @@ def test_calls_of_any_length_give_the_same_bits(calls: int) -> None:
 def test_masked_steps_change_neither_states_nor_loss_nor_gradient(layers: tuple[str, ...]) -> None:
     """A sequence that is padded to four times its bucket is learned from as the same one."""
     network = network_of(2, layers)
-    state, layout = network.fit(network.initial, SAMPLES[:30], 0, all_of(2)).state, network._layout
-    expected = whole_pass(network, state, SAMPLES[:7])
-    np.testing.assert_allclose(whole_pass(network, state, SAMPLES[:7], masked=25), expected, atol=1e-6)
+    state, layout = network.fit(network.initial, SAMPLES[:30], 0, all_of(2), number=1).state, network._layout
+    expected, states = whole_pass(network, state, SAMPLES[:7])
+    outputs, padded_states = whole_pass(network, state, SAMPLES[:7], masked=(25, 0))
+    np.testing.assert_allclose(outputs[25:], expected, atol=1e-6)
+    assert not any(array[:25].any() for array in padded_states)
+    for array, padded in zip(states, padded_states, strict=True):
+        np.testing.assert_allclose(padded[25:], array, atol=1e-6)
+    outputs, _ = whole_pass(network, state, SAMPLES[:7], masked=(0, 25))
+    np.testing.assert_allclose(outputs[:7], expected, atol=1e-6)
     programs = {steps: compile_fit(layout, LEARNING, features=FEATURES, classes=2, steps=steps) for steps in (8, 32)}
     answers = {}
     for steps, program in programs.items():
@@ -130,7 +139,7 @@ def test_a_fit_step_makes_the_label_likelier_at_every_sample() -> None:
     network = network_of(13)
     state, before = network.initial, stepped(network, network.initial, SAMPLES[:20])[:, 7]
     for _ in range(5):
-        fitted = network.fit(state, SAMPLES[:20], 7, all_of(13))
+        fitted = network.fit(state, SAMPLES[:20], 7, all_of(13), number=1)
         assert (1, 0) == (fitted.fit_steps, fitted.skipped_steps)
         state = fitted.state
     assert (stepped(network, state, SAMPLES[:20])[:, 7] > before).all()
@@ -145,7 +154,7 @@ def test_positions_count_as_they_are_asked_to(weights: str, expected: list[float
     network = network_of(2, position_weights=weights)
     np.testing.assert_allclose(network.positions(4), expected, rtol=1e-6)
     said = stepped(network, network.initial, SAMPLES[:4])[:, 1]
-    fitted = network.fit(network.initial, SAMPLES[:4], 1, all_of(2))
+    fitted = network.fit(network.initial, SAMPLES[:4], 1, all_of(2), number=1)
     assert fitted.loss == pytest.approx(float(-np.log(said) @ np.array(expected)), rel=1e-5)
 
 
@@ -160,7 +169,7 @@ def test_labels_that_cannot_be_get_no_probability() -> None:
     assert {2, 5} == set(np.flatnonzero(steps.probabilities[0]).tolist())
     assert steps.probabilities[0].sum() == pytest.approx(1)
     possible[5] = False
-    fitted = network.fit(network.initial, SAMPLES[:9], 2, possible)
+    fitted = network.fit(network.initial, SAMPLES[:9], 2, possible, number=1)
     size = network._layout.sizes[0]
     assert 0 == fitted.loss
     assert fitted.state[:size].tobytes() == network.initial[:size].tobytes()
@@ -170,7 +179,7 @@ def test_what_is_not_finite_is_skipped() -> None:
     """A step that would break the weights is not taken, and counted."""
     network = network_of()
     broken = np.full((5, FEATURES), np.nan, np.float32)
-    fitted = network.fit(network.initial, broken, 1, all_of(2))
+    fitted = network.fit(network.initial, broken, 1, all_of(2), number=1)
     assert (0, 1) == (fitted.fit_steps, fitted.skipped_steps)
     assert fitted.state.tobytes() == network.initial.tobytes()
 
@@ -179,5 +188,13 @@ def test_programs_are_as_few_as_buckets() -> None:
     """However many sequences of whatever lengths are learned from, each bucket has one program, and traces it once."""
     network = network_of(3)
     for length in (1, 3, 8, 9, 16, 5, 31, 17, 2, 8):
-        network.fit(network.initial, SAMPLES[:length], 0, all_of(3))
+        network.fit(network.initial, SAMPLES[:length], 0, all_of(3), number=1)
     assert {8, 16, 32} == network._fits.keys()
+
+
+def test_what_is_dropped_follows_from_the_number_of_the_sequence() -> None:
+    """The same one drops the same, another one something else; predictions drop nothing."""
+    network = network_of(2, DROPPING)
+    fits = [network.fit(network.initial, SAMPLES[:9], 1, all_of(2), number=number).state for number in (1, 1, 2)]
+    assert fits[0].tobytes() == fits[1].tobytes()
+    assert fits[0].tobytes() != fits[2].tobytes()
