@@ -128,6 +128,7 @@ class Metrics:
         self._skipped_steps = counter("fit_steps_skipped", "Optimizer steps not taken, as the gradient was not finite.")
         self._dead_letters = counter("dead_letters", "Records sent to the dead-letter topic.", reason=tuple(reasons))
         self._evicted_streams = counter("streams_evicted", "Streams forgotten to stay within max_streams.")
+        self._unlabelled = counter("sequences_unlabelled", "Sequences forgotten because their label did not come.")
         self._checkpoints = counter(
             "checkpoints", "Checkpoints written, failed to be, or found damaged.", result=get_args(CheckpointResult)
         )
@@ -167,7 +168,8 @@ class Metrics:
         self._checkpoint_size = gauge("checkpoint_size_bytes", "Size of the newest checkpoint, in bytes.")
         self._checkpoint_offset = gauge("checkpoint_offset", "Input offset that the newest checkpoint goes on from.")
         self._streams = gauge("streams", "Streams that are remembered.")
-        self._vocabulary = gauge("vocabulary_size", "Symbols in the largest vocabulary.")
+        self._waiting = gauge("sequences_waiting", "Streams whose sequence is over and waits for its label.")
+        self._vocabulary = gauge("vocabulary_size", "Symbols in the largest vocabulary, or labels.")
 
     def _add_process(self, build: Mapping[str, str]) -> None:
         ProcessCollector(registry=self.registry)
@@ -213,6 +215,7 @@ class Metrics:
         for reason, count in report.dead_letters:
             self._dead_letters.labels(*of, reason).inc(count)
         self._evicted_streams.labels(*of).inc(report.evicted_streams)
+        self._unlabelled.labels(*of).inc(report.unlabelled_sequences)
         self._lag_records.labels(*of).set(report.lag_records)
         if report.events:
             self._step_seconds.observe(report.step_seconds, events=report.events)
@@ -224,6 +227,7 @@ class Metrics:
         of = _labels(report.source)
         self._streams.labels(*of).set(report.streams)
         self._vocabulary.labels(*of).set(report.vocabulary)
+        _set(self._waiting, of, report.waiting_sequences)
         _set(self._hit_rate, of, report.hit_rate)
         _set(self._log_loss, of, report.log_loss_bits)
         _set(self._checkpoint_offset, of, report.checkpoint_offset)

@@ -15,6 +15,15 @@ TASKS: Mapping[str, Mapping[str, Any]] = {
         "replay_history": 2048,
         "experts": EXPERTS["number"],
     },
+    "label": {
+        "network": ("lstm 32",),
+        "learning_rate": 1e-2,
+        "gate_loss": 0.0,
+        "extra_steps": 0,
+        "experts": EXPERTS["label"],
+        "model_scope": "partition",
+        "top": 20,
+    },
 }
 """What each task has instead of the defaults."""
 

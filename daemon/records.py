@@ -7,11 +7,13 @@ Header = tuple[str, bytes]
 BASELINES: Mapping[str, tuple[str, ...]] = {
     "symbol": ("last_value", "most_frequent", "suffix_memory"),
     "number": ("last_value", "seasonal_naive"),
+    "label": ("last_value", "most_frequent"),
 }
 """Predictors that every hit rate of a task is shown with."""
 EXPERTS: Mapping[str, tuple[str, ...]] = {
     "symbol": ("lstm", "suffix_memory", "slow_suffix_memory"),
     "number": ("lstm", "linear", "neighbours"),
+    "label": ("lstm",),
 }
 """Predictors whose mixture is published, unless the settings say otherwise, by task."""
 Symbol = int | float | str
@@ -151,22 +153,54 @@ class NumberPrediction:
 
 
 @dataclass(frozen=True, slots=True)
+class LabelVerdict:
+    """How the prediction after a sequence's last sample did, once the sequence was over and its label known.
+
+    ``label`` and ``predicted`` are JSON literals, ``probability`` is what had been given to the label, and
+    ``surprise_bits`` its -log2. The sequence had so many ``samples``, and from number ``settled`` of them on the
+    prediction had not changed any more.
+    """
+
+    label: str
+    predicted: str
+    hit: bool
+    probability: float
+    surprise_bits: float
+    samples: int
+    settled: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabelPrediction:
+    """What is said about a sequence's label after one sample: JSON literals with their probabilities, likeliest first.
+
+    There are none before any label was learned. ``sample`` counts the sequence's samples from 1.
+    """
+
+    sample: int
+    probabilities: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """All that is said after one event was learned; ``event`` counts the stream's events from 1.
 
     ``fit_steps`` counts the optimizer steps it was worth, ``skipped_steps`` those that would not have been finite.
     ``hits`` has that of the published prediction first, then one for each baseline, then one
     for each expert; it is None if nothing had been predicted. ``hit_rates`` are in the same order over the last
-    ``score_window`` scored predictions, None before the first one.
+    ``score_window`` scored predictions, None before the first one. Where streams share a learner, events and scores are
+    those of all of them; ``unpublished`` are verdicts, with their hits, on sequences of other streams that were over
+    with this event, as they had been silent for too long or had to make room.
     """
 
     event: int
     fit_steps: int
     skipped_steps: int
-    verdict: SymbolVerdict | NumberVerdict | None
-    prediction: SymbolPrediction | NumberPrediction | None
+    verdict: SymbolVerdict | NumberVerdict | LabelVerdict | None
+    prediction: SymbolPrediction | NumberPrediction | LabelPrediction | None
     hits: tuple[bool, ...] | None
     hit_rates: tuple[float, ...] | None
+    unpublished: tuple[tuple[LabelVerdict, tuple[bool, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ class BatchReport:
 
     ``baseline_hits`` follows the order of the task's ``BASELINES``, ``expert_hits`` that of the setting
     ``experts``; ``dead_letters`` pairs a reason with how many records had it. ``skipped_steps`` were not taken
-    because the gradient was not finite.
+    because the gradient was not finite, ``unlabelled_sequences`` were forgotten without a label.
     ``step_seconds`` is the time of learning and predicting all events, ``lag_records`` what is left to read
     after the batch, ``last_timestamp_ms`` the timestamp of its last record (-1 where it has none).
     """
@@ -43,13 +43,15 @@ class BatchReport:
     step_seconds: float
     lag_records: int
     last_timestamp_ms: int
+    unlabelled_sequences: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionReport:
     """How the learners of one partition stand: after a restore, and after each committed batch.
 
-    ``vocabulary`` is the largest among the streams, ``log_loss_bits`` the mean surprise of the last scored
+    ``waiting_sequences`` counts those among the streams that are over and wait for a label, None where there are no
+    labels. ``vocabulary`` is the largest among the streams, ``log_loss_bits`` the mean surprise of the last scored
     predictions. Of numbers there are instead the mean absolute errors of the published prediction, each baseline and
     each expert, and the mean of the values without sign. Rates and losses are None before the first scored prediction.
     ``checkpoint_offset`` is where the newest checkpoint goes on reading, None without one.
@@ -65,6 +67,7 @@ class PartitionReport:
     mean_absolute_errors: tuple[float, ...] | None
     mean_magnitude: float | None
     checkpoint_offset: int | None
+    waiting_sequences: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,10 @@ class Rows:
         """Give the arrays of one row as views, valid until the next ``add``."""
         return {name: array[number, ...] for name, array in self._arrays.items()}
 
+    def column(self, name: str) -> NDArray[Any]:
+        """Give one packed array of all rows, valid until the next ``add``."""
+        return self._arrays[name]
+
     def take(self, numbers: Sequence[int], names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
         """Copy some rows, in this order, as arrays of shape ``(len(numbers), ...)``; all arrays or the named ones."""
         index = np.asarray(numbers, np.intp)

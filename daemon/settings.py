@@ -120,7 +120,8 @@ def _setting(kind: Kind, default: Any, description: str, *, tasks: tuple[str, ..
 
 
 _of_symbols, _of_numbers = partial(_setting, tasks=("symbol",)), partial(_setting, tasks=("number",))
-_of_vectors = partial(_setting, tasks=("number", "label"))
+_of_labels, _of_vectors = partial(_setting, tasks=("label",)), partial(_setting, tasks=("number", "label"))
+_of_windows = partial(_setting, tasks=("symbol", "number"))
 
 
 class _PresetSource(PydanticBaseSettingsSource):
@@ -211,27 +212,28 @@ class Settings(BaseSettings):
     )
 
     # what is learned
-    task: Literal["symbol", "number"] = _setting(
+    task: Literal["symbol", "number", "label"] = _setting(
         "shape",
         "symbol",
-        "What is predicted: symbol, the next value of a vocabulary; number, a later one of a quantity",
+        "What is predicted: symbol, the next value of a vocabulary; number, a later one of a quantity; label, that of "
+        "the sequence that a sample belongs to",
     )
     preset: Literal["default", "seed"] = _setting(
         "operational",
         "default",
         "Defaults of what is not given: default; seed, the plain loop of one LSTM",
     )
-    window: int = _setting("shape", 64, "Events that one fit step sees", ge=1, le=4096)
+    window: int = _of_windows("shape", 64, "Events that one fit step sees", ge=1, le=4096)
     network: Names = _setting(
         "shape",
         ("lstm 48",),
         "Layers from the input up, separated by commas: lstm CELLS, gru CELLS, dense UNITS [tanh, relu or sigmoid], "
         "dropout RATE, leaky_relu [SLOPE], layer_norm",
     )
-    states: Literal["carried", "stateless"] = _setting(
+    states: Literal["carried", "stateless"] = _of_windows(
         "shape", "carried", "LSTM states at the window's left edge: carried on, or zeros"
     )
-    replay_history: int = _setting(
+    replay_history: int = _of_windows(
         "shape",
         1000,
         "With each value, an earlier window of so many values is learned again (0: none)",
@@ -253,7 +255,7 @@ class Settings(BaseSettings):
     situation_rate: float = _of_symbols(
         "shape", 0.01, "How fast their weights in one situation move in the end", ge=0, le=1
     )
-    # numbers
+    # numbers, and samples of sequences that have a label
     features: int = _of_vectors("shape", 1, "Numbers in each value: 1, or the length of its vectors", ge=1, le=1024)
     horizon: int = _of_numbers("shape", 1, "Events ahead that are predicted, of numbers", ge=1, le=512)
     history: int = _of_numbers(
@@ -276,8 +278,28 @@ class Settings(BaseSettings):
         "A number this near to the prediction is a hit [default: a tenth of their mean distance from their centre]",
         gt=0,
     )
+    # labels
+    classes: int = _of_labels("shape", 2, "Labels that there are", ge=2, le=1024)
+    label_path: str = _of_labels("shape", "label", "Dotted path of the label in a JSON object", min_length=1)
+    max_sequence: int = _of_labels("shape", 512, "A sequence of so many samples is over", ge=1, le=8192)
+    label_wait: int = _of_labels(
+        "shape",
+        10_000,
+        "A sequence without a sample for so many events of its partition is over, and one that is over waits as long "
+        "for its label",
+        ge=1,
+        le=10_000_000,
+    )
+    position_weights: Literal["all", "last", "linear"] = _of_labels(
+        "shape", "all", "Samples of a sequence that its label is learned at: all, the last, or the more the later"
+    )
+    model_scope: Literal["stream", "partition"] = _setting(
+        "shape", "stream", "Who shares the weights: a stream has its own, or all streams of a partition the same"
+    )
     score_window: int = _setting("shape", 500, "Scored predictions that the hit rates are taken over", ge=1, le=100_000)
-    top: int = _of_symbols("shape", 3, "Likeliest values listed in each output", ge=1, le=100)
+    top: int = _setting(
+        "shape", 3, "Likeliest values or labels listed in each output", tasks=("symbol", "label"), ge=1, le=100
+    )
     warm_start: Annotated[Path, AfterValidator(_existing)] | None = _setting(
         "shape", None, "Checkpoint whose streams are gone on from; the only one of it is what all others begin as"
     )
@@ -393,8 +415,19 @@ class Settings(BaseSettings):
         """Refuse settings of a task that do not fit each other.
 
         Raises:
-            SettingsError: Lags, periods or horizon do not fit into the history, or values would not be numbers.
+            SettingsError: Lags, periods or horizon do not fit into the history, values would not be numbers, labels
+                could not come, or the weights are to be shared otherwise than the task can.
         """
+        scope = "partition" if self.task == "label" else "stream"
+        if self.model_scope != scope:
+            raise SettingsError(
+                f"model_scope: received {self.model_scope}, expected {scope}, as task is {self.task}"
+                + (": a label is learned from many sequences, and each has a stream" if scope == "partition" else "")
+            )
+        if self.task == "label" and self.value_format != "auto":
+            raise SettingsError(
+                f"value_format: received {self.value_format}, expected auto, as task is label: a label is in JSON"
+            )
         if self.task != "number":
             return
         if self.value_format == "string":

@@ -27,13 +27,16 @@ class Beginning:
 class WarmStart:
     """The streams of what ``Partition.state`` gave, without their scores, which were another topic's.
 
+    ``shared`` is what the learner of all streams has learned, where they share one: no stream goes on then.
+
     Raises:
         StateMismatchError: It was learned with other shape settings than those that hold now.
     """
 
     def __init__(self, settings: Settings, state: dict[str, Any]) -> None:
         require_shape(settings, json.loads(state["shape"]), "the warm start", besides=("warm_start",))
-        self._beginnings = dict(_beginnings(state))
+        self.shared = _shared(state)
+        self._beginnings = dict(_beginnings(state)) if self.shared is None else {}
 
     def of(self, stream: str | None) -> Beginning | None:
         """Give what a stream begins as: the one of the same key, else the only one there is, else nothing."""
@@ -49,6 +52,13 @@ def require_shape(settings: Settings, stored: Mapping[str, Any], whose: str, *, 
     if differing:
         described = ", ".join(f"{n} {stored.get(n)!r} (the settings say {expected[n]!r})" for n in differing)
         raise StateMismatchError(f"{whose} was learned with {described}: use these settings")
+
+
+def _shared(state: dict[str, Any]) -> dict[str, Any] | None:
+    if "learner" not in state:
+        return None
+    arrays = state["learner"]["arrays"]
+    return {**state["learner"], "arrays": arrays | {name: np.zeros_like(arrays[name]) for name in scores.NAMES}}
 
 
 def _beginnings(state: dict[str, Any]) -> Iterator[tuple[str | None, Beginning]]:

@@ -32,6 +32,8 @@ SMALL = {
     "score_window": 20,
     "checkpoint_interval_s": 5,
 }
+LABELS = {"task": "label", "features": 2, "classes": 3, "max_sequence": 6, "label_wait": 20, "top": 2}
+"""Beside ``SMALL``, for ``label_traffic``."""
 
 
 class Crash(BaseException):
@@ -67,6 +69,37 @@ def traffic(count: int, *, seed: int = 0, source: TopicPartition = SOURCES[0], g
         number = seen[key] % (3 + seen[key] // 12)
         ways = (b"%d" % number, b"%d.0" % number, b'"%d"' % number, b'{"value": %d, "end": true}' % number, b"?", None)
         records.append(record(offset, chance.choices(ways, (30, 5, 5, 1, 1, 0.3))[0], key, source))
+        offset += chance.choice((1, 1, 2, 4)) if gaps else 1
+    return records
+
+
+def label_traffic(
+    count: int, *, seed: int = 0, source: TopicPartition = SOURCES[0], gaps: bool = False
+) -> list[InputRecord]:
+    """Make records of sequences of two numbers under four keys, and all that can come between, as ``traffic`` does.
+
+    Labels come with any sample, at the end, alone, late, never, or are one too many; for ``LABELS``.
+    """
+    chance = random.Random(f"labels {seed}")
+    records, offset = [], 0
+    for _ in range(count):
+        key = chance.choices((None, b"a", b"\xff", b"d"), (4, 3, 2, 1))[0]
+        label = chance.choices(("0", "1", '"two"', "3"), (10, 8, 6, 1))[0]
+        sample = f"[{chance.gauss(0, 1):.2f}, {chance.choice(('1', '5', 'null'))}]"
+        ways = {
+            f'{{"value": {sample}}}': 20,
+            sample: 20,
+            f'{{"value": {sample}, "label": {label}}}': 4,
+            f'{{"value": {sample}, "end": true, "label": {label}}}': 6,
+            f'{{"value": {sample}, "end": true}}': 3,
+            f'{{"label": {label}}}': 4,
+            f'{{"label": {label}, "end": true}}': 2,
+            "[1, 2, 3]": 1,
+            "?": 1,
+            "": 0.5,
+        }
+        (value,) = chance.choices(list(ways), list(ways.values()))
+        records.append(record(offset, value.encode() or None, key, source))
         offset += chance.choice((1, 1, 2, 4)) if gaps else 1
     return records
 

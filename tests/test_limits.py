@@ -79,7 +79,7 @@ def test_symbols_leave_a_finite_state_of_the_same_size(name: str) -> None:
     require_finite(partition)
     some, _ = learned(settings, SYMBOLS[name][: EVENTS // 2], small_network)
     assert sizes_of(partition) == sizes_of(some)
-    (learner,) = partition._learners.values()
+    (learner,) = partition._learners.by_stream.values()
     assert len(learner.task._names) <= 2 * settings.max_vocabulary
     assert EVENTS == messages[-1]["event"]
 

@@ -60,8 +60,8 @@ def test_the_traffic_has_all_that_can_happen(expected: Result) -> None:
     classes, replaced = set(), False
     for one in TRAFFIC:
         partition.process([one])
-        classes |= {learner.classes for learner in partition._learners.values()}
-        replaced |= any(learner.task.known == 10 for learner in partition._learners.values())
+        classes |= {learner.classes for learner in partition._learners.by_stream.values()}
+        replaced |= any(learner.task.known == 10 for learner in partition._learners.by_stream.values())
     assert 300 < events < len(TRAFFIC)
     assert (
         min(evicted, bad, sum(r.value is None for r in TRAFFIC), sum(b"end" in (r.value or b"") for r in TRAFFIC)) > 0

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from fakes import record, small_network, small_settings
 
-from daemon.learners import NetworkRows, rehearse
+from daemon.learners import rehearse
+from daemon.learners.rows import NetworkRows
 from daemon.learners.symbol import SymbolLearner
 from daemon.network import Network
 from daemon.partition import learning_of

@@ -23,8 +23,10 @@ REASONS = (
     "missing_path",
     "schema_registry",
     "wrong_length",
+    "too_many_labels",
+    "no_sequence",
 )
-"""Every word that the reason of a ``BadInputError`` can be."""
+"""Every word that the reason of a ``BadInputError`` can be; the last ones say what no longer fits what was learned."""
 
 
 class Decoder:
@@ -35,7 +37,12 @@ class Decoder:
         # Key, key again as "stream", and headers fill at most three quarters of an output; the encoder bounds
         # all the rest.
         self._max_copied_bytes = settings.max_output_bytes // 4
-        self._read = reader_of(settings.value_format, settings.value_path, vectors=settings.task != "symbol")
+        self._read = reader_of(
+            settings.value_format,
+            settings.value_path,
+            vectors=settings.task != "symbol",
+            label_path=settings.label_path if settings.task == "label" else None,
+        )
         self._task = settings.task
         self._features = settings.features
 

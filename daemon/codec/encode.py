@@ -14,7 +14,17 @@ from daemon.codec.messages import writer_of
 from daemon.codec.size import record_bytes
 from daemon.codec.values import quote
 from daemon.errors import BadInputError
-from daemon.records import Event, Header, InputRecord, Outcome, OutputRecord, SymbolPrediction, SymbolVerdict
+from daemon.records import (
+    Event,
+    Header,
+    InputRecord,
+    LabelPrediction,
+    LabelVerdict,
+    Outcome,
+    OutputRecord,
+    SymbolPrediction,
+    SymbolVerdict,
+)
 from daemon.settings import Settings
 from daemon.times import EPOCH
 
@@ -116,6 +126,12 @@ def _cut(event: Event, outcome: Outcome, characters: int, entries: int, experts:
     verdict, prediction = outcome.verdict, outcome.prediction
     if isinstance(verdict, SymbolVerdict):
         verdict = replace(verdict, predicted=_cut_literal(verdict.predicted, characters))
+    if isinstance(verdict, LabelVerdict):
+        label, predicted = _cut_literal(verdict.label, characters), _cut_literal(verdict.predicted, characters)
+        verdict = replace(verdict, label=label, predicted=predicted)
+    if isinstance(prediction, LabelPrediction):
+        given = tuple((_cut_literal(literal, characters), p) for literal, p in prediction.probabilities[:entries])
+        prediction = replace(prediction, probabilities=given)
     if isinstance(prediction, SymbolPrediction):
         top = tuple((_cut_literal(literal, characters), p) for literal, p in prediction.top[:entries])
         told = tuple(

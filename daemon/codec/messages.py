@@ -8,7 +8,16 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from daemon.codec.values import quote
-from daemon.records import Event, NumberPrediction, NumberVerdict, Outcome, SymbolPrediction, SymbolVerdict
+from daemon.records import (
+    Event,
+    LabelPrediction,
+    LabelVerdict,
+    NumberPrediction,
+    NumberVerdict,
+    Outcome,
+    SymbolPrediction,
+    SymbolVerdict,
+)
 from daemon.settings import Settings
 
 Writer = Callable[[Event, Outcome, str], str]
@@ -17,7 +26,7 @@ Writer = Callable[[Event, Outcome, str], str]
 
 def writer_of(settings: Settings) -> Writer:
     """Give what writes the messages of a task."""
-    said = {"symbol": _symbols, "number": _numbers}[settings.task]
+    said = {"symbol": _symbols, "number": _numbers, "label": _labels}[settings.task]
     return partial(_write, said=partial(said, experts=settings.experts), baselines=slice(1, settings.first_expert))
 
 
@@ -35,8 +44,8 @@ def _write(event: Event, outcome: Outcome, model: str, *, said: Callable[[Outcom
 
 def _symbols(outcome: Outcome, experts: Sequence[str]) -> str:
     verdict, prediction = outcome.verdict, outcome.prediction
-    assert not isinstance(verdict, NumberVerdict)
-    assert not isinstance(prediction, NumberPrediction)
+    assert verdict is None or isinstance(verdict, SymbolVerdict)
+    assert prediction is None or isinstance(prediction, SymbolPrediction)
     return (
         f'"verdict": {_symbol_verdict(verdict)}, {_symbol_prediction(prediction)}, '
         f'"experts": {_symbol_experts(prediction, experts)}'
@@ -74,8 +83,8 @@ def _symbol_experts(prediction: SymbolPrediction | None, names: Sequence[str]) -
 
 def _numbers(outcome: Outcome, experts: Sequence[str]) -> str:
     verdict, prediction = outcome.verdict, outcome.prediction
-    assert not isinstance(verdict, SymbolVerdict)
-    assert not isinstance(prediction, SymbolPrediction)
+    assert verdict is None or isinstance(verdict, NumberVerdict)
+    assert prediction is None or isinstance(prediction, NumberPrediction)
     value, told = "null", ""
     if prediction is not None:
         value = _number(prediction.value)
@@ -95,6 +104,30 @@ def _number_verdict(verdict: NumberVerdict | None) -> str:
         f'{{"predicted": {_number(verdict.predicted)}, "hit": {"true" if verdict.hit else "false"}, '
         f'"error": {_number(verdict.error)}, "mean_absolute_error": {_number(verdict.mean_absolute_error)}, '
         f'"baseline_mean_absolute_error": {_number(verdict.baseline_mean_absolute_error)}}}'
+    )
+
+
+def _labels(outcome: Outcome, experts: Sequence[str]) -> str:  # noqa: ARG001 - there is one, whose prediction this is
+    verdict, prediction = outcome.verdict, outcome.prediction
+    assert verdict is None or isinstance(verdict, LabelVerdict)
+    assert prediction is None or isinstance(prediction, LabelPrediction)
+    given = [(literal, _rounded(p, 6)) for literal, p in prediction.probabilities] if prediction else []
+    likeliest, probability = given[0] if given else ("null", "null")
+    listed = ", ".join([f"[{literal}, {p}]" for literal, p in given])
+    return (
+        f'"verdict": {_label_verdict(verdict)}, "sample": {prediction.sample if prediction else "null"}, '
+        f'"prediction": {likeliest}, "probability": {probability}, "probabilities": [{listed}]'
+    )
+
+
+def _label_verdict(verdict: LabelVerdict | None) -> str:
+    if verdict is None:
+        return "null"
+    return (
+        f'{{"label": {verdict.label}, "predicted": {verdict.predicted}, "hit": {"true" if verdict.hit else "false"}, '
+        f'"probability": {_rounded(verdict.probability, 6)}, '
+        f'"surprise_bits": {_rounded(verdict.surprise_bits, 4)}, '
+        f'"samples": {verdict.samples}, "settled": {verdict.settled}}}'
     )
 
 

@@ -6,7 +6,7 @@ from daemon import __version__
 from daemon.errors import SettingsError, StateMismatchError
 from daemon.learners import AnyNetwork
 from daemon.learners.number import panel_of
-from daemon.network import Learning, Network, Regression, Shape, fingerprint
+from daemon.network import Classifier, Learning, Network, Regression, Shape, fingerprint
 from daemon.partition import NetworkFactory
 from daemon.settings import Settings
 from daemon.warm_start import WarmStart
@@ -31,6 +31,14 @@ def networks_of(settings: Settings) -> NetworkFactory:
     def network_for(learning: Learning) -> AnyNetwork:
         if settings.task == "number":
             return Regression(shape, learning, features=panel_of(settings).features, horizon=settings.horizon)
+        if settings.task == "label":
+            return Classifier(
+                shape,
+                learning,
+                features=settings.features,
+                classes=settings.classes,
+                position_weights=settings.position_weights,
+            )
         return Network(shape, learning)
 
     return network_for

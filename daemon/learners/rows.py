@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon import scores
-from daemon.network import Network, Regression
+from daemon.network import Classifier, Network, Regression
 from daemon.rows import Field, Row, Rows
 
-AnyNetwork = Network | Regression
+AnyNetwork = Network | Regression | Classifier
 
 
 class _Described(Protocol):

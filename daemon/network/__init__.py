@@ -8,6 +8,7 @@ from daemon.network.network import Network, Run
 from daemon.network.pins import fingerprint
 from daemon.network.regression import Regression
 from daemon.network.replay import Past
+from daemon.network.sequences import Classifier, PositionWeights
 from daemon.network.shape import Learning, Shape
 
-__all__ = ["Learning", "Network", "Past", "Regression", "Run", "Shape", "fingerprint"]
+__all__ = ["Classifier", "Learning", "Network", "Past", "PositionWeights", "Regression", "Run", "Shape", "fingerprint"]

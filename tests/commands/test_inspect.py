@@ -58,7 +58,7 @@ def test_a_checkpoint_is_told_in_full(daemon: FakeDaemon, newest: Path, tmp_path
     assert (8, Settings.model_construct().learning_rate) == (told["shape"]["window"], told["learning"]["learning_rate"])
     assert (state["lineage"], 1) == (told["lineage"], told["generation"])
     assert newest.stat().st_size == told["bytes"]
-    learners = daemon.service._assignments[FIRST].partition._learners
+    learners = daemon.service._assignments[FIRST].partition._learners.by_stream
     assert list(reversed(learners)) == [stream["key"] for stream in told["streams"]]
     assert {"shape": [len(learners), 8], "dtype": "int32", "bytes": 32 * len(learners)} == told["arrays"][
         "streams/arrays/window"
@@ -85,7 +85,7 @@ def test_a_stream_is_told_as_its_last_message_said(daemon: FakeDaemon, newest: P
 def test_weights_are_summed_up(daemon: FakeDaemon, newest: Path, tmp_path: Path) -> None:
     """Their norm and the number of optimizer steps, by stream."""
     _, told = inspect(newest, tmp_path)
-    learners = daemon.service._assignments[FIRST].partition._learners
+    learners = daemon.service._assignments[FIRST].partition._learners.by_stream
     for stream in told["streams"]:
         learner = learners[stream["key"]]
         row = learner._network_rows.view(learner.network_row)["network"].astype(np.float64)
