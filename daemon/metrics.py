@@ -28,7 +28,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from daemon import __version__
-from daemon.records import TopicPartition
+from daemon.records import BASELINES, TopicPartition
 from daemon.reports import (
     AssignmentReport,
     BatchReport,
@@ -156,7 +156,19 @@ class Metrics:
         self._relative_error = gauge(
             "mean_absolute_error_ratio", "Mean error without sign by the mean of the values without sign."
         )
+        self._squared_error = gauge("root_mean_squared_error", "Root of the mean square of these errors.")
+        self._percentage_error = gauge(
+            "mean_absolute_percentage_error",
+            "Mean of the errors by their values, both without sign, but of values of 0; 0.05 is 5 %.",
+        )
         self._skill = gauge("skill", "1 minus the mean absolute error by that of the best baseline, at most 1.")
+        self._skills = {
+            name: gauge(f"skill_{name}", f"The same against the baseline {name.replace('_', ' ')} alone.")
+            for name in BASELINES["number"]
+        }
+        self._coverage = gauge(
+            "interval_coverage", "Share of the last numbers that came within their intervals, 0 to 1."
+        )
         self._lag_records = gauge("lag_records", "Records of the input that are yet to be read.")
         self._lag_seconds = gauge("lag_seconds", "Age of the last record learned while others wait, in seconds.")
         self._last_event = gauge(
@@ -239,13 +251,18 @@ class Metrics:
         self._observe_errors(of, report)
 
     def _observe_errors(self, of: tuple[str, str], report: PartitionReport) -> None:
-        errors, magnitude, first = report.mean_absolute_errors, report.mean_magnitude, 1 + len(self._baselines)
+        numbers, first = report.numbers, 1 + len(self._baselines)
+        errors = numbers.mean_absolute_errors if numbers else None
         _set(self._error, of, errors[0] if errors else None)
         _set_each(self._baseline_error, of, self._baselines, errors[1:first] if errors else None)
         _set_each(self._expert_error, of, self._experts, errors[first:] if errors else None)
-        _set(self._relative_error, of, errors[0] / magnitude if errors and magnitude else None)
-        best = min(errors[1:first]) if errors else 0.0
-        _set(self._skill, of, 1 - errors[0] / best if errors and best else None)
+        _set(self._squared_error, of, None if numbers is None else numbers.root_mean_squared_error)
+        _set(self._relative_error, of, None if numbers is None else numbers.mean_absolute_error_ratio)
+        _set(self._percentage_error, of, None if numbers is None else numbers.mean_absolute_percentage_error)
+        _set(self._skill, of, None if numbers is None else numbers.skill)
+        for place, gauge in enumerate(self._skills.values()):
+            _set(gauge, of, None if numbers is None else numbers.skills[place])
+        _set(self._coverage, of, None if numbers is None else numbers.interval_coverage)
 
     def _observe_checkpoint(self, report: CheckpointReport) -> None:
         of = _labels(report.source)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from daemon import scores
+from daemon.accuracy import report_of
 from daemon.codec import Decoder, Encoder, chain
 from daemon.errors import BadInputError
 from daemon.learners import AnyNetwork, learners_of
@@ -85,10 +86,10 @@ class Tally:
         self.events += 1
         self.fit_steps += outcome.fit_steps
         self.skipped_steps += outcome.skipped_steps
-        for hits in (outcome.hits, *(hits for _, hits in outcome.unpublished)):
+        for hits, scored in ((outcome.hits, outcome.scored), *((hits, 1) for _, hits in outcome.unpublished)):
             if hits is not None:
-                self.scored += 1
-                self.hits.update(i for i, hit in enumerate(hits) if hit)
+                self.scored += scored
+                self.hits.update({i: count for i, count in enumerate(hits) if count})
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +177,8 @@ class Partition:
             hit_rate=None if rates is None else rates[0],
             baseline_hit_rates=None if rates is None else rates[1:first],
             expert_hit_rates=None if rates is None else rates[first:],
-            log_loss_bits=None if losses is None or numbers else losses[0],
-            mean_absolute_errors=losses[:-1] if losses and numbers else None,
-            mean_magnitude=losses[-1] if losses and numbers else None,
+            log_loss_bits=None if losses is None or numbers else float(losses[0]),
+            numbers=report_of(losses, self._settings.features) if numbers and losses is not None else None,
             checkpoint_offset=checkpoint_offset,
         )
 

@@ -16,6 +16,15 @@ EXPERTS: Mapping[str, tuple[str, ...]] = {
     "label": ("lstm",),
 }
 """Predictors whose mixture is published, unless the settings say otherwise, by task."""
+NUMBER_SCORES = (
+    "mean_absolute_error",
+    "baseline_mean_absolute_error",
+    "root_mean_squared_error",
+    "mean_absolute_percentage_error",
+    *(f"skill_{name}" for name in BASELINES["number"]),
+    "interval_coverage",
+)
+"""What is told of a component at a horizon over the last ``score_window`` events that were scored."""
 Symbol = int | float | str
 """What a symbol is compared by: equal numbers are one symbol, a string never equals a number."""
 Label = tuple[Symbol, str]
@@ -125,31 +134,33 @@ class SymbolPrediction:
 
 @dataclass(frozen=True, slots=True)
 class NumberVerdict:
-    """How the prediction of a value did that was made ``horizon`` events before it arrived.
+    """How the predictions of values did that were made one horizon before they arrived.
 
-    ``error`` is the value minus what was predicted, ``absolute_errors`` those of the published prediction, of each
-    baseline and of each expert, ``magnitude`` the value without sign; ``mean_absolute_error`` is over the last
-    ``score_window`` scored predictions, that of the best baseline beside it.
+    All have a number for each channel, horizon by horizon of each component: what was ``predicted``, whether that was a
+    hit, the error, which is the value minus what was predicted, and whether it was ``covered`` by its interval. Hits
+    and errors of values that are missing are None and NaN, as is what had not been predicted. ``scores`` has a line for
+    each of ``NUMBER_SCORES``, ``losses`` what adds up of each channel (``daemon.accuracy``).
     """
 
-    predicted: float
-    hit: bool
-    error: float
-    absolute_errors: tuple[float, ...]
-    magnitude: float
-    mean_absolute_error: float
-    baseline_mean_absolute_error: float
+    predicted: tuple[float, ...]
+    hits: tuple[bool | None, ...]
+    errors: tuple[float, ...]
+    covered: tuple[bool | None, ...]
+    scores: tuple[tuple[float, ...], ...]
+    losses: tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class NumberPrediction:
-    """What is said about the value that comes ``horizon`` events on.
+    """What is said about the values that come some events on.
 
-    ``experts`` has what each expert says and its weight.
+    All have a number for each channel, horizon by horizon of each component; NaN where nothing is known yet: the
+    ``values``, lower and upper bounds, and for each expert what it says and its weight.
     """
 
-    value: float
-    experts: tuple[tuple[float, float], ...]
+    values: tuple[float, ...]
+    bounds: tuple[tuple[float, float], ...]
+    experts: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,10 +198,11 @@ class Outcome:
 
     ``fit_steps`` counts the optimizer steps it was worth, ``skipped_steps`` those that would not have been finite.
     ``hits`` has that of the published prediction first, then one for each baseline, then one
-    for each expert; it is None if nothing had been predicted. ``hit_rates`` are in the same order over the last
-    ``score_window`` scored predictions, None before the first one. Where streams share a learner, events and scores are
-    those of all of them; ``unpublished`` are verdicts, with their hits, on sequences of other streams that were over
-    with this event, as they had been silent for too long or had to make room.
+    for each expert; it is None if nothing had been predicted. Where an event is worth several predictions, each counts
+    its hits among the ``scored`` ones. ``hit_rates`` are in the same order over the last ``score_window`` scored
+    events, None before the first one. Where streams share a learner, events and scores are those of all of them;
+    ``unpublished`` are verdicts, with their hits, on sequences of other streams that were over with this event, as they
+    had been silent for too long or had to make room.
     """
 
     event: int
@@ -198,9 +210,10 @@ class Outcome:
     skipped_steps: int
     verdict: SymbolVerdict | NumberVerdict | LabelVerdict | None
     prediction: SymbolPrediction | NumberPrediction | LabelPrediction | None
-    hits: tuple[bool, ...] | None
+    hits: tuple[int, ...] | None
     hit_rates: tuple[float, ...] | None
-    unpublished: tuple[tuple[LabelVerdict, tuple[bool, ...]], ...] = ()
+    unpublished: tuple[tuple[LabelVerdict, tuple[int, ...]], ...] = ()
+    scored: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,13 +47,29 @@ class BatchReport:
 
 
 @dataclass(frozen=True, slots=True)
+class NumberReport:
+    """How far off predictions of numbers were lately, all components and horizons together (``daemon.accuracy``).
+
+    The mean absolute errors are those of the published prediction, each baseline and each expert; ``skill`` is against
+    the best baseline, ``skills`` against each. What is not known is None, and so are errors in several units.
+    """
+
+    mean_absolute_errors: tuple[float, ...] | None
+    root_mean_squared_error: float | None
+    mean_absolute_error_ratio: float | None
+    mean_absolute_percentage_error: float | None
+    skill: float | None
+    skills: tuple[float | None, ...]
+    interval_coverage: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class PartitionReport:
     """How the learners of one partition stand: after a restore, and after each committed batch.
 
     ``waiting_sequences`` counts those among the streams that are over and wait for a label, None where there are no
     labels. ``vocabulary`` is the largest among the streams, ``log_loss_bits`` the mean surprise of the last scored
-    predictions. Of numbers there are instead the mean absolute errors of the published prediction, each baseline and
-    each expert, and the mean of the values without sign. Rates and losses are None before the first scored prediction.
+    predictions; of numbers there is instead how far off they were. Both are None before the first scored prediction.
     ``checkpoint_offset`` is where the newest checkpoint goes on reading, None without one.
     """
 
@@ -64,8 +80,7 @@ class PartitionReport:
     baseline_hit_rates: tuple[float, ...] | None
     expert_hit_rates: tuple[float, ...] | None
     log_loss_bits: float | None
-    mean_absolute_errors: tuple[float, ...] | None
-    mean_magnitude: float | None
+    numbers: NumberReport | None
     checkpoint_offset: int | None
     waiting_sequences: int | None = None
 

@@ -4,7 +4,7 @@ A learner is a view on one row. Rows are recycled; what a row's number is never 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,11 @@ class Field:
     shape: tuple[int, ...]
     dtype: str
     fill: float | tuple[float, ...] = 0
+
+
+def repeated(fields: Mapping[str, Field], count: int) -> dict[str, Field]:
+    """Describe the arrays of so many of the same, along a further first axis."""
+    return {name: replace(field, shape=(count, *field.shape)) for name, field in fields.items()}
 
 
 class Rows:

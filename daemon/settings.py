@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache, partial
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, SecretStr, ValidationError, ValidationInfo
 from pydantic.fields import FieldInfo
@@ -33,11 +33,14 @@ from daemon.records import BASELINES, EXPERTS
 ENV_PREFIX = "ONLINE_LSTM_"
 _NO_SUCH = "there is no such setting; `online-lstm run --help` lists them"
 Kind = Literal["shape", "learning", "operational"]
+T = TypeVar("T")
 WayOut = Literal["refuse", "continue"]
 MAX_TOPIC_LENGTH = 249
 MOST_PERIODS = 2
 MOST_LAGS = 64
 """Each value takes a solution of so many equations."""
+BYTES_OF_CHANNEL = 2500
+"""What is told of one number predicted takes less than a quarter of it; key and headers have the rest."""
 KIND_MEANINGS: dict[Kind, str] = {
     "shape": "part of the model: a group that already learned refuses another value (`on_shape_change`)",
     "learning": "holds from the next committed offset on",
@@ -47,6 +50,20 @@ KIND_MEANINGS: dict[Kind, str] = {
 
 def _split_on_commas(value: Any) -> Any:
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+def _steps_or_ranges(value: Any) -> Any:
+    """Split ``1,4-6`` into its numbers; what is neither a number nor a range is left to be refused."""
+    parts = [str(value)] if isinstance(value, int) else _split_on_commas(value)
+    steps: list[Any] = []
+    for part in parts:
+        match = re.fullmatch(r"(\d{1,4})-(\d{1,4})", str(part))
+        steps += range(int(match[1]), int(match[2]) + 1) if match else [part]
+    return steps
+
+
+def _one_or_more(value: Any) -> Any:
+    return (value,) if isinstance(value, int | float) else _split_on_commas(value)
 
 
 def _non_empty(value: tuple[str, ...]) -> tuple[str, ...]:
@@ -109,6 +126,14 @@ Servers = Annotated[tuple[Server, ...], NoDecode, BeforeValidator(_split_on_comm
 Topics = Annotated[tuple[Topic, ...], NoDecode, BeforeValidator(_split_on_commas), AfterValidator(_non_empty)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_on_commas), AfterValidator(_non_empty)]
 Steps = Annotated[tuple[PositiveInt, ...], NoDecode, BeforeValidator(_split_on_commas), AfterValidator(_ascending)]
+Horizons = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=512)], ...],
+    NoDecode,
+    BeforeValidator(_steps_or_ranges),
+    AfterValidator(_ascending),
+    Field(min_length=1),
+]
+Numbers = Annotated[tuple[Annotated[float, Field(gt=0)], ...], NoDecode, BeforeValidator(_one_or_more)]
 Experts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_on_commas), AfterValidator(_experts)]
 
 
@@ -257,7 +282,9 @@ class Settings(BaseSettings):
     )
     # numbers, and samples of sequences that have a label
     features: int = _of_vectors("shape", 1, "Numbers in each value: 1, or the length of its vectors", ge=1, le=1024)
-    horizon: int = _of_numbers("shape", 1, "Events ahead that are predicted, of numbers", ge=1, le=512)
+    horizons: Horizons = _of_numbers(
+        "shape", (1,), "Events ahead that numbers are predicted for: 5, or several like 1,2,5 or 1-5"
+    )
     history: int = _of_numbers(
         "shape", 2048, "Last numbers that are looked back at: for lags, periods and neighbours", ge=256, le=32_768
     )
@@ -272,11 +299,15 @@ class Settings(BaseSettings):
     calendar: bool = _of_numbers(
         "shape", default=False, description="Numbers depend on hour and weekday (UTC) of the records' time stamps"
     )
-    tolerance: float | None = _of_numbers(
+    tolerance: Numbers | None = _of_numbers(
         "shape",
         None,
-        "A number this near to the prediction is a hit [default: a tenth of their mean distance from their centre]",
-        gt=0,
+        "A number this near to the prediction is a hit; one for all components, or one for each [default: a tenth of "
+        "their mean distance from their centre]",
+    )
+    coverage: float = _of_numbers("shape", 0.9, "Share of the numbers that intervals are to hold", gt=0, le=0.99)
+    interval_rate: float = _of_numbers(
+        "shape", 0.01, "How fast intervals change while they hold another share", ge=0, le=1
     )
     # labels
     classes: int = _of_labels("shape", 2, "Labels that there are", ge=2, le=1024)
@@ -380,6 +411,18 @@ class Settings(BaseSettings):
         """Where the first expert is among the published prediction, the baselines and the experts, in this order."""
         return 1 + len(self.baselines)
 
+    def nested(self, told: Sequence[T]) -> T | list[T] | list[list[T]]:
+        """Arrange what is told of each component at each horizon as messages do.
+
+        As it is for one number; a list over the components of a vector; a list of these over several horizons.
+
+        Args:
+            told: Horizon by horizon, of each component.
+        """
+        lines = [list(told[first : first + self.features]) for first in range(0, len(told), self.features)]
+        by_horizon = lines if self.features > 1 else told
+        return by_horizon if len(self.horizons) > 1 else by_horizon[0]  # type: ignore[return-value]
+
     def dead_letters_of(self, topic: str) -> str:
         """Name the dead-letter topic of an input topic."""
         return self.dead_letter_topic or f"{topic}.dlq"
@@ -415,8 +458,9 @@ class Settings(BaseSettings):
         """Refuse settings of a task that do not fit each other.
 
         Raises:
-            SettingsError: Lags, periods or horizon do not fit into the history, values would not be numbers, labels
-                could not come, or the weights are to be shared otherwise than the task can.
+            SettingsError: Lags, periods or horizons do not fit into the history, values would not be numbers, what is
+                told of them may not fit into a message, labels could not come, or the weights are to be shared
+                otherwise than the task can.
         """
         scope = "partition" if self.task == "label" else "stream"
         if self.model_scope != scope:
@@ -432,19 +476,32 @@ class Settings(BaseSettings):
             return
         if self.value_format == "string":
             raise SettingsError("value_format: received string, expected another one, as task is number")
-        most = self.history // 4
-        if self.lags and not (self.horizon <= self.lags[0] and self.lags[-1] <= most and len(self.lags) <= MOST_LAGS):
+        most, longest = self.history // 4, self.horizons[-1]
+        if self.lags and not (
+            self.horizons[0] <= self.lags[0] and longest <= self.lags[-1] <= most and len(self.lags) <= MOST_LAGS
+        ):
             raise SettingsError(
-                f"lags: received {', '.join(map(str, self.lags))}, expected at most {MOST_LAGS}, from {self.horizon} "
-                f"(the horizon) to {most} (a quarter of history)"
+                f"lags: received {', '.join(map(str, self.lags))}, expected at most {MOST_LAGS}, from "
+                f"{self.horizons[0]} (the horizon) to {most} (a quarter of history), one of them {longest} or more"
             )
         if self.periods and (len(self.periods) > MOST_PERIODS or self.periods[-1] > most):
             raise SettingsError(
                 f"periods: received {', '.join(map(str, self.periods))}, expected at most {MOST_PERIODS}, of at most "
                 f"{most} events (a quarter of history)"
             )
-        if self.horizon > most:
-            raise SettingsError(f"horizon: received {self.horizon}, expected at most {most} (a quarter of history)")
+        if longest > most:
+            raise SettingsError(f"horizons: received {longest}, expected at most {most} (a quarter of history)")
+        if self.tolerance and len(self.tolerance) not in {1, self.features}:
+            raise SettingsError(
+                f"tolerance: received {len(self.tolerance)} numbers, expected one, or {self.features} (the setting "
+                "features)"
+            )
+        channels, room = self.features * len(self.horizons), self.max_output_bytes // BYTES_OF_CHANNEL
+        if channels > room:
+            raise SettingsError(
+                f"features, horizons: received {self.features} numbers at {len(self.horizons)} horizons, expected at "
+                f"most {room} together: each takes up to {BYTES_OF_CHANNEL} of the setting max_output_bytes"
+            )
 
     def password(self) -> str | None:
         """Read the password from where it was given.

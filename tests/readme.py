@@ -17,7 +17,11 @@ def settings_table() -> str:
     for name, field in Settings.model_fields.items():
         default = field.default
         shown = (
-            ",".join(default) if isinstance(default, tuple) else str(default).lower() if default is False else default
+            ",".join(map(str, default))
+            if isinstance(default, tuple)
+            else str(default).lower()
+            if default is False
+            else default
         )
         cell = "" if default in {None, ()} else f"`{'true' if default is True else shown}`"
         rows.append(f"| `{name}` | {cell} | {kind_of(field)} | {field.description} |")

@@ -21,7 +21,7 @@ CASES: dict[str, dict[str, Any]] = {
     "lstm alone": {"experts": "lstm"},
     "preset seed": {"preset": "seed", "replay_history": 0},
     "numbers": {"task": "number", "history": 256},
-    "numbers, three ahead": {"task": "number", "history": 256, "horizon": 3, "replay_history": 0},
+    "numbers, three ahead": {"task": "number", "history": 256, "horizons": 3, "replay_history": 0},
 }
 """What is learned and how, beside ``fakes.SMALL``: a line for each task, preset and set of experts."""
 

@@ -214,8 +214,7 @@ def tell_all(metrics: Metrics) -> None:
             baseline_hit_rates=(0.1,) * len(BASELINES),
             expert_hit_rates=(0.7,) * len(EXPERTS),
             log_loss_bits=0.4,
-            mean_absolute_errors=None,
-            mean_magnitude=None,
+            numbers=None,
             checkpoint_offset=100,
         )
     )

@@ -13,7 +13,7 @@ LAYERS = (
     {"errors", "records", "processes", "times"},
     {"rows", "reports", "presets"},
     {"settings"},
-    {"codec", "vocabulary", "scores", "scaler"},
+    {"codec", "vocabulary", "scores", "scaler", "accuracy"},
     {"network", "experts"},
     {"tasks", "warm_start"},
     {"learners"},

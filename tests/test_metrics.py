@@ -42,8 +42,7 @@ STANDING = PartitionReport(
     baseline_hit_rates=(0.25, 0.5),
     expert_hit_rates=(0.7,),
     log_loss_bits=0.4,
-    mean_absolute_errors=None,
-    mean_magnitude=None,
+    numbers=None,
     checkpoint_offset=120,
 )
 

@@ -21,7 +21,7 @@ HORIZONS = (1, 5)
 
 @cache
 def number_settings(horizon: int = 1, **given: Any) -> Settings:
-    return small_settings(task="number", history=256, horizon=horizon, **given)
+    return small_settings(task="number", history=256, horizons=horizon, **given)
 
 
 @cache

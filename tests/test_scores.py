@@ -67,15 +67,37 @@ def test_summary_pools_the_windows_of_all_streams():
 
 
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=8))
-def test_mean_losses_are_of_the_last_window(lengths):
-    """After each prediction, over the last `score_window` ones with it; whatever is gone leaves nothing behind."""
+def test_sums_of_losses_are_of_the_last_window(lengths):
+    """After each event, over the last `score_window` ones with it; whatever is gone leaves nothing behind."""
     hits, losses = run_of(sum(lengths))
     losses[: len(losses) // 2] *= 1e300
     rows = Rows(scores.fields(score_window=WINDOW, predictors=PREDICTORS, losses=LOSSES))
-    row = rows.view(rows.add())
-    means = []
+    row_number = rows.add()
+    whole = scores.window_sums(rows.view(rows.add()), losses)
+    row = rows.view(row_number)
+    sums = [np.empty((0, LOSSES))]
     for start, end in pairwise(np.cumsum([0, *lengths]).tolist()):
-        means += scores.mean_losses(row, losses[start:end], first=LOSSES).tolist()
+        sums.append(scores.window_sums(row, losses[start:end]))
         scores.record(row, hits[start:end], losses[start:end])
-    expected = [losses[max(0, end - WINDOW) : end].mean(axis=0).tolist() for end in range(1, len(losses) + 1)]
-    assert expected == means
+    np.testing.assert_array_equal(whole, np.concatenate(sums))
+    expected = [losses[max(0, end - WINDOW) : end].sum(axis=0) for end in range(1, len(losses) + 1)]
+    np.testing.assert_allclose(whole, np.reshape(expected, (-1, LOSSES)))
+
+
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=8))
+def test_an_event_may_have_several_predictions(lengths):
+    """The hit rates are the hits by the predictions that were scored, over the events of the window."""
+    count = sum(lengths)
+    told = np.random.default_rng(2).integers(1, 5, count)
+    hits = np.column_stack([np.minimum(told, np.random.default_rng(3).integers(0, 5, count)), told])
+    rows = Rows(scores.fields(score_window=WINDOW, predictors=1, losses=(2, LOSSES), predictions=4))
+    row = rows.view(rows.add())
+    rates = [np.empty((0, 1))]
+    for start, end in pairwise(np.cumsum([0, *lengths]).tolist()):
+        rates.append(scores.record(row, hits[start:end], np.ones((end - start, 2, LOSSES))))
+    windows = [hits[max(0, end - WINDOW) : end].sum(axis=0) for end in range(1, count + 1)]
+    np.testing.assert_allclose(np.concatenate(rates)[:, 0], [right / of for right, of in windows])
+    if count:
+        found, losses = scores.summary({name: array[None] for name, array in row.items()})
+        assert (windows[-1][0] / windows[-1][1],) == found
+        np.testing.assert_array_equal(np.ones((2, LOSSES)), losses)

@@ -26,7 +26,7 @@ def test_the_kinds_share_out_all_settings() -> None:
     assert set(Settings.model_fields) == shared_out
 
 
-@pytest.mark.parametrize(("task", "other"), [("symbol", {"horizon": 5}), ("number", {"top": 9})])
+@pytest.mark.parametrize(("task", "other"), [("symbol", {"horizons": (5,)}), ("number", {"top": 9})])
 def test_a_setting_of_another_task_changes_no_shape(task: str, other: dict[str, int]) -> None:
     """Whoever sets it needs no new group for it."""
     assert read_settings({"task": task}).shape_digest() == read_settings({"task": task, **other}).shape_digest()
@@ -35,12 +35,12 @@ def test_a_setting_of_another_task_changes_no_shape(task: str, other: dict[str, 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"lags": "1,2", "horizon": 3}, "lags: received 1, 2, expected at most 64, from 3 .the horizon. to 512"),
+        ({"lags": "1,2", "horizons": 3}, "lags: received 1, 2, expected at most 64, from 3 .the horizon. to 512"),
         ({"lags": "513"}, "lags: received 513"),
         ({"lags": ",".join(map(str, range(1, 66)))}, "expected at most 64"),
         ({"periods": "2,3,4"}, "periods: received 2, 3, 4, expected at most 2"),
         ({"periods": "65", "history": 256}, "of at most 64 events"),
-        ({"horizon": 65, "history": 256}, "horizon: received 65, expected at most 64"),
+        ({"horizons": 65, "history": 256}, "horizons: received 65, expected at most 64"),
         ({"value_format": "string"}, "value_format: received string"),
         (
             {"experts": "lstm,suffix_memory"},

@@ -4,11 +4,13 @@ Written by hand, field by field: it is most of the time that encoding takes, and
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from typing import Any
 
 from daemon.codec.values import quote
 from daemon.records import (
+    NUMBER_SCORES,
     Event,
     LabelPrediction,
     LabelVerdict,
@@ -26,8 +28,12 @@ Writer = Callable[[Event, Outcome, str], str]
 
 def writer_of(settings: Settings) -> Writer:
     """Give what writes the messages of a task."""
-    said = {"symbol": _symbols, "number": _numbers, "label": _labels}[settings.task]
-    return partial(_write, said=partial(said, experts=settings.experts), baselines=slice(1, settings.first_expert))
+    said: dict[str, Callable[[Outcome], str]] = {
+        "symbol": partial(_symbols, experts=settings.experts),
+        "number": partial(_numbers, experts=settings.experts, nested=settings.nested),
+        "label": _labels,
+    }
+    return partial(_write, said=said[settings.task], baselines=slice(1, settings.first_expert))
 
 
 def _write(event: Event, outcome: Outcome, model: str, *, said: Callable[[Outcome], str], baselines: slice) -> str:
@@ -81,33 +87,59 @@ def _symbol_experts(prediction: SymbolPrediction | None, names: Sequence[str]) -
     return f"{{{', '.join(listed)}}}"
 
 
-def _numbers(outcome: Outcome, experts: Sequence[str]) -> str:
+def _numbers(outcome: Outcome, experts: Sequence[str], nested: Callable[[Sequence[str]], Any]) -> str:
     verdict, prediction = outcome.verdict, outcome.prediction
     assert verdict is None or isinstance(verdict, NumberVerdict)
     assert prediction is None or isinstance(prediction, NumberPrediction)
-    value, told = "null", ""
+
+    def listed(told: Iterable[str]) -> str:
+        return _listed(nested(list(told)))
+
+    values, interval, told = "null", "null", ""
     if prediction is not None:
-        value = _number(prediction.value)
+        values = listed(map(_number, prediction.values))
+        interval = listed(_interval(*bounds) for bounds in prediction.bounds)
         told = ", ".join(
-            [
-                f'"{name}": [{_number(said)}, {_rounded(weight, 4)}]'
-                for name, (said, weight) in zip(experts, prediction.experts, strict=True)
-            ]
+            f'"{name}": {listed(map(_weighed, said, weights))}'
+            for name, (said, weights) in zip(experts, prediction.experts, strict=True)
         )
-    return f'"verdict": {_number_verdict(verdict)}, "prediction": {value}, "experts": {{{told}}}'
-
-
-def _number_verdict(verdict: NumberVerdict | None) -> str:
-    if verdict is None:
-        return "null"
     return (
-        f'{{"predicted": {_number(verdict.predicted)}, "hit": {"true" if verdict.hit else "false"}, '
-        f'"error": {_number(verdict.error)}, "mean_absolute_error": {_number(verdict.mean_absolute_error)}, '
-        f'"baseline_mean_absolute_error": {_number(verdict.baseline_mean_absolute_error)}}}'
+        f'"verdict": {_number_verdict(verdict, listed)}, "prediction": {values}, "interval": {interval}, '
+        f'"experts": {{{told}}}'
     )
 
 
-def _labels(outcome: Outcome, experts: Sequence[str]) -> str:  # noqa: ARG001 - there is one, whose prediction this is
+def _number_verdict(verdict: NumberVerdict | None, listed: Callable[[Iterable[str]], str]) -> str:
+    if verdict is None:
+        return "null"
+    scores = [
+        f'"{name}": {listed(map(_number, line))}' for name, line in zip(NUMBER_SCORES, verdict.scores, strict=True)
+    ]
+    return (
+        f'{{"predicted": {listed(map(_number, verdict.predicted))}, "hit": {listed(map(_flag, verdict.hits))}, '
+        f'"error": {listed(map(_number, verdict.errors))}, "covered": {listed(map(_flag, verdict.covered))}, '
+        f"{', '.join(scores)}}}"
+    )
+
+
+def _listed(node: str | list[Any]) -> str:
+    """Write nested lists of JSON texts."""
+    return node if isinstance(node, str) else f"[{', '.join(map(_listed, node))}]"
+
+
+def _weighed(said: float, weight: float) -> str:
+    return f"[{_number(said)}, {_rounded(weight, 4)}]"
+
+
+def _interval(low: float, high: float) -> str:
+    return f"[{_number(low)}, {_number(high)}]" if math.isfinite(low) and math.isfinite(high) else "null"
+
+
+def _flag(flag: bool | None) -> str:
+    return "null" if flag is None else "true" if flag else "false"
+
+
+def _labels(outcome: Outcome) -> str:
     verdict, prediction = outcome.verdict, outcome.prediction
     assert verdict is None or isinstance(verdict, LabelVerdict)
     assert prediction is None or isinstance(prediction, LabelPrediction)

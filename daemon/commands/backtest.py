@@ -41,7 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Take a file, how it is read, and where the results go."""
     parser.add_argument("file", metavar="FILE", help="a value a line, JSON lines, or CSV; -: standard input")
     parser.add_argument("--format", choices=FORMATS, help="how FILE is read [default: by its suffix, else text]")
-    parser.add_argument("--column", metavar="NAME", help="CSV: where the values are [default: the only column]")
+    parser.add_argument(
+        "--column",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="CSV: where the values are [default: the only column]; several times: vectors, empty cells are missing",
+    )
     parser.add_argument("--key-column", metavar="NAME", help="CSV: where the keys are, which name the streams")
     parser.add_argument("--time-column", metavar="NAME", help="CSV: where the times are, ISO 8601 or milliseconds")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting; repeatable")
@@ -183,7 +189,7 @@ def _values(file: BinaryIO, arguments: argparse.Namespace) -> Iterator[Line]:
         return read_columns(
             file,
             arguments.file,
-            column=arguments.column,
+            columns=arguments.column,
             key_column=arguments.key_column,
             time_column=arguments.time_column,
         )

@@ -1,13 +1,16 @@
 """What is in a restored state, stream by stream, as a person would ask for it."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daemon import scores
+from daemon.commands.figures import number_figures
 from daemon.experts.symbols import SymbolPanel
 from daemon.network.layers import parse_layers
 from daemon.network.layout import Layout
@@ -35,7 +38,11 @@ def streams_of(state: dict[str, Any]) -> Iterator[dict[str, Any]]:
         network = {name: array[place] for name, array in state["networks"][str(classes[number])].items()}
         layout = Layout(parse_layers(shape["network"]), classes[number])
         weights = network["network"][: layout.sizes[0]].astype(np.float64)
-        of_task = _symbols(settings, row, network, vocabularies[number]) if settings.task == "symbol" else _numbers(row)
+        of_task = (
+            _symbols(settings, row, network, vocabularies[number])
+            if settings.task == "symbol"
+            else _numbers(settings, row)
+        )
         yield {
             "key": json.loads(streams["keys"][number]),
             "events": int(row["events"][0]),
@@ -64,11 +71,8 @@ def _scores(settings: Settings, row: Row) -> dict[str, Any]:
     }
     told["baseline_hit_rates"], told["expert_hit_rates"] = by_name(rates[1:] if rates else None)
     if settings.task == "symbol":
-        return {**told, "log_loss_bits": losses[0] if losses else None}
-    told["mean_absolute_error"] = losses[0] if losses else None
-    errors = by_name(losses[1:-1] if losses else None)
-    told["baseline_mean_absolute_errors"], told["expert_mean_absolute_errors"] = errors
-    return told
+        return {**told, "log_loss_bits": None if losses is None else float(losses[0])}
+    return {**told, **number_figures(settings, losses)}
 
 
 def _symbols(settings: Settings, row: Row, network: Row, vocabulary: dict[str, Any]) -> dict[str, Any]:
@@ -89,9 +93,19 @@ def _symbols(settings: Settings, row: Row, network: Row, vocabulary: dict[str, A
     }
 
 
-def _numbers(row: Row) -> dict[str, Any]:
-    known = min(int(row["number_events"][0]), LAST_VALUES)
+def _numbers(settings: Settings, row: Row) -> dict[str, Any]:
+    values = np.where(row["number_missing"], np.nan, row["number_values"])
+    lines = [line[len(line) - known :] for line, (known,) in zip(values, row["number_events"].tolist(), strict=True)]
+    longest = max(map(len, lines))
+    # a component that came later than others has fewer values
+    told = [_numbers_or_none(np.concatenate([np.full(longest - len(line), np.nan), line])) for line in lines]
+    latest = [list(line) if settings.features > 1 else line[0] for line in zip(*told, strict=True)]
+    predicted = _numbers_or_none(row["pending"][-1, ..., 0].ravel())
     return {
-        "last_values": row["number_values"][len(row["number_values"]) - known :].tolist(),
-        "prediction": next((value for value in row["pending"][-1:, 0].tolist() if np.isfinite(value)), None),
+        "last_values": latest[-LAST_VALUES:],
+        "prediction": settings.nested(predicted) if any(value is not None for value in predicted) else None,
     }
+
+
+def _numbers_or_none(numbers: NDArray[np.float64]) -> list[float | None]:
+    return [number if math.isfinite(number) else None for number in numbers.tolist()]

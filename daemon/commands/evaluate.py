@@ -165,8 +165,16 @@ def _tracks(elements: list[Element], outcomes: list[Outcome], settings: Settings
     told = dict.fromkeys((PREDICTION, *settings.experts, *settings.baselines))
     verdicts = [outcome.verdict for outcome in outcomes]
     if settings.task == "number":
+        import numpy as np
+
+        from daemon.accuracy import absolute_errors
+
         unknown = (None,) * len(names)
-        errors = _columns(names, [v.absolute_errors if isinstance(v, NumberVerdict) else unknown for v in verdicts])
+        told_errors = [
+            absolute_errors(np.array(v.losses[0])).tolist() if isinstance(v, NumberVerdict) else unknown
+            for v in verdicts
+        ]
+        errors = _columns(names, told_errors)
         values = [float(element.value) for element in elements]
         return {name: Track(scored, hits[name], errors=errors[name], values=values) for name in told}
     said = [(v.surprise_bits, *v.expert_bits) if isinstance(v, SymbolVerdict) else None for v in verdicts]

@@ -6,6 +6,9 @@ affair.
 
 import csv
 import io
+import json
+import math
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -23,6 +26,7 @@ STANDARD_INPUT = "-"
 MOST_MILLISECONDS = 2**63 - 1
 
 _FORMAT_OF_SUFFIX: dict[str, Format] = {".csv": "csv", ".json": "jsonl", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -85,14 +89,21 @@ def read_lines(file: BinaryIO, name: str) -> Iterator[Line]:
 
 
 def read_columns(
-    file: BinaryIO, name: str, *, column: str | None, key_column: str | None = None, time_column: str | None = None
+    file: BinaryIO,
+    name: str,
+    *,
+    columns: Sequence[str] = (),
+    key_column: str | None = None,
+    time_column: str | None = None,
 ) -> Iterator[Line]:
     """Give the cells of one column of CSV with a header, with the cells of other ones as keys and time stamps.
+
+    The cells of several columns are one vector, a JSON array; one of them that is empty is missing, ``null``.
 
     Args:
         file: UTF-8 text.
         name: What messages call it.
-        column: Where the values are; None means the only column beside keys and times.
+        columns: Where the values are; none means the only column beside keys and times.
         key_column: Where the keys are, if there are any.
         time_column: Where the times are, if there are any: ISO 8601, UTC where it does not say, or milliseconds since
             1970. What is neither is none.
@@ -107,14 +118,36 @@ def read_columns(
     key_place = None if key_column is None else _place_of(key_column, header, name)
     time_place = None if time_column is None else _place_of(time_column, header, name)
     others = [place for place in range(len(header)) if place not in {key_place, time_place}]
-    if column is None and len(others) != 1:
+    if not columns and len(others) != 1:
         raise InputFileError(f"{name}: received the columns {', '.join(header)}; --column says which has the values")
-    place = others[0] if column is None else _place_of(column, header, name)
+    places = [_place_of(column, header, name) for column in columns] or others
     for number, row in rows:
         cells = dict(enumerate(row))
         key = None if key_place is None else cells.get(key_place, "").encode()
         time = -1 if time_place is None else _milliseconds(cells.get(time_place, ""))
-        yield Line(number, cells.get(place, "").encode(), key, time)
+        values = [cells.get(place, "") for place in places]
+        yield Line(number, (values[0] if len(values) == 1 else _vector(values)).encode(), key, time)
+
+
+def _vector(cells: Sequence[str]) -> str:
+    """Write cells as a JSON array: numbers as they stand there, other text as strings, which a learner refuses.
+
+    >>> _vector(["0.10", "", "n/a", "+2"])
+    '[0.10, null, "n/a", 2.0]'
+    """
+    return f"[{', '.join(map(_element, map(str.strip, cells)))}]"
+
+
+def _element(cell: str) -> str:
+    if not cell:
+        return "null"
+    if _JSON_NUMBER.fullmatch(cell):
+        return cell
+    try:
+        number = float(cell)
+    except ValueError:
+        number = math.nan
+    return repr(number) if math.isfinite(number) else json.dumps(cell, ensure_ascii=False)
 
 
 def _milliseconds(text: str) -> int:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # it loads HDF5
     from daemon.checkpoint.files import CheckpointFile
 
 HELP = "show what is in a checkpoint, or list those below a directory"
+_TITLES = {"log_loss_bits": "bits", "interval_coverage": "covered"}
 MOST_STREAMS = 20
 """How many streams of a checkpoint are shown in a table, those seen last first."""
 
@@ -145,13 +146,15 @@ def _print_checkpoint(console: Console, file: dict[str, Any]) -> None:
         about.add_row(Text(what), Text(content))
     console.print(about)
     baselines = BASELINES[file["shape"]["task"]]
-    loss = "bits" if file["shape"]["task"] == "symbol" else "mean absolute error"
+    task = file["shape"]["task"]
+    losses = ("log_loss_bits",) if task == "symbol" else ("mean_absolute_error", "skill", "interval_coverage")
     streams = table_of(
         *("stream", "events >", "vocabulary >", "hit rate >", *(f"{name.replace('_', ' ')} >" for name in baselines)),
-        *(f"{loss} >", "last values", "prediction", "steps >", "weights norm >"),
+        *(f"{_TITLES.get(name, name).replace('_', ' ')} >" for name in losses),
+        *("last values", "prediction", "steps >", "weights norm >"),
     )
     for stream in file["streams"][:MOST_STREAMS]:
-        streams.add_row(*map(Text, _cells(stream, baselines)))
+        streams.add_row(*map(Text, _cells(stream, task, baselines, losses)))
     console.print(streams)
     if (more := len(file["streams"]) - MOST_STREAMS) > 0:
         console.print(Text(f"and {more:,} streams seen less recently; --json has them all"), soft_wrap=True)
@@ -177,27 +180,35 @@ def _about(file: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "size", f"{file['bytes']:,} bytes"
 
 
-def _cells(stream: dict[str, Any], baselines: Sequence[str]) -> Iterator[str]:
+def _cells(stream: dict[str, Any], task: str, baselines: Sequence[str], losses: Sequence[str]) -> Iterator[str]:
     yield "-" if stream["key"] is None else printable(stream["key"])
     yield f"{stream['events']:,}"
     yield f"{stream['vocabulary']:,}+{stream['candidates']:,}" if "vocabulary" in stream else "-"
     yield _figure(stream["hit_rate"])
     for name in baselines:
         yield _figure((stream["baseline_hit_rates"] or {}).get(name))
-    yield _figure(stream.get("log_loss_bits", stream.get("mean_absolute_error")))
+    for name in losses:
+        yield _figure(stream[name])
     yield " ".join("?" if value is None else _literal(value) for value in stream["last_values"]) or "-"
-    yield _coming(stream["prediction"])
+    yield _coming(stream["prediction"], task)
     yield f"{stream['fit_steps']:,}"
     yield "not finite" if stream["weights_norm"] is None else f"{stream['weights_norm']:.3f}"
 
 
-def _coming(prediction: list[list[Any]] | float | None) -> str:
-    """Show the likeliest symbols with their probabilities, or a number."""
+def _coming(prediction: list[list[Any]] | float | None, task: str) -> str:
+    """Show the likeliest symbols with their probabilities, or numbers."""
     if prediction is None:
         return "-"
-    if isinstance(prediction, float):
-        return f"{prediction:.6g}"
-    return ", ".join(f"{_literal(value)} ({p:.2f})" for value, p in prediction)
+    if task == "symbol" and isinstance(prediction, list):
+        return ", ".join(f"{_literal(value)} ({p:.2f})" for value, p in prediction)
+    return printable(_rounded(prediction))
+
+
+def _rounded(numbers: Any) -> str:
+    """Write a number, or nested lists of some, with six digits."""
+    if isinstance(numbers, list):
+        return f"[{', '.join(map(_rounded, numbers))}]"
+    return "null" if numbers is None else f"{numbers:.6g}"
 
 
 def _figure(number: float | None) -> str:

@@ -30,7 +30,9 @@ def networks_of(settings: Settings) -> NetworkFactory:
     @cache
     def network_for(learning: Learning) -> AnyNetwork:
         if settings.task == "number":
-            return Regression(shape, learning, features=panel_of(settings).features, horizon=settings.horizon)
+            return Regression(
+                shape, learning, features=panel_of(settings).features, horizons=settings.horizons * settings.features
+            )
         if settings.task == "label":
             return Classifier(
                 shape,

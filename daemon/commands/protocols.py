@@ -202,7 +202,7 @@ def _taxi(*, calendar: bool) -> Protocol:
             ),
             Measure("hits", last_hits),
         ),
-        settings={"task": "number", "horizon": TAXI_HORIZON, "calendar": calendar},
+        settings={"task": "number", "horizons": (TAXI_HORIZON,), "calendar": calendar},
         published=(
             Published("HTM", {"MAPE": 0.0787}),
             Published("LSTM-6000, trained anew each week", {"MAPE": 0.0819}),

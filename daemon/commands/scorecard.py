@@ -1,19 +1,21 @@
 """What a learner scored over a finite input, from its output messages: as a table and as JSON."""
 
 import json
-import math
 from collections import Counter
 from collections.abc import Iterator
 from statistics import median
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from daemon.commands.figures import channel_table, number_figures, number_rows
 from daemon.errors import InputFileError
 from daemon.partition import Processed
-from daemon.records import NumberVerdict, OutputRecord
+from daemon.records import LabelVerdict, NumberVerdict, OutputRecord, SymbolVerdict
 from daemon.settings import Settings
 
 EARLY = 500
@@ -38,8 +40,8 @@ class Scorecard:
         self._scored: Counter[str] = Counter()  # "early" and "late"
         self._hits: Counter[str] = Counter()  # by the same, and by baseline
         self._surprise_bits = 0.0
-        self._errors = [0.0] * (settings.first_expert + len(settings.experts))  # without sign, of each predictor
-        self._root_of_squares, self._magnitudes = 0.0, 0.0
+        self._settings = settings
+        self._losses: NDArray[np.float64] | None = None  # of channels, what adds up
         self._last_miss: int | None = None
         self._event_seconds: list[float] = []  # of each chunk
         self._dead_letters: Counter[str] = Counter()
@@ -77,28 +79,32 @@ class Scorecard:
             if output.dead_letter:
                 self._refuse(output)
             else:
-                self._score(json.loads(output.value or b""))
+                self._streams.add(json.loads(output.value or b"")["stream"])
         for outcome in processed.outcomes:
-            if isinstance(outcome.verdict, NumberVerdict):
-                self._measure(outcome.verdict)
+            self.events += 1
+            self._score(outcome.verdict, outcome.hits, scored=outcome.scored)
+            for verdict, hits in outcome.unpublished:
+                self._score(verdict, hits)
 
-    def _score(self, message: dict[str, Any]) -> None:
-        self.events += 1
-        self._streams.add(message["stream"])
-        verdict = message["verdict"]
-        if verdict is None:
+    def _score(
+        self,
+        verdict: SymbolVerdict | NumberVerdict | LabelVerdict | None,
+        hits: tuple[int, ...] | None,
+        *,
+        scored: int = 1,
+    ) -> None:
+        if hits is None:
             return
         when = "early" if self.events <= EARLY else "late"
-        self._scored[when] += 1
-        self._hits[when] += verdict["hit"]
-        self._surprise_bits += verdict.get("surprise_bits", 0.0)
-        if not verdict["hit"]:
+        self._scored[when] += scored
+        self._hits[when] += hits[0]
+        if isinstance(verdict, NumberVerdict):
+            losses = np.array(verdict.losses)
+            self._losses = losses if self._losses is None else self._losses + losses
+        elif verdict is not None:
+            self._surprise_bits += verdict.surprise_bits
+        if hits[0] < scored:
             self._last_miss = self.events
-
-    def _measure(self, verdict: NumberVerdict) -> None:
-        self._errors = [sum(pair) for pair in zip(self._errors, verdict.absolute_errors, strict=True)]
-        self._root_of_squares = math.hypot(self._root_of_squares, verdict.absolute_errors[0])
-        self._magnitudes += verdict.magnitude
 
     def _refuse(self, output: OutputRecord) -> None:
         if len(self._bad_lines) < MAX_BAD_LINES:
@@ -121,7 +127,7 @@ class Scorecard:
         hit_rate = _share(self._hits["early"] + self._hits["late"], scored)
         baselines = {name: _share(self._hits[name], scored) for name in self._baselines}
         bits = {"log_loss_bits": _share(self._surprise_bits, scored)}
-        losses = self._error_figures(scored) if self._numbers else bits
+        losses = number_figures(self._settings, self._losses) if self._numbers else bits
         return {
             "events": self.events,
             "streams": len(self._streams),
@@ -138,28 +144,16 @@ class Scorecard:
             "bad_lines": self._bad_lines,
         }
 
-    def _error_figures(self, scored: int) -> dict[str, Any]:
-        """Give mean absolute errors, root mean squared error, relative error, and skill against the best baseline."""
-        own, *others = (_share(error, scored) for error in self._errors)
-        names = (*self._baselines, *self._experts)
-        errors = dict(zip(names, others, strict=True))
-        best = min((errors[name] or 0.0 for name in self._baselines), default=0.0)
-        return {
-            "mean_absolute_error": own,
-            "baseline_mean_absolute_errors": {name: errors[name] for name in self._baselines},
-            "expert_mean_absolute_errors": {name: errors[name] for name in self._experts},
-            "root_mean_squared_error": self._root_of_squares / math.sqrt(scored) if scored else None,
-            "mean_absolute_error_ratio": self._errors[0] / self._magnitudes if self._magnitudes else None,
-            "skill": 1 - own / best if own is not None and best else None,
-        }
-
     def print(self, console: Console, name: str, how: str = "each value predicted before it was learned") -> None:
         """Lay the figures out for a person; ``name`` says what was learned from, ``how`` what was predicted."""
         table = Table("what", Column("figure", justify="right"))
-        for what, figure in self._rows(self.to_json()):
+        figures = self.to_json()
+        for what, figure in self._rows(figures):
             table.add_row(Text(what), Text(figure))
         console.print(Text(f"{name}: {how}"), soft_wrap=True)
         console.print(table)
+        if "channels" in figures:
+            console.print(channel_table(figures))
         for bad in self._bad_lines:
             console.print(Text(f"line {bad['line']}: {bad['error']}"), soft_wrap=True)
 
@@ -176,13 +170,8 @@ class Scorecard:
         if "log_loss_bits" in figures:
             yield "log loss", _shown(figures["log_loss_bits"], ".4f", " bits")
         else:
-            yield "mean absolute error", _shown(figures["mean_absolute_error"], ".6g")
-            for kind in ("baseline", "expert"):
-                for name, error in figures[f"{kind}_mean_absolute_errors"].items():
-                    yield f"mean absolute error, {kind} {name.replace('_', ' ')}", _shown(error, ".6g")
-            yield "root mean squared error", _shown(figures["root_mean_squared_error"], ".6g")
-            yield "mean absolute error by mean value", _shown(figures["mean_absolute_error_ratio"])
-            yield "skill against the best baseline", _shown(figures["skill"], "+.4f")
+            for title, figure, style in number_rows(figures):
+                yield title, _shown(figure, style)
         yield "last miss at value", _shown(figures["last_miss"], ",")
         yield "time per event, without compiling", _shown(figures["event_ms"], ".3f", " ms", none="too few to tell")
         yield "dead letters", f"{sum(figures['dead_letters'].values()):,}"

@@ -129,7 +129,7 @@ def taxi(path: str) -> Iterator[Element]:
         InputFileError: There is no such file, it is none, or it has no row.
     """
     with open_input(path) as file:
-        lines = list(read_columns(file, path, column="passenger_count", time_column="timestamp"))
+        lines = list(read_columns(file, path, columns=("passenger_count",), time_column="timestamp"))
     counted = [line for line in lines if line.value.isdigit()]
     if not counted:
         raise InputFileError(f"{path}: received no rows, expected numbers in the column passenger_count")

@@ -102,7 +102,7 @@ def line_of(value: bytes | None, place: str) -> Text:
 
 def _describe(message: dict[str, Any]) -> Text:
     verdict = message["verdict"]
-    outcome = "first" if verdict is None else "hit" if verdict["hit"] else "miss"
+    outcome = "first" if verdict is None else "hit" if _all_hit(verdict["hit"]) else "miss"
     stream = "-" if message["stream"] is None else message["stream"]
     if message["prediction"] is None:
         forecast = "next ?"
@@ -117,6 +117,13 @@ def _describe(message: dict[str, Any]) -> Text:
         f"{missed}  {forecast}",
         f"  hit rate {_share(message['hit_rate'])}  baseline {_share(message['baseline_hit_rate'])}",
     )
+
+
+def _all_hit(hit: Any) -> bool:
+    """Say whether all were hits that were judged, of one prediction or of several."""
+    if isinstance(hit, list):
+        return all(_all_hit(one) for one in hit)
+    return hit is not False
 
 
 def _literal(value: Any) -> str:

@@ -43,7 +43,7 @@ class _Conclusion:
     """What came of a sequence that was over and had its label."""
 
     verdict: LabelVerdict | None
-    hits: tuple[bool, ...] | None
+    hits: tuple[int, ...] | None
     fit_steps: int
     skipped_steps: int
 
@@ -247,7 +247,7 @@ class LabelLearner:
         contexts.remove(key)
         return _Conclusion(verdict, hits, steps, skipped)
 
-    def _judge(self, sequence: Row) -> tuple[LabelVerdict | None, tuple[bool, ...] | None]:
+    def _judge(self, sequence: Row) -> tuple[LabelVerdict | None, tuple[int, ...] | None]:
         """Score what was predicted after the last sample, if anything was; give a verdict, and all hits."""
         label, predicted, shared = int(sequence["label"][0]), int(sequence["favourite"][0]), self._shared
         if predicted == NONE:

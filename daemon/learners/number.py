@@ -1,24 +1,25 @@
 """The learner of a stream of numbers: experts that learn at once, a network for what they leave over, and their mean.
 
-The linear expert says first what comes ``horizon`` events on; the network learns by how much the value will differ
-from that, in spreads of the stream. All arrive at their targets ``horizon`` events later.
+The linear experts say first what comes at each horizon of each component; the network learns by how much the values
+will differ from that, in spreads of the stream. Each prediction arrives at its target one horizon later.
 """
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon import scores
+from daemon import accuracy, scores
 from daemon.learners.rows import NetworkRows, score
 from daemon.network import Past, Regression
 from daemon.network.regression import RegressionRun
-from daemon.network.shape import MARKS
+from daemon.network.shape import line_width
 from daemon.records import Event, NumberPrediction, NumberVerdict, Outcome
 from daemon.rows import Field, Row, Rows
 from daemon.settings import Settings
-from daemon.tasks.number import MOST_ERROR, NumberTask
+from daemon.tasks.number import NumberTask
 from daemon.vocabulary import Vocabulary
 
 if TYPE_CHECKING:  # it loads numba
@@ -30,12 +31,15 @@ def panel_of(settings: Settings) -> "NumberPanel":
     from daemon.experts.numbers import NumberPanel  # noqa: PLC0415 - loads numba
 
     return NumberPanel(
-        horizon=settings.horizon,
+        components=settings.features,
+        horizons=settings.horizons,
         history=settings.history,
         periods=settings.periods[::-1],
         lags=settings.lags,
         calendar=settings.calendar,
         experts=settings.experts,
+        coverage=settings.coverage,
+        interval_rate=settings.interval_rate,
     )
 
 
@@ -48,17 +52,25 @@ class NumberLearner:
     def stream_fields(settings: Settings) -> dict[str, Field]:
         """Describe the arrays of one stream.
 
-        ``lines`` are the network's; ``pending`` is what everybody predicted after each of the last ``horizon`` events,
-        and the scale of the values then.
+        ``lines`` are the network's; ``pending`` is what everybody predicted after each of the last events up to the
+        longest horizon, and the scale of the values then.
         """
         panel = panel_of(settings)
         predictors = settings.first_expert + len(settings.experts)
+        shape = (len(settings.horizons), settings.features)
+        channels, longest = math.prod(shape), settings.horizons[-1]
+        width = line_width(panel.features, channels)
         return {
             "events": Field((1,), "int64"),
-            "lines": Field((settings.window + settings.horizon - 1, panel.features + MARKS), "float32"),
-            "pending": Field((settings.horizon, predictors + 1), "float64", np.nan),
+            "lines": Field((settings.window + longest - 1, width), "float32"),
+            "pending": Field((longest, *shape, predictors + 1), "float64", np.nan),
             **panel.fields(),
-            **scores.fields(settings.score_window, predictors=predictors, losses=predictors + 1),
+            **scores.fields(
+                settings.score_window,
+                predictors=predictors,
+                losses=(channels, accuracy.columns(predictors)),
+                predictions=channels,
+            ),
         }
 
     @staticmethod
@@ -76,7 +88,7 @@ class NumberLearner:
         self._streams = streams
         self._panel = panel_of(settings)
         self._experts = settings.experts
-        self._first_expert = settings.first_expert
+        self._horizons = settings.horizons
         self.task = NumberTask(settings)
         self.classes = network.features
         self._network_rows = networks[self.classes]
@@ -125,13 +137,19 @@ class NumberLearner:
         observed = self._panel.observe(stream, values, times)
         lines = self._lines(stream, observed)
         result = self._fit(stream, lines)
-        lstm = observed.linear + observed.spread * result.outputs[1:].astype(np.float64)
+        outputs = result.outputs[1:].astype(np.float64).reshape(observed.spread.shape)
+        lstm = observed.linear + observed.spread * outputs
         experts = observed.predictions(self._experts, lstm)
         published, weights = self._panel.stack(stream, observed, lstm)
-        made = np.column_stack([published, observed.baselines, experts, observed.scale])
-        pending = np.concatenate([stream["pending"], made])
-        verdicts, hits, rates = self._judge(stream, values, pending[:count])
-        predictions: list[NumberPrediction | None] = [*self.task.predictions(published, experts, weights)]
+        bounds, covered = self._panel.bound(stream, observed, published)
+        scale = np.broadcast_to(observed.scale[..., None], published.shape)
+        made = np.concatenate([published[..., None], observed.baselines, experts, scale[..., None]], axis=-1)
+        # what is said has horizons before components
+        pending = np.concatenate([stream["pending"], made.swapaxes(1, 2)])
+        verdicts, (hits, scored), rates = self._judge(stream, values, self._due(pending, count), covered.swapaxes(1, 2))
+        predictions: list[NumberPrediction | None] = [
+            *self.task.predictions(*[array.swapaxes(1, 2) for array in (published, bounds, experts, weights)])
+        ]
         first = int(stream["events"][0]) + 1
         stream["events"][0] += count
         stream["lines"][:] = lines[count:]
@@ -141,20 +159,23 @@ class NumberLearner:
             self.break_sequence()
         steps = zip(result.fit_steps.tolist(), result.skipped_steps.tolist(), strict=True)
         return [
-            Outcome(first + i, fitted, skipped, verdicts[i], predictions[i], hits[i], rates[i])
+            Outcome(first + i, fitted, skipped, verdicts[i], predictions[i], hits[i], rates[i], scored=scored[i])
             for i, (fitted, skipped) in enumerate(steps)
         ]
 
     def _lines(self, stream: Row, observed: "Observed") -> NDArray[np.float32]:
         """Put a line of each event to those before, and the targets that arrive into the lines they belong to."""
         count, width = observed.features.shape
-        new = np.zeros((count, width + MARKS), np.float32)
+        channels = len(self._network.horizons)
+        new = np.zeros((count, self._network.width), np.float32)
         new[:, :width], new[:, width] = observed.features, 1
         lines = np.concatenate([stream["lines"], new])
         known = np.isfinite(observed.residuals)
-        arriving = lines[len(stream["lines"]) - self._network.horizon :][:count]
-        arriving[:, width + 1] = np.where(known, observed.residuals, 0)
-        arriving[:, width + 2] = known
+        targets = np.where(known, observed.residuals, 0)
+        for place, horizon in enumerate(self._horizons):
+            arriving = lines[len(stream["lines"]) - horizon :][:count, width + 1 :]
+            arriving[:, place : channels : len(self._horizons)] = targets[..., place]
+            arriving[:, channels + place :: len(self._horizons)] = known[..., place]
         return lines
 
     def _fit(self, stream: Row, lines: NDArray[np.float32]) -> RegressionRun:
@@ -168,16 +189,48 @@ class NumberLearner:
         past.keep(windows.transpose(0, 2, 1), result.edges)
         return result
 
+    def _due(self, pending: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+        """Pick of what is pending what is about the next K events, float64 ``(K, H, D, P + 1)``."""
+        longest = self._horizons[-1]
+        due = [pending[longest - h :][:count, place] for place, h in enumerate(self._horizons)]
+        return np.stack(due, axis=1)
+
     def _judge(
-        self, stream: Row, values: NDArray[np.float64], pending: NDArray[np.float64]
-    ) -> tuple[list[NumberVerdict | None], list[tuple[bool, ...] | None], list[tuple[float, ...] | None]]:
-        """Score what had been predicted of K values, if anything had; give verdicts, hits and hit rates of each."""
-        scored = np.isfinite(pending[:, 0])
-        with np.errstate(over="ignore", invalid="ignore"):
-            errors = values[:, None] - pending[:, :-1]
-        absolute = self.task.absolute_errors(errors)
-        hits = self.task.hits(absolute, pending[:, -1])
-        losses = np.column_stack([absolute, np.minimum(np.abs(values), MOST_ERROR)])
-        means = scores.mean_losses(stream, losses[scored], first=self._first_expert)
-        verdicts = self.task.verdicts(scored, pending[:, 0], errors[:, 0], hits[:, 0], (losses, means))
-        return verdicts, *score(stream, scored, hits, losses)
+        self, stream: Row, values: NDArray[np.float64], due: NDArray[np.float64], covered: NDArray[np.float64]
+    ) -> tuple[
+        list[NumberVerdict | None], tuple[list[tuple[int, ...] | None], list[int]], list[tuple[float, ...] | None]
+    ]:
+        """Score what had been predicted of K events, if anything had; give verdicts, hits, how many were scored, rates.
+
+        Args:
+            stream: The arrays of the stream, written to.
+            values: NaN where missing, float64 ``(K, D)``.
+            due: What everybody had predicted, and the scale then, float64 ``(K, H, D, P + 1)``.
+            covered: Whether values were within their intervals, float64 ``(K, H, D)``.
+        """
+        predictions, scale = due[..., :-1], due[..., -1]
+        arrived = np.broadcast_to(values[:, None], scale.shape)
+        losses = accuracy.losses_of(arrived, predictions, covered)
+        known: NDArray[np.bool_] = losses[..., 0] > 0
+        hits = self.task.hits(accuracy.absolute_errors(losses), scale) & known[..., None]
+        of_each = (len(values), -1)
+        scored: NDArray[np.bool_] = np.any(known, axis=(1, 2))
+        losses = losses.reshape(*of_each, losses.shape[-1])
+        with np.errstate(over="ignore"):
+            errors = np.where(known, arrived - predictions[..., 0], np.nan)
+        verdicts = self.task.verdicts(
+            scored,
+            predictions[..., 0].reshape(of_each),
+            errors.reshape(of_each),
+            hits[..., 0].reshape(of_each),
+            covered.reshape(of_each),
+            losses=losses,
+            sums=scores.window_sums(stream, losses[scored]),
+        )
+        judged = known.sum(axis=(1, 2))
+        if known[0].size > 1:
+            counted, rates = score(stream, scored, np.column_stack([hits.sum(axis=(1, 2)), judged]), losses)
+            counted = [None if line is None else line[:-1] for line in counted]
+        else:
+            counted, rates = score(stream, scored, hits[:, 0, 0], losses)
+        return verdicts, (counted, judged.tolist()), rates

@@ -30,15 +30,15 @@ class NetworkRows(dict[int, Rows]):
 
 
 def score(
-    stream: Row, scored: NDArray[np.bool_], hits: NDArray[np.bool_], losses: NDArray[np.float64]
-) -> tuple[list[tuple[bool, ...] | None], list[tuple[float, ...] | None]]:
+    stream: Row, scored: NDArray[np.bool_], hits: NDArray[np.generic], losses: NDArray[np.float64]
+) -> tuple[list[tuple[int, ...] | None], list[tuple[float, ...] | None]]:
     """Score K events; nobody is scored where nothing had been predicted.
 
     Args:
         stream: The arrays of the stream, written to.
         scored: Which events are scored, bool ``(K,)``.
-        hits: Who was right, bool ``(K, P)``; read where scored.
-        losses: What they lost, float64 ``(K, L)``; read where scored.
+        hits: Who was right, or how often, as ``scores.record`` takes it; read where scored.
+        losses: What they lost, float64 ``(K, ...)``; read where scored.
 
     Returns:
         Hits of all predictors at each event, and their hit rates after it.

@@ -1,4 +1,4 @@
-"""The network of numbers: stacked layers under one linear output, which predicts a value some events ahead.
+"""The network of numbers: stacked layers under linear outputs, each of which predicts a value some events ahead.
 
 The state belongs to the caller, as in ``daemon.network.network``.
 """
@@ -16,17 +16,17 @@ from daemon.network.keras_files import Head, keras_bytes, read_keras, states_of
 from daemon.network.layout import Floats, Integers, Layout
 from daemon.network.pins import hushed, pin
 from daemon.network.replay import Past, draw, places
-from daemon.network.shape import MARKS, Learning, Shape
+from daemon.network.shape import Learning, Shape, line_width
 
 
 @dataclass(frozen=True, slots=True)
 class RegressionRun:
     """What one call gives for K events.
 
-    ``state`` is the row after them, float32 (state_size,). ``outputs``, float32 (K + 1,), are what is said at the line
-    before the first event, and at that of each event once it was learned. ``fit_steps`` and ``skipped_steps``, int32
-    (K,), count optimizer steps that were taken, and that would not have been finite; ``losses``, float32 (K,), are
-    those of the windows before the step; ``edges``, float32 (K, states_size), the states at their left edge.
+    ``state`` is the row after them, float32 (state_size,). ``outputs``, float32 (K + 1, outputs), are what is said at
+    the line before the first event, and at that of each event once it was learned. ``fit_steps`` and ``skipped_steps``,
+    int32 (K,), count optimizer steps that were taken, and that would not have been finite; ``losses``, float32 (K,),
+    are those of the windows before the step; ``edges``, float32 (K, states_size), the states at their left edge.
     """
 
     state: Floats
@@ -38,12 +38,14 @@ class RegressionRun:
 
 
 class Regression:
-    """Stacked layers from lines of ``features`` numbers to one number; compiled when first run.
+    """Stacked layers from lines of ``features`` numbers to a number for each of ``horizons``; compiled when first run.
 
-    A line is float32 (features + 3,): the features, 1 if the line is there (0 before a sequence began), the target,
-    and 1 if that is known. The target of a line arrives ``horizon`` events after it.
+    A line is float32 (features + 1 + 2 outputs,): the features, 1 if the line is there (0 before a sequence began), the
+    targets, and for each 1 if it is known. The target of an output arrives its horizon of events after the line, if it
+    arrives.
     A state is one flat row, float32 (state_size,), of the layout with as many classes as features: what would be a
-    class's line of weights is a feature's, and the output is that of the first.
+    class's line of weights is a feature's, and the outputs are those of the first. There are no more outputs than
+    features.
 
     Raises:
         SettingsError: A layer is none, or the layers do not go together.
@@ -55,27 +57,32 @@ class Regression:
     stride: ClassVar[int] = 64
     """Every so many events a window is kept, so what is replayed was kept before the call."""
 
-    def __init__(self, shape: Shape, learning: Learning, *, features: int, horizon: int) -> None:
+    def __init__(self, shape: Shape, learning: Learning, *, features: int, horizons: tuple[int, ...]) -> None:
         self._shape = shape
         self._learning = learning
         self._layout = Layout(shape.stack, features)
         self.features = features
-        self.horizon = horizon
+        self.horizons = horizons
 
     @property
     def steps(self) -> int:
         """Lines that one event needs: a window whose targets are known, and those after it."""
-        return self._shape.window + self.horizon - 1
+        return self._shape.window + max(self.horizons) - 1
 
     @property
     def state_size(self) -> int:
         """The length of a state row."""
         return self._layout.row_size
 
+    @property
+    def width(self) -> int:
+        """The numbers of a line."""
+        return line_width(self.features, len(self.horizons))
+
     def kept_windows(self) -> tuple[tuple[int, int, int], tuple[int, int]]:
         """Give the shapes of the arrays of what is kept of a stream: lines and left-edge states."""
         kept = places(self._shape.replay_history, stride=self.stride, youngest=self.stride)
-        return (kept, self._shape.window, self.features + MARKS), (kept, self._layout.sizes[-1])
+        return (kept, self._shape.window, self.width), (kept, self._layout.sizes[-1])
 
     @cached_property
     def initial(self) -> Floats:
@@ -111,7 +118,7 @@ class Regression:
 
         Args:
             state: Left as it is.
-            lines: Those before the first event, then one of each; float32 (steps + K, features + 3). Targets that
+            lines: Those before the first event, then one of each; float32 (steps + K, width). Targets that
                 arrive with the events are filled in.
             past: The events before, and the windows that may be replayed; left as it is.
         """
@@ -126,13 +133,14 @@ class Regression:
             integers[1:][: 2 * count] = dropout_seeds(self._shape.seed, past.events + 1, count).ravel()
         answer = self._program(row, integers)
         report = answer[self.state_size :].reshape(self.events + 1, -1)
+        edges = 3 + len(self.horizons)
         return RegressionRun(
             state=answer[: self.state_size],
-            outputs=report[: count + 1, 3],
+            outputs=report[: count + 1, 3:edges],
             fit_steps=report[:count, 0].astype(np.int32),
             skipped_steps=report[:count, 1].astype(np.int32),
             losses=report[:count, 2],
-            edges=report[:count, 4:],
+            edges=report[:count, edges:],
         )
 
     def _replayed(self, count: int, past: Past) -> tuple[Floats, Floats]:
@@ -159,7 +167,7 @@ class Regression:
             self._layout,
             self._learning,
             window=self._shape.window,
-            horizon=self.horizon,
+            horizons=self.horizons,
             carried=self._shape.carried,
             replayed=self._shape.replay_history > 0,
             events=self.events,

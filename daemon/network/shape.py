@@ -4,9 +4,6 @@ from dataclasses import dataclass
 
 from daemon.network.layers import Layer, parse_layers
 
-MARKS = 3
-"""Columns of a line of numbers after its features: whether it is there, its target, and whether that is known."""
-
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -53,3 +50,8 @@ class Learning:
     extra_budget: float
     extra_refill: float
     learn: bool = True
+
+
+def line_width(features: int, outputs: int) -> int:
+    """Count the columns of a line of numbers: features, whether it is there, targets, and which of these are known."""
+    return features + 1 + 2 * outputs

@@ -1,6 +1,8 @@
-"""The task ``number``: predict the value of a quantity some events ahead.
+"""The task ``number``: predict the values of quantities some events ahead.
 
 It says what counts as a hit, and turns arrays into predictions and verdicts; it knows neither network nor experts.
+What is predicted of one component at one horizon is a channel; arrays have an axis over horizons, then one over
+components.
 """
 
 from collections.abc import Sequence
@@ -8,82 +10,101 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon import accuracy
 from daemon.records import Event, NumberPrediction, NumberVerdict
 from daemon.settings import Settings
 
 TOLERANCE = 0.1
 """So much of the mean distance of a stream's numbers from their centre is near enough, unless the settings say."""
-MOST_ERROR = 1e300
-"""A larger error counts as this one, so that the mean of some is finite."""
 
 
 class NumberTask:
     """Read and score the numbers of one stream."""
 
     def __init__(self, settings: Settings) -> None:
-        self._tolerance = settings.tolerance
+        self._tolerance = None if settings.tolerance is None else np.array(settings.tolerance)[:, None]
 
     @staticmethod
     def values(events: Sequence[Event]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Give values and time stamps in milliseconds, ``(K,)`` each."""
-        values = np.array([event.vector[0] for event in events], np.float64)
+        """Give values, NaN where missing, ``(K, D)``, and time stamps in milliseconds, ``(K,)``."""
+        values = np.array([event.vector for event in events], np.float64)
         return values, np.array([event.record.timestamp_ms for event in events], np.int64)
 
-    @staticmethod
-    def absolute_errors(errors: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Give errors without sign; those that are not known are the largest."""
-        return np.minimum(np.abs(np.where(np.isnan(errors), np.inf, errors)), MOST_ERROR)
-
     def hits(self, absolute_errors: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Say which of ``(K, P)`` predictions were near enough, given the scale of the values then, ``(K,)``."""
-        tolerance = TOLERANCE * scale[:, None] if self._tolerance is None else self._tolerance
+        """Say which predictions, ``(K, H, D, P)``, were near enough, given the scale of the values, ``(K, H, D)``."""
+        tolerance = TOLERANCE * scale[..., None] if self._tolerance is None else self._tolerance
         hits: NDArray[np.bool_] = absolute_errors <= tolerance
         return hits
 
     @staticmethod
     def predictions(
-        made: NDArray[np.float64], experts: NDArray[np.float64], weights: NDArray[np.float64]
+        published: NDArray[np.float64],
+        bounds: NDArray[np.float64],
+        experts: NDArray[np.float64],
+        weights: NDArray[np.float64],
     ) -> list[NumberPrediction]:
-        """Give what is published, ``(K,)``, and what each expert says, with its weight, ``(K, E)``."""
+        """Give what is published after K events.
+
+        Args:
+            published: Float64 ``(K, H, D)``.
+            bounds: Lower and upper ones, float64 ``(K, H, D, 2)``.
+            experts: What each of E says, float64 ``(K, H, D, E)``.
+            weights: Their weights, likewise.
+        """
+        count, channels = len(published), published[0].size
+        of_experts = np.stack([experts, weights], axis=-1).reshape(count, channels, -1, 2).transpose(0, 2, 3, 1)
+        told = zip(
+            published.reshape(count, -1).tolist(),
+            bounds.reshape(count, -1, 2).tolist(),
+            of_experts.tolist(),
+            strict=True,
+        )
         return [
-            NumberPrediction(value, tuple(zip(said, weight, strict=True)))
-            for value, said, weight in zip(made.tolist(), experts.tolist(), weights.tolist(), strict=True)
+            NumberPrediction(
+                tuple(values),
+                tuple((low, high) for low, high in lines),
+                tuple((tuple(said), tuple(weight)) for said, weight in others),
+            )
+            for values, lines, others in told
         ]
 
     @staticmethod
     def verdicts(
         scored: NDArray[np.bool_],
-        pending: NDArray[np.float64],
+        predicted: NDArray[np.float64],
         errors: NDArray[np.float64],
         hits: NDArray[np.bool_],
-        losses: tuple[NDArray[np.float64], NDArray[np.float64]],
+        covered: NDArray[np.float64],
+        *,
+        losses: NDArray[np.float64],
+        sums: NDArray[np.float64],
     ) -> list[NumberVerdict | None]:
-        """Judge K published predictions.
+        """Judge what had been published for K events; of C channels, horizon by horizon of each component.
 
         Args:
-            scored: Which of them there are, bool ``(K,)``.
-            pending: What had been predicted, ``(K,)``.
-            errors: Values minus what had been predicted, ``(K,)``.
-            hits: Which are hits, bool ``(K,)``.
-            losses: Errors of all predictors without sign, and values without sign, ``(K, P + 1)``; and the mean errors
-                of published prediction and baselines after those that are scored, ``(S, 1 + B)``.
+            scored: Whether something was scored at all, bool ``(K,)``.
+            predicted: What had been predicted, NaN where nothing was, ``(K, C)``.
+            errors: Values minus that, NaN where not known, ``(K, C)``.
+            hits: Which are hits, read where the error is known, bool ``(K, C)``.
+            covered: 1 within the interval, 0 outside, NaN where there was none, ``(K, C)``.
+            losses: What adds up, of each event, ``(K, C, columns)``.
+            sums: The same over the score window after each of the S scored ones, ``(S, C, columns)``.
         """
-        (line, means), places = losses, np.maximum(np.cumsum(scored) - 1, 0).tolist()
+        places = np.maximum(np.cumsum(scored) - 1, 0).tolist()
+        of_window = np.moveaxis(accuracy.scores_of(sums), 0, 1).tolist()  # (S, scores, C)
         told = zip(
-            scored.tolist(), pending.tolist(), errors.tolist(), hits.tolist(), line.tolist(), places, strict=True
+            *(array.tolist() for array in (scored, predicted, errors, hits, covered, losses)), places, strict=True
         )
-        of_all = means.tolist()
         return [
             NumberVerdict(
-                predicted=predicted,
-                hit=hit,
-                error=error,
-                absolute_errors=tuple(absolute[:-1]),
-                magnitude=absolute[-1],
-                mean_absolute_error=of_all[place][0],
-                baseline_mean_absolute_error=min(of_all[place][1:]),
+                predicted=tuple(predicted),
+                hits=tuple(hit if error == error else None for hit, error in zip(near, off, strict=True)),  # noqa: PLR0124 - NaN is not
+                errors=tuple(off),
+                covered=tuple(bool(one) if one == one else None for one in within),  # noqa: PLR0124
+                scores=tuple(map(tuple, of_window[place])),
+                losses=tuple(map(tuple, lost)),
             )
             if counts
             else None
-            for counts, predicted, error, hit, absolute, place in told
+            for counts, predicted, off, near, within, lost, place in told
         ]

@@ -1,6 +1,7 @@
 """Files as the bytes that records would have."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,8 @@ from daemon.commands.inputs import Line, format_of, open_input, read_columns, re
 from daemon.errors import InputFileError
 
 
-def columns(content: bytes, *, column: str | None = None, key_column: str | None = None) -> list[Line]:
-    return list(read_columns(io.BytesIO(content), "pumps.csv", column=column, key_column=key_column))
+def columns(content: bytes, *, columns: Sequence[str] = (), key_column: str | None = None) -> list[Line]:
+    return list(read_columns(io.BytesIO(content), "pumps.csv", columns=columns, key_column=key_column))
 
 
 @pytest.mark.parametrize(
@@ -37,7 +38,7 @@ def test_columns_give_values_and_keys_with_the_line_they_begin_on() -> None:
     """Quoted line breaks and blank lines count as lines; a missing cell is an empty value."""
     content = b'\xef\xbb\xbfkey,value\r\na,4\r\n\r\nb,"5\r\n"\r\nc\r\n'
     expected = [Line(1, b"4", b"a"), Line(3, b"5\r\n", b"b"), Line(5, b"", b"c")]
-    assert expected == columns(content, column="value", key_column="key")
+    assert expected == columns(content, columns=["value"], key_column="key")
 
 
 def test_the_only_column_beside_the_keys_has_the_values() -> None:
@@ -45,6 +46,13 @@ def test_the_only_column_beside_the_keys_has_the_values() -> None:
     assert [Line(1, b"4", b"a")] == columns(b"key,value\na,4\n", key_column="key")
     assert [Line(1, b"4")] == columns(b"value\n4\n")
     assert [] == columns(b"")
+
+
+def test_several_columns_are_vectors() -> None:
+    """In the order they are asked for; an empty cell is missing, and what is no number is left to be refused."""
+    content = b"key,a,b\nx,1.50,2\nx,, 3 \nx,n/a\n"
+    expected = [b"[2, 1.50]", b"[3, null]", b'[null, "n/a"]']
+    assert expected == [line.value for line in columns(content, columns=["b", "a"], key_column="key")]
 
 
 @pytest.mark.parametrize(
@@ -59,14 +67,14 @@ def test_the_only_column_beside_the_keys_has_the_values() -> None:
 def test_what_is_no_csv_with_that_column_is_refused(content: bytes, column: str | None, message: str) -> None:
     """The message says what was found and what was expected."""
     with pytest.raises(InputFileError, match=message):
-        columns(content, column=column)
+        columns(content, columns=[column] if column else [])
 
 
 def test_a_file_may_be_closed_before_its_rows_are_given_up(tmp_path: Path) -> None:
     """Whoever stops early needs no order; Python would complain of an exception that it has to ignore."""
     (tmp_path / "pumps.csv").write_bytes(b"value\n4\n8\n")
     with open_input(str(tmp_path / "pumps.csv")) as file:
-        rows = read_columns(file, "pumps.csv", column=None, key_column=None)
+        rows = read_columns(file, "pumps.csv", key_column=None)
         assert Line(1, b"4") == next(rows)
     rows.close()
 
@@ -81,5 +89,5 @@ def test_what_cannot_be_opened_is_refused(tmp_path: Path, name: str, reason: str
 def test_times_may_be_in_a_column_of_their_own() -> None:
     """ISO 8601 or milliseconds; what is neither is no time, and the value is read all the same."""
     content = b"value,time\n4,1970-01-01 00:00:01\n8,2000\n4,T\n8,\n"
-    lines = list(read_columns(io.BytesIO(content), "pumps.csv", column=None, time_column="time"))
+    lines = list(read_columns(io.BytesIO(content), "pumps.csv", time_column="time"))
     assert [(b"4", 1000), (b"8", 2000), (b"4", -1), (b"8", -1)] == [(line.value, line.timestamp_ms) for line in lines]

@@ -3,6 +3,7 @@
 import io
 import json
 from collections import Counter
+from collections.abc import Sequence
 
 import pytest
 from rich.console import Console
@@ -10,25 +11,27 @@ from rich.console import Console
 from daemon.commands.scorecard import EARLY, MAX_BAD_LINES, Scorecard
 from daemon.errors import InputFileError
 from daemon.partition import Processed, Tally
-from daemon.records import OutputRecord
+from daemon.records import Outcome, OutputRecord, SymbolVerdict
 from daemon.settings import Settings
 
 
-def prediction(hit: bool | None, stream: str | None = None) -> OutputRecord:
-    verdict = None if hit is None else {"predicted": 4, "hit": hit, "probability": 0.5, "surprise_bits": 1 + hit}
-    return OutputRecord(0, -1, None, json.dumps({"stream": stream, "verdict": verdict}).encode(), ())
+def prediction(hit: bool | None, stream: str | None = None) -> tuple[OutputRecord, Outcome]:
+    verdict = None if hit is None else SymbolVerdict("4", hit, 0.5, 1.0 + hit, ())
+    outcome = Outcome(1, 1, 0, verdict, None, None if hit is None else (hit,), None)
+    return OutputRecord(0, -1, None, json.dumps({"stream": stream}).encode(), ()), outcome
 
 
-def dead_letter(offset: int, reason: str = "not_a_value") -> OutputRecord:
+def dead_letter(offset: int, reason: str = "not_a_value") -> tuple[OutputRecord, None]:
     headers = {"error": f"received line {offset}", "reason": reason, "offset": str(offset)}
     pairs = tuple((f"online_lstm_{name}", text.encode()) for name, text in headers.items())
-    return OutputRecord(0, -1, None, b"?", (*pairs, ("other", b"\xff")), dead_letter=True)
+    return OutputRecord(0, -1, None, b"?", (*pairs, ("other", b"\xff")), dead_letter=True), None
 
 
-def scored(*chunks: tuple[list[OutputRecord], Tally]) -> Scorecard:
+def scored(*chunks: tuple[Sequence[tuple[OutputRecord, Outcome | None]], Tally]) -> Scorecard:
     scorecard = Scorecard(Settings.model_construct())
-    for outputs, tally in chunks:
-        scorecard.add(Processed(outputs, tally))
+    for said, tally in chunks:
+        outcomes = [outcome for _, outcome in said if outcome is not None]
+        scorecard.add(Processed([output for output, _ in said], tally, outcomes))
     return scorecard
 
 

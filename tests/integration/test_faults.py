@@ -169,7 +169,7 @@ def test_members_come_and_go(oracle: Oracle, undisturbed: Outcome, static: bool)
 
 # the other task
 
-NUMBERS = {"task": "number", "horizon": 3, "history": 256}
+NUMBERS = {"task": "number", "horizons": 3, "history": 256}
 
 
 def test_numbers_are_exactly_once_too(oracle: Oracle) -> None:

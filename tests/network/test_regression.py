@@ -8,7 +8,6 @@ import pytest
 from numpy.typing import NDArray
 
 from daemon.network import Learning, Past, Regression, Shape
-from daemon.network.shape import MARKS
 
 FEATURES, WINDOW = 2, 8
 LEARNING = Learning(
@@ -30,7 +29,7 @@ def network_of(
     horizon: int, *, replay_history: int = 0, states: bool = True, layers: tuple[str, ...] = ("lstm 4",)
 ) -> Regression:
     shape = Shape(layers=layers, window=WINDOW, carried=states, seed=0, replay_history=replay_history)
-    return Regression(shape, LEARNING, features=FEATURES, horizon=horizon)
+    return Regression(shape, LEARNING, features=FEATURES, horizons=(horizon,))
 
 
 def stream_of(count: int, horizon: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -48,20 +47,20 @@ class Bench:
         self.state = network.initial
         windows, states = network.kept_windows()
         self.past = Past(0, np.zeros(windows, np.float32), np.zeros(states, np.float32), network.stride)
-        self.lines = np.zeros((network.steps, FEATURES + MARKS), np.float32)
+        self.lines = np.zeros((network.steps, network.width), np.float32)
         self.outputs: list[float] = []
         self.steps = 0
 
     def learn(self, features: NDArray[np.float32], targets: NDArray[np.float32], calls: int) -> "Bench":
         """Learn events, so many a call; the target of a line is told ``horizon`` events later."""
-        known = np.full(self.network.horizon, np.nan, np.float32)
+        known = np.full(self.network.horizons[0], np.nan, np.float32)
         arriving = np.concatenate([known, targets])[: len(targets)]
         for first in range(0, len(features), calls):
             here = slice(first, first + calls)
-            new = np.zeros((len(features[here]), FEATURES + MARKS), np.float32)
+            new = np.zeros((len(features[here]), self.network.width), np.float32)
             new[:, :FEATURES], new[:, FEATURES] = features[here], 1
             lines = np.concatenate([self.lines, new])
-            place = len(self.lines) - self.network.horizon
+            place = len(self.lines) - self.network.horizons[0]
             told = lines[place : place + len(new)]
             told[:, FEATURES + 1] = np.nan_to_num(arriving[here])
             told[:, FEATURES + 2] = np.isfinite(arriving[here])
@@ -70,7 +69,7 @@ class Bench:
             self.past.keep(windows, run.edges)
             self.past = Past(self.past.events + len(new), self.past.windows, self.past.states, self.past.stride)
             self.state, self.lines = run.state, lines[len(new) :]
-            self.outputs += run.outputs[1:].tolist()
+            self.outputs += run.outputs[1:, 0].tolist()
             self.steps += int(run.fit_steps.sum())
         return self
 

@@ -1,7 +1,7 @@
 """What is usual at a time of the week: a profile by the clock, for streams that are not evenly timed.
 
 The week has a slot for each half hour, UTC; events without a time have one of their own. The time of the target is the
-time of the event and ``horizon`` mean intervals.
+time of the event and as many mean intervals as it is steps ahead.
 
 The mean interval is learned from stretches of ``STRETCH`` events, or as many more as it takes until time has moved: the
 latest time of a stretch, less that of the one before, per event. It is the mean of the last ``STRETCHES`` but the least
@@ -55,19 +55,24 @@ def fields() -> dict[str, Field]:
 def break_sequence(row: Row) -> None:
     """Let no interval lead from the last event to the next."""
     row["clock_start_ms"][:] = -1
+    profile.break_sequence(row, _PREFIX)
 
 
-def observe(row: Row, values: NDArray[np.float64], timestamps_ms: NDArray[np.int64], *, horizon: int) -> profile.Scaled:
+def observe(
+    row: Row, values: NDArray[np.float64], timestamps_ms: NDArray[np.int64], *, horizons: tuple[int, ...]
+) -> profile.Scaled:
     """Learn K values by the clock.
 
     Args:
         row: The arrays of the stream, written to.
-        values: At most 1e300 in size, float64 ``(K,)``.
+        values: At most 1e300 in size, NaN where missing, float64 ``(K,)``.
         timestamps_ms: Since 1970, UTC, -1 where there is none, int64 ``(K,)``.
-        horizon: Steps ahead that something is predicted for.
+        horizons: Steps ahead that something is predicted for.
     """
-    slots = np.empty((2, len(values)), np.int64)
-    _find_slots(Clock(*[row["clock_" + name] for name in Clock._fields]), timestamps_ms, horizon, slots)
+    slots = np.empty((1 + len(horizons), len(values)), np.int64)
+    _find_slots(
+        Clock(*[row["clock_" + name] for name in Clock._fields]), timestamps_ms, np.array(horizons, np.int64), slots
+    )
     return profile.observe(row, _PREFIX, values, slots)
 
 
@@ -81,7 +86,9 @@ _PREFIX = "clock_profile_"
 
 
 @compiled
-def _find_slots(clock: Clock, timestamps_ms: NDArray[np.int64], horizon: int, slots: NDArray[np.int64]) -> None:
+def _find_slots(
+    clock: Clock, timestamps_ms: NDArray[np.int64], horizons: NDArray[np.int64], slots: NDArray[np.int64]
+) -> None:
     """Write the slots of the events and of their targets."""
     for event in range(len(timestamps_ms)):
         time = timestamps_ms[event]
@@ -89,9 +96,10 @@ def _find_slots(clock: Clock, timestamps_ms: NDArray[np.int64], horizon: int, sl
             slots[:, event] = TIMELESS
             continue
         _learn_interval(clock, time)
-        target = time + np.int64(horizon * clock.interval_ms[0])
         slots[0, event] = (time - MONDAY_MS) % WEEK_MS // SLOT_MS
-        slots[1, event] = (target - MONDAY_MS) % WEEK_MS // SLOT_MS
+        for place in range(len(horizons)):
+            target = time + np.int64(horizons[place] * clock.interval_ms[0])
+            slots[1 + place, event] = (target - MONDAY_MS) % WEEK_MS // SLOT_MS
 
 
 @compiled

@@ -23,35 +23,40 @@ LEAST_JUDGED = 20
 
 
 class Record(NamedTuple):
-    """The arrays of one stream, with P predictors, the first one being the stack, and h pending labels."""
+    """The arrays of one stream, with P predictors, the first one being the stack, and M pending labels."""
 
     errors: NDArray[np.float64]  # (P,): running mean
     shares: NDArray[np.float64]  # (P,): of events at which a predictor was much better than the stack
     size: NDArray[np.float64]  # (1,): running mean of the absolute values
     judged: NDArray[np.int64]  # (1,): events so far whose label has come
-    pending: NDArray[np.float64]  # (h, P): predictions, oldest first
+    pending: NDArray[np.float64]  # (M, P): predictions, oldest first
     waiting: NDArray[np.int64]  # (1,): how many of them there are
 
 
-def fields(predictors: int, horizon: int) -> dict[str, Field]:
-    """Describe the arrays of one stream."""
+def fields(predictors: int, pending: int) -> dict[str, Field]:
+    """Describe the arrays of one stream, of which so many labels may be pending."""
     described = {
         "errors": Field((predictors,), "float64"),
         "shares": Field((predictors,), "float64"),
         "size": Field((1,), "float64"),
         "judged": Field((1,), "int64"),
-        "pending": Field((horizon, predictors), "float64"),
+        "pending": Field((pending, predictors), "float64"),
         "waiting": Field((1,), "int64"),
     }
     return {_PREFIX + name: described[name] for name in Record._fields}
 
 
-def observe(row: Row, values: NDArray[np.float64], predictions: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Learn K values, and choose after each among the predictions, float64 ``(K, P)``; int64 ``(K,)``, 0 the stack."""
+def observe(
+    row: Row, values: NDArray[np.float64], predictions: NDArray[np.float64], *, horizon: int
+) -> NDArray[np.int64]:
+    """Learn K values, and choose after each among the predictions, float64 ``(K, P)``; int64 ``(K,)``, 0 the stack.
+
+    A value that is missing is NaN; the label of an event comes ``horizon`` events later.
+    """
     record = Record(*[row[_PREFIX + name] for name in Record._fields])
     asked = np.concatenate((record.pending, predictions))
     chosen = np.empty(len(values), np.int64)
-    _observe(record, values, asked, chosen)
+    _observe(record, values, asked, horizon, chosen)
     record.pending[:] = asked[len(values) :]
     return chosen
 
@@ -66,18 +71,23 @@ _PREFIX = "fallback_"
 
 @compiled
 def _observe(
-    record: Record, values: NDArray[np.float64], asked: NDArray[np.float64], chosen: NDArray[np.int64]
+    record: Record,
+    values: NDArray[np.float64],
+    waiting: NDArray[np.float64],
+    horizon: int,
+    chosen: NDArray[np.int64],
 ) -> None:
     for event in range(len(values)):
-        if record.waiting[0] < len(record.pending):
+        asked = waiting[len(record.pending) - horizon + event]
+        if record.waiting[0] < horizon:
             record.waiting[0] += 1
-        else:
+        elif not np.isnan(values[event]):
             record.judged[0] += 1
             rate = max(RATE, 1 / record.judged[0])
             record.size[0] += rate * (abs(values[event]) - record.size[0])
-            of_stack = abs(values[event] - asked[event, 0])
+            of_stack = abs(values[event] - asked[0])
             for predictor in range(len(record.errors)):
-                error = abs(values[event] - asked[event, predictor])
+                error = abs(values[event] - asked[predictor])
                 record.errors[predictor] += rate * (error - record.errors[predictor])
                 better = 1.0 if error < MUCH * of_stack else 0.0
                 record.shares[predictor] += rate * (better - record.shares[predictor])

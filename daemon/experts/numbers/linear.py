@@ -2,15 +2,15 @@
 
 Its prediction is what is usual at the target plus a multiple of the spread there, which is regressed on the deviations
 of the last events, on those as long ago as the target and the present are in the last period (in both periods), on how
-far the slow mean is from the fast one, and on what else it is given. Nothing in it has a unit, so what it learned holds
-at any level and scale.
+far the slow mean is from the fast one, and on what else it is given: by the clock, and of other components. Nothing in
+it has a unit, so what it learned holds at any level and scale.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
 from daemon.experts.numbers import ridge
-from daemon.experts.numbers.profile import Scaled
+from daemon.experts.numbers.profile import Ahead
 from daemon.experts.numbers.ridge import Fitted
 from daemon.rows import Field, Row
 
@@ -20,9 +20,9 @@ RIDGE = 10.0
 FIRST_WEIGHT = 0.5  # of the first tap: half of a deviation is expected to last
 
 
-def fields(*, horizon: int, taps: int, others: int) -> dict[str, Field]:
-    """Describe the arrays of one stream; it looks at so many taps and other inputs."""
-    return ridge.fields(_PREFIX, horizon=horizon, first_weights=_first_weights(taps + others))
+def fields(*, pending: int, taps: int, others: int) -> dict[str, Field]:
+    """Describe the arrays of one stream; it looks at so many taps and other inputs, and waits for so many labels."""
+    return ridge.fields(_PREFIX, pending=pending, first_weights=_first_weights(taps + others))
 
 
 def taps(*, horizon: int, lags: tuple[int, ...], periods: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -30,11 +30,11 @@ def taps(*, horizon: int, lags: tuple[int, ...], periods: NDArray[np.int64]) -> 
 
     Args:
         horizon: Steps from the last event to the target.
-        lags: Steps back from the target, at least ``horizon``; nothing for the usual ones.
+        lags: Steps back from the target; nothing for the usual ones. Those below ``horizon`` are not known yet.
         periods: The period and the one within it, int64 ``(2,)``; 1 for none.
     """
     if lags:
-        return np.array(lags, np.int64) - horizon
+        return np.maximum(np.array(lags, np.int64) - horizon, -1)
     seasonal = []
     for period in periods.tolist():
         whole = whole_periods(period, horizon)
@@ -46,8 +46,9 @@ def observe(
     row: Row,
     values: NDArray[np.float64],
     deviations: NDArray[np.float32],
-    scaled: Scaled,
+    ahead: Ahead,
     *,
+    horizon: int,
     back: NDArray[np.int64],
     others: NDArray[np.float64],
 ) -> Fitted:
@@ -55,18 +56,28 @@ def observe(
 
     Args:
         row: The arrays of the stream, written to.
-        values: Float64 ``(K,)``.
+        values: NaN where missing, float64 ``(K,)``.
         deviations: Of the last events, these K included, float32 ``(N,)``.
-        scaled: These K events.
+        ahead: What is known after each of these K events of its target.
+        horizon: Steps from an event to its target.
         back: What ``taps`` gave.
         others: Other inputs, without a unit and of order 1, float64 ``(K, M)``.
     """
     count = len(values)
     now = np.arange(len(deviations) - count, len(deviations))
     inputs = np.where(back < 0, 0, deviations[now[:, None] - np.maximum(back, 0)])
-    inputs = np.column_stack([inputs, others, scaled.drift, np.ones(count), scaled.usual, scaled.spread])
+    inputs = np.column_stack([inputs, others, ahead.drift, np.ones(count), ahead.usual, ahead.spread])
     first_weights = _first_weights(len(back) + others.shape[1])
-    return ridge.observe(row, _PREFIX, values, inputs, first_weights=first_weights, forgetting=FORGETTING, ridge=RIDGE)
+    return ridge.observe(
+        row,
+        _PREFIX,
+        values,
+        inputs,
+        horizon=horizon,
+        first_weights=first_weights,
+        forgetting=FORGETTING,
+        ridge=RIDGE,
+    )
 
 
 def break_sequence(row: Row) -> None:
@@ -80,6 +91,8 @@ def whole_periods(period: int, horizon: int) -> int:
 
 
 _PREFIX = "linear_"
+NAMES = tuple(_PREFIX + name for name in ridge.Ridge._fields)
+"""Of the arrays that ``fields`` describes."""
 
 
 def _first_weights(inputs: int) -> NDArray[np.float64]:

@@ -35,7 +35,7 @@ def predict(
     Args:
         deviations: Of all events, oldest first, float32 ``(N,)``.
         places: In the period and in the shorter one, in turns, float32 ``(2, N)``.
-        outcomes: Of all events, read where they are known only, float32 ``(N,)``.
+        outcomes: Of all events, read where they can be known, NaN for a value that is missing, float32 ``(N,)``.
         known: How many of the events before the last K there are; what is further back is not looked at.
         count: K; each of them looks at events of the N - K before it only.
         taps: Steps back, int64 ``(T,)``, and their weights, float32 ``(T,)``.
@@ -80,7 +80,9 @@ def _predict(
             )
         for place in range(len(places)):
             _add_around(distances[first:end], places[place, first:end], places[place, now], weights_of_places[place])
-        _find(distances, first, end, near, nearest)
+        _find(distances, outcomes, (first, end), near, nearest)
+        if near[-1] == np.inf:
+            continue
         total = 0.0
         weight = 0.0
         for place in range(NEIGHBOURS):
@@ -111,12 +113,17 @@ def _add_around(
 
 @compiled
 def _find(
-    distances: NDArray[np.float32], first: int, end: int, near: NDArray[np.float32], nearest: NDArray[np.int64]
+    distances: NDArray[np.float32],
+    outcomes: NDArray[np.float32],
+    among: tuple[int, int],
+    near: NDArray[np.float32],
+    nearest: NDArray[np.int64],
 ) -> None:
-    """Write the smallest distances and where they are, ascending, of equal ones the later first."""
+    """Write the smallest distances and where they are, of known outcomes, ascending, of equal ones the later first."""
+    first, end = among
     near[:] = np.inf
     for place in range(end - 1, first - 1, -1):
-        if distances[place] < near[-1]:
+        if distances[place] < near[-1] and not np.isnan(outcomes[place]):
             rank = len(near) - 1
             while rank > 0 and distances[place] < near[rank - 1]:
                 near[rank], nearest[rank] = near[rank - 1], nearest[rank - 1]

@@ -11,6 +11,8 @@ is what the experts look at and what they predict: it has no unit, and neither l
 Nothing gets far at once: means move as if a deviation were at most 2.5 spreads, u and v as if it were at most 4 v and
 20 v. A value that is more than 20 s and 20 v from the fast mean is *far*. If ``JUMP`` values in a row are, all slots
 move to the new level and learn anew; a slot that is far at ``SLOT_JUMP`` visits in a row takes the value that came.
+For a value that is missing stands in what is usual and so much of the last deviation as usually lasts, phi d_(t-1)
+with phi = sum d_t d_(t-1) / (1 + sum d_(t-1)^2) over pairs that are known; nothing is learned from it.
 """
 
 from typing import NamedTuple
@@ -30,6 +32,7 @@ MOST_MOVE = 2.5
 FAR = 20.0
 JUMP = 5
 SLOT_JUMP = 3
+FORGETTING = 0.999  # of the sums of phi, at each pair
 LEAST_SPREAD = 1e-300
 LEAST_RELATIVE_SPREAD = 1e-12
 
@@ -46,16 +49,33 @@ class Profile(NamedTuple):
     far_visits: NDArray[np.int64]  # (P,): the latest visits of a slot that were far, in a row
     far: NDArray[np.float64]  # (JUMP,): the latest differences that were far, in a row
     far_count: NDArray[np.int64]  # (1,)
+    latest: NDArray[np.float64]  # (2,): the latest value that was known, and the deviation of the latest event
+    lasting: NDArray[np.float64]  # (2,): sums of phi
+    missing: NDArray[np.bool_]  # (1,): whether there is no known value just before the next
 
 
 class Scaled(NamedTuple):
-    """K events in the units of the profile; what is usual is that of the step predicted."""
+    """K events in the units of the profile; what is usual is that of the H steps predicted."""
 
+    values: NDArray[np.float64]  # (K,): with what stands in for those that are missing
     deviations: NDArray[np.float32]  # (K,)
-    usual: NDArray[np.float64]  # (K,): fast mean, in units of the values
-    drift: NDArray[np.float64]  # (K,): slow minus fast mean, in spreads
-    spread: NDArray[np.float64]  # (K,): in units of the values, above 0
+    usual: NDArray[np.float64]  # (H, K): fast mean, in units of the values
+    drift: NDArray[np.float64]  # (H, K): slow minus fast mean, in spreads
+    spread: NDArray[np.float64]  # (H, K): in units of the values, above 0
     jumps: NDArray[np.float64]  # (K,): how far the level was moved, by the last ``JUMP`` values; 0 for hardly any event
+
+
+class Ahead(NamedTuple):
+    """What is known after each of K events of one of the steps predicted, as in ``Scaled``."""
+
+    usual: NDArray[np.float64]  # (K,)
+    drift: NDArray[np.float64]  # (K,)
+    spread: NDArray[np.float64]  # (K,)
+
+
+def ahead(scaled: Scaled, step: int) -> Ahead:
+    """Pick one of the steps predicted."""
+    return Ahead(scaled.usual[step], scaled.drift[step], scaled.spread[step])
 
 
 def fields(prefix: str, slots: int) -> dict[str, Field]:
@@ -70,6 +90,9 @@ def fields(prefix: str, slots: int) -> dict[str, Field]:
         "far_visits": Field((slots,), "int64"),
         "far": Field((JUMP,), "float64"),
         "far_count": Field((1,), "int64"),
+        "latest": Field((2,), "float64"),
+        "lasting": Field((2,), "float64"),
+        "missing": Field((1,), "bool", 1),
     }
     return {prefix + name: described[name] for name in Profile._fields}
 
@@ -80,13 +103,21 @@ def observe(row: Row, prefix: str, values: NDArray[np.float64], slots: NDArray[n
     Args:
         row: The arrays of the stream, written to.
         prefix: That of their names.
-        values: At most 1e300 in size, float64 ``(K,)``.
-        slots: Of the events, and of the steps that something is predicted for, int64 ``(2, K)``.
+        values: At most 1e300 in size, NaN where missing, float64 ``(K,)``.
+        slots: Of the events, and of the steps that something is predicted for, int64 ``(1 + H, K)``.
     """
-    count = len(values)
-    scaled = Scaled(np.zeros(count, np.float32), np.empty(count), np.empty(count), np.empty(count), np.zeros(count))
+    count, ahead = len(values), (len(slots) - 1, len(values))
+    scaled = Scaled(
+        values.copy(), np.zeros(count, np.float32), np.empty(ahead), np.empty(ahead), np.empty(ahead), np.zeros(count)
+    )
     _observe(Profile(*[row[prefix + name] for name in Profile._fields]), values, slots, scaled)
     return scaled
+
+
+def break_sequence(row: Row, prefix: str) -> None:
+    """Let no deviation of before last until the next value."""
+    row[prefix + "latest"][1] = 0
+    row[prefix + "missing"][:] = True
 
 
 @compiled
@@ -98,28 +129,52 @@ def _observe(
 ) -> None:
     for event in range(len(values)):
         value = values[event]
-        slot, ahead = slots[:, event]
-        if profile.visits[slot] == 0:
-            _restart(profile, slot, value)
+        slot = slots[0, event]
+        missing = np.isnan(value)
+        if missing:
+            if profile.visits[slot] == 0:
+                scaled.values[event] = profile.latest[0]
+            else:
+                lasts = profile.lasting[0] / (1 + profile.lasting[1])
+                scaled.deviations[event] = lasts * profile.latest[1]
+                scaled.values[event] = profile.fast[slot] + _spread(profile, slot) * scaled.deviations[event]
         else:
-            difference = value - profile.fast[slot]
-            spread = _spread(profile, slot)
-            scaled.deviations[event] = min(max(difference / spread, -MOST_DEVIATION), MOST_DEVIATION)
-            far = abs(difference) > FAR * max(spread, profile.size[0])
-            known = profile.sized[0] > JUMP  # else it is not a jump, but the first time that a spread is taken
-            jump = _jump(profile, difference, far)
-            scaled.jumps[event] = jump if known else 0.0
-            if jump == 0 and not _jump_of_slot(profile, slot, value, far):
-                _move(profile, slot, value, MOST_MOVE * spread if far or profile.visits[slot] > 1 else np.inf)
-        if profile.visits[ahead] == 0:
-            scaled.usual[event] = value
-            scaled.spread[event] = _spread(profile, slot)
-            scaled.drift[event] = 0.0
-        else:
-            scaled.usual[event] = profile.fast[ahead]
-            scaled.spread[event] = _spread(profile, ahead)
-            drift = (profile.slow[ahead] - profile.fast[ahead]) / scaled.spread[event]
-            scaled.drift[event] = min(max(drift, -MOST_DEVIATION), MOST_DEVIATION)
+            profile.latest[0] = value
+            scaled.deviations[event], scaled.jumps[event] = _learn(profile, slot, value)
+            if not profile.missing[0]:
+                before = profile.latest[1]
+                profile.lasting[0] = FORGETTING * profile.lasting[0] + before * scaled.deviations[event]
+                profile.lasting[1] = FORGETTING * profile.lasting[1] + before * before
+        profile.missing[0] = missing
+        profile.latest[1] = scaled.deviations[event]
+        for step in range(len(slots) - 1):
+            ahead = slots[1 + step, event]
+            if profile.visits[ahead] == 0:
+                scaled.usual[step, event] = profile.latest[0]
+                scaled.spread[step, event] = _spread(profile, slot)
+                scaled.drift[step, event] = 0.0
+            else:
+                scaled.usual[step, event] = profile.fast[ahead]
+                scaled.spread[step, event] = _spread(profile, ahead)
+                drift = (profile.slow[ahead] - profile.fast[ahead]) / scaled.spread[step, event]
+                scaled.drift[step, event] = min(max(drift, -MOST_DEVIATION), MOST_DEVIATION)
+
+
+@compiled
+def _learn(profile: Profile, slot: int, value: float) -> tuple[float, float]:
+    """Learn a value of a slot; give its deviation, and how far the level was moved."""
+    if profile.visits[slot] == 0:
+        _restart(profile, slot, value)
+        return 0.0, 0.0
+    difference = value - profile.fast[slot]
+    spread = _spread(profile, slot)
+    deviation = min(max(difference / spread, -MOST_DEVIATION), MOST_DEVIATION)
+    far = abs(difference) > FAR * max(spread, profile.size[0])
+    known = profile.sized[0] > JUMP  # else it is not a jump, but the first time that a spread is taken
+    jump = _jump(profile, difference, far)
+    if jump == 0 and not _jump_of_slot(profile, slot, value, far):
+        _move(profile, slot, value, MOST_MOVE * spread if far or profile.visits[slot] > 1 else np.inf)
+    return deviation, jump if known else 0.0
 
 
 @compiled

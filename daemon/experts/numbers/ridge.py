@@ -27,14 +27,14 @@ RATE_OF_ERROR = 0.005
 
 
 class Ridge(NamedTuple):
-    """The arrays of one stream, with N inputs and h pending labels."""
+    """The arrays of one stream, with N inputs and M pending labels, at least h."""
 
     products: NDArray[np.float64]  # (N, N): R, of which the lower half is used
     answers: NDArray[np.float64]  # (N,): r
     weights: NDArray[np.float64]  # (N,): w
     error: NDArray[np.float64]  # (1,): m
     learned: NDArray[np.int64]  # (1,)
-    pending: NDArray[np.float64]  # (h, N + 2): inputs, base and spread of the last events, oldest first; spread 0: none
+    pending: NDArray[np.float64]  # (M, N + 2): inputs, base and spread of the last events, oldest first; spread 0: none
 
 
 class Fitted(NamedTuple):
@@ -42,10 +42,10 @@ class Fitted(NamedTuple):
 
     predictions: NDArray[np.float64]  # (K,): in units of the values
     weights: NDArray[np.float64]  # (K, N)
-    outcomes: NDArray[np.float64]  # (K,): o of the event h steps before, 0 where there was none
+    outcomes: NDArray[np.float64]  # (K,): o of the event h steps before, NaN where it is not known
 
 
-def fields(prefix: str, *, horizon: int, first_weights: NDArray[np.float64]) -> dict[str, Field]:
+def fields(prefix: str, *, pending: int, first_weights: NDArray[np.float64]) -> dict[str, Field]:
     """Describe the arrays of one stream; ``first_weights`` are w0, float64 ``(N,)``."""
     inputs = len(first_weights)
     described = {
@@ -54,7 +54,7 @@ def fields(prefix: str, *, horizon: int, first_weights: NDArray[np.float64]) -> 
         "weights": Field((inputs,), "float64", tuple(first_weights)),
         "error": Field((1,), "float64"),
         "learned": Field((1,), "int64"),
-        "pending": Field((horizon, inputs + 2), "float64"),
+        "pending": Field((pending, inputs + 2), "float64"),
     }
     return {prefix + name: described[name] for name in Ridge._fields}
 
@@ -65,6 +65,7 @@ def observe(
     values: NDArray[np.float64],
     inputs: NDArray[np.float64],
     *,
+    horizon: int,
     first_weights: NDArray[np.float64],
     forgetting: float,
     ridge: float,
@@ -74,8 +75,9 @@ def observe(
     Args:
         row: The arrays of the stream, written to.
         prefix: That of their names.
-        values: Float64 ``(K,)``.
+        values: NaN where missing, float64 ``(K,)``; of these nothing is learned.
         inputs: Inputs, bases and spreads of the events, float64 ``(K, N + 2)``.
+        horizon: h, as in the formula.
         first_weights: w0, float64 ``(N,)``.
         forgetting: What remains of R and r at each event.
         ridge: As in the formula.
@@ -84,7 +86,7 @@ def observe(
     fitted = Fitted(np.empty(count), np.empty((count, size)), np.empty(count))
     state = Ridge(*[row[prefix + name] for name in Ridge._fields])
     waiting = np.concatenate((state.pending, inputs))
-    _observe(state, values, waiting, (first_weights, forgetting, ridge), fitted)
+    _observe(state, values, waiting, (first_weights, forgetting, ridge, horizon), fitted)
     state.pending[:] = waiting[count:]
     return fitted
 
@@ -99,24 +101,24 @@ def _observe(
     state: Ridge,
     values: NDArray[np.float64],
     waiting: NDArray[np.float64],
-    how: tuple[NDArray[np.float64], float, float],
+    how: tuple[NDArray[np.float64], float, float, int],
     fitted: Fitted,
 ) -> None:
-    first_weights, forgetting, ridge = how
+    first_weights, forgetting, ridge, horizon = how
     size = len(first_weights)
-    horizon = len(state.pending)
+    pending = len(state.pending)
     lower = np.empty((size, size))
     for event in range(len(values)):
-        asked = waiting[event]
-        fitted.outcomes[event] = 0.0
-        if asked[size + 1] > 0:
+        asked = waiting[pending - horizon + event]
+        fitted.outcomes[event] = np.nan
+        if asked[size + 1] > 0 and not np.isnan(values[event]):
             outcome = min(max((values[event] - asked[size]) / asked[size + 1], -MOST), MOST)
             fitted.outcomes[event] = outcome
             _learn(state, asked[:size], outcome, first_weights, forgetting)
             _solve(state.products, state.answers, ridge, lower, state.weights)
             for place in range(size):
                 state.weights[place] += first_weights[place]
-        now = waiting[horizon + event]
+        now = waiting[pending + event]
         scaled = 0.0
         for place in range(size):
             fitted.weights[event, place] = state.weights[place]

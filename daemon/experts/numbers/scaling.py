@@ -23,7 +23,7 @@ LEAST_RELATIVE_SPREAD = 1e-12
 class Scaled(NamedTuple):
     """What is known after each of K values."""
 
-    numbers: NDArray[np.float64]  # (K, 2): value and other, in spreads from the centre, cut to 8 in size
+    numbers: NDArray[np.float64]  # (K, 1 + M): value and others, in spreads from the centre, cut to 8 in size
     spread: NDArray[np.float64]  # (K,): in units of the values, above 0
 
 
@@ -41,16 +41,17 @@ def fields() -> dict[str, Field]:
     return {_PREFIX + name: described[name] for name in Scale._fields}
 
 
-def observe(row: Row, values: NDArray[np.float64], others: NDArray[np.float64]) -> Scaled:
+def observe(row: Row, values: NDArray[np.float64], instead: NDArray[np.float64], others: NDArray[np.float64]) -> Scaled:
     """Learn K values, at most 1e300 in size, and scale them.
 
     Args:
         row: The arrays of the stream, written to.
-        values: Float64 ``(K,)``.
-        others: Other numbers in the same units, float64 ``(K,)``.
+        values: NaN where missing, float64 ``(K,)``.
+        instead: The values, with what stands in for those that are missing, float64 ``(K,)``.
+        others: Other numbers in the same units, float64 ``(M, K)``.
     """
-    scaled = Scaled(np.empty((len(values), 2)), np.empty(len(values)))
-    _observe(Scale(*[row[name] for name in _NAMES]), values, others, scaled)
+    scaled = Scaled(np.empty((len(values), 1 + len(others))), np.empty(len(values)))
+    _observe(Scale(*[row[name] for name in _NAMES]), values, np.concatenate((instead[None], others)), scaled)
     return scaled
 
 
@@ -59,18 +60,30 @@ _NAMES = [_PREFIX + name for name in Scale._fields]
 
 
 @compiled
-def _observe(scale: Scale, values: NDArray[np.float64], others: NDArray[np.float64], scaled: Scaled) -> None:
+def _observe(scale: Scale, values: NDArray[np.float64], numbers: NDArray[np.float64], scaled: Scaled) -> None:
     for event in range(len(values)):
-        value = values[event]
-        if scale.seen[0] == 0:
-            scale.centre[0] = value
-        least = max(LEAST_SPREAD, LEAST_RELATIVE_SPREAD * abs(scale.centre[0]))
-        scale.seen[0] += 1
-        rate = max(RATE, 1 / scale.seen[0])
-        away = value - scale.centre[0]
-        spread = max(scale.spread[0], least)
-        scale.spread[0] += rate * (min(abs(away), MOST_GROWTH * spread) - scale.spread[0])
-        scale.centre[0] += rate * min(max(away, -MOST_MOVE * spread), MOST_MOVE * spread)
-        spread = scaled.spread[event] = max(scale.spread[0], least)
-        for place, number in enumerate((value, others[event])):
-            scaled.numbers[event, place] = min(max((number - scale.centre[0]) / spread, -MOST_SCALED), MOST_SCALED)
+        if not np.isnan(values[event]):
+            _learn(scale, values[event])
+        spread = scaled.spread[event] = max(scale.spread[0], _least(scale))
+        for place in range(len(numbers)):
+            away = (numbers[place, event] - scale.centre[0]) / spread
+            scaled.numbers[event, place] = min(max(away, -MOST_SCALED), MOST_SCALED)
+
+
+@compiled
+def _learn(scale: Scale, value: float) -> None:
+    if scale.seen[0] == 0:
+        scale.centre[0] = value
+    least = _least(scale)
+    scale.seen[0] += 1
+    rate = max(RATE, 1 / scale.seen[0])
+    away = value - scale.centre[0]
+    spread = max(scale.spread[0], least)
+    scale.spread[0] += rate * (min(abs(away), MOST_GROWTH * spread) - scale.spread[0])
+    scale.centre[0] += rate * min(max(away, -MOST_MOVE * spread), MOST_MOVE * spread)
+
+
+@compiled
+def _least(scale: Scale) -> float:
+    least: float = max(LEAST_SPREAD, LEAST_RELATIVE_SPREAD * abs(scale.centre[0]))
+    return least

@@ -18,21 +18,27 @@ MARGIN = 0.5
 ROUNDING = 1e-14  # of the size of a prediction
 
 
-def fields(experts: int, horizon: int) -> dict[str, Field]:
-    """Describe the arrays of one stream."""
-    return ridge.fields(_PREFIX, horizon=horizon, first_weights=_first_weights(experts))
+def fields(experts: int, pending: int) -> dict[str, Field]:
+    """Describe the arrays of one stream, of which so many labels may be pending."""
+    return ridge.fields(_PREFIX, pending=pending, first_weights=_first_weights(experts))
 
 
 def observe(
-    row: Row, values: NDArray[np.float64], predictions: NDArray[np.float64], spread: NDArray[np.float64]
+    row: Row,
+    values: NDArray[np.float64],
+    predictions: NDArray[np.float64],
+    spread: NDArray[np.float64],
+    *,
+    horizon: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Learn K values and weigh what the experts predict after each.
 
     Args:
         row: The arrays of the stream, written to.
-        values: Float64 ``(K,)``.
+        values: NaN where missing, float64 ``(K,)``.
         predictions: Those of E experts after each event, float64 ``(K, E)``.
         spread: In units of the values, above 0, float64 ``(K,)``.
+        horizon: Steps until the label of an event comes.
 
     Returns:
         The predictions, float64 ``(K,)``, and the experts' weights, ``(K, E)``.
@@ -46,6 +52,7 @@ def observe(
         _PREFIX,
         values,
         np.column_stack([apart, first, spread]),
+        horizon=horizon,
         first_weights=_first_weights(predictions.shape[1]),
         forgetting=FORGETTING,
         ridge=RIDGE,
