@@ -79,7 +79,7 @@ def observe(
     covered = np.full(len(values), np.nan)
     _observe(band, values, waiting, (1 - coverage, rate, horizon), covered)
     band.pending[...] = waiting[:, len(values) :]
-    return waiting[1:, -len(values) :].T, covered
+    return waiting[1:, band.pending.shape[1] :].T, covered
 
 
 def break_sequence(row: Row) -> None:
