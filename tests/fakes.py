@@ -15,7 +15,7 @@ from typing import Any
 from daemon.checkpoint import CheckpointStore, digest_of
 from daemon.commands.networks import warm_start_of
 from daemon.errors import FencedError, InputGoneError, NotCommittedError
-from daemon.network import Learning, Network, Shape
+from daemon.network import Classifier, Learning, Network, Shape
 from daemon.records import Committed, InputRecord, Membership, OutputRecord, Polled, TopicPartition
 from daemon.reports import Report
 from daemon.service import Service
@@ -48,6 +48,13 @@ def small_settings(**given: Any) -> Settings:
 def small_network(learning: Learning) -> Network:
     """Give the network of ``small_settings``; compiled once, whoever asks."""
     return Network(Shape(layers=("lstm 4",), window=8, carried=True, seed=0, replay_history=40), learning)
+
+
+@cache
+def small_classifier(learning: Learning) -> Classifier:
+    """Give the network of ``small_settings(**LABELS)``; compiled once, too."""
+    shape = Shape(layers=("lstm 4",), window=8, carried=True, seed=0)
+    return Classifier(shape, learning, features=2, classes=3, position_weights="all")
 
 
 def record(
@@ -338,7 +345,7 @@ class FakeDaemon:
             source=self.source,
             sink=FakeSink(kafka, member),
             store=self.store,
-            network_for=small_network,
+            network_for=small_classifier if chosen.task == "label" else small_network,
             observer=self.reports.append,
             health=self.health,
             warm_start=warm_start_of(chosen),

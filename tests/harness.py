@@ -36,6 +36,7 @@ FAULTY = {"checkpoint_interval_s": 0.3, "max_batch_events": 20, "session_timeout
 
 Group = dict[str, object]
 MakeTopic = Callable[..., str]
+Traffic = Callable[..., list[InputRecord]]
 
 
 class Seen(NamedTuple):
@@ -289,10 +290,10 @@ class Oracle:
                 for number, value in enumerate(values)
             )
 
-    def publish_traffic(self, count: int, *, seed: int = 0) -> None:
+    def publish_traffic(self, count: int, *, seed: int = 0, of: Traffic = traffic) -> None:
         """Append records of all sorts to each partition, in transactions between which others are aborted."""
         chance = random.Random(seed)
-        logs = [traffic(count, seed=seed + partition) for partition in range(self.partitions)]
+        logs = [of(count, seed=seed + partition) for partition in range(self.partitions)]
         producer = KafkaProducer(bootstrap_servers=self.bootstrap, transactional_id=self.input, retry_backoff_ms=5)
         with closing(producer):
             producer.init_transactions()

@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 
 import pytest
-from fakes import SOURCES, record, small_settings, traffic
+from fakes import LABELS, SOURCES, label_traffic, record, small_settings, traffic
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,12 +22,21 @@ CASES: dict[str, dict[str, Any]] = {
     "preset seed": {"preset": "seed", "replay_history": 0},
     "numbers": {"task": "number", "history": 256},
     "numbers, three ahead": {"task": "number", "history": 256, "horizons": 3, "replay_history": 0},
+    "labels": LABELS,
+    "labels, two layers": {**LABELS, "network": "lstm 4,gru 3", "label_wait": 5},
 }
 """What is learned and how, beside ``fakes.SMALL``: a line for each task, preset and set of experts."""
 
-PAST = traffic(120)
-VALUES = (None, b"0", b"1", b"2.0", b'"3"', b"77", b'{"value": 1, "end": true}', b"?", b"1e300", b"-0.0", b"\xff")
+PAST, LABELLED = traffic(120), label_traffic(120)
+VALUES = (
+    *(None, b"0", b"1", b"2.0", b'"3"', b"77", b'{"value": 1, "end": true}', b"?", b"1e300", b"-0.0", b"\xff"),
+    *(b"[7, null]", b'{"value": [1, 2], "label": 1, "end": true}', b'{"label": 0}'),
+)
 LATER = st.lists(st.tuples(st.sampled_from(VALUES), st.sampled_from((None, b"a", b"\xff", b"d", b"new"))), max_size=60)
+
+
+def past_of(case: str) -> list[InputRecord]:
+    return LABELLED if CASES[case].get("task") == "label" else PAST
 
 
 @cache
@@ -45,7 +54,7 @@ def outputs_of(case: str, *calls: Sequence[InputRecord]) -> list[OutputRecord]:
 
 @cache
 def published(case: str) -> list[OutputRecord]:
-    return outputs_of(case, PAST)
+    return outputs_of(case, past_of(case))
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -55,19 +64,24 @@ def test_no_future_shows_in_the_past(
     case: str, cut: int, later: list[tuple[bytes | None, bytes | None]], split: int
 ) -> None:
     """Another suffix, or none, and another way of taking the records: the outputs before are the same bytes."""
-    offset = PAST[cut - 1].offset + 1 if cut else 0
-    records = [*PAST[:cut], *(record(offset + i, value, key) for i, (value, key) in enumerate(later))]
-    before = sum(one.value is not None for one in PAST[:cut])
+    past = past_of(case)
+    offset = past[cut - 1].offset + 1 if cut else 0
+    records = [*past[:cut], *(record(offset + i, value, key) for i, (value, key) in enumerate(later))]
+    before = sum(one.value is not None for one in past[:cut])
     assert published(case)[:before] == outputs_of(case, records[:split], records[split:])[:before]
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_value_shows_in_all_that_comes_after_it(case: str) -> None:
     """The outputs would tell: another value changes its own output and later ones of its stream."""
-    place = next(i for i, one in enumerate(PAST) if i >= 60 and one.key is None and one.value == b"1")
-    others = [*PAST[:place], record(PAST[place].offset, b"2"), *PAST[place + 1 :]]
+    past = past_of(case)
+    shown = b"[" if past is LABELLED else b"1"
+    place = next(
+        i for i, one in enumerate(past) if i >= 60 and one.key is None and (one.value or b"").startswith(shown)
+    )
+    others = [*past[:place], record(past[place].offset, b"[9, 9]" if past is LABELLED else b"2"), *past[place + 1 :]]
     changed = [pair[0] != pair[1] for pair in zip(published(case), outputs_of(case, others), strict=True)]
-    before = sum(one.value is not None for one in PAST[:place])
+    before = sum(one.value is not None for one in past[:place])
     assert not any(changed[:before])
     assert changed[before]
     assert sum(changed) > 1

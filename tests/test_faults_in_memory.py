@@ -6,12 +6,12 @@ import tempfile
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import fakes
 import numpy as np
 import pytest
-from fakes import SOURCES, Crash, FakeDaemon, FakeKafka, crash_at, traffic
+from fakes import LABELS, SOURCES, Crash, FakeDaemon, FakeKafka, crash_at, label_traffic, traffic
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -28,6 +28,7 @@ from daemon.network import Learning, Network, Run, Shape
 from daemon.records import Committed, OutputRecord, TopicPartition
 
 LOGS = {source: traffic(12, seed=5 + source.partition, source=source, gaps=True) for source in SOURCES}
+LABEL_LOGS = {source: label_traffic(24, seed=source.partition, source=source, gaps=True) for source in SOURCES}
 STEPS = (
     *("before poll", "after poll", "before commit", "after commit"),
     *("before rebuild", "before checkpoint", "after checkpoint"),
@@ -86,12 +87,12 @@ def unpack(data: bytes, name: str) -> dict[str, Any]:
 
 
 @cache
-def undisturbed() -> Undisturbed:
+def undisturbed(schedule: "type[Schedule]") -> Undisturbed:
     """Learn record by record, so that there is a commit at every offset."""
-    kafka = FakeKafka(LOGS)
-    committed: dict[TopicPartition, set[Committed]] = {source: set() for source in LOGS}
+    kafka = FakeKafka(schedule.logs)
+    committed: dict[TopicPartition, set[Committed]] = {source: set() for source in SOURCES}
     with tempfile.TemporaryDirectory() as folder:
-        daemon = FakeDaemon(kafka, Path(folder), sizes=(1,))
+        daemon = FakeDaemon(kafka, Path(folder), sizes=(1,), **schedule.given)
         while not kafka.finished:
             daemon.step()
             for source, offset in kafka.offsets.items():
@@ -103,13 +104,15 @@ def undisturbed() -> Undisturbed:
 class Schedule(RuleBasedStateMachine):
     """Members of one group, to which everything happens that can."""
 
+    logs = LOGS
+    given: ClassVar[Mapping[str, Any]] = {}
     members = st.integers(0, MOST_MEMBERS - 1)
 
     @initialize(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=4), interval_s=st.sampled_from((1, 3, 1000)))
     def begin(self, sizes: list[int], interval_s: float) -> None:
         self._sizes, self._interval_s = sizes, interval_s
         self._folder = tempfile.TemporaryDirectory()
-        self._kafka = FakeKafka(LOGS)
+        self._kafka = FakeKafka(self.logs)
         self._daemons: dict[str, FakeDaemon] = {}
         self._damaged: set[Path] = set()
         self.start()
@@ -127,6 +130,7 @@ class Schedule(RuleBasedStateMachine):
                 member=free[0],
                 sizes=self._sizes,
                 checkpoint_interval_s=self._interval_s,
+                **self.given,
             )
 
     @rule(member=members, times=st.integers(1, 4))
@@ -191,7 +195,7 @@ class Schedule(RuleBasedStateMachine):
     @invariant()
     def nobody_sees_a_difference(self) -> None:
         """Published is the beginning of what is published undisturbed, and so are offsets and marks."""
-        expected = undisturbed()
+        expected = undisturbed(type(self))
         for source, published in self._kafka.published.items():
             assert expected.published[source][: len(published)] == published
         for source, committed in self._kafka.offsets.items():
@@ -212,7 +216,7 @@ class Schedule(RuleBasedStateMachine):
             digests = [daemon.digests() for daemon in self._daemons.values()]
             for daemon in self._daemons.values():
                 daemon.die()
-            expected = undisturbed()
+            expected = undisturbed(type(self))
             assert expected.published == self._kafka.published
             assert expected.offsets == self._kafka.offsets
             assert [*expected.digests.items()] == sorted(item for found in digests for item in found.items())
@@ -249,6 +253,13 @@ class Schedule(RuleBasedStateMachine):
         return self._kafka.finished and len(SOURCES) == sum(len(daemon.digests()) for daemon in live)
 
 
+class LabelSchedule(Schedule):
+    """The same with labels, whose learner all streams of a partition share."""
+
+    logs = LABEL_LOGS
+    given: ClassVar[Mapping[str, Any]] = LABELS
+
+
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A network, settings, files and a disk that take no time: what is tested is how they are used."""
@@ -260,11 +271,12 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-def test_no_schedule_shows() -> None:
+@pytest.mark.parametrize(("schedule", "examples"), [(Schedule, 1000), (LabelSchedule, 300)])
+def test_no_schedule_shows(schedule: type[Schedule], examples: int) -> None:
     """Crashes, expulsions, lost answers, damage, members that come and go: nobody sees a difference."""
     run_state_machine_as_test(
-        Schedule,
+        schedule,
         settings=settings(
-            max_examples=1000, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=examples, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import SOURCES, record, small_network, small_settings
+from fakes import LABELS, SOURCES, record, small_classifier, small_network, small_settings
 
 from daemon.commands.networks import networks_of
 from daemon.partition import NetworkFactory, Partition, next_mark, unnamed
@@ -132,3 +132,37 @@ def test_numbers_are_predicted_as_well_as_by_the_best_baseline(name: str, worse:
     errors = [abs(message["verdict"]["error"]) for message in messages[1:]]
     last = [abs(b - a) for a, b in itertools.pairwise(NUMBERS[name])]
     assert np.mean(errors[500:]) <= worse * np.mean(last[500:])
+
+
+def label_messages(name: str, events: int) -> list[Any]:
+    """Take two numbers of the streams as samples, in sequences of one to twelve that end or not, with labels or not."""
+    values = np.array(NUMBERS[name])
+    pairs = np.column_stack([values, values[::-1]])[:events].tolist()
+    ways = (
+        {},
+        {},
+        {},
+        {"end": True, "label": 0},
+        {"label": 1},
+        {},
+        {"end": True},
+        {"end": True, "label": "two"},
+        {},
+        {},
+    )
+    return [{"value": pair, **ways[place % len(ways)]} for place, pair in enumerate(pairs)]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_labels_leave_a_finite_state_of_the_same_size(name: str) -> None:
+    """Whatever the samples are: weights, scale and what is published are finite, and nothing grows without bounds."""
+    settings = small_settings(**LABELS)
+    partition, messages = learned(settings, label_messages(name, EVENTS), small_classifier)
+    require_finite(partition, but=("scale_block",))
+    growing = {"samples"}  # those of the sequence that is open
+    sizes = [
+        {array: size for array, size in sizes_of(one).items() if array not in growing}
+        for one in (partition, learned(settings, label_messages(name, EVENTS // 2), small_classifier)[0])
+    ]
+    assert sizes[0] == sizes[1]
+    assert all(message["prediction"] is not None for message in messages[20:])

@@ -23,6 +23,7 @@ from daemon.commands.inputs import (
 )
 from daemon.commands.outputs import STANDARD_OUTPUT, create_output
 from daemon.commands.progress import progress_bar
+from daemon.commands.sequences import ended
 from daemon.errors import ExitCode, SettingsError
 from daemon.records import InputRecord, TopicPartition
 from daemon.settings import Settings, parse_assignments, read_settings
@@ -50,6 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--key-column", metavar="NAME", help="CSV: where the keys are, which name the streams")
     parser.add_argument("--time-column", metavar="NAME", help="CSV: where the times are, ISO 8601 or milliseconds")
+    parser.add_argument(
+        "--label-column", metavar="NAME", help="CSV: where the labels are; the last row of a key ends its sequence"
+    )
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting; repeatable")
     parser.add_argument("--config", type=Path, metavar="TOML", help="TOML file of settings")
     parser.add_argument("--json", metavar="REPORT", help="write the scores as JSON; -: standard output")
@@ -174,9 +178,24 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         )
     if settings.calendar and not arguments.time_column:
         raise SettingsError("calendar: received true without times, expected CSV with a --time-column")
-    if (arguments.column or arguments.key_column or arguments.time_column) and _format(arguments) != "csv":
+    columns = (arguments.column, arguments.key_column, arguments.time_column, arguments.label_column)
+    if any(columns) and _format(arguments) != "csv":
         raise SettingsError(f"column: {arguments.file} is read as {_format(arguments)}, expected --format csv")
+    if arguments.label_column:
+        _require_labels(settings, arguments)
     return settings
+
+
+def _require_labels(settings: Settings, arguments: argparse.Namespace) -> None:
+    """Refuse a column of labels where nothing would be done with it."""
+    if settings.task != "label":
+        raise SettingsError(f"label_column: expected --set task=label, received task {settings.task}")
+    if not arguments.key_column:
+        raise SettingsError("label_column: expected a --key-column as well: its keys tell the sequences apart")
+    if settings.value_path or settings.label_path != "label":
+        raise SettingsError(
+            "label_column: expected value_path and label_path as they are by default: columns are named"
+        )
 
 
 def _format(arguments: argparse.Namespace) -> str:
@@ -186,13 +205,15 @@ def _format(arguments: argparse.Namespace) -> str:
 def _values(file: BinaryIO, arguments: argparse.Namespace) -> Iterator[Line]:
     """Read the file in its format; a JSON line is a value as it may stand in the topic."""
     if _format(arguments) == "csv":
-        return read_columns(
+        lines = read_columns(
             file,
             arguments.file,
             columns=arguments.column,
             key_column=arguments.key_column,
             time_column=arguments.time_column,
+            label_column=arguments.label_column,
         )
+        return ended(lines) if arguments.label_column else lines
     return (line for line in read_lines(file, arguments.file) if line.value.strip())
 
 

@@ -1,4 +1,4 @@
-"""What is in a restored state, stream by stream, as a person would ask for it."""
+"""What is in a restored state, stream by stream, as a person would ask for it; of labels, what all streams share."""
 
 import json
 import math
@@ -14,9 +14,11 @@ from daemon.commands.figures import number_figures
 from daemon.experts.symbols import SymbolPanel
 from daemon.network.layers import parse_layers
 from daemon.network.layout import Layout
+from daemon.network.sequences import layout_of
 from daemon.rows import Row
 from daemon.settings import Settings
 from daemon.tasks import SymbolTask
+from daemon.tasks.label import NONE
 from daemon.vocabulary import unpack
 
 LAST_VALUES = 8
@@ -28,6 +30,9 @@ def streams_of(state: dict[str, Any]) -> Iterator[dict[str, Any]]:
     streams = state["streams"]
     shape = json.loads(state["shape"])
     settings = Settings.model_construct().with_shape(shape)
+    if settings.task == "label":
+        yield from _sequences(state)
+        return
     classes = streams["classes"].tolist()
     vocabularies = unpack(streams["vocabularies"])
     unseen = Counter(classes)
@@ -37,7 +42,6 @@ def streams_of(state: dict[str, Any]) -> Iterator[dict[str, Any]]:
         place = unseen[classes[number]]
         network = {name: array[place] for name, array in state["networks"][str(classes[number])].items()}
         layout = Layout(parse_layers(shape["network"]), classes[number])
-        weights = network["network"][: layout.sizes[0]].astype(np.float64)
         of_task = (
             _symbols(settings, row, network, vocabularies[number])
             if settings.task == "symbol"
@@ -49,10 +53,51 @@ def streams_of(state: dict[str, Any]) -> Iterator[dict[str, Any]]:
             **_scores(settings, row),
             **of_task,
             "network_classes": classes[number],
-            "fit_steps": int(network["network"][3 * layout.sizes[0]]),
-            "weights": len(weights),
-            "weights_norm": float(np.sqrt(weights @ weights)) if np.isfinite(weights).all() else None,
+            **_network(layout, network["network"]),
         }
+
+
+def learner_of(state: dict[str, Any]) -> dict[str, Any] | None:
+    """Describe what all streams share, None where each has all of its own."""
+    if "learner" not in state:
+        return None
+    settings = Settings.model_construct().with_shape(json.loads(state["shape"]))
+    row = {name: array[0] for name, array in state["learner"]["arrays"].items()}
+    layout = layout_of(parse_layers(settings.network), features=settings.features, classes=settings.classes)
+    labels = [json.loads(literal) for literal in state["learner"]["labels"]]
+    return {
+        "events": int(row["events"][0]),
+        **_scores(settings, row),
+        "labels": [list(pair) for pair in zip(labels, row["label_counts"].tolist(), strict=False)],
+        "scale_means": row["scale_means"].tolist(),
+        "scale_deviations": np.sqrt(row["scale_variances"]).tolist(),
+        **_network(layout, row["network"]),
+    }
+
+
+def _sequences(state: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    labels = [json.loads(literal) for literal in state["learner"]["labels"]]
+    for contexts, waits in ((state["streams"], False), (state["waiting"], True)):
+        for number in reversed(range(len(contexts["keys"]))):
+            row = {name: array[number] for name, array in contexts["arrays"].items() if name != "samples"}
+            likeliest = sorted(zip(row["pending"].tolist(), labels, strict=False), key=lambda pair: -pair[0])
+            label = int(row["label"][0])
+            yield {
+                "key": json.loads(contexts["keys"][number]),
+                "waiting": waits,
+                "samples": int(row["length"][0]),
+                "label": None if label == NONE else labels[label],
+                "prediction": [[name, round(p, 6)] for p, name in likeliest if p > 0] or None,
+            }
+
+
+def _network(layout: Layout, row: NDArray[np.float32]) -> dict[str, Any]:
+    weights = row[: layout.sizes[0]].astype(np.float64)
+    return {
+        "fit_steps": int(row[3 * layout.sizes[0]]),
+        "weights": len(weights),
+        "weights_norm": float(np.sqrt(weights @ weights)) if np.isfinite(weights).all() else None,
+    }
 
 
 def _scores(settings: Settings, row: Row) -> dict[str, Any]:
@@ -70,7 +115,7 @@ def _scores(settings: Settings, row: Row) -> dict[str, Any]:
         "hit_rate": rates[0] if rates else None,
     }
     told["baseline_hit_rates"], told["expert_hit_rates"] = by_name(rates[1:] if rates else None)
-    if settings.task == "symbol":
+    if settings.task != "number":
         return {**told, "log_loss_bits": None if losses is None else float(losses[0])}
     return {**told, **number_figures(settings, losses)}
 

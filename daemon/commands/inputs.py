@@ -33,12 +33,16 @@ _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One value of a file: the number of its line from 0, the bytes of value and key, and the time, -1 for none."""
+    """One value of a file: the number of its line from 0, the bytes of value and key, and the time, -1 for none.
+
+    ``label`` is the text of the cell of a label, None where there is no column of labels.
+    """
 
     number: int
     value: bytes
     key: bytes | None = None
     timestamp_ms: int = -1
+    label: str | None = None
 
 
 def format_of(path: str) -> Format:
@@ -95,6 +99,7 @@ def read_columns(
     columns: Sequence[str] = (),
     key_column: str | None = None,
     time_column: str | None = None,
+    label_column: str | None = None,
 ) -> Iterator[Line]:
     """Give the cells of one column of CSV with a header, with the cells of other ones as keys and time stamps.
 
@@ -107,6 +112,7 @@ def read_columns(
         key_column: Where the keys are, if there are any.
         time_column: Where the times are, if there are any: ISO 8601, UTC where it does not say, or milliseconds since
             1970. What is neither is none.
+        label_column: Where the labels are, if there are any.
 
     Raises:
         InputFileError: A column is missing, or the file is neither UTF-8 nor CSV.
@@ -117,7 +123,8 @@ def read_columns(
         return
     key_place = None if key_column is None else _place_of(key_column, header, name)
     time_place = None if time_column is None else _place_of(time_column, header, name)
-    others = [place for place in range(len(header)) if place not in {key_place, time_place}]
+    label_place = None if label_column is None else _place_of(label_column, header, name)
+    others = [place for place in range(len(header)) if place not in {key_place, time_place, label_place}]
     if not columns and len(others) != 1:
         raise InputFileError(f"{name}: received the columns {', '.join(header)}; --column says which has the values")
     places = [_place_of(column, header, name) for column in columns] or others
@@ -126,7 +133,8 @@ def read_columns(
         key = None if key_place is None else cells.get(key_place, "").encode()
         time = -1 if time_place is None else _milliseconds(cells.get(time_place, ""))
         values = [cells.get(place, "") for place in places]
-        yield Line(number, (values[0] if len(values) == 1 else _vector(values)).encode(), key, time)
+        label = None if label_place is None else cells.get(label_place, "")
+        yield Line(number, (values[0] if len(values) == 1 else _vector(values)).encode(), key, time, label)
 
 
 def _vector(cells: Sequence[str]) -> str:

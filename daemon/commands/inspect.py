@@ -98,7 +98,7 @@ def summarize(file: "CheckpointFile") -> dict[str, Any]:
 def describe(file: "CheckpointFile") -> dict[str, Any]:
     """Say as JSON all that is in a checkpoint; of arrays, their sizes."""
     from daemon.checkpoint.hdf5 import FORMAT
-    from daemon.commands.contents import streams_of
+    from daemon.commands.contents import learner_of, streams_of
 
     summary = summarize(file)
     if file.damage is not None:
@@ -113,6 +113,7 @@ def describe(file: "CheckpointFile") -> dict[str, Any]:
         "shape": json.loads(state["shape"]),
         "learning": json.loads(state["learning"]),
         "streams": list(streams_of(state)),
+        **({"learner": learner} if (learner := learner_of(state)) else {}),
         "arrays": dict(_arrays(state)),
     }
 
@@ -145,6 +146,16 @@ def _print_checkpoint(console: Console, file: dict[str, Any]) -> None:
     for what, content in _about(file):
         about.add_row(Text(what), Text(content))
     console.print(about)
+    if "learner" in file:
+        console.print(_learner_table(file["learner"]))
+        console.print(_sequences_table(file["streams"]))
+    else:
+        console.print(_streams_table(file))
+    if (more := len(file["streams"]) - MOST_STREAMS) > 0:
+        console.print(Text(f"and {more:,} streams seen less recently; --json has them all"), soft_wrap=True)
+
+
+def _streams_table(file: dict[str, Any]) -> Table:
     baselines = BASELINES[file["shape"]["task"]]
     task = file["shape"]["task"]
     losses = ("log_loss_bits",) if task == "symbol" else ("mean_absolute_error", "skill", "interval_coverage")
@@ -155,9 +166,36 @@ def _print_checkpoint(console: Console, file: dict[str, Any]) -> None:
     )
     for stream in file["streams"][:MOST_STREAMS]:
         streams.add_row(*map(Text, _cells(stream, task, baselines, losses)))
-    console.print(streams)
-    if (more := len(file["streams"]) - MOST_STREAMS) > 0:
-        console.print(Text(f"and {more:,} streams seen less recently; --json has them all"), soft_wrap=True)
+    return streams
+
+
+def _learner_table(learner: dict[str, Any]) -> Table:
+    """Show what all sequences share."""
+    table = table_of("all sequences", "figure >")
+    rates = {"hit rate": learner["hit_rate"]} | {
+        name.replace("_", " "): rate for name, rate in (learner["baseline_hit_rates"] or {}).items()
+    }
+    rows = [
+        ("events", f"{learner['events']:,}"),
+        ("labels, sequences with each", ", ".join(f"{_literal(name)} {count:,}" for name, count in learner["labels"])),
+        *((name, _figure(rate)) for name, rate in rates.items()),
+        ("bits", _figure(learner["log_loss_bits"])),
+        ("steps", f"{learner['fit_steps']:,}"),
+        ("weights norm", _norm(learner)),
+    ]
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _sequences_table(sequences: Sequence[dict[str, Any]]) -> Table:
+    table = table_of("stream", "sequence", "samples >", "label", "prediction")
+    for one in sequences[:MOST_STREAMS]:
+        key = "-" if one["key"] is None else printable(one["key"])
+        label = "-" if one["label"] is None else _literal(one["label"])
+        state = "waits for its label" if one["waiting"] else "open"
+        table.add_row(*map(Text, (key, state, f"{one['samples']:,}", label, _coming(one["prediction"], "label"))))
+    return table
 
 
 def _about(file: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -192,14 +230,18 @@ def _cells(stream: dict[str, Any], task: str, baselines: Sequence[str], losses: 
     yield " ".join("?" if value is None else _literal(value) for value in stream["last_values"]) or "-"
     yield _coming(stream["prediction"], task)
     yield f"{stream['fit_steps']:,}"
-    yield "not finite" if stream["weights_norm"] is None else f"{stream['weights_norm']:.3f}"
+    yield _norm(stream)
+
+
+def _norm(network: dict[str, Any]) -> str:
+    return "not finite" if network["weights_norm"] is None else f"{network['weights_norm']:.3f}"
 
 
 def _coming(prediction: list[list[Any]] | float | None, task: str) -> str:
     """Show the likeliest symbols with their probabilities, or numbers."""
     if prediction is None:
         return "-"
-    if task == "symbol" and isinstance(prediction, list):
+    if task != "number" and isinstance(prediction, list):
         return ", ".join(f"{_literal(value)} ({p:.2f})" for value, p in prediction)
     return printable(_rounded(prediction))
 

@@ -42,6 +42,7 @@ class Scorecard:
         self._surprise_bits = 0.0
         self._settings = settings
         self._losses: NDArray[np.float64] | None = None  # of channels, what adds up
+        self._sequences, self._samples, self._settled = 0, 0, 0  # of labels
         self._last_miss: int | None = None
         self._event_seconds: list[float] = []  # of each chunk
         self._dead_letters: Counter[str] = Counter()
@@ -103,6 +104,10 @@ class Scorecard:
             self._losses = losses if self._losses is None else self._losses + losses
         elif verdict is not None:
             self._surprise_bits += verdict.surprise_bits
+            if isinstance(verdict, LabelVerdict):
+                self._sequences += 1
+                self._samples += verdict.samples
+                self._settled += verdict.settled
         if hits[0] < scored:
             self._last_miss = self.events
 
@@ -138,10 +143,18 @@ class Scorecard:
             "baseline_hit_rates": baselines,
             "lift": None if hit_rate is None else hit_rate - max(rate or 0.0 for rate in baselines.values()),
             **losses,
+            **(self._sequence_figures() if self._sequences else {}),
             "last_miss": self._last_miss,
             "event_ms": 1000 * median(self._event_seconds) if len(self._event_seconds) >= FEWEST_CHUNKS else None,
             "dead_letters": dict(sorted(self._dead_letters.items())),
             "bad_lines": self._bad_lines,
+        }
+
+    def _sequence_figures(self) -> dict[str, Any]:
+        """Give means over the sequences: how many samples they had, and from which one on the prediction stayed."""
+        return {
+            "samples_a_sequence": self._samples / self._sequences,
+            "settled_at_sample": self._settled / self._sequences,
         }
 
     def print(self, console: Console, name: str, how: str = "each value predicted before it was learned") -> None:
@@ -172,6 +185,9 @@ class Scorecard:
         else:
             for title, figure, style in number_rows(figures):
                 yield title, _shown(figure, style)
+        if "settled_at_sample" in figures:
+            yield "samples a sequence", _shown(figures["samples_a_sequence"], ".1f")
+            yield "prediction settled at sample", _shown(figures["settled_at_sample"], ".1f")
         yield "last miss at value", _shown(figures["last_miss"], ",")
         yield "time per event, without compiling", _shown(figures["event_ms"], ".3f", " ms", none="too few to tell")
         yield "dead letters", f"{sum(figures['dead_letters'].values()):,}"

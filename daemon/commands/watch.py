@@ -23,7 +23,7 @@ HELP = "follow the predictions, until Ctrl-C"
 MAX_SHOWN = 40
 """Characters of a value or a stream's name that a line has room for."""
 
-_STYLES = {"hit": "green", "miss": "red", "first": "dim"}
+_STYLES = {"hit": "green", "miss": "red", "first": "dim", "open": "dim"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -102,13 +102,16 @@ def line_of(value: bytes | None, place: str) -> Text:
 
 def _describe(message: dict[str, Any]) -> Text:
     verdict = message["verdict"]
-    outcome = "first" if verdict is None else "hit" if _all_hit(verdict["hit"]) else "miss"
+    of_label = "sample" in message  # that of a sequence, and not the next value
+    none = "open" if of_label else "first"
+    outcome = none if verdict is None else "hit" if _all_hit(verdict["hit"]) else "miss"
+    said = "label" if of_label else "next"
     stream = "-" if message["stream"] is None else message["stream"]
     if message["prediction"] is None:
-        forecast = "next ?"
+        forecast = f"{said} ?"
     else:
         sure = f" ({message['probability']:.2f})" if "probability" in message else ""
-        forecast = f"next {_literal(message['prediction'])}{sure}"
+        forecast = f"{said} {_literal(message['prediction'])}{sure}"
     missed = f"  predicted {_literal(verdict['predicted'])}" if outcome == "miss" else ""
     return Text.assemble(
         f"{message['topic']}/{message['partition']}/{message['offset']}  {printable(stream)}  ",

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.network.draws import dropout_seeds
+from daemon.network.layers import Layer
 from daemon.network.layout import Floats, Integers, Layout
 from daemon.network.pins import hushed, pin
 from daemon.network.shape import Learning, Shape
@@ -22,6 +23,16 @@ SHORTEST = 8
 
 PositionWeights = Literal["all", "last", "linear"]
 """How much the samples of a sequence count in its fit step."""
+
+
+def outputs_of(classes: int) -> int:
+    """Say how many outputs so many labels need: one for two of them, through a sigmoid."""
+    return 1 if classes == 2 else classes
+
+
+def layout_of(layers: tuple[Layer, ...], *, features: int, classes: int) -> Layout:
+    """Lay out a classifier's state row: a line of it has a feature's row of the first kernel and an output's column."""
+    return Layout(layers, max(features, outputs_of(classes)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +83,7 @@ class Classifier:
         self._shape = shape
         self._learning = learning
         self._position_weights = position_weights
-        self._outputs = 1 if classes == 2 else classes
-        self._layout = Layout(shape.stack, max(features, self._outputs))
+        self._layout = layout_of(shape.stack, features=features, classes=classes)
         self._fits: dict[int, Callable[[Floats, Integers], Floats]] = {}
         self.features = features
         self.classes = classes

@@ -9,7 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fakes import SIZES, SOURCES, FakeDaemon, FakeKafka, record, small_network, small_settings, traffic
+from fakes import (
+    LABELS,
+    SIZES,
+    SOURCES,
+    FakeDaemon,
+    FakeKafka,
+    record,
+    small_classifier,
+    small_network,
+    small_settings,
+    traffic,
+)
 
 from daemon import cli
 from daemon.checkpoint import CheckpointStore, digest_of
@@ -231,3 +242,30 @@ def test_numbers_are_told_as_numbers(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert last["verdict"]["mean_absolute_error"] == pytest.approx(stream["mean_absolute_error"])
     assert {"lstm", "linear", "neighbours"} == set(stream["expert_mean_absolute_errors"])
     assert "mean absolute" in capsys.readouterr().out.replace("\n", " ")
+
+
+def test_sequences_are_told_with_what_they_share(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each with its samples and its prediction, also those that wait for a label; labels and scores are of all."""
+    settings = small_settings(**LABELS)
+    source = TopicPartition("runs", 0)
+    partition = Partition(settings, source, next_mark(settings, source, 0, unnamed(1)), small_classifier)
+    whole = [b"[1, 2]", b'{"value": [2, 3], "label": "up", "end": true}', b'{"value": [9, 9], "label": 0, "end": true}']
+    values = [*whole, *whole, b'{"value": [5, 5], "end": true}', b"[1, 2]", b'{"value": [2, 3], "label": 0}']
+    outputs = partition.process([record(place, value, b"run") for place, value in enumerate(values)]).outputs
+    last = json.loads(outputs[-1].value or b"")
+    store = CheckpointStore(str(tmp_path / "checkpoints"), "runs", origin={})
+    store.write(source, len(values), partition.state())
+    (path,) = (tmp_path / "checkpoints").rglob("*.h5")
+    code, told = inspect(path, tmp_path)
+    assert ExitCode.OK == code
+    opened, waiting = told["streams"]
+    assert ("run", False, 2, 0) == tuple(opened[name] for name in ("key", "waiting", "samples", "label"))
+    assert last["probabilities"] == opened["prediction"]
+    assert ("run", True, 1, None) == tuple(waiting[name] for name in ("key", "waiting", "samples", "label"))
+    learner = told["learner"]
+    assert (9, 4, [["up", 2], [0, 2]]) == (learner["events"], learner["fit_steps"], learner["labels"])
+    assert last["hit_rate"] == pytest.approx(learner["hit_rate"], abs=1e-6)
+    assert last["baseline_hit_rate"] == pytest.approx(max(learner["baseline_hit_rates"].values()), abs=1e-6)
+    shown = capsys.readouterr().out
+    for said in ("waits for its label", "open", '"up" 2, 0 2', "most frequent", "weights norm"):
+        assert said in shown

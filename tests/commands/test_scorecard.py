@@ -11,8 +11,8 @@ from rich.console import Console
 from daemon.commands.scorecard import EARLY, MAX_BAD_LINES, Scorecard
 from daemon.errors import InputFileError
 from daemon.partition import Processed, Tally
-from daemon.records import Outcome, OutputRecord, SymbolVerdict
-from daemon.settings import Settings
+from daemon.records import LabelVerdict, Outcome, OutputRecord, SymbolVerdict
+from daemon.settings import Settings, read_settings
 
 
 def prediction(hit: bool | None, stream: str | None = None) -> tuple[OutputRecord, Outcome]:
@@ -99,3 +99,20 @@ def test_where_nothing_was_scored_there_are_no_rates() -> None:
     scorecard.print(Console(file=shown, width=80), "values[red].txt")
     assert "values[red].txt: each value predicted before it was learned" in shown.getvalue()
     assert "none" in shown.getvalue()
+
+
+def test_sequences_are_told_with_where_their_prediction_settled() -> None:
+    """In the mean, over those that a message has a verdict on, and those that none has."""
+    told = LabelVerdict("1", "1", hit=True, probability=0.5, surprise_bits=1, samples=7, settled=3)
+    silent = LabelVerdict("1", "0", hit=False, probability=0.25, surprise_bits=2, samples=9, settled=9)
+    unpublished = ((silent, (False, True, False, False)),)
+    outcome = Outcome(2, 2, 0, told, None, (True, False, False, True), None, unpublished=unpublished)
+    scorecard = Scorecard(read_settings({"task": "label"}))
+    scorecard.add(Processed([], Tally(events=1, hits=Counter({0: 1, 1: 1, 3: 1})), [outcome]))
+    figures = scorecard.to_json()
+    assert (2, 0.5, 1.5) == (figures["scored"], figures["hit_rate"], figures["log_loss_bits"])
+    assert {"last_value": 0.5, "most_frequent": 0.0} == figures["baseline_hit_rates"]
+    assert (8, 6) == (figures["samples_a_sequence"], figures["settled_at_sample"])
+    console = Console(file=io.StringIO(), width=100)
+    scorecard.print(console, "runs")
+    assert "prediction settled at sample" in console.file.getvalue()  # type: ignore[attr-defined]

@@ -157,3 +157,12 @@ def test_watch_says_what_it_waits_for(
     shown = capsys.readouterr()
     assert f"{expected} (Ctrl-C ends)\n" == shown.err
     assert line_of(message(), "").plain + "\n" == shown.out
+
+
+def test_labels_are_told_as_such() -> None:
+    """At every sample what the label may be; the verdict comes with the label, which may be alone."""
+    fields: dict[str, object] = {"stream": "run-17", "value": [0.1, None], "sample": 3, "verdict": None}
+    assert "run-17  [0.1, null]  open   label 8 (0.71)" in line_of(message(**fields), "").plain
+    alone = {"value": None, "sample": None, "prediction": None, "probability": None}
+    verdict = {"label": 1, "predicted": 0, "hit": False, "probability": 0.2, "surprise_bits": 2.3}
+    assert "null  miss   predicted 0  label ?" in line_of(message(**(fields | alone | {"verdict": verdict})), "").plain

@@ -1,11 +1,14 @@
 """On a real broker that may die too: nothing is lost, nothing comes twice, whatever happens."""
 
+import json
 import re
 import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from fakes import LABELS, label_traffic
 from faults import Fault, Schedule, draw
 from harness import Oracle, Outcome, ProxiedBroker, differences
 from kafka_helpers import create_topic
@@ -167,7 +170,7 @@ def test_members_come_and_go(oracle: Oracle, undisturbed: Outcome, static: bool)
     assert len([log for log in oracle.logs(name) if sources_of(log)]) > 1
 
 
-# the other task
+# the other tasks
 
 NUMBERS = {"task": "number", "horizons": 3, "history": 256}
 
@@ -178,6 +181,22 @@ def test_numbers_are_exactly_once_too(oracle: Oracle) -> None:
     schedule = (*draw(3, 6, kinds=["kill"], longest_s=2.0), Fault("freeze in commit", 0.5, 4.0, member=0))
     found = oracle.run("numbers", schedule, members=2, session_timeout_s=1.5, pace_s=PACE_S, **NUMBERS)
     assert [] == differences(undisturbed, found)
+
+
+def test_labels_are_exactly_once_too(broker: ProxiedBroker, tmp_path: Path) -> None:
+    """Nor in labels of sequences, their weights, and what is known of sequences that are not over yet."""
+
+    def make_topic(name: str, *, partitions: int) -> str:
+        return create_topic(broker.direct, f"{uuid.uuid4().hex[:8]}-{name}", partitions=partitions)
+
+    oracle = Oracle(broker.direct, make_topic, tmp_path, partitions=3, broker=broker)
+    oracle.publish_traffic(1000, of=label_traffic)
+    undisturbed = oracle.run("undisturbed", **LABELS)
+    schedule = (*draw(3, 6, kinds=["kill"], longest_s=2.0), Fault("freeze in commit", 0.5, 4.0, member=0))
+    found = oracle.run("labels", schedule, members=2, session_timeout_s=1.5, pace_s=PACE_S, **LABELS)
+    assert [] == differences(undisturbed, found)
+    messages = [json.loads(seen.value or b"") for outputs in found.outputs.values() for seen in outputs]
+    assert 100 < sum(message["verdict"] is not None for message in messages)
 
 
 # all of it
