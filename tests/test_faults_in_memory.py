@@ -271,7 +271,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize(("schedule", "examples"), [(Schedule, 1000), (LabelSchedule, 300)])
+@pytest.mark.parametrize(("schedule", "examples"), [(Schedule, 1000), (LabelSchedule, 150)])
 def test_no_schedule_shows(schedule: type[Schedule], examples: int) -> None:
     """Crashes, expulsions, lost answers, damage, members that come and go: nobody sees a difference."""
     run_state_machine_as_test(

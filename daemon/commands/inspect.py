@@ -171,7 +171,7 @@ def _streams_table(file: dict[str, Any]) -> Table:
 
 def _learner_table(learner: dict[str, Any]) -> Table:
     """Show what all sequences share."""
-    table = table_of("all sequences", "figure >")
+    table = table_of("all sequences", "figure")
     rates = {"hit rate": learner["hit_rate"]} | {
         name.replace("_", " "): rate for name, rate in (learner["baseline_hit_rates"] or {}).items()
     }

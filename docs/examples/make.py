@@ -54,8 +54,23 @@ def labelled_gestures(path: Path) -> None:
                 going.append((number, Labelled(samples, label), place + 1))
 
 
+def late_labels(path: Path) -> None:
+    """Write runs of which one gets its label when the next one has begun."""
+    lines = [
+        {"value": [1, 20], "label": "cold", "end": True},
+        {"value": [1, 30], "label": "warm", "end": True},
+        {"value": [1, 21]},
+        {"value": [1, 22], "end": True},
+        {"value": [1, 31]},
+        {"label": "cold"},
+        {"value": [1, 32], "label": "warm", "end": True},
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
 if __name__ == "__main__":
     online_loop(Path("online-loop.csv"))
     by_position(Path("by-position.jsonl"))
     labelled_runs(Path("runs.jsonl"))
     labelled_gestures(Path("gestures.csv"))
+    late_labels(Path("late.jsonl"))
