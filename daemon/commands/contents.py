@@ -4,7 +4,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +23,24 @@ LAST_VALUES = 8
 """So many of a stream's latest values are told."""
 
 
-def streams_of(state: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Describe each stream of what ``Partition.state`` gave, the one seen last first."""
+class Stored(NamedTuple):
+    """One stream as it was stored: its arrays, and those of its network, which has this many classes."""
+
+    key: str | None
+    classes: int
+    vocabulary: dict[str, Any]
+    row: Row
+    network: Row
+
+
+def settings_of(state: dict[str, Any]) -> Settings:
+    """Give the shape settings that a state was learned with, the others as by default."""
+    return Settings.model_construct().with_shape(json.loads(state["shape"]))
+
+
+def stored_streams(state: dict[str, Any]) -> Iterator[Stored]:
+    """Give each stream of what ``Partition.state`` gave, the one seen last first."""
     streams = state["streams"]
-    shape = json.loads(state["shape"])
-    settings = Settings.model_construct().with_shape(shape)
     classes = streams["classes"].tolist()
     vocabularies = unpack(streams["vocabularies"])
     unseen = Counter(classes)
@@ -36,19 +49,25 @@ def streams_of(state: dict[str, Any]) -> Iterator[dict[str, Any]]:
         unseen[classes[number]] -= 1  # networks of as many classes are in the order of their streams
         place = unseen[classes[number]]
         network = {name: array[place] for name, array in state["networks"][str(classes[number])].items()}
-        layout = Layout(parse_layers(shape["network"]), classes[number])
+        yield Stored(json.loads(streams["keys"][number]), classes[number], vocabularies[number], row, network)
+
+
+def streams_of(state: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Describe each stream of what ``Partition.state`` gave, the one seen last first."""
+    settings = settings_of(state)
+    layers = parse_layers(settings.network)
+    for key, classes, vocabulary, row, network in stored_streams(state):
+        layout = Layout(layers, classes)
         weights = network["network"][: layout.sizes[0]].astype(np.float64)
         of_task = (
-            _symbols(settings, row, network, vocabularies[number])
-            if settings.task == "symbol"
-            else _numbers(settings, row)
+            _symbols(settings, row, network, vocabulary) if settings.task == "symbol" else _numbers(settings, row)
         )
         yield {
-            "key": json.loads(streams["keys"][number]),
+            "key": key,
             "events": int(row["events"][0]),
             **_scores(settings, row),
             **of_task,
-            "network_classes": classes[number],
+            "network_classes": classes,
             "fit_steps": int(network["network"][3 * layout.sizes[0]]),
             "weights": len(weights),
             "weights_norm": float(np.sqrt(weights @ weights)) if np.isfinite(weights).all() else None,

@@ -1,0 +1,173 @@
+"""What export writes, loaded by Keras alone: the same outputs, the same states, and what they mean."""
+
+import json
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from daemon import cli
+from daemon.checkpoint.hdf5 import pack
+from daemon.commands.networks import networks_of
+from daemon.errors import ExitCode
+from daemon.network.pins import pin
+from daemon.partition import Partition, next_mark, unnamed
+from daemon.records import InputRecord, TopicPartition
+from daemon.settings import Settings
+
+pin()
+import keras  # noqa: E402 - after the pins
+
+SOURCE = TopicPartition("numbers", 0)
+LAYERS = ("lstm 5", "leaky_relu", "dropout 0.3", "gru 4", "layer_norm", "dense 6 tanh")
+SMALL: dict[str, Any] = {"network": LAYERS, "window": 8, "replay_history": 40, "score_window": 20}
+COUNT = 90
+
+
+@cache
+def state_of(task: str) -> dict[str, Any]:
+    """A partition that has learned two streams; the values of the one without key end with a sequence of three."""
+    settings = Settings(task=task, **SMALL, **({"history": 256, "horizon": 2} if task == "number" else {}))
+    partition = Partition(settings, SOURCE, next_mark(settings, SOURCE, 0, unnamed(1)), networks_of(settings))
+    values = np.random.default_rng(4).integers(0, 4, COUNT).tolist()
+    keys = [b"pump" if number % 3 else None for number in range(COUNT)]
+    broken = max(number for number in range(COUNT - 9) if keys[number] is None)
+    records = [
+        InputRecord("numbers", 0, n, n, key, json.dumps({"value": value, "end": n == broken}).encode())
+        for n, (value, key) in enumerate(zip(values, keys, strict=True))
+    ]
+    partition.process(records)
+    return partition.state()
+
+
+@pytest.fixture(params=["symbol", "number"])
+def checkpoint(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[dict[str, Any], Path]]:
+    state = state_of(request.param)
+    path = tmp_path / "learned.h5"
+    path.write_bytes(pack(state, {}))
+    return state, path
+
+
+def export(path: Path, *options: str) -> tuple[keras.Model, dict[str, Any]]:
+    out = path.with_name("pump.keras")
+    assert ExitCode.OK == cli.main(["export", str(path), str(out), *options])
+    return keras.models.load_model(out), json.loads(out.with_suffix(".json").read_text(encoding="utf-8"))
+
+
+def inputs_of(about: dict[str, Any]) -> np.ndarray:
+    """What goes into the model, float32 (steps, inputs)."""
+    if about["task"] == "symbol":
+        return np.eye(len(about["symbols"]), dtype=np.float32)[about["window"]]
+    return np.array(about["window"], np.float32)
+
+
+def expected_of(state: dict[str, Any], stream: int, about: dict[str, Any]) -> np.ndarray:
+    """What the network had said of the value to come."""
+    if about["task"] == "symbol":
+        return state["networks"]["8"]["pending"][stream, : len(about["symbols"])]
+    pending = state["streams"]["arrays"]["pending"][stream, -1].reshape(-1, 7)
+    return (pending[:, 3] - about["linear"]) / about["spread"]  # after what is published and two baselines
+
+
+def set_states(model: keras.Model, about: dict[str, Any]) -> None:
+    for name, states in about["states"].items():
+        for variable, value in zip(model.get_layer(name).states, states, strict=True):
+            variable.assign([value])
+
+
+@pytest.mark.parametrize(("stream", "key"), [(0, "null"), (1, "pump")])
+def test_the_stateful_twin_says_what_the_daemon_says(
+    checkpoint: tuple[dict[str, Any], Path], stream: int, key: str
+) -> None:
+    """From the states before the window on, step by step or all at once, the last output is the one that is pending."""
+    state, path = checkpoint
+    order = [json.loads(name) for name in state["streams"]["keys"]]
+    assert {None, "pump"} == set(order)
+    place = order.index(None if key == "null" else key)
+    model, about = export(path, "--stateful", "--stream", key)
+    assert (order[place], 8 if key == "pump" else 3) == (about["stream"], len(about["window"][-8:]))
+    inputs, expected = inputs_of(about), expected_of(state, place, about)
+    set_states(model, about)
+    steps = [np.array(model(line[None, None]))[0, 0] for line in inputs]
+    assert np.allclose(expected, steps[-1], rtol=0, atol=1e-6), stream
+    after = [np.array(v) for name in about["states"] for v in model.get_layer(name).states]
+    set_states(model, about)
+    assert np.allclose(steps, model(inputs[None])[0], rtol=0, atol=1e-6)
+    again = [np.array(v) for name in about["states"] for v in model.get_layer(name).states]
+    assert all(np.allclose(one, other, rtol=0, atol=1e-6) for one, other in zip(after, again, strict=True))
+
+
+def test_the_model_without_states_takes_many_sequences(checkpoint: tuple[dict[str, Any], Path]) -> None:
+    """It begins each with zeros, as the daemon begins a sequence: the short one is told as it was."""
+    state, path = checkpoint
+    place = state["streams"]["keys"].index("null")
+    model, about = export(path, "--stream", "null")
+    assert 3 == len(about["window"])
+    inputs = inputs_of(about)
+    outputs = model.predict(np.stack([inputs, inputs[::-1]]), verbose=0)
+    assert np.allclose(expected_of(state, place, about), outputs[0, -1], rtol=0, atol=1e-6)
+    assert not np.allclose(outputs[0], outputs[1])
+    assert not any(np.array(states).any() for states in about["states"].values())
+
+
+def test_symbols_are_named_in_the_order_of_their_columns(tmp_path: Path) -> None:
+    """The first is any that is not known; the window has their numbers."""
+    path = tmp_path / "learned.h5"
+    path.write_bytes(pack(state_of("symbol"), {}))
+    model, about = export(path, "--stream", "pump")
+    assert [None] == about["symbols"][:1]
+    assert {0, 1, 2, 3} == set(about["symbols"][1:])
+    assert (None, None, 5) == model.input_shape
+    assert (None, None, 5) == model.output_shape
+    values = np.random.default_rng(4).integers(0, 4, COUNT)
+    pump = [int(value) for number, value in enumerate(values) if number % 3]
+    assert pump[-8:] == [about["symbols"][code] for code in about["window"]]
+    assert f"{state_of('symbol')['lineage']}@{COUNT}" == about["model"]
+    assert (60, list(LAYERS)) == (about["events"], about["network"])
+
+
+def test_what_was_written_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The layers, what goes in and what comes out, and where the rest is."""
+    path = tmp_path / "learned.h5"
+    path.write_bytes(pack(state_of("number"), {}))
+    export(path, "--stream", "pump", "--stateful")
+    told = capsys.readouterr().out
+    assert "stream pump, after 60 values" in told
+    for part in (", ".join(LAYERS), "9 features", "by how many spreads", "pump.json", "linear, spread, window, states"):
+        assert part in told
+
+
+@pytest.mark.parametrize(
+    ("options", "received"), [([], "nothing"), (["--stream", "fan"], "'fan'"), (["--stream", ""], "''")]
+)
+def test_one_of_several_streams_is_to_be_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], received: str
+) -> None:
+    """The message says which ones there are; nothing is written."""
+    path = tmp_path / "learned.h5"
+    path.write_bytes(pack(state_of("symbol"), {}))
+    assert ExitCode.USAGE == cli.main(["export", str(path), str(tmp_path / "fan.keras"), *options])
+    told = capsys.readouterr().err
+    assert f"--stream: received {received}, expected the key of a stream in {path}: " in told
+    assert "pump" in told
+    assert "null" in told
+    assert ["learned.h5"] == [file.name for file in tmp_path.iterdir()]
+
+
+def test_another_file_ending_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Keras knows its own files by it."""
+    assert ExitCode.USAGE == cli.main(["export", str(tmp_path / "learned.h5"), "network.h5"])
+    assert "received network.h5, expected a path that ends in .keras" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [None, b"no checkpoint"])
+def test_what_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    """As for any other command."""
+    path = tmp_path / "learned.h5"
+    if content:
+        path.write_bytes(content)
+    expected = ExitCode.REFUSED if content else ExitCode.USAGE
+    assert expected == cli.main(["export", str(path), str(tmp_path / "network.keras")])
