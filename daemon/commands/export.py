@@ -2,8 +2,9 @@
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.text import Text
 
@@ -11,9 +12,6 @@ from daemon.commands.outputs import create_output
 from daemon.commands.tables import console_for, table_of
 from daemon.commands.watch import printable
 from daemon.errors import CheckpointDamagedError, ExitCode, SettingsError
-
-if TYPE_CHECKING:  # it loads numba
-    from daemon.commands.contents import Stored
 
 HELP = "write a stream's network as a Keras model"
 SUFFIX = ".keras"
@@ -31,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stream",
         metavar="KEY",
-        help=f"the stream, by its key ({NO_KEY}: the one without); needed where there are several",
+        help=f"the stream, by its key ({NO_KEY}: the one without); needed where there are several networks",
     )
     parser.add_argument(
         "--stateful", action="store_true", help="one that remembers from call to call, for one sequence at a time"
@@ -53,24 +51,29 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     file = read_file(arguments.checkpoint)
     if file.damage is not None:
         raise CheckpointDamagedError(file.damage)
-    from daemon.commands.contents import settings_of, stored_streams
+    from daemon.commands.contents import settings_of
     from daemon.commands.exported import export
     from daemon.commands.networks import networks_of
     from daemon.partition import learning_of
 
-    stream = _chosen(list(stored_streams(file.state)), arguments.stream, arguments.checkpoint)
     settings = settings_of(file.state)
+    keys = [json.loads(key) for key in file.state["streams"]["keys"]]
+    shared = "learner" in file.state  # streams share one network
+    place = _place_of(arguments.stream, keys, arguments.checkpoint, needed=not shared)
     network = networks_of(settings)(learning_of(settings))
-    exported = export(settings, stream, network, stateful=arguments.stateful)
-    about = {"model": f"{file.state['lineage']}@{int(file.state['records'])}", **exported.about}
+    exported = export(settings, file.state, place, network, stateful=arguments.stateful)
+    about: dict[str, Any] = {"model": f"{file.state['lineage']}@{int(file.state['records'])}"}
+    if place is not None:
+        about["stream"] = keys[place]
+    about |= exported.about
     beside = out.with_suffix(".json")
     with create_output("export-json", str(beside)) as output:
         output.write(_lines(about).encode())
     with create_output("export", str(out)) as output:
         output.write(exported.content)
     console = console_for(stderr=False)
-    name = "without key" if stream.key is None else printable(stream.key)
-    console.print(Text(f"{out}: stream {name}, after {about['events']:,} values"), soft_wrap=True)
+    whose = "all streams" if place is None else f"stream {_name_of(keys[place])}"
+    console.print(Text(f"{out}: {whose}, after {about['events']:,} values"), soft_wrap=True)
     table = table_of("what", "content")
     states = f"kept from call to call, zero at first; {beside} has those before its window"
     for what, content in (
@@ -91,18 +94,21 @@ def _lines(about: dict[str, Any]) -> str:
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
-def _chosen(streams: "list[Stored]", key: str | None, checkpoint: str) -> "Stored":
-    """Pick the stream of a key, or the only one there is."""
-    if key is None and len(streams) == 1:
-        return streams[0]
-    by_key = {stream.key: stream for stream in streams}
-    for wanted in [key, *([None] if key == NO_KEY else [])]:
-        if wanted in by_key and key is not None:
-            return by_key[wanted]
-    names = [NO_KEY if name is None else printable(name) for name in by_key]
-    more = f" and {len(names) - MOST_KEYS:,} more" if len(names) > MOST_KEYS else ""
-    received = "nothing" if key is None else repr(key)
-    raise SettingsError(
-        f"--stream: received {received}, expected the key of a stream in {checkpoint}: "
-        f"{', '.join(names[:MOST_KEYS]) or 'there is none'}{more}"
-    )
+def _place_of(wanted: str | None, keys: Sequence[str | None], checkpoint: str, *, needed: bool) -> int | None:
+    """Find a stream by its key, or take the only one; None where all share a network, and none was asked for."""
+    if wanted is None and not needed:
+        return None
+    if wanted is None and len(keys) == 1:
+        return 0
+    if wanted in keys and wanted is not None:
+        return keys.index(wanted)
+    if wanted == NO_KEY and None in keys:
+        return keys.index(None)
+    names = ", ".join(map(_name_of, keys[-MOST_KEYS:][::-1])) or "there is none"
+    more = f" and {len(keys) - MOST_KEYS:,} more" if len(keys) > MOST_KEYS else ""
+    received = "nothing" if wanted is None else repr(wanted)
+    raise SettingsError(f"--stream: received {received}, expected the key of a stream in {checkpoint}: {names}{more}")
+
+
+def _name_of(key: str | None) -> str:
+    return NO_KEY if key is None else printable(key)

@@ -11,10 +11,13 @@ import pytest
 
 from daemon import cli
 from daemon.checkpoint.hdf5 import pack
+from daemon.commands.contents import settings_of
 from daemon.commands.networks import networks_of
-from daemon.errors import ExitCode
+from daemon.errors import ExitCode, SettingsError
+from daemon.network.layers import parse_layers
+from daemon.network.layout import Layout
 from daemon.network.pins import pin
-from daemon.partition import Partition, next_mark, unnamed
+from daemon.partition import Partition, learning_of, next_mark, unnamed
 from daemon.records import InputRecord, TopicPartition
 from daemon.settings import Settings
 
@@ -113,6 +116,42 @@ def test_the_model_without_states_takes_many_sequences(checkpoint: tuple[dict[st
     assert not any(np.array(states).any() for states in about["states"].values())
 
 
+@pytest.mark.parametrize("task", ["symbol", "number", "label"])
+def test_what_was_exported_is_read_back(tmp_path: Path, task: str) -> None:
+    """A network of the same settings has all weights again, bit for bit, and has not taken a step."""
+    path = tmp_path / "learned.h5"
+    state = labels_state(2, 4) if task == "label" else state_of(task)
+    path.write_bytes(pack(state, {}))
+    export(path, *([] if task == "label" else ["--stream", "pump"]))
+    settings = settings_of(state)
+    network: Any = networks_of(settings)(learning_of(settings))
+    read = network.from_keras(tmp_path / "pump.keras")
+    if task == "label":
+        expected = state["learner"]["arrays"]["network"][0]
+    else:
+        place = state["streams"]["keys"].index('"pump"')
+        expected = next(iter(state["networks"].values()))["network"][place]
+    if task == "symbol":
+        read, known = read
+        assert 5 == known
+    layout = Layout(parse_layers(LAYERS), {"symbol": 8, "number": 9, "label": 2}[task])
+    weights = layout.sizes[0]
+    assert (layout.row_size, layout.row_size) == (len(expected), len(read))
+    assert expected[:weights].tobytes() == read[:weights].tobytes()
+    assert expected[3 * weights] > 0
+    assert not read[weights:].any()
+
+
+def test_a_file_with_other_inputs_than_outputs_knows_no_symbols(tmp_path: Path) -> None:
+    """Code 0, unknown, and every symbol have a column on both sides."""
+    layers = [keras.Input((None, 3)), keras.layers.GRU(4, return_sequences=True), keras.layers.Dense(4)]
+    keras.Sequential(layers).save(tmp_path / "odd.keras")
+    settings = Settings(network=("gru 4",))
+    network: Any = networks_of(settings)(learning_of(settings))
+    with pytest.raises(SettingsError, match="layer 1: received a kernel for 3 inputs, expected 4"):
+        network.from_keras(tmp_path / "odd.keras")
+
+
 def test_symbols_are_named_in_the_order_of_their_columns(tmp_path: Path) -> None:
     """The first is any that is not known; the window has their numbers."""
     path = tmp_path / "learned.h5"
@@ -171,3 +210,54 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes | None)
         path.write_bytes(content)
     expected = ExitCode.REFUSED if content else ExitCode.USAGE
     assert expected == cli.main(["export", str(path), str(tmp_path / "network.keras")])
+
+
+def labels_state(classes: int, count: int) -> dict[str, Any]:
+    """A partition that has learned sequences of three labels at most; then one of the key ``pump`` has begun."""
+    settings = Settings(task="label", features=2, classes=classes, network=LAYERS, score_window=20)
+    partition = Partition(settings, SOURCE, next_mark(settings, SOURCE, 0, unnamed(1)), networks_of(settings))
+    draws = np.random.default_rng(4)
+    values: list[tuple[bytes, dict[str, Any]]] = []
+    for number in range(count):
+        samples = draws.normal(number % 3, 1, (4, 2)).round(3).tolist()
+        values += [(b"fan", {"value": sample}) for sample in samples]
+        values.append((b"fan", {"label": f"kind {number % min(classes, 3)}", "end": True}))
+    values += [(b"pump", {"value": [0.5, None if number else 2]}) for number in range(3)]
+    records = [
+        InputRecord("numbers", 0, n, n, key, json.dumps(value).encode()) for n, (key, value) in enumerate(values)
+    ]
+    assert not any(output.dead_letter for output in partition.process(records).outputs)
+    return partition.state()
+
+
+@pytest.mark.parametrize(("classes", "count"), [(2, 4), (2, 1), (5, 6)])
+def test_a_network_of_labels_says_what_was_said_of_an_open_sequence(tmp_path: Path, classes: int, count: int) -> None:
+    """Its samples so far, scaled, give the probabilities of all labels; one that never came has none."""
+    path = tmp_path / "learned.h5"
+    state = labels_state(classes, count)
+    path.write_bytes(pack(state, {}))
+    model, about = export(path, "--stream", "pump", "--stateful")
+    assert ("pump", classes, 3) == (about["stream"], len(about["labels"]), len(about["window"]))
+    outputs = np.array([model(np.array([[sample]], np.float32))[0, 0] for sample in about["window"]])[-1]
+    assert (1 if classes == 2 else classes) == len(outputs)
+    told = [1 - outputs[0], outputs[0]] if classes == 2 else outputs
+    assert np.allclose(state["streams"]["arrays"]["pending"][0], told, rtol=0, atol=1e-6)
+    kinds = [f"kind {number}" for number in range(min(classes, count, 3))]
+    assert kinds + [None] * (classes - len(kinds)) == about["labels"]
+    assert all(p == 0 for p, label in zip(told, about["labels"], strict=True) if label is None)
+
+
+def test_a_network_of_labels_belongs_to_all_streams(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is exported without naming one; the JSON says how samples are scaled."""
+    path = tmp_path / "learned.h5"
+    state = labels_state(2, 4)
+    path.write_bytes(pack(state, {}))
+    model, about = export(path)
+    assert ((None, None, 2), (None, None, 1)) == (model.input_shape, model.output_shape)
+    assert "pump.keras: all streams, after " in capsys.readouterr().out
+    assert [] == about["window"]
+    assert "stream" not in about
+    scaled = (np.array([0.5, 2]) - about["means"]) / about["deviations"]
+    window = export(path, "--stream", "pump")[1]["window"]
+    assert np.allclose(scaled, window[0], rtol=0, atol=0.5)  # the scale has moved on a little since
+    assert 0 == window[1][1]
