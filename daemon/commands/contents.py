@@ -59,9 +59,7 @@ def streams_of(state: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for key, classes, vocabulary, row, network in stored_streams(state):
         layout = Layout(layers, classes)
         weights = network["network"][: layout.sizes[0]].astype(np.float64)
-        of_task = (
-            _symbols(settings, row, network, vocabulary) if settings.task == "symbol" else _numbers(settings, row)
-        )
+        of_task = _symbols(settings, row, network, vocabulary) if settings.task == "symbol" else _numbers(settings, row)
         yield {
             "key": key,
             "events": int(row["events"][0]),
@@ -117,14 +115,15 @@ def _numbers(settings: Settings, row: Row) -> dict[str, Any]:
     lines = [line[len(line) - known :] for line, (known,) in zip(values, row["number_events"].tolist(), strict=True)]
     longest = max(map(len, lines))
     # a component that came later than others has fewer values
-    told = [_numbers_or_none(np.concatenate([np.full(longest - len(line), np.nan), line])) for line in lines]
+    told = [numbers_or_none(np.concatenate([np.full(longest - len(line), np.nan), line])) for line in lines]
     latest = [list(line) if settings.features > 1 else line[0] for line in zip(*told, strict=True)]
-    predicted = _numbers_or_none(row["pending"][-1, ..., 0].ravel())
+    predicted = numbers_or_none(row["pending"][-1, ..., 0].ravel())
     return {
         "last_values": latest[-LAST_VALUES:],
         "prediction": settings.nested(predicted) if any(value is not None for value in predicted) else None,
     }
 
 
-def _numbers_or_none(numbers: NDArray[np.float64]) -> list[float | None]:
+def numbers_or_none(numbers: NDArray[np.float64]) -> list[float | None]:
+    """Give numbers for JSON, None for those that are not finite."""
     return [number if math.isfinite(number) else None for number in numbers.tolist()]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from daemon.commands.contents import Stored, stored_streams
+from daemon.commands.contents import Stored, numbers_or_none, stored_streams
 from daemon.learners import AnyNetwork
 from daemon.network import Classifier, Network, Regression
 from daemon.network.layout import Floats
@@ -69,12 +69,12 @@ def _symbol(settings: Settings, stream: Stored, network: Network, *, stateful: b
 def _number(settings: Settings, stream: Stored, network: Regression, *, stateful: bool) -> Exported:
     state, lines = stream.network["network"], stream.row["lines"]
     present = lines[:, network.features] > 0
-    # what the linear expert said last, and the spread that the network's output is in
-    told = stream.row["number_asked"][..., -1].reshape(-1, 2)
+    # what the linear experts said last, and the spreads that the network's outputs are in
+    linear, spread = stream.row["number_asked"][..., -1].reshape(-1, 2).T
     about = {
-        "horizon": settings.horizon,
-        "linear": told[:, 0].tolist(),
-        "spread": told[:, 1].tolist(),
+        "horizons": list(settings.horizons),
+        "linear": numbers_or_none(linear),
+        "spread": numbers_or_none(spread),
         "window": lines[present, : network.features].tolist(),
         "states": _plain(network.states_of(state)),
     }
@@ -82,7 +82,7 @@ def _number(settings: Settings, stream: Stored, network: Regression, *, stateful
         network.to_keras(state, stateful=stateful),
         about,
         inputs=f"{network.features} features of a value, as the daemon made them: the window has the last ones",
-        outputs="by how many spreads the value differs from what the linear expert says",
+        outputs="by how many spreads each component, at each horizon, differs from what the linear expert says",
     )
 
 
