@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
     from _typeshed import SupportsWrite
 
-COMMANDS = ("run", "demo", "backtest", "produce", "watch", "inspect", "verify", "replay", "broker", "bench", "evaluate")
+COMMANDS = (
+    *("run", "demo", "backtest", "produce", "watch", "inspect", "export", "verify", "replay"),
+    *("broker", "bench", "evaluate"),
+)
 INTERRUPTED = 130
 """The exit code after Ctrl-C: 128 and the signal's number, as for any program that a signal ended."""
 BROKEN_PIPE = 141

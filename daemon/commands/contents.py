@@ -4,7 +4,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,14 +25,24 @@ LAST_VALUES = 8
 """So many of a stream's latest values are told."""
 
 
-def streams_of(state: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Describe each stream of what ``Partition.state`` gave, the one seen last first."""
+class Stored(NamedTuple):
+    """One stream as it was stored: its arrays, and those of its network, which has this many classes."""
+
+    key: str | None
+    classes: int
+    vocabulary: dict[str, Any]
+    row: Row
+    network: Row
+
+
+def settings_of(state: dict[str, Any]) -> Settings:
+    """Give the shape settings that a state was learned with, the others as by default."""
+    return Settings.model_construct().with_shape(json.loads(state["shape"]))
+
+
+def stored_streams(state: dict[str, Any]) -> Iterator[Stored]:
+    """Give each stream of what ``Partition.state`` gave, the one seen last first."""
     streams = state["streams"]
-    shape = json.loads(state["shape"])
-    settings = Settings.model_construct().with_shape(shape)
-    if settings.task == "label":
-        yield from _sequences(state)
-        return
     classes = streams["classes"].tolist()
     vocabularies = unpack(streams["vocabularies"])
     unseen = Counter(classes)
@@ -41,18 +51,25 @@ def streams_of(state: dict[str, Any]) -> Iterator[dict[str, Any]]:
         unseen[classes[number]] -= 1  # networks of as many classes are in the order of their streams
         place = unseen[classes[number]]
         network = {name: array[place] for name, array in state["networks"][str(classes[number])].items()}
-        layout = Layout(parse_layers(shape["network"]), classes[number])
-        of_task = (
-            _symbols(settings, row, network, vocabularies[number])
-            if settings.task == "symbol"
-            else _numbers(settings, row)
-        )
+        yield Stored(json.loads(streams["keys"][number]), classes[number], vocabularies[number], row, network)
+
+
+def streams_of(state: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Describe each stream of what ``Partition.state`` gave, the one seen last first."""
+    settings = settings_of(state)
+    if settings.task == "label":
+        yield from _sequences(state)
+        return
+    layers = parse_layers(settings.network)
+    for key, classes, vocabulary, row, network in stored_streams(state):
+        layout = Layout(layers, classes)
+        of_task = _symbols(settings, row, network, vocabulary) if settings.task == "symbol" else _numbers(settings, row)
         yield {
-            "key": json.loads(streams["keys"][number]),
+            "key": key,
             "events": int(row["events"][0]),
             **_scores(settings, row),
             **of_task,
-            "network_classes": classes[number],
+            "network_classes": classes,
             **_network(layout, network["network"]),
         }
 
@@ -143,14 +160,15 @@ def _numbers(settings: Settings, row: Row) -> dict[str, Any]:
     lines = [line[len(line) - known :] for line, (known,) in zip(values, row["number_events"].tolist(), strict=True)]
     longest = max(map(len, lines))
     # a component that came later than others has fewer values
-    told = [_numbers_or_none(np.concatenate([np.full(longest - len(line), np.nan), line])) for line in lines]
+    told = [numbers_or_none(np.concatenate([np.full(longest - len(line), np.nan), line])) for line in lines]
     latest = [list(line) if settings.features > 1 else line[0] for line in zip(*told, strict=True)]
-    predicted = _numbers_or_none(row["pending"][-1, ..., 0].ravel())
+    predicted = numbers_or_none(row["pending"][-1, ..., 0].ravel())
     return {
         "last_values": latest[-LAST_VALUES:],
         "prediction": settings.nested(predicted) if any(value is not None for value in predicted) else None,
     }
 
 
-def _numbers_or_none(numbers: NDArray[np.float64]) -> list[float | None]:
+def numbers_or_none(numbers: NDArray[np.float64]) -> list[float | None]:
+    """Give numbers for JSON, None for those that are not finite."""
     return [number if math.isfinite(number) else None for number in numbers.tolist()]

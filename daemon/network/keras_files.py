@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daemon.errors import SettingsError
 from daemon.network.layers import Dense, Dropout, Gru, Layer, LayerNorm, LeakyRelu, Lstm
@@ -19,6 +20,8 @@ from daemon.network.layout import Floats, Layout
 from daemon.network.pins import hushed, pin
 
 HEAD = "head"
+_SURE = 1e30
+"""A bias that nothing outweighs: an output with it is certain, one with its negative impossible."""
 SUFFIX = ".keras"
 _RECURRENT = {"units", "activation", "recurrent_activation", "use_bias", "go_backwards", "reset_after"}
 _DECISIVE = {
@@ -71,14 +74,18 @@ class KerasFile:
         bounds = np.cumsum(layout.class_widths)[:-1]
         by_class[: self.head.inputs, : bounds[0]] = kernel
         by_class[: self.head.outputs, bounds[0] : bounds[1]] = dense_kernel.T
-        by_class[: self.head.outputs, bounds[1]] = dense_bias
+        by_class[: self.head.outputs, bounds[1]] = np.where(abs(dense_bias) < _SURE, dense_bias, 0)
 
 
-def keras_bytes(layout: Layout, state: Floats, head: Head, *, stateful: bool = False) -> bytes:
+def keras_bytes(
+    layout: Layout, state: Floats, head: Head, *, stateful: bool = False, possible: NDArray[np.bool_] | None = None
+) -> bytes:
     """Give the content of a ``.keras`` file with the network of a state row.
 
     Its input is float32 (batch, steps, head.inputs), its output (batch, steps, head.outputs). A stateful one has a
     batch of 1, and begins with zero states (``states_of`` are to be assigned).
+    ``possible`` says which outputs can be, (outputs,); of one output through a sigmoid, whether its opposite and it
+    can, (2,).
     """
     keras = _keras()
     batch = 1 if stateful else None
@@ -86,8 +93,10 @@ def keras_bytes(layout: Layout, state: Floats, head: Head, *, stateful: bool = F
     for number, layer in enumerate(layout.layers, 1):
         model.add(_keras_layer(layer, name=layer_name(number, layer), stateful=stateful))
     model.add(keras.layers.Dense(head.outputs, activation=head.activation, name=HEAD))
-    arrays = _arrays(layout, state, head)
-    model.set_weights([array for arrays_of_layer in arrays for array in arrays_of_layer])
+    arrays = [array for arrays_of_layer in _arrays(layout, state, head) for array in arrays_of_layer]
+    if possible is not None and not possible.all() and possible.any():
+        arrays[-1] = np.where(possible[-head.outputs :], arrays[-1] if len(possible) == head.outputs else _SURE, -_SURE)
+    model.set_weights(arrays)
     with TemporaryDirectory() as folder:
         path = Path(folder, "model" + SUFFIX)
         model.save(path)

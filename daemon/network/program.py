@@ -72,7 +72,11 @@ def compile_program(
                 replay_start = tf.where(place < 0, tf.gather(edges, k), found)
                 replay = tf.where(new, tf.gather(earlier, k), -1)  # once an event, not in its extra steps
                 batch, starts = tf.stack([here, replay]), tf.stack([memory.states, replay_start])
-            seed = tf.gather(tf.reshape(dropout, (seeds, 2)), k) + tf.stack([left, 0]) if seeds else None
+            seed = (
+                tf.gather(tf.reshape(dropout, (seeds, 2)), k) + tf.stack([left, 0])
+                if seeds and learning.learn
+                else None
+            )
             fitted, slid, line = _fit_step(
                 layout, learning, memory, codes=batch, starts=starts, known=classes, arrived=arrived, dropout=seed
             )

@@ -94,7 +94,7 @@ class Regression:
         self._layout.reset_states(state)
 
     def to_keras(self, state: Floats, *, stateful: bool = False) -> bytes:
-        """Give the content of a Keras file: from the features of a line to the output."""
+        """Give the content of a Keras file: from the features of a line to the outputs."""
         return keras_bytes(self._layout, state, self._head, stateful=stateful)
 
     def from_keras(self, path: Path) -> Floats:
@@ -155,7 +155,7 @@ class Regression:
 
     @property
     def _head(self) -> Head:
-        return Head(self.features, 1, "linear")
+        return Head(self.features, len(self.horizons), "linear")
 
     @cached_property
     def _program(self) -> Callable[[Floats, Integers], Floats]:

@@ -56,7 +56,7 @@ def compile_regression(
             if replayed:
                 again = tf.pad(earlier[k], ((0, longest - 1), (0, 0)))
                 batch, starts = tf.stack([here, again], 1), tf.stack([memory.states, edges[k]])
-            seed = tf.gather(tf.reshape(dropout, (seeds, 2)), k) if seeds else None
+            seed = tf.gather(tf.reshape(dropout, (seeds, 2)), k) if seeds and learning.learn else None
             fitted, slid, line = _fit_step(
                 layout, learning, memory, lines=batch, starts=starts, horizons=horizons, arrived=arrived, dropout=seed
             )

@@ -7,12 +7,14 @@ the cells; a sequence that is over and has its label costs one fit step on all o
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from daemon.network.draws import dropout_seeds
+from daemon.network.keras_files import Head, keras_bytes, read_keras, states_of
 from daemon.network.layers import Layer
 from daemon.network.layout import Floats, Integers, Layout
 from daemon.network.pins import hushed, pin
@@ -122,6 +124,26 @@ class Classifier:
         weights /= weights.sum()
         return weights
 
+    def to_keras(self, state: Floats, possible: NDArray[np.bool_], *, stateful: bool = False) -> bytes:
+        """Give the content of a Keras file: from scaled samples to the probabilities of labels, of two the second's."""
+        return keras_bytes(self._layout, state, self._head, stateful=stateful, possible=possible)
+
+    def from_keras(self, path: Path) -> Floats:
+        """Read the weights of a Keras file into a state that is initial otherwise.
+
+        Raises:
+            SettingsError: There is no such file, or a layer does not fit.
+        """
+        head = self._head
+        file = read_keras(path, self._shape.stack, head.activation, inputs=head.inputs, outputs=head.outputs)
+        state = self.initial.copy()
+        file.fill(self._layout, state)
+        return state
+
+    def states_of(self, state: Floats) -> dict[str, list[Floats]]:
+        """Give the states before a sequence, zeros, by the names of the Keras file's layers."""
+        return states_of(self._layout, state)
+
     def run(
         self, state: Floats, samples: Floats, places: NDArray[np.integer], states: Floats, possible: NDArray[np.bool_]
     ) -> Steps:
@@ -174,6 +196,10 @@ class Classifier:
         answer = self._fit(steps)(row, np.array([length, label, *seed], np.int32))
         taken, skipped, loss = answer[self.state_size :].tolist()
         return Fitted(answer[: self.state_size], int(taken), int(skipped), loss)
+
+    @property
+    def _head(self) -> Head:
+        return Head(self.features, outputs_of(self.classes), "sigmoid" if self.classes == 2 else "softmax")
 
     @cached_property
     def _steps(self) -> Callable[[Floats, Integers], Floats]:

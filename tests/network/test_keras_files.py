@@ -110,6 +110,32 @@ def test_what_was_written_is_read_back(tmp_path: Path, state: Floats, head: Head
     assert not row[larger.sizes[0] :].any()
 
 
+@pytest.mark.parametrize(
+    ("head", "possible", "expected"),
+    [
+        (Head(3, 4, "softmax"), [True, False, True, False], [None, 0, None, 0]),
+        (Head(3, 4, "softmax"), [False, True, False, False], [0, 1, 0, 0]),
+        (Head(3, 1, "sigmoid"), [False, True], [1]),
+        (Head(3, 1, "sigmoid"), [True, False], [0]),
+        (Head(3, 1, "sigmoid"), [True, True], [None]),
+        (Head(3, 1, "sigmoid"), [False, False], [None]),
+        (Head(3, 4, "softmax"), [False] * 4, [None] * 4),
+    ],
+)
+def test_what_is_impossible_has_no_probability(
+    tmp_path: Path, state: Floats, head: Head, possible: list[bool], expected: list[float | None]
+) -> None:
+    """The rest share all of it; where nothing is possible yet, all is. Read back, nothing is left of it."""
+    path = tmp_path / "network.keras"
+    model = load(tmp_path, keras_bytes(LAYOUT, state, head, possible=np.array(possible)))
+    outputs = np.array(model(np.ones((1, 2, 3), np.float32)))[0, -1]
+    for value, wanted in zip(outputs.tolist(), expected, strict=True):
+        assert 0 < value < 1 if wanted is None else value == wanted
+    row = LAYOUT.initial(seed=1)
+    read_keras(path, LAYOUT.layers, head.activation).fill(LAYOUT, row)
+    assert abs(row[: LAYOUT.sizes[0]]).max() < 10
+
+
 def test_a_model_that_keras_trained_is_read(tmp_path: Path) -> None:
     """Functional or sequential, with its own dropout and without an activation at the top: weights are weights."""
     layers = keras.layers

@@ -230,6 +230,37 @@ def test_a_window_that_is_not_full_counts_only_what_is_there(layers: tuple[Layer
 
 
 @pytest.mark.parametrize("layers", STACKS)
+def test_masked_steps_at_the_end_change_nothing(layers: tuple[Layer, ...]) -> None:
+    """Outputs, states and gradient of the steps before them are those of the shorter sequence, whatever follows."""
+    layout = Layout(layers, 4)
+    weights = memory_of(layout).weights
+    random = np.random.default_rng(3)
+    inputs = random.normal(size=(8, 2, 4)).astype(np.float32)
+    mask = np.ones((8, 2), np.float32)
+    mask[5:] = 0
+
+    def pass_through(steps: int) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
+        with tf.GradientTape() as tape:
+            tape.watch(weights)
+            logits, states = forward(
+                layout,
+                weights,
+                lambda kernel: inputs[:steps] @ kernel,
+                tf.constant(mask[:steps]),
+                tf.fill((2, layout.sizes[-1]), 0.3),
+            )
+            loss = tf.reduce_sum(tf.sin(logits) * mask[:steps, :, None]) / 40
+        gradient = tape.gradient(loss, weights)
+        return logits[:5].numpy(), [state[4].numpy() for state in states], gradient.numpy()
+
+    logits, states, gradient = pass_through(5)
+    padded_logits, padded_states, padded_gradient = pass_through(8)
+    assert np.allclose(logits, padded_logits, rtol=0, atol=1e-6)
+    assert all(np.allclose(one, other, rtol=0, atol=1e-6) for one, other in zip(states, padded_states, strict=True))
+    assert np.allclose(gradient, padded_gradient, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("layers", STACKS)
 def test_the_carried_state_is_that_of_the_whole_past(layers: tuple[Layer, ...]) -> None:
     """Without learning, a short window that slid over a stream predicts as one that sees all of it."""
     layout, still = Layout(layers, 4), replace(PLAIN, learning_rate=0.0)
