@@ -4,11 +4,11 @@ Times taken are in seconds, points in time in milliseconds since 1970 as in Kafk
 A partition's reports arrive between its assignment and its revocation; only a checkpoint may end later.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from daemon.records import TopicPartition
+from daemon.records import OutputRecord, TopicPartition
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,8 @@ class BatchReport:
     ``experts``; ``dead_letters`` pairs a reason with how many records had it. ``skipped_steps`` were not taken
     because the gradient was not finite, ``unlabelled_sequences`` were forgotten without a label.
     ``step_seconds`` is the time of learning and predicting all events, ``lag_records`` what is left to read
-    after the batch, ``last_timestamp_ms`` the timestamp of its last record (-1 where it has none).
+    after the batch, ``last_timestamp_ms`` the timestamp of its last record (-1 where it has none), ``outputs`` what was
+    published.
     """
 
     source: TopicPartition
@@ -44,6 +45,7 @@ class BatchReport:
     lag_records: int
     last_timestamp_ms: int
     unlabelled_sequences: int = 0
+    outputs: Sequence[OutputRecord] = ()
 
 
 @dataclass(frozen=True, slots=True)

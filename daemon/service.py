@@ -454,6 +454,7 @@ class Service:
                 step_seconds=tally.seconds,
                 lag_records=self._source.lag(source),
                 last_timestamp_ms=last.timestamp_ms,
+                outputs=done.outputs,
             )
         )
         self._observer(assignment.partition.report(assignment.checkpointed))

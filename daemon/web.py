@@ -1,28 +1,52 @@
-"""The HTTP side: metrics, liveness and readiness, served from a thread of its own.
+"""The HTTP side: the live page, metrics, liveness and readiness, served from a thread of its own.
 
-Knows neither Kafka nor the learners; the loop speaks to it through ``Health`` only.
+Knows neither Kafka nor the learners; the loop speaks to it through ``Health`` only, and what there is to see comes from
+a ``View``.
 """
 
+import asyncio
+import base64
+import json
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, Protocol
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
 
 from daemon.errors import SettingsError
 
-INDEX = """online-lstm
-
-/metrics  numbers for Prometheus
-/livez    200 while the loop advances, else 503 with the reasons
-/readyz   200 while records are learned as they come, else 503 with the reasons
-"""
+PAGE = Path(__file__).parent / "page"
+LIVE_EVERY_S = 1.0
+MOST_LISTED = 500
+SECURITY = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+}
+"""Values of a stream are data: even one that were taken for markup could load and run nothing."""
 STOP_TIMEOUT_S = 5.0
+
+
+class View(Protocol):
+    """What there is to see, for any thread."""
+
+    def snapshot(self, said: int = 0, drawn: float = 0) -> dict[str, Any]:
+        """Say how everything stands, with what is new: messages after number ``said``, points after time ``drawn``."""
+
+    def streams(self, search: str = "", limit: int = 50) -> dict[str, Any]:
+        """List streams whose names contain a text."""
+
+    def stream(self, topic: str, partition: int, key: bytes | None) -> dict[str, Any] | None:
+        """Give what a stream said last."""
 
 
 class Health:
@@ -70,20 +94,23 @@ class Health:
 
 
 class WebServer:
-    """Serves ``/metrics``, ``/livez``, ``/readyz`` and an index of them at ``/``.
+    """Serves the live page at ``/``, ``/streams``, ``/metrics``, ``/livez`` and ``/readyz``.
 
     Args:
         host: Address to bind.
         port: Port to bind, 0 for a free one; once started, ``port`` is the one bound.
         render: Gives all metrics and their content type for an ``Accept`` header.
         health: Where the loop says how it is.
+        view: What there is to see.
     """
 
-    def __init__(self, host: str, port: int, *, render: Callable[[str], tuple[bytes, str]], health: Health) -> None:
+    def __init__(
+        self, host: str, port: int, *, render: Callable[[str], tuple[bytes, str]], health: Health, view: View
+    ) -> None:
         self.host = host
         self.port = port
         config = uvicorn.Config(
-            _application(render, health),
+            _application(render, health, view),
             loop="asyncio",
             http="h11",
             ws="none",
@@ -127,9 +154,21 @@ def _bind(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def _application(render: Callable[[str], tuple[bytes, str]], health: Health) -> Starlette:
-    async def index(_: Request) -> Response:
-        return PlainTextResponse(INDEX)
+def _application(render: Callable[[str], tuple[bytes, str]], health: Health, view: View) -> Starlette:
+    async def live(_: Request) -> Response:
+        return StreamingResponse(_events(health, view), media_type="text/event-stream", headers=_NO_STORE)
+
+    async def streams(request: Request) -> Response:
+        limit = request.query_params.get("limit", "50")
+        most = min(int(limit), MOST_LISTED) if limit.isdecimal() and len(limit) < 10 else 50
+        return JSONResponse(view.streams(request.query_params.get("search", ""), most), headers=_NO_STORE)
+
+    async def stream(request: Request) -> Response:
+        place = request.path_params
+        found = view.stream(place["topic"], place["partition"], _key_of(place.get("name")))
+        if found is None:
+            return JSONResponse({"error": "no such stream, or it has been silent for long"}, status_code=404)
+        return JSONResponse(found, headers=_NO_STORE)
 
     async def metrics(request: Request) -> Response:
         body, content_type = render(",".join(request.headers.getlist("accept")))
@@ -143,12 +182,53 @@ def _application(render: Callable[[str], tuple[bytes, str]], health: Health) -> 
 
     return Starlette(
         routes=[
-            Route("/", index),
             Route("/metrics", metrics),
             Route("/livez", livez),
             Route("/readyz", readyz),
+            Route("/live", live),
+            Route("/streams", streams),
+            Route("/streams/{topic}/{partition:int}", stream),
+            Route("/streams/{topic}/{partition:int}/{name:path}", stream),
+            Mount("/", _Page(directory=PAGE, html=True)),
         ]
     )
+
+
+class _Page(StaticFiles):
+    """The files of the page, each with what keeps a browser from doing more than it asks for."""
+
+    async def get_response(self, path: str, scope: Any) -> Response:
+        response = await super().get_response(path, scope)
+        response.headers.update({**SECURITY, "cache-control": "no-cache"})
+        return response
+
+
+async def _events(health: Health, view: View) -> AsyncIterator[str]:
+    """Give a snapshot a second as server-sent events, each with the messages that are new since the one before."""
+    said, drawn = 0, 0.0
+    while True:
+        snapshot = view.snapshot(said, drawn)
+        said, drawn = snapshot["said"], snapshot["drawn"]
+        data = json.dumps({**snapshot, "obstacles": health.why_not_ready()}, ensure_ascii=False)
+        yield f"data: {data}\n\n"
+        await asyncio.sleep(LIVE_EVERY_S)
+
+
+def _key_of(name: str | None) -> bytes | None:
+    """Give the key of a stream's name, as the messages have it.
+
+    >>> _key_of("pump-7"), _key_of("base64:aGk="), _key_of(None)
+    (b'pump-7', b'hi', None)
+    """
+    if name is not None and name.startswith("base64:"):
+        try:
+            return base64.b64decode(name.removeprefix("base64:"), validate=True)
+        except ValueError:
+            pass
+    return None if name is None else name.encode()
+
+
+_NO_STORE = {"cache-control": "no-store"}
 
 
 def _status(reasons: tuple[str, ...], *, otherwise: str) -> JSONResponse:

@@ -18,7 +18,7 @@ LAYERS = (
     {"tasks", "warm_start"},
     {"learners"},
     {"partition"},
-    {"checkpoint", "broker", "metrics", "summary", "web", "logs", "local_broker"},
+    {"checkpoint", "broker", "metrics", "summary", "board", "web", "logs", "local_broker"},
     {"recovery"},
     {"service"},
     {"commands"},

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPResponse
+from typing import Any
 
 import pytest
 
@@ -30,13 +31,29 @@ def health(clock: Clock) -> Health:
     return Health(patience_s=60, clock=clock)
 
 
+class Seen:
+    """Says what it was asked."""
+
+    def snapshot(self, said: int = 0, drawn: float = 0) -> dict[str, Any]:
+        return {"said": said + 1, "drawn": drawn + 0.5}
+
+    def streams(self, search: str = "", limit: int = 50) -> dict[str, Any]:
+        return {"search": search, "limit": limit}
+
+    def stream(self, topic: str, partition: int, key: bytes | None) -> dict[str, Any] | None:
+        return {"stream": [topic, partition, key and key.decode()]} if topic == "numbers" else None
+
+
+VIEW = Seen()
+
+
 def render(accept: str) -> tuple[bytes, str]:
     return b"# metrics for " + accept.encode(), "text/plain; version=0.0.4"
 
 
 @pytest.fixture
 def server(health: Health) -> Iterator[WebServer]:
-    server = WebServer("127.0.0.1", 0, render=render, health=health)
+    server = WebServer("127.0.0.1", 0, render=render, health=health, view=VIEW)
     server.start()
     yield server
     server.stop()
@@ -109,19 +126,53 @@ def test_metrics_are_rendered_for_the_accept_header(server: WebServer) -> None:
     assert body == b"# metrics for application/openmetrics-text"
 
 
-def test_index_lists_the_paths(server: WebServer) -> None:
-    """The root names every path that is served."""
-    body = get(server, "/")[1].decode()
-    for path in ("/metrics", "/livez", "/readyz"):
-        assert path in body
-        assert get(server, path, "HEAD")[0].status in {200, 503}
-    assert get(server, "/nowhere")[0].status == 404
+def test_the_page_is_whole_and_loads_nothing_from_elsewhere(server: WebServer) -> None:
+    """Its files come from this server, and a browser is told to take nothing else."""
+    response, body = get(server, "/")
+    assert 200 == response.status
+    assert b"http" not in body.replace(b"http-equiv", b"")
+    policy = response.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self';")
+    for name, kind in (("page.js", "text/javascript"), ("page.css", "text/css")):
+        assert name.encode() in body
+        file, content = get(server, f"/{name}")
+        assert file.headers["content-type"].startswith(kind)
+        assert b"://" not in content.replace(b"http://www.w3.org/2000/svg", b"")
+    assert 404 == get(server, "/page.py")[0].status
+    assert 404 == get(server, "/../web.py")[0].status
+
+
+def test_streams_are_told_as_json(server: WebServer) -> None:
+    """All, those with a text in their keys, and one of them, by a key of any bytes."""
+    assert {"search": "", "limit": 50} == json.loads(get(server, "/streams")[1])
+    assert {"search": "a b", "limit": 3} == json.loads(get(server, "/streams?search=a%20b&limit=3")[1])
+    assert 500 == json.loads(get(server, "/streams?limit=99999")[1])["limit"]
+    assert 50 == json.loads(get(server, "/streams?limit=x")[1])["limit"]
+    assert ["numbers", 0, None] == json.loads(get(server, "/streams/numbers/0")[1])["stream"]
+    assert ["numbers", 0, "a/b?c"] == json.loads(get(server, "/streams/numbers/0/a%2Fb%3Fc")[1])["stream"]
+    assert ["numbers", 0, "\x00"] == json.loads(get(server, "/streams/numbers/0/base64%3AAA==")[1])["stream"]
+    assert 404 == get(server, "/streams/other/0")[0].status
+
+
+def test_live_is_a_stream_of_snapshots(server: WebServer) -> None:
+    """The first comes at once, each asks for what is new since the one before; a stop ends it."""
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=5)
+    connection.request("GET", "/live")
+    response = connection.getresponse()
+    assert "text/event-stream; charset=utf-8" == response.headers["content-type"]
+    told = []
+    for _ in range(2):
+        told.append(json.loads(response.readline().removeprefix(b"data: ")))
+        assert b"\n" == response.readline()
+    assert [(1, 0.5), (2, 1.0)] == [(one["said"], one["drawn"]) for one in told]
+    assert ["the daemon is starting"] == told[0]["obstacles"]
+    connection.close()
 
 
 def test_port_in_use_is_a_wrong_setting(server: WebServer, health: Health) -> None:
     """The error names the setting and the way out, before any thread is started."""
     threads = threading.active_count()
-    second = WebServer("127.0.0.1", server.port, render=render, health=health)
+    second = WebServer("127.0.0.1", server.port, render=render, health=health, view=VIEW)
     with pytest.raises(SettingsError, match=f"http_port: .*{server.port}.* in use.*0 for a free one") as error:
         second.start()
     assert error.value.exit_code == ExitCode.USAGE
@@ -133,12 +184,12 @@ def test_port_in_use_is_a_wrong_setting(server: WebServer, health: Health) -> No
 def test_host_of_another_machine_is_a_wrong_setting(health: Health, host: str) -> None:
     """A name without an address, or an address that is not this machine's, names the setting http_host."""
     with pytest.raises(SettingsError, match=f"http_host, http_port: received '{host}'"):
-        WebServer(host, 0, render=render, health=health).start()
+        WebServer(host, 0, render=render, health=health, view=VIEW).start()
 
 
 def test_stop_frees_the_port_at_once(health: Health) -> None:
     """Clients that keep a connection open or never end their request delay it by no more than a moment."""
-    server = WebServer("127.0.0.1", 0, render=render, health=health)
+    server = WebServer("127.0.0.1", 0, render=render, health=health, view=VIEW)
     server.start()
     kept_open = HTTPConnection("127.0.0.1", server.port, timeout=5)
     kept_open.request("GET", "/livez")
@@ -158,7 +209,7 @@ def test_signals_and_log_are_left_alone(health: Health, caplog: pytest.LogCaptur
     """Serving changes no signal handler and writes no line at start, request or stop."""
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     with caplog.at_level(logging.INFO):
-        server = WebServer("127.0.0.1", 0, render=render, health=health)
+        server = WebServer("127.0.0.1", 0, render=render, health=health, view=VIEW)
         server.start()
         get(server, "/livez")
         assert handlers == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from daemon import __version__, logs
 from daemon.commands.options import add_settings, settings_of
@@ -39,6 +39,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
 
 def run(settings: Settings) -> None:
     """Build the parts, lowest first, and run the loop."""
+    from daemon.board import Board
     from daemon.broker import AtLeastOnceSink, KafkaSource, TransactionalSink, ensure_topics
     from daemon.checkpoint import CheckpointStore
     from daemon.codec import REASONS
@@ -59,7 +60,8 @@ def run(settings: Settings) -> None:
     store.require_writable()
     ensure_topics(settings)
     metrics = Metrics(baselines=settings.baselines, experts=settings.experts, reasons=REASONS, build=fingerprint())
-    web = WebServer(settings.http_host, settings.http_port, render=metrics.render, health=health)
+    board = Board(about(settings), baselines=settings.baselines)
+    web = WebServer(settings.http_host, settings.http_port, render=metrics.render, health=health, view=board)
     web.start()
     try:
         source = KafkaSource(settings)
@@ -69,6 +71,7 @@ def run(settings: Settings) -> None:
         def observe(report: "Report") -> None:
             metrics.observe(report)
             summary.observe(report)
+            board.observe(report)
 
         exactly_once = settings.delivery == "exactly_once"
         service = Service(
@@ -86,6 +89,12 @@ def run(settings: Settings) -> None:
             service.run()
     finally:
         web.stop()
+
+
+def about(settings: Settings) -> dict[str, Any]:
+    """Say what the page tells of a daemon that does not change while it runs."""
+    names = ("task", "input_topics", "output_topic", "group_id")
+    return {**{name: getattr(settings, name) for name in names}, "version": __version__}
 
 
 @contextmanager

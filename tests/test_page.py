@@ -1,0 +1,234 @@
+"""The live page in a real browser: what a person sees of a daemon that learns."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from fakes import SOURCES, record, small_network, small_settings
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from daemon.board import Board
+from daemon.commands.run import about
+from daemon.commands.streams import seed_stream
+from daemon.partition import Partition, next_mark, unnamed
+from daemon.reports import AssignmentReport, BatchReport, CheckpointReport
+from daemon.settings import Settings
+from daemon.web import Health, WebServer
+
+HOSTILE = "<img src=x onerror=\"document.title='broken'\"><script>document.title='broken'</script>"
+SOURCE = SOURCES[0]
+
+
+class Daemon:
+    """A partition, and the web server that shows it; no Kafka."""
+
+    def __init__(self, settings: Settings, port: int = 0) -> None:
+        self.settings = settings
+        self.health = Health()
+        self.health.ready()
+        self.board = Board(about(settings), baselines=settings.baselines)
+        self.web = WebServer(
+            "127.0.0.1", port, render=lambda _: (b"", "text/plain"), health=self.health, view=self.board
+        )
+        self.web.start()
+        mark = next_mark(settings, SOURCE, 0, unnamed(1))
+        self._partition = Partition(settings, SOURCE, mark, small_network)
+        self._offset = 0
+        self.board.observe(AssignmentReport(assigned=(SOURCE,)))
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.web.port}/"
+
+    def learn(self, values: list[bytes], key: bytes | None = None) -> None:
+        records = [record(self._offset + place, value, key) for place, value in enumerate(values)]
+        self._offset += len(records)
+        done = self._partition.process(records)
+        tally, first = done.tally, self.settings.first_expert
+        self.board.observe(
+            BatchReport(
+                source=SOURCE,
+                events=tally.events,
+                scored=tally.scored,
+                hits=tally.hits[0],
+                baseline_hits=tuple(tally.hits[i] for i in range(1, first)),
+                expert_hits=(),
+                fit_steps=tally.fit_steps,
+                skipped_steps=0,
+                dead_letters=tuple(tally.dead_letters.items()),
+                evicted_streams=0,
+                step_seconds=tally.seconds,
+                lag_records=0,
+                last_timestamp_ms=0,
+                outputs=done.outputs,
+            )
+        )
+        self.board.observe(self._partition.report(None))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        reason = "chromium is not installed; it is in Debian's package chromium"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Daemon]]:
+    started: list[Daemon] = []
+
+    def begin(port: int = 0, **given: Any) -> Daemon:
+        started.append(Daemon(small_settings(**given), port))
+        return started[-1]
+
+    yield begin
+    for daemon in started:
+        daemon.web.stop()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1100, "height": 900})
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda said: complaints.append(said.text) if "ERR_" not in said.text else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    yield page
+    context.close()
+    assert [] == complaints
+
+
+def test_it_tells_at_a_glance_how_the_daemon_stands(start: Callable[..., Daemon], page: Page) -> None:
+    """Does it learn, is it better, does it keep up, is it safe to restart."""
+    daemon = start()
+    daemon.learn(list(seed_stream(300)))
+    daemon.board.observe(CheckpointReport(SOURCE, 300, "written"))
+    page.goto(daemon.url)
+    page.get_by_role("status").get_by_text("live").wait_for()
+    shown = daemon.board.snapshot()
+    tiles = page.locator(".tile")
+    assert 4 == tiles.count()
+    assert f"{100 * shown['hit_rate']:.1f} %" == tiles.nth(0).locator("strong").inner_text()
+    assert "300 values learned" in tiles.nth(0).inner_text()
+    assert "up to date" in tiles.nth(2).inner_text()
+    assert "saved" in tiles.nth(3).inner_text()
+    assert 100 == page.locator("#strip span").count()
+    assert 1 <= page.locator("#strip .hit").count() <= 100
+    assert 4 == page.locator("#legend span").count()
+    assert 4 == page.locator("#curve path").count()
+    assert "task symbol" in page.locator("#about").inner_text()
+
+
+def test_it_follows_what_happens(start: Callable[..., Daemon], page: Page) -> None:
+    """New values appear within a moment, without loading anything again."""
+    daemon = start()
+    page.goto(daemon.url)
+    page.get_by_text("nothing scored yet").wait_for()
+    daemon.learn([b'"closed"', b'"open"', b'"closed"'])
+    page.locator("#next").get_by_text("after closed").wait_for(timeout=5000)
+    daemon.health.not_ready("no broker answers")
+    page.get_by_role("status").get_by_text("no broker answers").wait_for(timeout=5000)
+
+
+def test_it_survives_a_restart_of_the_daemon(start: Callable[..., Daemon], page: Page) -> None:
+    """It says that nobody answers, and goes on with the next process."""
+    first = start()
+    first.learn(list(seed_stream(50)))
+    page.goto(first.url)
+    page.get_by_text("50 values learned").wait_for()
+    first.web.stop()
+    page.get_by_role("status").get_by_text("the daemon does not answer").wait_for(timeout=15_000)
+    second = start(first.web.port)
+    second.learn(list(seed_stream(30)))
+    page.get_by_text("30 values learned").wait_for(timeout=15_000)
+    assert 30 == page.locator("#strip span").count()
+
+
+def test_values_and_keys_are_data(start: Callable[..., Daemon], page: Page) -> None:
+    """What looks like markup is shown as it is, and runs nowhere."""
+    daemon = start()
+    daemon.learn([json.dumps(HOSTILE).encode()] * 3, key=HOSTILE.encode())
+    page.goto(daemon.url)
+    page.locator("#streams tr").first.click()
+    page.locator("#detail").get_by_role("heading").wait_for()
+    assert HOSTILE in page.locator("#detail h2").inner_text()
+    assert HOSTILE in page.locator("#next").inner_text()
+    assert 0 == page.locator("img").count()
+    assert 1 == page.locator("script").count()
+    assert "online-lstm" == page.title()
+
+
+def test_streams_can_be_searched_and_looked_into(start: Callable[..., Daemon], page: Page) -> None:
+    """By a part of the key; a click or Enter shows what the stream said last."""
+    daemon = start(max_streams=50)
+    for number in range(12):
+        daemon.learn([b"1", b"2", b"1"], key=f"pump-{number}".encode())
+    daemon.learn([b"7"] * 5, key=b"a/b?c#d")
+    page.goto(daemon.url)
+    page.get_by_text("13 of the 13 streams").wait_for()
+    page.get_by_role("searchbox").fill("A/B")
+    page.get_by_text("1 of the 13 streams").wait_for()
+    page.locator("#streams tr").first.press("Enter")
+    page.get_by_role("heading", name="Stream a/b?c#d").wait_for()
+    assert 5 == page.locator("#detail .strip span").count()
+
+
+def test_a_thousand_streams_are_no_burden(start: Callable[..., Daemon], page: Page) -> None:
+    """What is sent a second does not grow with them; fifty are listed."""
+    daemon = start(max_streams=1000)
+    for number in range(1000):
+        daemon.learn([b"1"], key=b"%d" % number)
+    sent = len(json.dumps(daemon.board.snapshot(daemon.board.snapshot()["said"], daemon.board.snapshot()["drawn"])))
+    assert sent < 2000
+    page.goto(daemon.url)
+    page.get_by_text("1,000 of the 1,000 streams").wait_for()
+    assert 50 == page.locator("#streams tr").count()
+
+
+@pytest.mark.parametrize("width", [320, 390, 1100])
+def test_nothing_is_wider_than_the_screen(start: Callable[..., Daemon], page: Page, width: int) -> None:
+    """Also on a phone."""
+    daemon = start()
+    daemon.learn([json.dumps("a long value " * 20).encode(), b"1"] * 60, key=b"a long key " * 20)
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto(daemon.url)
+    page.get_by_text("1 of the 1 streams").wait_for()
+    assert width >= page.evaluate("document.documentElement.scrollWidth")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_has_a_light_and_a_dark_side(start: Callable[..., Daemon], page: Page, scheme: Any) -> None:
+    """Text stands out from the paper in both (WCAG 2: a contrast of at least 4.5)."""
+    daemon = start()
+    daemon.learn(list(seed_stream(60)))
+    page.emulate_media(color_scheme=scheme)
+    page.goto(daemon.url)
+    page.get_by_text("60 values learned").wait_for()
+    contrast = page.evaluate(
+        """() => {
+            const light = text => {
+                const c = text.match(/[0-9.]+/g).slice(0, 3).map(v => v / 255)
+                    .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+                return 0.2126 * c[0] + 0.7152 * c[1] + 0.0722 * c[2];
+            };
+            const of = (text, paper) => {
+                const [a, b] = [light(getComputedStyle(document.querySelector(text)).color),
+                                light(getComputedStyle(document.querySelector(paper)).backgroundColor)];
+                return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+            };
+            return [of("body", "body"), of(".note", "section.wide"), of("#about", "body"), of(".tile p", ".tile")];
+        }"""
+    )
+    assert min(contrast) >= 4.5
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 26)"
+    assert dark == (scheme == "dark")
