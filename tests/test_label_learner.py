@@ -13,10 +13,11 @@ from sequences import gestures, lines_of, runs
 from daemon.checkpoint import digest_of
 from daemon.checkpoint.hdf5 import pack
 from daemon.commands.networks import networks_of
-from daemon.errors import StateMismatchError
+from daemon.errors import SettingsError, StateMismatchError
 from daemon.partition import NetworkFactory, Partition, Processed, next_mark, unnamed
 from daemon.records import InputRecord, OutputRecord
 from daemon.settings import Settings
+from daemon.warm_start import WarmStart
 
 TRAFFIC = label_traffic(500)
 
@@ -449,7 +450,36 @@ def test_nothing_is_learned_without_learning() -> None:
         assert before[name].tobytes() == after[name].tobytes()
 
 
+def test_a_warm_start_has_what_was_learned_and_no_sequences() -> None:
+    """Weights, labels and scale go on; sequences and scores were another topic's."""
+    before = partition_of()
+    said(before, *[value for place in range(6) for value in sequence(place % 2, level=place % 2)], [1, 1])
+    settings = label_settings()
+    mark = next_mark(settings, SOURCES[0], 0, unnamed(1))
+    partition = Partition(settings, SOURCES[0], mark, networks_for(settings), WarmStart(settings, before.state()))
+    assert ([], []) == keys_of(partition)
+    (first,) = said(partition, [0.5, 1])
+    assert (1, 2, None) == (first["sample"], len(first["probabilities"]), first["hit_rate"])
+    (network,) = before.state()["learner"]["arrays"]["network"]
+    assert network.tobytes() == partition.state()["learner"]["arrays"]["network"].tobytes()
+
+
 # what is refused
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"model_scope": "stream"}, "model_scope: received stream, expected partition, as task is label"),
+        ({"value_format": "double"}, "value_format: received double, expected auto, as task is label"),
+        ({"classes": 1}, "classes: received '?1'?, expected greater than or equal to 2"),
+    ],
+    ids=str,
+)
+def test_settings_that_do_not_fit_are_refused(given: dict[str, Any], message: str) -> None:
+    """Before anything is read."""
+    with pytest.raises(SettingsError, match=message):
+        small_settings(**{**LABELS, **given})
 
 
 def test_a_state_of_other_labels_is_refused() -> None:

@@ -148,6 +148,17 @@ def test_gauges_show_how_the_learners_stand(
     assert expected == value(metrics, name, **OF, **labels)
 
 
+def test_sequences_are_shown_where_there_are_labels(metrics: Metrics) -> None:
+    """How many wait for theirs, and how many were given up; of other tasks nothing waits."""
+    metrics.observe(STANDING)
+    assert value(metrics, "sequences_waiting", **OF) is None
+    assert 0 == value(metrics, "sequences_unlabelled_total", **OF)
+    metrics.observe(dataclasses.replace(STANDING, waiting_sequences=3))
+    metrics.observe(dataclasses.replace(BATCH, unlabelled_sequences=2))
+    assert 3 == value(metrics, "sequences_waiting", **OF)
+    assert 2 == value(metrics, "sequences_unlabelled_total", **OF)
+
+
 def test_batch_times(metrics: Metrics) -> None:
     """A batch counts as its events, each with the batch's mean time, and once with its last record's age."""
     metrics.observe(BATCH)

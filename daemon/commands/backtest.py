@@ -54,6 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--label-column", metavar="NAME", help="CSV: where the labels are; the last row of a key ends its sequence"
     )
+    parser.add_argument(
+        "--task", metavar="TASK", help="what is predicted: symbol, number or label; short for --set task="
+    )
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting; repeatable")
     parser.add_argument("--config", type=Path, metavar="TOML", help="TOML file of settings")
     parser.add_argument("--json", metavar="REPORT", help="write the scores as JSON; -: standard output")
@@ -170,7 +173,8 @@ def backtest(
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
-    settings = read_settings(parse_assignments(arguments.set), config=arguments.config)
+    task = {"task": arguments.task} if arguments.task else {}
+    settings = read_settings({**parse_assignments(arguments.set), **task}, config=arguments.config)
     if settings.value_format not in {"auto", "string"}:
         raise SettingsError(
             f"value_format: received {settings.value_format}, expected auto or string: a file has text, "
@@ -189,7 +193,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 def _require_labels(settings: Settings, arguments: argparse.Namespace) -> None:
     """Refuse a column of labels where nothing would be done with it."""
     if settings.task != "label":
-        raise SettingsError(f"label_column: expected --set task=label, received task {settings.task}")
+        raise SettingsError(f"label_column: expected --task label, received task {settings.task}")
     if not arguments.key_column:
         raise SettingsError("label_column: expected a --key-column as well: its keys tell the sequences apart")
     if settings.value_path or settings.label_path != "label":

@@ -51,6 +51,10 @@ class Contexts:
         self._numbers.move_to_end(key)
         return self._numbers[key]
 
+    def number(self, key: Key) -> int:
+        """Give the number of a key's row."""
+        return self._numbers[key]
+
     def row(self, key: Key) -> Row:
         """View the arrays of a key, valid until the next ``add``."""
         return self._rows.view(self._numbers[key])

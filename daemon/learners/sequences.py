@@ -105,5 +105,5 @@ class Sequences:
 def stalest_of(contexts: Contexts) -> Stalest | None:
     """Say which one of some sequences was seen least recently, if there is any."""
     for key in contexts:
-        return Stalest(int(contexts.row(key)["seen"][0]), key, contexts)
+        return Stalest(int(contexts.column("seen")[contexts.number(key), 0]), key, contexts)
     return None

@@ -21,8 +21,9 @@ def compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(path: Path, *arguments: str, **settings: object) -> int:
     given = {**SMALL, **LABELS, **settings}
+    del given["task"]
     assignments = [part for name, value in given.items() for part in ("--set", f"{name}={value}")]
-    return cli.main(["backtest", str(path), *assignments, *arguments])
+    return cli.main(["backtest", str(path), "--task", "label", *assignments, *arguments])
 
 
 def messages_in(path: Path) -> list[dict[str, Any]]:
@@ -95,6 +96,8 @@ def test_labels_are_for_their_task_only(tmp_path: Path, capsys: pytest.CaptureFi
     path.write_text("run,sample,kind\n1,2,3\n")
     assert ExitCode.USAGE == cli.main(["backtest", str(path), "--label-column", "kind", "--key-column", "run"])
     assert ExitCode.USAGE == run(path, "--label-column", "kind", "--format", "jsonl")
+    assert ExitCode.USAGE == cli.main(["backtest", str(path), "--task", "labels"])
     said = capsys.readouterr().err.replace("\n", " ")
-    assert "label_column: expected --set task=label, received task symbol" in said
+    assert "label_column: expected --task label, received task symbol" in said
     assert "is read as jsonl, expected --format csv" in said
+    assert "task: received 'labels', expected 'symbol', 'number' or 'label'" in said
