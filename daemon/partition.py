@@ -89,7 +89,8 @@ class Tally:
         for hits, scored in ((outcome.hits, outcome.scored), *((hits, 1) for _, hits in outcome.unpublished)):
             if hits is not None:
                 self.scored += scored
-                self.hits.update({i: count for i, count in enumerate(hits) if count})
+                for place, count in enumerate(hits):
+                    self.hits[place] += count
 
 
 @dataclass(frozen=True, slots=True)

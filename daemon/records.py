@@ -1,7 +1,10 @@
 """The records that travel through the daemon: frozen, small, without behaviour."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
 
 Header = tuple[str, bytes]
 BASELINES: Mapping[str, tuple[str, ...]] = {
@@ -139,7 +142,7 @@ class NumberVerdict:
     All have a number for each channel, horizon by horizon of each component: what was ``predicted``, whether that was a
     hit, the error, which is the value minus what was predicted, and whether it was ``covered`` by its interval. Hits
     and errors of values that are missing are None and NaN, as is what had not been predicted. ``scores`` has a line for
-    each of ``NUMBER_SCORES``, ``losses`` what adds up of each channel (``daemon.accuracy``).
+    each of ``NUMBER_SCORES``, ``losses`` what adds up of each channel (``daemon.accuracy``), float64 ``(C, columns)``.
     """
 
     predicted: tuple[float, ...]
@@ -147,7 +150,7 @@ class NumberVerdict:
     errors: tuple[float, ...]
     covered: tuple[bool | None, ...]
     scores: tuple[tuple[float, ...], ...]
-    losses: tuple[tuple[float, ...], ...]
+    losses: NDArray[np.float64] = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from typing import Any
 from daemon.checkpoint import CheckpointStore, digest_of
 from daemon.commands.networks import warm_start_of
 from daemon.errors import FencedError, InputGoneError, NotCommittedError
-from daemon.network import Classifier, Learning, Network, Shape
+from daemon.learners.number import panel_of
+from daemon.network import Classifier, Learning, Network, Regression, Shape
 from daemon.records import Committed, InputRecord, Membership, OutputRecord, Polled, TopicPartition
 from daemon.reports import Report
 from daemon.service import Service
@@ -34,6 +35,8 @@ SMALL = {
 }
 LABELS = {"task": "label", "features": 2, "classes": 3, "max_sequence": 6, "label_wait": 20, "top": 2}
 """Beside ``SMALL``, for ``label_traffic``."""
+NUMBERS = {"task": "number", "features": 2, "horizons": "1,3", "history": 256}
+"""Beside ``SMALL``, for ``number_traffic``."""
 
 
 class Crash(BaseException):
@@ -55,6 +58,18 @@ def small_classifier(learning: Learning) -> Classifier:
     """Give the network of ``small_settings(**LABELS)``; compiled once, too."""
     shape = Shape(layers=("lstm 4",), window=8, carried=True, seed=0)
     return Classifier(shape, learning, features=2, classes=3, position_weights="all")
+
+
+@cache
+def small_regression(learning: Learning) -> Regression:
+    """Give the network of ``small_settings(**NUMBERS)``; compiled once, too."""
+    chosen = small_settings(**NUMBERS)
+    return Regression(
+        Shape(layers=("lstm 4",), window=8, carried=True, seed=0, replay_history=40),
+        learning,
+        features=panel_of(chosen).features,
+        horizons=chosen.horizons * chosen.features,
+    )
 
 
 def record(
@@ -101,6 +116,31 @@ def label_traffic(
             f'{{"value": {sample}, "end": true}}': 3,
             f'{{"label": {label}}}': 4,
             f'{{"label": {label}, "end": true}}': 2,
+            "[1, 2, 3]": 1,
+            "?": 1,
+            "": 0.5,
+        }
+        (value,) = chance.choices(list(ways), list(ways.values()))
+        records.append(record(offset, value.encode() or None, key, source))
+        offset += chance.choice((1, 1, 2, 4)) if gaps else 1
+    return records
+
+
+def number_traffic(
+    count: int, *, seed: int = 0, source: TopicPartition = SOURCES[0], gaps: bool = False
+) -> list[InputRecord]:
+    """Make records of vectors of two numbers, some of them missing, and all that can come between; for ``NUMBERS``."""
+    chance = random.Random(f"numbers {seed}")
+    records, offset = [], 0
+    for place in range(count):
+        key = chance.choices((None, b"a", b"\xff", b"d"), (4, 3, 2, 1))[0]
+        vector = f"[{10 + place % 5 + chance.gauss(0, 1):.2f}, {1000 * chance.gauss(0, 1):.1f}]"
+        ways = {
+            vector: 20,
+            f"[null, {place}]": 3,
+            "[1e3, null]": 3,
+            "[null, null]": 2,
+            f'{{"value": {vector}, "end": true}}': 1,
             "[1, 2, 3]": 1,
             "?": 1,
             "": 0.5,
@@ -345,7 +385,7 @@ class FakeDaemon:
             source=self.source,
             sink=FakeSink(kafka, member),
             store=self.store,
-            network_for=small_classifier if chosen.task == "label" else small_network,
+            network_for={"symbol": small_network, "number": small_regression, "label": small_classifier}[chosen.task],
             observer=self.reports.append,
             health=self.health,
             warm_start=warm_start_of(chosen),

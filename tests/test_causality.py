@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 
 import pytest
-from fakes import LABELS, SOURCES, label_traffic, record, small_settings, traffic
+from fakes import LABELS, NUMBERS, SOURCES, label_traffic, number_traffic, record, small_settings, traffic
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,12 +22,13 @@ CASES: dict[str, dict[str, Any]] = {
     "preset seed": {"preset": "seed", "replay_history": 0},
     "numbers": {"task": "number", "history": 256},
     "numbers, three ahead": {"task": "number", "history": 256, "horizons": 3, "replay_history": 0},
+    "vectors, two horizons": NUMBERS,
     "labels": LABELS,
     "labels, two layers": {**LABELS, "network": "lstm 4,gru 3", "label_wait": 5},
 }
 """What is learned and how, beside ``fakes.SMALL``: a line for each task, preset and set of experts."""
 
-PAST, LABELLED = traffic(120), label_traffic(120)
+PAST, LABELLED, VECTORS = traffic(120), label_traffic(120), number_traffic(120)
 VALUES = (
     *(None, b"0", b"1", b"2.0", b'"3"', b"77", b'{"value": 1, "end": true}', b"?", b"1e300", b"-0.0", b"\xff"),
     *(b"[7, null]", b'{"value": [1, 2], "label": 1, "end": true}', b'{"label": 0}'),
@@ -36,7 +37,9 @@ LATER = st.lists(st.tuples(st.sampled_from(VALUES), st.sampled_from((None, b"a",
 
 
 def past_of(case: str) -> list[InputRecord]:
-    return LABELLED if CASES[case].get("task") == "label" else PAST
+    if "features" not in CASES[case]:
+        return PAST
+    return LABELLED if CASES[case]["task"] == "label" else VECTORS
 
 
 @cache
@@ -75,11 +78,11 @@ def test_no_future_shows_in_the_past(
 def test_a_value_shows_in_all_that_comes_after_it(case: str) -> None:
     """The outputs would tell: another value changes its own output and later ones of its stream."""
     past = past_of(case)
-    shown = b"[" if past is LABELLED else b"1"
+    shown = b"1" if past is PAST else b"["
     place = next(
         i for i, one in enumerate(past) if i >= 60 and one.key is None and (one.value or b"").startswith(shown)
     )
-    others = [*past[:place], record(past[place].offset, b"[9, 9]" if past is LABELLED else b"2"), *past[place + 1 :]]
+    others = [*past[:place], record(past[place].offset, b"2" if past is PAST else b"[9, 9]"), *past[place + 1 :]]
     changed = [pair[0] != pair[1] for pair in zip(published(case), outputs_of(case, others), strict=True)]
     before = sum(one.value is not None for one in past[:place])
     assert not any(changed[:before])

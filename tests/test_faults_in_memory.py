@@ -11,7 +11,18 @@ from typing import Any, ClassVar, NamedTuple
 import fakes
 import numpy as np
 import pytest
-from fakes import LABELS, SOURCES, Crash, FakeDaemon, FakeKafka, crash_at, label_traffic, traffic
+from fakes import (
+    LABELS,
+    NUMBERS,
+    SOURCES,
+    Crash,
+    FakeDaemon,
+    FakeKafka,
+    crash_at,
+    label_traffic,
+    number_traffic,
+    traffic,
+)
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -29,6 +40,7 @@ from daemon.records import Committed, OutputRecord, TopicPartition
 
 LOGS = {source: traffic(12, seed=5 + source.partition, source=source, gaps=True) for source in SOURCES}
 LABEL_LOGS = {source: label_traffic(24, seed=source.partition, source=source, gaps=True) for source in SOURCES}
+NUMBER_LOGS = {source: number_traffic(16, seed=source.partition, source=source, gaps=True) for source in SOURCES}
 STEPS = (
     *("before poll", "after poll", "before commit", "after commit"),
     *("before rebuild", "before checkpoint", "after checkpoint"),
@@ -260,6 +272,13 @@ class LabelSchedule(Schedule):
     given: ClassVar[Mapping[str, Any]] = LABELS
 
 
+class NumberSchedule(Schedule):
+    """The same with vectors of numbers, some of them missing, at two horizons."""
+
+    logs = NUMBER_LOGS
+    given: ClassVar[Mapping[str, Any]] = NUMBERS
+
+
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A network, settings, files and a disk that take no time: what is tested is how they are used."""
@@ -271,7 +290,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize(("schedule", "examples"), [(Schedule, 1000), (LabelSchedule, 150)])
+@pytest.mark.parametrize(("schedule", "examples"), [(Schedule, 1000), (LabelSchedule, 150), (NumberSchedule, 100)])
 def test_no_schedule_shows(schedule: type[Schedule], examples: int) -> None:
     """Crashes, expulsions, lost answers, damage, members that come and go: nobody sees a difference."""
     run_state_machine_as_test(

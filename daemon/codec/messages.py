@@ -3,10 +3,10 @@
 Written by hand, field by field: it is most of the time that encoding takes, and its bytes are compared by replays.
 """
 
+import json
 import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any
 
 from daemon.codec.values import quote
 from daemon.records import (
@@ -30,7 +30,7 @@ def writer_of(settings: Settings) -> Writer:
     """Give what writes the messages of a task."""
     said: dict[str, Callable[[Outcome], str]] = {
         "symbol": partial(_symbols, experts=settings.experts),
-        "number": partial(_numbers, experts=settings.experts, nested=settings.nested),
+        "number": partial(_numbers, experts=settings.experts, listed=_listing(settings)),
         "label": _labels,
     }
     return partial(_write, said=said[settings.task], baselines=slice(1, settings.first_expert))
@@ -87,18 +87,14 @@ def _symbol_experts(prediction: SymbolPrediction | None, names: Sequence[str]) -
     return f"{{{', '.join(listed)}}}"
 
 
-def _numbers(outcome: Outcome, experts: Sequence[str], nested: Callable[[Sequence[str]], Any]) -> str:
+def _numbers(outcome: Outcome, experts: Sequence[str], listed: Callable[[Iterable[str]], str]) -> str:
     verdict, prediction = outcome.verdict, outcome.prediction
     assert verdict is None or isinstance(verdict, NumberVerdict)
     assert prediction is None or isinstance(prediction, NumberPrediction)
-
-    def listed(told: Iterable[str]) -> str:
-        return _listed(nested(list(told)))
-
     values, interval, told = "null", "null", ""
     if prediction is not None:
         values = listed(map(_number, prediction.values))
-        interval = listed(_interval(*bounds) for bounds in prediction.bounds)
+        interval = listed([_interval(low, high) for low, high in prediction.bounds])
         told = ", ".join(
             f'"{name}": {listed(map(_weighed, said, weights))}'
             for name, (said, weights) in zip(experts, prediction.experts, strict=True)
@@ -122,9 +118,11 @@ def _number_verdict(verdict: NumberVerdict | None, listed: Callable[[Iterable[st
     )
 
 
-def _listed(node: str | list[Any]) -> str:
-    """Write nested lists of JSON texts."""
-    return node if isinstance(node, str) else f"[{', '.join(map(_listed, node))}]"
+def _listing(settings: Settings) -> Callable[[Iterable[str]], str]:
+    """Give what writes JSON texts, one for each component at each horizon, in the lists that the settings ask for."""
+    channels = settings.features * len(settings.horizons)
+    template = json.dumps(settings.nested(["%s"] * channels)).replace('"', "")
+    return lambda told: template % tuple(told)
 
 
 def _weighed(said: float, weight: float) -> str:

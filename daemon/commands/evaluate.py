@@ -165,14 +165,11 @@ def _tracks(elements: list[Element], outcomes: list[Outcome], settings: Settings
     told = dict.fromkeys((PREDICTION, *settings.experts, *settings.baselines))
     verdicts = [outcome.verdict for outcome in outcomes]
     if settings.task == "number":
-        import numpy as np
-
         from daemon.accuracy import absolute_errors
 
         unknown = (None,) * len(names)
         told_errors = [
-            absolute_errors(np.array(v.losses[0])).tolist() if isinstance(v, NumberVerdict) else unknown
-            for v in verdicts
+            absolute_errors(v.losses[0]).tolist() if isinstance(v, NumberVerdict) else unknown for v in verdicts
         ]
         errors = _columns(names, told_errors)
         values = [float(element.value) for element in elements]

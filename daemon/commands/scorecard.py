@@ -100,8 +100,7 @@ class Scorecard:
         self._scored[when] += scored
         self._hits[when] += hits[0]
         if isinstance(verdict, NumberVerdict):
-            losses = np.array(verdict.losses)
-            self._losses = losses if self._losses is None else self._losses + losses
+            self._losses = verdict.losses if self._losses is None else self._losses + verdict.losses
         elif verdict is not None:
             self._surprise_bits += verdict.surprise_bits
             if isinstance(verdict, LabelVerdict):

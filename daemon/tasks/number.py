@@ -93,7 +93,7 @@ class NumberTask:
         places = np.maximum(np.cumsum(scored) - 1, 0).tolist()
         of_window = np.moveaxis(accuracy.scores_of(sums), 0, 1).tolist()  # (S, scores, C)
         told = zip(
-            *(array.tolist() for array in (scored, predicted, errors, hits, covered, losses)), places, strict=True
+            *(array.tolist() for array in (scored, predicted, errors, hits, covered)), losses, places, strict=True
         )
         return [
             NumberVerdict(
@@ -102,7 +102,7 @@ class NumberTask:
                 errors=tuple(off),
                 covered=tuple(bool(one) if one == one else None for one in within),  # noqa: PLR0124
                 scores=tuple(map(tuple, of_window[place])),
-                losses=tuple(map(tuple, lost)),
+                losses=lost,
             )
             if counts
             else None

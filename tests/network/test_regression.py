@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -159,3 +160,91 @@ def test_what_is_not_finite_is_not_learned() -> None:
     features[60] = np.finfo(np.float32).max
     bench = Bench(network).learn(features, targets, 64)
     assert np.isfinite(bench.state).all()
+
+
+AHEAD = (1, 3, 2)
+"""Horizons of three outputs, which come in any order."""
+
+
+def mixed_run(features: NDArray[np.float32], targets: NDArray[np.float32], calls: int) -> tuple[NDArray[Any], Any, int]:
+    """Learn a target for each horizon, NaN where it never arrives; give outputs, state and fit steps."""
+    network = Regression(
+        Shape(layers=("lstm 4",), window=WINDOW, carried=True, seed=0, replay_history=40),
+        LEARNING,
+        features=3,
+        horizons=AHEAD,
+    )
+    state, lines, outputs, steps = network.initial, np.zeros((network.steps, network.width), np.float32), [], 0
+    windows, states = network.kept_windows()
+    past = Past(0, np.zeros(windows, np.float32), np.zeros(states, np.float32), network.stride)
+    for first in range(0, len(features), calls):
+        here = features[first : first + calls]
+        new = np.zeros((len(here), network.width), np.float32)
+        new[:, :3], new[:, 3] = here, 1
+        line = np.concatenate([lines, new])
+        for place, horizon in enumerate(AHEAD):
+            told = line[len(lines) - horizon :][: len(new)]
+            arriving = np.concatenate([np.full(horizon, np.nan), targets[:, place]])[first : first + len(new)]
+            told[:, 4 + place], told[:, 7 + place] = np.nan_to_num(arriving), np.isfinite(arriving)
+        run = network.run(state, line, past)
+        past.keep(np.stack([line[k : k + WINDOW] for k in range(len(new))]), run.edges)
+        past = Past(past.events + len(new), past.windows, past.states, past.stride)
+        state, lines, steps = run.state, line[len(new) :], steps + int(run.fit_steps.sum())
+        outputs.append(run.outputs[1:])
+    return np.concatenate(outputs), state, steps
+
+
+def mixed_stream(count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    random = np.random.default_rng(6)
+    features = random.uniform(-1, 1, (count, 3)).astype(np.float32)
+    targets = np.stack([features[:, 0] * features[:, 1], features[:, 1] / 2, -features[:, 2]], axis=1)
+    targets[random.random(targets.shape) < 0.1] = np.nan
+    return features, targets
+
+
+def test_outputs_of_several_horizons_are_learned_from_what_arrives() -> None:
+    """Each at its own horizon, though some never do; calls of any length give the same bits."""
+    features, targets = mixed_stream(3000)
+    outputs, state, steps = mixed_run(features, targets, 64)
+    errors = np.nanmean(np.abs(outputs - targets)[2000:], axis=0)
+    assert (errors < 0.45 * np.nanmean(np.abs(targets), axis=0)).all()
+    arrives = [np.concatenate([np.full(h, np.nan), targets[:-h, place]]) for place, h in enumerate(AHEAD)]
+    assert steps == np.isfinite(arrives).any(axis=0).sum()
+    for calls in (7, 1):
+        others, other_state, _ = mixed_run(features[:300], targets[:300], calls)
+        assert others.tobytes() == outputs[:300].tobytes()
+        assert other_state.tobytes() == mixed_run(features[:300], targets[:300], 64)[1].tobytes()
+    assert np.isfinite(state).all()
+
+
+def test_no_later_target_of_any_horizon_shows() -> None:
+    """Those that arrive from an event on change nothing before it, though they stand in the lines of the same call."""
+    features, targets = mixed_stream(200)
+    outputs, *_ = mixed_run(features, targets, 64)
+    for event in (100, 128):
+        for place, horizon in enumerate(AHEAD):
+            changed = targets.copy()
+            changed[event - horizon :, place] = 1 + np.nan_to_num(changed[event - horizon :, place])
+            others, *_ = mixed_run(features, changed, 64)
+            assert outputs[:event].tobytes() == others[:event].tobytes()
+            assert outputs[event].tobytes() != others[event].tobytes()
+
+
+def test_a_masked_target_moves_no_weight() -> None:
+    """Whatever stands where a target would: with its mark at 0 the state is the same."""
+    features, targets = mixed_stream(100)
+    targets[40:60] = np.nan
+    network = network_of(1)
+    lines = np.zeros((network.steps + 40, network.width), np.float32)
+    lines[:, :FEATURES] = features[: len(lines), :FEATURES]
+    lines[:, FEATURES] = 1
+    past = Past(0, np.zeros((0, 1)), np.zeros((0, 1), np.float32), network.stride)
+    told = [
+        np.nan_to_num(targets[: len(lines), 0]),
+        np.where(np.isnan(targets[: len(lines), 0]), 99, targets[: len(lines), 0]),
+    ]
+    states = []
+    for column in told:
+        lines[:, FEATURES + 1], lines[:, FEATURES + 2] = column, np.isfinite(targets[: len(lines), 0])
+        states.append(network.run(network.initial, lines, past).state.tobytes())
+    assert states[0] == states[1]
