@@ -86,7 +86,7 @@ def train(
     Raises:
         InputFileError: One of the two parts has nothing in it that could be learned from, or scored.
     """
-    learned, kept = split(lines, held_out, whole_streams=settings.task not in {"symbol", "number"})
+    learned, kept = split(lines, held_out, whole_streams=settings.task == "label")
     source = TopicPartition(name, 0)
     network_for, warm_start = networks_of(settings), warm_start_of(settings)
     mark = next_mark(settings, source, 0, unnamed(partitions=1))
