@@ -1,6 +1,7 @@
 """``learn = false``: what was learned predicts, and stays as it is."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from fakes import SOURCES, record, small_network, small_settings
 
 from daemon.checkpoint import digest_of
+from daemon.commands.networks import networks_of
 from daemon.partition import Partition, learning_of, next_mark, unnamed
 from daemon.records import InputRecord
 
@@ -123,3 +125,76 @@ def test_learning_goes_on_where_it_had_stopped(trained: dict[str, Any]) -> None:
     partition.learn_with(learning_of(small_settings()))
     said = messages(partition, [1, 2, 7] * 30, len(LOOP) + 10)
     assert all(message["verdict"]["hit"] for message in said[-9:])
+
+
+# numbers
+
+WAVE = [20 + 8 * math.sin(place / 4) + 0.3 * math.cos(7 * place) for place in range(700)]
+
+
+def number_partition(**given: Any) -> Partition:
+    chosen = small_settings(task="number", history=256, network="lstm 4", **given)
+    return Partition(chosen, SOURCES[0], next_mark(chosen, SOURCES[0], 0, unnamed(1)), networks_of(chosen))
+
+
+NUMBERS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "vectors at two horizons": {"features": 2, "horizons": "1,3"},
+    "calendar": {"calendar": True},
+}
+
+
+def events_of(values: Sequence[float], given: dict[str, Any]) -> list[object]:
+    return [[value, -value] for value in values] if "features" in given else list(values)
+
+
+@pytest.mark.parametrize("case", NUMBERS)
+def test_what_was_learned_of_numbers_stays_as_it_is(case: str) -> None:
+    """Regression, profile, scale, stack, intervals and network; only where the stream is moves on."""
+    given = NUMBERS[case]
+    partition = number_partition(**given)
+    partition.process(records(events_of(WAVE[:600], given)))
+    frozen(partition)
+    arrays = partition.state()["streams"]["arrays"]
+    kept = {name for name in arrays if name.startswith(("linear_", "stack_", "fallback_", "scale_", "season_periods"))}
+    kept |= {name for name in arrays if "profile_" in name} | {"interval_residuals", "interval_missed"}
+    moving = ("pending", "waiting", "_latest", "profile_missing")
+    kept = {name for name in kept if not name.endswith(moving)}
+    assert len(kept) > 15
+    said = messages(partition, events_of([5 * value for value in WAVE[600:]], given), 600)
+    after = partition.state()["streams"]["arrays"]
+    for name in kept:
+        np.testing.assert_array_equal(arrays[name], after[name], name)
+    assert not np.any([np.all(message["verdict"]["hit"]) for message in said[20:]])
+    assert all(message["model"].endswith(" frozen") for message in said)
+
+
+def test_numbers_go_on_being_predicted() -> None:
+    """A wave that is known is predicted much better than by its last value, though nothing more is learned."""
+    partition = number_partition()
+    partition.process(records(WAVE[:600]))
+    said = messages(frozen(partition), WAVE[600:], 600)
+    error = np.mean([abs(message["verdict"]["error"]) for message in said])
+    assert error < 0.1 * np.mean(np.abs(np.diff(WAVE[599:])))
+
+
+@pytest.mark.parametrize("size", [1, 7])
+@pytest.mark.parametrize("case", NUMBERS)
+def test_the_size_of_the_calls_does_not_show_in_numbers(case: str, size: int) -> None:
+    """Outputs and state are the same bytes in pieces of any size, also of what is missing."""
+    given = NUMBERS[case]
+    whole, pieces = number_partition(**given), number_partition(**given)
+    values = events_of(WAVE[300:360], given)
+    if "features" in given:
+        values[5:8] = [[None, 1.0], [None, None], [2.0, None]]
+    for partition in (whole, pieces):
+        partition.process(records(events_of(WAVE[:300], given)))
+        frozen(partition)
+    assert messages(whole, values, 300) == messages(pieces, values, 300, size=size)
+    assert digest_of(whole.state()) == digest_of(pieces.state())
+
+
+def test_numbers_of_which_nothing_was_learned_are_predicted_by_the_last_one() -> None:
+    """Nothing breaks, and nothing is learned."""
+    said = messages(frozen(number_partition()), WAVE[:50], 0)
+    assert [message["value"] for message in said] == pytest.approx([message["prediction"] for message in said])

@@ -40,6 +40,7 @@ def panel_of(settings: Settings) -> "NumberPanel":
         experts=settings.experts,
         coverage=settings.coverage,
         interval_rate=settings.interval_rate,
+        learns=settings.learn,
     )
 
 

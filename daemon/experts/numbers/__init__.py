@@ -70,6 +70,8 @@ class NumberPanel:
             it says is published as it is.
         coverage: Share of the values that intervals are to hold.
         interval_rate: How fast intervals change for that.
+        learns: Else what was learned predicts, and stays as it is. What has come is looked back at in any case: last
+            values, values a season ago, and what came after similar moments.
     """
 
     def __init__(
@@ -84,16 +86,24 @@ class NumberPanel:
         experts: tuple[str, ...] = EXPERTS,
         coverage: float = 0.9,
         interval_rate: float = 0.01,
+        learns: bool = True,
     ) -> None:
         self._horizons = horizons
         self._experts = experts
         self._weighed = experts != ("lstm",)
+        self._learns = learns
         self._coverage, self._interval_rate = coverage, interval_rate
         nearest = [sorted(range(components), key=lambda other: abs(other - own)) for own in range(components)]
         self._others = [sorted(places[1 : 1 + MOST_OTHERS]) for places in nearest]
         self._components = [
             Component(
-                horizons=horizons, history=history, periods=periods, lags=lags, calendar=calendar, others=len(others)
+                horizons=horizons,
+                history=history,
+                periods=periods,
+                lags=lags,
+                calendar=calendar,
+                others=len(others),
+                learns=learns,
             )
             for others in self._others
         ]
@@ -157,6 +167,8 @@ class NumberPanel:
                 continue
             own = {name: row[name][d, h] for name in self._channel_names}
             values = np.ascontiguousarray(observed.values[first:, d])
+            if not self._learns:
+                values = np.full(len(values), np.nan)
             spread = np.ascontiguousarray(observed.spread[first:, d, h])
             stacked, weighed = stack.observe(own, values, predictions[first:, d, h], spread, horizon=horizon)
             candidates = np.column_stack([stacked, observed.baselines[first:, d, h]])
@@ -190,6 +202,7 @@ class NumberPanel:
                 horizon=horizon,
                 coverage=self._coverage,
                 rate=self._interval_rate,
+                learns=self._learns,
             )
         return bounds, covered
 

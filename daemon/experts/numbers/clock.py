@@ -59,21 +59,27 @@ def break_sequence(row: Row) -> None:
 
 
 def observe(
-    row: Row, values: NDArray[np.float64], timestamps_ms: NDArray[np.int64], *, horizons: tuple[int, ...]
+    row: Row,
+    values: NDArray[np.float64],
+    timestamps_ms: NDArray[np.int64],
+    *,
+    horizons: tuple[int, ...],
+    learns: bool = True,
 ) -> profile.Scaled:
-    """Learn K values by the clock.
+    """Learn K values by the clock, or only follow them; the mean interval is followed in any case.
 
     Args:
         row: The arrays of the stream, written to.
         values: At most 1e300 in size, NaN where missing, float64 ``(K,)``.
         timestamps_ms: Since 1970, UTC, -1 where there is none, int64 ``(K,)``.
         horizons: Steps ahead that something is predicted for.
+        learns: Else the profile stays as it is.
     """
     slots = np.empty((1 + len(horizons), len(values)), np.int64)
     _find_slots(
         Clock(*[row["clock_" + name] for name in Clock._fields]), timestamps_ms, np.array(horizons, np.int64), slots
     )
-    return profile.observe(row, _PREFIX, values, slots)
+    return profile.observe(row, _PREFIX, values, slots, learns=learns)
 
 
 def places(timestamps_ms: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -54,13 +54,21 @@ class Component:
         lags: tuple[int, ...],
         calendar: bool,
         others: int,
+        learns: bool = True,
     ) -> None:
         self._horizons = horizons
         self._history = history
         self._calendar = calendar
         self._seasonal = Seasonal(
-            horizons=horizons, history=history, periods=periods, lags=lags, calendar=calendar, others=others
+            horizons=horizons,
+            history=history,
+            periods=periods,
+            lags=lags,
+            calendar=calendar,
+            others=others,
+            learns=learns,
         )
+        self._learns = learns
 
     @property
     def features(self) -> int:
@@ -117,7 +125,7 @@ class Component:
         first = int(row["number_first"][0])
         remember(row["number_begins"], steps == first)
         if self._calendar:
-            by_clock = clock.observe(row, values, timestamps_ms, horizons=self._horizons)
+            by_clock = clock.observe(row, values, timestamps_ms, horizons=self._horizons, learns=self._learns)
             told = np.concatenate([by_clock.usual, by_clock.deviations[None]])
             remember(row["number_clock"], told)
             now = clock.places(timestamps_ms)
@@ -160,7 +168,8 @@ class Component:
         ]
         predicted = np.where(np.isnan(found), learned.predictions, scaled.usual + scaled.spread * np.array(found))
         place = np.arange(self._history, self._history + count)
-        scale = scaling.observe(row, values, scaled.values, scaled.usual)
+        learned_from = values if self._learns else np.full(count, np.nan)
+        scale = scaling.observe(row, learned_from, scaled.values, scaled.usual)
         features: tuple[NDArray[Any], ...] = (
             scale.numbers,
             scaled.deviations,

@@ -57,6 +57,7 @@ def observe(
     horizon: int,
     coverage: float,
     rate: float,
+    learns: bool = True,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Learn from K values how far off what was published for them is, and bound what is published after each.
 
@@ -67,6 +68,7 @@ def observe(
         horizon: Steps until the value comes that is predicted.
         coverage: The share of values that the intervals are to hold, above 0 and below 1.
         rate: As in the formula.
+        learns: Else level and residuals stay as they are.
 
     Returns:
         Lower and upper bounds, float64 ``(K, 2)``, NaN where there are none; and whether each value was within its
@@ -77,7 +79,7 @@ def observe(
     new[0] = published
     waiting = np.concatenate((band.pending, new), axis=1)
     covered = np.full(len(values), np.nan)
-    _observe(band, values, waiting, (1 - coverage, rate, horizon), covered)
+    _observe(band, values, waiting, (1 - coverage, rate, horizon, learns), covered)
     band.pending[...] = waiting[:, len(values) :]
     return waiting[1:, band.pending.shape[1] :].T, covered
 
@@ -95,10 +97,10 @@ def _observe(
     band: Band,
     values: NDArray[np.float64],
     waiting: NDArray[np.float64],
-    how: tuple[float, float, int],
+    how: tuple[float, float, int, bool],
     covered: NDArray[np.float64],
 ) -> None:
-    wished, rate, horizon = how
+    wished, rate, horizon, learns = how
     pending = band.pending.shape[1]
     ordered = np.empty(RESIDUALS)
     known = min(band.counted[0], RESIDUALS)
@@ -109,11 +111,12 @@ def _observe(
             if not np.isnan(low):
                 inside = low <= values[event] <= high
                 covered[event] = inside
-                if not inside or low < high:
+                if learns and (not inside or low < high):
                     missed = band.missed[0] + rate * (wished - (0.0 if inside else 1.0))
                     band.missed[0] = min(max(missed, -rate - wished), 1 + rate - wished)
-            _remember(band, ordered, min(abs(values[event] - predicted), MOST_ERROR))
-            known = min(band.counted[0], RESIDUALS)
+            if learns:
+                _remember(band, ordered, min(abs(values[event] - predicted), MOST_ERROR))
+                known = min(band.counted[0], RESIDUALS)
         if not np.isnan(waiting[0, pending + event]) and _rank(wished, known) <= known:
             width = _width(ordered[:known], wished + band.missed[0])
             waiting[1, pending + event] = waiting[0, pending + event] - width

@@ -51,6 +51,7 @@ def observe(
     horizon: int,
     back: NDArray[np.int64],
     others: NDArray[np.float64],
+    learns: bool = True,
 ) -> Fitted:
     """Learn K values and predict after each.
 
@@ -62,6 +63,7 @@ def observe(
         horizon: Steps from an event to its target.
         back: What ``taps`` gave.
         others: Other inputs, without a unit and of order 1, float64 ``(K, M)``.
+        learns: Else it only predicts.
     """
     count = len(values)
     now = np.arange(len(deviations) - count, len(deviations))
@@ -77,6 +79,7 @@ def observe(
         first_weights=first_weights,
         forgetting=FORGETTING,
         ridge=RIDGE,
+        learns=learns,
     )
 
 

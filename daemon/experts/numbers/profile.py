@@ -97,20 +97,23 @@ def fields(prefix: str, slots: int) -> dict[str, Field]:
     return {prefix + name: described[name] for name in Profile._fields}
 
 
-def observe(row: Row, prefix: str, values: NDArray[np.float64], slots: NDArray[np.int64]) -> Scaled:
-    """Learn K values and scale them.
+def observe(
+    row: Row, prefix: str, values: NDArray[np.float64], slots: NDArray[np.int64], *, learns: bool = True
+) -> Scaled:
+    """Learn K values, or only follow them, and scale them.
 
     Args:
         row: The arrays of the stream, written to.
         prefix: That of their names.
         values: At most 1e300 in size, NaN where missing, float64 ``(K,)``.
         slots: Of the events, and of the steps that something is predicted for, int64 ``(1 + H, K)``.
+        learns: Else only the latest value moves on.
     """
     count, ahead = len(values), (len(slots) - 1, len(values))
     scaled = Scaled(
         values.copy(), np.zeros(count, np.float32), np.empty(ahead), np.empty(ahead), np.empty(ahead), np.zeros(count)
     )
-    _observe(Profile(*[row[prefix + name] for name in Profile._fields]), values, slots, scaled)
+    _observe(Profile(*[row[prefix + name] for name in Profile._fields]), values, slots, learns, scaled)
     return scaled
 
 
@@ -125,6 +128,7 @@ def _observe(
     profile: Profile,
     values: NDArray[np.float64],
     slots: NDArray[np.int64],
+    learns: bool,
     scaled: Scaled,
 ) -> None:
     for event in range(len(values)):
@@ -140,8 +144,11 @@ def _observe(
                 scaled.values[event] = profile.fast[slot] + _spread(profile, slot) * scaled.deviations[event]
         else:
             profile.latest[0] = value
-            scaled.deviations[event], scaled.jumps[event] = _learn(profile, slot, value)
-            if not profile.missing[0]:
+            if learns:
+                scaled.deviations[event], scaled.jumps[event] = _learn(profile, slot, value)
+            elif profile.visits[slot] > 0:
+                scaled.deviations[event] = _deviation(profile, slot, value)
+            if learns and not profile.missing[0]:
                 before = profile.latest[1]
                 profile.lasting[0] = FORGETTING * profile.lasting[0] + before * scaled.deviations[event]
                 profile.lasting[1] = FORGETTING * profile.lasting[1] + before * before
@@ -168,13 +175,19 @@ def _learn(profile: Profile, slot: int, value: float) -> tuple[float, float]:
         return 0.0, 0.0
     difference = value - profile.fast[slot]
     spread = _spread(profile, slot)
-    deviation = min(max(difference / spread, -MOST_DEVIATION), MOST_DEVIATION)
+    deviation = _deviation(profile, slot, value)
     far = abs(difference) > FAR * max(spread, profile.size[0])
     known = profile.sized[0] > JUMP  # else it is not a jump, but the first time that a spread is taken
     jump = _jump(profile, difference, far)
     if jump == 0 and not _jump_of_slot(profile, slot, value, far):
         _move(profile, slot, value, MOST_MOVE * spread if far or profile.visits[slot] > 1 else np.inf)
     return deviation, jump if known else 0.0
+
+
+@compiled
+def _deviation(profile: Profile, slot: int, value: float) -> float:
+    deviation: float = (value - profile.fast[slot]) / _spread(profile, slot)
+    return min(max(deviation, -MOST_DEVIATION), MOST_DEVIATION)
 
 
 @compiled

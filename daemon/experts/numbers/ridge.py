@@ -69,6 +69,7 @@ def observe(
     first_weights: NDArray[np.float64],
     forgetting: float,
     ridge: float,
+    learns: bool = True,
 ) -> Fitted:
     """Learn from K values what had been asked ``horizon`` events before each, and predict after each.
 
@@ -81,12 +82,13 @@ def observe(
         first_weights: w0, float64 ``(N,)``.
         forgetting: What remains of R and r at each event.
         ridge: As in the formula.
+        learns: Else weights stay as they are, and only what came is told.
     """
     count, size = len(values), len(first_weights)
     fitted = Fitted(np.empty(count), np.empty((count, size)), np.empty(count))
     state = Ridge(*[row[prefix + name] for name in Ridge._fields])
     waiting = np.concatenate((state.pending, inputs))
-    _observe(state, values, waiting, (first_weights, forgetting, ridge, horizon), fitted)
+    _observe(state, values, waiting, (first_weights, forgetting, ridge, horizon, learns), fitted)
     state.pending[:] = waiting[count:]
     return fitted
 
@@ -101,10 +103,10 @@ def _observe(
     state: Ridge,
     values: NDArray[np.float64],
     waiting: NDArray[np.float64],
-    how: tuple[NDArray[np.float64], float, float, int],
+    how: tuple[NDArray[np.float64], float, float, int, bool],
     fitted: Fitted,
 ) -> None:
-    first_weights, forgetting, ridge, horizon = how
+    first_weights, forgetting, ridge, horizon, learns = how
     size = len(first_weights)
     pending = len(state.pending)
     lower = np.empty((size, size))
@@ -114,10 +116,11 @@ def _observe(
         if asked[size + 1] > 0 and not np.isnan(values[event]):
             outcome = min(max((values[event] - asked[size]) / asked[size + 1], -MOST), MOST)
             fitted.outcomes[event] = outcome
-            _learn(state, asked[:size], outcome, first_weights, forgetting)
-            _solve(state.products, state.answers, ridge, lower, state.weights)
-            for place in range(size):
-                state.weights[place] += first_weights[place]
+            if learns:
+                _learn(state, asked[:size], outcome, first_weights, forgetting)
+                _solve(state.products, state.answers, ridge, lower, state.weights)
+                for place in range(size):
+                    state.weights[place] += first_weights[place]
         now = waiting[pending + event]
         scaled = 0.0
         for place in range(size):

@@ -52,6 +52,7 @@ class Seasonal:
         lags: tuple[int, ...],
         calendar: bool,
         others: int = 0,
+        learns: bool = True,
     ) -> None:
         self._horizons = horizons
         self._history = history
@@ -59,6 +60,7 @@ class Seasonal:
         self._lags = lags
         self._calendar = calendar
         self._others = others
+        self._learns = learns
 
     def fields(self) -> dict[str, Field]:
         """Describe the arrays of one stream."""
@@ -100,7 +102,7 @@ class Seasonal:
             clock: What the clock told of these, as for ``predict``.
             others: Deviations of other components at these, as for ``predict``.
         """
-        if self._periods:
+        if self._periods or not self._learns:
             return False
         steps = np.arange(events - len(values), events)
         values = values.copy()
@@ -140,7 +142,7 @@ class Seasonal:
         """
         period = int(row["season_periods"][0])
         slots = (steps + np.array([[0], *([horizon] for horizon in self._horizons)])) % period
-        scaled = profile.observe(row, _PROFILE, values, slots)
+        scaled = profile.observe(row, _PROFILE, values, slots, learns=self._learns)
         jumped = np.flatnonzero(scaled.jumps)
         remember(row["season_jumps"], np.stack([steps[jumped], scaled.jumps[jumped]]))
         return Scaled(scaled, remember(row["season_deviations"], scaled.deviations))
@@ -184,6 +186,7 @@ class Seasonal:
                 horizon=horizon,
                 back=self._taps(row, horizon),
                 others=np.column_stack([by_clock[:, [place, -1]] if self._calendar else by_clock, others]),
+                learns=self._learns,
             )
             known[place, self._history - horizon :][:count] = fitted.outcomes
             predictions[place] = fitted.predictions
