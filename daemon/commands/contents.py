@@ -78,7 +78,7 @@ def learner_of(state: dict[str, Any]) -> dict[str, Any] | None:
     """Describe what all streams share, None where each has all of its own."""
     if "learner" not in state:
         return None
-    settings = Settings.model_construct().with_shape(json.loads(state["shape"]))
+    settings = settings_of(state)
     row = {name: array[0] for name, array in state["learner"]["arrays"].items()}
     layout = layout_of(parse_layers(settings.network), features=settings.features, classes=settings.classes)
     labels = [json.loads(literal) for literal in state["learner"]["labels"]]

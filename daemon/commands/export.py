@@ -62,7 +62,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     place = _place_of(arguments.stream, keys, arguments.checkpoint, needed=not shared)
     network = networks_of(settings)(learning_of(settings))
     exported = export(settings, file.state, place, network, stateful=arguments.stateful)
-    about: dict[str, Any] = {"model": f"{file.state['lineage']}@{int(file.state['records'])}"}
+    about: dict[str, Any] = {"model": f"{file.state['lineage']}@{exported.about['events']}"}
     if place is not None:
         about["stream"] = keys[place]
     about |= exported.about
