@@ -36,6 +36,7 @@ Kind = Literal["shape", "learning", "operational"]
 T = TypeVar("T")
 WayOut = Literal["refuse", "continue"]
 MAX_TOPIC_LENGTH = 249
+KERAS_SUFFIX = ".keras"
 MOST_PERIODS = 2
 MOST_LAGS = 64
 """Each value takes a solution of so many equations."""
@@ -101,14 +102,16 @@ def _topic(value: str) -> str:
 
 def _existing(value: Path) -> Path:
     if not value.is_file():
-        raise ValueError("expected a file: a checkpoint")
+        raise ValueError(f"expected a file: a checkpoint, or a {KERAS_SUFFIX} file with its JSON beside it")
     return value.resolve()
 
 
 @cache
 def _content_of(path: Path) -> str:
-    """Give the digest of a file; what is no file is a digest already, as a shape has it."""
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else path.name
+    """Give the digest of a file, and of the JSON beside a Keras file; what is no file is one, as a shape has it."""
+    beside = [path.with_suffix(".json")] if path.suffix == KERAS_SUFFIX else []
+    content = b"".join(file.read_bytes() for file in (path, *beside) if file.is_file())
+    return hashlib.sha256(content).hexdigest() if path.is_file() else path.name
 
 
 def _start(value: str) -> str:
@@ -333,7 +336,9 @@ class Settings(BaseSettings):
         "shape", 3, "Likeliest values or labels listed in each output", tasks=("symbol", "label"), ge=1, le=100
     )
     warm_start: Annotated[Path, AfterValidator(_existing)] | None = _setting(
-        "shape", None, "Checkpoint whose streams are gone on from; the only one of it is what all others begin as"
+        "shape",
+        None,
+        "Checkpoint or Keras file to begin from: streams as those of their keys, others as the only one there is",
     )
     seed: int = _setting("shape", 0, "Seed of the initial weights and of what is replayed", ge=0, lt=2**63)
 

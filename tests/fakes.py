@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from daemon.checkpoint import CheckpointStore, digest_of
-from daemon.commands.networks import warm_start_of
+from daemon.commands.warm_starts import warm_start_of
 from daemon.errors import FencedError, InputGoneError, NotCommittedError
 from daemon.learners.number import panel_of
 from daemon.network import Classifier, Learning, Network, Regression, Shape

@@ -1,16 +1,19 @@
 """What streams begin as, when another checkpoint is gone on from."""
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fakes import LOGS, SIZES, SOURCES, Crash, FakeDaemon, FakeKafka, crash_at, record, small_network, small_settings
 
 from daemon import cli
 from daemon.checkpoint import digest_of
-from daemon.checkpoint.hdf5 import pack
+from daemon.checkpoint.hdf5 import pack, unpack
 from daemon.errors import ExitCode, StateMismatchError
 from daemon.partition import Partition, next_mark, unnamed
 from daemon.records import InputRecord
@@ -152,3 +155,126 @@ def test_what_cannot_be_begun_from_is_told(values: Path, tmp_path: Path, capsys:
     ):
         assert backtest(values, *options)[0] == ExitCode.USAGE
         assert words in capsys.readouterr().err
+
+
+# from a Keras file
+
+
+TASKS: dict[str, tuple[str, ...]] = {
+    "symbol": ("experts=lstm", "window=8", "replay_history=0"),
+    "symbol, shared": ("experts=lstm", "window=8", "replay_history=0", "model_scope=partition"),
+    "number": ("task=number", "history=256", "window=8"),
+    "label": ("task=label", "features=2"),
+}
+
+
+def lines_of(task: str) -> str:
+    if task == "number":
+        return "".join(f"{20 + 8 * math.sin(place / 4):.3f}\n" for place in range(300))
+    if task == "label":
+        labels = [place % 2 for place in range(120)]
+        samples = [json.dumps({"value": [label - 0.5, 1], "label": label, "end": True}) for label in labels]
+        return "".join(line + "\n" for line in samples)
+    return "".join(f"{value}\n" for value in LOOP * 60)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, tuple[str, ...]]]:
+    """Learn a file, export its network, and say how it is read."""
+
+    @cache
+    def export(task: str) -> tuple[Path, tuple[str, ...]]:
+        folder = tmp_path_factory.mktemp("keras")
+        suffix = ".jsonl" if task == "label" else ".txt"
+        values, checkpoint, keras = folder / f"values{suffix}", folder / "learned.h5", folder / "learned.keras"
+        values.write_text(lines_of(task))
+        options = ["network=lstm 6", *TASKS[task]]
+        given = tuple(part for option in options for part in ("--set", option))
+        assert ExitCode.OK == cli.main(["backtest", str(values), *given, "--checkpoint", str(checkpoint)])
+        stream = () if task == "label" else ("--stream", "null")
+        assert ExitCode.OK == cli.main(["export", str(checkpoint), str(keras), *stream])
+        return values, given
+
+    return export
+
+
+def scores_of(values: Path, given: Sequence[str], *more: str) -> dict[str, Any]:
+    report = values.with_name("report.json")
+    assert ExitCode.OK == cli.main(["backtest", str(values), *given, *more, "--json", str(report)])
+    figures: dict[str, Any] = json.loads(report.read_text())
+    return figures
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_keras_file_is_begun_from(exported: Callable[[str], tuple[Path, tuple[str, ...]]], task: str) -> None:
+    """What its network knows is known from the beginning: even frozen it predicts what had been learned."""
+    values, given = exported(task)
+    warm = ("--set", f"warm_start={values.with_name('learned.keras')}")
+    cold, begun = scores_of(values, given), scores_of(values, given, *warm)
+    frozen = scores_of(values, given, *warm, "--set", "learn=false")
+    if task == "number":
+        state = hdf5_state(values, given, *warm)
+        again = hdf5_state(values, given)
+        assert begun["hit_rate"] > 0
+        assert state["networks"].keys() == again["networks"].keys()
+        return
+    assert begun["hit_rate_first_500"] > cold["hit_rate_first_500"]
+    assert frozen["hit_rate"] > 0.95
+
+
+def hdf5_state(values: Path, given: Sequence[str], *more: str) -> dict[str, Any]:
+    checkpoint = values.with_name("again.h5")
+    assert ExitCode.OK == cli.main(["backtest", str(values), *given, *more, "--checkpoint", str(checkpoint)])
+    return unpack(checkpoint.read_bytes(), "again")
+
+
+def test_the_weights_of_numbers_are_those_of_the_file(exported: Callable[[str], tuple[Path, tuple[str, ...]]]) -> None:
+    """Frozen, they are the exported ones after any number of values."""
+    values, given = exported("number")
+    warm = ("--set", f"warm_start={values.with_name('learned.keras')}", "--set", "learn=false")
+    (begun,) = hdf5_state(values, given, *warm)["networks"].values()
+    (learned_ones,) = unpack(values.with_name("learned.h5").read_bytes(), "learned")["networks"].values()
+    size = (begun["network"].shape[1] - 2 - 12) // 3
+    np.testing.assert_array_equal(learned_ones["network"][0, :size], begun["network"][0, :size])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("--set", "network=lstm 5"), "layer 1: received LSTM"),
+        (("--set", "network=gru 6"), "layer 1: received LSTM"),
+        (("--set", "network=lstm 6,dense 4"), "layer 2: received Dense"),
+        (("--set", "max_vocabulary=2"), "symbols: received 4 of them"),
+    ],
+)
+def test_a_keras_file_that_does_not_fit_is_told(
+    exported: Callable[[str], tuple[Path, tuple[str, ...]]],
+    capsys: pytest.CaptureFixture[str],
+    change: tuple[str, ...],
+    words: str,
+) -> None:
+    """Which layer it is, what it is, and what is expected."""
+    values, given = exported("symbol")
+    warm = ("--set", f"warm_start={values.with_name('learned.keras')}")
+    assert ExitCode.USAGE == cli.main(["backtest", str(values), *given, *warm, *change])
+    said = capsys.readouterr().err
+    assert "warm_start: " in said
+    assert words in said
+
+
+def test_the_json_beside_a_keras_file_is_part_of_it(
+    exported: Callable[[str], tuple[Path, tuple[str, ...]]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without it nobody knows what the outputs stand for; with another one it is another beginning."""
+    values, given = exported("symbol")
+    alone = tmp_path / "alone.keras"
+    alone.write_bytes(values.with_name("learned.keras").read_bytes())
+    warm = ("--set", f"warm_start={alone}")
+    assert ExitCode.USAGE == cli.main(["backtest", str(values), *given, *warm])
+    assert (
+        "No such file or directory; expected the JSON file that `export` writes beside alone.keras"
+        in capsys.readouterr().err
+    )
+    told = json.loads(values.with_name("learned.json").read_text())
+    alone.with_suffix(".json").write_text(json.dumps({**told, "symbols": [None, "a", "b", "c", "d"]}))
+    assert scores_of(values, given, *warm, "--set", "learn=false")["hit_rate"] in {None, 0.0}

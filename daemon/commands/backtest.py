@@ -150,8 +150,9 @@ def backtest(
         InputFileError: There are no values, or none that could be learned from.
     """
     from daemon.checkpoint.hdf5 import pack
-    from daemon.commands.networks import networks_of, warm_start_of
+    from daemon.commands.networks import networks_of
     from daemon.commands.scorecard import Scorecard
+    from daemon.commands.warm_starts import warm_start_of
     from daemon.network import fingerprint
     from daemon.partition import Partition, next_mark, unnamed
 

@@ -193,7 +193,7 @@ def replay(
     Raises:
         ReplayDivergedError: It comes to another mark than there was; some of what it gave may be wrong.
     """
-    from daemon.commands.networks import warm_start_of
+    from daemon.commands.warm_starts import warm_start_of
     from daemon.partition import Partition, mark_of
 
     partition = Partition(settings, route.source, mark_of(dict(route.state)), network_for, warm_start_of(settings))

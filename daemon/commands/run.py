@@ -43,7 +43,8 @@ def run(settings: Settings) -> None:
     from daemon.broker import AtLeastOnceSink, KafkaSource, TransactionalSink, ensure_topics
     from daemon.checkpoint import CheckpointStore
     from daemon.codec import REASONS
-    from daemon.commands.networks import networks_of, warm_start_of
+    from daemon.commands.networks import networks_of
+    from daemon.commands.warm_starts import warm_start_of
     from daemon.learners import rehearse
     from daemon.metrics import Metrics
     from daemon.network import fingerprint

@@ -15,8 +15,9 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from daemon.commands.inputs import Line
-from daemon.commands.networks import networks_of, warm_start_of
+from daemon.commands.networks import networks_of
 from daemon.commands.scorecard import Scorecard
+from daemon.commands.warm_starts import warm_start_of
 from daemon.errors import InputFileError, SettingsError
 from daemon.partition import Partition, next_mark, unnamed
 from daemon.records import InputRecord, TopicPartition

@@ -248,3 +248,41 @@ def test_a_masked_target_moves_no_weight() -> None:
         lines[:, FEATURES + 1], lines[:, FEATURES + 2] = column, np.isfinite(targets[: len(lines), 0])
         states.append(network.run(network.initial, lines, past).state.tobytes())
     assert states[0] == states[1]
+
+
+BLANK, FIRST, SECOND = np.array([[0, 0, 0, 0], [1, 1, 0, 1], [1, 1, 1, 1]], np.float32)
+"""No line, and those of the two steps: input 1, there, target 0 or 1, known."""
+
+
+def outputs_of(*, window: int, carried: bool, passes: int = 1500) -> tuple[float, float]:
+    """Learn the sequence of two steps so often, and say what comes out at each of them."""
+    shape = Shape(layers=("lstm 20",), window=window, carried=carried, seed=0)
+    network = Regression(shape, replace(LEARNING, learning_rate=0.003), features=1, horizons=(1,))
+    state, outputs = network.initial, [0.0, 0.0]
+    windows, states = network.kept_windows()
+    past = Past(0, np.zeros(windows, np.float32), np.zeros(states, np.float32), network.stride)
+    for _ in range(passes):
+        if window == 2:
+            state = network.run(state, np.stack([FIRST, SECOND, BLANK]), past).state
+            continue
+        for place, step in enumerate((FIRST, SECOND)):
+            run = network.run(state, np.stack([step, BLANK]), past)
+            outputs[place], state = float(run.outputs[0, 0]), run.state
+        network.reset_states(state)
+    if window == 2:
+        seen = (np.stack([BLANK, FIRST]), np.stack([FIRST, SECOND]))
+        outputs = [float(network.run(state, lines, past).outputs[0, 0]) for lines in seen]
+    return outputs[0], outputs[1]
+
+
+@pytest.mark.parametrize(("window", "carried"), [(2, False), (1, True)])
+def test_the_same_input_has_another_output_by_its_position(window: int, carried: bool) -> None:
+    """Inputs 1, 1 and targets 0, 1: learned to 1 % as one sequence, or step by step with states that are carried."""
+    assert (0, 1) == pytest.approx(outputs_of(window=window, carried=carried), abs=0.01)
+
+
+def test_without_states_a_step_by_itself_cannot_know_its_position() -> None:
+    """The same input then has the same output, half way between the targets."""
+    first, second = outputs_of(window=1, carried=False)
+    assert 0.3 < first < 0.7
+    assert first == pytest.approx(second, abs=0.05)
