@@ -463,11 +463,10 @@ class Settings(BaseSettings):
                 told of them may not fit into a message, labels could not come, or the weights are to be shared
                 otherwise than the task can.
         """
-        scope = "partition" if self.task == "label" else "stream"
-        if self.model_scope != scope:
+        if self.task == "label" and self.model_scope != "partition":
             raise SettingsError(
-                f"model_scope: received {self.model_scope}, expected {scope}, as task is {self.task}"
-                + (": a label is learned from many sequences, and each has a stream" if scope == "partition" else "")
+                f"model_scope: received {self.model_scope}, expected partition, as task is label: a label is learned "
+                "from many sequences, and each has a stream"
             )
         if self.task == "label" and self.value_format != "auto":
             raise SettingsError(

@@ -27,6 +27,7 @@ class Sighting(NamedTuple):
     ``value_id`` names the value to the experts; ``fresh`` says that it was given at this sighting. ``code`` names
     it to the network, 0 while it is not admitted; ``admitted`` says that it was at this sighting, ``replaced``
     that the code was taken from another value. ``left`` is the value id of one that had to leave, or -1.
+    ``adopted`` says that the value had been adopted and is seen for the first time now.
     """
 
     value_id: int
@@ -35,6 +36,7 @@ class Sighting(NamedTuple):
     admitted: bool = False
     replaced: bool = False
     left: int = -1
+    adopted: bool = False
 
 
 @dataclass(slots=True)
@@ -48,7 +50,8 @@ class _Entry:
 class Vocabulary:
     """The values of one stream: at most ``max_codes`` that are admitted and as many candidates.
 
-    A candidate is admitted at its ``admit_after``-th sighting, the first value of all at once.
+    A candidate is admitted at its ``admit_after``-th sighting, the first value of all at once. A value that was adopted
+    has a code without a sighting.
     """
 
     def __init__(self, *, max_codes: int, admit_after: int) -> None:
@@ -61,6 +64,11 @@ class Vocabulary:
         """How many codes are in use, with 0."""
         return len(self._admitted) + 1
 
+    @property
+    def full(self) -> bool:
+        """Whether a value can only be admitted in place of another one."""
+        return len(self._admitted) == self._max_codes
+
     def literals(self) -> dict[int, str]:
         """Give the JSON text of each value by its id, the way it came when it was admitted or else first seen."""
         return {value_id: entry.literal for value_id, entry in self._by_id.items()}
@@ -69,17 +77,23 @@ class Vocabulary:
         """Give the value ids of the codes in use."""
         return {code: entry.value_id for code, entry in self._by_code.items()}
 
+    def literal_of(self, code: int) -> str:
+        """Give the JSON text of the value that a code in use stands for."""
+        return self._by_code[code].literal
+
     def observe(self, symbol: Symbol, literal: str, *, admits: bool = True) -> Sighting:
         """See a value whose JSON text is ``literal``; without ``admits`` it stays a candidate if it is one."""
         entry = self._admitted.get(symbol)
         if entry is not None:
             self._admitted.move_to_end(symbol)
-            return Sighting(entry.value_id, code=entry.code)
+            adopted = entry.sightings == 0
+            entry.sightings += adopted
+            return Sighting(entry.value_id, code=entry.code, adopted=adopted)
         entry = self._candidates.pop(symbol, None)
         fresh = entry is None
         enough = not self._admitted or (entry.sightings if entry else 0) + 1 >= self._admit_after
         admitted = admits and enough
-        replaced = admitted and len(self._admitted) == self._max_codes
+        replaced = admitted and self.full
         code = self.known if admitted else 0
         left = -1
         # whoever has to leave leaves first, so that there is always a free id
@@ -98,6 +112,17 @@ class Vocabulary:
         else:
             self._candidates[symbol] = entry
         return Sighting(entry.value_id, fresh, code, admitted, replaced, left)
+
+    def adopt(self, literal: str) -> int:
+        """Admit a value by its JSON text, which another vocabulary admitted, without a sighting; give its id.
+
+        Its code is the next one; there has to be one.
+        """
+        symbol = _symbol_of(literal)
+        entry = self._candidates.pop(symbol, None) or _Entry(literal, self._free_id())
+        entry.literal, entry.code = literal, self.known
+        self._by_id[entry.value_id] = self._by_code[entry.code] = self._admitted[symbol] = entry
+        return entry.value_id
 
     def state(self) -> dict[str, Any]:
         """Give all that is known, admitted values before candidates, each least recently seen first.

@@ -27,7 +27,7 @@ class Beginning:
 class WarmStart:
     """The streams of what ``Partition.state`` gave, without their scores, which were another topic's.
 
-    ``shared`` is what the learner of all streams has learned, where they share one: no stream goes on then.
+    ``shared`` is what all streams have in common, where they do. Of labels, no stream goes on then.
 
     Raises:
         StateMismatchError: It was learned with other shape settings than those that hold now.
@@ -36,12 +36,15 @@ class WarmStart:
     def __init__(self, settings: Settings, state: dict[str, Any]) -> None:
         require_shape(settings, json.loads(state["shape"]), "the warm start", besides=("warm_start",))
         self.shared = _shared(state)
-        self._beginnings = dict(_beginnings(state)) if self.shared is None else {}
+        self._beginnings = {} if "learner" in state else dict(_beginnings(state))
 
     def of(self, stream: str | None) -> Beginning | None:
-        """Give what a stream begins as: the one of the same key, else the only one there is, else nothing."""
-        if stream in self._beginnings:
-            return self._beginnings[stream]
+        """Give what a stream begins as: the one of the same key, else the only one there is, else nothing.
+
+        Where streams share what can be shared, one of another key has nothing that this one should begin with.
+        """
+        if stream in self._beginnings or self.shared is not None:
+            return self._beginnings.get(stream)
         return next(iter(self._beginnings.values())) if len(self._beginnings) == 1 else None
 
 
@@ -56,7 +59,7 @@ def require_shape(settings: Settings, stored: Mapping[str, Any], whose: str, *, 
 
 def _shared(state: dict[str, Any]) -> dict[str, Any] | None:
     if "learner" not in state:
-        return None
+        return state.get("shared")
     arrays = state["learner"]["arrays"]
     return {**state["learner"], "arrays": arrays | {name: np.zeros_like(arrays[name]) for name in scores.NAMES}}
 

@@ -47,7 +47,8 @@ def learn_ids(row, ids, fresh, left=None):
 
 def run_of(ids, fresh, left=None):
     none = [-1] * len(ids)
-    return Run(np.array(ids, np.int32), np.array(fresh, np.bool_), np.array(left or none, np.int32))
+    arrays = [np.array(ids, np.int32), np.array(fresh, np.bool_), np.array(left or none, np.int32)]
+    return Run(*arrays, np.zeros(len(ids), np.bool_))
 
 
 def distribution(row):

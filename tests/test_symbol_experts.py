@@ -128,6 +128,7 @@ def as_run(sightings):
         np.array([s.value_id for s in sightings], np.int32),
         np.array([s.fresh for s in sightings], np.bool_),
         np.array([s.left for s in sightings], np.int32),
+        np.array([s.adopted for s in sightings], np.bool_),
     )
 
 
@@ -191,7 +192,7 @@ def test_a_fresh_id_is_no_hit_and_takes_nothing_over():
     """The id of the favourite goes to a newcomer: it is not predicted, and the next frequent one is the favourite."""
     ids = np.array([0, 0, 0, 1, 2, 2, 1, 0, 1], np.int32)
     fresh = np.array([True, False, False, True, True, False, False, True, False])
-    _, hits = observe(Bench(), Run(ids, fresh, np.full(9, -1, np.int32)))
+    _, hits = observe(Bench(), Run(ids, fresh, np.full(9, -1, np.int32), np.zeros(9, np.bool_)))
     assert not hits[-2].any()
     assert hits[-1, MOST_FREQUENT]
 

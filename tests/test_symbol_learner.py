@@ -7,6 +7,7 @@ from fakes import record, small_network, small_settings
 
 from daemon.learners import rehearse
 from daemon.learners.rows import NetworkRows
+from daemon.learners.scope import OwnNetworks
 from daemon.learners.symbol import SymbolLearner
 from daemon.network import Network
 from daemon.partition import learning_of
@@ -31,7 +32,7 @@ class Bench:
         self.settings = settings or small_settings()
         self.network: Network = small_network(learning_of(self.settings))
         self.streams = Rows(SymbolLearner.stream_fields(self.settings))
-        self.networks = NetworkRows(SymbolLearner, self.network)
+        self.networks = NetworkRows(SymbolLearner, self.network, OwnNetworks())
         self.learner = self.another()
 
     def another(self) -> SymbolLearner:

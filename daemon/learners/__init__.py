@@ -1,7 +1,8 @@
 """Learners: everything that is needed to learn and to predict, a module for each task.
 
-Symbols and numbers have a learner for each stream; of labels all streams of a partition share one. A learner turns a
-run of events into outcomes, the same ones however the events are split into runs.
+Symbols and numbers have a learner for each stream, with a network of its own or with one that the streams of a
+partition share; of labels all streams share one learner. A learner turns a run of events into outcomes, the same ones
+however the events are split into runs.
 """
 
 from collections.abc import Mapping
@@ -31,6 +32,7 @@ def learners_of(settings: Settings, network: AnyNetwork, warm_start: WarmStart |
     if settings.task == "label":
         assert isinstance(network, Classifier)
         return LabelLearner(settings, network, warm_start)
+    assert not isinstance(network, Classifier)
     return StreamLearners(settings, network, _OF_STREAMS[settings.task], warm_start)
 
 

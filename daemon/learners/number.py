@@ -87,6 +87,7 @@ class NumberLearner:
     def __init__(self, settings: Settings, network: Regression, *, streams: Rows, networks: NetworkRows) -> None:
         self._network = network
         self._streams = streams
+        self._scope = networks.scope
         self._panel = panel_of(settings)
         self._experts = settings.experts
         self._horizons = settings.horizons
@@ -95,7 +96,7 @@ class NumberLearner:
         self._network_rows = networks[self.classes]
         self.row = streams.add()
         self.network_row = self._network_rows.add()
-        self._network_rows.view(self.network_row)["network"][:] = network.initial
+        self._scope.begin(self._network_rows.view(self.network_row), network.initial)
 
     def close(self) -> None:
         """Give the rows back."""
@@ -117,7 +118,10 @@ class NumberLearner:
         stream = self._streams.view(self.row)
         stream["lines"][:], stream["pending"][:] = 0, np.nan
         self._panel.break_sequence(stream)
-        self._network.reset_states(self._network_rows.view(self.network_row)["network"])
+        network = self._network_rows.view(self.network_row)
+        state = self._scope.state_of(network)
+        self._network.reset_states(state)
+        self._scope.keep(network, state)
 
     def learn(self, events: Sequence[Event]) -> list[Outcome]:
         """Score, fit and predict, one event after another."""
@@ -183,8 +187,8 @@ class NumberLearner:
         """Let the network learn from the lines, and keep some of them to learn from again."""
         network = self._network_rows.view(self.network_row)
         past = Past(int(stream["events"][0]), network["replay_lines"], network["replay_states"], self._network.stride)
-        result = self._network.run(network["network"], lines, past)
-        network["network"][:] = result.state
+        result = self._network.run(self._scope.state_of(network), lines, past)
+        self._scope.keep(network, result.state)
         window = network["replay_lines"].shape[1]
         windows = np.lib.stride_tricks.sliding_window_view(lines, window, axis=0)[: len(result.edges)]
         past.keep(windows.transpose(0, 2, 1), result.edges)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon import scores
+from daemon.learners.scope import Scope
 from daemon.network import Classifier, Network, Regression
 from daemon.rows import Field, Row, Rows
 
@@ -18,14 +19,15 @@ class _Described(Protocol):
 
 
 class NetworkRows(dict[int, Rows]):
-    """Packed arrays of networks, by their number of classes, made when first needed."""
+    """Packed arrays of networks, by their number of classes, made when first needed; ``scope`` says whose they are."""
 
-    def __init__(self, learner: type[_Described], network: AnyNetwork) -> None:
+    def __init__(self, learner: type[_Described], network: AnyNetwork, scope: Scope) -> None:
         self._learner = learner
         self._network = network
+        self.scope = scope
 
     def __missing__(self, classes: int) -> Rows:
-        rows = self[classes] = Rows(self._learner.network_fields(self._network, classes))
+        rows = self[classes] = Rows(self.scope.fields(self._learner.network_fields(self._network, classes)))
         return rows
 
 

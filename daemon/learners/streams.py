@@ -1,4 +1,4 @@
-"""A learner for each stream: what one stream learns does not show in another one.
+"""A learner for each stream: what one stream learns does not show in another one, unless they share a network.
 
 It owns the packed arrays of all streams, and decides which stream leaves when there are too many.
 """
@@ -13,7 +13,9 @@ import numpy as np
 
 from daemon import scores
 from daemon.learners.protocol import Learned, Standing
-from daemon.learners.rows import AnyNetwork, NetworkRows
+from daemon.learners.rows import NetworkRows
+from daemon.learners.scope import OwnNetworks, SharedNetwork
+from daemon.network import Network, Regression
 from daemon.records import Event, Forget, Outcome
 from daemon.rows import Field, Rows, require_same
 from daemon.settings import Settings
@@ -64,13 +66,15 @@ class StreamLearner(Protocol):
 class StreamLearners:
     """The learners of all streams of a partition, at most ``max_streams``; each is a ``learner`` of the task.
 
+    Where they share a network (``model_scope``), events are learned in the order of the input: a call of the network
+    carries events of one stream that follow each other. Else a stream's events of a call are learned together.
     ``warm_start`` is what streams begin as, where they do not begin with nothing learned.
     """
 
     def __init__(
         self,
         settings: Settings,
-        network: AnyNetwork,
+        network: Network | Regression,
         learner: type[StreamLearner],
         warm_start: WarmStart | None = None,
     ) -> None:
@@ -82,13 +86,20 @@ class StreamLearners:
 
     def _clear(self) -> None:
         self._streams = Rows(self._learner.stream_fields(self._settings))
-        self._networks = NetworkRows(self._learner, self._network)
+        self._shared = None
+        if self._settings.model_scope == "partition":
+            self._shared = SharedNetwork(self._settings, self._network)
+            if self._warm_start is not None and self._warm_start.shared is not None:
+                self._shared.restore(self._warm_start.shared)
+        self._networks = NetworkRows(self._learner, self._network, self._shared or OwnNetworks())
         self.by_stream: OrderedDict[str | None, StreamLearner] = OrderedDict()  # least recently seen first
 
     def learn(self, inputs: Sequence[Event | Forget]) -> Learned:
-        """Learn from the events of all streams; a stream's own are learned together."""
+        """Learn from the events of all streams."""
         call = _Call(Learned([None] * len(inputs)))
         for place, one in enumerate(inputs):
+            if self._shared and one.stream not in call.waiting:
+                self._learn_waiting(call)
             if isinstance(one, Forget):
                 self._forget(call, one.stream)
                 continue
@@ -99,9 +110,12 @@ class StreamLearners:
                 self._warm_up(self._add(one.stream), one.stream)
             self.by_stream.move_to_end(one.stream)
             call.waiting.setdefault(one.stream, []).append((place, one))
+        self._learn_waiting(call)
+        return call.learned
+
+    def _learn_waiting(self, call: "_Call") -> None:
         for stream in list(call.waiting):
             self._learn_stream(call, stream)
-        return call.learned
 
     def _learn_stream(self, call: "_Call", stream: str | None) -> None:
         waiting = call.waiting.pop(stream, [])
@@ -150,7 +164,9 @@ class StreamLearners:
         by_classes: dict[int, list[int]] = {}
         for learner in learners:
             by_classes.setdefault(learner.classes, []).append(learner.network_row)
+        shared = {"shared": self._shared.state()} if self._shared else {}
         return {
+            **shared,
             "streams": {
                 "keys": [json.dumps(stream) for stream in self.by_stream],
                 "classes": np.array([learner.classes for learner in learners], np.int32),
@@ -169,6 +185,8 @@ class StreamLearners:
             StateMismatchError: It is not what ``state`` gives.
         """
         self._clear()
+        if self._shared:
+            self._shared.restore(state["shared"])
         streams = state["streams"]
         by_classes: dict[int, list[int]] = {}
         vocabularies = unpack(streams["vocabularies"])

@@ -49,11 +49,12 @@ class SymbolLearner:
         self._streams = streams
         self._networks = networks
         self._pending: SymbolPrediction | None = None
+        self._scope = networks.scope
         self._panel = SymbolPanel(settings)
-        self.task = SymbolTask(settings)
+        self.task = SymbolTask(settings, self._scope.book)
         self.row = streams.add()
         self._take_network_row(network.classes_for(self.task.known))
-        self._network_rows.view(self.network_row)["network"][:] = network.initial(self.classes)
+        self._scope.begin(self._network_rows.view(self.network_row), network.initial(self.classes))
 
     def close(self) -> None:
         """Give the rows back."""
@@ -91,7 +92,10 @@ class SymbolLearner:
         """Let the next event begin a sequence: nothing is predicted for it, and nothing of before leads up to it."""
         self._streams.view(self.row)["window"][:] = -1
         self._panel.break_sequence(self._streams.view(self.row))
-        self._network.reset_states(self._network_rows.view(self.network_row)["network"], self.classes)
+        network = self._network_rows.view(self.network_row)
+        state = self._scope.state_of(network)
+        self._network.reset_states(state, self.classes)
+        self._scope.keep(network, state)
         self._pending = None
 
     def learn(self, events: Sequence[Event]) -> list[Outcome]:
@@ -119,7 +123,7 @@ class SymbolLearner:
         codes = np.concatenate([stream["window"], np.array([e.sighting.code for e in run], np.int32)])
         known = np.array([run[0].known_before, *(e.known for e in run)], np.int32)
         past = _past(stream, network)
-        result = self._network.run(network["network"], self.classes, codes, known, past)
+        result = self._network.run(self._scope.state_of(network), self.classes, codes, known, past)
         past.keep(result.windows, result.edges)
         # what was published for the first event is judged, also where the classes have changed since
         probabilities = np.concatenate([network["pending"][None], result.probabilities[1:]])
@@ -135,7 +139,7 @@ class SymbolLearner:
         first = int(stream["events"][0]) + 1
         stream["events"][0] += len(run)
         stream["window"][:] = codes[len(run) :]
-        network["network"][:] = result.state
+        self._scope.keep(network, result.state)
         network["pending"][:] = probabilities[-1]
         self._pending = predictions[-1]
         if run[-1].event.ends:
@@ -163,13 +167,13 @@ class SymbolLearner:
             window = stream["window"]
             window[window == code] = 0
             _past(stream, network).forget(code)
-            self._network.forget_class(network["network"], self.classes, code)
+            self._network.forget_class(self._scope.state_of(network), self.classes, code)
             return
         smaller, old_row, old_rows = self.classes, self.network_row, self._network_rows
         old = old_rows.view(old_row)
         self._take_network_row(self._network.classes_for(encoded.known))
         new = self._network_rows.view(self.network_row)
-        new["network"][:] = self._network.grow(old["network"], smaller, self.classes)
+        self._scope.move(self._network, old, new, (smaller, self.classes))
         new["pending"][:smaller] = old["pending"]
         for kept in ("replay_codes", "replay_states"):
             new[kept][:] = old[kept]

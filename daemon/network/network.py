@@ -73,10 +73,15 @@ class Network:
         """Give the length of a state row."""
         return self._layout(classes).row_size
 
+    @property
+    def states_size(self) -> int:
+        """The length of the left-edge states, with which a state row ends."""
+        return self._layout(FEWEST_CLASSES).sizes[-1]
+
     def kept_windows(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """Give the shapes of the arrays of a stream's ``Past``: codes and left-edge states."""
         kept = places(self._shape.replay_history)
-        return (kept, self._shape.window + 1), (kept, self._layout(FEWEST_CLASSES).sizes[-1])
+        return (kept, self._shape.window + 1), (kept, self.states_size)
 
     def no_past(self) -> Past:
         """Give the past of a stream that has none, with arrays of its own."""

@@ -79,6 +79,11 @@ class Regression:
         """The numbers of a line."""
         return line_width(self.features, len(self.horizons))
 
+    @property
+    def states_size(self) -> int:
+        """The length of the left-edge states, with which a state row ends."""
+        return self._layout.sizes[-1]
+
     def kept_windows(self) -> tuple[tuple[int, int, int], tuple[int, int]]:
         """Give the shapes of the arrays of what is kept of a stream: lines and left-edge states."""
         kept = places(self._shape.replay_history, stride=self.stride, youngest=self.stride)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from daemon.experts.symbols import LEAST_PROBABILITY, Codes, Forecast, Run
 from daemon.records import Event, SymbolPrediction, SymbolVerdict
+from daemon.rows import require_same
 from daemon.settings import Settings
 from daemon.vocabulary import Sighting, Vocabulary
 
@@ -28,8 +29,9 @@ class Encoded:
 
     @property
     def predictable_code(self) -> int:
-        """The code that a prediction could have named: 0, unknown, for a value admitted just now."""
-        return 0 if self.sighting.admitted else self.sighting.code
+        """The code that a prediction could have named: 0, unknown, for a value that had none when it was made."""
+        unknown = self.sighting.admitted or self.sighting.code >= self.known_before
+        return 0 if unknown else self.sighting.code
 
 
 class SymbolTask:
@@ -37,10 +39,15 @@ class SymbolTask:
 
     Code 0 is "unknown" and is never predicted. Names and codes of values follow the vocabulary event by event as
     forecasts are read, so that a prediction made before an id or a code changed hands keeps its name.
+
+    With a ``book`` the codes are those of all streams that share it: it admits, the vocabulary follows. A code of the
+    book is never another value's, so a full one admits no more.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self.vocabulary = Vocabulary(max_codes=settings.max_vocabulary, admit_after=settings.admit_after)
+    def __init__(self, settings: Settings, book: Vocabulary | None = None) -> None:
+        admit_after = settings.admit_after if book is None else 1
+        self.vocabulary = Vocabulary(max_codes=settings.max_vocabulary, admit_after=admit_after)
+        self._book = book
         self._learns = settings.learn
         self._names: dict[int, str] = {}
         self._ids = np.zeros(settings.max_vocabulary + 1, np.int32)  # by code
@@ -52,9 +59,20 @@ class SymbolTask:
 
     def encode(self, event: Event) -> Encoded:
         """See an event's value."""
-        known_before = self.vocabulary.known
-        sighting = self.vocabulary.observe(event.symbol, event.literal, admits=self._learns)
+        known_before, admits = self.vocabulary.known, self._learns
+        if self._book is not None:
+            self._adopt(self._book)
+            if self._learns:
+                admits = self._book.observe(event.symbol, event.literal, admits=not self._book.full).admitted
+        sighting = self.vocabulary.observe(event.symbol, event.literal, admits=admits)
         return Encoded(event, sighting, known_before, self.vocabulary.known)
+
+    def _adopt(self, book: Vocabulary) -> None:
+        """Take over what other streams brought since the last event; what was predicted after that has been read."""
+        for code in range(self.vocabulary.known, book.known):
+            literal = book.literal_of(code)
+            self._ids[code] = value_id = self.vocabulary.adopt(literal)
+            self._names[value_id] = literal
 
     def codes(self, run: Sequence[Encoded], probabilities: NDArray[np.float32], known: NDArray[np.int32]) -> Codes:
         """Say what the rows of probabilities are about; the codes that the run admits are known from now on."""
@@ -73,6 +91,7 @@ class SymbolTask:
             np.array([sighting.value_id for sighting in sightings], np.int32),
             np.array([sighting.fresh for sighting in sightings], np.bool_),
             np.array([sighting.left for sighting in sightings], np.int32),
+            np.array([sighting.adopted for sighting in sightings], np.bool_),
         )
 
     def predictions(self, forecast: Forecast, run: Sequence[Encoded]) -> list[SymbolPrediction | None]:
@@ -129,8 +148,17 @@ class SymbolTask:
         return self.vocabulary.state()
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take over what ``state`` gave."""
+        """Take over what ``state`` gave.
+
+        Raises:
+            StateMismatchError: It is none of a vocabulary with these bounds, or its codes are not those of the book.
+        """
         self.vocabulary.restore(state)
+        if self._book is not None:
+            require_same("vocabulary: codes known", min(self.known, self._book.known), self.known)
+            for code in range(1, self.known):
+                received, expected = self.vocabulary.literal_of(code), self._book.literal_of(code)
+                require_same(f"vocabulary: value of code {code}", received, expected)
         self._names = self.vocabulary.literals()
         for code, value_id in self.vocabulary.ids().items():
             self._ids[code] = value_id

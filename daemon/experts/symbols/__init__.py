@@ -63,7 +63,8 @@ class SymbolPanel:
             + E)``; the same ones however a stream is split into runs.
         """
         modules = _modules()
-        expected: Expected = modules["suffix_memory"].observe(row, run, learns=self._settings.learn)
+        values = int(codes.ids[1].max()) + 1
+        expected: Expected = modules["suffix_memory"].observe(row, run, learns=self._settings.learn, values=values)
         baselines = [
             modules["last_value"].observe(row, run),
             modules["most_frequent"].observe(row, run),
@@ -74,7 +75,10 @@ class SymbolPanel:
         else:
             forecast = _alone(codes, self._settings.top)
         predicted = np.column_stack([forecast.top[:, 0], *baselines, forecast.favourites])[:-1]
-        return forecast, (predicted == run.ids[:, None]) & ~run.fresh[:, None]
+        hits = (predicted == run.ids[:, None]) & ~run.fresh[:, None]
+        # an id may still be a favourite of before it was given away
+        hits[:, 1 : 1 + len(baselines)] &= ~run.adopted[:, None]
+        return forecast, hits
 
     @staticmethod
     def break_sequence(row: Row) -> None:

@@ -33,7 +33,7 @@ def fields(values: int) -> dict[str, Field]:
 def observe(row: Row, run: Run) -> NDArray[np.int32]:
     """Learn a run of K values; give what was predicted before each and after the last, int32 ``(K + 1,)``."""
     favourites = np.empty(len(run.ids) + 1, np.int32)
-    _observe(Tally(*[row[name] for name in _NAMES]), run.ids, run.fresh, favourites)
+    _observe(Tally(*[row[name] for name in _NAMES]), run.ids, run.first, favourites)
     return favourites
 
 
@@ -42,18 +42,18 @@ _NAMES = [_PREFIX + name for name in Tally._fields]
 
 
 @compiled
-def _observe(tally: Tally, ids: NDArray[np.int32], fresh: NDArray[np.bool_], favourites: NDArray[np.int32]) -> None:
+def _observe(tally: Tally, ids: NDArray[np.int32], first: NDArray[np.bool_], favourites: NDArray[np.int32]) -> None:
     counts, seen = tally.counts, tally.seen
     favourites[0] = tally.prediction[0]
     for event in range(len(ids)):
         value = ids[event]
         best = tally.prediction[0]
         tally.events[0] += 1
-        counts[value] = 1 if fresh[event] else counts[value] + 1
+        counts[value] = 1 if first[event] else counts[value] + 1
         seen[value] = tally.events[0]
         if best < 0 or (counts[value] >= counts[best] and value != best):
             best = value
-        elif value == best and fresh[event]:
+        elif value == best and first[event]:
             # the favourite has left and its id is a newcomer's: who is the favourite now?
             for other in range(len(counts)):
                 if (counts[other], seen[other]) > (counts[best], seen[best]):

@@ -11,12 +11,20 @@ class Run(NamedTuple):
 
     ``fresh`` says that an id was given to its value just now, as it is wherever an id comes first: nobody can have
     predicted that value, and what was learned about the id was about another one. ``left`` is the id that a value
-    had until it had to leave at this event, -1 where none did: it is predicted no more.
+    had until it had to leave at this event, -1 where none did: it is predicted no more. ``adopted`` says that the id
+    was given to its value before, and that the value comes for the first time now: the LSTM may have predicted it, as
+    it learns from other streams, and nobody else.
     """
 
     ids: NDArray[np.int32]  # (K,)
     fresh: NDArray[np.bool_]  # (K,)
     left: NDArray[np.int32]  # (K,)
+    adopted: NDArray[np.bool_]  # (K,)
+
+    @property
+    def first(self) -> NDArray[np.bool_]:
+        """Where a value comes for the first time, bool ``(K,)``."""
+        return self.fresh | self.adopted
 
 
 class Codes(NamedTuple):

@@ -74,23 +74,23 @@ def observe(
 
     Which value an id names is followed in any case.
     """
-    ids, fresh, left = run
+    ids, first, left = run
     recall = _recall(memory)
     _expect(memory, recall, expected, 0)
     expected.favourites[0] = memory.prediction
     for event in range(len(ids)):
         value = ids[event]
         if learns:
-            _learn_novelty(memory, expected, event, -1 if fresh[event] else value)
-            _learn_trust(memory, recall, -1 if fresh[event] else value)
+            _learn_novelty(memory, expected, event, -1 if first[event] else value)
+            _learn_trust(memory, recall, -1 if first[event] else value)
         if left[event] >= 0:
             memory.since[left[event]] = memory.coming[0]
             memory.shares[left[event]] = 0
-        if fresh[event]:
+        if first[event]:
             memory.since[value] = memory.coming[0]
             memory.shares[value] = 0
             memory.used[0] = max(memory.used[0], value + 1)
-        if fresh[event] or left[event] >= 0:
+        if first[event] or left[event] >= 0:
             _look_up(memory, recall)  # the id's former owner is no successor any more
         if learns:
             _claim_places(memory, recall)

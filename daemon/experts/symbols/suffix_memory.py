@@ -66,18 +66,22 @@ def fields(contexts: int, values: int, kinds: int) -> dict[str, Field]:
     return {_PREFIX + name: described[name] for name in Memory._fields}
 
 
-def observe(row: Row, run: Run, *, learns: bool = True) -> Expected:
-    """Say what each memory expects of each value of a run, and of the one to come; learn them on the way, or not."""
+def observe(row: Row, run: Run, *, learns: bool = True, values: int = 1) -> Expected:
+    """Say what each memory expects of each value of a run, and of the one to come; learn them on the way, or not.
+
+    ``values`` is how many value ids there are to say something of, at least; of those that have not come yet nothing is
+    expected.
+    """
     memory = Memory(*[row[name] for name in _NAMES])
     count, kinds = len(run.ids), len(memory.prediction)
-    used = max(1, int(memory.used[0]), int(run.ids.max(initial=-1)) + 1)
+    used = max(values, int(memory.used[0]), int(run.ids.max(initial=-1)) + 1)
     expected = Expected(
         np.zeros((count + 1, kinds, used)),
         np.ones((count + 1, kinds)),
         np.full((count + 1, kinds), -1, np.int32),
         np.zeros(count + 1, np.int64),
     )
-    kernels.observe(memory, (run.ids, run.fresh, run.left), learns, expected)
+    kernels.observe(memory, (run.ids, run.first, run.left), learns, expected)
     return expected
 
 
