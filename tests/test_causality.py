@@ -20,9 +20,12 @@ CASES: dict[str, dict[str, Any]] = {
     "two layers": {"network": "lstm 4,lstm 3"},
     "lstm alone": {"experts": "lstm"},
     "preset seed": {"preset": "seed", "replay_history": 0},
+    "shared weights": {"model_scope": "partition"},
+    "shared weights, lstm alone": {"model_scope": "partition", "experts": "lstm"},
     "numbers": {"task": "number", "history": 256},
     "numbers, three ahead": {"task": "number", "history": 256, "horizons": 3, "replay_history": 0},
     "vectors, two horizons": NUMBERS,
+    "numbers, shared weights": {"task": "number", "history": 256, "model_scope": "partition"},
     "labels": LABELS,
     "labels, two layers": {**LABELS, "network": "lstm 4,gru 3", "label_wait": 5},
 }

@@ -44,60 +44,66 @@ def process(records: Sequence[InputRecord], *, sizes: Sequence[int], **given: An
     return outputs, digest_of(partition.state()), tuple(figures.tolist())
 
 
+@pytest.fixture(scope="module", params=["stream", "partition"])
+def scope(request: pytest.FixtureRequest) -> str:
+    """Who shares the weights."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def expected() -> Result:
-    return process(TRAFFIC, sizes=[len(TRAFFIC)])
+def expected(scope: str) -> Result:
+    return process(TRAFFIC, sizes=[len(TRAFFIC)], model_scope=scope)
 
 
 def messages_of(outputs: Sequence[OutputRecord]) -> list[dict[str, Any]]:
     return [json.loads(output.value or b"") for output in outputs if not output.dead_letter]
 
 
-def test_the_traffic_has_all_that_can_happen(expected: Result) -> None:
+def test_the_traffic_has_all_that_can_happen(scope: str, expected: Result) -> None:
     """The other tests are about evictions, dead letters, tombstones, ends, and vocabularies beyond their bound."""
     _, _, (events, _, _, evicted, bad) = expected
-    partition = partition_of()
-    classes, replaced = set(), False
+    partition = partition_of(model_scope=scope)
+    classes, full = set(), False
     for one in TRAFFIC:
         partition.process([one])
         classes |= {learner.classes for learner in partition._learners.by_stream.values()}
-        replaced |= any(learner.task.known == 10 for learner in partition._learners.by_stream.values())
+        full |= any(learner.task.known == 10 for learner in partition._learners.by_stream.values())
     assert 300 < events < len(TRAFFIC)
     assert (
         min(evicted, bad, sum(r.value is None for r in TRAFFIC), sum(b"end" in (r.value or b"") for r in TRAFFIC)) > 0
     )
     assert {4, 8, 16} == classes
-    assert replaced
+    assert full
 
 
 @pytest.mark.parametrize("size", [1, 7, 64])
-def test_the_size_of_the_calls_does_not_show(expected: Result, size: int) -> None:
+def test_the_size_of_the_calls_does_not_show(scope: str, expected: Result, size: int) -> None:
     """Outputs, learned state and counts are the same bytes in pieces of any size."""
-    assert expected == process(TRAFFIC, sizes=[size])
+    assert expected == process(TRAFFIC, sizes=[size], model_scope=scope)
 
 
 @settings(max_examples=8, deadline=None)
 @given(sizes=st.lists(st.integers(1, 90), min_size=1, max_size=6))
-def test_no_way_of_splitting_the_input_shows(expected: Result, sizes: list[int]) -> None:
+def test_no_way_of_splitting_the_input_shows(scope: str, expected: Result, sizes: list[int]) -> None:
     """A schedule of polls is no part of what is learned or published."""
-    assert expected == process(TRAFFIC, sizes=sizes)
+    assert expected == process(TRAFFIC, sizes=sizes, model_scope=scope)
 
 
-def test_a_restored_state_goes_on_as_if_nothing_had_been(expected: Result) -> None:
+def test_a_restored_state_goes_on_as_if_nothing_had_been(scope: str, expected: Result) -> None:
     """At every cut, a state that is taken and restored elsewhere gives the rest of the outputs and the state."""
-    partition, outputs = partition_of(), []
+    partition, outputs = partition_of(model_scope=scope), []
     for one in TRAFFIC:
         outputs += partition.process([one]).outputs
         state = partition.state()
-        partition = partition_of()
+        partition = partition_of(model_scope=scope)
         partition.restore(state)
         assert digest_of(state) == digest_of(partition.state()), one
     assert expected[:2] == (outputs, digest_of(partition.state()))
 
 
-def test_taking_the_state_changes_nothing(expected: Result) -> None:
+def test_taking_the_state_changes_nothing(scope: str, expected: Result) -> None:
     """A state is a copy: what is learned later does not reach it, and taking it is not an event."""
-    partition = partition_of()
+    partition = partition_of(model_scope=scope)
     states = []
     for piece in pieces_of(TRAFFIC, [50]):
         partition.process(piece)
@@ -108,17 +114,17 @@ def test_taking_the_state_changes_nothing(expected: Result) -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 120, 333])
-def test_what_comes_later_changes_nothing_before(expected: Result, cut: int) -> None:
+def test_what_comes_later_changes_nothing_before(scope: str, expected: Result, cut: int) -> None:
     """A prediction depends on the past alone: other values later leave every output before as it was."""
     others = [record(r.offset, b"77" if r.offset % 2 else b"?", r.key) for r in TRAFFIC[cut:]]
-    outputs = partition_of().process([*TRAFFIC[:cut], *others]).outputs
+    outputs = partition_of(model_scope=scope).process([*TRAFFIC[:cut], *others]).outputs
     before = sum(one.value is not None for one in TRAFFIC[:cut])
     assert expected[0][:before] == outputs[:before]
     assert expected[0] != outputs
 
 
-def test_other_streams_do_not_show(expected: Result) -> None:
-    """A stream learns the same beside others as alone, as long as it is not evicted."""
+def test_other_streams_do_not_show() -> None:
+    """A stream with weights of its own learns the same beside others as alone, as long as it is not evicted."""
     alone = [one for one in TRAFFIC if one.key == b"a"]
     own = [output for output in partition_of(max_streams=10).process(TRAFFIC).outputs if output.key == b"a"]
     assert own == partition_of(max_streams=10).process(alone).outputs

@@ -51,7 +51,11 @@ def stored_streams(state: dict[str, Any]) -> Iterator[Stored]:
         unseen[classes[number]] -= 1  # networks of as many classes are in the order of their streams
         place = unseen[classes[number]]
         network = {name: array[place] for name, array in state["networks"][str(classes[number])].items()}
-        yield Stored(json.loads(streams["keys"][number]), classes[number], vocabularies[number], row, network)
+        width = classes[number]
+        if "shared" in state:  # for as many classes as any stream needs
+            width = int(state["shared"]["classes"])
+            network["network"] = np.concatenate([state["shared"]["network"], network["states"]])
+        yield Stored(json.loads(streams["keys"][number]), width, vocabularies[number], row, network)
 
 
 def streams_of(state: dict[str, Any]) -> Iterator[dict[str, Any]]:
