@@ -265,6 +265,12 @@ class Schedule(RuleBasedStateMachine):
         return self._kafka.finished and len(SOURCES) == sum(len(daemon.digests()) for daemon in live)
 
 
+class SharedSchedule(Schedule):
+    """The same with a network that the streams of a partition share."""
+
+    given: ClassVar[Mapping[str, Any]] = {"model_scope": "partition"}
+
+
 class LabelSchedule(Schedule):
     """The same with labels, whose learner all streams of a partition share."""
 
@@ -290,7 +296,10 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize(("schedule", "examples"), [(Schedule, 1000), (LabelSchedule, 150), (NumberSchedule, 100)])
+@pytest.mark.parametrize(
+    ("schedule", "examples"),
+    [(Schedule, 1000), (SharedSchedule, 250), (LabelSchedule, 150), (NumberSchedule, 100)],
+)
 def test_no_schedule_shows(schedule: type[Schedule], examples: int) -> None:
     """Crashes, expulsions, lost answers, damage, members that come and go: nobody sees a difference."""
     run_state_machine_as_test(

@@ -38,7 +38,7 @@ class SymbolPanel:
         modules, settings = _modules(), self._settings
         values = 2 * settings.max_vocabulary
         kinds = 1 + max(self._kinds, default=0)
-        mixer = modules["mixture"].fields(1 + len(self._kinds)) if self._kinds else {}
+        mixer = modules["mixture"].fields(1 + len(self._kinds), settings.model_scope) if self._kinds else {}
         return {
             **modules["last_value"].fields(),
             **modules["most_frequent"].fields(values),

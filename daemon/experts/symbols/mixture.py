@@ -28,16 +28,18 @@ from daemon.experts.symbols.suffix_kernels import LEAST_NAMED, ORDERS
 from daemon.rows import Field, Row
 from daemon.settings import Settings
 
-FIRST_LSTM_WEIGHT = 0.1  # it is slow at the beginning, and surely wrong now and then
+# by who shares its weights: alone it is slow at the beginning, and surely wrong now and then; others may have taught it
+FIRST_LSTM_WEIGHT = {"stream": 0.1, "partition": 0.6}
 _DEPTHS = np.array([0, 0, *(order.bit_length() for order in ORDERS)], np.int64)  # by the longest known context
 _NAMES = ["mixer_" + name for name in Mixer._fields]
 
 
-def fields(experts: int) -> dict[str, Field]:
-    """Describe the arrays of one stream with so many experts."""
-    of_memory = (1 - FIRST_LSTM_WEIGHT) / (experts - 1)
+def fields(experts: int, scope: str = "stream") -> dict[str, Field]:
+    """Describe the arrays of one stream with so many experts; ``scope`` says who shares the weights of the LSTM."""
+    of_lstm = FIRST_LSTM_WEIGHT[scope]
+    of_memory = (1 - of_lstm) / (experts - 1)
     situations = (1 + int(_DEPTHS.max())) << len(_pairs(experts))
-    weights = Field((experts,), "float64", (FIRST_LSTM_WEIGHT, *[of_memory] * (experts - 1)))
+    weights = Field((experts,), "float64", (of_lstm, *[of_memory] * (experts - 1)))
     corrections = Field((situations, experts), "float64")
     odds = STEP * (np.arange(CALIBRATED) - CALIBRATED // 2)
     described = {
