@@ -39,8 +39,9 @@ MAX_TOPIC_LENGTH = 249
 MOST_PERIODS = 2
 MOST_LAGS = 64
 """Each value takes a solution of so many equations."""
-BYTES_OF_CHANNEL = 2500
-"""What is told of one number predicted takes less than a quarter of it; key and headers have the rest."""
+BYTES_OF_CHANNEL, BYTES_OF_MESSAGE = 2500, 6000
+"""What is told of a number predicted, and all else of its message, takes a quarter; key and headers may have the rest.
+"""
 KIND_MEANINGS: dict[Kind, str] = {
     "shape": "part of the model: a group that already learned refuses another value (`on_shape_change`)",
     "learning": "holds from the next committed offset on",
@@ -496,7 +497,8 @@ class Settings(BaseSettings):
                 f"tolerance: received {len(self.tolerance)} numbers, expected one, or {self.features} (the setting "
                 "features)"
             )
-        channels, room = self.features * len(self.horizons), self.max_output_bytes // BYTES_OF_CHANNEL
+        channels = self.features * len(self.horizons)
+        room = (self.max_output_bytes - BYTES_OF_MESSAGE) // BYTES_OF_CHANNEL
         if channels > room:
             raise SettingsError(
                 f"features, horizons: received {self.features} numbers at {len(self.horizons)} horizons, expected at "

@@ -4,6 +4,7 @@ import math
 import struct
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -12,8 +13,19 @@ from daemon.codec import REASONS, Decoder, Encoder, chain, stream_of
 from daemon.codec.size import record_bytes
 from daemon.codec.values import reader_of
 from daemon.errors import BadInputError
-from daemon.records import Event, Forget, InputRecord, Outcome, OutputRecord, SymbolPrediction, SymbolVerdict
-from daemon.settings import read_settings
+from daemon.records import (
+    NUMBER_SCORES,
+    Event,
+    Forget,
+    InputRecord,
+    NumberPrediction,
+    NumberVerdict,
+    Outcome,
+    OutputRecord,
+    SymbolPrediction,
+    SymbolVerdict,
+)
+from daemon.settings import BYTES_OF_CHANNEL, BYTES_OF_MESSAGE, read_settings
 
 FORMATS = ("auto", "double", "float", "long", "integer", "string")
 SMALLEST = 10_000
@@ -411,6 +423,35 @@ def test_the_smallest_limit_holds_the_worst_output(literal, key):
     output = Encoder(SMALL).output(Decoder(SMALL).decode(record), outcome, "0123abcd@9223372036854775807")
     strict_json(output.value)
     assert size(output) <= SMALLEST
+
+
+@pytest.mark.parametrize(("features", "horizons"), [(1, "1"), (4, "1"), (1, "1-4"), (8, "1,2")])
+@pytest.mark.parametrize(
+    "longest", [lambda n: b"k" * (n - 2), lambda n: b"\0" * (n // 6), lambda n: b"\xff" * (n * 5 // 7)]
+)
+def test_the_limit_holds_the_worst_output_of_numbers(features, horizons, longest):
+    """As many of them as the limit allows, each with as many digits as a number has, and the longest spelling."""
+    channels = features * len(settings(horizons=horizons).horizons)
+    limit = max(SMALLEST, BYTES_OF_MESSAGE + channels * BYTES_OF_CHANNEL)
+    chosen = settings(task="number", features=features, horizons=horizons, max_output_bytes=limit)
+    number = -2.2250738585072014e-308
+    literal = json.dumps(["?"] * features).replace('"?"', "-0." + "1" * 98)
+    key, headers = longest(limit // 4), (("h", b"1" * (limit // 4 - 21)),)
+    record = InputRecord("t" * 249, 2**31 - 1, 2**63 - 1, 253_402_300_799_999, key, literal.encode(), headers)
+    numbers, each = (number,) * channels, (False,) * channels
+    outcome = Outcome(
+        event=2**63 - 1,
+        fit_steps=1,
+        skipped_steps=0,
+        verdict=NumberVerdict(numbers, each, numbers, each, (numbers,) * len(NUMBER_SCORES), np.zeros(0)),
+        prediction=NumberPrediction(numbers, ((number, number),) * channels, ((numbers, (-1.23456,) * channels),) * 3),
+        hits=(1,) * 6,
+        hit_rates=(1 / 3,) * 6,
+    )
+    output = Encoder(chosen).output(Decoder(chosen).decode(record), outcome, "0123abcd@9223372036854775807")
+    assert "online_lstm_sha256" not in dict(output.headers)
+    strict_json(output.value)
+    assert size(output) <= limit
 
 
 LITERALS = (st.text(max_size=3) | st.integers(2, 5_000).map(lambda n: "ä\n" * n)).map(json.dumps) | st.integers().map(

@@ -11,6 +11,7 @@ from daemon.reports import (
     AssignmentReport,
     BatchReport,
     CheckpointReport,
+    NumberReport,
     PartitionReport,
     TransactionReport,
 )
@@ -127,6 +128,44 @@ def test_batches_add_up(metrics: Metrics, expected: float, name: str, labels: di
     metrics.observe(BATCH)
     metrics.observe(BATCH)
     assert expected == value(metrics, name, **OF, **labels)
+
+
+NUMBERS = NumberReport(
+    mean_absolute_errors=(2.0, 4.0, 8.0, 3.0),
+    root_mean_squared_error=2.5,
+    mean_absolute_error_ratio=0.1,
+    mean_absolute_percentage_error=0.2,
+    skill=0.5,
+    skills=(0.5, 0.75),
+    interval_coverage=0.9,
+)
+
+
+@pytest.mark.parametrize(
+    ("expected", "name", "labels"),
+    [
+        (2.0, "mean_absolute_error", {}),
+        (8.0, "baseline_mean_absolute_error", {"baseline": "most_frequent"}),
+        (3.0, "expert_mean_absolute_error", {"expert": "lstm"}),
+        (2.5, "root_mean_squared_error", {}),
+        (0.1, "mean_absolute_error_ratio", {}),
+        (0.2, "mean_absolute_percentage_error", {}),
+        (0.5, "skill", {}),
+        (0.5, "skill_last_value", {}),
+        (0.75, "skill_seasonal_naive", {}),
+        (0.9, "interval_coverage", {}),
+    ],
+)
+def test_errors_of_numbers_are_shown(metrics: Metrics, expected: float, name: str, labels: dict[str, str]) -> None:
+    """Those in a unit only where there is one; none before the first is known."""
+    metrics.observe(dataclasses.replace(STANDING, numbers=NUMBERS))
+    assert expected == value(metrics, name, **OF, **labels)
+    vectors = dataclasses.replace(NUMBERS, mean_absolute_errors=None, root_mean_squared_error=None)
+    metrics.observe(dataclasses.replace(STANDING, numbers=vectors))
+    in_units = ("mean_absolute_error" in name and not name.endswith("ratio")) or name == "root_mean_squared_error"
+    assert (None if in_units else expected) == value(metrics, name, **OF, **labels)
+    metrics.observe(STANDING)
+    assert value(metrics, name, **OF, **labels) is None
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,9 @@ def test_a_setting_of_another_task_changes_no_shape(task: str, other: dict[str, 
         ({"periods": "65", "history": 256}, "of at most 64 events"),
         ({"horizons": 65, "history": 256}, "horizons: received 65, expected at most 64"),
         ({"value_format": "string"}, "value_format: received string"),
+        ({"lags": "2,4", "horizons": "1-5"}, "lags: received 2, 4, .* one of them 5 or more"),
+        ({"features": 3, "tolerance": "1,2"}, "tolerance: received 2 numbers, expected one, or 3"),
+        ({"features": 100, "horizons": "1-5"}, "received 100 numbers at 5 horizons, expected at most 397 together"),
         (
             {"experts": "lstm,suffix_memory"},
             "expected lstm, alone or with some of linear, neighbours, as task is number",
@@ -66,6 +69,30 @@ def test_flags_go_before_the_environment_and_that_before_the_file(
     monkeypatch.setenv("ONLINE_LSTM_SEED", "2")
     settings = read_settings({"window": "3"}, config=config)
     assert (3, 2, 1) == (settings.window, settings.seed, settings.top)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [("5", (5,)), (5, (5,)), ("1,2, 5", (1, 2, 5)), ("3,1-4", (1, 2, 3, 4)), ([1, 24], (1, 24)), ("7-7", (7,))],
+)
+def test_horizons_are_numbers_and_ranges(given: Any, expected: tuple[int, ...]) -> None:
+    """In any order; each counts once."""
+    assert expected == read_settings({"horizons": given}).horizons
+
+
+@pytest.mark.parametrize("given", ["", "0", "1-", "5-1", "a", "513", "1.5", []])
+def test_horizons_that_are_none_are_refused(given: Any) -> None:
+    """With the name of the setting."""
+    with pytest.raises(SettingsError, match="horizons: received"):
+        read_settings({"horizons": given})
+
+
+def test_a_tolerance_is_one_for_all_or_one_for_each() -> None:
+    """As text or as a number."""
+    assert (0.5,) == read_settings({"tolerance": 0.5}).tolerance
+    assert (0.5, 2.0) == read_settings({"task": "number", "features": 2, "tolerance": "0.5, 2"}).tolerance
+    with pytest.raises(SettingsError, match="tolerance: received"):
+        read_settings({"tolerance": 0})
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,15 @@ TITLES = {
     "skill_seasonal_naive": "skill against seasonal naive",
     "interval_coverage": "share within the interval",
 }
+ABBREVIATIONS = {
+    "mean_absolute_error": "MAE",
+    "baseline_mean_absolute_error": "baseline's",
+    "root_mean_squared_error": "RMSE",
+    "mean_absolute_percentage_error": "MAPE",
+    "skill_last_value": "skill, last",
+    "skill_seasonal_naive": "skill, season",
+    "interval_coverage": "covered",
+}
 
 
 def number_figures(settings: Settings, sums: NDArray[np.float64] | None) -> dict[str, Any]:
@@ -67,9 +76,8 @@ def number_rows(figures: dict[str, Any]) -> Iterator[tuple[str, Any, str]]:
 
 
 def channel_table(figures: dict[str, Any]) -> Table:
-    """Lay out the figures of each component and horizon."""
-    titles = ("component >", "horizon >", *(f"{name.replace('_', ' ')} >" for name in NUMBER_SCORES))
-    table = table_of(*titles)
+    """Lay out the figures of each component and horizon, with the usual abbreviations."""
+    table = table_of("component >", "horizon >", *(f"{ABBREVIATIONS[name]} >" for name in NUMBER_SCORES))
     for channel in figures["channels"]:
         told = [channel[name] for name in NUMBER_SCORES]
         places = (str(channel["component"]), str(channel["horizon"]))

@@ -2,6 +2,9 @@
 
 import csv
 import json
+import math
+import random
+from datetime import UTC, datetime, timedelta
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -68,9 +71,40 @@ def late_labels(path: Path) -> None:
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
+def visitors(path: Path) -> None:
+    """Write the visitors of a shop by the hour, ten weeks from a Monday on: days, weekends, and some luck."""
+    chance = random.Random("visitors")
+    first = datetime(2026, 3, 2, tzinfo=UTC)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["time", "visitors"])
+        for hour in range(10 * 7 * 24):
+            time = first + timedelta(hours=hour)
+            open_today = 0.4 if time.weekday() == 6 else 1.5 if time.weekday() == 5 else 1.0
+            usual = 20 + 180 * open_today * max(0.0, math.sin(math.pi * (time.hour - 7) / 14))
+            writer.writerow([f"{time:%Y-%m-%dT%H:%M}", max(0, round(usual * (1 + 0.1 * chance.gauss(0, 1))))])
+
+
+def pump(path: Path) -> None:
+    """Write what a pump's sensors say: the flow follows the pressure a step later; one value in eight is missing."""
+    chance = random.Random("pump")
+    pressure, before, temperature = 3.0, 3.0, 70.0
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["pressure", "temperature", "flow"])
+        for _ in range(1500):
+            before, pressure = pressure, 3 + 0.5 * (pressure - 3) + 0.4 * chance.gauss(0, 1)
+            temperature += 0.3 * (70 - temperature) + 0.5 * chance.gauss(0, 1)
+            flow = 120 * before + 4 * chance.gauss(0, 1)
+            cells = [f"{pressure:.3f}", f"{temperature:.1f}", f"{flow:.0f}"]
+            writer.writerow(["" if chance.random() < 1 / 8 else cell for cell in cells])
+
+
 if __name__ == "__main__":
     online_loop(Path("online-loop.csv"))
     by_position(Path("by-position.jsonl"))
     labelled_runs(Path("runs.jsonl"))
     labelled_gestures(Path("gestures.csv"))
     late_labels(Path("late.jsonl"))
+    visitors(Path("visitors.csv"))
+    pump(Path("pump.csv"))

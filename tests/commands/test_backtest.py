@@ -201,3 +201,29 @@ def test_a_calendar_needs_times(
     assert ExitCode.USAGE == number_run(monkeypatch, file, "--column", "value", *calendar)
     assert "--time-column" in capsys.readouterr().err
     assert ExitCode.OK == run("--set", "task=number", "--set", "history=256", file, "--time-column", "time", *calendar)
+
+
+def test_several_columns_are_vectors_and_each_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Errors in several units have no mean, but each component and horizon has its figures; empty cells are missing."""
+    rows = [b"%d,%d,x" % (100 + event % 12, event % 7) if event % 5 else b",%d,x" % (event % 7) for event in range(300)]
+    file = write(tmp_path / "values.csv", b"a,b,note", *rows)
+    out, report = tmp_path / "out.jsonl", tmp_path / "r.json"
+    options = ("--column", "b", "--column", "a", "--set", "features=2", "--set", "horizons=1,2")
+    assert ExitCode.OK == number_run(monkeypatch, file, *options, "--json", report, "--predictions", out)
+    told = json.loads(report.read_text(), parse_constant=pytest.fail)
+    assert told["mean_absolute_error"] is None
+    assert told["root_mean_squared_error"] is None
+    places = [(channel["component"], channel["horizon"]) for channel in told["channels"]]
+    assert [(0, 1), (1, 1), (0, 2), (1, 2)] == places
+    messages = read_messages(out)
+    assert [0, None] == messages[0]["value"]
+    judged = [m["verdict"] for m in messages if m["verdict"]]
+    errors = [verdict["error"][1][1] for verdict in judged if verdict["error"][1][1] is not None]
+    assert told["channels"][3]["mean_absolute_error"] == pytest.approx(sum(map(abs, errors)) / len(errors))
+    hits = [hit for verdict in judged for line in verdict["hit"] for hit in line if hit is not None]
+    assert (len(hits), sum(hits) / len(hits)) == (told["scored"], told["hit_rate"])
+    shown = capsys.readouterr().out
+    assert "RMSE" in shown
+    assert "root mean squared error" not in shown

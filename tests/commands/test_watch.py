@@ -159,6 +159,16 @@ def test_watch_says_what_it_waits_for(
     assert line_of(message(), "").plain + "\n" == shown.out
 
 
+def test_several_numbers_are_a_hit_if_all_that_came_are() -> None:
+    """What is missing counts for nothing."""
+    outcomes = {"hit": [[True, None], [True, True]], "miss": [[True, False], [None, True]]}
+    for outcome, hits in outcomes.items():
+        verdict = {"predicted": [[1.0, 2.0], [3.0, 4.0]], "hit": hits}
+        fields: dict[str, object] = {"value": [1, None], "prediction": [[1, 2], [3, 4]], "verdict": verdict}
+        said = {name: of for name, of in json.loads(message(**fields)).items() if name != "probability"}
+        assert f"[1, null]  {outcome}" in line_of(json.dumps(said).encode(), "").plain
+
+
 def test_labels_are_told_as_such() -> None:
     """At every sample what the label may be; the verdict comes with the label, which may be alone."""
     fields: dict[str, object] = {"stream": "run-17", "value": [0.1, None], "sample": 3, "verdict": None}
