@@ -82,7 +82,10 @@ function curve(now) {
   by("curve-note").textContent = points.length ? "% of the last scored predictions" : "the first predictions are yet to be scored";
 }
 
-function verdictOf(message) { return message.verdict ? (message.verdict.hit ? "hit" : "miss") : "none"; }
+function verdictOf(message) {
+  // of several numbers those that were missing are null
+  return message.verdict ? (flat(message.verdict.hit).some(hit => hit === false) ? "miss" : "hit") : "none";
+}
 function strip(list) {
   // of sequences with labels only those that were judged
   const told = shown.task === "label" ? list.filter(message => message.verdict) : list;
