@@ -14,7 +14,7 @@ LAYERS = (
     {"rows", "reports", "presets"},
     {"settings"},
     {"codec", "vocabulary", "scores", "scaler", "accuracy"},
-    {"network", "experts"},
+    {"network", "experts", "stored"},
     {"tasks", "warm_start"},
     {"learners"},
     {"partition"},

@@ -15,13 +15,14 @@ from fakes import SOURCES, record, small_network, small_settings, traffic
 
 from daemon.checkpoint import digest_of
 from daemon.checkpoint.hdf5 import pack, unpack
-from daemon.commands.contents import stored_streams, streams_of
+from daemon.commands.contents import streams_of, with_network
 from daemon.commands.networks import networks_of
 from daemon.errors import SettingsError, StateMismatchError
 from daemon.network import Network
 from daemon.partition import NetworkFactory, Partition, learning_of, next_mark, unnamed
 from daemon.records import InputRecord
 from daemon.settings import Settings, read_settings
+from daemon.stored import stored_streams
 from daemon.warm_start import WarmStart
 
 LOOP = [1, 2, 3, 1, 2, 4]
@@ -349,7 +350,7 @@ def test_a_stream_is_stored_with_the_network_that_it_ran_on() -> None:
     partition = partition_of()
     partition.process([*records([1, 2] * 60, b"a"), *records([1, 2, 3, 4, 5, 6] * 2, b"b"), *records(LOOP, b"c")])
     state = partition.state()
-    last, *_, first = stored_streams(state)
+    first, *_, last = (with_network(state, stored) for stored in stored_streams(state))
     assert ("c", "a") == (last.key, first.key)
     assert 8 == last.classes == first.classes
     assert 4 == state["streams"]["classes"][0]

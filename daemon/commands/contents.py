@@ -2,9 +2,8 @@
 
 import json
 import math
-from collections import Counter
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,22 +16,12 @@ from daemon.network.layout import Layout
 from daemon.network.sequences import layout_of
 from daemon.rows import Row
 from daemon.settings import Settings
+from daemon.stored import Stored, stored_streams
 from daemon.tasks import SymbolTask
 from daemon.tasks.label import NONE
-from daemon.vocabulary import unpack
 
 LAST_VALUES = 8
 """So many of a stream's latest values are told."""
-
-
-class Stored(NamedTuple):
-    """One stream as it was stored: its arrays, and those of its network, which has this many classes."""
-
-    key: str | None
-    classes: int
-    vocabulary: dict[str, Any]
-    row: Row
-    network: Row
 
 
 def settings_of(state: dict[str, Any]) -> Settings:
@@ -40,22 +29,13 @@ def settings_of(state: dict[str, Any]) -> Settings:
     return Settings.model_construct().with_shape(json.loads(state["shape"]))
 
 
-def stored_streams(state: dict[str, Any]) -> Iterator[Stored]:
-    """Give each stream of what ``Partition.state`` gave, the one seen last first."""
-    streams = state["streams"]
-    classes = streams["classes"].tolist()
-    vocabularies = unpack(streams["vocabularies"])
-    unseen = Counter(classes)
-    for number in reversed(range(len(classes))):
-        row = {name: array[number].copy() for name, array in streams["arrays"].items()}
-        unseen[classes[number]] -= 1  # networks of as many classes are in the order of their streams
-        place = unseen[classes[number]]
-        network = {name: array[place] for name, array in state["networks"][str(classes[number])].items()}
-        width = classes[number]
-        if "shared" in state:  # for as many classes as any stream needs
-            width = int(state["shared"]["classes"])
-            network["network"] = np.concatenate([state["shared"]["network"], network["states"]])
-        yield Stored(json.loads(streams["keys"][number]), width, vocabularies[number], row, network)
+def with_network(state: dict[str, Any], stored: Stored) -> Stored:
+    """Give a stream with the whole of its network, where part of it is shared by all streams."""
+    if "shared" not in state:
+        return stored
+    shared = state["shared"]
+    network = {**stored.network, "network": np.concatenate([shared["network"], stored.network["states"]])}
+    return stored._replace(classes=int(shared["classes"]), network=network)
 
 
 def streams_of(state: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -65,7 +45,8 @@ def streams_of(state: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from _sequences(state)
         return
     layers = parse_layers(settings.network)
-    for key, classes, vocabulary, row, network in stored_streams(state):
+    for stored in reversed([*stored_streams(state)]):
+        key, classes, vocabulary, row, network = with_network(state, stored)
         layout = Layout(layers, classes)
         of_task = _symbols(settings, row, network, vocabulary) if settings.task == "symbol" else _numbers(settings, row)
         yield {

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from daemon.commands.contents import Stored, numbers_or_none, stored_streams
+from daemon.commands.contents import numbers_or_none, with_network
 from daemon.learners import AnyNetwork
 from daemon.network import Classifier, Network, Regression
 from daemon.network.layout import Floats
 from daemon.scaler import MOST_DEVIATIONS
 from daemon.settings import Settings
+from daemon.stored import Stored, stored_streams
 from daemon.tasks import SymbolTask
 
 
@@ -39,7 +40,7 @@ def export(
         exported = _label(state, place, network, stateful=stateful)
     else:
         assert place is not None
-        stream = list(stored_streams(state))[-1 - place]  # they come in reverse
+        stream = with_network(state, [*stored_streams(state)][place])
         about["events"] = int(stream.row["events"][0])
         if isinstance(network, Network):
             exported = _symbol(settings, stream, network, stateful=stateful)

@@ -141,7 +141,7 @@ class StreamLearners:
         if not begins:
             return
         learner.resume(begins.classes, begins.vocabulary)
-        self._streams.put([learner.row], {name: array[None] for name, array in begins.stream.items()})
+        self._streams.put([learner.row], {name: array[None] for name, array in begins.row.items()})
         rows = self._networks[begins.classes]
         rows.put([learner.network_row], {name: array[None] for name, array in begins.network.items()})
         learner.recall()
