@@ -331,7 +331,9 @@ class Settings(BaseSettings):
     model_scope: Literal["stream", "partition"] = _setting(
         "shape", "stream", "Who shares the weights: a stream has its own, or all streams of a partition the same"
     )
-    score_window: int = _setting("shape", 500, "Scored predictions that the hit rates are taken over", ge=1, le=100_000)
+    score_window: int = _setting(
+        "shape", 500, "Scored events that hit rates and errors are taken over", ge=1, le=100_000
+    )
     top: int = _setting(
         "shape", 3, "Likeliest values or labels listed in each output", tasks=("symbol", "label"), ge=1, le=100
     )

@@ -269,3 +269,30 @@ def test_sequences_are_told_with_what_they_share(tmp_path: Path, capsys: pytest.
     shown = capsys.readouterr().out
     for said in ("waits for its label", "open", '"up" 2, 0 2', "most frequent", "weights norm"):
         assert said in shown
+
+
+def test_vectors_are_told_component_by_component(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What was missing is null, also before a component came first; each component and horizon has its figures."""
+    settings = small_settings(task="number", history=256, features=2, horizons="1,3")
+    source = TopicPartition("demand", 0)
+    partition = Partition(settings, source, next_mark(settings, source, 0, unnamed(1)), networks_of(settings))
+    values = [[event % 7, None if event < 116 or event == 118 else event % 3] for event in range(120)]
+    records = [
+        InputRecord("demand", 0, place, -1, b"pump", json.dumps(value).encode()) for place, value in enumerate(values)
+    ]
+    last = json.loads(partition.process(records).outputs[-1].value or b"")
+    store = CheckpointStore(str(tmp_path / "checkpoints"), "numbers", origin={})
+    store.write(source, 120, partition.state())
+    (path,) = (tmp_path / "checkpoints").rglob("*.h5")
+    code, told = inspect(path, tmp_path)
+    assert ExitCode.OK == code
+    (stream,) = told["streams"]
+    assert values[-8:] == stream["last_values"]
+    assert last["prediction"] == stream["prediction"]
+    assert stream["mean_absolute_error"] is None
+    errors = [channel["mean_absolute_error"] for channel in stream["channels"]]
+    assert [error for line in last["verdict"]["mean_absolute_error"] for error in line] == errors
+    pairs = [(c["mean_absolute_error"], c["baseline_mean_absolute_error"]) for c in stream["channels"]]
+    skills = [1 - own / best for own, best in pairs if best]
+    assert stream["skill"] == pytest.approx(sum(skills) / len(skills))
+    assert "covered" in capsys.readouterr().out

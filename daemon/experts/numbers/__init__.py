@@ -93,8 +93,7 @@ class NumberPanel:
         self._weighed = experts != ("lstm",)
         self._learns = learns
         self._coverage, self._interval_rate = coverage, interval_rate
-        nearest = [sorted(range(components), key=lambda other: abs(other - own)) for own in range(components)]
-        self._others = [sorted(places[1 : 1 + MOST_OTHERS]) for places in nearest]
+        self._others = [_nearest(own, components) for own in range(components)]
         self._components = [
             Component(
                 horizons=horizons,
@@ -261,6 +260,12 @@ class NumberPanel:
             neighbours=neighbours,
             baselines=np.stack([one.baselines for one in learned]).transpose(3, 0, 2, 1),
         )
+
+
+def _nearest(own: int, components: int) -> list[int]:
+    """Give the ``MOST_OTHERS`` components next to one, in their order."""
+    around = range(max(0, own - MOST_OTHERS), min(components, own + MOST_OTHERS + 1))
+    return sorted(sorted(around, key=lambda other: abs(other - own))[1 : 1 + MOST_OTHERS])
 
 
 def _first_known(line: NDArray[np.float64]) -> int:
