@@ -269,7 +269,12 @@ class Settings(BaseSettings):
         ge=0,
         le=1_000_000,
     )
-    max_vocabulary: int = _of_symbols("shape", 255, "Most symbols the network knows; least recently seen leaves", ge=1)
+    max_vocabulary: int = _of_symbols(
+        "shape",
+        255,
+        "Most symbols the network knows; least recently seen leaves (with shared weights, none)",
+        ge=1,
+    )
     admit_after: int = _of_symbols("shape", 2, "Times a value must be seen to be admitted to the vocabulary", ge=1)
     max_streams: int = _setting("shape", 1000, "Most streams (keys) per partition; least recently seen leaves", ge=1)
     suffix_contexts: int = _of_symbols(
@@ -329,7 +334,9 @@ class Settings(BaseSettings):
         "shape", "all", "Samples of a sequence that its label is learned at: all, the last, or the more the later"
     )
     model_scope: Literal["stream", "partition"] = _setting(
-        "shape", "stream", "Who shares the weights: a stream has its own, or all streams of a partition the same"
+        "shape",
+        "stream",
+        "Who shares the weights: a stream has its own, or all streams of a partition the same, for many short streams",
     )
     score_window: int = _setting(
         "shape", 500, "Scored events that hit rates and errors are taken over", ge=1, le=100_000

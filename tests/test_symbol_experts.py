@@ -197,6 +197,23 @@ def test_a_fresh_id_is_no_hit_and_takes_nothing_over():
     assert hits[-1, MOST_FREQUENT]
 
 
+def test_an_adopted_id_can_be_a_hit_of_the_lstm_and_of_nobody_else():
+    """The id of the favourite left, and went to a value that others had seen: as a favourite it means the former one."""
+    bench = Bench()
+    ids, fresh = np.array([0, 0, 1, 0, 1, 0], np.int32), np.array([True, False, True, False, False, False])
+    left = np.array([-1, -1, 0, -1, -1, -1], np.int32)
+    said = np.tile(np.array([0.05, 0.9, 0.05, 0], np.float32), (7, 1))  # of code 1, which is id 0's from event 3 on
+    codes = Codes(said, np.array([1, 1, 1, 2, 2, 2, 2], np.int32), np.zeros((2, 5), np.int32), ids)
+    run = Run(ids, fresh, left, np.arange(6) == 3)
+    forecast, hits = bench.panel.observe(bench.row, run, codes, pending=True)
+    assert 0 == forecast.favourites[3, 0]
+    assert [True] == hits[3, LSTM : LSTM + 1].tolist()
+    assert not hits[3, 1:FIRST_EXPERT].any()
+    assert not hits[3, FAST:].any()
+    assert 4 == bench.row["suffix_since"][0]
+    assert 2 == bench.row["most_frequent_counts"][0]
+
+
 @given(st.lists(st.integers(0, 9), max_size=120), st.lists(st.integers(0, 40), max_size=6))
 def test_the_split_into_runs_does_not_show(values, lengths):
     """Any split gives the same hits and the same state, bit for bit."""

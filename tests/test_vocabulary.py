@@ -105,6 +105,43 @@ def test_a_restored_vocabulary_goes_on_like_the_one_it_came_from(before, after, 
         np.testing.assert_array_equal(array, actual[name], strict=True)
 
 
+def test_an_adopted_value_has_a_code_before_it_is_seen():
+    """Its first sighting says so, once; it is not a new value, and it was not admitted then."""
+    vocabulary = Vocabulary(max_codes=3, admit_after=1)
+    sight(vocabulary, ["a"])
+    assert 1 == vocabulary.adopt('"b"')
+    assert {1: 0, 2: 1} == vocabulary.ids()
+    restored = Vocabulary(max_codes=3, admit_after=1)
+    restored.restore(vocabulary.state())
+    for one in (vocabulary, restored):
+        assert [Sighting(1, code=2, adopted=True), Sighting(1, code=2)] == sight(one, ["b", "b"])
+
+
+def test_an_adopted_candidate_keeps_its_id():
+    """It was seen before it had a code, so its next sighting is not the first."""
+    vocabulary = Vocabulary(max_codes=3, admit_after=2)
+    sight(vocabulary, ["a", "b"])
+    assert 1 == vocabulary.adopt('"b"')
+    assert [Sighting(1, code=2)] == sight(vocabulary, ["b"])
+
+
+@given(st.lists(st.tuples(st.booleans(), symbols), max_size=60), bounds)
+def test_vocabularies_that_follow_a_book_have_its_codes(sightings, bound):
+    """Whoever sees what: a value has one code, none is taken from it, and ids stay within their bounds."""
+    book = Vocabulary(**bound)
+    followers = {which: Vocabulary(max_codes=bound["max_codes"], admit_after=1) for which in (False, True)}
+    for which, value in sightings:
+        follower, literal = followers[which], json.dumps(value)
+        for code in range(follower.known, book.known):
+            follower.adopt(book.literal_of(code))
+        seen = book.observe(value, literal, admits=not book.full)
+        sighting = follower.observe(value, literal, admits=seen.admitted)
+        assert (seen.code, seen.admitted, False) == (sighting.code, sighting.admitted, seen.replaced)
+        assert book.known == follower.known
+        assert all(0 <= value_id < 2 * bound["max_codes"] for value_id in follower.literals())
+        Vocabulary(max_codes=bound["max_codes"], admit_after=1).restore(follower.state())
+
+
 def test_memory_is_bounded():
     """50,000 different values leave no more than the bounds allow."""
     vocabulary = Vocabulary(max_codes=8, admit_after=2)

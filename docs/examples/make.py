@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import random
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import cycle, islice
 from pathlib import Path
@@ -14,7 +15,11 @@ PERIOD = [*[4] * 6, 8, *[4] * 5, 8, *[4] * 6, 8, *[4] * 6, 28]
 """The sequence of the question "Keras LSTM online learning": runs of 4, each third one longer, up to a 28."""
 WINDOW = 129
 GOING = 5
-"""So many gestures go on at a time."""
+"""So many gestures, or sessions, go on at a time."""
+LOOP = [3, 1, 1, 2, 3, 4, 1, 2, 5, 1, 4, 6]
+"""What sessions are pieces of."""
+SESSIONS, SESSION = 60, 40
+"""How many there are, and how many values each has."""
 PRINTED = (7, 24, 25, 0, 1, 2, 3, 4, 5, 7)
 """Where in the period the ten windows begin that the question prints."""
 
@@ -100,11 +105,32 @@ def pump(path: Path) -> None:
             writer.writerow(["" if chance.random() < 1 / 8 else cell for cell in cells])
 
 
+def short_sessions(path: Path) -> None:
+    """Write sessions of which a few go on at a time, each a short piece of the same loop, from anywhere on."""
+    chance = random.Random(11)
+    waiting = [(number, chance.randrange(len(LOOP))) for number in range(1, SESSIONS + 1)]
+    going: list[tuple[int, Iterator[int]]] = []
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["session", "value"])
+        while waiting or going:
+            while waiting and len(going) < GOING:
+                number, first = waiting.pop(0)
+                going.append((number, islice(cycle(LOOP), first, first + SESSION)))
+            number, values = going[chance.randrange(len(going))]
+            value = next(values, None)
+            if value is None:
+                going = [one for one in going if one[0] != number]
+            else:
+                writer.writerow([number, value])
+
+
 if __name__ == "__main__":
     online_loop(Path("online-loop.csv"))
     by_position(Path("by-position.jsonl"))
     labelled_runs(Path("runs.jsonl"))
     labelled_gestures(Path("gestures.csv"))
     late_labels(Path("late.jsonl"))
+    short_sessions(Path("short-sessions.csv"))
     visitors(Path("visitors.csv"))
     pump(Path("pump.csv"))
