@@ -198,7 +198,7 @@ def test_a_fresh_id_is_no_hit_and_takes_nothing_over():
 
 
 def test_an_adopted_id_can_be_a_hit_of_the_lstm_and_of_nobody_else():
-    """The id of the favourite left, and went to a value that others had seen: as a favourite it means the former one."""
+    """The favourite's id left, and went to a value that others had seen: as a favourite it means the former one."""
     bench = Bench()
     ids, fresh = np.array([0, 0, 1, 0, 1, 0], np.int32), np.array([True, False, True, False, False, False])
     left = np.array([-1, -1, 0, -1, -1, -1], np.int32)

@@ -94,7 +94,7 @@ def run(settings: Settings) -> None:
 
 def about(settings: Settings) -> dict[str, Any]:
     """Say what the page tells of a daemon that does not change while it runs."""
-    names = ("task", "input_topics", "output_topic", "group_id")
+    names = ("task", "input_topics", "output_topic", "group_id", "horizons")
     return {**{name: getattr(settings, name) for name in names}, "version": __version__}
 
 

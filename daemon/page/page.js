@@ -130,7 +130,11 @@ function series(list) {
   if (nothing) return;
   const seen = own.map((m, i) => [i, flat(m.value)[0]]);
   const told = own.flatMap((m, i) => m.verdict ? [[i, flat(m.verdict.predicted)[0]]] : []).filter(p => typeof p[1] === "number");
-  const band = own.flatMap((m, i) => i && own[i - 1].interval && flat(own[i - 1].interval).length === 2 ? [[i, ...flat(own[i - 1].interval)]] : []);
+  const ahead = shown.horizons[0];
+  const band = own.flatMap((m, i) => {
+    const bounds = i >= ahead && own[i - ahead].interval ? flat(own[i - ahead].interval) : [];
+    return bounds.length === 2 && typeof bounds[0] === "number" ? [[i, ...bounds]] : [];
+  });
   const all = [...seen, ...told].map(p => p[1]), low = Math.min(...all), high = Math.max(...all);
   const box = svg.getBoundingClientRect();
   const x = i => 4 + (box.width - 8) * i / Math.max(own.length - 1, 1);
