@@ -8,9 +8,9 @@ from typing import Any
 
 from rich.text import Text
 
+from daemon.commands.lines import printable
 from daemon.commands.outputs import create_output
 from daemon.commands.tables import console_for, table_of
-from daemon.commands.watch import printable
 from daemon.errors import CheckpointDamagedError, ExitCode, SettingsError
 
 HELP = "write a stream's network as a Keras model"

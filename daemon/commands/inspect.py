@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from daemon.commands.lines import printable
 from daemon.commands.outputs import STANDARD_OUTPUT, create_output
 from daemon.commands.progress import progress_bar
 from daemon.commands.tables import console_for, table_of
-from daemon.commands.watch import printable
 from daemon.errors import CheckpointDamagedError, ExitCode
 from daemon.records import BASELINES
 

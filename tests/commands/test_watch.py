@@ -13,7 +13,8 @@ from rich.console import Console
 
 from daemon.commands import clients, watch
 from daemon.commands.clients import Follower
-from daemon.commands.watch import line_of, line_writer, write_message
+from daemon.commands.lines import line_of
+from daemon.commands.watch import line_writer, write_message
 from daemon.errors import ExitCode
 from daemon.settings import read_settings
 

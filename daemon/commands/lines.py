@@ -1,0 +1,78 @@
+"""One published message as one line of text."""
+
+import json
+from typing import Any
+
+from rich.text import Text
+
+MAX_SHOWN = 40
+"""Characters of a value or a stream's name that a line has room for."""
+
+STYLES = {"hit": "green", "miss": "red", "first": "dim", "open": "dim"}
+"""Of what came of a message's value: predicted, not predicted, nothing to compare with, a sample of a sequence."""
+
+
+def line_of(value: bytes | None, place: str) -> Text:
+    """Describe one message in one line; ``place`` names it if it is none of the daemon's.
+
+    What comes from the stream is shown with its control characters escaped.
+    """
+    try:
+        message = json.loads(value or b"")
+        return _describe(message)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return Text(f"{place}  not a prediction: {printable(repr(value))}", style="yellow")
+
+
+def _describe(message: dict[str, Any]) -> Text:
+    verdict = message["verdict"]
+    of_label, outcome = "sample" in message, outcome_of(message)
+    said = "label" if of_label else "next"
+    stream = "-" if message["stream"] is None else message["stream"]
+    if message["prediction"] is None:
+        forecast = f"{said} ?"
+    else:
+        sure = f" ({message['probability']:.2f})" if "probability" in message else ""
+        forecast = f"{said} {_literal(message['prediction'])}{sure}"
+    missed = f"  predicted {_literal(verdict['predicted'])}" if outcome == "miss" else ""
+    return Text.assemble(
+        f"{message['topic']}/{message['partition']}/{message['offset']}  {printable(stream)}  ",
+        f"{_literal(message['value'])}  ",
+        (f"{outcome:5}", STYLES[outcome]),
+        f"{missed}  {forecast}",
+        f"  hit rate {_share(message['hit_rate'])}  baseline {_share(message['baseline_hit_rate'])}",
+    )
+
+
+def outcome_of(message: dict[str, Any]) -> str:
+    """Say what came of a message's value; its verdict may be about a sequence, and not about the value before."""
+    if message["verdict"] is None:
+        return "open" if "sample" in message else "first"
+    return "hit" if all_hit(message["verdict"]["hit"]) else "miss"
+
+
+def all_hit(hit: Any) -> bool:
+    """Say whether all were hits that were judged, of one prediction or of several."""
+    if isinstance(hit, list):
+        return all(all_hit(one) for one in hit)
+    return hit is not False
+
+
+def _literal(value: Any) -> str:
+    return printable(json.dumps(value, ensure_ascii=False))
+
+
+def _share(rate: float | None) -> str:
+    return "-" if rate is None else f"{rate:.3f}"
+
+
+def printable(text: str) -> str:
+    r"""Escape whatever could move a terminal's cursor or change its state, and cut what is long.
+
+    >>> printable("caf\u00e9 \x1b[2J\x9b")
+    'café \\x1b[2J\\x9b'
+    """
+    shown = text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in shown
+    )
