@@ -67,7 +67,12 @@ def _run(argv: Sequence[str] | None) -> int:
     from daemon.errors import ExitCode, OnlineLstmError  # noqa: PLC0415
 
     try:
-        arguments = build_parser().parse_args(argv)
+        arguments, unknown = build_parser().parse_known_args(argv)
+        if unknown:
+            from daemon.commands.options import unknown_arguments  # noqa: PLC0415
+
+            logs.tell(unknown_arguments(arguments, unknown))
+            return int(ExitCode.USAGE)
         return int(arguments.main(arguments))
     except OnlineLstmError as error:
         logs.tell(str(error))

@@ -98,6 +98,26 @@ def test_our_errors_are_messages_with_their_codes(
     assert "online-lstm: another one\n" == capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (
+            ("backtest", "x", "--horizons", "6"),
+            "received '--horizons 6', expected settings as --set NAME=VALUE",
+        ),
+        (("backtest", "x", "--horizonz=6"), "--set horizons=VALUE"),
+        (("run", "--input-topic", "a", "--windw", "6"), "run: received '--windw 6', there is --window;"),
+        (("run", "--zzzz", "6"), "`online-lstm run --help` lists the options"),
+    ],
+)
+def test_options_that_are_not_known_are_told(
+    argv: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And what they may have been meant as."""
+    assert ExitCode.USAGE == cli.main(argv)
+    assert words in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("error", [ValueError("of ours"), OSError(errno.EACCES, "denied"), OSError(28, "full", "name")])
 def test_all_other_errors_come_with_a_traceback(
     error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

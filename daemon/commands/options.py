@@ -1,6 +1,8 @@
 """Settings as command-line options: one option per setting, made from the settings model."""
 
 import argparse
+from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
@@ -46,6 +48,22 @@ def add_settings(parser: argparse.ArgumentParser, *names: str) -> None:
             default=argparse.SUPPRESS,
             help=f"{field.description}{suffix}".replace("%", "%%"),
         )
+
+
+def unknown_arguments(arguments: argparse.Namespace, unknown: Sequence[str]) -> str:
+    """Say which arguments a command does not know, and what may have been meant: a setting, or one spelled otherwise.
+
+    >>> unknown_arguments(argparse.Namespace(command="backtest", set=[]), ["--horizons", "1,6"])
+    "backtest: received '--horizons 1,6', expected settings as --set NAME=VALUE: --set horizons=VALUE"
+    """
+    name = unknown[0].partition("=")[0].removeprefix("--").replace("-", "_")
+    alike = get_close_matches(name, Settings.model_fields, 1) if unknown[0].startswith("--") else []
+    way = f"`online-lstm {arguments.command} --help` lists the options"
+    if alike and hasattr(arguments, "set"):
+        way = f"expected settings as --set NAME=VALUE: --set {alike[0]}=VALUE"
+    elif alike and arguments.command == "run":
+        way = f"there is --{alike[0].replace('_', '-')}; {way}"
+    return f"{arguments.command}: received {' '.join(unknown)!r}, {way}"
 
 
 def metavar_of(name: str, annotation: Any) -> str:
