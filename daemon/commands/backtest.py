@@ -111,9 +111,11 @@ def _take_in_passes(
 ) -> "Training":
     """Learn in several passes; messages and checkpoint are those of the best one."""
     from daemon.checkpoint.hdf5 import pack
-    from daemon.commands.training import plot, train
+    from daemon.commands.training import plot, require_plot, train
     from daemon.network import fingerprint
 
+    if arguments.plot is not None:
+        require_plot(Path(arguments.plot))
     lines = list(_values(file, arguments))
     held_out = HELD_OUT if arguments.held_out is None else arguments.held_out
     with progress_bar("learning", round(arguments.epochs * (1 - held_out) * len(lines)), unit="lines") as show:

@@ -138,6 +138,22 @@ def split(lines: Sequence[Line], held_out: float, *, whole_streams: bool) -> tup
     return parts
 
 
+def require_plot(path: Path) -> None:
+    """Refuse a file that ``plot`` could not write, before hours of learning and not after.
+
+    Raises:
+        SettingsError: Its suffix is of no format, or there is no such directory.
+    """
+    from matplotlib.figure import Figure
+
+    formats = Figure().canvas.get_supported_filetypes()
+    suffix = path.suffix.removeprefix(".").lower()
+    if suffix and suffix not in formats:  # without one, it becomes a .png
+        raise SettingsError(f"plot: received {path}, expected a file that ends in .png, .svg or .pdf")
+    if not path.parent.is_dir() or path.is_dir():
+        raise SettingsError(f"plot: cannot write {path}; expected a new file's path in a directory that exists")
+
+
 def plot(training: Training, path: Path) -> None:
     """Draw the losses by epoch into a file, whose suffix says which format.
 

@@ -107,6 +107,22 @@ def test_the_command_writes_history_plot_and_checkpoint(tmp_path: Path, capsys: 
     assert ExitCode.OK == run(file, "--set", f"warm_start={results['h5']}")
 
 
+@pytest.mark.parametrize("name", ["loss.nothing", "none/loss.png"])
+def test_a_plot_that_cannot_be_written_is_told_before_anything_is_learned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """And not after hours of it."""
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(training_command, "train", never)
+    file = tmp_path / "values.txt"
+    file.write_bytes(b"1\n2\n")
+    assert ExitCode.USAGE == run(file, "--epochs", 2, "--plot", tmp_path / name)
+    assert f"{tmp_path / name}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -114,7 +130,7 @@ def test_the_command_writes_history_plot_and_checkpoint(tmp_path: Path, capsys: 
         (("--held-out", 0.5), "expected --epochs N"),
         (("--plot", "x.png"), "expected --epochs N"),
         (("--epochs", 2, "--held-out", 1), "held-out: received 1, expected a share between 0 and 1"),
-        (("--epochs", 2, "--plot", "loss.nothing"), "plot: cannot write loss.nothing"),
+        (("--epochs", 2, "--plot", "loss.nothing"), "plot: received loss.nothing, expected a file that ends in"),
     ],
 )
 def test_wrong_options_are_told(
