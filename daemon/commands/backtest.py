@@ -9,8 +9,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from rich.console import Console
-
 from daemon.commands.inputs import (
     FORMATS,
     STANDARD_INPUT,
@@ -24,6 +22,7 @@ from daemon.commands.inputs import (
 from daemon.commands.outputs import STANDARD_OUTPUT, create_output
 from daemon.commands.progress import progress_bar
 from daemon.commands.sequences import ended
+from daemon.commands.tables import console_for
 from daemon.errors import ExitCode, SettingsError
 from daemon.records import InputRecord, TopicPartition
 from daemon.settings import Settings, parse_assignments, read_settings
@@ -93,7 +92,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
         scored = take(settings, name, file, arguments, results)
         if results.json is not None:
             results.json.write(_report(settings, name, scored.to_json()))
-    scored.print(Console(stderr=STANDARD_OUTPUT in {arguments.json, arguments.predictions}, highlight=False), name)
+    scored.print(console_for(stderr=STANDARD_OUTPUT in {arguments.json, arguments.predictions}), name)
     return ExitCode.OK
 
 

@@ -225,5 +225,6 @@ def test_several_columns_are_vectors_and_each_is_told(
     hits = [hit for verdict in judged for line in verdict["hit"] for hit in line if hit is not None]
     assert (len(hits), sum(hits) / len(hits)) == (told["scored"], told["hit_rate"])
     shown = capsys.readouterr().out
+    assert "┃ component ┃ horizon ┃" in shown  # whole, in a pipe
     assert "RMSE" in shown
     assert "root mean squared error" not in shown
