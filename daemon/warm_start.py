@@ -41,6 +41,8 @@ def require_shape(settings: Settings, stored: Mapping[str, Any], whose: str, *, 
     """Raise ``StateMismatchError`` unless a state was learned with the shape settings that hold now."""
     expected = settings.of_kind("shape")
     differing = [name for name in expected if name not in besides and stored.get(name) != expected[name]]
+    if "task" in differing:
+        differing = ["task"]  # its settings are others
     if differing:
         described = ", ".join(f"{n} {stored.get(n)!r} (the settings say {expected[n]!r})" for n in differing)
         raise StateMismatchError(f"{whose} was learned with {described}: use these settings")

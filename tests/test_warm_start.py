@@ -89,6 +89,14 @@ def test_another_shape_is_refused(one: dict[str, Any]) -> None:
         WarmStart(small_settings(suffix_contexts=1024, window=9), one)
 
 
+def test_of_another_task_nothing_else_is_told(one: dict[str, Any]) -> None:
+    """The settings of another task are others; a list of them would hide which one was forgotten."""
+    with pytest.raises(StateMismatchError) as refused:
+        WarmStart(small_settings(task="number"), one)
+    words = "the warm start was learned with task 'symbol' (the settings say 'number'): use these settings"
+    assert words == str(refused.value)
+
+
 @pytest.mark.parametrize("step", ["after poll", "after commit", "before checkpoint", "after checkpoint"])
 def test_a_crash_changes_nothing(tmp_path: Path, step: str) -> None:
     """Wherever the process ends, also while it begins: the next one begins as the first one had."""
