@@ -11,6 +11,7 @@ from fakes import SOURCES, record, small_network, small_settings
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from daemon.board import Board
+from daemon.commands.networks import networks_of
 from daemon.commands.run import about
 from daemon.commands.streams import seed_stream
 from daemon.partition import Partition, next_mark, unnamed
@@ -35,7 +36,8 @@ class Daemon:
         )
         self.web.start()
         mark = next_mark(settings, SOURCE, 0, unnamed(1))
-        self._partition = Partition(settings, SOURCE, mark, small_network)
+        networks = small_network if settings.task == "symbol" else networks_of(settings)
+        self._partition = Partition(settings, SOURCE, mark, networks)
         self._offset = 0
         self.board.observe(AssignmentReport(assigned=(SOURCE,)))
 
@@ -181,6 +183,23 @@ def test_streams_can_be_searched_and_looked_into(start: Callable[..., Daemon], p
     page.locator("#streams tr").first.press("Enter")
     page.get_by_role("heading", name="Stream a/b?c#d").wait_for()
     assert 5 == page.locator("#detail .strip span").count()
+
+
+def test_several_numbers_have_a_line_each_and_the_first_ones_interval_is_drawn(
+    start: Callable[..., Daemon], page: Page
+) -> None:
+    """Which horizon a number is for is said; of what came, three digits have room."""
+    daemon = start(task="number", horizons=(1, 3))
+    daemon.learn([b"%d" % (100 + 10 * (place % 5)) for place in range(60)])
+    page.goto(daemon.url)
+    page.locator("#next .foretold").first.wait_for()
+    lines = page.locator("#next .foretold").all_inner_texts()
+    assert ["1 ahead: ", "3 ahead: "] == [line[:9] for line in lines]
+    assert all(" … " in line for line in lines)
+    assert 1 == page.locator("#series polygon").count()
+    assert page.locator("#strip span").evaluate_all("all => all.every(each => each.scrollWidth <= each.clientWidth)")
+    page.set_viewport_size({"width": 390, "height": 900})
+    assert page.locator("#strip span").evaluate_all("all => all.every(each => each.scrollWidth <= each.clientWidth)")
 
 
 def test_a_thousand_streams_are_no_burden(start: Callable[..., Daemon], page: Page) -> None:

@@ -91,7 +91,7 @@ function strip(list) {
   const told = shown.task === "label" ? list.filter(message => message.verdict) : list;
   return told.slice(-LAST).map(message => {
     const verdict = message.verdict, value = text(shown.task === "label" ? verdict.label : message.value);
-    const cell = make("span", value.length > 3 ? "" : value, verdictOf(message));
+    const cell = make("span", value.length > 3 ? "" : value, `${verdictOf(message)}${value.length > 2 ? " long" : ""}`);
     cell.title = `${message.stream ?? message.topic}: ${value}` + (verdict ? `, predicted ${text(verdict.predicted)}` : "");
     return cell;
   });
@@ -110,8 +110,14 @@ function next(message) {
   const from = make("p", `after ${text(message.value)} in ${message.stream ?? `${message.topic}/${message.partition}`}`, "note");
   const listed = message.probabilities ?? message.top;
   if (listed) return [...(listed.length ? bars(listed) : [make("p", "nothing is known yet", "note")]), from];
-  const interval = message.interval ? `, in ${flat(message.interval).map(text).join(" … ")}` : "";
-  return [make("strong", text(message.prediction) + interval), from];
+  const told = foretold(message.prediction, message.interval, shown.horizons.length > 1 ? shown.horizons : null);
+  return [...told.slice(0, 12).map(words => make("p", words, "foretold")), from];
+}
+function foretold(prediction, interval, horizons) {
+  // a line for each number: lists are over the horizons, if there are several, and in these over the components
+  if (!Array.isArray(prediction)) return [text(prediction) + (interval ? `, in ${interval.map(text).join(" … ")}` : "")];
+  return prediction.flatMap((each, i) => foretold(each, interval ? interval[i] : null, null).map(told =>
+    horizons ? `${horizons[i]} ahead: ${told}` : `${i}: ${told}`));
 }
 function labels(list) {
   const open = new Map();
@@ -132,7 +138,8 @@ function series(list) {
   const told = own.flatMap((m, i) => m.verdict ? [[i, flat(m.verdict.predicted)[0]]] : []).filter(p => typeof p[1] === "number");
   const ahead = shown.horizons[0];
   const band = own.flatMap((m, i) => {
-    const bounds = i >= ahead && own[i - ahead].interval ? flat(own[i - ahead].interval) : [];
+    // of several numbers the first one's, as the lines are
+    const bounds = i >= ahead && own[i - ahead].interval ? flat(own[i - ahead].interval).slice(0, 2) : [];
     return bounds.length === 2 && typeof bounds[0] === "number" ? [[i, ...bounds]] : [];
   });
   const all = [...seen, ...told].map(p => p[1]), low = Math.min(...all), high = Math.max(...all);
@@ -165,6 +172,7 @@ function show(now) {
   const labelled = now.task === "label";
   by("last-title").textContent = labelled ? "The last labels" : "The last values";
   by("next-title").textContent = labelled ? "Open sequences" : "What comes next";
+  by("coming").textContent = labelled ? "label so far" : "predicted next";
   by("strip").replaceChildren(...strip(messages));
   series(messages);
   by("next").replaceChildren(...(labelled ? labels(messages) : next(messages.at(-1))));
