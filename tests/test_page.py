@@ -45,7 +45,7 @@ class Daemon:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.web.port}/"
 
-    def learn(self, values: list[bytes], key: bytes | None = None) -> None:
+    def learn(self, values: list[bytes], key: bytes | None = None, checkpoint_offset: int | None = None) -> None:
         records = [record(self._offset + place, value, key) for place, value in enumerate(values)]
         self._offset += len(records)
         done = self._partition.process(records)
@@ -68,7 +68,7 @@ class Daemon:
                 outputs=done.outputs,
             )
         )
-        self.board.observe(self._partition.report(None))
+        self.board.observe(self._partition.report(checkpoint_offset))
 
 
 @pytest.fixture(scope="module")
@@ -183,6 +183,15 @@ def test_streams_can_be_searched_and_looked_into(start: Callable[..., Daemon], p
     page.locator("#streams tr").first.press("Enter")
     page.get_by_role("heading", name="Stream a/b?c#d").wait_for()
     assert 5 == page.locator("#detail .strip span").count()
+
+
+@pytest.mark.parametrize(("offset", "words"), [(0, "not saved yet"), (300, "saved before")])
+def test_what_was_restored_is_saved(start: Callable[..., Daemon], page: Page, offset: int, words: str) -> None:
+    """A daemon that has just come back has its checkpoint, though it has written none itself."""
+    daemon = start()
+    daemon.learn(list(seed_stream(30)), checkpoint_offset=offset)
+    page.goto(daemon.url)
+    page.locator(".tile").nth(3).get_by_text(words).wait_for(timeout=5000)
 
 
 def test_several_numbers_have_a_line_each_and_the_first_ones_interval_is_drawn(

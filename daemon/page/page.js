@@ -43,19 +43,21 @@ function tile(title, figure, note, mood) {
 }
 function tiles(now) {
   const baseline = best(now), lift = baseline && now.hit_rate !== null ? now.hit_rate - baseline[1] : null;
-  const learning = now.hit_rate === null ? "nothing scored yet" : `of the last predictions, ${count(now.events)} values learned`;
+  const learning = now.hit_rate === null ? "nothing scored yet" : `of the last predictions, ${count(now.events)} values learned since the start`;
   const compared = lift === null ? "nothing to compare yet" : `than ${words(baseline[0])}, which has ${percent(baseline[1])}`;
   const points = lift === null ? "–" : `${lift >= 0 ? "+" : "−"}${Math.abs(100 * lift).toFixed(1)} points`;
   const behind = now.lag_records > 10 * Math.max(now.events_per_s, 10);
   const saved = now.unsaved_partitions === 0 && now.checkpoint_age_s !== null;
+  const offsets = Object.values(now.checkpoint_offsets);  // of what was restored, before this process wrote any
+  const restored = offsets.length > 0 && offsets.every(offset => offset > 0);
   by("tiles").replaceChildren(
     tile("Does it learn?", percent(now.hit_rate), learning, now.hit_rate === null ? "" : lift !== null && lift < -0.02 ? "warn" : "good"),
     tile("Is it better?", points, compared, lift === null ? "" : lift > 0.005 ? "good" : lift < -0.005 ? "bad" : "warn"),
     tile("Does it keep up?", now.lag_records ? `${count(now.lag_records)} waiting` : "up to date",
       `${now.events_per_s} events/s, ${count(now.dead_letters)} refused`, behind ? "bad" : "good"),
-    tile("Is it safe to restart?", saved ? `saved ${ago(now.checkpoint_age_s)}` : "not saved yet",
-      saved ? "what came since then is replayed, exactly" : "all would be replayed, from the beginning",
-      now.checkpoint_failures ? "bad" : saved ? "good" : "warn"));
+    tile("Is it safe to restart?", saved ? `saved ${ago(now.checkpoint_age_s)}` : restored ? "saved before" : "not saved yet",
+      saved || restored ? "what came since then is replayed, exactly" : "all would be replayed, from the beginning",
+      now.checkpoint_failures ? "bad" : saved || restored ? "good" : "warn"));
 }
 
 function line(points, x, y, color, width) {
