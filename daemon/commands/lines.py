@@ -26,6 +26,7 @@ def line_of(value: bytes | None, place: str) -> Text:
 
 def _describe(message: dict[str, Any]) -> Text:
     verdict = message["verdict"]
+    shorten = rounded if "interval" in message else (lambda symbol: symbol)
     of_label, outcome = "sample" in message, outcome_of(message)
     said = "label" if of_label else "next"
     stream = "-" if message["stream"] is None else message["stream"]
@@ -33,8 +34,8 @@ def _describe(message: dict[str, Any]) -> Text:
         forecast = f"{said} ?"
     else:
         sure = f" ({message['probability']:.2f})" if "probability" in message else ""
-        forecast = f"{said} {_literal(message['prediction'])}{sure}"
-    missed = f"  predicted {_literal(verdict['predicted'])}" if outcome == "miss" else ""
+        forecast = f"{said} {_literal(shorten(message['prediction']))}{sure}"
+    missed = f"  predicted {_literal(shorten(verdict['predicted']))}" if outcome == "miss" else ""
     return Text.assemble(
         f"{message['topic']}/{message['partition']}/{message['offset']}  {printable(stream)}  ",
         f"{_literal(message['value'])}  ",
@@ -56,6 +57,17 @@ def all_hit(hit: Any) -> bool:
     if isinstance(hit, list):
         return all(all_hit(one) for one in hit)
     return hit is not False
+
+
+def rounded(numbers: Any) -> Any:
+    """Cut what was computed to six significant digits, so that several horizons have room in a line.
+
+    >>> rounded([140.62600225267965, [None, 7]])
+    [140.626, [None, 7]]
+    """
+    if isinstance(numbers, list):
+        return [rounded(number) for number in numbers]
+    return float(f"{numbers:.6g}") if isinstance(numbers, float) else numbers
 
 
 def _literal(value: Any) -> str:

@@ -177,3 +177,15 @@ def test_labels_are_told_as_such() -> None:
     alone = {"value": None, "sample": None, "prediction": None, "probability": None}
     verdict = {"label": 1, "predicted": 0, "hit": False, "probability": 0.2, "surprise_bits": 2.3}
     assert "null  miss   predicted 0  label ?" in line_of(message(**(fields | alone | {"verdict": verdict})), "").plain
+
+
+def test_predicted_numbers_have_six_digits_and_symbols_all() -> None:
+    """Several horizons have room in a line; a symbol is shown as it is."""
+    told = {"topic": "t", "partition": 0, "offset": 1, "stream": None, "hit_rate": 0.5, "baseline_hit_rate": 0.25}
+    verdict = {"hit": [False, True], "predicted": [107.60966232331232, 97.78853687948508]}
+    foretold = {"prediction": [140.62600225267965, 223.7885796281105], "interval": [None, None]}
+    line = line_of(json.dumps({**told, "value": 108, "verdict": verdict, **foretold}).encode(), "t/0/1").plain
+    assert "predicted [107.61, 97.7885]  next [140.626, 223.789]" in line
+    symbol = {"prediction": 140.62600225267965, "probability": 0.5}
+    line = line_of(json.dumps({**told, "value": 108, "verdict": None, **symbol}).encode(), "t/0/1").plain
+    assert "next 140.62600225267965 (0.50)" in line
