@@ -156,18 +156,29 @@ class Scorecard:
             "settled_at_sample": self._settled / self._sequences,
         }
 
-    def print(self, console: Console, name: str, how: str = "each value predicted before it was learned") -> None:
+    def print(self, console: Console, name: str, how: str | None = None) -> None:
         """Lay the figures out for a person; ``name`` says what was learned from, ``how`` what was predicted."""
         table = Table("what", Column("figure", justify="right"))
         figures = self.to_json()
         for what, figure in self._rows(figures):
             table.add_row(Text(what), Text(figure))
-        console.print(Text(f"{name}: {how}"), soft_wrap=True)
+        learned = "each value predicted before it was learned" if self._settings.learn else "predicted and not learned"
+        console.print(Text(f"{name}: {how or learned}"), soft_wrap=True)
         console.print(table)
         if "channels" in figures:
             console.print(channel_table(figures))
+        if not figures["scored"]:
+            console.print(Text(f"nothing was scored: {self._unscored()}"), soft_wrap=True)
         for bad in self._bad_lines:
             console.print(Text(f"line {bad['line']}: {bad['error']}"), soft_wrap=True)
+
+    def _unscored(self) -> str:
+        """Say what is likely to be missing where no prediction was judged."""
+        if not self._settings.learn and self._settings.warm_start is None:
+            return "learn is false, and no warm_start says what was learned"
+        if self._settings.task == "label":
+            return "no sequence ended with a label after one was learned; label_path or --label-column says where"
+        return "too few values came"
 
     @staticmethod
     def _rows(figures: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -228,3 +228,27 @@ def test_several_columns_are_vectors_and_each_is_told(
     assert "┃ component ┃ horizon ┃" in shown  # whole, in a pipe
     assert "RMSE" in shown
     assert "root mean squared error" not in shown
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--set", "learn=false"), "learn is false, and no warm_start"),
+        (("--task", "label"), "no sequence ended with a label"),
+        ((), "too few values came"),
+    ],
+)
+def test_why_nothing_was_scored_is_told(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: tuple[str, ...],
+    words: str,
+) -> None:
+    """A table of nothing but none says nothing."""
+    if "label" in options:
+        monkeypatch.undo()  # a network of labels
+    assert ExitCode.OK == run(write(tmp_path / "values.txt", b"1"), *options)
+    shown = capsys.readouterr().out
+    assert f"nothing was scored: {words}" in shown
+    assert ("predicted and not learned" in shown) == ("learn=false" in options)
