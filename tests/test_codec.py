@@ -658,7 +658,7 @@ def test_vectors_are_read_with_what_is_missing(value, vector, literal):
         ("not_finite", b"[1, 2, NaN]"),
         ("not_finite", b"[1, 2, 1e999]"),
         ("not_a_value", b"[1, 2, 3"),
-        ("not_a_value", b"null"),
+        ("wrong_length", b"null"),
         ("missing_path", b'{"values": [1, 2, 3]}'),
     ],
 )
@@ -674,6 +674,8 @@ def test_a_number_is_a_vector_of_one():
     """One number may come with or without brackets."""
     scalars = Decoder(settings(task="number"))
     assert (4.0,) == decode(b"4", scalars).vector == decode(b"[4]", scalars).vector
+    missing = (b"null", b'{"value": null}', b"[null]")
+    assert {(None,)} == {decode(value, scalars).vector for value in missing}
     assert "expected 1: the setting features" in str(refusal(b"[4, 5]", scalars))
 
 
@@ -685,6 +687,7 @@ def test_a_number_is_a_vector_of_one():
         (b'{"label": 1.0, "end": true}', (), (1.0, "1.0"), True),
         (b'{"label": true}', (), (1, "true"), False),
         (b'{"value": [1, 2], "label": null}', (1.0, 2.0), None, False),
+        (b'{"value": null, "label": 1}', (), (1, "1"), False),
         (b"[1, 2]", (1.0, 2.0), None, False),
     ],
 )

@@ -53,8 +53,8 @@ def reader_of(
 ) -> Callable[[bytes], Read]:
     """Give the function that reads values of a format; it raises ``BadInputError``.
 
-    With ``vectors`` an array of numbers and nulls is a value as well, and with a ``label_path`` an object may have a
-    label there, with or without a value.
+    With ``vectors`` an array of numbers and nulls is a value as well, and so is null, for a number that is missing.
+    With a ``label_path`` an object may have a label there, with or without a value.
 
     >>> reader_of("auto", "state.0")(b'{"state": ["on"], "end": true}')
     Read(symbol='on', literal='"on"', ends=True, vector=None, label=None)
@@ -95,7 +95,9 @@ def _auto(value: bytes, path: tuple[str, ...] | None, *, vectors: bool, label_pa
     if label_path is not None and isinstance(message, dict):
         label = _label(_at(message, label_path), text)
     found = _at(message, path or ())
-    if found is _NOTHING:
+    if vectors and found is None and label is None:  # one number that is missing
+        return Read("null", "null", ends, (None,))
+    if found is _NOTHING or (found is None and label is not None):
         if label is not None:
             return Read("null", "null", ends, (), label)
         raise BadInputError(

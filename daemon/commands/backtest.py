@@ -101,7 +101,7 @@ def _take_once(
 ) -> "Scorecard":
     """Learn from each line as it comes."""
     with progress_bar("learning", size_of(arguments.file), unit="bytes") as show:
-        lines = _showing(_values(file, arguments), file, show)
+        lines = _showing(_values(settings, file, arguments), file, show)
         return backtest(settings, name, lines, predictions=results.predictions, checkpoint=results.checkpoint)
 
 
@@ -115,7 +115,7 @@ def _take_in_passes(
 
     if arguments.plot is not None:
         require_plot(Path(arguments.plot))
-    lines = list(_values(file, arguments))
+    lines = list(_values(settings, file, arguments))
     held_out = HELD_OUT if arguments.held_out is None else arguments.held_out
     with progress_bar("learning", round(arguments.epochs * (1 - held_out) * len(lines)), unit="lines") as show:
         training = train(settings, name, lines, epochs=arguments.epochs, held_out=held_out, show=show)
@@ -208,7 +208,7 @@ def _format(arguments: argparse.Namespace) -> str:
     return arguments.format or format_of(arguments.file)
 
 
-def _values(file: BinaryIO, arguments: argparse.Namespace) -> Iterator[Line]:
+def _values(settings: Settings, file: BinaryIO, arguments: argparse.Namespace) -> Iterator[Line]:
     """Read the file in its format; a JSON line is a value as it may stand in the topic."""
     if _format(arguments) == "csv":
         lines = read_columns(
@@ -218,6 +218,7 @@ def _values(file: BinaryIO, arguments: argparse.Namespace) -> Iterator[Line]:
             key_column=arguments.key_column,
             time_column=arguments.time_column,
             label_column=arguments.label_column,
+            numbers=settings.task != "symbol",
         )
         return ended(lines) if arguments.label_column else lines
     return (line for line in read_lines(file, arguments.file) if line.value.strip())

@@ -100,10 +100,12 @@ def read_columns(
     key_column: str | None = None,
     time_column: str | None = None,
     label_column: str | None = None,
+    numbers: bool = False,
 ) -> Iterator[Line]:
     """Give the cells of one column of CSV with a header, with the cells of other ones as keys and time stamps.
 
-    The cells of several columns are one vector, a JSON array; one of them that is empty is missing, ``null``.
+    The cells of several columns are one vector, a JSON array; one of them that is empty is missing, ``null``; so is one
+    that is alone, of ``numbers``.
 
     Args:
         file: UTF-8 text.
@@ -113,6 +115,7 @@ def read_columns(
         time_column: Where the times are, if there are any: ISO 8601, UTC where it does not say, or milliseconds since
             1970. What is neither is none.
         label_column: Where the labels are, if there are any.
+        numbers: Whether the values are numbers, which may be missing.
 
     Raises:
         InputFileError: A column is missing, or the file is neither UTF-8 nor CSV.
@@ -133,8 +136,9 @@ def read_columns(
         key = None if key_place is None else cells.get(key_place, "").encode()
         time = -1 if time_place is None else _milliseconds(cells.get(time_place, ""))
         values = [cells.get(place, "") for place in places]
+        alone = len(values) == 1 and bool(values[0].strip() or not numbers)
         label = None if label_place is None else cells.get(label_place, "")
-        yield Line(number, (values[0] if len(values) == 1 else _vector(values)).encode(), key, time, label)
+        yield Line(number, (values[0] if alone else _vector(values)).encode(), key, time, label)
 
 
 def _vector(cells: Sequence[str]) -> str:

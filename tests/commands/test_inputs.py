@@ -91,3 +91,11 @@ def test_times_may_be_in_a_column_of_their_own() -> None:
     content = b"value,time\n4,1970-01-01 00:00:01\n8,2000\n4,T\n8,\n"
     lines = list(read_columns(io.BytesIO(content), "pumps.csv", time_column="time"))
     assert [(b"4", 1000), (b"8", 2000), (b"4", -1), (b"8", -1)] == [(line.value, line.timestamp_ms) for line in lines]
+
+
+def test_a_number_that_is_missing_is_null_and_a_symbol_is_not() -> None:
+    """An empty cell of numbers is known to be missing; of symbols it stays what it is, and is refused."""
+    file = b"time,value\n1,4\n2,\n3, \n4,0.10\n"
+    for numbers, values in ((True, [b"4", b"[null]", b"[null]", b"0.10"]), (False, [b"4", b"", b" ", b"0.10"])):
+        lines = read_columns(io.BytesIO(file), "file", columns=["value"], numbers=numbers)
+        assert values == [line.value for line in lines]
