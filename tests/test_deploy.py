@@ -46,7 +46,7 @@ def program(name: str) -> str:
     """Find a program; in CI it has to be there."""
     if path := shutil.which(name):
         return path
-    reason = f"{name} is not installed; it is in Debian's packages prometheus and docker-compose"
+    reason = f"{name} is not installed; `make tools` installs it"
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
