@@ -27,7 +27,7 @@ DEADLINE_S = 60.0
 
 Query = Callable[[str], list[dict[str, Any]]]
 
-TASKS: dict[str, dict[str, object]] = {"symbol": {}, "number": {"periods": 7}, "label": {"label_wait": 20}}
+TASKS: dict[str, dict[str, object]] = {"symbol": {}, "number": {"periods": "7"}, "label": {"label_wait": "20"}}
 """What the daemon of each task is told beside the rest."""
 
 
