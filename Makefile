@@ -23,8 +23,8 @@ $(INSTALLED): pyproject.toml
 	@$(PY) -m pip install -q --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
-tools: ## install Java, Maven, Prometheus, docker-compose and Chromium where they are missing (as root on Debian)
-	@deploy/system-packages.sh java mvn prometheus docker-compose chromium
+tools: ## install Java, Maven, Prometheus, docker-compose, Chromium and npm where they are missing (as root on Debian)
+	@deploy/system-packages.sh java mvn prometheus docker-compose chromium npm
 
 jars: venv tools ## fetch the Kafka that tests run against, once per user
 	@$(PY) -m daemon.local_broker

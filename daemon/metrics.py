@@ -57,6 +57,7 @@ class Metrics:
         experts: Names of the experts, likewise.
         reasons: Every reason that a dead letter can have.
         build: What runs beside this version of the daemon: label names and values of ``build_info``.
+        coverage: Share of the numbers that intervals are to hold; None where there are none.
         clock: Seconds since 1970.
     """
 
@@ -67,12 +68,14 @@ class Metrics:
         experts: Sequence[str],
         reasons: Sequence[str],
         build: Mapping[str, str],
+        coverage: float | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         # By default each counter has a second series that says when it began; Prometheus 2 would store it.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self._clock = clock
+        self._coverage_wanted = coverage
         self._baselines = tuple(baselines)
         self._experts = tuple(experts)
         self._last_batches: dict[TopicPartition, BatchReport | None] = {}
@@ -169,6 +172,9 @@ class Metrics:
         self._coverage = gauge(
             "interval_coverage", "Share of the last numbers that came within their intervals, 0 to 1."
         )
+        self._coverage_target = gauge(
+            "interval_coverage_target", "Share of them that the intervals are to hold, 0 to 1."
+        )
         self._lag_records = gauge("lag_records", "Records of the input that are yet to be read.")
         self._lag_seconds = gauge("lag_seconds", "Age of the last record learned while others wait, in seconds.")
         self._last_event = gauge(
@@ -263,6 +269,7 @@ class Metrics:
         for place, gauge in enumerate(self._skills.values()):
             _set(gauge, of, None if numbers is None else numbers.skills[place])
         _set(self._coverage, of, None if numbers is None else numbers.interval_coverage)
+        _set(self._coverage_target, of, None if numbers is None else self._coverage_wanted)
 
     def _observe_checkpoint(self, report: CheckpointReport) -> None:
         of = _labels(report.source)

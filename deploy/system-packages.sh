@@ -1,7 +1,7 @@
 #!/bin/sh
 # Install the Debian packages of those named programs that are missing:
 #
-#     deploy/system-packages.sh java mvn prometheus docker-compose chromium
+#     deploy/system-packages.sh java mvn prometheus docker-compose chromium npm
 #
 # Root installs them; anyone else is told the command. Neither a refusal nor a failure ends the build: what
 # cannot do without a program says so itself.

@@ -13,29 +13,32 @@ import pytest
 import yaml
 
 from daemon.metrics import Metrics
-from daemon.records import BASELINES as BASELINES_OF
-from daemon.records import EXPERTS as EXPERTS_OF
-from daemon.records import TopicPartition
+from daemon.records import BASELINES, EXPERTS, TopicPartition
 from daemon.reports import (
     AssignmentReport,
     BatchReport,
     CheckpointReport,
+    NumberReport,
     PartitionReport,
     TransactionReport,
 )
 from daemon.settings import ENV_PREFIX, Settings
 
 ROOT = Path(__file__).parent.parent
-BASELINES, EXPERTS = BASELINES_OF["symbol"], EXPERTS_OF["symbol"]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 PROMETHEUS = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
-ALERTS_FILE = ROOT / "deploy/prometheus/alerts.yml"
-ALERTS = {
-    rule["alert"]: rule["expr"]
-    for group in yaml.safe_load(ALERTS_FILE.read_text())["groups"]
+PROMETHEUS_FOLDER = ROOT / "deploy/prometheus"
+RULES: list[dict[str, Any]] = [
+    rule
+    for name in PROMETHEUS["rule_files"]
+    for group in yaml.safe_load((PROMETHEUS_FOLDER / name).read_text())["groups"]
     for rule in group["rules"]
-}
+]
+RECORDINGS: dict[str, str] = {rule["record"]: rule["expr"] for rule in RULES if "record" in rule}
+ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
 DASHBOARD = json.loads((ROOT / "deploy/grafana/dashboards/online-lstm.json").read_text())
+PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
+EXPRESSIONS = [target["expr"] for panel in PANELS for target in panel["targets"]]
 SOURCE = TopicPartition("numbers", 0)
 
 
@@ -43,7 +46,7 @@ def program(name: str) -> str:
     """Find a program; in CI it has to be there."""
     if path := shutil.which(name):
         return path
-    reason = f"{name} is not installed; it is in Debian's packages prometheus and docker-compose"
+    reason = f"{name} is not installed; `make tools` installs it"
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
@@ -107,86 +110,98 @@ def test_prometheus_accepts_configuration_and_rules() -> None:
     run(program("promtool"), "check", "config", "deploy/prometheus/prometheus.yml")
 
 
-OF = 'job="online-lstm", instance="a", topic="numbers", partition="0"'
-HEALTHY = {  # one value a minute; `0+600x60` rises by 600 sixty times
-    'up{job="online-lstm", instance="a"}': "1x60",
-    'online_lstm_partitions_assigned{job="online-lstm", instance="a"}': "1x60",
-    'online_lstm_transactions_total{job="online-lstm", instance="a", result="aborted"}': "0x60",
-    f"online_lstm_events_total{{{OF}}}": "0+600x60",
-    f"online_lstm_lag_records{{{OF}}}": "0x60",
-    f"online_lstm_lag_seconds{{{OF}}}": "0x60",
-    f"online_lstm_lift{{{OF}}}": "0.3x60",
-    f"online_lstm_fit_steps_skipped_total{{{OF}}}": "0x60",
-    f'online_lstm_dead_letters_total{{{OF}, reason="not_utf8"}}': "0x60",
-    f'online_lstm_checkpoints_total{{{OF}, result="failed"}}': "0x60",
-    f"online_lstm_last_checkpoint_timestamp_seconds{{{OF}}}": "0+60x60",
-}
-AILING = {
-    "OnlineLstmDown": {"up": "0x60"},
-    "OnlineLstmNoPartitions": {"online_lstm_partitions_assigned": "0x60"},
-    "OnlineLstmStalled": {"online_lstm_lag_records": "5x60", "online_lstm_events_total": "600x60"},
-    "OnlineLstmFallingBehind": {
-        "online_lstm_lag_records": "0+100x60",
-        "online_lstm_lag_seconds": "0+10x60",
-    },
-    "OnlineLstmWorseThanBaseline": {"online_lstm_lift": "-0.1x60"},
-    "OnlineLstmFitStepsSkipped": {"online_lstm_fit_steps_skipped_total": "0+1x60"},
-    "OnlineLstmDeadLetters": {"online_lstm_dead_letters_total": "0+60x60"},
-    "OnlineLstmTransactionsAborted": {"online_lstm_transactions_total": "0+1x60"},
-    "OnlineLstmCheckpointsFailing": {"online_lstm_checkpoints_total": "0+1x60"},
-    "OnlineLstmCheckpointsStale": {"online_lstm_last_checkpoint_timestamp_seconds": "_x60"},
-}
-
-
-def alert_test(name: str | None, ailment: dict[str, str]) -> dict[str, Any]:
-    """Describe to promtool an hour with this ailment, at the end of which just this alert fires."""
-    firing = [] if name is None else [{"labels": f'{{alertname="{name}"}}', "value": 1}]
-    return {
-        "name": name or "healthy",
-        "interval": "1m",
-        "input_series": [
-            {"series": series, "values": ailment.get(series.partition("{")[0], values)}
-            for series, values in HEALTHY.items()
-        ],
-        "promql_expr_test": [
-            {
-                "expr": 'count by (alertname) (ALERTS{alertstate="firing"})',
-                "eval_time": "50m",
-                "exp_samples": firing,
-            }
-        ],
-    }
-
-
-def test_each_alert_fires_for_its_ailment_only(tmp_path: Path) -> None:
-    """A healthy hour raises no alert; each ailment raises its own and no other."""
-    assert ALERTS.keys() == AILING.keys()
-    tests = [alert_test(None, {}), *(alert_test(name, ailment) for name, ailment in AILING.items())]
-    suite = tmp_path / "alerts_test.yml"
-    suite.write_text(yaml.safe_dump({"rule_files": [str(ALERTS_FILE)], "evaluation_interval": "1m", "tests": tests}))
-    run(program("promtool"), "test", "rules", str(suite))
+def test_every_alert_says_what_to_do() -> None:
+    """Each has a severity, a summary, and sentences on what it means and on what to look at and do."""
+    assert {"critical", "warning"} == {rule["labels"]["severity"] for rule in ALERTS.values()}
+    for name, rule in ALERTS.items():
+        told = rule["annotations"]
+        assert {"summary", "description", "runbook"} == told.keys(), name
+        assert told["description"].endswith("."), name
+        assert told["runbook"].startswith("Look "), name
+        assert told["runbook"].endswith("."), name
 
 
 def test_every_panel_explains_itself() -> None:
     """Each panel has a description, a unit, a number of its own and the data source of the variable."""
-    panels = DASHBOARD["panels"]
-    assert len(panels) == len({panel["id"] for panel in panels})
-    assert [panel["title"] for panel in panels if not panel["description"].endswith(".")] == []
-    assert [panel["title"] for panel in panels if not panel["fieldConfig"]["defaults"]["unit"]] == []
+    assert len(PANELS) == len({panel["title"] for panel in PANELS})
+    assert [panel["title"] for panel in PANELS if not panel["description"].endswith(".")] == []
+    assert [panel["title"] for panel in PANELS if not panel["fieldConfig"]["defaults"]["unit"]] == []
     assert {"${datasource}"} == {
-        source["datasource"]["uid"] for panel in panels for source in (panel, *panel["targets"])
+        source["datasource"]["uid"] for panel in PANELS for source in (panel, *panel["targets"])
     }
-    assert [v["name"] for v in DASHBOARD["templating"]["list"]] == ["datasource", "topic", "partition"]
+    numbers = [panel["id"] for panel in DASHBOARD["panels"]]
+    assert len(numbers) == len(set(numbers))
 
 
-def new_metrics() -> Metrics:
-    metrics = Metrics(baselines=BASELINES, experts=EXPERTS, reasons=("not_utf8", "not_finite"), build={})
+def test_panels_are_chosen_by_topic_and_partition() -> None:
+    """What is told by topic and partition follows the variables; a process has neither."""
+    assert ["datasource", "topic", "partition"] == [one["name"] for one in DASHBOARD["templating"]["list"]]
+    chosen = '{topic=~"$topic", partition=~"$partition"'
+    by_partition = {name for name, labels in labels_of_metrics().items() if "topic" in labels} | RECORDINGS.keys()
+    for expression in EXPRESSIONS:
+        for selector in re.finditer(r"([\w:]*online_lstm_\w+(?::\w+)?)(\{[^}]*)?", expression):
+            follows = (selector[2] or "").startswith(chosen)
+            assert follows == (selector[1] in by_partition), expression
+
+
+def test_thresholds_are_those_of_the_alerts() -> None:
+    """A panel turns red where an alert begins to wait."""
+    red = {
+        panel["title"]: step["value"]
+        for panel in PANELS
+        for step in panel["fieldConfig"]["defaults"].get("thresholds", {}).get("steps", ())
+        if step["color"] == "red" and step["value"] is not None
+    }
+    for title, alert in {
+        "Lag, time": "OnlineLstmFallingBehind",
+        "Checkpoint age": "OnlineLstmCheckpointsStale",
+        "Share of dead letters": "OnlineLstmDeadLetters",
+        "Share forgotten without a label": "OnlineLstmSequencesUnlabelled",
+    }.items():
+        limits = re.findall(r"[<>] ([\d.]+)", ALERTS[alert]["expr"])
+        assert red.pop(title) in map(float, limits), title
+    assert {"Lineages and lost records": 1, "Alerts": 1} == red
+
+
+def test_panels_lie_beside_each_other() -> None:
+    """The rows are as wide as the dashboard, and no panel covers another."""
+    taken = [
+        (at["x"] + x, at["y"] + y)
+        for at in (panel["gridPos"] for panel in DASHBOARD["panels"])
+        for x in range(at["w"])
+        for y in range(at["h"])
+    ]
+    assert len(taken) == len(set(taken))
+    assert {(x, y) for x in range(24) for y in range(max(y for _, y in taken) + 1)} == set(taken)
+
+
+def test_rows_are_there_for_every_task() -> None:
+    """Symbols, numbers and labels have panels of their own, beside those of all."""
+    rows = [panel["title"] for panel in DASHBOARD["panels"] if panel["type"] == "row"]
+    assert [
+        "Is it learning?",
+        "Does it keep up?",
+        "Is it safe to restart?",
+        "Symbols",
+        "Numbers",
+        "Labels",
+        "What should not happen",
+    ] == rows
+
+
+def labels_of_metrics() -> dict[str, frozenset[str]]:
+    """Give the name of every series that the daemon can show, and its labels."""
+    metrics = Metrics(
+        baselines=BASELINES["number"], experts=EXPERTS["number"], reasons=("not_utf8",), build={}, coverage=0.9
+    )
     metrics.observe(AssignmentReport(assigned=(SOURCE,)))
-    return metrics
+    tell_all(metrics)
+    return {sample.name: frozenset(sample.labels) for family in metrics.registry.collect() for sample in family.samples}
 
 
 def tell_all(metrics: Metrics) -> None:
-    """Tell one report of each kind, as a loop that works would."""
+    """Tell one report of each kind, with all that any task tells."""
+    baselines, experts = len(BASELINES["number"]), len(EXPERTS["number"])
     metrics.observe(TransactionReport(seconds=0.004, records=11, committed=True))
     metrics.observe(
         BatchReport(
@@ -194,8 +209,8 @@ def tell_all(metrics: Metrics) -> None:
             events=10,
             scored=9,
             hits=7,
-            baseline_hits=(1,) * len(BASELINES),
-            expert_hits=(1,) * len(EXPERTS),
+            baseline_hits=(1,) * baselines,
+            expert_hits=(1,) * experts,
             fit_steps=10,
             skipped_steps=0,
             dead_letters=(("not_utf8", 1),),
@@ -211,20 +226,40 @@ def tell_all(metrics: Metrics) -> None:
             streams=1,
             vocabulary=14,
             hit_rate=0.8,
-            baseline_hit_rates=(0.1,) * len(BASELINES),
-            expert_hit_rates=(0.7,) * len(EXPERTS),
+            baseline_hit_rates=(0.1,) * baselines,
+            expert_hit_rates=(0.7,) * experts,
             log_loss_bits=0.4,
-            numbers=None,
+            numbers=NumberReport(
+                mean_absolute_errors=(2.0,) * (1 + baselines + experts),
+                root_mean_squared_error=2.5,
+                mean_absolute_error_ratio=0.1,
+                mean_absolute_percentage_error=0.2,
+                skill=0.5,
+                skills=(0.5,) * baselines,
+                interval_coverage=0.9,
+            ),
             checkpoint_offset=100,
+            waiting_sequences=1,
         )
     )
     metrics.observe(CheckpointReport(SOURCE, 100, "written", seconds=0.02, size_bytes=4096))
 
 
-def test_dashboard_and_alerts_name_metrics_that_exist() -> None:
-    """No expression or variable asks for a metric that the daemon does not have."""
-    metrics = new_metrics()
-    tell_all(metrics)
-    existing = {sample.name for family in metrics.registry.collect() for sample in family.samples}
-    named = set(re.findall(r"\bonline_lstm_\w+", json.dumps(DASHBOARD) + json.dumps(ALERTS)))
+def test_dashboard_and_rules_name_metrics_that_exist() -> None:
+    """No expression or variable asks for a metric that neither the daemon has nor a rule records."""
+    existing = labels_of_metrics().keys() | RECORDINGS.keys()
+    asked = json.dumps(DASHBOARD) + json.dumps(RULES)
+    named = set(re.findall(r"[\w:]*\bonline_lstm_\w+(?::\w+)?", asked))
     assert set() == named - existing
+    used = [*EXPRESSIONS, *RECORDINGS.values(), *(rule["expr"] for rule in ALERTS.values())]
+    assert set() == RECORDINGS.keys() - set(re.findall(r"[\w:]+", " ".join(used)))
+
+
+def test_dashboard_shows_every_gauge_of_how_well_it_predicts() -> None:
+    """What the README lists of hits, errors and labels has a panel."""
+    listed = re.findall(r"^\| `(online_lstm_\w+)` \| gauge", (ROOT / "README.md").read_text(), re.MULTILINE)
+    elsewhere = {
+        "online_lstm_last_event_timestamp_seconds",  # the lag says more
+        "online_lstm_checkpoint_offset",  # for those who go on by hand
+    }
+    assert elsewhere == {name for name in listed if not re.search(rf"\b{name}\b", " ".join(EXPRESSIONS))}

@@ -67,6 +67,7 @@ def metrics(clock: Clock) -> Metrics:
         experts=("lstm",),
         reasons=("not_utf8", "not_finite"),
         build={"tensorflow": "2.21.0"},
+        coverage=0.8,
         clock=clock,
     )
     metrics.observe(AssignmentReport(assigned=(SOURCE,)))
@@ -154,6 +155,7 @@ NUMBERS = NumberReport(
         (0.5, "skill_last_value", {}),
         (0.75, "skill_seasonal_naive", {}),
         (0.9, "interval_coverage", {}),
+        (0.8, "interval_coverage_target", {}),
     ],
 )
 def test_errors_of_numbers_are_shown(metrics: Metrics, expected: float, name: str, labels: dict[str, str]) -> None:

@@ -60,7 +60,13 @@ def run(settings: Settings) -> None:
     store = CheckpointStore(settings.checkpoint_url, settings.group_id, origin=fingerprint())
     store.require_writable()
     ensure_topics(settings)
-    metrics = Metrics(baselines=settings.baselines, experts=settings.experts, reasons=REASONS, build=fingerprint())
+    metrics = Metrics(
+        baselines=settings.baselines,
+        experts=settings.experts,
+        reasons=REASONS,
+        build=fingerprint(),
+        coverage=settings.coverage,
+    )
     board = Board(about(settings), baselines=settings.baselines)
     web = WebServer(settings.http_host, settings.http_port, render=metrics.render, health=health, view=board)
     web.start()

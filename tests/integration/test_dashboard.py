@@ -9,6 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -18,45 +19,83 @@ import pytest
 import yaml
 from daemon_process import SMALL, DaemonProcess
 from kafka_helpers import produce
-from test_deploy import ALERTS, ALERTS_FILE, DASHBOARD, PROMETHEUS, program
+from test_deploy import ALERTS, EXPRESSIONS, PROMETHEUS, PROMETHEUS_FOLDER, RECORDINGS, program
 
 pytestmark = pytest.mark.broker
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 Query = Callable[[str], list[dict[str, Any]]]
 
+TASKS: dict[str, dict[str, object]] = {"symbol": {}, "number": {"periods": "7"}, "label": {"label_wait": "20"}}
+"""What the daemon of each task is told beside the rest."""
+
+
+def published_in(turn: int, task: str) -> tuple[bytes | None, list[bytes]]:
+    """Give the key and the values of a turn: some are no symbols, and every other sequence gets its label."""
+    match task:
+        case "symbol":
+            return None, [b"4", b"8", b"none"]
+        case "number":
+            return None, [b"%d" % ((turn * turn + 3 * place) % 11) for place in range(3)]
+        case _:
+            label = b', "label": %d' % (turn // 2 % 2) if turn % 2 else b""
+            return b"run-%d" % turn, [b'{"value": 3.5}', b'{"value": 4.5, "end": true%s}' % label]
+
 
 @pytest.fixture(scope="module")
-def at_work(bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
-    """A daemon that is given values, and now and then what is none."""
+def at_work(bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[DaemonProcess]]:
+    """A daemon of each task that is given values, and now and then what is none."""
     name = f"dashboard-{uuid.uuid4().hex[:8]}"
-    settings = {"bootstrap_servers": bootstrap, "input_topics": name, "output_topic": f"{name}-out", "group_id": name}
-    folder = tmp_path_factory.mktemp("at-work")
     stopped = threading.Event()
 
     def publish() -> None:
+        turn = 0
         while not stopped.wait(0.1):
-            produce(bootstrap, name, [b"4", b"8", b"none"], first_timestamp_ms=int(time.time() * 1000))
+            now_ms = int(time.time() * 1000)
+            for task in TASKS:
+                key, values = published_in(turn, task)
+                produce(bootstrap, f"{name}-{task}", values, key=key, first_timestamp_ms=now_ms)
+            turn += 1
 
-    with DaemonProcess(folder, checkpoint_interval_s=0.5, **settings, **SMALL) as daemon:
-        daemon.wait_until_ready()
+    with ExitStack() as stack:
+        daemons = []
+        for task, told in TASKS.items():
+            topic = f"{name}-{task}"
+            settings: dict[str, object] = {
+                "bootstrap_servers": bootstrap,
+                "input_topics": topic,
+                "output_topic": f"{topic}-out",
+                "group_id": topic,
+                "task": task,
+                "checkpoint_interval_s": 0.5,
+                **SMALL,
+                **told,
+            }
+            folder = tmp_path_factory.mktemp(task)
+            daemons.append(stack.enter_context(DaemonProcess(folder, task, **settings)))
+        for daemon in daemons:
+            daemon.wait_until_ready()
         publisher = threading.Thread(target=publish)
         publisher.start()
-        yield daemon
-        stopped.set()
-        publisher.join()
-        assert 0 == daemon.stop()
+        try:
+            yield daemons
+        finally:
+            stopped.set()
+            publisher.join()
+        assert [0] * len(daemons) == [daemon.stop() for daemon in daemons]
 
 
 @pytest.fixture(scope="module")
-def query(at_work: DaemonProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Query]:
-    """A real Prometheus with the deployed configuration; only target and intervals are the test's."""
+def query(at_work: list[DaemonProcess], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Query]:
+    """A real Prometheus with the deployed configuration; only targets and intervals are the test's."""
     folder = tmp_path_factory.mktemp("prometheus")
-    shutil.copy(ALERTS_FILE, folder)
+    for name in PROMETHEUS["rule_files"]:
+        shutil.copy(PROMETHEUS_FOLDER / name, folder)
     configuration = json.loads(json.dumps(PROMETHEUS))
-    configuration["global"] = {"scrape_interval": "200ms", "scrape_timeout": "200ms"}
-    configuration["scrape_configs"][0]["static_configs"] = [{"targets": [at_work.url.removeprefix("http://")]}]
+    configuration["global"] = {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "500ms"}
+    targets = [daemon.url.removeprefix("http://") for daemon in at_work]
+    configuration["scrape_configs"][0]["static_configs"] = [{"targets": targets}]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration))
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -100,16 +139,24 @@ def without_data(query: Query, expressions: set[str]) -> set[str]:
 
 
 def test_every_panel_gets_data_from_a_real_prometheus(query: Query) -> None:
-    """With a daemon at work, each expression of the dashboard gives at least one series."""
+    """With daemons at work, each expression of the dashboard gives at least one series."""
     values = {"$topic": ".*", "$partition": ".*", "$__rate_interval": "5s"}
-    expressions = {target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]}
-    filled = {re.sub(r"\$\w+", lambda name: values[name[0]], expression) for expression in expressions}
+    filled = {re.sub(r"\$\w+", lambda name: values[name[0]], expression) for expression in EXPRESSIONS}
     assert set() == without_data(query, filled)
 
 
+def test_every_rule_records_data_on_a_real_prometheus(query: Query) -> None:
+    """Each recorded name has a series, and each rule's expression gives one."""
+    assert set() == without_data(query, {*RECORDINGS.keys(), *RECORDINGS.values()})
+
+
 def test_every_alert_looks_at_data_of_a_real_prometheus(query: Query) -> None:
-    """With comparisons that answer 0 or 1 instead of filtering, each alert's expression gives a series."""
+    """With comparisons that answer 0 or 1 instead of filtering, each alert's expression gives a series.
+
+    What is compared with an hour ago is compared with now, as nothing has run for an hour.
+    """
     answering = {
-        re.sub(r" (==|<|>) ", r" \1 bool ", expression).replace(" unless ", " and ") for expression in ALERTS.values()
+        re.sub(r" (==|<|>=?) ", r" \1 bool ", rule["expr"]).replace(" unless ", " and ").replace(" offset 1h", "")
+        for rule in ALERTS.values()
     }
     assert set() == without_data(query, answering)
