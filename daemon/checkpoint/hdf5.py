@@ -12,6 +12,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from h5py import h5f, h5fd, h5g, h5p
 
 from daemon.errors import CheckpointDamagedError
 
@@ -22,12 +23,23 @@ HEADER_BYTES = 512
 _WORDS = "online-lstm checkpoint"
 _BEGINNING = re.compile(rf"{_WORDS} ([0-9]+) ".encode())
 _TEXT = h5py.string_dtype("utf-8")
+_TIMELESS = h5p.create(h5p.GROUP_CREATE)
+_TIMELESS.set_obj_track_times(False)
 
 
 def pack(state: Mapping[str, Any], origin: Mapping[str, str] | None = None) -> bytes:
-    """Write a state as a file; ``origin`` and the state's digest become attributes of it, for people."""
+    """Write a state as a file; ``origin`` and the state's digest become attributes of it, for people.
+
+    The bytes depend on these alone: no group keeps the time at which it was made.
+    """
+    creation = h5p.create(h5p.FILE_CREATE)
+    creation.set_userblock(HEADER_BYTES)
+    creation.set_obj_track_times(False)
     content = io.BytesIO()
-    with h5py.File(content, "w", libver="latest", userblock_size=HEADER_BYTES) as file:
+    access = h5p.create(h5p.FILE_ACCESS)
+    access.set_libver_bounds(h5f.LIBVER_LATEST, h5f.LIBVER_LATEST)
+    access.set_fileobj_driver(h5fd.fileobj_driver, content)
+    with h5py.File(h5f.create(b"state", h5f.ACC_TRUNC, creation, access)) as file:
         _write_group(file, state)
         file.attrs.update({"digest": digest_of(state), **(origin or {})})
     with content.getbuffer() as whole:
@@ -101,7 +113,7 @@ def _feed(digest: "hashlib._Hash", node: Any) -> None:
 def _write_group(group: h5py.Group, state: Mapping[str, Any]) -> None:
     for name, node in state.items():
         if isinstance(node, Mapping):
-            _write_group(group.create_group(name), node)
+            _write_group(h5py.Group(h5g.create(group.id, name.encode(), gcpl=_TIMELESS)), node)
         elif isinstance(node, str):
             group.create_dataset(name, data=node, dtype=_TEXT)
         elif isinstance(node, list):
