@@ -160,6 +160,18 @@ def read_keras(
     return KerasFile(Head(width, units, activation), arrays)
 
 
+def read_state(path: Path, layout: Layout, head: Head, initial: Floats) -> Floats:
+    """Read the weights of a Keras file with both ends as in ``head`` into a state that is ``initial`` otherwise.
+
+    Raises:
+        SettingsError: There is no such file, or a layer does not fit.
+    """
+    file = read_keras(path, layout.layers, head.activation, inputs=head.inputs, outputs=head.outputs)
+    state = initial.copy()
+    file.fill(layout, state)
+    return state
+
+
 def layer_name(number: int, layer: Layer) -> str:
     """Name a layer by its place from the input up and its kind."""
     return f"layer_{number}_{_KINDS[type(layer)]}"

@@ -15,8 +15,8 @@ from daemon.network.layout import Floats, Integers, Layout
 from daemon.network.lstm import Tensor
 from daemon.network.shape import Learning
 
-# not -inf, whose product with 0 would be NaN in the cross-entropy
-_IMPOSSIBLE = -1e30
+IMPOSSIBLE = -1e30
+"""The logit of what cannot be: not -inf, whose product with 0 would be NaN in the cross-entropy."""
 
 
 class Memory(NamedTuple):
@@ -158,9 +158,7 @@ def _fit_step(
 
     if dropout is not None:
         logits, states = pass_through(1, None)
-    done = tf.zeros(3)
-    if learning.learn:
-        memory, done = tf.cond(arrived, fit, lambda: (memory, tf.zeros(3)))
+    memory, done = fitted_if(arrived, learning, memory, fit)
     probabilities = tf.nn.softmax(_among(logits[-1, 0], known[0]))
     return memory, after_first_step(states), tf.concat([done, probabilities], 0)
 
@@ -183,12 +181,23 @@ def _extra_steps(
 
 def _among(logits: Tensor, known: Tensor) -> Tensor:
     """Leave only the codes below ``known`` possible; logits are (..., classes)."""
-    return tf.where(tf.range(logits.shape[-1]) < known, logits, _IMPOSSIBLE)
+    return tf.where(tf.range(logits.shape[-1]) < known, logits, IMPOSSIBLE)
 
 
 def _cross_entropies(logits: Tensor, targets: Tensor) -> Tensor:
     """Give the loss of each position, in nats."""
     return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(targets, 0), logits)
+
+
+def fitted_if(
+    arrived: Tensor, learning: Learning, memory: Memory, fit: Callable[[], tuple[Memory, Tensor]]
+) -> tuple[Memory, Tensor]:
+    """Give what ``fit`` gives if there is something to learn from, else memory as it is and zeros."""
+    done = tf.zeros(3)
+    if not learning.learn:
+        return memory, done
+    found: tuple[Memory, Tensor] = tf.cond(arrived, fit, lambda: (memory, done))
+    return found
 
 
 def stepped(

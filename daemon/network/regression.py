@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from daemon.network.draws import dropout_seeds
-from daemon.network.keras_files import Head, keras_bytes, read_keras, states_of
+from daemon.network.keras_files import Head, keras_bytes, read_state, states_of
 from daemon.network.layout import Floats, Integers, Layout
 from daemon.network.pins import hushed, pin
 from daemon.network.replay import Past, draw, places
@@ -87,7 +87,7 @@ class Regression:
     def kept_windows(self) -> tuple[tuple[int, int, int], tuple[int, int]]:
         """Give the shapes of the arrays of what is kept of a stream: lines and left-edge states."""
         kept = places(self._shape.replay_history, stride=self.stride, youngest=self.stride)
-        return (kept, self._shape.window, self.width), (kept, self._layout.sizes[-1])
+        return (kept, self._shape.window, self.width), (kept, self.states_size)
 
     @cached_property
     def initial(self) -> Floats:
@@ -108,11 +108,7 @@ class Regression:
         Raises:
             SettingsError: There is no such file, or a layer does not fit.
         """
-        head = self._head
-        file = read_keras(path, self._shape.stack, head.activation, inputs=head.inputs, outputs=head.outputs)
-        state = self.initial.copy()
-        file.fill(self._layout, state)
-        return state
+        return read_state(path, self._layout, self._head, self.initial)
 
     def states_of(self, state: Floats) -> dict[str, list[Floats]]:
         """Give the left-edge states by the names of the Keras file's layers."""

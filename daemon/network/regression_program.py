@@ -13,7 +13,7 @@ import tensorflow as tf
 from daemon.network.forward import after_first_step, forward
 from daemon.network.layout import Floats, Integers, Layout
 from daemon.network.lstm import Tensor
-from daemon.network.program import Memory, compiled, stepped
+from daemon.network.program import Memory, compiled, fitted_if, stepped
 from daemon.network.shape import Learning, line_width
 
 
@@ -120,7 +120,5 @@ def _fit_step(
 
     if dropout is not None:
         outputs, states = pass_through(1, None)
-    done = tf.zeros(3)
-    if learning.learn:
-        memory, done = tf.cond(arrived, fit, lambda: (memory, tf.zeros(3)))
+    memory, done = fitted_if(arrived, learning, memory, fit)
     return memory, after_first_step(states), tf.concat([done, outputs[-1, 0]], 0)

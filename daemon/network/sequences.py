@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.network.draws import dropout_seeds
-from daemon.network.keras_files import Head, keras_bytes, read_keras, states_of
+from daemon.network.keras_files import Head, keras_bytes, read_state, states_of
 from daemon.network.layers import Layer
 from daemon.network.layout import Floats, Integers, Layout
 from daemon.network.pins import hushed, pin
@@ -134,11 +134,7 @@ class Classifier:
         Raises:
             SettingsError: There is no such file, or a layer does not fit.
         """
-        head = self._head
-        file = read_keras(path, self._shape.stack, head.activation, inputs=head.inputs, outputs=head.outputs)
-        state = self.initial.copy()
-        file.fill(self._layout, state)
-        return state
+        return read_state(path, self._layout, self._head, self.initial)
 
     def states_of(self, state: Floats) -> dict[str, list[Floats]]:
         """Give the states before a sequence, zeros, by the names of the Keras file's layers."""

@@ -11,11 +11,8 @@ import tensorflow as tf
 from daemon.network.forward import after_first_step, forward
 from daemon.network.layout import Floats, Integers, Layout
 from daemon.network.lstm import Tensor
-from daemon.network.program import Memory, compiled, stepped
+from daemon.network.program import IMPOSSIBLE, Memory, compiled, stepped
 from daemon.network.shape import Learning
-
-# not -inf, whose product with 0 would be NaN in the cross-entropy
-_IMPOSSIBLE = -1e30
 
 
 def compile_steps(layout: Layout, *, features: int, classes: int, events: int) -> Callable[[Floats, Integers], Floats]:
@@ -101,4 +98,4 @@ def _labels(outputs: Tensor, classes: int, possible: Tensor) -> Tensor:
     """
     if classes == 2:
         outputs = tf.concat([tf.zeros_like(outputs[..., :1]), outputs[..., :1]], -1)
-    return tf.where(possible > 0, outputs[..., :classes], _IMPOSSIBLE)
+    return tf.where(possible > 0, outputs[..., :classes], IMPOSSIBLE)
