@@ -54,8 +54,8 @@ def configure(*, level: str, style: str) -> None:
 def fields(values: Mapping[str, Any]) -> str:
     """Write ``key=value`` pairs as in all log lines.
 
-    >>> fields({"topics": ("a", "b"), "network": ("lstm 32",), "top": 3})
-    'topics=a,b network="lstm 32" top=3'
+    >>> fields({"topics": ("a", "b"), "network": ("lstm 32",), "learn": False})
+    'topics=a,b network="lstm 32" learn=false'
     """
     return " ".join(f"{name}={_quoted(_plain(value))}" for name, value in values.items())
 
@@ -101,7 +101,9 @@ def _message(record: logging.LogRecord) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Write a list as its items, with commas between them."""
+    """Write a list as its items, with commas between them, and a truth value as in TOML."""
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, tuple | list | set | frozenset):
         return ",".join(str(item) for item in value)
     return value

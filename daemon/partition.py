@@ -48,6 +48,15 @@ def learning_of(settings: Settings) -> Learning:
     return Learning(**settings.of_kind("learning"))
 
 
+def model_of(lineage: str, events: int, *, learn: bool) -> str:
+    """Name what has learned from so many events.
+
+    >>> model_of("1f3a9c20", 42, learn=False)
+    '1f3a9c20@42 frozen'
+    """
+    return f"{lineage}@{events}{'' if learn else ' frozen'}"
+
+
 def next_mark(settings: Settings, source: TopicPartition, offset: int, before: Mark) -> Mark:
     """Name the lineage that begins at this offset after another one.
 
@@ -147,7 +156,7 @@ class Partition:
             if isinstance(result, BadInputError):
                 outputs[place] = self._refused(one.record, result, tally)
             elif isinstance(one, Event) and result is not None:
-                model = f"{self.mark.lineage}@{result.event}{'' if self.learning.learn else ' frozen'}"
+                model = model_of(self.mark.lineage, result.event, learn=self.learning.learn)
                 outputs[place] = self._encoder.output(one, result, model)
                 outcomes.append(result)
                 tally.add(result)

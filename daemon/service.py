@@ -168,6 +168,7 @@ class Service:
     ) -> None:
         self._settings = settings
         self._source, self._sink = source, sink
+        self._warm_start = warm_start
         self._observer, self._health, self._clock = observer, health, clock
         self._recovery = Recovery(
             settings, topic=source, store=store, network_for=network_for, observer=observer, warm_start=warm_start
@@ -384,6 +385,8 @@ class Service:
         if begins:
             assignment.checkpointed = replay.goal
         assignment.replay = None
+        if not self._settings.learn and self._warm_start is None and not assignment.partition.mark.records:
+            _log.warning("nothing was ever learned, and learn is false: no prediction source=%s", source)
         _log.info("live source=%s offset=%d records=%d", source, replay.goal, assignment.partition.mark.records)
         self._observer(assignment.partition.report(assignment.checkpointed))
         self._report_health()

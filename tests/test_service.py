@@ -322,6 +322,18 @@ def test_two_processes_of_one_name_do_not_both_publish(kafka: FakeKafka, tmp_pat
         older.run()
 
 
+@pytest.mark.parametrize(("learned", "told"), [(False, 2), (True, 0)])
+def test_who_may_not_learn_and_never_did_says_so(
+    kafka: FakeKafka, tmp_path: Path, caplog: pytest.LogCaptureFixture, *, learned: bool, told: int
+) -> None:
+    """Once for each partition; not where there is something to predict from."""
+    if learned:
+        learned_until(kafka, tmp_path, 20).stop()
+    caplog.clear()
+    FakeDaemon(kafka, tmp_path, sizes=SIZES, learn=False).run()
+    assert told == sum("nothing was ever learned" in message for message in caplog.messages)
+
+
 # replay
 
 

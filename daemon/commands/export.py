@@ -54,7 +54,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     from daemon.commands.contents import settings_of
     from daemon.commands.exported import export
     from daemon.commands.networks import networks_of
-    from daemon.partition import learning_of
+    from daemon.partition import learning_of, model_of
 
     settings = settings_of(file.state)
     keys = [json.loads(key) for key in file.state["streams"]["keys"]]
@@ -62,7 +62,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     place = _place_of(arguments.stream, keys, arguments.checkpoint, needed=not shared)
     network = networks_of(settings)(learning_of(settings))
     exported = export(settings, file.state, place, network, stateful=arguments.stateful)
-    about: dict[str, Any] = {"model": f"{file.state['lineage']}@{exported.about['events']}"}
+    about: dict[str, Any] = {"model": model_of(file.state["lineage"], exported.about["events"], learn=settings.learn)}
     if place is not None:
         about["stream"] = keys[place]
     about |= exported.about

@@ -171,6 +171,10 @@ def _judge_restart(settings: Settings, finding: Finding, store: CheckpointStore,
         restored = recovery.restore(finding.source)
     except (RecoveryRefusedError, StateMismatchError) as error:
         finding.faults.append(f"a restart would be refused: {error}")
+        if not finding.checkpoints and not finding.other_lineages:
+            finding.notes.append(
+                f"{settings.checkpoint_url} has no checkpoint of it; checkpoint_url says where they are"
+            )
     else:
         finding.replay_from = restored.offset
 

@@ -59,7 +59,6 @@ def run(settings: Settings) -> None:
     health = Health()
     store = CheckpointStore(settings.checkpoint_url, settings.group_id, origin=fingerprint())
     store.require_writable()
-    ensure_topics(settings)
     metrics = Metrics(
         baselines=settings.baselines,
         experts=settings.experts,
@@ -71,6 +70,7 @@ def run(settings: Settings) -> None:
     web = WebServer(settings.http_host, settings.http_port, render=metrics.render, health=health, view=board)
     web.start()
     try:
+        ensure_topics(settings)  # once the port is known to be free
         source = KafkaSource(settings)
         rehearse(settings, network)
         summary = Summary()

@@ -295,10 +295,12 @@ def test_damaged_checkpoints_are_found(kafka: FakeKafka, tmp_path: Path) -> None
 def test_without_checkpoints_a_restart_is_refused(kafka: FakeKafka, tmp_path: Path) -> None:
     """And nothing can be judged."""
     shutil.rmtree(tmp_path / "online-lstm")
-    found = look(Topics(kafka), tmp_path)
+    found = look(Topics(kafka), tmp_path, checkpoint_url=tmp_path.as_uri())
     assert "wrong" == found.verdict
     assert "a restart would be refused: numbers/0: no readable checkpoint of lineage" in found.faults[0]
-    assert ["no whole checkpoint to begin with: the outputs cannot be judged"] == found.notes
+    where, judged = found.notes
+    assert f"{tmp_path.as_uri()} has no checkpoint of it; checkpoint_url says where they are" == where
+    assert "no whole checkpoint to begin with: the outputs cannot be judged" == judged
 
 
 def test_input_that_is_gone_before_it_could_be_replayed_is_found(tmp_path: Path) -> None:

@@ -1,0 +1,21 @@
+"""The examples in docstrings are true."""
+
+import doctest
+import importlib
+from pathlib import Path
+
+import pytest
+
+import daemon
+
+PACKAGE = Path(daemon.__file__).parent
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if ">>> " in path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_examples_in_docstrings_give_what_they_say(path: Path) -> None:
+    """Each is run as it stands."""
+    name = ".".join(["daemon", *path.relative_to(PACKAGE).with_suffix("").parts])
+    results = doctest.testmod(importlib.import_module(name))
+    assert results.attempted > 0
+    assert results.failed == 0
