@@ -1,7 +1,10 @@
 """Fixtures of all tests: a clean environment, and a real broker for those that ask for one."""
 
+import atexit
 import os
 import re
+import shutil
+import tempfile
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
@@ -10,6 +13,12 @@ import pytest
 
 # before the daemon is imported: settings of whoever runs the tests must not decide how they end
 GIVEN = {name: os.environ.pop(name) for name in list(os.environ) if name.upper().startswith("ONLINE_LSTM_")}
+
+# programs are compiled once a session, whichever process runs them; workers and daemons inherit this
+if "TF_XLA_FLAGS" not in os.environ:
+    COMPILED = tempfile.mkdtemp(prefix="online-lstm-compiled-")
+    os.environ["TF_XLA_FLAGS"] = f"--tf_xla_persistent_cache_directory={COMPILED}"
+    atexit.register(shutil.rmtree, COMPILED, ignore_errors=True)
 
 with warnings.catch_warnings():
     # kafka-python reads its schemas while it is imported, in a way that Python 3.11 and 3.12 warn of
