@@ -103,7 +103,10 @@ def label_traffic(
     Labels come with any sample, at the end, alone, late, never, or are one too many; for ``LABELS``.
     """
     chance = random.Random(f"labels {seed}")
-    records, offset = [], 0
+    return _drawn(chance, _label_ways(chance, count), source, gaps=gaps)
+
+
+def _label_ways(chance: random.Random, count: int) -> Iterator[tuple[bytes | None, dict[str, float]]]:
     for _ in range(count):
         key = chance.choices((None, b"a", b"\xff", b"d"), (4, 3, 2, 1))[0]
         label = chance.choices(("0", "1", '"two"', "3"), (10, 8, 6, 1))[0]
@@ -120,10 +123,7 @@ def label_traffic(
             "?": 1,
             "": 0.5,
         }
-        (value,) = chance.choices(list(ways), list(ways.values()))
-        records.append(record(offset, value.encode() or None, key, source))
-        offset += chance.choice((1, 1, 2, 4)) if gaps else 1
-    return records
+        yield key, ways
 
 
 def number_traffic(
@@ -131,7 +131,10 @@ def number_traffic(
 ) -> list[InputRecord]:
     """Make records of vectors of two numbers, some of them missing, and all that can come between; for ``NUMBERS``."""
     chance = random.Random(f"numbers {seed}")
-    records, offset = [], 0
+    return _drawn(chance, _number_ways(chance, count), source, gaps=gaps)
+
+
+def _number_ways(chance: random.Random, count: int) -> Iterator[tuple[bytes | None, dict[str, float]]]:
     for place in range(count):
         key = chance.choices((None, b"a", b"\xff", b"d"), (4, 3, 2, 1))[0]
         vector = f"[{10 + place % 5 + chance.gauss(0, 1):.2f}, {1000 * chance.gauss(0, 1):.1f}]"
@@ -145,6 +148,19 @@ def number_traffic(
             "?": 1,
             "": 0.5,
         }
+        yield key, ways
+
+
+def _drawn(
+    chance: random.Random,
+    drawn: Iterable[tuple[bytes | None, dict[str, float]]],
+    source: TopicPartition,
+    *,
+    gaps: bool,
+) -> list[InputRecord]:
+    """Make a record of each key with one of the values that it may have, by their weights."""
+    records, offset = [], 0
+    for key, ways in drawn:
         (value,) = chance.choices(list(ways), list(ways.values()))
         records.append(record(offset, value.encode() or None, key, source))
         offset += chance.choice((1, 1, 2, 4)) if gaps else 1
