@@ -103,7 +103,8 @@ class SymbolVerdict:
     """How the pending prediction did once its value arrived.
 
     ``probability`` is what had been given to the value that came, ``surprise_bits`` its -log2; ``expert_bits`` is the
-    surprise of each expert.
+    surprise of each expert. ``drift`` says, as in verdicts of all tasks, that with this one the stream is found to have
+    changed (``daemon.drift``).
     """
 
     predicted: str
@@ -111,6 +112,7 @@ class SymbolVerdict:
     probability: float
     surprise_bits: float
     expert_bits: tuple[float, ...]
+    drift: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,7 @@ class NumberVerdict:
     covered: tuple[bool | None, ...]
     scores: tuple[tuple[float, ...], ...]
     losses: NDArray[np.float64] = field(compare=False)
+    drift: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +185,7 @@ class LabelVerdict:
     surprise_bits: float
     samples: int
     settled: int
+    drift: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,25 @@ def rates(row: Row) -> NDArray[np.float64] | None:
     return _rates(row["scores_hits"], row["scores_sums"], scored) if scored else None
 
 
+def shares(hits: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Give the share of its predictions that each predictor had right at K events, float64 ``(K, P)``."""
+    return _rates(hits, hits.astype(np.int64), 1)
+
+
+def kappa_temporal(hit_rate: float, last_value: float) -> float | None:
+    """Say what a hit rate is worth where values often stay as they are: 1 all right, 0 as good as the last value.
+
+    The kappa-temporal statistic of I. Zliobaite, A. Bifet, J. Read, B. Pfahringer and G. Holmes 2015, Evaluation
+    methods and decision theory for classification of streaming data with temporal dependence, Machine Learning 98:
+    ``(p - p_per) / (1 - p_per)``, with the hit rate p and that of the last value. None where the last value is always
+    right.
+
+    >>> kappa_temporal(0.95, 0.9), kappa_temporal(0.2, 0.2), kappa_temporal(1.0, 1.0)
+    (0.5, 0.0, None)
+    """
+    return (hit_rate - last_value) / (1 - last_value) if last_value < 1 else None
+
+
 def _rates(ring: NDArray[np.generic], sums: NDArray[np.int64], events: int | NDArray[np.int64]) -> NDArray[np.float64]:
     """Divide hits by the predictions that were scored: one an event, or as many as the last column says."""
     several = ring.dtype != np.bool_

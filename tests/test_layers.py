@@ -13,7 +13,7 @@ LAYERS = (
     {"errors", "records", "processes", "times"},
     {"rows", "reports", "presets"},
     {"settings"},
-    {"codec", "vocabulary", "scores", "scaler", "accuracy"},
+    {"codec", "vocabulary", "scores", "scaler", "accuracy", "drift"},
     {"network", "experts", "stored"},
     {"tasks", "warm_start"},
     {"learners"},

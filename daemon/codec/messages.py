@@ -120,8 +120,7 @@ def _number_verdict(verdict: NumberVerdict | None, listed: Callable[[Iterable[st
 
 def _listing(settings: Settings) -> Callable[[Iterable[str]], str]:
     """Give what writes JSON texts, one for each component at each horizon, in the lists that the settings ask for."""
-    channels = settings.features * len(settings.horizons)
-    template = json.dumps(settings.nested(["%s"] * channels)).replace('"', "")
+    template = json.dumps(settings.nested(["%s"] * settings.channels)).replace('"', "")
     return lambda told: template % tuple(told)
 
 

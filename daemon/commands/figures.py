@@ -41,9 +41,8 @@ def number_figures(settings: Settings, sums: NDArray[np.float64] | None) -> dict
     channel, ``channels`` has the figures of each.
     """
     names, predictors = (*settings.baselines, *settings.experts), settings.first_expert + len(settings.experts)
-    channels = settings.features * len(settings.horizons)
     if sums is None:
-        sums = np.zeros((channels, accuracy.columns(predictors)))
+        sums = np.zeros((settings.channels, accuracy.columns(predictors)))
     report = accuracy.report_of(sums, settings.features)
     errors = report.mean_absolute_errors or (None,) * predictors
     by_name = dict(zip(names, errors[1:], strict=True))
@@ -58,7 +57,7 @@ def number_figures(settings: Settings, sums: NDArray[np.float64] | None) -> dict
         **{f"skill_{name}": skill for name, skill in zip(settings.baselines, report.skills, strict=True)},
         "interval_coverage": report.interval_coverage,
     }
-    return figures if channels == 1 else {**figures, "channels": list(_channels(settings, sums))}
+    return figures if settings.channels == 1 else {**figures, "channels": list(_channels(settings, sums))}
 
 
 def number_rows(figures: dict[str, Any]) -> Iterator[tuple[str, Any, str]]:

@@ -125,7 +125,10 @@ class SymbolTask:
 
     @staticmethod
     def verdicts(
-        predictions: Sequence[SymbolPrediction | None], hits: NDArray[np.bool_], forecast: Forecast
+        predictions: Sequence[SymbolPrediction | None],
+        hits: NDArray[np.bool_],
+        forecast: Forecast,
+        drifts: Sequence[bool],
     ) -> list[SymbolVerdict | None]:
         """Judge K predictions by the probability that had been given to the values that came."""
         given = zip(
@@ -134,13 +137,14 @@ class SymbolTask:
             forecast.probability.tolist(),
             surprise_bits(forecast.probability).tolist(),
             forecast.bits.tolist(),
+            drifts,
             strict=True,
         )
         return [
             None
             if prediction is None
-            else SymbolVerdict(prediction.literal, hit, probability, bits, tuple(expert_bits))
-            for prediction, hit, probability, bits, expert_bits in given
+            else SymbolVerdict(prediction.literal, hit, probability, bits, tuple(expert_bits), drift)
+            for prediction, hit, probability, bits, expert_bits, drift in given
         ]
 
     def state(self) -> dict[str, Any]:
