@@ -188,6 +188,9 @@ class LabelVerdict:
     drift: bool = False
 
 
+Verdict = SymbolVerdict | NumberVerdict | LabelVerdict
+
+
 @dataclass(frozen=True, slots=True)
 class LabelPrediction:
     """What is said about a sequence's label after one sample: JSON literals with their probabilities, likeliest first.
@@ -215,7 +218,7 @@ class Outcome:
     event: int
     fit_steps: int
     skipped_steps: int
-    verdict: SymbolVerdict | NumberVerdict | LabelVerdict | None
+    verdict: Verdict | None
     prediction: SymbolPrediction | NumberPrediction | LabelPrediction | None
     hits: tuple[int, ...] | None
     hit_rates: tuple[float, ...] | None

@@ -68,20 +68,6 @@ def shares(hits: NDArray[np.generic]) -> NDArray[np.float64]:
     return _rates(hits, hits.astype(np.int64), 1)
 
 
-def kappa_temporal(hit_rate: float, last_value: float) -> float | None:
-    """Say what a hit rate is worth where values often stay as they are: 1 all right, 0 as good as the last value.
-
-    The kappa-temporal statistic of I. Zliobaite, A. Bifet, J. Read, B. Pfahringer and G. Holmes 2015, Evaluation
-    methods and decision theory for classification of streaming data with temporal dependence, Machine Learning 98:
-    ``(p - p_per) / (1 - p_per)``, with the hit rate p and that of the last value. None where the last value is always
-    right.
-
-    >>> kappa_temporal(0.95, 0.9), kappa_temporal(0.2, 0.2), kappa_temporal(1.0, 1.0)
-    (0.5, 0.0, None)
-    """
-    return (hit_rate - last_value) / (1 - last_value) if last_value < 1 else None
-
-
 def _rates(ring: NDArray[np.generic], sums: NDArray[np.int64], events: int | NDArray[np.int64]) -> NDArray[np.float64]:
     """Divide hits by the predictions that were scored: one an event, or as many as the last column says."""
     several = ring.dtype != np.bool_
@@ -110,6 +96,11 @@ def window_sums(row: Row, losses: NDArray[np.float64]) -> NDArray[np.float64]:
     return sums
 
 
+def scored(rows: Row) -> int:
+    """Count the scored events within the windows of all streams; ``rows`` as ``summary`` takes them."""
+    return int(np.minimum(rows["scores_count"], rows["scores_hits"].shape[1]).sum())
+
+
 def summary(rows: Row) -> tuple[tuple[float, ...], NDArray[np.float64]] | None:
     """Give hit rates and mean losses over the windows of all streams together.
 
@@ -119,8 +110,8 @@ def summary(rows: Row) -> tuple[tuple[float, ...], NDArray[np.float64]] | None:
     Returns:
         Hit rates, one for each predictor, and losses of an event; None before the first scored event.
     """
-    scored = int(np.minimum(rows["scores_count"], rows["scores_hits"].shape[1]).sum())
-    if not scored:
+    events = scored(rows)
+    if not events:
         return None
-    found = _rates(rows["scores_hits"], rows["scores_sums"].sum(axis=0), scored)
-    return tuple(found.tolist()), rows["scores_losses"].sum(axis=(0, 1)) / scored
+    found = _rates(rows["scores_hits"], rows["scores_sums"].sum(axis=0), events)
+    return tuple(found.tolist()), rows["scores_losses"].sum(axis=(0, 1)) / events

@@ -5,24 +5,19 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from fakes import Clock
 
-from daemon.board import LAST, LAST_OF_STREAM, MOST_STREAMS, POINTS, Board
+from daemon.board import LAST, LAST_OF_STREAM, MOST_STREAMS, Board
+from daemon.curve import POINTS
 from daemon.records import OutputRecord, TopicPartition
 from daemon.reports import AssignmentReport, BatchReport, CheckpointReport, PartitionReport
 
 FIRST, SECOND = TopicPartition("numbers", 0), TopicPartition("numbers", 1)
 
 
-class Clock:
-    now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1000.0)
 
 
 @pytest.fixture

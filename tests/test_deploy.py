@@ -232,7 +232,7 @@ def tell_all(metrics: Metrics) -> None:
             numbers=NumberReport(
                 mean_absolute_errors=(2.0,) * (1 + baselines + experts),
                 root_mean_squared_error=2.5,
-                mean_absolute_error_ratio=0.1,
+                mean_absolute_error_ratios=(0.1, 0.2, 0.2, 0.1, 0.1, 0.1),
                 mean_absolute_percentage_error=0.2,
                 skill=0.5,
                 skills=(0.5,) * baselines,

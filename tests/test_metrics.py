@@ -1,6 +1,7 @@
 import dataclasses
 
 import pytest
+from fakes import Clock
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
@@ -48,16 +49,9 @@ STANDING = PartitionReport(
 )
 
 
-class Clock:
-    now_s = NOW_S
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(NOW_S)
 
 
 @pytest.fixture
@@ -134,7 +128,7 @@ def test_batches_add_up(metrics: Metrics, expected: float, name: str, labels: di
 NUMBERS = NumberReport(
     mean_absolute_errors=(2.0, 4.0, 8.0, 3.0),
     root_mean_squared_error=2.5,
-    mean_absolute_error_ratio=0.1,
+    mean_absolute_error_ratios=(0.1, 0.2, 0.4, 0.15),
     mean_absolute_percentage_error=0.2,
     skill=0.5,
     skills=(0.5, 0.75),

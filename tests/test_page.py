@@ -62,6 +62,7 @@ class Daemon:
                 skipped_steps=0,
                 dead_letters=tuple(tally.dead_letters.items()),
                 evicted_streams=0,
+                drifts=tally.drifts,
                 step_seconds=tally.seconds,
                 lag_records=0,
                 last_timestamp_ms=0,

@@ -18,6 +18,7 @@ from rich.table import Column, Table
 from daemon.commands.progress import progress_bar
 from daemon.commands.streams import seed_stream
 from daemon.errors import BrokerUnavailableError, ExitCode, SettingsError
+from daemon.indicators import words_of
 from daemon.settings import Settings, read_settings
 
 if TYPE_CHECKING:  # it loads the Kafka client
@@ -121,7 +122,7 @@ def _summarize(outputs: Sequence[Mapping[str, Any]], daemon: "DaemonProcess", se
     table.add_row("misses after value 1,000", str(sum(n > 1000 for n in misses)))
     table.add_row("last miss", f"value {misses[-1]:,}" if misses else "none")
     for name, hits in sorted(baselines.items()):
-        table.add_row(f"baseline {name.replace('_', ' ')}, all values", f"{hits / scored:.4f}")
+        table.add_row(f"baseline {words_of(name, settings.task)}, all values", f"{hits / scored:.4f}")
     table.add_row("learn and predict, per value", f"{step_ms:.3f} ms")
     console = Console(highlight=False)
     console.print(table)

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import Any
 
@@ -14,8 +14,9 @@ from rich.text import Text
 
 from daemon.commands.figures import channel_table, number_figures, number_rows
 from daemon.errors import InputFileError
+from daemon.indicators import kappa_temporal, words_of
 from daemon.partition import Processed
-from daemon.records import LabelVerdict, NumberVerdict, OutputRecord, SymbolVerdict
+from daemon.records import LabelVerdict, NumberVerdict, OutputRecord, Verdict
 from daemon.settings import Settings
 
 EARLY = 500
@@ -26,6 +27,11 @@ FEWEST_CHUNKS = 3
 
 MAX_BAD_LINES = 5
 """How many refused lines are shown."""
+
+
+MOST_DRIFTS = 100
+"""Of so many drifts the JSON says when they were, and the table of as many as have room."""
+_DRIFTS_SHOWN = 5
 
 
 class Scorecard:
@@ -44,6 +50,8 @@ class Scorecard:
         self._losses: NDArray[np.float64] | None = None  # of channels, what adds up
         self._sequences, self._samples, self._settled = 0, 0, 0  # of labels
         self._last_miss: int | None = None
+        self._drifts = 0
+        self._drift_events: list[int] = []  # the first ones
         self._event_seconds: list[float] = []  # of each chunk
         self._dead_letters: Counter[str] = Counter()
         self._bad_lines: list[dict[str, Any]] = []
@@ -89,7 +97,7 @@ class Scorecard:
 
     def _score(
         self,
-        verdict: SymbolVerdict | NumberVerdict | LabelVerdict | None,
+        verdict: Verdict | None,
         hits: tuple[int, ...] | None,
         *,
         scored: int = 1,
@@ -109,6 +117,10 @@ class Scorecard:
                 self._settled += verdict.settled
         if hits[0] < scored:
             self._last_miss = self.events
+        if verdict is not None and verdict.drift:
+            self._drifts += 1
+            if len(self._drift_events) < MOST_DRIFTS:
+                self._drift_events.append(self.events)
 
     def _refuse(self, output: OutputRecord) -> None:
         if len(self._bad_lines) < MAX_BAD_LINES:
@@ -124,13 +136,16 @@ class Scorecard:
     def to_json(self) -> dict[str, Any]:
         """Give all figures; rates, bits and errors are None where nothing was scored.
 
-        ``last_miss`` counts the values that were learned from 1, a bad line's ``line`` the lines of the input.
+        ``last_miss`` and the first of the ``drift_events`` count the values that were learned from 1, a bad line's
+        ``line`` the lines of the input.
         ``event_ms`` is the median over the chunks, so that compiling does not count; None where there were too few.
         """
         scored = self._scored.total()
         hit_rate = _share(self._hits["early"] + self._hits["late"], scored)
         baselines = {name: _share(self._hits[name], scored) for name in self._baselines}
-        bits = {"log_loss_bits": _share(self._surprise_bits, scored)}
+        last_value = baselines["last_value"]
+        kappa = None if hit_rate is None or last_value is None else kappa_temporal(hit_rate, last_value)
+        bits = {"kappa_temporal": kappa, "log_loss_bits": _share(self._surprise_bits, scored)}
         losses = number_figures(self._settings, self._losses) if self._numbers else bits
         return {
             "events": self.events,
@@ -144,6 +159,8 @@ class Scorecard:
             **losses,
             **(self._sequence_figures() if self._sequences else {}),
             "last_miss": self._last_miss,
+            "drifts": self._drifts,
+            "drift_events": self._drift_events,
             "event_ms": 1000 * median(self._event_seconds) if len(self._event_seconds) >= FEWEST_CHUNKS else None,
             "dead_letters": dict(sorted(self._dead_letters.items())),
             "bad_lines": self._bad_lines,
@@ -180,17 +197,17 @@ class Scorecard:
             return "no sequence ended with a label after one was learned; label_path or --label-column says where"
         return "too few values came"
 
-    @staticmethod
-    def _rows(figures: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    def _rows(self, figures: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "events", f"{figures['events']:,}"
         yield "streams", f"{figures['streams']:,}"
         yield "hit rate", _shown(figures["hit_rate"])
         yield f"hit rate, first {EARLY} values", _shown(figures[f"hit_rate_first_{EARLY}"])
         yield f"hit rate, after value {EARLY}", _shown(figures[f"hit_rate_after_{EARLY}"])
         for name, rate in figures["baseline_hit_rates"].items():
-            yield f"baseline {name.replace('_', ' ')}", _shown(rate)
+            yield f"baseline {words_of(name, self._settings.task)}", _shown(rate)
         yield "lift over the best baseline", _shown(figures["lift"], "+.4f")
         if "log_loss_bits" in figures:
+            yield "kappa-temporal", _shown(figures["kappa_temporal"])
             yield "log loss", _shown(figures["log_loss_bits"], ".4f", " bits")
         else:
             for title, figure, style in number_rows(figures):
@@ -199,10 +216,19 @@ class Scorecard:
             yield "samples a sequence", _shown(figures["samples_a_sequence"], ".1f")
             yield "prediction settled at sample", _shown(figures["settled_at_sample"], ".1f")
         yield "last miss at value", _shown(figures["last_miss"], ",")
+        yield "drifts", _when(figures["drifts"], figures["drift_events"])
         yield "time per event, without compiling", _shown(figures["event_ms"], ".3f", " ms", none="too few to tell")
         yield "dead letters", f"{sum(figures['dead_letters'].values()):,}"
         for reason, count in figures["dead_letters"].items():
             yield f"dead letters, {reason.replace('_', ' ')}", f"{count:,}"
+
+
+def _when(drifts: int, events: Sequence[int]) -> str:
+    """Say how many there were, and at which values the first of them."""
+    if not drifts:
+        return "none"
+    shown = ", ".join(f"{event:,}" for event in events[:_DRIFTS_SHOWN])
+    return f"{drifts:,} (at {shown}{', …' if drifts > _DRIFTS_SHOWN else ''})"
 
 
 def _share(part: float, whole: int) -> float | None:

@@ -64,9 +64,7 @@ class NumberLearner:
             "lines": Field((settings.window + longest - 1, width), "float32"),
             "pending": Field((longest, *shape, predictors + 1), "float64", np.nan),
             **panel.fields(),
-            **score_fields(
-                settings, (settings.channels, accuracy.columns(predictors)), predictions=settings.channels
-            ),
+            **score_fields(settings, (settings.channels, accuracy.columns(predictors)), predictions=settings.channels),
         }
 
     @staticmethod
