@@ -240,6 +240,8 @@ def tell_all(metrics: Metrics) -> None:
             ),
             checkpoint_offset=100,
             waiting_sequences=1,
+            kappa_temporal=0.7,
+            surprise_bits=0.1,
         )
     )
     metrics.observe(CheckpointReport(SOURCE, 100, "written", seconds=0.02, size_bytes=4096))

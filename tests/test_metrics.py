@@ -35,6 +35,7 @@ BATCH = BatchReport(
     step_seconds=0.02,
     lag_records=0,
     last_timestamp_ms=int(NOW_S * 1000) - 4000,
+    drifts=3,
 )
 STANDING = PartitionReport(
     source=SOURCE,
@@ -46,6 +47,8 @@ STANDING = PartitionReport(
     log_loss_bits=0.4,
     numbers=None,
     checkpoint_offset=120,
+    kappa_temporal=2 / 3,
+    surprise_bits=0.1,
 )
 
 
@@ -96,9 +99,11 @@ def test_gauges_appear_once_known(metrics: Metrics) -> None:
     metrics.observe(STANDING)
     assert value(metrics, "hit_rate", **OF) == 0.75
     unknown = {"hit_rate": None, "baseline_hit_rates": None, "expert_hit_rates": None, "log_loss_bits": None}
+    unknown |= {"kappa_temporal": None, "surprise_bits": None}
     metrics.observe(dataclasses.replace(STANDING, **unknown))
     known = {name.removeprefix("online_lstm_") for name in series_of(metrics, SOURCE)}
     assert not known & {"hit_rate", "baseline_hit_rate", "expert_hit_rate", "lift", "log_loss_bits"}
+    assert not known & {"kappa_temporal", "surprise_bits"}
 
 
 @pytest.mark.parametrize(
@@ -115,6 +120,7 @@ def test_gauges_appear_once_known(metrics: Metrics) -> None:
         (8, "dead_letters_total", {"reason": "not_utf8"}),
         (0, "dead_letters_total", {"reason": "not_finite"}),
         (10, "streams_evicted_total", {}),
+        (6, "drifts_total", {}),
         (NOW_S - 4, "last_event_timestamp_seconds", {}),
     ],
 )
@@ -172,6 +178,8 @@ def test_errors_of_numbers_are_shown(metrics: Metrics, expected: float, name: st
         (0.5, "baseline_hit_rate", {"baseline": "most_frequent"}),
         (0.25, "lift", {}),
         (0.4, "log_loss_bits", {}),
+        (2 / 3, "kappa_temporal", {}),
+        (0.1, "surprise_bits", {}),
         (120, "checkpoint_offset", {}),
     ],
 )
