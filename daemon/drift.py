@@ -39,7 +39,7 @@ def detect(row: Row, misses: NDArray[np.float64], *, delta: float, threshold: fl
         count += 1
         mean += 1 / count * (miss - mean)
         total = total + (miss - mean) - delta
-        least = min(least, total)
+        least = total if total < least else least  # noqa: FURB136 - a call takes as long as all the rest
         changed = count >= LEAST_EVENTS and total - least > threshold
         found.append(changed)
         if changed:

@@ -63,9 +63,11 @@ def rates(row: Row) -> NDArray[np.float64] | None:
     return _rates(row["scores_hits"], row["scores_sums"], scored) if scored else None
 
 
-def shares(hits: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Give the share of its predictions that each predictor had right at K events, float64 ``(K, P)``."""
-    return _rates(hits, hits.astype(np.int64), 1)
+def misses(hits: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Give the share of the published predictions that was wrong at K events, float64 ``(K,)``; of hits as recorded."""
+    several = hits.dtype != np.bool_
+    found: NDArray[np.float64] = 1 - np.divide(hits[:, 0], hits[:, -1] if several else 1)
+    return found
 
 
 def _rates(ring: NDArray[np.generic], sums: NDArray[np.int64], events: int | NDArray[np.int64]) -> NDArray[np.float64]:

@@ -68,13 +68,12 @@ def score(
     before = scores.rates(stream)
     judged = hits[scored]
     rates = scores.record(stream, judged, losses[scored])
-    misses = 1 - scores.shares(judged)[:, 0]
-    found = drift.detect(stream, misses, delta=settings.drift_delta, threshold=settings.drift_threshold)
-    drifts = np.zeros(len(scored), np.bool_)
-    drifts[scored] = found
-    if any(found):
-        stream["drift_events"][:] += sum(found), 0
-        stream["drift_events"][1] = first + int(np.flatnonzero(drifts)[-1])
+    missed = scores.misses(judged)
+    found = drift.detect(stream, missed, delta=settings.drift_delta, threshold=settings.drift_threshold)
+    drifts = [False] * len(scored)
+    for place in np.flatnonzero(scored)[found].tolist() if any(found) else ():
+        drifts[place] = True
+        stream["drift_events"][:] = stream["drift_events"][0] + 1, first + place
     known = [None if before is None else tuple(before.tolist()), *map(tuple, rates.tolist())]
     told = [tuple(line) if counts else None for line, counts in zip(hits.tolist(), scored.tolist(), strict=True)]
-    return Scored(told, [known[number] for number in np.cumsum(scored).tolist()], drifts.tolist())
+    return Scored(told, [known[number] for number in np.cumsum(scored).tolist()], drifts)
