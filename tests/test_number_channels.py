@@ -84,12 +84,16 @@ def shape_of(node: Any) -> tuple[int, ...]:
 
 
 def test_what_is_told_has_the_nesting_of_the_settings() -> None:
-    """One number is itself, a vector a list, and several horizons a list of these; intervals are pairs."""
+    """One number is itself, a vector a list, and several horizons a list of these; intervals are pairs.
+
+    Whether the stream has changed is said of all of it.
+    """
     expected = {"vectors": (3,), "horizons": (3,), "both": (2, 3)}
     for case, shape in expected.items():
         message = messages_of(case, vectors(200, CASES[case].get("features", 1), missing=0))[-1]
         assert shape == shape_of(message["prediction"])
         assert (*shape, 2) == shape_of(message["interval"])
+        assert message["verdict"].pop("drift") in {True, False}
         assert {shape} == {shape_of(told) for told in message["verdict"].values()}
         assert {(*shape, 2)} == {shape_of(told) for told in message["experts"].values()}
 
@@ -106,7 +110,7 @@ def test_each_horizon_is_judged_by_what_it_had_predicted() -> None:
             for component in range(3):
                 told = None if predicted is None else predicted[number][component]
                 verdict = message["verdict"] and {
-                    name: of[number][component] for name, of in message["verdict"].items()
+                    name: of[number][component] for name, of in message["verdict"].items() if name != "drift"
                 }
                 if verdict is None or told is None or np.isnan(values[place, component]):
                     assert verdict is None or (verdict["error"], verdict["hit"], verdict["covered"]) == (None,) * 3
@@ -133,7 +137,9 @@ def test_scores_are_those_of_the_errors() -> None:
     last = judged[-1]["verdict"]
     for number in range(2):
         for component in range(3):
-            told = [{name: of[number][component] for name, of in m["verdict"].items()} for m in judged]
+            told = [
+                {name: of[number][component] for name, of in m["verdict"].items() if name != "drift"} for m in judged
+            ]
             pairs = [
                 (abs(t["error"]), abs(m["value"][component]))
                 for t, m in zip(told, judged, strict=True)
