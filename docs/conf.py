@@ -20,7 +20,8 @@ myst_heading_anchors = 4  # a link like learning.md#what-it-costs leads where it
 
 html_theme = "furo"
 html_title = f"{project} {version}"
-html_static_path: list[str] = []
+html_static_path = ["static"]
+html_css_files = ["style.css"]
 html_show_sphinx = False
 html_copy_source = False
 pygments_style = "default"
