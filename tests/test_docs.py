@@ -1,6 +1,7 @@
 """The documentation's commands are run, and say what it shows; its settings can be read, its pictures are there."""
 
 import filecmp
+import os
 import re
 import shlex
 import shutil
@@ -43,6 +44,7 @@ def test_commands_say_what_the_page_shows(page: Path, tmp_path: Path) -> None:
     path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
     for command, shown in commands_of(page):
         environment = {"PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "120", "HOME": str(tmp_path)}
+        environment |= {name: os.environ[name] for name in ("TF_XLA_FLAGS",) if name in os.environ}  # see conftest
         done = subprocess.run(
             ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=False
         )
