@@ -46,8 +46,8 @@ class Shot:
 
 
 SHOTS = {
-    "page-light.png": Shot("page", "light", (1100, 880)),
-    "page-dark.png": Shot("page", "dark", (1100, 880)),
+    "page-light.png": Shot("page", "light", (1100, 930)),
+    "page-dark.png": Shot("page", "dark", (1100, 930)),
     "page-phone.png": Shot("page", "light", (390, 844)),
 }
 TERMINALS = ("watch.svg",)
