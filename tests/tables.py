@@ -286,6 +286,7 @@ def _option(action: argparse.Action) -> str:
     if not action.option_strings:
         return str(action.metavar or action.dest)
     takes = action.metavar or (f"{{{','.join(map(str, action.choices))}}}" if action.choices else "")
+    takes = " ".join(takes) if isinstance(takes, tuple) else takes
     return f"{action.option_strings[-1]} {takes}".strip()
 
 
