@@ -5,7 +5,7 @@ PY := .venv/bin/python
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv tools jars demo bench cost evaluate test soak lint format clean
+.PHONY: help venv tools jars demo bench cost evaluate test soak docs screenshots lint format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile | expand -t 18
@@ -49,6 +49,13 @@ test: venv tools jars ## lint, types, and all tests with branch coverage
 soak: venv tools jars ## a million events under faults, half an hour or so (SOAK='--events 100000 --report FILE')
 	@$(PY) tests/soak.py $(SOAK)
 
+docs: venv ## build the documentation into docs/_build; a warning is an error
+	@$(PY) -m sphinx --fail-on-warning --keep-going --nitpicky --quiet docs docs/_build
+	@echo "docs/_build/index.html"
+
+screenshots: venv tools jars ## make the pictures of the documentation anew, into docs/images
+	@$(PY) docs/screenshots.py
+
 lint: venv ## check style and types
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
@@ -59,5 +66,5 @@ format: venv ## bring the code into form
 	@$(PY) -m ruff format .
 
 clean: ## remove what these targets made in this directory
-	rm -rf .venv build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv build dist docs/_build *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

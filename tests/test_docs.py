@@ -1,17 +1,30 @@
-"""The documentation's commands are run, and say what it shows."""
+"""The documentation's commands are run, and say what it shows; its settings can be read, its pictures are there."""
 
 import filecmp
+import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
+import screenshots
+from PIL import Image
+
+from daemon.cli import build_parser
+from daemon.settings import read_settings
 
 ROOT = Path(__file__).parent.parent
-EXAMPLES = ROOT / "docs" / "examples"
-PAGES = [page for page in sorted((ROOT / "docs").glob("*.md")) if "```console" in page.read_text(encoding="utf-8")]
+DOCS = ROOT / "docs"
+EXAMPLES = DOCS / "examples"
+WITH_A_BROKER = {"tutorial"}
+"""Pages whose commands `tests/integration` runs, since they take a broker."""
+TEXTS = {page: page.read_text(encoding="utf-8") for page in [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]}
+PAGES = [page for page, text in TEXTS.items() if "```console" in text and page.stem not in WITH_A_BROKER]
 _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _COMMAND = re.compile(r"^\$ ((?:.*\\\n)*.*)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
 
@@ -32,6 +45,7 @@ def test_commands_say_what_the_page_shows(page: Path, tmp_path: Path) -> None:
     path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
     for command, shown in commands_of(page):
         environment = {"PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "120", "HOME": str(tmp_path)}
+        environment |= {name: os.environ[name] for name in ("TF_XLA_FLAGS",) if name in os.environ}  # see conftest
         done = subprocess.run(
             ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=False
         )
@@ -43,6 +57,67 @@ def test_the_files_of_the_examples_are_what_is_made(tmp_path: Path) -> None:
     """Nobody has changed them by hand."""
     subprocess.run([sys.executable, str(EXAMPLES / "make.py")], cwd=tmp_path, check=True)
     made = sorted(path.name for path in tmp_path.iterdir())
-    kept = sorted(path.name for path in EXAMPLES.iterdir() if path.suffix not in {".py", ""})
+    kept = sorted(path.name for path in EXAMPLES.iterdir() if path.suffix not in {".py", ".toml", ""})
     assert kept == made
     assert ([], []) == filecmp.cmpfiles(EXAMPLES, tmp_path, made, shallow=False)[1:]
+
+
+def test_commands_that_take_a_broker_are_run_on_one() -> None:
+    """A page is left to another test only where there is one."""
+    for name in WITH_A_BROKER:
+        assert f'"{name}.md"' in (ROOT / f"tests/integration/test_{name}.py").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    """Give all blocks of a language, each with the name of its page."""
+    pattern = re.compile(rf"^```{language}\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+    return [(page.stem, block) for page, text in TEXTS.items() for block in pattern.findall(text)]
+
+
+@pytest.mark.parametrize(("page", "block"), blocks("toml"))
+def test_settings_can_be_read(page: str, block: str, tmp_path: Path) -> None:
+    """Whoever copies them is not told that there is no such one."""
+    path = tmp_path / "settings.toml"
+    path.write_text(block, encoding="utf-8")
+    settings = read_settings(config=path, environment={})
+    if settings.sasl_password_file is None:
+        settings.require_consistent()
+
+
+@pytest.mark.parametrize(("page", "block"), blocks("sh"))
+def test_commands_exist_with_their_options(page: str, block: str) -> None:
+    """What is shown without its output, as it goes on for ever, or takes a cluster, is at least one of ours."""
+    parser = build_parser()
+    for line in block.replace("\\\n", " ").splitlines():
+        program, *arguments = takewhile(lambda word: word not in {"|", ">"}, shlex.split(line, comments=True))
+        if program == "online-lstm":
+            assert [] == parser.parse_known_args(arguments)[1]
+        if program == "make":
+            assert re.search(rf"^{arguments[0]}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_pictures_are_those_that_the_script_makes() -> None:
+    """Each of them is shown somewhere, and there are no others but the one drawn by hand."""
+    made = {*screenshots.SHOTS, *screenshots.TERMINALS}
+    shown = {name for text in TEXTS.values() for name in re.findall(r"!\[[^\]]+\]\([\w/.]*images/([\w.-]+)\)", text)}
+    there = {path.name for path in screenshots.IMAGES.iterdir()}
+    assert made | {"architecture.svg"} == there == shown
+
+
+@pytest.mark.parametrize("name", screenshots.SHOTS)
+def test_a_picture_has_its_size(name: str) -> None:
+    """It can be read, is as wide and high as it was taken, and is no burden to load."""
+    path = screenshots.IMAGES / name
+    with Image.open(path) as picture:
+        picture.load()
+        assert screenshots.SHOTS[name].size == picture.size
+        assert len(picture.getcolors() or ()) > 16
+    assert path.stat().st_size < 100_000
+
+
+@pytest.mark.parametrize("name", ["architecture.svg", *screenshots.TERMINALS])
+def test_a_drawing_is_whole_and_by_itself(name: str) -> None:
+    """It is XML that loads nothing from elsewhere."""
+    text = (screenshots.IMAGES / name).read_text(encoding="utf-8")
+    assert "{http://www.w3.org/2000/svg}svg" == ET.fromstring(text).tag
+    assert [] == [url for url in re.findall(r"https?:[^\s\"')]+", text) if url != "http://www.w3.org/2000/svg"]

@@ -14,6 +14,8 @@ from sequences import Labelled, gestures, lines_of, runs
 PERIOD = [*[4] * 6, 8, *[4] * 5, 8, *[4] * 6, 8, *[4] * 6, 28]
 """The sequence of the question "Keras LSTM online learning": runs of 4, each third one longer, up to a 28."""
 WINDOW = 129
+CYCLE = ["load", "heat", "heat", "press", "cool", "cool", "unload"]
+"""What a machine does with each piece; after every third one it is cleaned, and one pressing in fifteen jams."""
 GOING = 5
 """So many gestures, or sessions, go on at a time."""
 LOOP = [3, 1, 1, 2, 3, 4, 1, 2, 5, 1, 4, 6]
@@ -32,6 +34,17 @@ def online_loop(path: Path) -> None:
         for number, first in enumerate(PRINTED, 1):
             values = islice(cycle(PERIOD), first, first + WINDOW)
             writer.writerows((number, value) for value in values)
+
+
+def machine(path: Path) -> None:
+    """Write the states of a machine, a JSON text a line."""
+    chance = random.Random("machine")
+    states: list[str] = []
+    for piece in range(1, 85):
+        jammed = chance.random() < 1 / 15
+        states += ["jam" if jammed and state == "press" else state for state in CYCLE]
+        states += ["clean"] if piece % 3 == 0 else []
+    path.write_text("".join(json.dumps(state) + "\n" for state in states))
 
 
 def by_position(path: Path) -> None:
@@ -127,6 +140,7 @@ def short_sessions(path: Path) -> None:
 
 if __name__ == "__main__":
     online_loop(Path("online-loop.csv"))
+    machine(Path("machine.txt"))
     by_position(Path("by-position.jsonl"))
     labelled_runs(Path("runs.jsonl"))
     labelled_gestures(Path("gestures.csv"))

@@ -1,0 +1,28 @@
+"""How Sphinx builds these pages: `make docs`, which takes any warning for an error.
+
+The pages are plain Markdown, to be read in the repository as well; what only Sphinx understands is the contents at the
+end of ``index.md``.
+"""
+
+import re
+import tomllib
+from pathlib import Path
+
+PROJECT = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+project = PROJECT["name"]
+version = release = PROJECT["version"]
+author = copyright = re.search(r"Copyright \(c\) (.+)", (Path(__file__).parent.parent / "LICENSE").read_text())[1]
+
+extensions = ["myst_parser"]
+exclude_patterns = ["_build", "examples", "images"]
+myst_heading_anchors = 4  # a link like learning.md#what-it-costs leads where it does in the repository
+
+html_theme = "furo"
+html_title = f"{project} {version}"
+html_static_path = ["static"]
+html_css_files = ["style.css"]
+html_show_sphinx = False
+html_copy_source = False
+pygments_style = "default"
+pygments_dark_style = "github-dark"
