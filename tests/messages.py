@@ -44,6 +44,14 @@ _RATES = {
     "baseline_hit_rate": "that of the best baseline on the same values",
     "model": "lineage, `@`, and how many events it had learned; ends in ` frozen` while `learn` is false",
 }
+_KAPPA = {
+    "kappa_temporal": "share of what the last value has wrong that the prediction has right, over the same values: 1 is "
+    "perfect, 0 as good as repeating the last value, below 0 worse; null where the last value is always right",
+}
+_DRIFT = {
+    "verdict.drift": "whether the stream was found to have changed, as its misses rose (`drift_delta`, "
+    "`drift_threshold`)",
+}
 _PROBABLE = {
     "verdict.hit": "whether that was right",
     "verdict.probability": "what had been given to {it}",
@@ -57,11 +65,13 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
         "verdict": "about the prediction in the stream's message before; null if there was none",
         "verdict.predicted": "what it said",
         **{name: text.format(it="the value that came") for name, text in _PROBABLE.items()},
+        **_DRIFT,
         "prediction": "the likeliest next value; null while nothing is known",
         "probability": "its probability",
         "top": "the `top` likeliest values with their probabilities; what is missing from 1 is for values never seen",
         "experts": "of each expert its own likeliest value, the probability that it gives to it, and its weight",
         **_RATES,
+        **_KAPPA,
     },
     "number": {
         **_PLACE,
@@ -79,6 +89,7 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
         "verdict.skill_last_value": "1 minus the mean absolute error by that of the last value; below 0 is worse",
         "verdict.skill_seasonal_naive": "the same against the value a season ago",
         "verdict.interval_coverage": "share of the values that came within their intervals",
+        **_DRIFT,
         "prediction": "the value that comes one horizon on; null while nothing is known",
         "interval": "what holds it with probability `coverage`; null until there are errors enough to tell",
         "experts": "of each expert what it says, and its weight; weights of 0 mean that a baseline is published",
@@ -95,11 +106,13 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
         **{name: text.format(it="the label") for name, text in _PROBABLE.items()},
         "verdict.samples": "how many samples the sequence had",
         "verdict.settled": "the sample from which on the prediction had not changed any more",
+        **_DRIFT,
         "sample": "samples of the sequence so far, this one included; null for a label alone",
         "prediction": "the label of the sequence, as far as it is known; null before any was learned",
         "probability": "its probability",
         "probabilities": "the `top` likeliest labels with their probabilities",
         **_RATES,
+        **_KAPPA,
         "hit_rate": "share of hits among the last `score_window` sequences of the partition",
     },
 }
