@@ -5,7 +5,6 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
@@ -24,7 +23,6 @@ from daemon.commands.progress import progress_bar
 from daemon.commands.sequences import ended
 from daemon.commands.tables import console_for
 from daemon.errors import ExitCode, SettingsError
-from daemon.records import InputRecord, TopicPartition
 from daemon.settings import Settings, parse_assignments, read_settings
 
 if TYPE_CHECKING:  # it loads what learning needs
@@ -33,8 +31,8 @@ if TYPE_CHECKING:  # it loads what learning needs
 
 HELP = "learn from a file instead of Kafka, and show the scores"
 HELD_OUT = 0.2
-CHUNK = 500
-"""Records that are taken at once; the outputs do not depend on it."""
+SHOWN_EVERY = 500
+"""Lines between two looks at how far the file was read."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -135,7 +133,7 @@ def backtest(
     *,
     predictions: BinaryIO | None = None,
     checkpoint: BinaryIO | None = None,
-    chunk: int = CHUNK,
+    chunk: int | None = None,
 ) -> "Scorecard":
     """Learn from lines as if they were the records of partition 0 of a topic.
 
@@ -145,28 +143,19 @@ def backtest(
         lines: The values.
         predictions: Where the output messages go, one a line.
         checkpoint: Where what was learned goes.
-        chunk: Records taken at once.
+        chunk: Records taken at once, if not as many as usual.
 
     Raises:
         InputFileError: There are no values, or none that could be learned from.
     """
     from daemon.checkpoint.hdf5 import pack
-    from daemon.commands.networks import networks_of
+    from daemon.commands.learning import CHUNK, beginning, learn
     from daemon.commands.scorecard import Scorecard
-    from daemon.commands.warm_starts import warm_start_of
     from daemon.network import fingerprint
-    from daemon.partition import Partition, next_mark, unnamed
 
-    source = TopicPartition(name, 0)
-    mark = next_mark(settings, source, 0, unnamed(partitions=1))
-    partition = Partition(settings, source, mark, networks_of(settings), warm_start_of(settings))
-    scorecard = Scorecard(settings)
-    records = (InputRecord(name, 0, line.number, line.timestamp_ms, line.key, line.value) for line in lines)
-    while batch := list(islice(records, chunk)):
-        processed = partition.process(batch)
-        scorecard.add(processed)
+    partition, scorecard = beginning(settings, name)(), Scorecard(settings)
+    for messages in learn(partition, lines, scorecard, chunk=chunk or CHUNK):
         if predictions is not None:
-            messages = [output.value or b"" for output in processed.outputs if not output.dead_letter]
             predictions.writelines(message + b"\n" for message in messages)
     scorecard.require_events(name)
     if checkpoint is not None:
@@ -227,7 +216,7 @@ def _values(settings: Settings, file: BinaryIO, arguments: argparse.Namespace) -
 def _showing(lines: Iterable[Line], file: BinaryIO, show: Callable[[int], None]) -> Iterator[Line]:
     """Tell the progress bar now and then how many bytes were read."""
     for count, line in enumerate(lines):
-        if count % CHUNK == 0 and file.seekable():
+        if count % SHOWN_EVERY == 0 and file.seekable():
             show(file.tell())
         yield line
 

@@ -15,16 +15,11 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from daemon.commands.inputs import Line
-from daemon.commands.networks import networks_of
+from daemon.commands.learning import beginning, learn
 from daemon.commands.scorecard import Scorecard
-from daemon.commands.warm_starts import warm_start_of
 from daemon.errors import InputFileError, SettingsError
-from daemon.partition import Partition, next_mark, unnamed
-from daemon.records import InputRecord, TopicPartition
+from daemon.partition import Partition
 from daemon.settings import Settings
-
-CHUNK = 500
-"""Records that are taken at once; the figures do not depend on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +83,8 @@ def train(
         InputFileError: One of the two parts has nothing in it that could be learned from, or scored.
     """
     learned, kept = split(lines, held_out, whole_streams=settings.task == "label")
-    source = TopicPartition(name, 0)
-    network_for, warm_start = networks_of(settings), warm_start_of(settings)
-    mark = next_mark(settings, source, 0, unnamed(partitions=1))
-    partition = Partition(settings, source, mark, network_for, warm_start)
+    begin = beginning(settings, name)
+    partition = begin()
     found: list[Epoch] = []
     best: Training | None = None
     for epoch in range(1, epochs + 1):
@@ -99,7 +92,7 @@ def train(
         own, _ = _pass(settings, partition, learned, partial(_show_after, show, (epoch - 1) * len(learned)))
         own.require_events(name)
         state = partition.state()
-        judge = Partition(settings, source, mark, network_for, warm_start)
+        judge = begin()
         judge.restore(state)
         judge.learn_with(replace(judge.learning, learn=False))
         scorecard, messages = _pass(settings, judge, kept)
@@ -183,15 +176,9 @@ def _pass(
 ) -> tuple[Scorecard, list[bytes]]:
     """Let a partition take all lines once; give the scores, and the messages."""
     scorecard, messages = Scorecard(settings), []
-    topic = partition.source.topic
-    for start in range(0, len(lines), CHUNK):
-        chunk = lines[start : start + CHUNK]
-        processed = partition.process(
-            [InputRecord(topic, 0, line.number, line.timestamp_ms, line.key, line.value) for line in chunk]
-        )
-        scorecard.add(processed)
-        messages += [output.value or b"" for output in processed.outputs if not output.dead_letter]
-        show(start + len(chunk))
+    for chunk in learn(partition, lines, scorecard):
+        messages += chunk
+        show(scorecard.lines)
     return scorecard, messages
 
 

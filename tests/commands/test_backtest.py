@@ -10,7 +10,7 @@ from fakes import SMALL, small_network, small_settings
 
 from daemon import cli
 from daemon.commands import backtest as backtest_command
-from daemon.commands import networks
+from daemon.commands import learning
 from daemon.commands.backtest import backtest
 from daemon.commands.inputs import Line
 from daemon.commands.streams import seed_stream
@@ -19,7 +19,7 @@ from daemon.errors import ExitCode
 
 @pytest.fixture(autouse=True)
 def compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(networks, "networks_of", lambda _: small_network)
+    monkeypatch.setattr(learning, "networks_of", lambda _: small_network)
 
 
 def run(*arguments: object) -> int:
