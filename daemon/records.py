@@ -103,7 +103,7 @@ class SymbolVerdict:
     """How the pending prediction did once its value arrived.
 
     ``probability`` is what had been given to the value that came, ``surprise_bits`` its -log2; ``expert_bits`` is the
-    surprise of each expert.
+    surprise of each expert. ``confidence`` is what had been given to the value that was predicted.
     """
 
     predicted: str
@@ -111,6 +111,7 @@ class SymbolVerdict:
     probability: float
     surprise_bits: float
     expert_bits: tuple[float, ...]
+    confidence: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +171,9 @@ class NumberPrediction:
 class LabelVerdict:
     """How the prediction after a sequence's last sample did, once the sequence was over and its label known.
 
-    ``label`` and ``predicted`` are JSON literals, ``probability`` is what had been given to the label, and
-    ``surprise_bits`` its -log2. The sequence had so many ``samples``, and from number ``settled`` of them on the
-    prediction had not changed any more.
+    ``label`` and ``predicted`` are JSON literals, ``probability`` is what had been given to the label,
+    ``surprise_bits`` its -log2, and ``confidence`` what had been given to the label that was predicted. The
+    sequence had so many ``samples``, and from number ``settled`` of them on the prediction had not changed any more.
     """
 
     label: str
@@ -182,6 +183,7 @@ class LabelVerdict:
     surprise_bits: float
     samples: int
     settled: int
+    confidence: float
 
 
 @dataclass(frozen=True, slots=True)

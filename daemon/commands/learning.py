@@ -1,9 +1,9 @@
 """Values of a file as the records of partition 0 of a topic, learned a chunk after another, and scored."""
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
 
 from daemon.commands.inputs import Line
+from daemon.commands.interruption import Interruption
 from daemon.commands.networks import networks_of
 from daemon.commands.scorecard import Scorecard
 from daemon.commands.warm_starts import warm_start_of
@@ -27,12 +27,22 @@ def beginning(settings: Settings, name: str) -> Callable[[], Partition]:
 
 
 def learn(
-    partition: Partition, lines: Iterable[Line], scorecard: Scorecard, *, chunk: int = CHUNK
+    partition: Partition,
+    lines: Iterable[Line],
+    scorecard: Scorecard,
+    *,
+    chunk: int = CHUNK,
+    interruption: Interruption | None = None,
 ) -> Iterator[list[bytes]]:
-    """Let a partition take lines, score what comes of them, and give the output messages of each chunk."""
-    topic = partition.source.topic
+    """Let a partition take lines, score what comes of them, and give the output messages of each chunk.
+
+    It ends with the lines, or when it is interrupted, after those that were read.
+    """
+    topic, heard = partition.source.topic, interruption or Interruption()
     records = (InputRecord(topic, 0, line.number, line.timestamp_ms, line.key, line.value) for line in lines)
-    while batch := list(islice(records, chunk)):
+    while batch := heard.take(records, chunk):
         processed = partition.process(batch)
+        scorecard.read(batch)
         scorecard.add(processed)
         yield [output.value or b"" for output in processed.outputs if not output.dead_letter]
+    scorecard.interrupted = heard.asked

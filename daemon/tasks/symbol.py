@@ -139,7 +139,9 @@ class SymbolTask:
         return [
             None
             if prediction is None
-            else SymbolVerdict(prediction.literal, hit, probability, bits, tuple(expert_bits))
+            else SymbolVerdict(
+                prediction.literal, hit, probability, bits, tuple(expert_bits), confidence=prediction.probability
+            )
             for prediction, hit, probability, bits, expert_bits in given
         ]
 
