@@ -38,7 +38,7 @@ class Accuracy(NamedTuple):
     mean_absolute_errors: NDArray[np.float64]  # (..., P)
     root_mean_squared_error: NDArray[np.float64]
     mean_absolute_percentage_error: NDArray[np.float64]
-    mean_absolute_error_ratio: NDArray[np.float64]
+    mean_absolute_error_ratios: NDArray[np.float64]  # (..., P)
     skills: NDArray[np.float64]  # (..., B)
     interval_coverage: NDArray[np.float64]
 
@@ -94,7 +94,7 @@ def accuracy_of(sums: NDArray[np.float64]) -> Accuracy:
             mean_absolute_errors=means,
             root_mean_squared_error=np.hypot(np.sqrt(squares / scored), LARGE * np.sqrt(large_squares / scored)),
             mean_absolute_percentage_error=shares / some,
-            mean_absolute_error_ratio=np.where(size > 0, sums[..., 1] / size, np.nan),
+            mean_absolute_error_ratios=np.where(size[..., None] > 0, absolute_errors(sums) / size[..., None], np.nan),
             skills=_skills(means),
             interval_coverage=covered / bounded,
         )
@@ -129,7 +129,7 @@ def report_of(sums: NDArray[np.float64], components: int) -> NumberReport:
     return NumberReport(
         mean_absolute_errors=tuple(whole.mean_absolute_errors.tolist()) if alike else None,
         root_mean_squared_error=float(whole.root_mean_squared_error) if alike else None,
-        mean_absolute_error_ratio=_mean(found.mean_absolute_error_ratio),
+        mean_absolute_error_ratios=tuple(_mean(ratio) for ratio in found.mean_absolute_error_ratios.T),
         mean_absolute_percentage_error=_mean(whole.mean_absolute_percentage_error),
         skill=_mean(_skill(found.mean_absolute_errors[:, 0], best)),
         skills=tuple(_mean(skill) for skill in found.skills.T),

@@ -1,7 +1,8 @@
 """What the page shows: how the daemon stands, what it said last, and how the hit rates went, for any thread to ask.
 
 It keeps the messages as they were published and reads them when somebody looks: nothing is done per event but to
-remember it. Times are the wall clock's, because people look; nothing here is part of any state.
+remember it, unless a stream has just changed. Times are the wall clock's, because people look; nothing here is part of
+any state.
 """
 
 import json
@@ -9,9 +10,11 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from daemon.curve import Curve, Point
+from daemon.headline import SILENT_S, headline
 from daemon.records import OutputRecord, TopicPartition
 from daemon.reports import AssignmentReport, BatchReport, CheckpointReport, PartitionReport, Report
 
@@ -20,35 +23,28 @@ LAST = 100
 LAST_OF_STREAM = 32
 MOST_STREAMS = 1000
 """So many streams are shown, those that said something last."""
-POINTS = 600
-"""The curves have at most so many points; when there are more, every second one goes."""
+MOST_DRIFTS = 20
+"""So many changes of streams are marked, the last ones."""
 RATE_S = 10.0
 """Events per second are taken over so long."""
+BATCHES = 20
+"""What usually passes between two batches is taken over so many of them."""
+
+_TOLD_OF_STREAM = ("value", "prediction", "hit_rate", "baseline_hit_rate", "kappa_temporal", "model")
 
 Key = tuple[str, int, bytes | None]
 """Topic, partition and key of a stream."""
 
 
 @dataclass(slots=True)
-class _Curve:
-    """Hit rates over time, at most ``POINTS`` of them, from the beginning to now."""
+class _Drift:
+    """A stream that was found to have changed: when, after how many events of this process, and how it went since."""
 
-    step_s: float = 1.0
-    points: list[tuple[float, list[float]]] = field(default_factory=list)
-
-    def add(self, now: float, rates: list[float]) -> None:
-        now = round(now, 1)
-        if self.points and now - self.points[-1][0] < self.step_s:
-            return
-        self.points.append((now, rates))
-        if len(self.points) > POINTS:
-            self.points, self.step_s = self.points[::2], 2 * self.step_s
-
-
-@dataclass(slots=True)
-class _Stream:
-    events: int = 0
-    messages: deque[bytes] = field(default_factory=lambda: deque(maxlen=LAST_OF_STREAM))
+    at: float
+    events: int
+    stream: str | None
+    scored: int = 0
+    hits: int = 0
 
 
 class Board:
@@ -70,11 +66,15 @@ class Board:
         self._reports: dict[TopicPartition, PartitionReport] = {}
         self._lags: dict[TopicPartition, int] = {}
         self._checkpoints: dict[TopicPartition, float] = {}
-        self._streams: OrderedDict[Key, _Stream] = OrderedDict()
+        self._streams: OrderedDict[Key, deque[bytes]] = OrderedDict()
         self._last: deque[tuple[int, bytes]] = deque(maxlen=LAST)
         self._said = 0
         self._counts = {"events": 0, "dead_letters": 0, "skipped_steps": 0, "checkpoint_failures": 0}
-        self._curve = _Curve()
+        self._counts["drifts"] = 0
+        self._drifts: deque[_Drift] = deque(maxlen=MOST_DRIFTS)
+        self._surprise_bits: float | None = None
+        self._curve = Curve()
+        self._batches: deque[float] = deque(maxlen=BATCHES)
         self._recent: deque[tuple[float, int]] = deque()
 
     def observe(self, report: Report) -> None:
@@ -86,6 +86,8 @@ class Board:
                         self._forget(source)
                 case PartitionReport():
                     self._reports[report.source] = report
+                    if report.surprise_bits is not None:
+                        self._surprise_bits = report.surprise_bits
                     self._draw()
                 case BatchReport():
                     self._add(report)
@@ -106,23 +108,26 @@ class Board:
             reports = list(self._reports.values())
             last = [message for number, message in self._last if number > said]
             checkpoints = [self._checkpoints.get(source) for source in self._reports]
+            standing = self._standing(now)
             return {
                 **self._about,
-                **self._counts,
-                **self._rates(),
+                **standing,
+                "headline": headline({**self._about, **standing}),
+                "learned_after": self._curve.learned_after(standing["hit_rate"]),
                 "log_loss_bits": _mean([report.log_loss_bits for report in reports]),
+                "kappa_temporal": _mean([report.kappa_temporal for report in reports]),
+                "surprise_bits": self._surprise_bits,
                 "partitions": len(reports),
-                "streams": sum(report.streams for report in reports),
                 "vocabulary": max((report.vocabulary for report in reports), default=0),
                 "events_per_s": self._events_per_s(now),
-                "lag_records": sum(self._lags.values()),
                 "checkpoint_offsets": {str(report.source): report.checkpoint_offset for report in reports},
                 "checkpoint_age_s": max((now - at for at in checkpoints if at is not None), default=None),
                 "unsaved_partitions": checkpoints.count(None),
                 "said": self._said,
                 "messages": [json.loads(message) for message in last],
-                "drawn": self._curve.points[-1][0] if self._curve.points else 0.0,
-                "curve": [[at, *rates] for at, rates in self._curve.points if at > drawn],
+                "drawn": self._curve.drawn,
+                "curve": self._curve.after(drawn),
+                "marks": [{"at": drift.at, "events": drift.events, "stream": drift.stream} for drift in self._drifts],
             }
 
     def streams(self, search: str = "", limit: int = 50) -> dict[str, Any]:
@@ -141,13 +146,13 @@ class Board:
             found = (topic, partition, key)
             if found not in self._streams:
                 return None
-            messages = [json.loads(message) for message in self._streams[found].messages]
+            messages = [json.loads(message) for message in self._streams[found]]
             return {**self._described(found), "messages": messages}
 
     def _described(self, key: Key) -> dict[str, Any]:
-        stream, (topic, partition, _) = self._streams[key], key
-        said = json.loads(stream.messages[-1])
-        told = {name: said.get(name) for name in ("value", "prediction", "hit_rate", "baseline_hit_rate", "model")}
+        topic, partition, _ = key
+        said = json.loads(self._streams[key][-1])
+        told = {name: said.get(name) for name in _TOLD_OF_STREAM}
         return {"name": said["stream"], "topic": topic, "partition": partition, "events": said["event"], **told}
 
     def _forget(self, source: TopicPartition) -> None:
@@ -159,6 +164,9 @@ class Board:
     def _add(self, report: BatchReport) -> None:
         now = self._clock()
         self._lags[report.source] = report.lag_records
+        self._note_drifts(report, now)
+        if report.events:
+            self._batches.append(now)
         self._counts["events"] += report.events
         self._counts["dead_letters"] += sum(count for _, count in report.dead_letters)
         self._counts["skipped_steps"] += report.skipped_steps
@@ -174,30 +182,103 @@ class Board:
         self._said += 1
         self._last.append((self._said, message))
         key = (source.topic, source.partition, output.key)
-        stream = self._streams.get(key)
-        if stream is None:
-            stream = self._streams[key] = _Stream()
+        messages = self._streams.get(key)
+        if messages is None:
+            messages = self._streams[key] = deque(maxlen=LAST_OF_STREAM)
             if len(self._streams) > MOST_STREAMS:
                 self._streams.popitem(last=False)
-        stream.messages.append(message)
+        messages.append(message)
         self._streams.move_to_end(key)
+
+    def _note_drifts(self, report: BatchReport, now: float) -> None:
+        """Mark the changes of streams in a batch, and count how the predictions did since the last one."""
+        self._counts["drifts"] += report.drifts
+        if not report.drifts:
+            if self._drifts:
+                self._drifts[-1].scored += report.scored
+                self._drifts[-1].hits += report.hits
+            return
+        said = [json.loads(output.value or b"{}") for output in report.outputs if not output.dead_letter]
+        verdicts = [(number, one, one["verdict"]) for number, one in enumerate(said, 1) if one.get("verdict")]
+        if not any(verdict["drift"] for _, _, verdict in verdicts):  # it was of sequences that are not published
+            self._drifts.append(_Drift(round(now, 1), self._counts["events"] + report.events, None))
+        for number, message, verdict in verdicts:
+            if verdict["drift"]:
+                self._drifts.append(_Drift(round(now, 1), self._counts["events"] + number, message["stream"]))
+            elif self._drifts:
+                hits = [hit for hit in _flat(verdict["hit"]) if hit is not None]
+                self._drifts[-1].scored += len(hits)
+                self._drifts[-1].hits += sum(hits)
+
+    def _standing(self, now: float) -> dict[str, Any]:
+        """Give what the headline is made from, of all partitions together.
+
+        ``earlier`` is how it stood before all that is in the score windows now; ``young`` says that nothing had been
+        learned then.
+        """
+        reports, rates = list(self._reports.values()), self._rates()
+        scored = sum(report.scored for report in reports)
+        earlier = self._curve.earlier(self._counts["events"] - scored)
+        last = self._drifts[-1] if self._drifts else None
+        since = last and {"events": self._counts["events"] - last.events, "scored": last.scored, "hits": last.hits}
+        return {
+            **self._counts,
+            **rates,
+            "scored": scored,
+            "earlier": earlier and {"hit_rate": earlier.hit_rates[0], "error": earlier.errors and earlier.errors[0]},
+            "young": earlier is None and not self._curve.resumed,
+            "numbers": self._numbers(),
+            "streams": sum(report.streams for report in reports),
+            "lag_records": sum(self._lags.values()),
+            "silent_s": self._silent_s(now),
+            "since_drift": since,
+        }
 
     def _rates(self) -> dict[str, Any]:
         """Give the hit rates of all partitions together, each counted alike."""
         scored = [report for report in self._reports.values() if report.hit_rate is not None]
-        best = [
-            _mean([report.baseline_hit_rates[i] for report in scored if report.baseline_hit_rates])
-            for i in range(len(self._baselines))
-        ]
+        rates = [_mean(column) for column in zip(*(report.baseline_hit_rates or () for report in scored), strict=True)]
+        known = rates or [None] * len(self._baselines)
         return {
             "hit_rate": _mean([report.hit_rate for report in scored]),
-            "baseline_hit_rates": dict(zip(self._baselines, best, strict=True)),
+            "baseline_hit_rates": dict(zip(self._baselines, known, strict=True)),
+        }
+
+    def _numbers(self) -> dict[str, Any] | None:
+        """Say how far off predictions of numbers were, each partition counted alike; None where there are none.
+
+        Errors are in the unit of the values, or ``relative`` to their mean size where they have several units.
+        """
+        reports = [report.numbers for report in self._reports.values() if report.numbers is not None]
+        in_units = [report.mean_absolute_errors for report in reports if report.mean_absolute_errors]
+        relative = len(in_units) < len(reports)
+        errors = [report.mean_absolute_error_ratios for report in reports] if relative else in_units
+        own, *others = [_mean(column) for column in zip(*errors, strict=True)] or [None]
+        baselines = dict(zip(self._baselines, others, strict=False))
+        if own is None or None in baselines.values():
+            return None
+        return {
+            "relative": relative,
+            "error": own,
+            "baseline_errors": baselines,
+            "skill": _mean([report.skill for report in reports]),
+            "interval_coverage": _mean([report.interval_coverage for report in reports]),
         }
 
     def _draw(self) -> None:
-        rates = self._rates()
+        rates, numbers = self._rates(), self._numbers()
         if rates["hit_rate"] is not None:
-            self._curve.add(self._clock(), [rates["hit_rate"], *rates["baseline_hit_rates"].values()])
+            hit_rates = [rates["hit_rate"], *rates["baseline_hit_rates"].values()]
+            errors = [numbers["error"], *numbers["baseline_errors"].values()] if numbers else None
+            self._curve.add(Point(round(self._clock(), 1), self._counts["events"], hit_rates, errors))
+
+    def _silent_s(self, now: float) -> float | None:
+        """Say for how long nothing has come, None if that is nothing unusual."""
+        if not self._batches:
+            return None
+        silent, gaps = now - self._batches[-1], len(self._batches) - 1
+        usual = (self._batches[-1] - self._batches[0]) / gaps if gaps else 0.0
+        return silent if silent > max(SILENT_S, 10 * usual) else None
 
     def _events_per_s(self, now: float) -> float:
         events = sum(count for at, count in self._recent if at >= now - RATE_S)
@@ -207,6 +288,11 @@ class Board:
 def _name(key: Key) -> str:
     topic, partition, name = key
     return f"{topic}/{partition}" if name is None else name.decode(errors="replace")
+
+
+def _flat(told: Any) -> list[Any]:
+    """Give what is in nested lists, or what is in none."""
+    return [each for one in told for each in _flat(one)] if isinstance(told, list) else [told]
 
 
 def _mean(numbers: Sequence[float | None]) -> float | None:

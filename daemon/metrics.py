@@ -28,6 +28,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from daemon import __version__
+from daemon.indicators import lift
 from daemon.records import BASELINES, TopicPartition
 from daemon.reports import (
     AssignmentReport,
@@ -132,6 +133,7 @@ class Metrics:
         self._dead_letters = counter("dead_letters", "Records sent to the dead-letter topic.", reason=tuple(reasons))
         self._evicted_streams = counter("streams_evicted", "Streams forgotten to stay within max_streams.")
         self._unlabelled = counter("sequences_unlabelled", "Sequences forgotten because their label did not come.")
+        self._drifts = counter("drifts", "Times that a stream was found to have changed, as its misses rose.")
         self._checkpoints = counter(
             "checkpoints", "Checkpoints written, failed to be, or found damaged.", result=get_args(CheckpointResult)
         )
@@ -152,6 +154,10 @@ class Metrics:
             expert=self._experts,
         )
         self._lift = gauge("lift", "Hit rate minus that of the best baseline, -1 to 1.")
+        self._kappa = gauge(
+            "kappa_temporal", "Share of what the last value has wrong that the prediction has right, at most 1."
+        )
+        self._surprise = gauge("surprise_bits", "Surprise of the last scored value, in bits.")
         self._log_loss = gauge("log_loss_bits", "Mean surprise of the last scored values, in bits.")
         self._error = gauge("mean_absolute_error", "Mean error of the last predictions of numbers, without sign.")
         self._baseline_error = gauge("baseline_mean_absolute_error", "That of the baseline.", baseline=self._baselines)
@@ -234,6 +240,7 @@ class Metrics:
             self._dead_letters.labels(*of, reason).inc(count)
         self._evicted_streams.labels(*of).inc(report.evicted_streams)
         self._unlabelled.labels(*of).inc(report.unlabelled_sequences)
+        self._drifts.labels(*of).inc(report.drifts)
         self._lag_records.labels(*of).set(report.lag_records)
         if report.events:
             self._step_seconds.observe(report.step_seconds, events=report.events)
@@ -247,13 +254,14 @@ class Metrics:
         self._vocabulary.labels(*of).set(report.vocabulary)
         _set(self._waiting, of, report.waiting_sequences)
         _set(self._hit_rate, of, report.hit_rate)
+        _set(self._kappa, of, report.kappa_temporal)
+        _set(self._surprise, of, report.surprise_bits)
         _set(self._log_loss, of, report.log_loss_bits)
         _set(self._checkpoint_offset, of, report.checkpoint_offset)
         _set_each(self._baseline_hit_rate, of, self._baselines, report.baseline_hit_rates)
         _set_each(self._expert_hit_rate, of, self._experts, report.expert_hit_rates)
-        best = max(report.baseline_hit_rates or (0.0,))
-        _set(self._lift, of, None if report.hit_rate is None else report.hit_rate - best)
-
+        rate, baselines = report.hit_rate, report.baseline_hit_rates
+        _set(self._lift, of, None if rate is None or baselines is None else lift(rate, baselines))
         self._observe_errors(of, report)
 
     def _observe_errors(self, of: tuple[str, str], report: PartitionReport) -> None:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -18,9 +18,20 @@ from daemon import scores
 from daemon.accuracy import report_of
 from daemon.codec import Decoder, Encoder, chain
 from daemon.errors import BadInputError
+from daemon.indicators import kappa_temporal
 from daemon.learners import AnyNetwork, learners_of
 from daemon.network import Learning
-from daemon.records import Event, Forget, InputRecord, Mark, Outcome, OutputRecord, TopicPartition
+from daemon.records import (
+    Event,
+    Forget,
+    InputRecord,
+    Mark,
+    NumberVerdict,
+    Outcome,
+    OutputRecord,
+    TopicPartition,
+    Verdict,
+)
 from daemon.reports import PartitionReport
 from daemon.settings import Settings
 from daemon.warm_start import WarmStart, require_shape
@@ -88,6 +99,7 @@ class Tally:
     dead_letters: Counter[str] = field(default_factory=Counter)
     evicted_streams: int = 0
     unlabelled_sequences: int = 0
+    drifts: int = 0
     seconds: float = 0.0
 
     def add(self, outcome: Outcome) -> None:
@@ -100,6 +112,14 @@ class Tally:
                 self.scored += scored
                 for place, count in enumerate(hits):
                     self.hits[place] += count
+        self.drifts += sum(verdict.drift for verdict in _verdicts(outcome))
+
+
+def _verdicts(outcome: Outcome) -> Iterator[Verdict]:
+    """Go through what was judged with an event, in order."""
+    yield from (verdict for verdict, _ in outcome.unpublished)
+    if outcome.verdict is not None:
+        yield outcome.verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +129,14 @@ class Processed:
     outputs: list[OutputRecord]
     tally: Tally
     outcomes: Sequence[Outcome] = ()
+
+
+def _last_surprise(outcomes: Sequence[Outcome], before: float | None) -> float | None:
+    """Give the surprise of the value that was judged last, of before if there is none; of numbers there is none."""
+    for outcome in reversed(outcomes):
+        for verdict in reversed([*_verdicts(outcome)]):
+            return None if isinstance(verdict, NumberVerdict) else verdict.surprise_bits
+    return before
 
 
 class Partition:
@@ -132,6 +160,7 @@ class Partition:
         self._decoder, self._encoder = Decoder(settings), Encoder(settings)
         self.source = source
         self.mark = mark
+        self._surprise_bits: float | None = None  # told, and no part of the state
         self._begin(learning_of(settings))
 
     def _begin(self, learning: Learning) -> None:
@@ -166,6 +195,7 @@ class Partition:
             digest = chain(digest, output)
         self.mark = replace(self.mark, records=self.mark.records + len(records), digest=digest)
         tally.evicted_streams, tally.unlabelled_sequences = learned.evicted, learned.unlabelled
+        self._surprise_bits = _last_surprise(outcomes, self._surprise_bits)
         tally.seconds = time.perf_counter() - started
         return Processed(published, tally, outcomes)
 
@@ -179,17 +209,22 @@ class Partition:
         summary = scores.summary(standing.scores)
         rates, losses = summary or (None, None)
         first, numbers = self._settings.first_expert, self._settings.task == "number"
+        # the last value is the first baseline
+        kappa = kappa_temporal(rates[0], rates[1]) if rates and not numbers else None
         return PartitionReport(
             source=self.source,
             streams=standing.streams,
             vocabulary=standing.symbols,
             waiting_sequences=standing.waiting,
+            scored=scores.scored(standing.scores),
             hit_rate=None if rates is None else rates[0],
             baseline_hit_rates=None if rates is None else rates[1:first],
             expert_hit_rates=None if rates is None else rates[first:],
             log_loss_bits=None if losses is None or numbers else float(losses[0]),
             numbers=report_of(losses, self._settings.features) if numbers and losses is not None else None,
             checkpoint_offset=checkpoint_offset,
+            kappa_temporal=kappa,
+            surprise_bits=self._surprise_bits,
         )
 
     def begin_lineage(self, offset: int) -> None:

@@ -104,6 +104,8 @@ class SymbolVerdict:
 
     ``probability`` is what had been given to the value that came, ``surprise_bits`` its -log2; ``expert_bits`` is the
     surprise of each expert. ``confidence`` is what had been given to the value that was predicted.
+    ``drift`` says, as in verdicts of all tasks, that with this one the stream is found to have
+    changed (``daemon.drift``).
     """
 
     predicted: str
@@ -112,6 +114,7 @@ class SymbolVerdict:
     surprise_bits: float
     expert_bits: tuple[float, ...]
     confidence: float
+    drift: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +155,7 @@ class NumberVerdict:
     covered: tuple[bool | None, ...]
     scores: tuple[tuple[float, ...], ...]
     losses: NDArray[np.float64] = field(compare=False)
+    drift: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +188,10 @@ class LabelVerdict:
     samples: int
     settled: int
     confidence: float
+    drift: bool = False
+
+
+Verdict = SymbolVerdict | NumberVerdict | LabelVerdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +221,7 @@ class Outcome:
     event: int
     fit_steps: int
     skipped_steps: int
-    verdict: SymbolVerdict | NumberVerdict | LabelVerdict | None
+    verdict: Verdict | None
     prediction: SymbolPrediction | NumberPrediction | LabelPrediction | None
     hits: tuple[int, ...] | None
     hit_rates: tuple[float, ...] | None

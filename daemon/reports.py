@@ -25,7 +25,8 @@ class BatchReport:
 
     ``baseline_hits`` follows the order of the task's ``BASELINES``, ``expert_hits`` that of the setting
     ``experts``; ``dead_letters`` pairs a reason with how many records had it. ``skipped_steps`` were not taken
-    because the gradient was not finite, ``unlabelled_sequences`` were forgotten without a label.
+    because the gradient was not finite, ``unlabelled_sequences`` were forgotten without a label, ``drifts`` counts the
+    verdicts with which a stream was found to have changed.
     ``step_seconds`` is the time of learning and predicting all events, ``lag_records`` what is left to read
     after the batch, ``last_timestamp_ms`` the timestamp of its last record (-1 where it has none), ``outputs`` what was
     published.
@@ -45,6 +46,7 @@ class BatchReport:
     lag_records: int
     last_timestamp_ms: int
     unlabelled_sequences: int = 0
+    drifts: int = 0
     outputs: Sequence[OutputRecord] = ()
 
 
@@ -52,17 +54,23 @@ class BatchReport:
 class NumberReport:
     """How far off predictions of numbers were lately, all components and horizons together (``daemon.accuracy``).
 
-    The mean absolute errors are those of the published prediction, each baseline and each expert; ``skill`` is against
-    the best baseline, ``skills`` against each. What is not known is None, and so are errors in several units.
+    The mean absolute errors are those of the published prediction, each baseline and each expert, and so are their
+    ratios to the mean of the values without sign; ``skill`` is against the best baseline, ``skills`` against each. What
+    is not known is None, and so are errors in several units.
     """
 
     mean_absolute_errors: tuple[float, ...] | None
     root_mean_squared_error: float | None
-    mean_absolute_error_ratio: float | None
+    mean_absolute_error_ratios: tuple[float | None, ...]
     mean_absolute_percentage_error: float | None
     skill: float | None
     skills: tuple[float | None, ...]
     interval_coverage: float | None
+
+    @property
+    def mean_absolute_error_ratio(self) -> float | None:
+        """That of the published prediction."""
+        return self.mean_absolute_error_ratios[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +80,9 @@ class PartitionReport:
     ``waiting_sequences`` counts those among the streams that are over and wait for a label, None where there are no
     labels. ``vocabulary`` is the largest among the streams, ``log_loss_bits`` the mean surprise of the last scored
     predictions; of numbers there is instead how far off they were. Both are None before the first scored prediction.
-    ``checkpoint_offset`` is where the newest checkpoint goes on reading, None without one.
+    All of these figures are over the last ``scored`` events with a prediction. ``kappa_temporal`` is None also of
+    numbers, and where the last value was always right. ``surprise_bits`` is that of the last value scored by this
+    process, None before one. ``checkpoint_offset`` is where the newest checkpoint goes on reading, None without one.
     """
 
     source: TopicPartition
@@ -85,6 +95,9 @@ class PartitionReport:
     numbers: NumberReport | None
     checkpoint_offset: int | None
     waiting_sequences: int | None = None
+    scored: int = 0
+    kappa_temporal: float | None = None
+    surprise_bits: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

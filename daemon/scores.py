@@ -63,6 +63,13 @@ def rates(row: Row) -> NDArray[np.float64] | None:
     return _rates(row["scores_hits"], row["scores_sums"], scored) if scored else None
 
 
+def misses(hits: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Give the share of the published predictions that was wrong at K events, float64 ``(K,)``; of hits as recorded."""
+    several = hits.dtype != np.bool_
+    found: NDArray[np.float64] = 1 - np.divide(hits[:, 0], hits[:, -1] if several else 1)
+    return found
+
+
 def _rates(ring: NDArray[np.generic], sums: NDArray[np.int64], events: int | NDArray[np.int64]) -> NDArray[np.float64]:
     """Divide hits by the predictions that were scored: one an event, or as many as the last column says."""
     several = ring.dtype != np.bool_
@@ -91,6 +98,11 @@ def window_sums(row: Row, losses: NDArray[np.float64]) -> NDArray[np.float64]:
     return sums
 
 
+def scored(rows: Row) -> int:
+    """Count the scored events within the windows of all streams; ``rows`` as ``summary`` takes them."""
+    return int(np.minimum(rows["scores_count"], rows["scores_hits"].shape[1]).sum())
+
+
 def summary(rows: Row) -> tuple[tuple[float, ...], NDArray[np.float64]] | None:
     """Give hit rates and mean losses over the windows of all streams together.
 
@@ -100,8 +112,8 @@ def summary(rows: Row) -> tuple[tuple[float, ...], NDArray[np.float64]] | None:
     Returns:
         Hit rates, one for each predictor, and losses of an event; None before the first scored event.
     """
-    scored = int(np.minimum(rows["scores_count"], rows["scores_hits"].shape[1]).sum())
-    if not scored:
+    events = scored(rows)
+    if not events:
         return None
-    found = _rates(rows["scores_hits"], rows["scores_sums"].sum(axis=0), scored)
-    return tuple(found.tolist()), rows["scores_losses"].sum(axis=(0, 1)) / scored
+    found = _rates(rows["scores_hits"], rows["scores_sums"].sum(axis=0), events)
+    return tuple(found.tolist()), rows["scores_losses"].sum(axis=(0, 1)) / events

@@ -454,6 +454,7 @@ class Service:
                 dead_letters=tuple(sorted(tally.dead_letters.items())),
                 evicted_streams=tally.evicted_streams,
                 unlabelled_sequences=tally.unlabelled_sequences,
+                drifts=tally.drifts,
                 step_seconds=tally.seconds,
                 lag_records=self._source.lag(source),
                 last_timestamp_ms=last.timestamp_ms,

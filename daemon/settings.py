@@ -341,6 +341,12 @@ class Settings(BaseSettings):
     score_window: int = _setting(
         "shape", 500, "Scored events that hit rates and errors are taken over", ge=1, le=100_000
     )
+    drift_delta: float = _setting(
+        "shape", 0.15, "So much more misses a prediction than before are no sign that the stream changed", ge=0, le=1
+    )
+    drift_threshold: float = _setting(
+        "shape", 7.0, "More further misses than these are: the stream changed (the test of Page and Hinkley)", gt=0
+    )
     top: int = _setting(
         "shape", 3, "Likeliest values or labels listed in each output", tasks=("symbol", "label"), ge=1, le=100
     )
@@ -426,6 +432,11 @@ class Settings(BaseSettings):
         """Where the first expert is among the published prediction, the baselines and the experts, in this order."""
         return 1 + len(self.baselines)
 
+    @property
+    def channels(self) -> int:
+        """How many numbers are predicted after each event: each component at each horizon."""
+        return self.features * len(self.horizons)
+
     def nested(self, told: Sequence[T]) -> T | list[T] | list[list[T]]:
         """Arrange what is told of each component at each horizon as messages do.
 
@@ -510,9 +521,8 @@ class Settings(BaseSettings):
                 f"tolerance: received {len(self.tolerance)} numbers, expected one, or {self.features} (the setting "
                 "features)"
             )
-        channels = self.features * len(self.horizons)
         room = (self.max_output_bytes - BYTES_OF_MESSAGE) // BYTES_OF_CHANNEL
-        if channels > room:
+        if self.channels > room:
             raise SettingsError(
                 f"features, horizons: received {self.features} numbers at {len(self.horizons)} horizons, expected at "
                 f"most {room} together: each takes up to {BYTES_OF_CHANNEL} of the setting max_output_bytes"

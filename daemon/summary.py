@@ -17,7 +17,7 @@ class Summary:
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._since = clock()
-        self._events, self._scored, self._hits = 0, 0, 0
+        self._events, self._scored, self._hits, self._drifts = 0, 0, 0, 0
         self._baseline_hits: tuple[int, ...] = ()
         self._lags: dict[TopicPartition, int] = {}
 
@@ -36,6 +36,7 @@ class Summary:
         self._events += report.events
         self._scored += report.scored
         self._hits += report.hits
+        self._drifts += report.drifts
         before = self._baseline_hits or (0,) * len(report.baseline_hits)
         self._baseline_hits = tuple(map(sum, zip(before, report.baseline_hits, strict=True)))
         self._lags[report.source] = report.lag_records
@@ -46,9 +47,9 @@ class Summary:
     def _say(self, seconds: float) -> None:
         scored = max(self._scored, 1)
         _log.info(
-            "learned events=%d seconds=%.0f hit_rate=%.4f best_baseline=%.4f lag_records=%d partitions=%d",
+            "learned events=%d seconds=%.0f hit_rate=%.4f best_baseline=%.4f drifts=%d lag_records=%d partitions=%d",
             *(self._events, seconds, self._hits / scored, max(self._baseline_hits, default=0) / scored),
-            *(sum(self._lags.values()), len(self._lags)),
+            *(self._drifts, sum(self._lags.values()), len(self._lags)),
         )
         self._since = self._clock()
-        self._events, self._scored, self._hits, self._baseline_hits = 0, 0, 0, ()
+        self._events, self._scored, self._hits, self._drifts, self._baseline_hits = 0, 0, 0, 0, ()

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from daemon import scores
+from daemon import drift, scores
 from daemon.errors import StateMismatchError
+from daemon.rows import Row
 from daemon.settings import Settings
 from daemon.stored import Stored, stored_streams
 
@@ -52,9 +53,13 @@ def _shared(state: dict[str, Any]) -> dict[str, Any] | None:
     if "learner" not in state:
         return state.get("shared")
     arrays = state["learner"]["arrays"]
-    return {**state["learner"], "arrays": arrays | {name: np.zeros_like(arrays[name]) for name in scores.NAMES}}
+    return {**state["learner"], "arrays": _begun(arrays)}
 
 
 def _unscored(stored: Stored) -> Stored:
-    """Leave out the scores, which were another topic's."""
-    return stored._replace(row={**stored.row, **{name: np.zeros_like(stored.row[name]) for name in scores.NAMES}})
+    return stored._replace(row=_begun(stored.row))
+
+
+def _begun(row: Row) -> Row:
+    """Leave out the scores and the test for drift, which were another topic's."""
+    return {**row, **{name: np.zeros_like(row[name]) for name in (*scores.NAMES, *drift.NAMES)}}

@@ -43,6 +43,16 @@ class Crash(BaseException):
     """The process is gone: what comes after the place where this is raised never happens."""
 
 
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self, now_s: float) -> None:
+        self.now_s = now_s
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
 def small_settings(**given: Any) -> Settings:
     return read_settings({**SMALL, **given})
 

@@ -26,6 +26,9 @@ HEALTHY: Series = {  # one value a minute; `0+600x180` rises by 600 a hundred an
     f"online_lstm_lag_records{{{PARTITION}}}": "0x180",
     f"online_lstm_lag_seconds{{{PARTITION}}}": "0x180",
     f"online_lstm_lift{{{PARTITION}}}": "0.3x180",
+    f"online_lstm_drifts_total{{{PARTITION}}}": "0x180",
+    f"online_lstm_streams{{{PARTITION}}}": "1x180",
+    f"online_lstm_sequences_waiting{{{PARTITION}}}": "_x180",
     f"online_lstm_skill{{{PARTITION}}}": "_x180",
     f"online_lstm_interval_coverage{{{PARTITION}}}": "_x180",
     f"online_lstm_interval_coverage_target{{{PARTITION}}}": "_x180",
@@ -52,6 +55,7 @@ FIRING: dict[str, Series] = {
     "OnlineLstmWorseThanBaseline": of("lift", "-0.03x180"),
     "OnlineLstmSkillBelowZero": of("skill", "-0.01x180") | of("lift", "-0.1x180"),
     "OnlineLstmIntervalCoverageOff": of("interval_coverage", "0.75x180") | of("interval_coverage_target", "0.9x180"),
+    "OnlineLstmStreamChanged": of("drifts_total", "0x175 1x5"),
     "OnlineLstmFitStepsSkipped": of("fit_steps_skipped_total", "0x175 1x5"),
     "OnlineLstmDeadLetters": of("dead_letters_total", "0+7x180"),
     "OnlineLstmDeadLettersRising": of("dead_letters_total", "0+1x150 150+4x30"),
@@ -72,6 +76,7 @@ SILENT: dict[str, Series] = {
     "OnlineLstmWorseThanBaseline": of("lift", "-0.01x180"),
     "OnlineLstmSkillBelowZero": of("skill", "0.01x180") | of("lift", "-0.1x180"),
     "OnlineLstmIntervalCoverageOff": of("interval_coverage", "0.99x180") | of("interval_coverage_target", "0.9x180"),
+    "OnlineLstmStreamChanged": of("drifts_total", "0x175 4x5") | of("streams", "10x180"),
     "OnlineLstmFitStepsSkipped": of("fit_steps_skipped_total", "0x100 1x80"),
     "OnlineLstmDeadLetters": of("dead_letters_total", "0+5x180"),
     "OnlineLstmDeadLettersRising": of("dead_letters_total", "0+2x150 300+3x30"),
@@ -84,12 +89,16 @@ SILENT: dict[str, Series] = {
 }
 """For each alert, what comes near to it and lets none fire."""
 
+LABELS = of("streams", "40x180") | of("sequences_waiting", "5x180")
 RESTARTED = {'process_start_time_seconds{job="online-lstm", instance="a"}': "0x170 10200x10"}
 FURTHER: list[tuple[str, Series, str | None]] = [
     ("healthy", {}, None),
     ("healthy numbers", of("skill", "0.5x180") | of("interval_coverage", "0.9x180"), None),
     ("few predictions", of("lift", "-0.5x180") | of("predictions_scored_total", "90x180"), None),
     ("few numbers", of("skill", "-0.5x180") | of("predictions_scored_total", "90x180"), None),
+    ("changed an hour ago", of("drifts_total", "0x100 1x80"), None),
+    ("labels changed", of("drifts_total", "0x175 1x5") | LABELS, "OnlineLstmStreamChanged"),
+    ("labels", LABELS, None),
     ("worse for a while", of("lift", "0.3x160 -0.3x20"), None),
     ("only dead letters", of("dead_letters_total", "0+9x180") | of("events_total", "0x180"), "OnlineLstmDeadLetters"),
     ("restart", RESTARTED, None),

@@ -2,27 +2,23 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from fakes import Clock
 
-from daemon.board import LAST, LAST_OF_STREAM, MOST_STREAMS, POINTS, Board
+from daemon.board import LAST, LAST_OF_STREAM, MOST_DRIFTS, MOST_STREAMS, Board
+from daemon.curve import POINTS
 from daemon.records import OutputRecord, TopicPartition
-from daemon.reports import AssignmentReport, BatchReport, CheckpointReport, PartitionReport
+from daemon.reports import AssignmentReport, BatchReport, CheckpointReport, NumberReport, PartitionReport
 
 FIRST, SECOND = TopicPartition("numbers", 0), TopicPartition("numbers", 1)
 
 
-class Clock:
-    now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1000.0)
 
 
 @pytest.fixture
@@ -30,8 +26,9 @@ def board(clock: Clock) -> Board:
     return Board({"task": "symbol"}, baselines=("last_value", "most_frequent"), clock=clock)
 
 
-def message(key: str | None, event: int, value: object) -> OutputRecord:
+def message(key: str | None, event: int, value: object, verdict: dict[str, object] | None = None) -> OutputRecord:
     said = {
+        "verdict": verdict,
         "stream": key,
         "event": event,
         "value": value,
@@ -49,7 +46,9 @@ def batch(outputs: Sequence[OutputRecord], source: TopicPartition = FIRST, **cha
     return BatchReport(source=source, outputs=outputs, **counts)
 
 
-def standing(source: TopicPartition = FIRST, hit_rate: float | None = 0.9, streams: int = 1) -> PartitionReport:
+def standing(
+    source: TopicPartition = FIRST, hit_rate: float | None = 0.9, streams: int = 1, **changed: Any
+) -> PartitionReport:
     baselines = None if hit_rate is None else (0.5, 0.7)
     return PartitionReport(
         source=source,
@@ -59,8 +58,8 @@ def standing(source: TopicPartition = FIRST, hit_rate: float | None = 0.9, strea
         baseline_hit_rates=baselines,
         expert_hit_rates=None,
         log_loss_bits=0.2,
-        numbers=None,
         checkpoint_offset=None,
+        **{"numbers": None, "scored": 0 if hit_rate is None else 500, **changed},
     )
 
 
@@ -129,7 +128,7 @@ def test_it_is_bounded(board: Board, clock: Clock) -> None:
         board.observe(standing())
     curve = board.snapshot()["curve"]
     assert POINTS / 2 < len(curve) <= POINTS
-    assert [1001.0, 0.9, 0.5, 0.7] == curve[0]
+    assert {"at": 1001.0, "events": MOST_STREAMS + 50, "hit_rates": [0.9, 0.5, 0.7], "errors": None} == curve[0]
     newest = board.snapshot(drawn=board.snapshot()["drawn"])
     assert [] == newest["curve"]
 
@@ -155,6 +154,113 @@ def test_checkpoints_tell_whether_a_restart_is_safe(board: Board, clock: Clock) 
     board.observe(CheckpointReport(SECOND, 9, "failed"))
     told = board.snapshot()
     assert (0, 9, 1) == (told["unsaved_partitions"], told["checkpoint_age_s"], told["checkpoint_failures"])
+
+
+HIT, MISS, CHANGE = ({"hit": hit, "drift": drift} for hit, drift in ((True, False), (False, False), (False, True)))
+
+
+def test_changes_are_marked_with_how_it_went_since(board: Board, clock: Clock) -> None:
+    """Each at its value and time; what was predicted since the last one is counted, in its batch and after it."""
+    board.observe(standing(streams=1))
+    board.observe(batch([message("a", event, 4, HIT) for event in range(1, 11)]))
+    assert ([], 0) == (board.snapshot()["marks"], board.snapshot()["drifts"])
+    clock.now_s += 5
+    said = [message("a", event, 4, verdict) for event, verdict in enumerate((HIT, CHANGE, MISS, HIT, None), 11)]
+    board.observe(batch(said, drifts=1))
+    board.observe(batch([message("a", event, 4, HIT) for event in range(16, 19)], hits=3))
+    told = board.snapshot()
+    assert [{"at": 1005.0, "events": 12, "stream": "a"}] == told["marks"]
+    assert {"events": 6, "scored": 5, "hits": 4} == told["since_drift"]
+    assert 1 == told["drifts"]
+    assert told["headline"]["text"].startswith("The stream changed 6 values ago")
+    assert "80.0 % of the predictions since" in told["headline"]["text"]
+
+
+def test_changes_that_are_not_in_a_message_are_marked_as_well(board: Board) -> None:
+    """A sequence that had to make room is judged, and its verdict is not published; numbers may have several hits."""
+    board.observe(batch([message("a", 1, 4), message("b", 2, 4)], drifts=1))
+    assert [{"at": 1000.0, "events": 2, "stream": None}] == board.snapshot()["marks"]
+    several = {"hit": [[True, None], [False, True]], "drift": False}
+    board.observe(batch([message("a", 3, 4, CHANGE), message("a", 4, 4, several)], drifts=1))
+    assert {"events": 1, "scored": 3, "hits": 2} == board.snapshot()["since_drift"]
+    for _ in range(2 * MOST_DRIFTS):
+        board.observe(batch([message("a", 5, 4, CHANGE)], drifts=1))
+    assert MOST_DRIFTS == len(board.snapshot()["marks"])
+    assert 2 + 2 * MOST_DRIFTS == board.snapshot()["drifts"]
+
+
+NUMBERS = NumberReport(
+    mean_absolute_errors=(2.0, 4.0, 8.0, 3.0),
+    root_mean_squared_error=2.5,
+    mean_absolute_error_ratios=(0.1, 0.2, 0.4, 0.15),
+    mean_absolute_percentage_error=0.2,
+    skill=0.5,
+    skills=(0.5, 0.75),
+    interval_coverage=0.9,
+)
+
+
+def test_of_numbers_the_errors_are_told(board: Board, clock: Clock) -> None:
+    """In their unit, or where a partition has several of these, by their size; in the curve as well."""
+    board.observe(standing(FIRST, numbers=NUMBERS))
+    told = board.snapshot()
+    expected = {"relative": False, "error": 2.0, "baseline_errors": {"last_value": 4.0, "most_frequent": 8.0}}
+    assert {**expected, "skill": 0.5, "interval_coverage": 0.9} == told["numbers"]
+    assert [2.0, 4.0, 8.0] == told["curve"][0]["errors"]
+    clock.now_s += 1
+    vectors = replace(NUMBERS, mean_absolute_errors=None, mean_absolute_error_ratios=(0.3, 0.4, 0.4, 0.3), skill=None)
+    board.observe(standing(SECOND, numbers=vectors))
+    told = board.snapshot()
+    expected = {"relative": True, "error": 0.2, "baseline_errors": {"last_value": 0.3, "most_frequent": 0.4}}
+    assert {**expected, "skill": 0.5, "interval_coverage": 0.9} == told["numbers"]
+    unknown = replace(vectors, mean_absolute_error_ratios=(None,) * 4)
+    board.observe(AssignmentReport(revoked=(FIRST, SECOND)))
+    board.observe(standing(FIRST, numbers=unknown))
+    assert board.snapshot()["numbers"] is None
+
+
+def test_what_a_hit_rate_is_worth_is_told(board: Board) -> None:
+    """Means over the partitions that know it; the surprise is the last one that was told."""
+    assert (None, None) == (board.snapshot()["kappa_temporal"], board.snapshot()["surprise_bits"])
+    board.observe(standing(FIRST, kappa_temporal=0.5, surprise_bits=3.0))
+    board.observe(standing(SECOND, kappa_temporal=0.7, surprise_bits=0.1))
+    board.observe(standing(FIRST))
+    told = board.snapshot()
+    assert (0.7, 0.1) == (told["kappa_temporal"], told["surprise_bits"])
+
+
+def test_time_to_learn_is_told(board: Board, clock: Clock) -> None:
+    """In values of this process; 0 where the hit rate was there before."""
+    assert board.snapshot()["learned_after"] is None
+    for events, hit_rate in ((100, 0.2), (100, 0.6), (100, 0.9), (700, 0.92)):
+        board.observe(batch([], events=events))
+        board.observe(standing(hit_rate=hit_rate))
+        clock.now_s += 1
+    assert 300 == board.snapshot()["learned_after"]
+    restarted = Board({"task": "symbol"}, baselines=("last_value", "most_frequent"), clock=clock)
+    restarted.observe(standing(hit_rate=0.9))
+    assert 0 == restarted.snapshot()["learned_after"]
+
+
+def test_a_stream_that_fell_silent_is_noticed(board: Board, clock: Clock) -> None:
+    """After a minute, or after ten times what usually passes between two batches."""
+    assert board.snapshot()["silent_s"] is None
+    board.observe(standing())
+    for _ in range(5):
+        clock.now_s += 1
+        board.observe(batch([message("a", 1, 4)]))
+    clock.now_s += 60
+    assert board.snapshot()["silent_s"] is None
+    clock.now_s += 1
+    assert 61 == board.snapshot()["silent_s"]
+    assert "No input is arriving" in board.snapshot()["headline"]["text"]
+    for _ in range(30):
+        clock.now_s += 600
+        board.observe(batch([message("a", 1, 4)]))
+    clock.now_s += 6000
+    assert board.snapshot()["silent_s"] is None
+    clock.now_s += 1
+    assert 6001 == board.snapshot()["silent_s"]
 
 
 def test_a_partition_that_went_is_no_longer_shown(board: Board) -> None:

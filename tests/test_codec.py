@@ -320,11 +320,11 @@ def test_an_output_has_the_documented_bytes():
     output = ENCODER.output(AUTO.decode(RECORD), OUTCOME, "1f3a9c20@42")
     expected = (
         '{"stream": "pump-7", "topic": "numbers", "partition": 0, "offset": 41, "event": 42, "value": 4, '
-        '"verdict": {"predicted": 4, "hit": true, "probability": 0.93, "surprise_bits": 0.1047}, '
+        '"verdict": {"predicted": 4, "hit": true, "probability": 0.93, "surprise_bits": 0.1047, "drift": false}, '
         '"prediction": 8, "probability": 0.71, "top": [[8, 0.71], [4, 0.27]], '
         '"experts": {"lstm": [8, 0.6, 0.41], "suffix_memory": [8, 0.9, 0.3], '
         '"slow_suffix_memory": [null, null, 0.25]}, '
-        '"hit_rate": 0.97, "baseline_hit_rate": 0.62, "model": "1f3a9c20@42"}'
+        '"hit_rate": 0.97, "baseline_hit_rate": 0.62, "kappa_temporal": 0.94, "model": "1f3a9c20@42"}'
     )
     headers = (
         ("ce_id", b"numbers/0/41"),
@@ -341,9 +341,8 @@ def test_what_is_not_known_yet_is_null():
     """A stream's first event has no verdict, no prediction and no rates."""
     output = ENCODER.output(AUTO.decode(replace(RECORD, key=None)), SILENT, "m")
     message = strict_json(output.value)
-    assert {None} == {
-        message[name] for name in ("stream", "verdict", "prediction", "probability", "hit_rate", "baseline_hit_rate")
-    }
+    rates = ("hit_rate", "baseline_hit_rate", "kappa_temporal")
+    assert {None} == {message[name] for name in ("stream", "verdict", "prediction", "probability", *rates)}
     assert [] == message["top"]
     assert {} == message["experts"]
     assert output.key is None
@@ -354,7 +353,7 @@ def test_infinite_surprise_is_null_and_none_is_zero():
     for bits, expected in ((math.inf, "null"), (-0.0, "0.0")):
         verdict = replace(VERDICT, surprise_bits=bits, expert_bits=(), confidence=0.5)
         output = ENCODER.output(AUTO.decode(RECORD), replace(OUTCOME, verdict=verdict), "m")
-        assert f'"surprise_bits": {expected}}}'.encode() in output.value
+        assert f'"surprise_bits": {expected}, "drift": false}}'.encode() in output.value
 
 
 @pytest.mark.parametrize("timestamp_ms", [-1, -2, 253_402_300_800_000, 2**63 - 1])

@@ -10,10 +10,10 @@ import daemon
 
 PACKAGE = Path(daemon.__file__).parent
 LAYERS = (
-    {"errors", "records", "processes", "times"},
+    {"errors", "records", "processes", "times", "indicators", "curve", "headline"},
     {"rows", "reports", "presets"},
     {"settings"},
-    {"codec", "vocabulary", "scores", "scaler", "accuracy"},
+    {"codec", "vocabulary", "scores", "scaler", "accuracy", "drift"},
     {"network", "experts", "stored"},
     {"tasks", "warm_start"},
     {"learners"},

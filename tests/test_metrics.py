@@ -1,6 +1,7 @@
 import dataclasses
 
 import pytest
+from fakes import Clock
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
@@ -34,6 +35,7 @@ BATCH = BatchReport(
     step_seconds=0.02,
     lag_records=0,
     last_timestamp_ms=int(NOW_S * 1000) - 4000,
+    drifts=3,
 )
 STANDING = PartitionReport(
     source=SOURCE,
@@ -45,19 +47,14 @@ STANDING = PartitionReport(
     log_loss_bits=0.4,
     numbers=None,
     checkpoint_offset=120,
+    kappa_temporal=2 / 3,
+    surprise_bits=0.1,
 )
-
-
-class Clock:
-    now_s = NOW_S
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(NOW_S)
 
 
 @pytest.fixture
@@ -102,9 +99,11 @@ def test_gauges_appear_once_known(metrics: Metrics) -> None:
     metrics.observe(STANDING)
     assert value(metrics, "hit_rate", **OF) == 0.75
     unknown = {"hit_rate": None, "baseline_hit_rates": None, "expert_hit_rates": None, "log_loss_bits": None}
+    unknown |= {"kappa_temporal": None, "surprise_bits": None}
     metrics.observe(dataclasses.replace(STANDING, **unknown))
     known = {name.removeprefix("online_lstm_") for name in series_of(metrics, SOURCE)}
     assert not known & {"hit_rate", "baseline_hit_rate", "expert_hit_rate", "lift", "log_loss_bits"}
+    assert not known & {"kappa_temporal", "surprise_bits"}
 
 
 @pytest.mark.parametrize(
@@ -121,6 +120,7 @@ def test_gauges_appear_once_known(metrics: Metrics) -> None:
         (8, "dead_letters_total", {"reason": "not_utf8"}),
         (0, "dead_letters_total", {"reason": "not_finite"}),
         (10, "streams_evicted_total", {}),
+        (6, "drifts_total", {}),
         (NOW_S - 4, "last_event_timestamp_seconds", {}),
     ],
 )
@@ -134,7 +134,7 @@ def test_batches_add_up(metrics: Metrics, expected: float, name: str, labels: di
 NUMBERS = NumberReport(
     mean_absolute_errors=(2.0, 4.0, 8.0, 3.0),
     root_mean_squared_error=2.5,
-    mean_absolute_error_ratio=0.1,
+    mean_absolute_error_ratios=(0.1, 0.2, 0.4, 0.15),
     mean_absolute_percentage_error=0.2,
     skill=0.5,
     skills=(0.5, 0.75),
@@ -178,6 +178,8 @@ def test_errors_of_numbers_are_shown(metrics: Metrics, expected: float, name: st
         (0.5, "baseline_hit_rate", {"baseline": "most_frequent"}),
         (0.25, "lift", {}),
         (0.4, "log_loss_bits", {}),
+        (2 / 3, "kappa_temporal", {}),
+        (0.1, "surprise_bits", {}),
         (120, "checkpoint_offset", {}),
     ],
 )

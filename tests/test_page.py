@@ -60,6 +60,7 @@ class Daemon:
                 skipped_steps=0,
                 dead_letters=tuple(tally.dead_letters.items()),
                 evicted_streams=0,
+                drifts=tally.drifts,
                 step_seconds=tally.seconds,
                 lag_records=0,
                 last_timestamp_ms=0,
@@ -103,11 +104,11 @@ def test_it_tells_at_a_glance_how_the_daemon_stands(start: Callable[..., Daemon]
     page.get_by_role("status").get_by_text("live").wait_for()
     shown = daemon.board.snapshot()
     tiles = page.locator(".tile")
-    assert 4 == tiles.count()
+    assert 5 == tiles.count()
     assert f"{100 * shown['hit_rate']:.1f} %" == tiles.nth(0).locator("strong").inner_text()
     assert "300 values learned" in tiles.nth(0).inner_text()
-    assert "up to date" in tiles.nth(2).inner_text()
-    assert "saved" in tiles.nth(3).inner_text()
+    assert "up to date" in tiles.nth(3).inner_text()
+    assert "saved" in tiles.nth(4).inner_text()
     assert 100 == page.locator("#strip span").count()
     assert 1 <= page.locator("#strip .hit").count() <= 100
     assert 4 == page.locator("#legend span").count()
@@ -119,7 +120,7 @@ def test_it_follows_what_happens(start: Callable[..., Daemon], page: Page) -> No
     """New values appear within a moment, without loading anything again."""
     daemon = start()
     page.goto(daemon.url)
-    page.get_by_text("nothing scored yet").wait_for()
+    page.get_by_text("nothing scored yet").first.wait_for()
     daemon.learn([b'"closed"', b'"open"', b'"closed"'])
     page.locator("#next").get_by_text("after closed").wait_for(timeout=5000)
     daemon.health.not_ready("no broker answers")
@@ -175,7 +176,7 @@ def test_what_was_restored_is_saved(start: Callable[..., Daemon], page: Page, of
     daemon = start()
     daemon.learn(list(seed_stream(30)), checkpoint_offset=offset)
     page.goto(daemon.url)
-    page.locator(".tile").nth(3).get_by_text(words).wait_for(timeout=5000)
+    page.locator(".tile").nth(4).get_by_text(words).wait_for(timeout=5000)
 
 
 def test_several_numbers_have_a_line_each_and_the_first_ones_interval_is_drawn(
@@ -244,3 +245,85 @@ def test_it_has_a_light_and_a_dark_side(start: Callable[..., Daemon], page: Page
     assert min(contrast) >= 4.5
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 26)"
     assert dark == (scheme == "dark")
+
+
+def test_the_first_thing_to_see_says_whether_it_works(start: Callable[..., Daemon], page: Page) -> None:
+    """A sentence, with how long it took to learn; and what stands in the way, if something does."""
+    daemon = start(score_window=500)
+    page.goto(daemon.url)
+    headline = page.locator("#headline")
+    headline.get_by_text("Waiting for the first value").wait_for()
+    daemon.learn([b"%d" % (place % 5) for place in range(60)])
+    headline.get_by_text("Still learning: ").wait_for(timeout=5000)
+    for _ in range(6):
+        daemon.learn([b"%d" % (place % 5) for place in range(100)])
+    headline.get_by_text("It works: ").wait_for(timeout=5000)
+    assert "repeating the last value" in headline.inner_text() or "always saying" in headline.inner_text()
+    assert "values to come to 95 % of its present level" in headline.inner_text()
+    assert "wide good" == headline.get_attribute("class")
+    daemon.health.not_ready("no broker answers")
+    headline.get_by_text("It does not predict just now: no broker answers.").wait_for(timeout=5000)
+    daemon.web.stop()
+    headline.get_by_text("The daemon does not answer").wait_for(timeout=15_000)
+
+
+def test_a_change_of_the_stream_is_marked(start: Callable[..., Daemon], page: Page) -> None:
+    """In the sentence, and as a line across the curve that says what it is."""
+    daemon = start(score_window=500)
+    page.goto(daemon.url)
+    page.get_by_text("nothing scored yet").first.wait_for()
+    for _ in range(6):
+        daemon.learn([b"%d" % (place % 5) for place in range(100)])
+    page.get_by_text("600 values learned").wait_for()
+    assert 0 == page.locator("#curve .drift").count()
+    daemon.learn([b"%d" % (5 - place % 4) for place in range(30)], key=None)
+    page.locator("#headline").get_by_text("The stream changed").wait_for(timeout=5000)
+    assert 1 == page.locator("#curve line.drift").count()
+    title = page.locator("#curve line.drift title").text_content() or ""
+    assert title.startswith("the stream changed, after 6")
+    assert "the stream changed" in page.locator("#legend").inner_text()
+
+
+def test_of_numbers_the_error_is_shown(start: Callable[..., Daemon], page: Page) -> None:
+    """As the curve, with an axis that fits it; beside it skill, and whether the intervals hold."""
+    daemon = start(task="number", score_window=500, periods="7")
+    for first in range(0, 400, 50):
+        daemon.learn([b"%d" % (1000 + 300 * (place % 7)) for place in range(first, first + 50)])
+    page.goto(daemon.url)
+    page.locator("#headline").get_by_text("were off by").wait_for()
+    shown = daemon.board.snapshot()["numbers"]
+    tiles = page.locator(".tile")
+    assert 5 == tiles.count()
+    assert shown["error"] == pytest.approx(float(tiles.nth(0).locator("strong").inner_text()), rel=1e-3)
+    assert "within tolerance" in tiles.nth(0).inner_text()
+    assert f"{100 * abs(shown['skill']):.1f} % " in tiles.nth(1).locator("strong").inner_text()
+    assert f"{100 * shown['interval_coverage']:.1f} %" == tiles.nth(2).locator("strong").inner_text()
+    assert "the target is 90.0 %" in tiles.nth(2).inner_text()
+    assert "Mean absolute error, against doing nothing clever" == page.locator("#curve-title").inner_text()
+    assert 3 == page.locator("#curve path").count()
+    ticks = [float(tick) for tick in page.locator("#curve text").all_text_contents() if ":" not in tick]
+    highest = max(error for point in daemon.board.snapshot()["curve"] for error in point["errors"])
+    assert 0 == ticks[0]
+    assert highest <= ticks[-1] <= 2.5 * highest
+    assert 3 <= len(ticks) <= 7
+
+
+def test_of_labels_the_last_one_is_called_a_label(start: Callable[..., Daemon], page: Page) -> None:
+    """In the legend; the name in JSON stays."""
+    daemon = start(task="label", features=1)
+    for number in range(20):
+        daemon.learn([b'{"value": %d, "end": true, "label": %d}' % (number % 2, number % 2)], key=b"%d" % number)
+    page.goto(daemon.url)
+    page.locator("#legend").get_by_text("last label").wait_for()
+    assert "last_value" in daemon.board.snapshot()["baseline_hit_rates"]
+
+
+def test_what_a_hit_rate_is_worth_is_shown(start: Callable[..., Daemon], page: Page) -> None:
+    """Kappa-temporal beside the lift, and the surprise of the last value."""
+    daemon = start()
+    daemon.learn(list(seed_stream(300)))
+    page.goto(daemon.url)
+    page.get_by_text("300 values learned").wait_for()
+    shown, tiles = daemon.board.snapshot(), page.locator(".tile")
+    assert f"kappa-temporal {shown['kappa_temporal']:.2f}" in tiles.nth(1).inner_text()
+    assert f"{shown['surprise_bits']:.1f} bits" == tiles.nth(2).locator("strong").inner_text()

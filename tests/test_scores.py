@@ -101,3 +101,21 @@ def test_an_event_may_have_several_predictions(lengths):
         found, losses = scores.summary({name: array[None] for name, array in row.items()})
         assert (windows[-1][0] / windows[-1][1],) == found
         np.testing.assert_array_equal(np.ones((2, LOSSES)), losses)
+
+
+def test_misses_are_shares_of_the_published_predictions():
+    """The first column is the published prediction's; of several predictions an event, the last one says how many."""
+    one = np.array([[True, False], [False, True]])
+    np.testing.assert_array_equal([0, 1], scores.misses(one))
+    several = np.array([[3, 0, 4], [1, 1, 1], [0, 2, 2]], np.int32)
+    np.testing.assert_array_equal([0.25, 0, 1], scores.misses(several))
+    assert (0,) == scores.misses(one[:0]).shape
+
+
+def test_scored_events_are_those_within_the_windows():
+    """Of all streams together."""
+    rows = Rows(scores.fields(score_window=WINDOW, predictors=PREDICTORS, losses=LOSSES))
+    numbers = [rows.add() for _ in range(3)]
+    for number, length in zip(numbers, (2, 9, 0), strict=True):
+        scores.record(rows.view(number), *run_of(length))
+    assert 2 + WINDOW == scores.scored(rows.take(numbers))

@@ -9,7 +9,9 @@ from daemon.summary import EVERY_S, Summary
 SOURCES = (TopicPartition("numbers", 0), TopicPartition("numbers", 1))
 
 
-def batch(source: TopicPartition, *, events: int, hits: int, baselines: tuple[int, ...], lag: int) -> BatchReport:
+def batch(
+    source: TopicPartition, *, events: int, hits: int, baselines: tuple[int, ...], lag: int, drifts: int = 0
+) -> BatchReport:
     return BatchReport(
         source=source,
         events=events,
@@ -24,6 +26,7 @@ def batch(source: TopicPartition, *, events: int, hits: int, baselines: tuple[in
         step_seconds=0.1,
         lag_records=lag,
         last_timestamp_ms=0,
+        drifts=drifts,
     )
 
 
@@ -32,18 +35,18 @@ def test_a_line_a_minute_says_what_was_learned(caplog: pytest.LogCaptureFixture)
     now = 0.0
     summary = Summary(clock=lambda: now)
     with caplog.at_level(logging.INFO):
-        summary.observe(batch(SOURCES[0], events=60, hits=57, baselines=(10, 30), lag=7))
+        summary.observe(batch(SOURCES[0], events=60, hits=57, baselines=(10, 30), lag=7, drifts=1))
         summary.observe(TransactionReport(0.1, 60, committed=True))
         assert [] == caplog.messages
         now = EVERY_S
-        summary.observe(batch(SOURCES[1], events=40, hits=38, baselines=(40, 0), lag=3))
+        summary.observe(batch(SOURCES[1], events=40, hits=38, baselines=(40, 0), lag=3, drifts=2))
         assert [
-            "learned events=100 seconds=60 hit_rate=0.9500 best_baseline=0.5000 lag_records=10 partitions=2"
+            "learned events=100 seconds=60 hit_rate=0.9500 best_baseline=0.5000 drifts=3 lag_records=10 partitions=2"
         ] == caplog.messages
         caplog.clear()
         summary.observe(AssignmentReport(revoked=(SOURCES[0],)))
         now = 2 * EVERY_S
         summary.observe(batch(SOURCES[1], events=0, hits=0, baselines=(0, 0), lag=1))
     assert [
-        "learned events=0 seconds=60 hit_rate=0.0000 best_baseline=0.0000 lag_records=1 partitions=1"
+        "learned events=0 seconds=60 hit_rate=0.0000 best_baseline=0.0000 drifts=0 lag_records=1 partitions=1"
     ] == caplog.messages

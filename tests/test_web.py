@@ -9,21 +9,15 @@ from http.client import HTTPConnection, HTTPResponse
 from typing import Any
 
 import pytest
+from fakes import Clock
 
 from daemon.errors import ExitCode, SettingsError
 from daemon.web import Health, WebServer
 
 
-class Clock:
-    now_s = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(100.0)
 
 
 @pytest.fixture

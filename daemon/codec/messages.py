@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from daemon.codec.values import quote
+from daemon.indicators import kappa_temporal
 from daemon.records import (
     NUMBER_SCORES,
     Event,
@@ -33,19 +34,32 @@ def writer_of(settings: Settings) -> Writer:
         "number": partial(_numbers, experts=settings.experts, listed=_listing(settings)),
         "label": _labels,
     }
-    return partial(_write, said=said[settings.task], baselines=slice(1, settings.first_expert))
+    told = _number_rates if settings.task == "number" else _rates
+    return partial(_write, said=said[settings.task], rates=partial(told, baselines=slice(1, settings.first_expert)))
 
 
-def _write(event: Event, outcome: Outcome, model: str, *, said: Callable[[Outcome], str], baselines: slice) -> str:
-    record, rates = event.record, outcome.hit_rates
-    own = _rounded(rates[0], 6) if rates else "null"
-    best = _rounded(max(rates[baselines]), 6) if rates else "null"
+def _write(
+    event: Event, outcome: Outcome, model: str, *, said: Callable[[Outcome], str], rates: Callable[[Outcome], str]
+) -> str:
+    record = event.record
     return (
         f'{{"stream": {"null" if event.stream is None else quote(event.stream)}, '
         f'"topic": {quote(record.topic)}, "partition": {record.partition}, "offset": {record.offset}, '
         f'"event": {outcome.event}, "value": {event.literal}, {said(outcome)}, '
-        f'"hit_rate": {own}, "baseline_hit_rate": {best}, "model": {quote(model)}}}'
+        f'{rates(outcome)}, "model": {quote(model)}}}'
     )
+
+
+def _number_rates(outcome: Outcome, baselines: slice) -> str:
+    if not (rates := outcome.hit_rates):
+        return '"hit_rate": null, "baseline_hit_rate": null'
+    return f'"hit_rate": {_rounded(rates[0], 6)}, "baseline_hit_rate": {_rounded(max(rates[baselines]), 6)}'
+
+
+def _rates(outcome: Outcome, baselines: slice) -> str:
+    rates = outcome.hit_rates
+    kappa = kappa_temporal(rates[0], rates[baselines.start]) if rates else None  # the last value is the first baseline
+    return f'{_number_rates(outcome, baselines)}, "kappa_temporal": {"null" if kappa is None else _rounded(kappa, 6)}'
 
 
 def _symbols(outcome: Outcome, experts: Sequence[str]) -> str:
@@ -64,7 +78,7 @@ def _symbol_verdict(verdict: SymbolVerdict | None) -> str:
     return (
         f'{{"predicted": {verdict.predicted}, "hit": {"true" if verdict.hit else "false"}, '
         f'"probability": {_rounded(verdict.probability, 6)}, '
-        f'"surprise_bits": {_rounded(verdict.surprise_bits, 4)}}}'
+        f'"surprise_bits": {_rounded(verdict.surprise_bits, 4)}, "drift": {_flag(verdict.drift)}}}'
     )
 
 
@@ -114,14 +128,13 @@ def _number_verdict(verdict: NumberVerdict | None, listed: Callable[[Iterable[st
     return (
         f'{{"predicted": {listed(map(_number, verdict.predicted))}, "hit": {listed(map(_flag, verdict.hits))}, '
         f'"error": {listed(map(_number, verdict.errors))}, "covered": {listed(map(_flag, verdict.covered))}, '
-        f"{', '.join(scores)}}}"
+        f'{", ".join(scores)}, "drift": {_flag(verdict.drift)}}}'
     )
 
 
 def _listing(settings: Settings) -> Callable[[Iterable[str]], str]:
     """Give what writes JSON texts, one for each component at each horizon, in the lists that the settings ask for."""
-    channels = settings.features * len(settings.horizons)
-    template = json.dumps(settings.nested(["%s"] * channels)).replace('"', "")
+    template = json.dumps(settings.nested(["%s"] * settings.channels)).replace('"', "")
     return lambda told: template % tuple(told)
 
 
@@ -157,7 +170,7 @@ def _label_verdict(verdict: LabelVerdict | None) -> str:
         f'{{"label": {verdict.label}, "predicted": {verdict.predicted}, "hit": {"true" if verdict.hit else "false"}, '
         f'"probability": {_rounded(verdict.probability, 6)}, '
         f'"surprise_bits": {_rounded(verdict.surprise_bits, 4)}, '
-        f'"samples": {verdict.samples}, "settled": {verdict.settled}}}'
+        f'"samples": {verdict.samples}, "settled": {verdict.settled}, "drift": {_flag(verdict.drift)}}}'
     )
 
 

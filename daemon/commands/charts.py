@@ -5,7 +5,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from daemon.commands.figures import spoken, spoken_baseline
+from daemon.commands.figures import spoken
+from daemon.indicators import words_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,7 +66,7 @@ def curves_of(curve: Mapping[str, Any], baselines: Sequence[str], experts: Seque
     """Give the lines of the published prediction, above those of baselines and experts."""
     events = curve["events"]
     simple = [
-        Curve(spoken_baseline(name, task), events, curve[name], colour)
+        Curve(words_of(name, task), events, curve[name], colour)
         for name, colour in zip(baselines, _BASELINE_COLOURS, strict=False)
     ]
     learned = [

@@ -130,6 +130,7 @@ def rows_of(a: Report, b: Report) -> Iterator[Row]:
     yield _row("hit rate, after value 500", a.get("hit_rate_after_500"), b.get("hit_rate_after_500"), HIGHER)
     yield _row("lift over the best baseline", a.get("lift"), b.get("lift"), HIGHER)
     if "log_loss_bits" in a:
+        yield _row("kappa-temporal", a.get("kappa_temporal"), b.get("kappa_temporal"), HIGHER)
         yield _row("log loss, bits", a["log_loss_bits"], b.get("log_loss_bits"), LOWER)
     for name, title in TITLES.items():
         if name == "interval_coverage" and name in a:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from daemon import scores
 from daemon.commands.figures import number_figures
 from daemon.experts.symbols import SymbolPanel
+from daemon.indicators import kappa_temporal
 from daemon.network.layers import parse_layers
 from daemon.network.layout import Layout
 from daemon.network.sequences import layout_of
@@ -117,7 +118,11 @@ def _scores(settings: Settings, row: Row) -> dict[str, Any]:
         "hit_rate": rates[0] if rates else None,
     }
     told["baseline_hit_rates"], told["expert_hit_rates"] = by_name(rates[1:] if rates else None)
+    drifts, last = row["drift_events"].tolist()
+    told |= {"drifts": drifts, "last_drift_event": last or None}
     if settings.task != "number":
+        # the last value is the first baseline
+        told["kappa_temporal"] = kappa_temporal(rates[0], rates[1]) if rates else None
         return {**told, "log_loss_bits": None if losses is None else float(losses[0])}
     return {**told, **number_figures(settings, losses)}
 

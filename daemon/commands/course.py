@@ -18,7 +18,7 @@ from daemon.commands.blocks import Blocks
 from daemon.commands.calibration import Reliability
 from daemon.commands.confusion import Confusion
 from daemon.commands.levels import Recoveries, TimeToLearn
-from daemon.records import LabelVerdict, NumberVerdict, SymbolVerdict
+from daemon.records import LabelVerdict, NumberVerdict, Verdict
 from daemon.settings import Settings
 
 MOST_SURPRISING = 10
@@ -39,7 +39,7 @@ class Judged(NamedTuple):
     line: int
     stream: str | None
     value: Any
-    verdict: SymbolVerdict | NumberVerdict | LabelVerdict
+    verdict: Verdict
     hits: tuple[int, ...]
 
 
@@ -53,7 +53,7 @@ class Course:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._numbers = settings.task == "number"
-        predictors, channels = settings.first_expert + len(settings.experts), settings.features * len(settings.horizons)
+        predictors, channels = settings.first_expert + len(settings.experts), settings.channels
         self._shape = (channels, accuracy.columns(predictors))  # of the losses of an event
         self._width = math.prod(self._shape) if self._numbers else predictors
         self._blocks = Blocks(self._width + 2)  # surprise, and how many rows
@@ -82,10 +82,9 @@ class Course:
             self._confusion.add(predicted if verdict.hit else came, predicted)
         self._blocks.add(judged.event, row)
         self._to_learn.add(judged.event, worth)
-        drift = getattr(verdict, "drift", False)
         # the learner of labels is one for all sequences
         stream = None if isinstance(verdict, LabelVerdict) else judged.stream
-        self._recoveries.add(judged.event, judged.line, stream, worth, drift=drift)
+        self._recoveries.add(judged.event, judged.line, stream, worth, drift=verdict.drift)
         if len(self._surprising) < MOST_SURPRISING or surprise > self._surprising[0][0]:
             self._note(judged, surprise)
 
@@ -129,6 +128,8 @@ class Course:
         surprising = [moment for _, _, moment in sorted(self._surprising, key=lambda kept: kept[:2], reverse=True)]
         figures: dict[str, Any] = {
             "time_to_learn": self._to_learn.to_json(),
+            "drifts": self._recoveries.count,
+            "drift_events": [recovery.event for recovery in self._recoveries.told],
             "recoveries": self._recoveries.to_json(),
             "curve": self._curve(),
             "most_surprising": surprising,

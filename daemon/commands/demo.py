@@ -8,6 +8,7 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from rich.table import Column, Table
 from daemon.commands.progress import progress_bar
 from daemon.commands.streams import seed_stream
 from daemon.errors import BrokerUnavailableError, ExitCode, SettingsError
+from daemon.indicators import words_of
 from daemon.settings import Settings, read_settings
 
 if TYPE_CHECKING:  # it loads the Kafka client
@@ -26,6 +28,8 @@ if TYPE_CHECKING:  # it loads the Kafka client
 HELP = "see it work: broker, stream, daemon and a summary"
 EARLY = 500
 """How many values count as the time of learning in the summary."""
+LATER_PER_S = 20
+"""How many values a second are published while everything is left running."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,12 +66,13 @@ def main(arguments: argparse.Namespace) -> ExitCode:
                 publisher.send(value)
         outputs = _read_back(settings, arguments.events, daemon)
         _summarize(outputs, daemon, settings)
+        _point_to_views(daemon, given, Console(highlight=False))
         if arguments.keep:
-            _stay(daemon, given, console)
+            _stay(daemon, settings, arguments.events, console)
             if not own_broker:
                 console.print(f"the topics of {settings.group_id} stay on the broker", soft_wrap=True)
         else:
-            console.print("stopping all of it; `make demo KEEP=1` leaves it running")
+            console.print("stopping all of it; `make demo KEEP=1` leaves it running, with these views")
     return ExitCode.OK
 
 
@@ -121,28 +126,34 @@ def _summarize(outputs: Sequence[Mapping[str, Any]], daemon: "DaemonProcess", se
     table.add_row("misses after value 1,000", str(sum(n > 1000 for n in misses)))
     table.add_row("last miss", f"value {misses[-1]:,}" if misses else "none")
     for name, hits in sorted(baselines.items()):
-        table.add_row(f"baseline {name.replace('_', ' ')}, all values", f"{hits / scored:.4f}")
+        table.add_row(f"baseline {words_of(name, settings.task)}, all values", f"{hits / scored:.4f}")
     table.add_row("learn and predict, per value", f"{step_ms:.3f} ms")
     console = Console(highlight=False)
     console.print(table)
-    console.print(f"metrics       {daemon.url}/metrics", soft_wrap=True)
     console.print(f"predictions   {settings.output_topic} at {settings.bootstrap_servers[0]}", soft_wrap=True)
 
 
-def _stay(daemon: "DaemonProcess", given: Mapping[str, object], console: Console) -> None:
-    """Leave all running until Ctrl-C."""
-    options = f"--bootstrap-servers {given['bootstrap_servers']}"
-    console.print(
-        "still running; in another terminal\n"
-        f"  .venv/bin/online-lstm watch {options} --output-topic {given['output_topic']}\n"
-        f"  .venv/bin/online-lstm produce {options} --topic {given['input_topics']} --seed-stream 0 --rate 20\n"
-        "Ctrl-C stops everything",
-        soft_wrap=True,
-    )
-    with suppress(KeyboardInterrupt):
-        while True:
+def _point_to_views(daemon: "DaemonProcess", given: Mapping[str, object], console: Console) -> None:
+    """Say where a daemon can be seen at work; this one for as long as it runs."""
+    options = f"--bootstrap-servers {given['bootstrap_servers']} --output-topic {given['output_topic']}"
+    for view, where in (
+        ("page", f"{daemon.url}/ in a browser"),
+        ("dashboard", f"{daemon.url}/metrics for the Prometheus and Grafana of deploy/ (`docker compose up`)"),
+        ("terminal", f".venv/bin/online-lstm watch {options}"),
+    ):
+        console.print(f"{view:13} {where}", soft_wrap=True)
+
+
+def _stay(daemon: "DaemonProcess", settings: Settings, published: int, console: Console) -> None:
+    """Leave all running until Ctrl-C, and let the stream go on, so that there is something to see."""
+    from daemon.commands.clients import Publisher
+
+    console.print(f"still running, {LATER_PER_S} values a second go on coming; Ctrl-C stops everything", soft_wrap=True)
+    with suppress(KeyboardInterrupt), Publisher(settings, settings.input_topics[0]) as publisher:
+        for value in islice(seed_stream(0), published, None):
             daemon.require_running()
-            time.sleep(0.5)
+            publisher.send(value)
+            time.sleep(1 / LATER_PER_S)
 
 
 def _metrics(daemon: "DaemonProcess") -> tuple[float, dict[str, float], float]:

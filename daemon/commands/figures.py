@@ -10,11 +10,14 @@ from rich.text import Text
 
 from daemon import accuracy
 from daemon.commands.tables import table_of
+from daemon.indicators import words_of
 from daemon.records import NUMBER_SCORES
 from daemon.settings import Settings
 
 EARLY = 500
 """How many values count as the time of learning."""
+_DRIFTS_SHOWN = 5
+"""At so many values it is said that there was a drift."""
 TITLES = {
     "mean_absolute_error": "mean absolute error",
     "root_mean_squared_error": "root mean squared error",
@@ -43,9 +46,8 @@ def number_figures(settings: Settings, sums: NDArray[np.float64] | None) -> dict
     channel, ``channels`` has the figures of each.
     """
     names, predictors = (*settings.baselines, *settings.experts), settings.first_expert + len(settings.experts)
-    channels = settings.features * len(settings.horizons)
     if sums is None:
-        sums = np.zeros((channels, accuracy.columns(predictors)))
+        sums = np.zeros((settings.channels, accuracy.columns(predictors)))
     report = accuracy.report_of(sums, settings.features)
     errors = report.mean_absolute_errors or (None,) * predictors
     by_name = dict(zip(names, errors[1:], strict=True))
@@ -60,7 +62,7 @@ def number_figures(settings: Settings, sums: NDArray[np.float64] | None) -> dict
         **{f"skill_{name}": skill for name, skill in zip(settings.baselines, report.skills, strict=True)},
         "interval_coverage": report.interval_coverage,
     }
-    return figures if channels == 1 else {**figures, "channels": list(_channels(settings, sums))}
+    return figures if settings.channels == 1 else {**figures, "channels": list(_channels(settings, sums))}
 
 
 def number_rows(figures: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
@@ -85,9 +87,10 @@ def score_rows(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield f"hit rate, first {EARLY} values", _shown(figures[f"hit_rate_first_{EARLY}"])
     yield f"hit rate, after value {EARLY}", _shown(figures[f"hit_rate_after_{EARLY}"])
     for name, rate in figures["baseline_hit_rates"].items():
-        yield f"baseline {spoken_baseline(name, figures['task'])}", _shown(rate)
+        yield f"baseline {words_of(name, figures['task'])}", _shown(rate)
     yield "lift over the best baseline", _shown(figures["lift"], "+.4f")
     if "log_loss_bits" in figures:
+        yield "kappa-temporal", _shown(figures["kappa_temporal"])
         yield "log loss", _shown(figures["log_loss_bits"], ".4f", " bits")
     else:
         for title, figure, style in number_rows(figures):
@@ -96,6 +99,7 @@ def score_rows(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "samples a sequence", _shown(figures["samples_a_sequence"], ".1f")
         yield "prediction settled at sample", _shown(figures["settled_at_sample"], ".1f")
     yield "time to learn", _shown(figures["time_to_learn"]["events"], ",", " values")
+    yield "drifts", _when(figures["drifts"], figures["drift_events"])
     yield "last miss at value", _shown(figures["last_miss"], ",")
     yield "time per event, without compiling", _shown(figures["event_ms"], ".3f", " ms", none="too few to tell")
     yield "dead letters", f"{sum(figures['dead_letters'].values()):,}"
@@ -145,13 +149,12 @@ def spoken(name: str) -> str:
     return name.replace("_", " ")
 
 
-def spoken_baseline(name: str, task: str) -> str:
-    """Write the name of a baseline as words; what comes last is a label where labels are predicted.
-
-    >>> spoken_baseline("last_value", "label"), spoken_baseline("suffix_memory", "symbol")
-    ('last label', 'suffix memory')
-    """
-    return "last label" if task == "label" and name == "last_value" else spoken(name)
+def _when(drifts: int, events: Sequence[int]) -> str:
+    """Say how many there were, and at which values the first of them."""
+    if not drifts:
+        return "none"
+    shown = ", ".join(f"{event:,}" for event in events[:_DRIFTS_SHOWN])
+    return f"{drifts:,} (at {shown}{', …' if drifts > _DRIFTS_SHOWN else ''})"
 
 
 def _shown(figure: float | None, style: str = ".4f", unit: str = "", *, none: str = "none") -> str:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from daemon.commands.figures import spoken_baseline
+from daemon.indicators import words_of
 
 FEWEST = 100
 """Of fewer predictions nothing is concluded."""
@@ -29,7 +29,7 @@ def headline(figures: Mapping[str, Any]) -> tuple[str, str]:
     kind = _kind(figures["lift"], DEVIATIONS * chance)
     return kind, (
         f"{_BEGINNINGS[kind]}: {_percent(rate)} of {scored:,} predictions were right; "
-        f"the best baseline, {spoken_baseline(best, figures['task'])}, had {_percent(baselines[best])}."
+        f"the best baseline, {words_of(best, figures['task'])}, had {_percent(baselines[best])}."
     )
 
 
@@ -45,7 +45,7 @@ def _of_numbers(figures: Mapping[str, Any]) -> tuple[str, str]:
     best = min(baselines, key=lambda name: math.inf if baselines[name] is None else baselines[name])
     return kind, (
         f"{_BEGINNINGS[kind]}: the mean absolute error of {figures['scored']:,} predictions is {own:.4g}; "
-        f"that of the best baseline, {spoken_baseline(best, figures['task'])}, is {baselines[best]:.4g}."
+        f"that of the best baseline, {words_of(best, figures['task'])}, is {baselines[best]:.4g}."
     )
 
 

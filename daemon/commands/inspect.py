@@ -15,13 +15,14 @@ from daemon.commands.outputs import STANDARD_OUTPUT, create_output
 from daemon.commands.progress import progress_bar
 from daemon.commands.tables import console_for, table_of
 from daemon.errors import CheckpointDamagedError, ExitCode
+from daemon.indicators import words_of
 from daemon.records import BASELINES
 
 if TYPE_CHECKING:  # it loads HDF5
     from daemon.checkpoint.files import CheckpointFile
 
 HELP = "show what is in a checkpoint, or list those below a directory"
-_TITLES = {"log_loss_bits": "bits", "interval_coverage": "covered"}
+_TITLES = {"kappa_temporal": "kappa", "log_loss_bits": "bits", "interval_coverage": "covered"}
 MOST_STREAMS = 20
 """How many streams of a checkpoint are shown in a table, those seen last first."""
 
@@ -156,13 +157,14 @@ def _print_checkpoint(console: Console, file: dict[str, Any]) -> None:
 
 
 def _streams_table(file: dict[str, Any]) -> Table:
-    baselines = BASELINES[file["shape"]["task"]]
     task = file["shape"]["task"]
-    losses = ("log_loss_bits",) if task == "symbol" else ("mean_absolute_error", "skill", "interval_coverage")
+    baselines = BASELINES[task]
+    symbols, numbers = ("kappa_temporal", "log_loss_bits"), ("mean_absolute_error", "skill", "interval_coverage")
+    losses = symbols if task == "symbol" else numbers
     streams = table_of(
-        *("stream", "events >", "vocabulary >", "hit rate >", *(f"{name.replace('_', ' ')} >" for name in baselines)),
+        *("stream", "events >", "vocabulary >", "hit rate >", *(f"{words_of(name, task)} >" for name in baselines)),
         *(f"{_TITLES.get(name, name).replace('_', ' ')} >" for name in losses),
-        *("last values", "prediction", "steps >", "weights norm >"),
+        *("drifts >", "last values", "prediction", "steps >", "weights norm >"),
     )
     for stream in file["streams"][:MOST_STREAMS]:
         streams.add_row(*map(Text, _cells(stream, task, baselines, losses)))
@@ -173,13 +175,15 @@ def _learner_table(learner: dict[str, Any]) -> Table:
     """Show what all sequences share."""
     table = table_of("all sequences", "figure")
     rates = {"hit rate": learner["hit_rate"]} | {
-        name.replace("_", " "): rate for name, rate in (learner["baseline_hit_rates"] or {}).items()
+        words_of(name, "label"): rate for name, rate in (learner["baseline_hit_rates"] or {}).items()
     }
     rows = [
         ("events", f"{learner['events']:,}"),
         ("labels, sequences with each", ", ".join(f"{_literal(name)} {count:,}" for name, count in learner["labels"])),
         *((name, _figure(rate)) for name, rate in rates.items()),
+        ("kappa-temporal", _figure(learner["kappa_temporal"])),
         ("bits", _figure(learner["log_loss_bits"])),
+        ("drifts", _drifts(learner)),
         ("steps", f"{learner['fit_steps']:,}"),
         ("weights norm", _norm(learner)),
     ]
@@ -227,10 +231,17 @@ def _cells(stream: dict[str, Any], task: str, baselines: Sequence[str], losses: 
         yield _figure((stream["baseline_hit_rates"] or {}).get(name))
     for name in losses:
         yield _figure(stream[name])
+    yield _drifts(stream)
     yield " ".join("?" if value is None else _literal(value) for value in stream["last_values"]) or "-"
     yield _coming(stream["prediction"], task)
     yield f"{stream['fit_steps']:,}"
     yield _norm(stream)
+
+
+def _drifts(scores: dict[str, Any]) -> str:
+    """Show how often a stream was found to have changed, and at which event last."""
+    last = scores["last_drift_event"]
+    return f"{scores['drifts']:,}" if last is None else f"{scores['drifts']:,} (at {last:,})"
 
 
 def _norm(network: dict[str, Any]) -> str:

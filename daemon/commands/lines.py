@@ -36,11 +36,14 @@ def _describe(message: dict[str, Any]) -> Text:
         sure = f" ({message['probability']:.2f})" if "probability" in message else ""
         forecast = f"{said} {_literal(shorten(message['prediction']))}{sure}"
     missed = f"  predicted {_literal(shorten(verdict['predicted']))}" if outcome == "miss" else ""
+    changed = "  the stream changed" if has_changed(message) else ""
     return Text.assemble(
         f"{message['topic']}/{message['partition']}/{message['offset']}  {printable(stream)}  ",
         f"{_literal(message['value'])}  ",
         (f"{outcome:5}", STYLES[outcome]),
-        f"{missed}  {forecast}",
+        missed,
+        (changed, "bold yellow"),
+        f"  {forecast}",
         f"  hit rate {_share(message['hit_rate'])}  baseline {_share(message['baseline_hit_rate'])}",
     )
 
@@ -50,6 +53,11 @@ def outcome_of(message: dict[str, Any]) -> str:
     if message["verdict"] is None:
         return "open" if "sample" in message else "first"
     return "hit" if all_hit(message["verdict"]["hit"]) else "miss"
+
+
+def has_changed(message: dict[str, Any]) -> bool:
+    """Say whether the stream was found to have changed with a message's verdict."""
+    return bool(message["verdict"] and message["verdict"].get("drift"))
 
 
 def all_hit(hit: Any) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from daemon import __version__, logs
 from daemon.commands.options import add_settings, settings_of
 from daemon.errors import ExitCode
+from daemon.indicators import words_of
 from daemon.settings import Settings
 
 if TYPE_CHECKING:
@@ -100,8 +101,9 @@ def run(settings: Settings) -> None:
 
 def about(settings: Settings) -> dict[str, Any]:
     """Say what the page tells of a daemon that does not change while it runs."""
-    names = ("task", "input_topics", "output_topic", "group_id", "horizons")
-    return {**{name: getattr(settings, name) for name in names}, "version": __version__}
+    names = ("task", "input_topics", "output_topic", "group_id", "horizons", "coverage")
+    words = {name: words_of(name, settings.task) for name in settings.baselines}
+    return {**{name: getattr(settings, name) for name in names}, "words": words, "version": __version__}
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from daemon.commands.course import Course, Judged
 from daemon.commands.figures import EARLY, channel_tables, number_figures, score_rows
 from daemon.commands.numerals import FIRST, Numerals
 from daemon.errors import InputFileError
+from daemon.indicators import kappa_temporal
 from daemon.partition import Processed
 from daemon.records import InputRecord, LabelVerdict, NumberVerdict, OutputRecord
 from daemon.settings import Settings
@@ -136,13 +137,16 @@ class Scorecard:
     def to_json(self) -> dict[str, Any]:
         """Give all figures; rates, bits and errors are None where nothing was scored.
 
-        ``last_miss`` counts the values that were learned from 1, a bad line's ``line`` the lines of the input.
+        ``last_miss`` and the first of the ``drift_events`` count the values that were learned from 1, a bad line's
+        ``line`` the lines of the input.
         ``event_ms`` is the median over the chunks, so that compiling does not count; None where there were too few.
         """
         scored = self._scored.total()
         hit_rate = _share(self._hits["early"] + self._hits["late"], scored)
         baselines = {name: _share(self._hits[name], scored) for name in self._baselines}
-        bits = {"log_loss_bits": _share(self._surprise_bits, scored)}
+        last_value = baselines["last_value"]
+        kappa = None if hit_rate is None or last_value is None else kappa_temporal(hit_rate, last_value)
+        bits = {"kappa_temporal": kappa, "log_loss_bits": _share(self._surprise_bits, scored)}
         losses = number_figures(self._settings, self._losses) if self._numbers else bits
         return {
             "task": self._settings.task,

@@ -1,15 +1,15 @@
-"""The live view of ``online-lstm watch``: hit rates as a curve, the last values, and what comes next."""
+"""The live view of ``online-lstm watch``: hit rates as a curve, what they are worth, the last values, what is next."""
 
 import json
 import threading
 from collections import deque
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Group, RenderableType
 from rich.rule import Rule
 from rich.text import Text
 
-from daemon.commands.lines import STYLES, line_of, outcome_of, printable
+from daemon.commands.lines import STYLES, has_changed, line_of, outcome_of, printable
 
 CURVE = 60
 """The curves have one character for each of so many of the latest messages, or groups of them."""
@@ -27,6 +27,14 @@ def sparkline(rates: list[float]) -> str:
     return "".join(_BARS[min(int(rate * len(_BARS)), len(_BARS) - 1)] for rate in rates)
 
 
+class _Column(NamedTuple):
+    """One character of the curves: the hit rates, and whether a stream changed at or since the one before."""
+
+    own: float
+    best: float
+    changed: bool
+
+
 class Screen:
     """What has been followed so far; any thread may render it while another one adds."""
 
@@ -34,7 +42,9 @@ class Screen:
         self._topic = topic
         self._lock = threading.Lock()
         self._seen = 0
-        self._rates: list[tuple[float, float]] = []
+        self._columns: list[_Column] = []
+        self._changes, self._last_change, self._unmarked = 0, 0, False
+        self._surprise: float | None = None
         self._stride = 1
         self._values: deque[Text] = deque(maxlen=VALUES)
         self._lines: deque[Text] = deque(maxlen=LINES)
@@ -47,34 +57,77 @@ class Screen:
             message = json.loads(record.value or b"")
             rates = (message["hit_rate"], message["baseline_hit_rate"])
             value = Text(printable(json.dumps(message["value"], ensure_ascii=False)), STYLES[outcome_of(message)])
+            changed, surprise = has_changed(message), (message["verdict"] or {}).get("surprise_bits")
         except (ValueError, KeyError, TypeError, AttributeError):
             message, rates, value = None, (None, None), Text("?", "yellow")
+            changed, surprise = False, None
         with self._lock:
             self._seen += 1
             self._lines.append(line)
             self._values.append(value)
             self._last = message or self._last
+            self._surprise = self._surprise if surprise is None else surprise
+            if changed:
+                self._changes, self._last_change, self._unmarked = self._changes + 1, self._seen, True
             if None not in rates and self._seen % self._stride == 0:
-                self._rates.append(rates)
-                if len(self._rates) > CURVE:
-                    self._rates, self._stride = self._rates[1::2], 2 * self._stride
+                self._columns.append(_Column(*rates, self._unmarked))
+                self._unmarked = False
+                if len(self._columns) > CURVE:
+                    self._thin()
+
+    def _thin(self) -> None:
+        """Leave out every second column, but none of the changes."""
+        pairs = zip(self._columns[::2], self._columns[1::2], strict=False)
+        last = self._columns[-1]
+        self._unmarked, self._stride = len(self._columns) % 2 == 1 and last.changed, 2 * self._stride
+        self._columns = [after._replace(changed=before.changed or after.changed) for before, after in pairs]
 
     def render(self) -> RenderableType:
         """Give the view as it is now."""
         with self._lock:
-            rates, values, lines, last, seen = [*self._rates], [*self._values], [*self._lines], self._last, self._seen
+            columns, values, lines, last, seen = (
+                [*self._columns],
+                [*self._values],
+                [*self._lines],
+                self._last,
+                self._seen,
+            )
+            changes, since, surprise = self._changes, self._seen - self._last_change, self._surprise
         if last is None:
             return Text(f"{self._topic}: nothing yet (Ctrl-C ends)", "dim")
-        own, best = ([rate[place] for rate in rates] for place in (0, 1))
+        own, best = [column.own for column in columns], [column.best for column in columns]
         return Group(
             Rule(Text.assemble((self._topic, "bold"), f"  {seen:,} predictions seen"), align="left"),
             Text.assemble("hit rate       ", (sparkline(own), "green"), f" {_percent(own)}"),
             Text.assemble("best baseline  ", (sparkline(best), "dim"), f" {_percent(best)}"),
+            *_changed(columns, changes, since),
+            *_worth(last, surprise),
             Text.assemble("last values    ", Text(" ").join(values)),
             Text.assemble("next           ", *_next(last)),
             Rule(style="dim"),
             *lines,
         )
+
+
+def _changed(columns: list[_Column], changes: int, since: int) -> list[Text]:
+    """Mark below the curves where a stream was found to have changed; nothing where none was."""
+    if not changes:
+        return []
+    marks = "".join("▲" if column.changed else " " for column in columns)
+    told = f" {changes:,}, the last one {since:,} predictions ago"
+    return [Text.assemble("changes        ", (marks, "yellow"), told)]
+
+
+def _worth(message: dict[str, Any], surprise: float | None) -> list[Text]:
+    """Say what the hit rate is worth; of one number instead, how far off it was predicted."""
+    kappa, verdict = message.get("kappa_temporal"), message["verdict"] or {}
+    told = [] if kappa is None else [f"kappa-temporal {kappa:.3f}"]
+    if surprise is not None:
+        told.append(f"surprise of the last value {surprise:.1f} bits")
+    errors = verdict.get("mean_absolute_error"), verdict.get("baseline_mean_absolute_error")
+    if all(isinstance(error, int | float) for error in errors):
+        told.append(f"off by {errors[0]:.6g} on average, the best baseline by {errors[1]:.6g}")
+    return [Text(f"worth          {', '.join(told)}")] if told else []
 
 
 def _next(message: dict[str, Any]) -> list[str | tuple[str, str]]:

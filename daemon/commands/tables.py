@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.table import Column, Table
 
-PIPE_WIDTH = 160
+PIPE_WIDTH = 180
 """Columns of a table that goes to no terminal."""
 
 

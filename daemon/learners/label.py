@@ -16,7 +16,7 @@ from daemon import scaler, scores
 from daemon.errors import BadInputError
 from daemon.learners.contexts import Contexts, Key
 from daemon.learners.protocol import Learned, Standing
-from daemon.learners.rows import score
+from daemon.learners.rows import score, score_fields
 from daemon.learners.sequences import Sequences, stalest_of
 from daemon.network import Classifier
 from daemon.records import Event, Forget, LabelVerdict, Outcome
@@ -62,7 +62,6 @@ class LabelLearner:
         ``learned`` says of which labels some sequence was learned from, ``label_counts`` how many sequences had each,
         and ``last_label`` which one the last of them.
         """
-        predictors = settings.first_expert + len(settings.experts)
         return {
             "events": Field((1,), "int64"),
             "network": Field((network.state_size,), "float32"),
@@ -70,7 +69,7 @@ class LabelLearner:
             "label_counts": Field((settings.classes,), "int64"),
             "last_label": Field((1,), "int32", NONE),
             **scaler.fields(settings.features),
-            **scores.fields(settings.score_window, predictors=predictors, losses=1),
+            **score_fields(settings, losses=1),
         }
 
     def __init__(self, settings: Settings, network: Classifier, warm_start: WarmStart | None = None) -> None:
@@ -261,8 +260,15 @@ class LabelLearner:
         )
         # the published prediction, the baselines, and the one expert, whose prediction it is
         named = np.array([[predicted, shared["last_label"][0], shared["label_counts"].argmax(), predicted]])
-        told, _ = score(shared, np.array([True]), named == label, np.array([[verdict.surprise_bits]]))
-        return verdict, told[0]
+        told = score(
+            shared,
+            self._settings,
+            first=self._events,
+            scored=np.array([True]),
+            hits=named == label,
+            losses=np.array([[verdict.surprise_bits]]),
+        )
+        return replace(verdict, drift=told.drifts[0]), told.hits[0]
 
     def _wait(self, key: Key) -> None:
         self._learned.unlabelled += self._sequences.wait(key, self._events)

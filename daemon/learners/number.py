@@ -4,7 +4,6 @@ The linear experts say first what comes at each horizon of each component; the n
 will differ from that, in spreads of the stream. Each prediction arrives at its target one horizon later.
 """
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon import accuracy, scores
-from daemon.learners.rows import NetworkRows, score
+from daemon.learners.rows import NetworkRows, Scored, score, score_fields
 from daemon.network import Past, Regression
 from daemon.network.regression import RegressionRun
 from daemon.network.shape import line_width
@@ -58,20 +57,14 @@ class NumberLearner:
         """
         panel = panel_of(settings)
         predictors = settings.first_expert + len(settings.experts)
-        shape = (len(settings.horizons), settings.features)
-        channels, longest = math.prod(shape), settings.horizons[-1]
-        width = line_width(panel.features, channels)
+        shape, longest = (len(settings.horizons), settings.features), settings.horizons[-1]
+        width = line_width(panel.features, settings.channels)
         return {
             "events": Field((1,), "int64"),
             "lines": Field((settings.window + longest - 1, width), "float32"),
             "pending": Field((longest, *shape, predictors + 1), "float64", np.nan),
             **panel.fields(),
-            **scores.fields(
-                settings.score_window,
-                predictors=predictors,
-                losses=(channels, accuracy.columns(predictors)),
-                predictions=channels,
-            ),
+            **score_fields(settings, (settings.channels, accuracy.columns(predictors)), predictions=settings.channels),
         }
 
     @staticmethod
@@ -85,6 +78,7 @@ class NumberLearner:
         }
 
     def __init__(self, settings: Settings, network: Regression, *, streams: Rows, networks: NetworkRows) -> None:
+        self._settings = settings
         self._network = network
         self._streams = streams
         self._scope = networks.scope
@@ -151,7 +145,7 @@ class NumberLearner:
         made = np.concatenate([published[..., None], observed.baselines, experts, scale[..., None]], axis=-1)
         # what is said has horizons before components
         pending = np.concatenate([stream["pending"], made.swapaxes(1, 2)])
-        verdicts, (hits, scored), rates = self._judge(stream, values, self._due(pending, count), covered.swapaxes(1, 2))
+        verdicts, judged, counts = self._judge(stream, values, self._due(pending, count), covered.swapaxes(1, 2))
         predictions: list[NumberPrediction | None] = [
             *self.task.predictions(*[array.swapaxes(1, 2) for array in (published, bounds, experts, weights)])
         ]
@@ -164,7 +158,16 @@ class NumberLearner:
             self.break_sequence()
         steps = zip(result.fit_steps.tolist(), result.skipped_steps.tolist(), strict=True)
         return [
-            Outcome(first + i, fitted, skipped, verdicts[i], predictions[i], hits[i], rates[i], scored=scored[i])
+            Outcome(
+                first + i,
+                fitted,
+                skipped,
+                verdicts[i],
+                predictions[i],
+                judged.hits[i],
+                judged.rates[i],
+                scored=counts[i],
+            )
             for i, (fitted, skipped) in enumerate(steps)
         ]
 
@@ -202,10 +205,8 @@ class NumberLearner:
 
     def _judge(
         self, stream: Row, values: NDArray[np.float64], due: NDArray[np.float64], covered: NDArray[np.float64]
-    ) -> tuple[
-        list[NumberVerdict | None], tuple[list[tuple[int, ...] | None], list[int]], list[tuple[float, ...] | None]
-    ]:
-        """Score what had been predicted of K events, if anything had; give verdicts, hits, how many were scored, rates.
+    ) -> tuple[list[NumberVerdict | None], Scored, list[int]]:
+        """Score what had been predicted of K events, if anything had; give verdicts, scores, how many were scored.
 
         Args:
             stream: The arrays of the stream, written to.
@@ -223,6 +224,19 @@ class NumberLearner:
         losses = losses.reshape(*of_each, losses.shape[-1])
         with np.errstate(over="ignore"):
             errors = np.where(known, arrived - predictions[..., 0], np.nan)
+        sums = scores.window_sums(stream, losses[scored])
+        counts = known.sum(axis=(1, 2))
+        several = known[0].size > 1
+        told = score(
+            stream,
+            self._settings,
+            first=int(stream["events"][0]) + 1,
+            scored=scored,
+            hits=np.column_stack([hits.sum(axis=(1, 2)), counts]) if several else hits[:, 0, 0],
+            losses=losses,
+        )
+        if several:
+            told = told._replace(hits=[None if line is None else line[:-1] for line in told.hits])
         verdicts = self.task.verdicts(
             scored,
             predictions[..., 0].reshape(of_each),
@@ -230,12 +244,7 @@ class NumberLearner:
             hits[..., 0].reshape(of_each),
             covered.reshape(of_each),
             losses=losses,
-            sums=scores.window_sums(stream, losses[scored]),
+            sums=sums,
+            drifts=told.drifts,
         )
-        judged = known.sum(axis=(1, 2))
-        if known[0].size > 1:
-            counted, rates = score(stream, scored, np.column_stack([hits.sum(axis=(1, 2)), judged]), losses)
-            counted = [None if line is None else line[:-1] for line in counted]
-        else:
-            counted, rates = score(stream, scored, hits[:, 0, 0], losses)
-        return verdicts, (counted, judged.tolist()), rates
+        return verdicts, told, counts.tolist()

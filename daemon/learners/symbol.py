@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from daemon import scores
 from daemon.experts.symbols import SymbolPanel
-from daemon.learners.rows import NetworkRows, score
+from daemon.learners.rows import NetworkRows, score, score_fields
 from daemon.network import Network, Past
 from daemon.records import Event, Outcome, SymbolPrediction
 from daemon.rows import Field, Row, Rows
@@ -26,7 +25,7 @@ class SymbolLearner:
             "events": Field((1,), "int64"),
             "window": Field((settings.window,), "int32", -1),
             **SymbolPanel(settings).fields(),
-            **scores.fields(settings.score_window, predictors=settings.first_expert + len(settings.experts), losses=1),
+            **score_fields(settings, losses=1),
         }
 
     @staticmethod
@@ -45,6 +44,7 @@ class SymbolLearner:
         }
 
     def __init__(self, settings: Settings, network: Network, *, streams: Rows, networks: NetworkRows) -> None:
+        self._settings = settings
         self._network = network
         self._streams = streams
         self._networks = networks
@@ -133,10 +133,16 @@ class SymbolLearner:
         predictions = [self._pending, *self.task.predictions(forecast, run)]
         if run[-1].event.ends:
             predictions[-1] = None  # of a sequence that is over
-        verdicts = self.task.verdicts(predictions[:-1], hits[:, 0], forecast)
-        scored = np.array([verdict is not None for verdict in verdicts])
-        told, rates = score(stream, scored, hits, surprise_bits(forecast.probability)[:, None])
         first = int(stream["events"][0]) + 1
+        told = score(
+            stream,
+            self._settings,
+            first=first,
+            scored=np.array([prediction is not None for prediction in predictions[:-1]]),
+            hits=hits,
+            losses=surprise_bits(forecast.probability)[:, None],
+        )
+        verdicts = self.task.verdicts(predictions[:-1], hits[:, 0], forecast, told.drifts)
         stream["events"][0] += len(run)
         stream["window"][:] = codes[len(run) :]
         self._scope.keep(network, result.state)
@@ -151,8 +157,8 @@ class SymbolLearner:
                 skipped,
                 verdicts[i],
                 predictions[i + 1],
-                told[i],
-                rates[i],
+                told.hits[i],
+                told.rates[i],
             )
             for i, (fitted, skipped) in enumerate(
                 zip(result.fit_steps.tolist(), result.skipped_steps.tolist(), strict=True)

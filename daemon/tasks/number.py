@@ -78,6 +78,7 @@ class NumberTask:
         *,
         losses: NDArray[np.float64],
         sums: NDArray[np.float64],
+        drifts: Sequence[bool],
     ) -> list[NumberVerdict | None]:
         """Judge what had been published for K events; of C channels, horizon by horizon of each component.
 
@@ -89,11 +90,16 @@ class NumberTask:
             covered: 1 within the interval, 0 outside, NaN where there was none, ``(K, C)``.
             losses: What adds up, of each event, ``(K, C, columns)``.
             sums: The same over the score window after each of the S scored ones, ``(S, C, columns)``.
+            drifts: Whether the stream was found to have changed, of each event.
         """
         places = np.maximum(np.cumsum(scored) - 1, 0).tolist()
         of_window = np.moveaxis(accuracy.scores_of(sums), 0, 1).tolist()  # (S, scores, C)
         told = zip(
-            *(array.tolist() for array in (scored, predicted, errors, hits, covered)), losses, places, strict=True
+            *(array.tolist() for array in (scored, predicted, errors, hits, covered)),
+            losses,
+            places,
+            drifts,
+            strict=True,
         )
         return [
             NumberVerdict(
@@ -103,8 +109,9 @@ class NumberTask:
                 covered=tuple(bool(one) if one == one else None for one in within),  # noqa: PLR0124
                 scores=tuple(map(tuple, of_window[place])),
                 losses=lost,
+                drift=drift,
             )
             if counts
             else None
-            for counts, predicted, off, near, within, lost, place in told
+            for counts, predicted, off, near, within, lost, place, drift in told
         ]

@@ -125,7 +125,10 @@ class SymbolTask:
 
     @staticmethod
     def verdicts(
-        predictions: Sequence[SymbolPrediction | None], hits: NDArray[np.bool_], forecast: Forecast
+        predictions: Sequence[SymbolPrediction | None],
+        hits: NDArray[np.bool_],
+        forecast: Forecast,
+        drifts: Sequence[bool],
     ) -> list[SymbolVerdict | None]:
         """Judge K predictions by the probability that had been given to the values that came."""
         given = zip(
@@ -134,15 +137,22 @@ class SymbolTask:
             forecast.probability.tolist(),
             surprise_bits(forecast.probability).tolist(),
             forecast.bits.tolist(),
+            drifts,
             strict=True,
         )
         return [
             None
             if prediction is None
             else SymbolVerdict(
-                prediction.literal, hit, probability, bits, tuple(expert_bits), confidence=prediction.probability
+                prediction.literal,
+                hit,
+                probability,
+                bits,
+                tuple(expert_bits),
+                confidence=prediction.probability,
+                drift=drift,
             )
-            for prediction, hit, probability, bits, expert_bits in given
+            for prediction, hit, probability, bits, expert_bits, drift in given
         ]
 
     def state(self) -> dict[str, Any]:

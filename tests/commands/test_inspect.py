@@ -88,6 +88,8 @@ def test_a_stream_is_told_as_its_last_message_said(daemon: FakeDaemon, newest: P
         assert message["hit_rate"] == (None if stream["hit_rate"] is None else round(stream["hit_rate"], 6))
         best = stream["baseline_hit_rates"] and round(max(stream["baseline_hit_rates"].values()), 6)
         assert message["baseline_hit_rate"] == best
+        kappa = stream["kappa_temporal"]
+        assert message["kappa_temporal"] == (None if kappa is None else round(kappa, 6))
         if message["prediction"] is not None:
             assert message["top"] == stream["prediction"]
             assert stream["last_values"][-1] in {message["value"], None}
@@ -267,8 +269,27 @@ def test_sequences_are_told_with_what_they_share(tmp_path: Path, capsys: pytest.
     assert last["hit_rate"] == pytest.approx(learner["hit_rate"], abs=1e-6)
     assert last["baseline_hit_rate"] == pytest.approx(max(learner["baseline_hit_rates"].values()), abs=1e-6)
     shown = capsys.readouterr().out
-    for said in ("waits for its label", "open", '"up" 2, 0 2', "most frequent", "weights norm"):
+    assert last["kappa_temporal"] == pytest.approx(learner["kappa_temporal"], abs=1e-6)
+    for said in ("waits for its label", "open", '"up" 2, 0 2', "most frequent", "last label", "drifts", "weights norm"):
         assert said in shown
+
+
+def test_changes_of_a_stream_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """How often it was found to have changed, and at which of its events last; None where it never was."""
+    settings = small_settings()
+    partition = Partition(settings, FIRST, next_mark(settings, FIRST, 0, unnamed(1)), small_network)
+    cycles = [b"%d" % (place % 4 + (4 if place >= 150 else 0)) for place in range(170)]
+    records = [record(place, value, b"changing") for place, value in enumerate(cycles)]
+    records += [record(170 + place, b"7", b"same") for place in range(50)]
+    outcomes = partition.process(records).outcomes
+    (found,) = [one.event for one in outcomes if one.verdict is not None and one.verdict.drift]
+    CheckpointStore(str(tmp_path / "checkpoints"), "numbers", origin={}).write(FIRST, 220, partition.state())
+    (path,) = (tmp_path / "checkpoints").rglob("*.h5")
+    _, told = inspect(path, tmp_path)
+    streams = {stream["key"]: (stream["drifts"], stream["last_drift_event"]) for stream in told["streams"]}
+    assert {"changing": (1, found), "same": (0, None)} == streams
+    assert 150 < found <= 170
+    assert f"(at {found})" in capsys.readouterr().out.replace("\n", " ")
 
 
 def test_vectors_are_told_component_by_component(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,11 +4,13 @@ import io
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from daemon.commands.figures import EARLY
+from daemon.commands.levels import MOST_DRIFTS
 from daemon.commands.scorecard import MAX_BAD_LINES, Scorecard
 from daemon.errors import InputFileError
 from daemon.partition import Processed, Tally
@@ -59,6 +61,32 @@ def test_lift_is_over_the_best_baseline() -> None:
     assert {"last_value": 0.0, "most_frequent": 0.5, "suffix_memory": 1.0} == figures["baseline_hit_rates"]
     assert -0.5 == figures["lift"]
     assert 1.5 == figures["log_loss_bits"]
+
+
+def test_kappa_temporal_is_against_the_last_value() -> None:
+    """Over all that was scored; where the last value is always right there is none, and nor is there of numbers."""
+    right, wrong = prediction(True), prediction(False)
+    chunk = [right, right, right, wrong], Tally(events=4, hits=Counter({0: 3, 1: 2, 2: 4}))
+    assert 0.5 == scored(chunk).to_json()["kappa_temporal"]
+    assert scored(([right], Tally(events=1, hits=Counter({0: 1, 1: 1})))).to_json()["kappa_temporal"] is None
+    assert scored(([prediction(None)], Tally(events=1))).to_json()["kappa_temporal"] is None
+    assert "kappa_temporal" not in Scorecard(read_settings({"task": "number"})).to_json()
+
+
+def test_changes_of_the_stream_are_told_with_their_values() -> None:
+    """All of them are counted; in JSON the first hundred are listed, in the table the first five."""
+    changed = replace(prediction(False)[1], verdict=SymbolVerdict("4", False, 0.5, 1.0, (), 0.5, drift=True))
+    chunk = [prediction(True), (prediction(False)[0], changed)]
+    scorecard = scored((chunk * (MOST_DRIFTS + 1), Tally(events=2 * MOST_DRIFTS + 2)))
+    figures = scorecard.to_json()
+    assert MOST_DRIFTS + 1 == figures["drifts"]
+    assert list(range(2, 2 * MOST_DRIFTS + 1, 2)) == figures["drift_events"]
+    shown = io.StringIO()
+    scorecard.print(Console(file=shown, width=100), "values.txt")
+    assert "101 (at 2, 4, 6, 8, 10, …)" in shown.getvalue()
+    assert (0, []) == tuple(
+        scored(([prediction(True)], Tally(events=1))).to_json()[n] for n in ("drifts", "drift_events")
+    )
 
 
 def test_time_of_an_event_is_the_median_over_the_chunks() -> None:
@@ -120,4 +148,5 @@ def test_sequences_are_told_with_where_their_prediction_settled() -> None:
     assert (8, 6) == (figures["samples_a_sequence"], figures["settled_at_sample"])
     console = Console(file=io.StringIO(), width=100)
     scorecard.print(console, "runs")
-    assert "prediction settled at sample" in console.file.getvalue()  # type: ignore[attr-defined]
+    for words in ("prediction settled at sample", "baseline last label", "kappa-temporal"):
+        assert words in console.file.getvalue()  # type: ignore[attr-defined]

@@ -75,6 +75,37 @@ def test_each_task_is_shown(fields: dict[str, Any], words: str) -> None:
     assert "\x1b[2J" not in shown(screen)
 
 
+def test_it_says_what_the_hit_rate_is_worth() -> None:
+    """Against the last value, in bits; of a number, its error beside that of the best baseline."""
+    screen = Screen("predictions")
+    screen.add(record(kappa_temporal=0.912, verdict={"predicted": 4, "hit": True, "surprise_bits": 0.1047}))
+    assert "worth          kappa-temporal 0.912, surprise of the last value 0.1 bits" in shown(screen)
+    screen.add(record(kappa_temporal=None, verdict=None))
+    assert "worth          surprise of the last value 0.1 bits" in shown(screen)
+    numbers = Screen("predictions")
+    errors = {"mean_absolute_error": 725.1184, "baseline_mean_absolute_error": 1290}
+    numbers.add(record(verdict={"predicted": 4.5, "hit": True, **errors}))
+    assert "off by 725.118 on average, the best baseline by 1290" in shown(numbers)
+    numbers.add(record(verdict={"predicted": [1, 2], "hit": [True, False], "mean_absolute_error": [1, 2]}))
+    assert "worth" not in shown(numbers)
+
+
+def test_a_change_of_the_stream_is_marked_below_the_curve() -> None:
+    """Where it was, also when the curve is thinned, and how long ago it is."""
+    screen = Screen("predictions")
+    for number in range(1, 1001):
+        changed = number in {500, 983}
+        screen.add(record(verdict={"predicted": 4, "hit": not changed, "drift": changed}))
+    (line,) = [line for line in shown(screen).splitlines() if line.startswith("changes")]
+    assert 2 == line.count("▲")
+    assert "2, the last one 17 predictions ago" in line
+    curve = next(line for line in shown(screen).splitlines() if line.startswith("hit rate")).split()[2]
+    places = [place - len("changes        ") for place, character in enumerate(line) if character == "▲"]
+    assert len(curve) / 2 - 2 <= places[0] <= len(curve) / 2 + 1
+    assert len(curve) - 3 <= places[1] < len(curve)
+    assert "changes" not in shown(Screen("predictions"))
+
+
 def test_what_is_no_prediction_is_shown_too() -> None:
     """Another program may write to the topic; the next prediction is still the last one's."""
     screen = Screen("predictions")

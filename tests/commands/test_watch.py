@@ -58,6 +58,13 @@ def test_a_miss_and_a_first_value_are_told_apart() -> None:
     assert "numbers/0/41  -  4  first  next ?  hit rate -  baseline -" == first.plain
 
 
+def test_a_change_of_the_stream_is_told_in_words() -> None:
+    """After what came of the value."""
+    verdict = {"predicted": 8, "hit": False, "probability": 0.02, "surprise_bits": 5.6, "drift": True}
+    assert "  miss   predicted 8  the stream changed  next 8" in line_of(message(verdict=verdict), "").plain
+    assert "changed" not in line_of(message(verdict=verdict | {"drift": False}), "").plain
+
+
 def test_control_characters_of_a_stream_are_escaped() -> None:
     """Neither a value nor a key moves the cursor, whatever was published; nor is it read as markup."""
     line = line_of(message(stream="\x1b[2J\u202e[red]", value="a\x07\x9b[/red]", prediction="\x7f"), "").plain

@@ -1,5 +1,5 @@
 // What a dashboard of ours may hold, by the types that Grafana publishes; a test writes dashboard.ts beside it.
-import type { Dashboard, DataQuery, FieldConfig, GraphFieldConfig, Panel, RowPanel } from '@grafana/schema';
+import type { AnnotationQuery, Dashboard, DataQuery, FieldConfig, GraphFieldConfig, Panel, RowPanel } from '@grafana/schema';
 import type { Options as StatOptions } from '@grafana/schema/dist/esm/raw/composable/stat/panelcfg/x/StatPanelCfg_types.gen';
 import type { Options as TimeSeriesOptions } from '@grafana/schema/dist/esm/raw/composable/timeseries/panelcfg/x/TimeSeriesPanelCfg_types.gen';
 
@@ -32,8 +32,17 @@ type Of<Kind extends string, Options, Custom> = Omit<Panel, 'type' | 'options' |
   targets: Query[];
 };
 
+interface Marks extends DataQuery {
+  expr: string;
+  interval: string;
+}
+
+// What Prometheus' data source reads beside the query.
+type Annotation = AnnotationQuery<Marks> & { target: Marks; titleFormat: string; textFormat: string };
+
 export type OurDashboard = Plain<
-  Omit<Dashboard, 'panels'> & {
+  Omit<Dashboard, 'panels' | 'annotations'> & {
+    annotations: { list: Annotation[] };
     panels: (
       | Of<'stat', StatOptions, Record<string, never>>
       | Of<'timeseries', TimeSeriesOptions, GraphFieldConfig>

@@ -142,6 +142,7 @@ def test_every_panel_gets_data_from_a_real_prometheus(query: Query) -> None:
     """With daemons at work, each expression of the dashboard gives at least one series."""
     values = {"$topic": ".*", "$partition": ".*", "$__rate_interval": "5s"}
     filled = {re.sub(r"\$\w+", lambda name: values[name[0]], expression) for expression in EXPRESSIONS}
+    filled = {expression.replace(") > 0", ") > bool 0") for expression in filled}  # nothing may have changed yet
     assert set() == without_data(query, filled)
 
 

@@ -31,6 +31,12 @@ def test_the_demo_shows_what_it_promises(bootstrap: str) -> None:
     assert float(figures["hit rate, first 500 values"]) >= 0.93
     assert "0" == figures["misses after value 1,000"]
     assert "1.0000" == figures["hit rate, value 501 to 5,000"]
+    for view in (
+        r"^page +http://127\.0\.0\.1:\d+/ in a browser$",
+        r"^dashboard +http://127\.0\.0\.1:\d+/metrics for the Prometheus and Grafana of deploy/",
+        r"^terminal +\.venv/bin/online-lstm watch --bootstrap-servers \S+ --output-topic demo-\d+-predictions$",
+    ):
+        assert re.search(view, done.stdout, re.MULTILINE), view
     named = re.search(r"predictions +(demo-\d+)-predictions at", done.stdout)
     assert named
     with closing(KafkaAdminClient(bootstrap_servers=bootstrap)) as admin:

@@ -1,0 +1,131 @@
+"""Whether it works, in a sentence: the first thing on the page, for whoever sees it for the first time.
+
+It reads what the board says of all partitions together, and claims nothing that these figures do not show: better is
+what chance would hardly have given.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+RULES: Mapping[str, str] = {
+    "last_value": "repeating the last value",
+    "most_frequent": "always saying the most frequent value",
+    "suffix_memory": "looking up what followed before",
+    "seasonal_naive": "the value of a season ago",
+}
+"""What each baseline does."""
+FEW = 100
+"""Of fewer predictions nothing is concluded yet."""
+SILENT_S = 60.0
+"""A stream is silent after so long, or after ten times what usually passes between two batches."""
+
+Headline = dict[str, str]
+"""``text``, and its ``mood``: good, warn, bad, or nothing."""
+
+
+def headline(told: Mapping[str, Any]) -> Headline:
+    """Say how it stands, from what ``daemon.board`` tells of it."""
+    if told["scored"] == 0:
+        return _said("warn", _beginning(told))
+    if told["silent_s"] is not None and told["lag_records"]:
+        waiting = f"{told['lag_records']:,} values wait, and none was learned for {duration(told['silent_s'])}."
+        return _said("bad", waiting)
+    standing = _standing(told)
+    if told["silent_s"] is not None:
+        silent = f"No input is arriving: the last value came {duration(told['silent_s'])} ago."
+        return _said("warn", f"{silent} How it stood then: {standing['text'][0].lower()}{standing['text'][1:]}")
+    return standing
+
+
+def duration(seconds: float) -> str:
+    """Write how long something takes.
+
+    >>> duration(59.6), duration(600), duration(9000)
+    ('60 s', '10 min', '2 h')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.0f} h"
+
+
+def _beginning(told: Mapping[str, Any]) -> str:
+    if not told["events"]:
+        return "Waiting for the first value: no input has arrived yet."
+    return f"It has just begun: {_count(told['events'], 'value')} came, and no prediction could be judged yet."
+
+
+def _standing(told: Mapping[str, Any]) -> Headline:
+    since = told["since_drift"]
+    if since and told["streams"] == 1 and since["scored"] < told["scored"]:
+        share = since["hits"] / since["scored"] if since["scored"] else None
+        judged = "" if share is None else f": {_percent(share)} of the predictions since were right"
+        changed = f"The stream changed {_count(since['events'], 'value')} ago and is being learned anew"
+        return _said("warn", f"{changed}{judged}.")
+    return _of_numbers(told) if told["numbers"] else _of_hits(told)
+
+
+def _of_hits(told: Mapping[str, Any]) -> Headline:
+    own, rates = told["hit_rate"], told["baseline_hit_rates"]
+    name = max(rates, key=rates.__getitem__)
+    best, rule = rates[name], _rule(name, told["task"])
+    margin = max(0.01, 2 * math.sqrt(own * (1 - own) / told["scored"]))
+    judged = f"{_percent(own)} of the last {_count(told['scored'], 'prediction')} were right"
+    would = f"{rule} would have had {_percent(best)}"
+    if told["scored"] < FEW:
+        return _said("warn", f"Still learning: {judged}; {would}.")
+    if own - best > margin:
+        return _said("good", f"It works: {judged}; {would}.")
+    simple = {other: rate for other, rate in rates.items() if other != "suffix_memory"}
+    second = max(simple, key=simple.__getitem__)
+    if own - best >= -margin and own - simple[second] > margin:
+        others = f"{_rule(second, told['task'])} would have had {_percent(simple[second])}"
+        return _said("good", f"It works: {judged}, about as many as by {rule}; {others}.")
+    if told["young"] or (told["earlier"] and own - told["earlier"]["hit_rate"] > margin):
+        before = f", up from {_percent(told['earlier']['hit_rate'])}" if told["earlier"] else ""
+        return _said("warn", f"Still learning: {judged}{before}; {would}.")
+    if own - best < -margin:
+        return _said("bad", f"Worse than a simple rule: {judged}; {would}.")
+    return _said("warn", f"No better than {rule}, which has {_percent(best)}: {judged}.")
+
+
+def _of_numbers(told: Mapping[str, Any]) -> Headline:
+    numbers = told["numbers"]
+    baselines, skill = numbers["baseline_errors"], numbers["skill"]
+    name = min(baselines, key=baselines.__getitem__)
+    rule, of = _rule(name, told["task"]), f"the last {_count(told['scored'], 'prediction')}"
+    if numbers["relative"]:  # of several components, each has a best rule of its own
+        judged = f"{of} were off by {_percent(numbers['error'])} of the values' size on average"
+        less = "as much" if skill is None else f"{_percent(abs(skill))} {'less' if skill > 0 else 'more'}"
+        would = f"{less} than by the best simple rule of each number"
+        rule = "the simple rules"
+    else:
+        judged = f"{of} were off by {numbers['error']:.4g} on average"
+        would = f"{rule} would have been off by {baselines[name]:.4g}"
+    margin = 1 / math.sqrt(told["scored"])
+    if told["scored"] >= FEW and skill is not None and skill > margin:
+        return _said("good", f"It works: {judged}; {would}.")
+    before = told["earlier"]["error"] if told["earlier"] else None
+    falling = before is not None and numbers["error"] < (1 - margin) * before
+    if told["scored"] < FEW or told["young"] or falling:
+        return _said("warn", f"Still learning: {judged}; {would}.")
+    if skill is None or skill >= -margin:
+        return _said("warn", f"No better than {rule}: {judged}; {would}.")
+    return _said("bad", f"Worse than a simple rule: {judged}; {would}.")
+
+
+def _said(mood: str, text: str) -> Headline:
+    return {"mood": mood, "text": text}
+
+
+def _rule(name: str, task: str) -> str:
+    rule = RULES[name]
+    return rule.replace("value", "label") if task == "label" else rule
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

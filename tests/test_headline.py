@@ -1,0 +1,159 @@
+"""The sentence at the top of the page: true, and the one that matters most."""
+
+import doctest
+from typing import Any
+
+import pytest
+
+from daemon import headline as module
+from daemon import indicators
+from daemon.headline import headline
+
+RATES = {"last_value": 0.1, "most_frequent": 0.2, "suffix_memory": 0.6}
+NUMBERS = {
+    "relative": False,
+    "error": 725.118,
+    "baseline_errors": {"last_value": 1500.0, "seasonal_naive": 1290.0},
+    "skill": 0.438,
+    "interval_coverage": 0.9,
+}
+RIGHT = "of the last 1,000 predictions were right"
+LOOKED_UP = "looking up what followed before would have had 60.0 %"
+AS_MANY = (
+    "about as many as by looking up what followed before; always saying the most frequent value would have had 20.0 %"
+)
+SILENT = "No input is arriving: the last value came 10 min ago. How it stood then:"
+LESS = "43.8 % less than by the best simple rule of each number"
+OFF = "the last 1,000 predictions were off by"
+SEASONAL = "the value of a season ago would have been off by 1290"
+SINCE = {"events": 37, "scored": 36, "hits": 12}
+
+
+def told(**changed: Any) -> dict[str, Any]:
+    usual: dict[str, Any] = {"task": "symbol", "events": 5000, "scored": 1000, "streams": 1, "lag_records": 0}
+    usual |= {"hit_rate": 0.998, "baseline_hit_rates": RATES, "numbers": None, "silent_s": None, "since_drift": None}
+    return {**usual, "earlier": {"hit_rate": 0.998, "error": None}, "young": False, **changed}
+
+
+@pytest.mark.parametrize(
+    ("changed", "mood", "text"),
+    [
+        (
+            {},
+            "good",
+            f"It works: 99.8 % {RIGHT}; {LOOKED_UP}.",
+        ),
+        (
+            {"task": "label", "hit_rate": 0.9, "baseline_hit_rates": {"last_value": 0.6, "most_frequent": 0.5}},
+            "good",
+            f"It works: 90.0 % {RIGHT}; repeating the last label would have had 60.0 %.",
+        ),
+        (
+            {"baseline_hit_rates": RATES | {"suffix_memory": 0.996}},
+            "good",
+            f"It works: 99.8 % {RIGHT}, {AS_MANY}.",
+        ),
+        (
+            {"scored": 0, "events": 0, "hit_rate": None},
+            "warn",
+            "Waiting for the first value: no input has arrived yet.",
+        ),
+        (
+            {"scored": 0, "events": 1, "hit_rate": None},
+            "warn",
+            "It has just begun: 1 value came, and no prediction could be judged yet.",
+        ),
+        (
+            {"scored": 40, "hit_rate": 0.5, "baseline_hit_rates": RATES},
+            "warn",
+            f"Still learning: 50.0 % of the last 40 predictions were right; {LOOKED_UP}.",
+        ),
+        (
+            {"hit_rate": 0.61, "earlier": {"hit_rate": 0.3, "error": None}, "baseline_hit_rates": {"last_value": 0.6}},
+            "warn",
+            f"Still learning: 61.0 % {RIGHT}, up from 30.0 %; repeating the last value would have had 60.0 %.",
+        ),
+        (
+            {"hit_rate": 0.4, "earlier": None, "young": True},
+            "warn",
+            f"Still learning: 40.0 % {RIGHT}; {LOOKED_UP}.",
+        ),
+        (
+            {"hit_rate": 0.11, "baseline_hit_rates": {"last_value": 0.1, "suffix_memory": 0.12}},
+            "warn",
+            f"No better than looking up what followed before, which has 12.0 %: 11.0 % {RIGHT}.",
+        ),
+        (
+            {"hit_rate": 0.5, "earlier": {"hit_rate": 0.5, "error": None}},
+            "bad",
+            f"Worse than a simple rule: 50.0 % {RIGHT}; {LOOKED_UP}.",
+        ),
+        (
+            {"since_drift": SINCE},
+            "warn",
+            "The stream changed 37 values ago and is being learned anew: 33.3 % of the predictions since were right.",
+        ),
+        (
+            {"since_drift": {"events": 1, "scored": 0, "hits": 0}},
+            "warn",
+            "The stream changed 1 value ago and is being learned anew.",
+        ),
+        (
+            {"silent_s": 600.0},
+            "warn",
+            f"{SILENT} it works: 99.8 % {RIGHT}; {LOOKED_UP}.",
+        ),
+        ({"silent_s": 75.0, "lag_records": 1200}, "bad", "1,200 values wait, and none was learned for 75 s."),
+        (
+            {"task": "number", "numbers": NUMBERS},
+            "good",
+            f"It works: {OFF} 725.1 on average; {SEASONAL}.",
+        ),
+        (
+            {"task": "number", "numbers": NUMBERS | {"relative": True, "error": 0.051}},
+            "good",
+            f"It works: {OFF} 5.1 % of the values' size on average; {LESS}.",
+        ),
+        (
+            {"task": "number", "numbers": NUMBERS | {"error": 1289.0, "skill": 0.0008}},
+            "warn",
+            f"No better than the value of a season ago: {OFF} 1289 on average; {SEASONAL}.",
+        ),
+        (
+            {"task": "number", "numbers": NUMBERS | {"error": 1500.0, "skill": -0.16}},
+            "bad",
+            f"Worse than a simple rule: {OFF} 1500 on average; {SEASONAL}.",
+        ),
+        (
+            {
+                "task": "number",
+                "numbers": NUMBERS | {"error": 1500.0, "skill": -0.16},
+                "earlier": {"hit_rate": 0.1, "error": 3000.0},
+            },
+            "warn",
+            f"Still learning: {OFF} 1500 on average; {SEASONAL}.",
+        ),
+    ],
+)
+def test_it_says_what_matters_most(changed: dict[str, Any], mood: str, text: str) -> None:
+    """Whether anything comes, then whether the stream changed, then whether it is better than a simple rule."""
+    assert {"mood": mood, "text": text} == headline(told(**changed))
+
+
+@pytest.mark.parametrize(("scored", "mood"), [(200, "warn"), (20_000, "good")])
+def test_what_chance_would_give_is_not_called_better(scored: int, mood: str) -> None:
+    """Two points more are a lot over many predictions and nothing over few."""
+    rates = {"last_value": 0.48, "most_frequent": 0.4}
+    assert mood == headline(told(hit_rate=0.5, scored=scored, baseline_hit_rates=rates, earlier=None))["mood"]
+
+
+def test_one_of_many_streams_that_changed_is_no_headline() -> None:
+    """The others go on as before; and once all that is scored came after a change, it is over."""
+    assert "good" == headline(told(since_drift=SINCE, streams=2))["mood"]
+    assert "good" == headline(told(since_drift=SINCE | {"scored": 1000, "hits": 998}))["mood"]
+
+
+@pytest.mark.parametrize("tested", [module, indicators])
+def test_its_examples_are_right(tested: Any) -> None:
+    """Those in the docstrings."""
+    assert (0, True) == ((done := doctest.testmod(tested)).failed, done.attempted > 0)
