@@ -26,28 +26,35 @@ class Point:
 
 @dataclass(slots=True)
 class Curve:
-    """Points from the beginning to now, no two of them nearer than ``step_s``."""
+    """Points from the beginning to now: the last one, and before it no two of them nearer than ``step_s``."""
 
     step_s: float = 0.1
-    points: list[Point] = field(default_factory=list)
+    _kept: list[Point] = field(default_factory=list)
+    _last: Point | None = None
 
     def add(self, point: Point) -> None:
-        """Take a point, unless there is one that is near."""
-        if self.points and point.at - self.points[-1].at < self.step_s:
+        """Take a point, which stays the last one only if there is one that is near."""
+        self._last = point
+        if self._kept and point.at - self._kept[-1].at < self.step_s:
             return
-        self.points.append(point)
-        if len(self.points) > POINTS:
-            self.points, self.step_s = self.points[::2], 2 * self.step_s
+        self._kept.append(point)
+        if len(self._kept) > POINTS:
+            self._kept, self.step_s = self._kept[::2], 2 * self.step_s
+
+    @property
+    def points(self) -> list[Point]:
+        """All of them."""
+        return self._kept if self._last is None or self._last is self._kept[-1] else [*self._kept, self._last]
 
     @property
     def drawn(self) -> float:
         """The time of the last point, 0 without one."""
-        return self.points[-1].at if self.points else 0.0
+        return self._last.at if self._last else 0.0
 
     @property
     def resumed(self) -> bool:
         """Whether something had been scored before this process had an event."""
-        return bool(self.points) and not self.points[0].events
+        return bool(self._kept) and not self._kept[0].events
 
     def after(self, at: float) -> list[dict[str, Any]]:
         """Give the points after a time, as JSON has them."""

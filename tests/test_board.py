@@ -127,7 +127,7 @@ def test_it_is_bounded(board: Board, clock: Clock) -> None:
         clock.now_s += 1
         board.observe(standing())
     curve = board.snapshot()["curve"]
-    assert POINTS / 2 < len(curve) <= POINTS
+    assert POINTS / 2 < len(curve) <= POINTS + 1
     assert {"at": 1001.0, "events": MOST_STREAMS + 50, "hit_rates": [0.9, 0.5, 0.7], "errors": None} == curve[0]
     newest = board.snapshot(drawn=board.snapshot()["drawn"])
     assert [] == newest["curve"]

@@ -1,6 +1,7 @@
 """The curves of the page: bounded, from the beginning on, and what they say about how long learning took."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 
@@ -17,11 +18,24 @@ def curve_of(points: Sequence[tuple[int, float]]) -> Curve:
 def test_it_is_thinned_and_begins_where_it_began() -> None:
     """However long a process runs; no two points are nearer than the step."""
     curve = curve_of([(number, 0.5) for number in range(5 * POINTS)])
-    assert POINTS / 2 < len(curve.points) <= POINTS
+    assert POINTS / 2 < len(curve.points) <= POINTS + 1
     assert 0.0 == curve.points[0].at
-    assert all(
-        after.at - before.at >= curve.step_s for before, after in zip(curve.points, curve.points[1:], strict=False)
-    )
+    assert 5 * POINTS - 1 == curve.points[-1].at == curve.drawn
+    assert all(after.at - before.at >= curve.step_s for before, after in pairwise(curve.points[:-1]))
+
+
+def test_the_last_point_is_there_also_if_one_is_near() -> None:
+    """What is told is how it stands now; the next one takes its place, unless it is far enough from the one before."""
+    curve = Curve()
+    for at, events in ((1.0, 40), (1.05, 80)):
+        curve.add(Point(at, events, [0.5 + events / 200]))
+    assert [40, 80] == [point.events for point in curve.points]
+    assert 80 == curve.learned_after(0.9)
+    curve.add(Point(1.08, 90, [0.9]))
+    assert [40, 90] == [point.events for point in curve.points]
+    curve.add(Point(1.1, 95, [0.9]))
+    assert [40, 95] == [point.events for point in curve.points]
+    assert [1.1] == [point["at"] for point in curve.after(1.08)]
 
 
 def test_what_is_new_is_told_as_json_has_it() -> None:

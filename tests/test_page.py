@@ -259,7 +259,7 @@ def test_the_first_thing_to_see_says_whether_it_works(start: Callable[..., Daemo
         daemon.learn([b"%d" % (place % 5) for place in range(100)])
     headline.get_by_text("It works: ").wait_for(timeout=5000)
     assert "repeating the last value" in headline.inner_text() or "always saying" in headline.inner_text()
-    assert "values to come to 95 % of its present level" in headline.inner_text()
+    assert "The hit rate came to 95 % of its present level within " in headline.inner_text()
     assert "wide good" == headline.get_attribute("class")
     daemon.health.not_ready("no broker answers")
     headline.get_by_text("It does not predict just now: no broker answers.").wait_for(timeout=5000)

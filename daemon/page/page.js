@@ -69,7 +69,7 @@ function headline(now) {
 }
 function timeToLearn(now) {
   if (!known(now.learned_after) || now.headline.mood !== "good") return "";
-  return now.learned_after ? `The hit rate took ${several(now.learned_after, "value")} to come to 95 % of its present level.`
+  return now.learned_after ? `The hit rate came to 95 % of its present level within ${several(now.learned_after, "value")}.`
     : "The hit rate was there before this process began.";
 }
 function curveOf(now) {
