@@ -98,7 +98,7 @@ def score_rows(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if "settled_at_sample" in figures:
         yield "samples a sequence", _shown(figures["samples_a_sequence"], ".1f")
         yield "prediction settled at sample", _shown(figures["settled_at_sample"], ".1f")
-    yield "time to learn", _shown(figures["time_to_learn"]["events"], ",", " values")
+    yield "time to learn, values", _shown(figures["time_to_learn"]["events"], ",")
     yield "drifts", _when(figures["drifts"], figures["drift_events"])
     yield "last miss at value", _shown(figures["last_miss"], ",")
     yield "time per event, without compiling", _shown(figures["event_ms"], ".3f", " ms", none="too few to tell")
