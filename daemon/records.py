@@ -103,7 +103,8 @@ class SymbolVerdict:
     """How the pending prediction did once its value arrived.
 
     ``probability`` is what had been given to the value that came, ``surprise_bits`` its -log2; ``expert_bits`` is the
-    surprise of each expert. ``drift`` says, as in verdicts of all tasks, that with this one the stream is found to have
+    surprise of each expert. ``confidence`` is what had been given to the value that was predicted.
+    ``drift`` says, as in verdicts of all tasks, that with this one the stream is found to have
     changed (``daemon.drift``).
     """
 
@@ -112,6 +113,7 @@ class SymbolVerdict:
     probability: float
     surprise_bits: float
     expert_bits: tuple[float, ...]
+    confidence: float
     drift: bool = False
 
 
@@ -173,9 +175,9 @@ class NumberPrediction:
 class LabelVerdict:
     """How the prediction after a sequence's last sample did, once the sequence was over and its label known.
 
-    ``label`` and ``predicted`` are JSON literals, ``probability`` is what had been given to the label, and
-    ``surprise_bits`` its -log2. The sequence had so many ``samples``, and from number ``settled`` of them on the
-    prediction had not changed any more.
+    ``label`` and ``predicted`` are JSON literals, ``probability`` is what had been given to the label,
+    ``surprise_bits`` its -log2, and ``confidence`` what had been given to the label that was predicted. The
+    sequence had so many ``samples``, and from number ``settled`` of them on the prediction had not changed any more.
     """
 
     label: str
@@ -185,6 +187,7 @@ class LabelVerdict:
     surprise_bits: float
     samples: int
     settled: int
+    confidence: float
     drift: bool = False
 
 

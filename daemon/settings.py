@@ -602,7 +602,8 @@ def read_settings(
         raise SettingsError("\n".join(_explain(dict(problem), given or {}) for problem in error.errors())) from None
     except ValueError as error:  # a TOML file that is none
         raise SettingsError(f"config: {config}: {error}") from None
-    settings = Settings.model_construct(**{name: getattr(read, name) for name in Settings.model_fields})
+    values = {name: getattr(read, name) for name in Settings.model_fields}
+    settings = Settings.model_construct(_fields_set=set(read.model_fields_set), **values)
     settings.require_learnable()
     return settings
 

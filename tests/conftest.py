@@ -8,8 +8,12 @@ import tempfile
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # before the daemon is imported: settings of whoever runs the tests must not decide how they end
 GIVEN = {name: os.environ.pop(name) for name in list(os.environ) if name.upper().startswith("ONLINE_LSTM_")}
@@ -52,3 +56,20 @@ def make_topic(bootstrap: str, request: pytest.FixtureRequest) -> Iterator[MakeT
     yield make
     if created:
         delete_topics(bootstrap, created)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """A real one, for pages; the same for the tests of a module."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        reason = "chromium is not installed; it is in Debian's package chromium"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - few tests need it
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()

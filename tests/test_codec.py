@@ -31,7 +31,7 @@ FORMATS = ("auto", "double", "float", "long", "integer", "string")
 SMALLEST = 10_000
 
 RECORD = InputRecord("numbers", 0, 41, 1_760_000_000_123, b"pump-7", b"4", ())
-VERDICT = SymbolVerdict("4", hit=True, probability=0.93, surprise_bits=0.1047, expert_bits=())
+VERDICT = SymbolVerdict("4", hit=True, probability=0.93, surprise_bits=0.1047, expert_bits=(), confidence=0.5)
 OUTCOME = Outcome(
     event=42,
     fit_steps=1,
@@ -351,7 +351,7 @@ def test_what_is_not_known_yet_is_null():
 def test_infinite_surprise_is_null_and_none_is_zero():
     """JSON has no infinity, and a certain hit surprises by 0.0, not by -0.0."""
     for bits, expected in ((math.inf, "null"), (-0.0, "0.0")):
-        verdict = replace(VERDICT, surprise_bits=bits, expert_bits=())
+        verdict = replace(VERDICT, surprise_bits=bits, expert_bits=(), confidence=0.5)
         output = ENCODER.output(AUTO.decode(RECORD), replace(OUTCOME, verdict=verdict), "m")
         assert f'"surprise_bits": {expected}, "drift": false}}'.encode() in output.value
 
@@ -415,7 +415,9 @@ def test_the_smallest_limit_holds_the_worst_output(literal, key):
     outcome = replace(
         OUTCOME,
         event=2**63 - 1,
-        verdict=SymbolVerdict(literal, hit=False, probability=1e-7 / 3, surprise_bits=1073.12345, expert_bits=()),
+        verdict=SymbolVerdict(
+            literal, hit=False, probability=1e-7 / 3, surprise_bits=1073.12345, expert_bits=(), confidence=0.5
+        ),
         prediction=SymbolPrediction(((literal, 1.234567e-5),) * 100, ((literal, 1.234567e-5, 1.23456789),) * 3),
         hit_rates=(2 / 3, 1 / 3, 1 / 3, 1 / 3, 2 / 3, 1 / 3, 1 / 3),
     )
@@ -472,7 +474,9 @@ def test_any_output_is_strict_json_that_fits(literals, probability, bits, key, h
     record = replace(RECORD, key=key, value=value.encode(), headers=(header,))
     outcome = replace(
         OUTCOME,
-        verdict=SymbolVerdict(predicted, hit=False, probability=probability, surprise_bits=bits, expert_bits=()),
+        verdict=SymbolVerdict(
+            predicted, hit=False, probability=probability, surprise_bits=bits, expert_bits=(), confidence=0.5
+        ),
         prediction=SymbolPrediction(
             tuple((literal, probability) for literal in top), ((predicted, probability, 0.5),) * 3
         ),

@@ -32,6 +32,8 @@ HOMES = {
     "kafka": {"broker", "local_broker", "commands"},
     "prometheus_client": {"metrics", "commands"},  # the demo reads what the metrics write
     "numba": {"experts"},
+    "matplotlib": {"commands"},
+    "jinja2": {"commands"},
     "starlette": {"web"},
     "uvicorn": {"web"},
     "pydantic": {"settings"},
@@ -116,7 +118,7 @@ def test_a_foreign_library_has_one_place(library: str) -> None:
 
 def test_the_command_line_loads_nothing_heavy() -> None:
     """A help text comes at once: neither TensorFlow nor numba nor Kafka is imported for it."""
-    heavy = "{'tensorflow', 'keras', 'numba', 'kafka', 'h5py'}"
+    heavy = "{'tensorflow', 'keras', 'numba', 'kafka', 'h5py', 'matplotlib', 'jinja2'}"
     program = f"import sys, daemon.cli; daemon.cli.build_parser(); print(sorted({heavy} & sys.modules.keys()))"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "[]" == found.stdout.strip()

@@ -1,14 +1,12 @@
 """The live page in a real browser: what a person sees of a daemon that learns."""
 
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from fakes import SOURCES, record, small_network, small_settings
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from daemon.board import Board
 from daemon.commands.networks import networks_of
@@ -70,20 +68,6 @@ class Daemon:
             )
         )
         self.board.observe(self._partition.report(checkpoint_offset))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        reason = "chromium is not installed; it is in Debian's package chromium"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -75,7 +75,8 @@ class Decoder:
             if isinstance(read.symbol, str):
                 raise BadInputError(
                     "not_a_number",
-                    f"received {shown(read.symbol)}, expected a number: the setting task is {self._task}",
+                    f"received {shown(read.symbol)}, expected a number: the setting task is {self._task}, and "
+                    "only symbol takes words",
                 )
             vector = (float(read.symbol),)
         if len(vector) != self._features and not (read.label and not vector):

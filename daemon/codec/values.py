@@ -87,7 +87,7 @@ def _auto(value: bytes, path: tuple[str, ...] | None, *, vectors: bool, label_pa
     text = _utf8(value).strip()
     if path is None and (number := _number(text)) is not None:
         return Read(*number)
-    message = _parse(text)
+    message = _parse(text, vectors=vectors)
     if path is None and isinstance(message, dict):
         path = ("value",)
     ends = isinstance(message, dict) and message.get("end") is True
@@ -129,12 +129,18 @@ _decode_json = json.JSONDecoder(
 ).decode
 
 
-def _parse(text: str) -> Any:
+def _parse(text: str, *, vectors: bool) -> Any:
     if text.count("[") + text.count("{") > MAX_NESTING and _nesting(text) > MAX_NESTING:
         raise BadInputError("not_a_value", f"received {shown(text)}, expected JSON of at most {MAX_NESTING} levels")
     try:
         return _decode_json(text)
     except json.JSONDecodeError:
+        if vectors:
+            raise BadInputError(
+                "not_a_value",
+                f"received {shown(text)}, expected a number, or JSON with numbers; null is one that is missing, and "
+                "only the task symbol takes words",
+            ) from None
         raise BadInputError(
             "not_a_value",
             f"received {shown(text)}, expected a number or JSON: put words into quotes, or set value_format to string",

@@ -5,27 +5,28 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
+from rich.text import Text
+
+from daemon.commands.choices import format_asked, require_passes, require_separate_files, settings_of
 from daemon.commands.inputs import (
     FORMATS,
-    STANDARD_INPUT,
     Line,
-    format_of,
     open_input,
     read_columns,
     read_lines,
     size_of,
 )
+from daemon.commands.interruption import Interruption
 from daemon.commands.outputs import STANDARD_OUTPUT, create_output
 from daemon.commands.progress import progress_bar
 from daemon.commands.sequences import ended
 from daemon.commands.tables import console_for
 from daemon.errors import ExitCode, SettingsError
-from daemon.records import InputRecord, TopicPartition
-from daemon.settings import Settings, parse_assignments, read_settings
+from daemon.presets import TASKS
+from daemon.settings import Settings
 
 if TYPE_CHECKING:  # it loads what learning needs
     from daemon.commands.scorecard import Scorecard
@@ -33,13 +34,13 @@ if TYPE_CHECKING:  # it loads what learning needs
 
 HELP = "learn from a file instead of Kafka, and show the scores"
 HELD_OUT = 0.2
-CHUNK = 500
-"""Records that are taken at once; the outputs do not depend on it."""
+SHOWN_EVERY = 500
+"""Lines between two looks at how far the file was read."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Take a file, how it is read, and where the results go."""
-    parser.add_argument("file", metavar="FILE", help="a value a line, JSON lines, or CSV; -: standard input")
+    parser.add_argument("file", nargs="?", metavar="FILE", help="a value a line, JSON lines, or CSV; -: standard input")
     parser.add_argument("--format", choices=FORMATS, help="how FILE is read [default: by its suffix, else text]")
     parser.add_argument(
         "--column",
@@ -62,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--predictions", metavar="OUT", help="write the output messages, one a line; -: standard output"
     )
+    parser.add_argument("--report", metavar="OUT", help="write a page of HTML with curves; -: standard output")
     parser.add_argument("--checkpoint", metavar="OUT", help="write what was learned, for `run --warm-start OUT`")
     passes = parser.add_argument_group("several passes over the file")
     passes.add_argument("--epochs", type=int, default=1, metavar="N", help="learn it so many times, keep the best")
@@ -69,44 +71,81 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--held-out", type=float, metavar="SHARE", help=f"judged by this last share [default: {HELD_OUT}]"
     )
     passes.add_argument("--plot", metavar="OUT", help="draw the losses by epoch (.png, .svg, .pdf)")
+    compared = parser.add_argument_group("instead of a file")
+    compared.add_argument(
+        "--compare", nargs=2, metavar=("A", "B"), help="say which of two reports that --json wrote is better"
+    )
 
 
 class Results(NamedTuple):
     """The files that were asked for, open for writing."""
 
     json: BinaryIO | None
+    report: BinaryIO | None
     predictions: BinaryIO | None
     checkpoint: BinaryIO | None
 
 
 def main(arguments: argparse.Namespace) -> ExitCode:
-    """Learn from the file and print what was scored."""
-    settings = _settings(arguments)
-    _require_separate_files(arguments)
-    _require_passes(arguments)
+    """Learn from the file and print what was scored; or compare what two of them scored."""
+    if arguments.compare is not None:
+        from daemon.commands.compare import compare
+
+        return compare(arguments)
+    if arguments.file is None:
+        raise SettingsError("backtest: received neither FILE nor --compare A B, expected one of them")
+    settings = settings_of(arguments)
+    require_separate_files(arguments)
+    require_passes(arguments)
     name = os.fsencode(Path(arguments.file).name).decode(errors="replace")
     with ExitStack() as stack:
         file = stack.enter_context(open_input(arguments.file))
         results = Results(*[_create(stack, option, arguments) for option in Results._fields])
-        take = _take_in_passes if arguments.epochs > 1 else _take_once
-        scored = take(settings, name, file, arguments, results)
-        if results.json is not None:
-            results.json.write(_report(settings, name, scored.to_json()))
-    scored.print(console_for(stderr=STANDARD_OUTPUT in {arguments.json, arguments.predictions}), name)
+        with Interruption() as interruption:
+            take = _take_in_passes if arguments.epochs > 1 else _take_once
+            scored = take(settings, name, file, arguments=arguments, results=results, interruption=interruption)
+        if results.json is not None or results.report is not None:
+            _write(results, _report(settings, name, scored.to_json()))
+    taken = STANDARD_OUTPUT in {arguments.json, arguments.report, arguments.predictions}
+    scored.print(console_for(stderr=taken), name)
+    if scored.looks_like_numbers and "task" not in settings.model_fields_set:
+        hint = "these look like numbers; for errors and intervals: --task number"
+        console_for(stderr=True).print(Text(hint), soft_wrap=True)
+    if scored.interrupted:
+        raise KeyboardInterrupt
     return ExitCode.OK
 
 
 def _take_once(
-    settings: Settings, name: str, file: BinaryIO, arguments: argparse.Namespace, results: Results
+    settings: Settings,
+    name: str,
+    file: BinaryIO,
+    *,
+    arguments: argparse.Namespace,
+    results: Results,
+    interruption: Interruption,
 ) -> "Scorecard":
     """Learn from each line as it comes."""
     with progress_bar("learning", size_of(arguments.file), unit="bytes") as show:
         lines = _showing(_values(settings, file, arguments), file, show)
-        return backtest(settings, name, lines, predictions=results.predictions, checkpoint=results.checkpoint)
+        return backtest(
+            settings,
+            name,
+            lines,
+            predictions=results.predictions,
+            checkpoint=results.checkpoint,
+            interruption=interruption,
+        )
 
 
 def _take_in_passes(
-    settings: Settings, name: str, file: BinaryIO, arguments: argparse.Namespace, results: Results
+    settings: Settings,
+    name: str,
+    file: BinaryIO,
+    *,
+    arguments: argparse.Namespace,
+    results: Results,
+    interruption: Interruption,
 ) -> "Training":
     """Learn in several passes; messages and checkpoint are those of the best one."""
     from daemon.checkpoint.hdf5 import pack
@@ -118,7 +157,15 @@ def _take_in_passes(
     lines = list(_values(settings, file, arguments))
     held_out = HELD_OUT if arguments.held_out is None else arguments.held_out
     with progress_bar("learning", round(arguments.epochs * (1 - held_out) * len(lines)), unit="lines") as show:
-        training = train(settings, name, lines, epochs=arguments.epochs, held_out=held_out, show=show)
+        training = train(
+            settings,
+            name,
+            lines,
+            epochs=arguments.epochs,
+            held_out=held_out,
+            show=show,
+            interruption=interruption,
+        )
     if results.predictions is not None:
         results.predictions.writelines(message + b"\n" for message in training.messages)
     if results.checkpoint is not None:
@@ -135,9 +182,12 @@ def backtest(
     *,
     predictions: BinaryIO | None = None,
     checkpoint: BinaryIO | None = None,
-    chunk: int = CHUNK,
+    chunk: int | None = None,
+    interruption: Interruption | None = None,
 ) -> "Scorecard":
     """Learn from lines as if they were the records of partition 0 of a topic.
+
+    Whatever it gives and writes is complete for what was learned, also if it was interrupted.
 
     Args:
         settings: How to read and to learn.
@@ -145,72 +195,33 @@ def backtest(
         lines: The values.
         predictions: Where the output messages go, one a line.
         checkpoint: Where what was learned goes.
-        chunk: Records taken at once.
+        chunk: Records taken at once, if not as many as usual.
+        interruption: What may end it before the lines do.
 
     Raises:
         InputFileError: There are no values, or none that could be learned from.
+        KeyboardInterrupt: It was interrupted before anything was learned.
     """
     from daemon.checkpoint.hdf5 import pack
-    from daemon.commands.networks import networks_of
+    from daemon.commands.learning import CHUNK, beginning, learn
     from daemon.commands.scorecard import Scorecard
-    from daemon.commands.warm_starts import warm_start_of
     from daemon.network import fingerprint
-    from daemon.partition import Partition, next_mark, unnamed
 
-    source = TopicPartition(name, 0)
-    mark = next_mark(settings, source, 0, unnamed(partitions=1))
-    partition = Partition(settings, source, mark, networks_of(settings), warm_start_of(settings))
-    scorecard = Scorecard(settings)
-    records = (InputRecord(name, 0, line.number, line.timestamp_ms, line.key, line.value) for line in lines)
-    while batch := list(islice(records, chunk)):
-        processed = partition.process(batch)
-        scorecard.add(processed)
+    partition, scorecard = beginning(settings, name)(), Scorecard(settings)
+    for messages in learn(partition, lines, scorecard, chunk=chunk or CHUNK, interruption=interruption):
         if predictions is not None:
-            messages = [output.value or b"" for output in processed.outputs if not output.dead_letter]
             predictions.writelines(message + b"\n" for message in messages)
+    if scorecard.interrupted and not scorecard.events:
+        raise KeyboardInterrupt
     scorecard.require_events(name)
     if checkpoint is not None:
         checkpoint.write(pack(partition.state(), fingerprint()))
     return scorecard
 
 
-def _settings(arguments: argparse.Namespace) -> Settings:
-    task = {"task": arguments.task} if arguments.task else {}
-    settings = read_settings({**parse_assignments(arguments.set), **task}, config=arguments.config)
-    if settings.value_format not in {"auto", "string"}:
-        raise SettingsError(
-            f"value_format: received {settings.value_format}, expected auto or string: a file has text, "
-            "where the topic has the bytes of a serializer; --set value_format=auto"
-        )
-    if settings.calendar and not arguments.time_column:
-        raise SettingsError("calendar: received true without times, expected CSV with a --time-column")
-    columns = (arguments.column, arguments.key_column, arguments.time_column, arguments.label_column)
-    if any(columns) and _format(arguments) != "csv":
-        raise SettingsError(f"column: {arguments.file} is read as {_format(arguments)}, expected --format csv")
-    if arguments.label_column:
-        _require_labels(settings, arguments)
-    return settings
-
-
-def _require_labels(settings: Settings, arguments: argparse.Namespace) -> None:
-    """Refuse a column of labels where nothing would be done with it."""
-    if settings.task != "label":
-        raise SettingsError(f"label_column: expected --task label, received task {settings.task}")
-    if not arguments.key_column:
-        raise SettingsError("label_column: expected a --key-column as well: its keys tell the sequences apart")
-    if settings.value_path or settings.label_path != "label":
-        raise SettingsError(
-            "label_column: expected value_path and label_path as they are by default: columns are named"
-        )
-
-
-def _format(arguments: argparse.Namespace) -> str:
-    return arguments.format or format_of(arguments.file)
-
-
 def _values(settings: Settings, file: BinaryIO, arguments: argparse.Namespace) -> Iterator[Line]:
     """Read the file in its format; a JSON line is a value as it may stand in the topic."""
-    if _format(arguments) == "csv":
+    if format_asked(arguments) == "csv":
         lines = read_columns(
             file,
             arguments.file,
@@ -227,44 +238,9 @@ def _values(settings: Settings, file: BinaryIO, arguments: argparse.Namespace) -
 def _showing(lines: Iterable[Line], file: BinaryIO, show: Callable[[int], None]) -> Iterator[Line]:
     """Tell the progress bar now and then how many bytes were read."""
     for count, line in enumerate(lines):
-        if count % CHUNK == 0 and file.seekable():
+        if count % SHOWN_EVERY == 0 and file.seekable():
             show(file.tell())
         yield line
-
-
-def _require_separate_files(arguments: argparse.Namespace) -> None:
-    """Refuse to write two results, or a result and the input, to one place."""
-    results = {
-        "json": arguments.json,
-        "predictions": arguments.predictions,
-        "checkpoint": arguments.checkpoint,
-        "plot": arguments.plot,
-    }
-    taken = {} if arguments.file == STANDARD_INPUT else {_place_of(arguments.file): "the input"}
-    for option, path in results.items():
-        if path is None:
-            continue
-        place = _place_of(path)
-        if place in taken:
-            raise SettingsError(f"{option}: received {path}, which is {taken[place]}; expected another file")
-        taken[place] = f"where --{option} goes"
-
-
-def _place_of(path: str) -> object:
-    """Give what is equal for all paths of a file."""
-    if path == STANDARD_OUTPUT:
-        return path
-    target = Path(path)
-    return (target.stat().st_dev, target.stat().st_ino) if target.is_file() else target.resolve()
-
-
-def _require_passes(arguments: argparse.Namespace) -> None:
-    if arguments.epochs < 1:
-        raise SettingsError(f"epochs: received {arguments.epochs}, expected at least 1")
-    if arguments.epochs == 1 and (arguments.held_out is not None or arguments.plot is not None):
-        raise SettingsError("held-out, plot: received without several passes, expected --epochs N beside them")
-    if arguments.held_out is not None and not 0 < arguments.held_out < 1:
-        raise SettingsError(f"held-out: received {arguments.held_out:g}, expected a share between 0 and 1")
 
 
 def _create(stack: ExitStack, option: str, arguments: argparse.Namespace) -> BinaryIO | None:
@@ -273,13 +249,26 @@ def _create(stack: ExitStack, option: str, arguments: argparse.Namespace) -> Bin
     return None if path is None else stack.enter_context(create_output(option, path))
 
 
-def _report(settings: Settings, name: str, figures: dict[str, Any]) -> bytes:
+def _write(results: Results, report: dict[str, Any]) -> None:
+    if results.json is not None:
+        text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)
+        results.json.write(text.encode() + b"\n")
+    if results.report is not None:
+        from daemon.commands.report import render
+
+        results.report.write(render(report))
+
+
+def _report(settings: Settings, name: str, figures: dict[str, Any]) -> dict[str, Any]:
     from daemon.commands.networks import versions
 
-    report = {
+    chosen = settings.of_kind("shape") | settings.of_kind("learning")
+    usual = Settings.model_construct(**TASKS[settings.task], task=settings.task)
+    default = usual.of_kind("shape") | usual.of_kind("learning")
+    return {
         "file": name,
         **figures,
-        "settings": settings.of_kind("shape") | settings.of_kind("learning"),
+        "settings": chosen,
+        "changed_settings": [setting for setting, value in chosen.items() if value != default[setting]],
         "versions": versions(),
     }
-    return json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"

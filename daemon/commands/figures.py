@@ -1,6 +1,6 @@
 """The figures of predicted numbers by their names, for reports: of all together, and of each component and horizon."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,14 @@ from rich.text import Text
 
 from daemon import accuracy
 from daemon.commands.tables import table_of
+from daemon.indicators import words_of
 from daemon.records import NUMBER_SCORES
 from daemon.settings import Settings
 
+EARLY = 500
+"""How many values count as the time of learning."""
+_DRIFTS_SHOWN = 5
+"""At so many values it is said that there was a drift."""
 TITLES = {
     "mean_absolute_error": "mean absolute error",
     "root_mean_squared_error": "root mean squared error",
@@ -60,7 +65,7 @@ def number_figures(settings: Settings, sums: NDArray[np.float64] | None) -> dict
     return figures if settings.channels == 1 else {**figures, "channels": list(_channels(settings, sums))}
 
 
-def number_rows(figures: dict[str, Any]) -> Iterator[tuple[str, Any, str]]:
+def number_rows(figures: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
     """Give what the figures are called, the figures, and how they are written."""
     for name, title in TITLES.items():
         style = "+.4f" if name.startswith("skill") else ".6g" if name.endswith("_error") else ".4f"
@@ -71,17 +76,89 @@ def number_rows(figures: dict[str, Any]) -> Iterator[tuple[str, Any, str]]:
         if name == "mean_absolute_error" and "channels" not in figures:
             for kind in ("baseline", "expert"):
                 for who, error in figures[f"{kind}_mean_absolute_errors"].items():
-                    yield f"mean absolute error, {kind} {who.replace('_', ' ')}", error, ".6g"
+                    yield f"mean absolute error, {kind} {spoken(who)}", error, ".6g"
 
 
-def channel_table(figures: dict[str, Any]) -> Table:
-    """Lay out the figures of each component and horizon, with the usual abbreviations."""
-    table = table_of("component >", "horizon >", *(f"{ABBREVIATIONS[name]} >" for name in NUMBER_SCORES))
-    for channel in figures["channels"]:
-        told = [channel[name] for name in NUMBER_SCORES]
-        places = (str(channel["component"]), str(channel["horizon"]))
-        table.add_row(*map(Text, (*places, *("-" if figure is None else f"{figure:.4g}" for figure in told))))
+def score_rows(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Give the figures of a scorecard as a person reads them, each with what it is."""
+    yield "events", f"{figures['events']:,}"
+    yield "streams", f"{figures['streams']:,}"
+    yield "hit rate", _shown(figures["hit_rate"])
+    yield f"hit rate, first {EARLY} values", _shown(figures[f"hit_rate_first_{EARLY}"])
+    yield f"hit rate, after value {EARLY}", _shown(figures[f"hit_rate_after_{EARLY}"])
+    for name, rate in figures["baseline_hit_rates"].items():
+        yield f"baseline {words_of(name, figures['task'])}", _shown(rate)
+    yield "lift over the best baseline", _shown(figures["lift"], "+.4f")
+    if "log_loss_bits" in figures:
+        yield "kappa-temporal", _shown(figures["kappa_temporal"])
+        yield "log loss", _shown(figures["log_loss_bits"], ".4f", " bits")
+    else:
+        for title, figure, style in number_rows(figures):
+            yield title, _shown(figure, style)
+    if "settled_at_sample" in figures:
+        yield "samples a sequence", _shown(figures["samples_a_sequence"], ".1f")
+        yield "prediction settled at sample", _shown(figures["settled_at_sample"], ".1f")
+    yield "time to learn, values", _shown(figures["time_to_learn"]["events"], ",")
+    yield "drifts", _when(figures["drifts"], figures["drift_events"])
+    yield "last miss at value", _shown(figures["last_miss"], ",")
+    yield "time per event, without compiling", _shown(figures["event_ms"], ".3f", " ms", none="too few to tell")
+    yield "dead letters", f"{sum(figures['dead_letters'].values()):,}"
+    for reason, count in figures["dead_letters"].items():
+        yield f"dead letters, {spoken(reason)}", f"{count:,}"
+
+
+def channel_tables(figures: Mapping[str, Any], width: int) -> list[Table]:
+    """Lay out the figures of each component and horizon, with the usual abbreviations.
+
+    As many tables as it takes for each to be no wider than ``width``, if that is possible at all.
+    """
+    places = [[str(channel["component"]), str(channel["horizon"])] for channel in figures["channels"]]
+    heads = [["component", "horizon"], *([ABBREVIATIONS[name]] for name in NUMBER_SCORES)]
+    lines = [places, *([[_digits(channel[name])] for channel in figures["channels"]] for name in NUMBER_SCORES)]
+    beside = _width(heads[0], places)
+    tables: list[list[int]] = []
+    room = 0
+    for column in range(1, len(heads)):
+        needed = _width(heads[column], lines[column])
+        if not tables or needed > room:
+            tables.append([0])
+            room = width - beside - 1
+        tables[-1].append(column)
+        room -= needed
+    return [_table_of([heads[column] for column in chosen], [lines[column] for column in chosen]) for chosen in tables]
+
+
+def _table_of(heads: Sequence[Sequence[str]], lines: Sequence[Sequence[Sequence[str]]]) -> Table:
+    table = table_of(*(f"{name} >" for names in heads for name in names))
+    for cells in zip(*lines, strict=True):
+        table.add_row(*(Text(cell) for some in cells for cell in some))
     return table
+
+
+def _width(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> int:
+    """Count the characters that columns take, with a blank to both sides and a rule."""
+    return sum(max(map(len, column)) + 3 for column in zip(heads, *lines, strict=True))
+
+
+def _digits(figure: float | None) -> str:
+    return "-" if figure is None else f"{figure:.4g}"
+
+
+def spoken(name: str) -> str:
+    """Write a name as words."""
+    return name.replace("_", " ")
+
+
+def _when(drifts: int, events: Sequence[int]) -> str:
+    """Say how many there were, and at which values the first of them."""
+    if not drifts:
+        return "none"
+    shown = ", ".join(f"{event:,}" for event in events[:_DRIFTS_SHOWN])
+    return f"{drifts:,} (at {shown}{', …' if drifts > _DRIFTS_SHOWN else ''})"
+
+
+def _shown(figure: float | None, style: str = ".4f", unit: str = "", *, none: str = "none") -> str:
+    return none if figure is None else f"{figure:{style}}{unit}"
 
 
 def _channels(settings: Settings, sums: NDArray[np.float64]) -> Iterator[dict[str, Any]]:

@@ -86,13 +86,13 @@ def _share(rate: float | None) -> str:
     return "-" if rate is None else f"{rate:.3f}"
 
 
-def printable(text: str) -> str:
+def printable(text: str, most: int = MAX_SHOWN) -> str:
     r"""Escape whatever could move a terminal's cursor or change its state, and cut what is long.
 
     >>> printable("caf\u00e9 \x1b[2J\x9b")
     'café \\x1b[2J\\x9b'
     """
-    shown = text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
+    shown = text if len(text) <= most else text[: most - 1] + "…"
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode() for character in shown
     )

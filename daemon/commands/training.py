@@ -7,24 +7,19 @@ one on the values have been seen before: only the figures of what is held out sa
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Column, Table
+from rich.text import Text
 
 from daemon.commands.inputs import Line
-from daemon.commands.networks import networks_of
+from daemon.commands.interruption import Interruption
+from daemon.commands.learning import beginning, learn
 from daemon.commands.scorecard import Scorecard
-from daemon.commands.warm_starts import warm_start_of
 from daemon.errors import InputFileError, SettingsError
-from daemon.partition import Partition, next_mark, unnamed
-from daemon.records import InputRecord, TopicPartition
 from daemon.settings import Settings
-
-CHUNK = 500
-"""Records that are taken at once; the figures do not depend on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +42,25 @@ class Training:
     state: dict[str, Any]
     scorecard: Scorecard
     messages: list[bytes]
+    interrupted_in: int | None = None
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether there were to be more passes."""
+        return self.interrupted_in is not None
+
+    @property
+    def looks_like_numbers(self) -> bool:
+        """What the scorecard says."""
+        return self.scorecard.looks_like_numbers
 
     def to_json(self) -> dict[str, Any]:
         """Give the history, and the figures of what is held out after the best pass."""
-        history = {"epochs": [asdict(epoch) for epoch in self.epochs], "best_epoch": self.best.epoch}
+        history = {
+            "epochs": [asdict(epoch) for epoch in self.epochs],
+            "best_epoch": self.best.epoch,
+            "interrupted_in_epoch": self.interrupted_in,
+        }
         return {**history, **self.scorecard.to_json()}
 
     def print(self, console: Console, name: str) -> None:
@@ -63,6 +73,8 @@ class Training:
             table.add_row(f"{epoch.epoch}{' best' if epoch is self.best else ''}", *shown)
         console.print(table)
         self.scorecard.print(console, name, "held out, predicted after the best epoch and not learned")
+        if self.interrupted:
+            console.print(Text(f"interrupted in epoch {self.interrupted_in}: the best one before it counts"))
 
 
 def train(
@@ -73,6 +85,7 @@ def train(
     epochs: int,
     held_out: float,
     show: Callable[[int], None] = lambda _: None,
+    interruption: Interruption | None = None,
 ) -> Training:
     """Learn from lines in several passes.
 
@@ -83,33 +96,41 @@ def train(
         epochs: How many passes.
         held_out: Which share of them is predicted and not learned.
         show: Hears how many lines were learned.
+        interruption: What may end it: then the passes count that were over.
 
     Raises:
+        KeyboardInterrupt: That was before the first pass was over.
         InputFileError: One of the two parts has nothing in it that could be learned from, or scored.
     """
     learned, kept = split(lines, held_out, whole_streams=settings.task == "label")
-    source = TopicPartition(name, 0)
-    network_for, warm_start = networks_of(settings), warm_start_of(settings)
-    mark = next_mark(settings, source, 0, unnamed(partitions=1))
-    partition = Partition(settings, source, mark, network_for, warm_start)
+    begin = beginning(settings, name)
+    partition = begin()
     found: list[Epoch] = []
     best: Training | None = None
     for epoch in range(1, epochs + 1):
         partition.break_sequences()
-        own, _ = _pass(settings, partition, learned, partial(_show_after, show, (epoch - 1) * len(learned)))
+        own = Scorecard(settings)
+        for _ in learn(partition, learned, own, interruption=interruption):
+            show((epoch - 1) * len(learned) + own.lines)
+        if own.interrupted:
+            break
         own.require_events(name)
         state = partition.state()
-        judge = Partition(settings, source, mark, network_for, warm_start)
+        judge = begin()
         judge.restore(state)
         judge.learn_with(replace(judge.learning, learn=False))
-        scorecard, messages = _pass(settings, judge, kept)
+        scorecard = Scorecard(settings)
+        messages = [message for chunk in learn(judge, kept, scorecard, interruption=interruption) for message in chunk]
+        if scorecard.interrupted:
+            break
         scorecard.require_events(f"{name}, what is held out of it")
         (loss, hit_rate), (held_out_loss, held_out_hit_rate) = _figures(own), _figures(scorecard)
         found.append(Epoch(epoch, loss, held_out_loss, hit_rate, held_out_hit_rate))
         if best is None or _or_infinite(held_out_loss) < _or_infinite(best.best.held_out_loss):
             best = Training(found, found[-1], state, scorecard, messages)
-    assert best is not None
-    return best
+    if best is None:
+        raise KeyboardInterrupt
+    return replace(best, interrupted_in=epoch if epoch > len(found) else None)
 
 
 def split(lines: Sequence[Line], held_out: float, *, whole_streams: bool) -> tuple[list[Line], list[Line]]:
@@ -176,27 +197,6 @@ def plot(training: Training, path: Path) -> None:
         figure.savefig(path)
     except (OSError, ValueError) as error:
         raise SettingsError(f"plot: cannot write {path}: {error}") from error
-
-
-def _pass(
-    settings: Settings, partition: Partition, lines: Sequence[Line], show: Callable[[int], None] = lambda _: None
-) -> tuple[Scorecard, list[bytes]]:
-    """Let a partition take all lines once; give the scores, and the messages."""
-    scorecard, messages = Scorecard(settings), []
-    topic = partition.source.topic
-    for start in range(0, len(lines), CHUNK):
-        chunk = lines[start : start + CHUNK]
-        processed = partition.process(
-            [InputRecord(topic, 0, line.number, line.timestamp_ms, line.key, line.value) for line in chunk]
-        )
-        scorecard.add(processed)
-        messages += [output.value or b"" for output in processed.outputs if not output.dead_letter]
-        show(start + len(chunk))
-    return scorecard, messages
-
-
-def _show_after(show: Callable[[int], None], before: int, done: int) -> None:
-    show(before + done)
 
 
 def _figures(scorecard: Scorecard) -> tuple[float | None, float | None]:

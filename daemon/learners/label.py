@@ -254,7 +254,7 @@ class LabelLearner:
         verdict = self._task.verdict(
             label,
             predicted,
-            sequence["pending"][label],
+            sequence["pending"],
             samples=int(sequence["length"][0]),
             settled=int(sequence["settled"][0]),
         )

@@ -79,9 +79,10 @@ class LabelTask:
         ]
 
     def verdict(
-        self, label: int, predicted: int, probability: np.float32, *, samples: int, settled: int
+        self, label: int, predicted: int, probabilities: NDArray[np.float32], *, samples: int, settled: int
     ) -> LabelVerdict:
-        """Judge what was predicted after the last sample, where ``probability`` had been given to the label."""
+        """Judge what was predicted after the last sample, where the labels had been given ``probabilities``."""
+        probability = probabilities[label]
         return LabelVerdict(
             label=self._literals[label],
             predicted=self._literals[predicted],
@@ -90,6 +91,7 @@ class LabelTask:
             surprise_bits=float(surprise_bits(np.array(probability))),
             samples=samples,
             settled=settled,
+            confidence=float(probabilities[predicted]),
         )
 
     def state(self) -> list[str]:

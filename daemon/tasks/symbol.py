@@ -143,7 +143,15 @@ class SymbolTask:
         return [
             None
             if prediction is None
-            else SymbolVerdict(prediction.literal, hit, probability, bits, tuple(expert_bits), drift)
+            else SymbolVerdict(
+                prediction.literal,
+                hit,
+                probability,
+                bits,
+                tuple(expert_bits),
+                confidence=prediction.probability,
+                drift=drift,
+            )
             for prediction, hit, probability, bits, expert_bits, drift in given
         ]
 

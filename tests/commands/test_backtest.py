@@ -2,24 +2,31 @@
 
 import io
 import json
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
 from fakes import SMALL, small_network, small_settings
+from rich.console import Console
 
 from daemon import cli
+from daemon.checkpoint.files import read_file
 from daemon.commands import backtest as backtest_command
-from daemon.commands import networks
+from daemon.commands import learning
 from daemon.commands.backtest import backtest
+from daemon.commands.figures import ABBREVIATIONS, channel_tables
 from daemon.commands.inputs import Line
+from daemon.commands.interruption import Interruption
 from daemon.commands.streams import seed_stream
 from daemon.errors import ExitCode
+from daemon.partition import Partition
 
 
 @pytest.fixture(autouse=True)
 def compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(networks, "networks_of", lambda _: small_network)
+    monkeypatch.setattr(learning, "networks_of", lambda _: small_network)
 
 
 def run(*arguments: object) -> int:
@@ -123,6 +130,9 @@ def test_a_file_without_values_is_refused(
         (["--predictions", "{folder}/values.txt"], "predictions: received {folder}/values.txt, which is the input"),
         (["--json", "{folder}/../{name}/r", "--predictions", "{folder}/r"], "{folder}/r, which is where --json goes"),
         (["--json", "-", "--predictions", "-"], "predictions: received -, which is where --json goes"),
+        (["--report", "{folder}/values.txt"], "report: received {folder}/values.txt, which is the input"),
+        (["--report", "/dev/full"], "report: cannot write /dev/full: No space left on device"),
+        (["--json", "{folder}/r", "--report", "{folder}/r"], "report: received {folder}/r, which is where --json goes"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(
@@ -160,6 +170,140 @@ def test_an_interruption_leaves_no_half_a_file(tmp_path: Path, monkeypatch: pyte
     assert 130 == run(file, "--predictions", out)
     assert b"before\n" == out.read_bytes()
     assert {file, out} == set(tmp_path.iterdir())
+
+
+def test_ctrl_c_ends_with_what_was_learned_so_far(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The chunk at hand is learned; scores, messages, report and checkpoint are those of what was learned."""
+    file = write(tmp_path / "values.txt", *seed_stream(1200))
+    process = Partition.process
+
+    def interrupted(partition: Partition, records: Any) -> Any:
+        if records[0].offset == 500:
+            signal.raise_signal(signal.SIGINT)
+        return process(partition, records)
+
+    monkeypatch.setattr(Partition, "process", interrupted)
+    out = {name: tmp_path / f"out.{name}" for name in ("json", "report", "predictions", "checkpoint")}
+    assert 130 == run(file, *[part for name, path in out.items() for part in (f"--{name}", path)])
+    report = json.loads(out["json"].read_text())
+    assert (1000, 1000) == (report["events"], report["interrupted_at_line"])
+    assert 1000 == len(read_messages(out["predictions"]))
+    assert "Interrupted at line 1,000" in out["report"].read_text()
+    assert 1000 == read_file(str(out["checkpoint"])).state["records"]
+    shown = capsys.readouterr().out
+    assert "1,000" in shown
+    assert "interrupted at line 1,000: these are the figures so far" in shown
+
+
+def test_a_second_ctrl_c_ends_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then there are no results, or those of before."""
+    file, out = write(tmp_path / "values.txt", *seed_stream(20)), write(tmp_path / "out.json", b"before")
+
+    def interrupted(*_: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Partition, "process", interrupted)
+    assert 130 == run(file, "--json", out)
+    assert b"before\n" == out.read_bytes()
+    assert {file, out} == set(tmp_path.iterdir())
+
+
+def test_what_was_read_before_ctrl_c_is_learned() -> None:
+    """Whoever waits for a line that does not come is not made to wait for a whole chunk."""
+
+    def lines() -> Iterator[Line]:
+        for number, value in enumerate(seed_stream(60)):
+            yield Line(number, value)
+        signal.raise_signal(signal.SIGINT)
+
+    with Interruption() as interruption:
+        scorecard = backtest(small_settings(), "values", lines(), interruption=interruption)
+    assert (60, 60) == (scorecard.events, scorecard.last_line)
+    assert scorecard.interrupted
+
+
+def test_ctrl_c_before_anything_was_learned_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No table of nothing, and no complaint about a file without values."""
+
+    def lines(*_: object) -> Iterator[Line]:
+        signal.raise_signal(signal.SIGINT)
+        yield Line(0, b"1")
+
+    monkeypatch.setattr(backtest_command, "read_lines", lines)
+    file = write(tmp_path / "values.txt", b"4")
+    assert 130 == run(file, "--json", tmp_path / "out.json")
+    assert [file] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "hinted"),
+    [
+        ([b"%.2f" % (20 + (event * 7 % 90) / 7) for event in range(90)], (), True),
+        ([b"%d" % event for event in range(90)], (), True),
+        ([b"%.2f" % event for event in range(90)], ("--task", "symbol"), False),
+        ([b"%.2f" % event for event in range(90)], ("--set", "task=symbol"), False),
+        ([b"0.5", b"1.5"] * 60, (), False),
+        ([b"4", b"8"] * 60, (), False),
+        ([b'"%d"' % event for event in range(90)], (), False),
+    ],
+)
+def test_numbers_that_are_learned_as_symbols_are_told(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    values: list[bytes],
+    options: tuple[str, ...],
+    hinted: bool,
+) -> None:
+    """Once, unless the task was given; levels and states that come again are symbols."""
+    assert ExitCode.OK == run(write(tmp_path / "values.txt", *values), *options)
+    assert hinted == capsys.readouterr().err.count("these look like numbers; for errors and intervals: --task number")
+
+
+@pytest.mark.parametrize("value", [b"abc", b'"abc"', b'{"value": "abc"}', b'[1, "abc"]'])
+@pytest.mark.parametrize("task", ["number", "label"])
+def test_words_among_numbers_are_told_without_wrong_advice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], value: bytes, task: str
+) -> None:
+    """Quotes and value_format would not make a number of a word."""
+    monkeypatch.undo()
+    assert ExitCode.USAGE == run(write(tmp_path / "values.txt", value), "--task", task)
+    said = capsys.readouterr().err
+    assert "expected a number" in said or "expected numbers, and null" in said
+    assert "abc" in said
+    assert "quotes" not in said
+
+
+def test_the_report_may_go_to_standard_output(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """As other results may; the table then goes to standard error."""
+    assert ExitCode.OK == run(write(tmp_path / "values.txt", b"4", b"8"), "--report", "-")
+    captured = capfd.readouterr()
+    assert captured.out.startswith("<!doctype html>")
+    assert captured.out.rstrip().endswith("</html>")
+    assert "values.txt: each value predicted" in captured.err
+
+
+def test_what_is_in_the_page_is_in_the_json(tmp_path: Path) -> None:
+    """Times, curve, calibration, confusion, surprise; the settings that are not the default are named."""
+    file = write(tmp_path / "values.txt", *seed_stream(600))
+    assert ExitCode.OK == run(file, "--json", tmp_path / "r.json")
+    report = json.loads((tmp_path / "r.json").read_text())
+    names = {"time_to_learn", "recoveries", "curve", "calibration", "confusion", "most_surprising"}
+    assert names <= set(report)
+    assert report["scored"] == sum(one["count"] for one in report["calibration"]["bins"])
+    assert report["scored"] == sum(map(sum, report["confusion"]["counts"]))
+    right = sum(counts[place] for place, counts in enumerate(report["confusion"]["counts"]))
+    assert report["hit_rate"] == right / report["scored"]
+    assert set(SMALL) - {"checkpoint_interval_s"} == set(report["changed_settings"])
+
+
+def test_figures_do_not_depend_on_how_many_records_are_taken_at_once() -> None:
+    """Nor do those of the course."""
+    lines = [Line(number, value, key=b"ab"[number % 2 :][:1]) for number, value in enumerate(seed_stream(150))]
+    figures = [backtest(small_settings(), "n", lines, chunk=chunk).to_json() | {"event_ms": 0} for chunk in (1, 7, 500)]
+    assert [figures[0]] * 3 == figures
 
 
 def test_results_follow_links_and_replace_what_was_there(tmp_path: Path) -> None:
@@ -226,6 +370,15 @@ def test_several_columns_are_vectors_and_each_is_told(
     assert (len(hits), sum(hits) / len(hits)) == (told["scored"], told["hit_rate"])
     shown = capsys.readouterr().out
     assert "┃ component ┃ horizon ┃" in shown  # whole, in a pipe
+    for width in (60, 80, 100):  # and on a terminal in as many tables as it takes
+        console = Console(file=io.StringIO(), width=width)
+        for table in channel_tables(told, width):
+            console.print(table)
+        lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+        assert width >= max(map(len, lines))
+        heads = [line for line in lines if "┃ component ┃ horizon ┃" in line]
+        assert 4 * len(heads) == sum(line.startswith("│") for line in lines)  # none is broken in two
+        assert [any(f" {name} " in head for head in heads) for name in ABBREVIATIONS.values()] == [True] * 7
     assert "RMSE" in shown
     assert "root mean squared error" not in shown
 

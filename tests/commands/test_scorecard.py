@@ -9,17 +9,23 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from daemon.commands.scorecard import EARLY, MAX_BAD_LINES, MOST_DRIFTS, Scorecard
+from daemon.commands.figures import EARLY
+from daemon.commands.levels import MOST_DRIFTS
+from daemon.commands.scorecard import MAX_BAD_LINES, Scorecard
 from daemon.errors import InputFileError
 from daemon.partition import Processed, Tally
 from daemon.records import LabelVerdict, Outcome, OutputRecord, SymbolVerdict
 from daemon.settings import Settings, read_settings
 
 
+def message(stream: str | None) -> OutputRecord:
+    return OutputRecord(0, -1, None, json.dumps({"stream": stream, "offset": 0, "value": 4}).encode(), ())
+
+
 def prediction(hit: bool | None, stream: str | None = None) -> tuple[OutputRecord, Outcome]:
-    verdict = None if hit is None else SymbolVerdict("4", hit, 0.5, 1.0 + hit, ())
-    outcome = Outcome(1, 1, 0, verdict, None, None if hit is None else (hit,), None)
-    return OutputRecord(0, -1, None, json.dumps({"stream": stream}).encode(), ()), outcome
+    verdict = None if hit is None else SymbolVerdict("4", hit, 0.5, 1.0 + hit, (), 0.5)
+    outcome = Outcome(1, 1, 0, verdict, None, None if hit is None else (hit, *[0] * 6), None)
+    return message(stream), outcome
 
 
 def dead_letter(offset: int, reason: str = "not_a_value") -> tuple[OutputRecord, None]:
@@ -69,7 +75,7 @@ def test_kappa_temporal_is_against_the_last_value() -> None:
 
 def test_changes_of_the_stream_are_told_with_their_values() -> None:
     """All of them are counted; in JSON the first hundred are listed, in the table the first five."""
-    changed = replace(prediction(False)[1], verdict=SymbolVerdict("4", False, 0.5, 1.0, (), drift=True))
+    changed = replace(prediction(False)[1], verdict=SymbolVerdict("4", False, 0.5, 1.0, (), 0.5, drift=True))
     chunk = [prediction(True), (prediction(False)[0], changed)]
     scorecard = scored((chunk * (MOST_DRIFTS + 1), Tally(events=2 * MOST_DRIFTS + 2)))
     figures = scorecard.to_json()
@@ -130,12 +136,12 @@ def test_where_nothing_was_scored_there_are_no_rates() -> None:
 
 def test_sequences_are_told_with_where_their_prediction_settled() -> None:
     """In the mean, over those that a message has a verdict on, and those that none has."""
-    told = LabelVerdict("1", "1", hit=True, probability=0.5, surprise_bits=1, samples=7, settled=3)
-    silent = LabelVerdict("1", "0", hit=False, probability=0.25, surprise_bits=2, samples=9, settled=9)
+    told = LabelVerdict("1", "1", hit=True, probability=0.5, surprise_bits=1, samples=7, settled=3, confidence=0.5)
+    silent = LabelVerdict("1", "0", hit=False, probability=0.25, surprise_bits=2, samples=9, settled=9, confidence=0.75)
     unpublished = ((silent, (False, True, False, False)),)
     outcome = Outcome(2, 2, 0, told, None, (True, False, False, True), None, unpublished=unpublished)
     scorecard = Scorecard(read_settings({"task": "label"}))
-    scorecard.add(Processed([], Tally(events=1, hits=Counter({0: 1, 1: 1, 3: 1})), [outcome]))
+    scorecard.add(Processed([message("a")], Tally(events=1, hits=Counter({0: 1, 1: 1, 3: 1})), [outcome]))
     figures = scorecard.to_json()
     assert (2, 0.5, 1.5) == (figures["scored"], figures["hit_rate"], figures["log_loss_bits"])
     assert {"last_value": 0.5, "most_frequent": 0.0} == figures["baseline_hit_rates"]

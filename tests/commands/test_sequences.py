@@ -8,7 +8,7 @@ import pytest
 from fakes import LABELS, SMALL, small_classifier
 
 from daemon import cli
-from daemon.commands import networks
+from daemon.commands import learning
 from daemon.commands.inputs import Line
 from daemon.commands.sequences import ended
 from daemon.errors import ExitCode
@@ -16,7 +16,7 @@ from daemon.errors import ExitCode
 
 @pytest.fixture(autouse=True)
 def compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(networks, "networks_of", lambda _: small_classifier)
+    monkeypatch.setattr(learning, "networks_of", lambda _: small_classifier)
 
 
 def run(path: Path, *arguments: str, **settings: object) -> int:

@@ -10,6 +10,7 @@ import pytest
 from fakes import SMALL, small_network, small_settings
 
 from daemon import cli
+from daemon.commands import learning
 from daemon.commands import training as training_command
 from daemon.commands.inputs import Line
 from daemon.commands.streams import seed_stream
@@ -23,9 +24,7 @@ LINES = [Line(number, value) for number, value in enumerate(seed_stream(200))]
 @pytest.fixture(autouse=True)
 def compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
     known: dict[Learning, Any] = {}
-    monkeypatch.setattr(
-        training_command, "networks_of", lambda _: lambda learning: known.setdefault(learning, small_network(learning))
-    )
+    monkeypatch.setattr(learning, "networks_of", lambda _: lambda how: known.setdefault(how, small_network(how)))
 
 
 @pytest.fixture(scope="module")

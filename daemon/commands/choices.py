@@ -1,0 +1,94 @@
+"""What ``backtest`` is asked for, as far as it can be refused before anything is learned."""
+
+import argparse
+from pathlib import Path
+
+from daemon.commands.inputs import STANDARD_INPUT, format_of
+from daemon.commands.outputs import STANDARD_OUTPUT
+from daemon.errors import SettingsError
+from daemon.settings import Settings, parse_assignments, read_settings
+
+
+def settings_of(arguments: argparse.Namespace) -> Settings:
+    """Read the settings, and refuse what does not fit them, or the file.
+
+    Raises:
+        SettingsError: Something is wrong, or asked for in vain.
+    """
+    task = {"task": arguments.task} if arguments.task else {}
+    settings = read_settings({**parse_assignments(arguments.set), **task}, config=arguments.config)
+    if settings.value_format not in {"auto", "string"}:
+        raise SettingsError(
+            f"value_format: received {settings.value_format}, expected auto or string: a file has text, "
+            "where the topic has the bytes of a serializer; --set value_format=auto"
+        )
+    if settings.calendar and not arguments.time_column:
+        raise SettingsError("calendar: received true without times, expected CSV with a --time-column")
+    columns = (arguments.column, arguments.key_column, arguments.time_column, arguments.label_column)
+    if any(columns) and format_asked(arguments) != "csv":
+        raise SettingsError(f"column: {arguments.file} is read as {format_asked(arguments)}, expected --format csv")
+    if arguments.label_column:
+        _require_labels(settings, arguments)
+    return settings
+
+
+def _require_labels(settings: Settings, arguments: argparse.Namespace) -> None:
+    """Refuse a column of labels where nothing would be done with it."""
+    if settings.task != "label":
+        raise SettingsError(f"label_column: expected --task label, received task {settings.task}")
+    if not arguments.key_column:
+        raise SettingsError("label_column: expected a --key-column as well: its keys tell the sequences apart")
+    if settings.value_path or settings.label_path != "label":
+        raise SettingsError(
+            "label_column: expected value_path and label_path as they are by default: columns are named"
+        )
+
+
+def format_asked(arguments: argparse.Namespace) -> str:
+    """Say how the file is read."""
+    return arguments.format or format_of(arguments.file)
+
+
+def require_separate_files(arguments: argparse.Namespace) -> None:
+    """Refuse to write two results, or a result and the input, to one place.
+
+    Raises:
+        SettingsError: Two of them are.
+    """
+    results = {
+        "json": arguments.json,
+        "report": arguments.report,
+        "predictions": arguments.predictions,
+        "checkpoint": arguments.checkpoint,
+        "plot": arguments.plot,
+    }
+    taken = {} if arguments.file == STANDARD_INPUT else {place_of(arguments.file): "the input"}
+    for option, path in results.items():
+        if path is None:
+            continue
+        place = place_of(path)
+        if place in taken:
+            raise SettingsError(f"{option}: received {path}, which is {taken[place]}; expected another file")
+        taken[place] = f"where --{option} goes"
+
+
+def place_of(path: str) -> object:
+    """Give what is equal for all paths of a file."""
+    if path == STANDARD_OUTPUT:
+        return path
+    target = Path(path)
+    return (target.stat().st_dev, target.stat().st_ino) if target.is_file() else target.resolve()
+
+
+def require_passes(arguments: argparse.Namespace) -> None:
+    """Refuse options of several passes that are wrong, or given for one.
+
+    Raises:
+        SettingsError: That is so.
+    """
+    if arguments.epochs < 1:
+        raise SettingsError(f"epochs: received {arguments.epochs}, expected at least 1")
+    if arguments.epochs == 1 and (arguments.held_out is not None or arguments.plot is not None):
+        raise SettingsError("held-out, plot: received without several passes, expected --epochs N beside them")
+    if arguments.held_out is not None and not 0 < arguments.held_out < 1:
+        raise SettingsError(f"held-out: received {arguments.held_out:g}, expected a share between 0 and 1")

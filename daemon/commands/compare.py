@@ -1,0 +1,240 @@
+"""``backtest --compare A B``: two reports that ``--json`` wrote, figure by figure, and which one is better."""
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from daemon.commands.choices import place_of
+from daemon.commands.figures import TITLES
+from daemon.commands.outputs import STANDARD_OUTPUT, create_output
+from daemon.commands.tables import console_for, table_of
+from daemon.errors import ExitCode, InputFileError, SettingsError
+
+HIGHER, LOWER = 1, -1
+ALONE = ("json", "report")
+"""Options that may be given beside ``--compare``."""
+NEEDED: Mapping[str, Any] = {
+    "file": str,
+    "task": str,
+    "input_digest": str,
+    "events": int,
+    "scored": int,
+    "hit_rate": int | float | None,
+    "curve": dict,
+    "time_to_learn": dict,
+    "settings": dict,
+    "versions": dict,
+}
+"""What a report has that can be compared, and what it is."""
+
+Report = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A figure of both reports; ``better`` is A, B, or nothing where neither is, or there is no better."""
+
+    name: str
+    a: float | None
+    b: float | None
+    better: str = ""
+
+    @property
+    def difference(self) -> float | None:
+        """B minus A."""
+        return None if self.a is None or self.b is None else self.b - self.a
+
+    def cells(self) -> list[str]:
+        """Give the row as text."""
+        difference = "-" if self.difference is None else f"{self.difference:+.4g}"
+        return [self.name, _figure(self.a), _figure(self.b), difference, self.better]
+
+
+def compare(arguments: argparse.Namespace) -> ExitCode:
+    """Print what differs, and write it where ``--json`` and ``--report`` say."""
+    _require_alone(arguments)
+    a, b = map(read_report, arguments.compare)
+    require_comparable(a, b, *arguments.compare)
+    rows, settings = list(rows_of(a, b)), list(differing(a, b))
+    page = _page(a, b, rows, settings, arguments.compare) if arguments.report is not None else b""
+    with ExitStack() as stack:
+        outputs = {
+            option: stack.enter_context(create_output(option, path))
+            for option in ALONE
+            if (path := getattr(arguments, option)) is not None
+        }
+        if "json" in outputs:
+            told = {"a": arguments.compare[0], "b": arguments.compare[1], **_to_json(rows, settings)}
+            outputs["json"].write(json.dumps(told, indent=2, ensure_ascii=False).encode() + b"\n")
+        if "report" in outputs:
+            outputs["report"].write(page)
+    _print(console_for(stderr=STANDARD_OUTPUT in {arguments.json, arguments.report}), arguments.compare, rows, settings)
+    return ExitCode.OK
+
+
+def read_report(path: str) -> Report:
+    """Read a report that ``backtest --json`` wrote.
+
+    Raises:
+        InputFileError: There is no such file, or it is something else.
+    """
+    try:
+        report = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputFileError(f"{path}: {error.strerror}; expected what `backtest --json` wrote") from error
+    except ValueError as error:
+        raise InputFileError(f"{path}: received no JSON ({error}); expected what `backtest --json` wrote") from error
+    missing = [
+        name
+        for name in NEEDED
+        if not isinstance(report, dict) or name not in report or not isinstance(report[name], NEEDED[name])
+    ]
+    if missing:
+        raise InputFileError(
+            f"{path}: received JSON without {', '.join(missing)}, or with something else there; expected what "
+            "`backtest --json` of this version wrote: make it again"
+        )
+    return dict(report)
+
+
+def require_comparable(a: Report, b: Report, a_name: str, b_name: str) -> None:
+    """Refuse reports whose figures are not about the same.
+
+    Raises:
+        InputFileError: They are of different tasks or inputs.
+    """
+    tasks = [report["task"] for report in (a, b)]
+    if tasks[0] != tasks[1]:
+        raise InputFileError(
+            f"compare: {a_name} is of task {tasks[0]}, {b_name} of task {tasks[1]}; expected the same task"
+        )
+    if a["input_digest"] != b["input_digest"]:
+        raise InputFileError(
+            f"compare: {a_name} is about {_input(a)}, {b_name} about {_input(b)}, which are not the same values; "
+            "expected reports of the same file, columns and held-out share"
+        )
+
+
+def rows_of(a: Report, b: Report) -> Iterator[Row]:
+    """Give the figures that both reports have, the most important ones first."""
+    yield Row("scored predictions", a["scored"], b["scored"])
+    yield _row("hit rate", a["hit_rate"], b["hit_rate"], HIGHER)
+    yield _row("hit rate, first 500 values", a.get("hit_rate_first_500"), b.get("hit_rate_first_500"), HIGHER)
+    yield _row("hit rate, after value 500", a.get("hit_rate_after_500"), b.get("hit_rate_after_500"), HIGHER)
+    yield _row("lift over the best baseline", a.get("lift"), b.get("lift"), HIGHER)
+    if "log_loss_bits" in a:
+        yield _row("kappa-temporal", a.get("kappa_temporal"), b.get("kappa_temporal"), HIGHER)
+        yield _row("log loss, bits", a["log_loss_bits"], b.get("log_loss_bits"), LOWER)
+    for name, title in TITLES.items():
+        if name == "interval_coverage" and name in a:
+            yield _covered(title, a, b)
+        elif name in a and (a[name] is not None or b.get(name) is not None):
+            yield _row(title, a[name], b.get(name), HIGHER if name.startswith("skill") else LOWER)
+    if "calibration" in a:
+        of_a, of_b = (report.get("calibration", {}).get("expected_calibration_error") for report in (a, b))
+        yield _row("expected calibration error", of_a, of_b, LOWER)
+    of_a, of_b = (report["time_to_learn"].get("events") for report in (a, b))
+    yield _row("time to learn, values", of_a, of_b, LOWER)
+    yield _row("time per event, ms", a.get("event_ms"), b.get("event_ms"), LOWER)
+
+
+def _row(name: str, a: float | None, b: float | None, way: int) -> Row:
+    if a is None or b is None or a == b:
+        return Row(name, a, b)
+    return Row(name, a, b, "A" if way * (a - b) > 0 else "B")
+
+
+def _covered(title: str, a: Report, b: Report) -> Row:
+    """Say whose intervals hold more nearly what they were to."""
+    of_a, of_b = a["interval_coverage"], b.get("interval_coverage")
+    if of_a is None or of_b is None:
+        return Row(title, of_a, of_b)
+    off_a, off_b = abs(of_a - a["settings"]["coverage"]), abs(of_b - b["settings"]["coverage"])
+    better = _row(title, off_a, off_b, LOWER).better
+    return Row(title, of_a, of_b, better)
+
+
+def differing(a: Report, b: Report) -> Iterator[tuple[str, str, str]]:
+    """Give the settings and versions that differ, as text; what a report does not have is a dash."""
+    for kind in ("settings", "versions"):
+        names = dict.fromkeys([*a[kind], *b[kind]])
+        for name in names:
+            if a[kind].get(name) != b[kind].get(name):
+                yield name, *(_text(report[kind][name]) if name in report[kind] else "-" for report in (a, b))
+
+
+def _to_json(rows: list[Row], settings: list[tuple[str, str, str]]) -> dict[str, Any]:
+    figures = [
+        {"figure": row.name, "a": row.a, "b": row.b, "difference": row.difference, "better": row.better or None}
+        for row in rows
+    ]
+    return {"figures": figures, "differing": [{"name": name, "a": a, "b": b} for name, a, b in settings]}
+
+
+def _print(console: Console, names: list[str], rows: list[Row], settings: list[tuple[str, str, str]]) -> None:
+    for letter, name in zip("AB", names, strict=True):
+        console.print(Text(f"{letter}: {name}"), soft_wrap=True)
+    table = table_of("figure", "A >", "B >", "B - A >", "better")
+    for row in rows:
+        table.add_row(*map(Text, row.cells()))
+    console.print(table)
+    if not settings:
+        console.print(Text("settings and versions are the same"))
+        return
+    table = table_of("setting or version", "A", "B")
+    for line in settings:
+        table.add_row(*map(Text, line))
+    console.print(table)
+
+
+def _page(a: Report, b: Report, rows: list[Row], settings: list[tuple[str, str, str]], names: list[str]) -> bytes:
+    """Write the comparison as a page of HTML."""
+    from daemon.commands.report import compared
+
+    return compared(a, b, names, [row.cells() for row in rows], settings)
+
+
+def _require_alone(arguments: argparse.Namespace) -> None:
+    """Refuse what would be passed over."""
+    if arguments.file is not None:
+        raise SettingsError(
+            f"compare: received {arguments.file} beside --compare, expected either FILE, to learn from, or two reports"
+        )
+    given = [
+        name
+        for name in ("predictions", "checkpoint", "plot", "held_out", "format", "task", "config", "column", "set")
+        if getattr(arguments, name)
+    ]
+    if arguments.epochs > 1:
+        given.append("epochs")
+    if given:
+        raise SettingsError(
+            f"compare: received --{given[0].replace('_', '-')} beside it, expected --json, --report or nothing: "
+            "nothing is learned"
+        )
+    taken = {place_of(path): "compared" for path in arguments.compare}
+    for option in ALONE:
+        path = getattr(arguments, option)
+        if path is not None and (place := place_of(path)) in taken:
+            raise SettingsError(f"{option}: received {path}, which is {taken[place]}; expected another file")
+        if path is not None:
+            taken[place] = f"where --{option} goes"
+
+
+def _input(report: Report) -> str:
+    return f"{report['file']} ({report['events']:,} values)"
+
+
+def _figure(figure: float | None) -> str:
+    return "-" if figure is None else f"{figure:,}" if isinstance(figure, int) else f"{figure:.4g}"
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

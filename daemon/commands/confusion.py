@@ -1,0 +1,67 @@
+"""What was predicted where what came, for the most frequent values; in bounded memory."""
+
+from collections import Counter
+from typing import Any
+
+MOST_SHOWN = 10
+MOST_TRACKED = 512
+"""When there are more values than this, the rarer half is counted as ``OTHER`` from then on."""
+MOST_CHARACTERS = 200
+"""Strings are told apart by so many."""
+OTHER = None
+
+Value = Any
+"""A number or a string, as JSON has it; None are all that are not told apart."""
+
+
+class Confusion:
+    """Counts of pairs: the value that came, and the one that had been predicted.
+
+    With at most ``MOST_TRACKED`` values the counts are exact. With more, a value that was among the rarer ones is
+    counted anew when it comes again, as in Misra and Gries, "Finding repeated elements" (1982).
+    """
+
+    def __init__(self) -> None:
+        self._pairs: Counter[tuple[Value, Value]] = Counter()
+        self._seen: Counter[Value] = Counter()
+
+    def add(self, came: Value, predicted: Value) -> None:
+        """Count a prediction."""
+        came, predicted = _told(came), _told(predicted)
+        self._pairs[came, predicted] += 1
+        self._seen[came] += 1
+        self._seen[predicted] += 1
+        if len(self._seen) > MOST_TRACKED:
+            self._forget_rare()
+
+    def _forget_rare(self) -> None:
+        # of equally frequent ones the first one stays: the order of a counter is that of the values
+        frequent = sorted((value for value in self._seen if value is not OTHER), key=lambda value: -self._seen[value])
+        kept = set(frequent[: MOST_TRACKED // 2])
+        pairs, self._pairs = self._pairs, Counter()
+        for (came, predicted), count in pairs.items():
+            self._pairs[_of(kept, came), _of(kept, predicted)] += count
+        self._seen = Counter({value: count for value, count in self._seen.items() if value in kept})
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the values, the most frequent first, and how often which was predicted (columns) where which came.
+
+        The last row and column are of all others, if there were any; of these hits and misses are not told apart.
+        """
+        frequent = sorted((value for value in self._seen if value is not OTHER), key=lambda value: -self._seen[value])
+        shown = frequent[:MOST_SHOWN]
+        kept, matrix = set(shown), Counter[tuple[Value, Value]]()
+        for (came, predicted), count in self._pairs.items():
+            matrix[_of(kept, came), _of(kept, predicted)] += count
+        others = any(OTHER in pair for pair in matrix)
+        axis = [*shown, OTHER] if others else shown
+        counts = [[matrix[came, predicted] for predicted in axis] for came in axis]
+        return {"values": shown, "other": others, "counts": counts}
+
+
+def _told(value: Value) -> Value:
+    return value[:MOST_CHARACTERS] if isinstance(value, str) else value
+
+
+def _of(kept: set[Value], value: Value) -> Value:
+    return value if value in kept else OTHER

@@ -1,0 +1,197 @@
+"""How a learner fared over the course of an input: curves, times to learn and to recover, calibration, surprise.
+
+Whatever the length of the input, memory is bounded; the figures are those of the report and of the JSON.
+"""
+
+import heapq
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon import accuracy
+from daemon.commands.blocks import Blocks
+from daemon.commands.calibration import Reliability
+from daemon.commands.confusion import Confusion
+from daemon.commands.levels import Recoveries, TimeToLearn
+from daemon.records import LabelVerdict, NumberVerdict, Verdict
+from daemon.settings import Settings
+
+MOST_SURPRISING = 10
+LEAST_ROLLING = 50
+ROLLING_SHARE = 50
+"""A curve is a mean over a fiftieth of the predictions, but no fewer than ``LEAST_ROLLING``."""
+FEWEST = 20
+"""A curve begins where it is a mean of so many predictions."""
+DIGITS = 6
+MOST_SCALED = 1e12
+"""A larger scaled error counts as this one."""
+
+
+class Judged(NamedTuple):
+    """A verdict, and where it was: after how many values, in which line (from 1), in which stream; what came."""
+
+    event: int
+    line: int
+    stream: str | None
+    value: Any
+    verdict: Verdict
+    hits: tuple[int, ...]
+
+
+_read = lru_cache(1024)(json.loads)
+"""Literals of values that come again and again."""
+
+
+class Course:
+    """What is kept of the verdicts so far, all streams together in the order of the input."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._numbers = settings.task == "number"
+        predictors, channels = settings.first_expert + len(settings.experts), settings.channels
+        self._shape = (channels, accuracy.columns(predictors))  # of the losses of an event
+        self._width = math.prod(self._shape) if self._numbers else predictors
+        self._blocks = Blocks(self._width + 2)  # surprise, and how many rows
+        self._count = 0
+        self._naive = np.zeros((2, channels))  # errors of the last value, and how many
+        self._to_learn = TimeToLearn(higher_is_better=not self._numbers)
+        self._recoveries = Recoveries(higher_is_better=not self._numbers, most_streams=settings.max_streams)
+        self._reliability, self._confusion = Reliability(), Confusion()
+        self._surprising: list[tuple[float, int, dict[str, Any]]] = []  # a heap, the least surprising first
+
+    def add(self, judged: Judged) -> None:
+        """Take the verdict of an event that was scored."""
+        verdict, self._count = judged.verdict, self._count + 1
+        if isinstance(verdict, NumberVerdict):
+            surprise = self._scaled_error(verdict.losses)
+            row, worth = np.append(verdict.losses, (surprise, 1.0)), surprise
+            if self._settings.features == 1:
+                own, scored = verdict.losses[:, 1].sum(), verdict.losses[:, 0].sum()
+                worth = float(own / scored)
+        else:
+            surprise = verdict.surprise_bits
+            row, worth = np.array((*judged.hits, surprise, 1.0)), float(judged.hits[0])
+            self._reliability.add(verdict.confidence, hit=verdict.hit)
+            came = _read(verdict.label) if isinstance(verdict, LabelVerdict) else judged.value
+            predicted = _read(verdict.predicted)
+            self._confusion.add(predicted if verdict.hit else came, predicted)
+        self._blocks.add(judged.event, row)
+        self._to_learn.add(judged.event, worth)
+        # the learner of labels is one for all sequences
+        stream = None if isinstance(verdict, LabelVerdict) else judged.stream
+        self._recoveries.add(judged.event, judged.line, stream, worth, drift=verdict.drift)
+        if len(self._surprising) < MOST_SURPRISING or surprise > self._surprising[0][0]:
+            self._note(judged, surprise)
+
+    def _scaled_error(self, losses: NDArray[np.float64]) -> float:
+        """Give the mean over the channels of |e| by the mean |e| of the last value so far.
+
+        The mean absolute scaled error of Hyndman and Koehler, "Another look at measures of forecast accuracy" (2006),
+        of one event.
+        """
+        errors = accuracy.absolute_errors(losses)
+        self._naive += np.stack([errors[:, 1], losses[:, 0]])
+        sums, counts = self._naive
+        known = (losses[:, 0] > 0) & (sums > 0)
+        if not known.any():
+            return 0.0
+        with np.errstate(over="ignore"):
+            scaled = np.minimum(errors[known, 0] / (sums[known] / counts[known]), MOST_SCALED)
+        return float(scaled.mean())
+
+    def _note(self, judged: Judged, surprise: float) -> None:
+        verdict = judged.verdict
+        predicted: Any
+        if isinstance(verdict, NumberVerdict):
+            predicted = self._settings.nested([_finite(number) for number in verdict.predicted])
+        else:
+            predicted = _read(verdict.predicted)
+        value = _read(verdict.label) if isinstance(verdict, LabelVerdict) else judged.value
+        moment = {
+            "event": judged.event,
+            "line": judged.line,
+            "stream": judged.stream,
+            "value": value,
+            "predicted": predicted,
+            "scaled_error" if self._numbers else "surprise_bits": surprise,
+        }
+        add = heapq.heappush if len(self._surprising) < MOST_SURPRISING else heapq.heapreplace
+        add(self._surprising, (surprise, -self._count, moment))
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the figures under their names in the JSON."""
+        surprising = [moment for _, _, moment in sorted(self._surprising, key=lambda kept: kept[:2], reverse=True)]
+        figures: dict[str, Any] = {
+            "time_to_learn": self._to_learn.to_json(),
+            "drifts": self._recoveries.count,
+            "drift_events": [recovery.event for recovery in self._recoveries.told],
+            "recoveries": self._recoveries.to_json(),
+            "curve": self._curve(),
+            "most_surprising": surprising,
+        }
+        if self._numbers:
+            return figures
+        return {**figures, "calibration": self._reliability.to_json(), "confusion": self._confusion.to_json()}
+
+    def _curve(self) -> dict[str, Any]:
+        """Give rolling means over the course of the input, each a list with an element for each of ``events``.
+
+        Of hits, or of errors: in the unit of the values, or where there are several components, each by the mean value
+        of its component without sign.
+        """
+        settings = self._settings
+        window = min(settings.score_window, max(LEAST_ROLLING, self._count // ROLLING_SHARE))
+        events, sums = self._blocks.rolling(window)
+        rows = sums[:, -1]
+        begun = rows >= min(FEWEST, self._count)
+        events, sums, rows = events[begun], sums[begun], rows[begun]
+        names = ("prediction", *settings.baselines, *(f"expert_{name}" for name in settings.experts))
+        curve: dict[str, Any] = {"events": events.tolist(), "window": window}
+        if self._numbers:
+            losses = sums[:, : self._width].reshape(len(sums), *self._shape)
+            curve["measure"] = "mean_absolute_error" if settings.features == 1 else "mean_absolute_error_ratio"
+            curve |= _named(names, self._errors(losses).T)
+            with np.errstate(invalid="ignore", divide="ignore"):
+                curve["interval_coverage"] = _listed(losses[..., -1].sum(axis=1) / losses[..., -2].sum(axis=1))
+        else:
+            curve["measure"] = "hit_rate"
+            curve |= _named(names, (sums[:, : self._width] / rows[:, None]).T)
+        return curve | {"scaled_error" if self._numbers else "surprise_bits": _listed(sums[:, -2] / rows)}
+
+    def _errors(self, losses: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Give the mean absolute errors of each predictor, ``(B, P)``, from sums ``(B, C, columns)``."""
+        errors = accuracy.absolute_errors(losses)
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            if self._settings.features == 1:
+                mean: NDArray[np.float64] = errors.sum(axis=1) / losses[..., 0].sum(axis=1)[:, None]
+                return mean
+            # the size of a component is its mean over all of the input, so that a curve is not bent by it
+            whole = self._blocks.total()[: self._width].reshape(self._shape)
+            sizes = whole[:, -5] / whole[:, 0]  # (C,)
+            ratios = errors / losses[..., :1] / sizes[..., None]
+        known = np.isfinite(ratios)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found: NDArray[np.float64] = np.where(known, ratios, 0).sum(axis=1) / known.sum(axis=1)
+        return found
+
+
+def _named(names: Sequence[str], lines: NDArray[np.float64]) -> Mapping[str, list[float | None]]:
+    return {name: _listed(line) for name, line in zip(names, lines, strict=True)}
+
+
+def _listed(line: NDArray[np.float64]) -> list[float | None]:
+    return list(_rounded(line.tolist()))
+
+
+def _rounded(numbers: Sequence[float]) -> Iterator[float | None]:
+    for number in numbers:
+        yield float(f"{number:.{DIGITS}g}") if math.isfinite(number) else None
+
+
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None

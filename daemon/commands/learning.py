@@ -1,0 +1,48 @@
+"""Values of a file as the records of partition 0 of a topic, learned a chunk after another, and scored."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from daemon.commands.inputs import Line
+from daemon.commands.interruption import Interruption
+from daemon.commands.networks import networks_of
+from daemon.commands.scorecard import Scorecard
+from daemon.commands.warm_starts import warm_start_of
+from daemon.partition import Partition, next_mark, unnamed
+from daemon.records import InputRecord, TopicPartition
+from daemon.settings import Settings
+
+CHUNK = 500
+"""Records that are taken at once; neither messages nor figures depend on it."""
+
+
+def beginning(settings: Settings, name: str) -> Callable[[], Partition]:
+    """Give the function that makes partitions of the topic ``name`` that have learned nothing, or a warm start.
+
+    What they are compiled to is made once.
+    """
+    source = TopicPartition(name, 0)
+    mark = next_mark(settings, source, 0, unnamed(partitions=1))
+    network_for, warm_start = networks_of(settings), warm_start_of(settings)
+    return lambda: Partition(settings, source, mark, network_for, warm_start)
+
+
+def learn(
+    partition: Partition,
+    lines: Iterable[Line],
+    scorecard: Scorecard,
+    *,
+    chunk: int = CHUNK,
+    interruption: Interruption | None = None,
+) -> Iterator[list[bytes]]:
+    """Let a partition take lines, score what comes of them, and give the output messages of each chunk.
+
+    It ends with the lines, or when it is interrupted, after those that were read.
+    """
+    topic, heard = partition.source.topic, interruption or Interruption()
+    records = (InputRecord(topic, 0, line.number, line.timestamp_ms, line.key, line.value) for line in lines)
+    while batch := heard.take(records, chunk):
+        processed = partition.process(batch)
+        scorecard.read(batch)
+        scorecard.add(processed)
+        yield [output.value or b"" for output in processed.outputs if not output.dead_letter]
+    scorecard.interrupted = heard.asked
