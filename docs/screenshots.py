@@ -20,15 +20,18 @@ from playwright.sync_api import Browser, sync_playwright
 from rich.console import Console
 from rich.padding import Padding
 
+from daemon import cli
 from daemon.broker import ensure_topics
 from daemon.commands.child import DaemonProcess
 from daemon.commands.clients import Follower, Publisher
 from daemon.commands.screen import Screen
 from daemon.commands.streams import seed_stream
+from daemon.errors import ExitCode
 from daemon.local_broker import local_broker, say
 from daemon.settings import Settings, read_settings
 
 IMAGES = Path(__file__).parent / "images"
+EXAMPLES = Path(__file__).parent / "examples"
 EVENTS = 450
 EVENTS_PER_S = 25
 COLOURS = 128
@@ -49,6 +52,7 @@ SHOTS = {
     "page-light.png": Shot("page", "light", (1100, 930)),
     "page-dark.png": Shot("page", "dark", (1100, 930)),
     "page-phone.png": Shot("page", "light", (390, 844)),
+    "report.png": Shot("report", "light", (1100, 1000)),
 }
 TERMINALS = ("watch.svg",)
 _FRAME = """\
@@ -77,7 +81,7 @@ def main() -> int:
         say("learning the demo's stream")
         settings, daemon = stack.enter_context(learning(folder))
         browser = stack.enter_context(chromium())
-        urls = {"page": daemon.url}
+        urls = {"page": daemon.url, "report": report(folder).as_uri()}
         for name, shot in SHOTS.items():
             say(f"{name}: {shot.size[0]} x {shot.size[1]}")
             take(browser, urls[shot.of], shot, IMAGES / name)
@@ -101,6 +105,15 @@ def learning(folder: Path) -> Iterator[tuple[Settings, DaemonProcess]]:
                     time.sleep(max(0.0, began + number / EVENTS_PER_S - time.monotonic()))
                     publisher.send(value)
             yield settings, daemon
+
+
+def report(folder: Path) -> Path:
+    """Write the report that `reports.md` begins with."""
+    path = folder / "report.html"
+    columns = ["--column", "value", "--key-column", "window"]
+    if cli.main(["backtest", str(EXAMPLES / "online-loop.csv"), *columns, "--report", str(path)]) != ExitCode.OK:
+        sys.exit("there is no report")
+    return path
 
 
 @contextmanager
