@@ -45,8 +45,8 @@ _RATES = {
     "model": "lineage, `@`, and how many events it had learned; ends in ` frozen` while `learn` is false",
 }
 _KAPPA = {
-    "kappa_temporal": "share of what the last value has wrong that the prediction has right, over the same values: 1 is "
-    "perfect, 0 as good as repeating the last value, below 0 worse; null where the last value is always right",
+    "kappa_temporal": "share of what the last value has wrong that the prediction has right, over the same values: 1 "
+    "is perfect, 0 as good as repeating the last value, below 0 worse; null where the last value is always right",
 }
 _DRIFT = {
     "verdict.drift": "whether the stream was found to have changed, as its misses rose (`drift_delta`, "
