@@ -13,6 +13,7 @@ TASKS: Mapping[str, Mapping[str, Any]] = {
         "gate_loss": 0.0,
         "extra_steps": 0,
         "replay_history": 2048,
+        "replay_dropout": 0.0,
         "experts": EXPERTS["number"],
     },
     "label": {

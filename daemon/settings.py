@@ -373,6 +373,13 @@ class Settings(BaseSettings):
     extra_steps: int = _setting("learning", 7, "Most further fit steps on a value that was missed (0: none)", ge=0)
     extra_budget: float = _setting("learning", 100.0, "Most further fit steps in a row of misses", ge=0)
     extra_refill: float = _setting("learning", 0.25, "Further fit steps that each value adds to the budget", ge=0)
+    replay_dropout: float = _of_windows(
+        "learning",
+        0.2,
+        "Share of the last layer's outputs that is dropped while an earlier window is learned",
+        ge=0,
+        lt=1,
+    )
 
     # what is kept
     checkpoint_url: str = _setting(

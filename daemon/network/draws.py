@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.network.layout import Integers
+from daemon.network.layout import Integers, Layout
+from daemon.network.shape import Learning
 
 
 def blocks(seed: int, first: int, count: int) -> NDArray[np.uint64]:
@@ -12,6 +13,11 @@ def blocks(seed: int, first: int, count: int) -> NDArray[np.uint64]:
     The first number of a block says what is replayed, the second what is dropped.
     """
     return np.random.Philox(key=seed, counter=first).random_raw(4 * count).reshape(count, 4)
+
+
+def drops_out(layout: Layout, learning: Learning, *, replayed: bool) -> bool:
+    """Say whether anything is dropped at random while an event is learned."""
+    return layout.drops_out or (replayed and learning.replay_dropout > 0)
 
 
 def dropout_seeds(seed: int, first: int, count: int) -> Integers:

@@ -26,6 +26,7 @@ def forward(
     starts: Tensor,
     *,
     dropout: Tensor | None = None,
+    replay_dropout: float = 0.0,
 ) -> tuple[Tensor, list[Tensor]]:
     """Take B sequences of T steps through all layers.
 
@@ -39,6 +40,7 @@ def forward(
         mask: 1 for a step that counts, 0 for a masked one, float32 (T, B).
         starts: The states before the first step, float32 (B, states_size).
         dropout: To fit: where the random numbers of this pass begin, int32 (2,). None, to predict: nothing is dropped.
+        replay_dropout: Share of the last layer's numbers that is dropped of all sequences but the first.
 
     Returns:
         Logits, float32 (T, B, classes), and the states after each step, float32 (T, B, size) for each of the layout's
@@ -70,6 +72,9 @@ def forward(
                 hidden = tf.where(hidden > 0, hidden, slope * hidden)
             case Dropout(rate=rate) if dropout is not None and rate > 0:
                 hidden = _dropped(hidden, rate, dropout + tf.constant([0, number]))
+    if dropout is not None and replay_dropout > 0 and hidden.shape[1] > 1:
+        again = _dropped(hidden[:, 1:], replay_dropout, dropout + tf.constant([0, len(layout.layers)]))
+        hidden = tf.concat([hidden[:, :1], again], 1)
     logits = _times(hidden, tf.transpose(dense_kernel)) + dense_bias[:, 0]
     return logits, [tf.stop_gradient(state) for state in states]
 

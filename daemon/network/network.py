@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from daemon.errors import SettingsError
-from daemon.network.draws import dropout_seeds
+from daemon.network.draws import dropout_seeds, drops_out
 from daemon.network.keras_files import Head, keras_bytes, read_keras, states_of
 from daemon.network.layout import FEWEST_CLASSES, Floats, Integers, Layout
 from daemon.network.pins import hushed, pin
@@ -56,7 +56,7 @@ class Network:
         self._shape = shape
         self._learning = learning
         self._layers = shape.stack
-        self._drops_out = self._layout(FEWEST_CLASSES).drops_out
+        self._drops_out = drops_out(self._layout(FEWEST_CLASSES), learning, replayed=shape.replay_history > 0)
         self._initial: dict[int, Floats] = {}  # drawn once, though every stream begins with it
         self._programs: dict[int, Callable[[Floats, Integers], Floats]] = {}
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from daemon.network.draws import drops_out
 from daemon.network.forward import after_first_step, forward
 from daemon.network.layout import Floats, Integers, Layout
 from daemon.network.lstm import Tensor
@@ -44,14 +45,14 @@ def compile_program(
     the left-edge states of those from before the call (events + 1, states_size). The integers are the number of
     events K (1,), codes (window + events + 1,), known (events + 2,) and, where windows are replayed, their codes
     (events + 1, window + 1) and of what event of the call each is, -1 for one of before (events + 1,), and, where
-    the layout drops out, the seeds of each event's dropout (events + 1, 2).
+    something is dropped, the seeds of each event's dropout (events + 1, 2).
     It gives one row, float32: the new state (row_size,), then (events + 1, 3 + classes + states_size): steps
     applied, steps skipped, first loss, probabilities and the left-edge states that each event found; K + 1 of
     them are meaningful.
     It is one array each way, because every further one adds some 10 us to a call.
     """
     states_size, windows = layout.sizes[-1], (events + 1) * replayed
-    seeds = (events + 1) * layout.drops_out
+    seeds = (events + 1) * drops_out(layout, learning, replayed=replayed)
     row_sizes = [layout.row_size, windows * states_size]
     integer_sizes = [1, window + events + 1, events + 2, windows * (window + 1), windows, 2 * seeds]
 
@@ -135,7 +136,7 @@ def _fit_step(
 
     ``codes`` are int32 (B, window + 1), this event's window and those that are replayed with it, ``starts`` their
     left-edge states, float32 (B, states_size), ``known`` int32 (2,): the classes known before and after the arrival.
-    Where the fitted pass drops out (``dropout`` is that of ``forward``), what is predicted has a pass of its own.
+    Where layers drop out (``dropout`` is that of ``forward``), what is predicted has a pass of its own.
     Returns what is in memory now, the left-edge states one step on, and a line of the report without them.
     """
     codes = tf.transpose(codes)
@@ -144,7 +145,15 @@ def _fit_step(
     def pass_through(sequences: int, dropout: Tensor | None) -> tuple[Tensor, list[Tensor]]:
         inputs = tf.maximum(codes[:-1, :sequences], 0)
         here, before = mask[:, :sequences], starts[:sequences]
-        return forward(layout, memory.weights, lambda kernel: tf.gather(kernel, inputs), here, before, dropout=dropout)
+        return forward(
+            layout,
+            memory.weights,
+            lambda kernel: tf.gather(kernel, inputs),
+            here,
+            before,
+            dropout=dropout,
+            replay_dropout=learning.replay_dropout,
+        )
 
     with tf.GradientTape() as tape:
         tape.watch(memory.weights)
@@ -156,7 +165,7 @@ def _fit_step(
         loss = tf.reduce_sum(losses[:, 0]) / tf.maximum(tf.reduce_sum(mask[:, 0]), 1.0)
         return stepped(learning, memory, tape.gradient(objective, memory.weights), loss, wanted=mask[-1, 0] > 0)
 
-    if dropout is not None:
+    if dropout is not None and layout.drops_out:
         logits, states = pass_through(1, None)
     memory, done = fitted_if(arrived, learning, memory, fit)
     probabilities = tf.nn.softmax(_among(logits[-1, 0], known[0]))

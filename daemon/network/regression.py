@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from daemon.network.draws import dropout_seeds
+from daemon.network.draws import dropout_seeds, drops_out
 from daemon.network.keras_files import Head, keras_bytes, read_state, states_of
 from daemon.network.layout import Floats, Integers, Layout
 from daemon.network.pins import hushed, pin
@@ -128,9 +128,10 @@ class Regression:
         padded[: len(lines)] = lines
         replayed = self._replayed(count, past) if self._shape.replay_history else ()
         row = np.concatenate([state, padded.ravel(), *replayed])
-        integers = np.zeros(1 + 2 * (self.events + 1) * self._layout.drops_out, np.int32)
+        drops = drops_out(self._layout, self._learning, replayed=self._shape.replay_history > 0)
+        integers = np.zeros(1 + 2 * (self.events + 1) * drops, np.int32)
         integers[0] = count
-        if self._layout.drops_out:
+        if drops:
             integers[1:][: 2 * count] = dropout_seeds(self._shape.seed, past.events + 1, count).ravel()
         answer = self._program(row, integers)
         report = answer[self.state_size :].reshape(self.events + 1, -1)

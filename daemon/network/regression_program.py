@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from daemon.network.draws import drops_out
 from daemon.network.forward import after_first_step, forward
 from daemon.network.layout import Floats, Integers, Layout
 from daemon.network.lstm import Tensor
@@ -29,7 +30,7 @@ def compile_regression(
 ) -> Callable[[Floats, Integers], Floats]:
     """Trace the program; XLA compiles it at its first call.
 
-    It takes a row, float32, and integers, int32: the number of events K (1,) and, where the layout drops out, the seeds
+    It takes a row, float32, and integers, int32: the number of events K (1,) and, where something is dropped, the seeds
     of each event's dropout (events + 1, 2). The row is the state (row_size,), the lines
     (window + longest horizon - 1 + events, width), and, where windows are replayed, the lines (events + 1, window,
     width) and left-edge states (events + 1, states_size) that come with each event. A line is as ``Regression``
@@ -40,7 +41,7 @@ def compile_regression(
     """
     outputs, longest = len(horizons), max(horizons)
     states_size, width, steps = layout.sizes[-1], line_width(layout.classes, outputs), window + longest - 1
-    windows, seeds = (events + 1) * replayed, (events + 1) * layout.drops_out
+    windows, seeds = (events + 1) * replayed, (events + 1) * drops_out(layout, learning, replayed=replayed)
     shapes = ((steps + events, width), (windows, window, width), (windows, states_size))
     sizes = [layout.row_size, *(tf.TensorShape(shape).num_elements() for shape in shapes)]
 
@@ -88,7 +89,7 @@ def _fit_step(
 
     ``lines`` are float32 (T, B, width), this event's and those that are replayed, ``starts`` their left-edge states,
     float32 (B, states_size). The loss is Huber's (1964), quadratic up to an error of 1; its mean is over what is known.
-    Where the fitted pass drops out (``dropout`` is that of ``forward``), what is predicted has a pass of its own.
+    Where layers drop out (``dropout`` is that of ``forward``), what is predicted has a pass of its own.
     """
     count, steps = len(horizons), lines.shape[0]
     told = steps - np.array(horizons)  # the positions whose targets arrive with this event
@@ -102,7 +103,13 @@ def _fit_step(
     def pass_through(sequences: int, dropout: Tensor | None) -> tuple[Tensor, list[Tensor]]:
         here, mask = inputs[:, :sequences], present[:, :sequences, 0]
         outputs, states = forward(
-            layout, memory.weights, lambda kernel: here @ kernel, mask, starts[:sequences], dropout=dropout
+            layout,
+            memory.weights,
+            lambda kernel: here @ kernel,
+            mask,
+            starts[:sequences],
+            dropout=dropout,
+            replay_dropout=learning.replay_dropout,
         )
         return outputs[..., :count], states
 
@@ -118,7 +125,7 @@ def _fit_step(
         wanted = tf.reduce_max(newest) > 0
         return stepped(learning, memory, tape.gradient(objective, memory.weights), loss, wanted=wanted)
 
-    if dropout is not None:
+    if dropout is not None and layout.drops_out:
         outputs, states = pass_through(1, None)
     memory, done = fitted_if(arrived, learning, memory, fit)
     return memory, after_first_step(states), tf.concat([done, outputs[-1, 0]], 0)

@@ -37,6 +37,7 @@ class Learning:
 
     Below ``gate_loss`` (nats a position) the rate shrinks in proportion to the loss; 0 switches that off. A missed
     event is fitted up to ``extra_steps`` times more, from a budget that each event refills by ``extra_refill``.
+    Of what the layers put out for a replayed window the share ``replay_dropout`` is dropped.
     Without ``learn`` there are no fit steps at all.
     """
 
@@ -50,6 +51,7 @@ class Learning:
     extra_budget: float
     extra_refill: float
     learn: bool = True
+    replay_dropout: float = 0.0
 
 
 def line_width(features: int, outputs: int) -> int:

@@ -24,6 +24,7 @@ LEARNING = Learning(
     extra_steps=7,
     extra_budget=100,
     extra_refill=0.25,
+    replay_dropout=0.2,
 )
 CODES = np.random.default_rng(0).integers(0, 4, 200, np.int32)
 
@@ -104,6 +105,16 @@ def test_a_prediction_drops_nothing(mixed: Network) -> None:
     assert runs[0].probabilities[0].tolist() == runs[1].probabilities[0].tolist() == runs[2].probabilities[0].tolist()
     assert 3 == len({run.state.tobytes() for run in runs})
     assert 3 == len({run.losses.tobytes() for run in runs})
+
+
+def test_only_what_is_learned_again_is_dropped(network: Network) -> None:
+    """Up to the first window that is replayed every bit is as without; then others are learned."""
+    plain = Network(SHAPE, replace(LEARNING, replay_dropout=0.0))
+    dropped, whole = learn(network, CODES, 64), learn(plain, CODES, 64)
+    differs = (dropped.probabilities != whole.probabilities).any(axis=1)
+    assert not differs[:2].any()
+    assert differs[-100:].all()
+    assert dropped.losses[0] == whole.losses[0]
 
 
 def test_classes_come_and_go_below_any_first_layer(mixed: Network) -> None:
