@@ -361,7 +361,7 @@ class Settings(BaseSettings):
     learn: bool = _setting(
         "learning", default=True, description="Whether anything is learned; else what was learned predicts, unchanged"
     )
-    learning_rate: float = _setting("learning", 7e-3, "Adam's learning rate", gt=0, le=10)
+    learning_rate: float = _setting("learning", 9e-3, "Adam's learning rate", gt=0, le=10)
     beta_1: float = _setting("learning", 0.9, "Adam's decay of the first moment", ge=0, lt=1)
     beta_2: float = _setting("learning", 0.99, "Adam's decay of the second moment", ge=0, lt=1)
     epsilon: float = _setting("learning", 1e-3, "Adam's epsilon", gt=0)
@@ -375,7 +375,7 @@ class Settings(BaseSettings):
     extra_refill: float = _setting("learning", 0.25, "Further fit steps that each value adds to the budget", ge=0)
     replay_dropout: float = _of_windows(
         "learning",
-        0.2,
+        0.25,
         "Share of the last layer's outputs that is dropped while an earlier window is learned",
         ge=0,
         lt=1,
