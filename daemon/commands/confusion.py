@@ -17,8 +17,11 @@ Value = Any
 class Confusion:
     """Counts of pairs: the value that came, and the one that had been predicted.
 
-    With at most ``MOST_TRACKED`` values the counts are exact. With more, a value that was among the rarer ones is
-    counted anew when it comes again, as in Misra and Gries, "Finding repeated elements" (1982).
+    With at most ``MOST_TRACKED`` values the counts are exact. With more, the rarer half is forgotten, and so is as much
+    of how often the others were seen as the most frequent one of that half had: what was frequent long ago makes way
+    for what is frequent now. So it is in Misra and Gries, "Finding repeated elements" (1982), of several counts at once
+    as by Anderson et al., "A high-performance algorithm for identifying frequent items in data streams" (2017). A value
+    that was forgotten is counted anew when it comes again.
     """
 
     def __init__(self) -> None:
@@ -35,24 +38,29 @@ class Confusion:
             self._forget_rare()
 
     def _forget_rare(self) -> None:
-        # of equally frequent ones the first one stays: the order of a counter is that of the values
-        frequent = sorted((value for value in self._seen if value is not OTHER), key=lambda value: -self._seen[value])
-        kept = set(frequent[: MOST_TRACKED // 2])
-        pairs, self._pairs = self._pairs, Counter()
-        for (came, predicted), count in pairs.items():
-            self._pairs[_of(kept, came), _of(kept, predicted)] += count
-        self._seen = Counter({value: count for value, count in self._seen.items() if value in kept})
+        frequent = self._by_frequency()
+        kept, less = set(frequent[: MOST_TRACKED // 2]), self._seen[frequent[MOST_TRACKED // 2]]
+        self._pairs = self._of_kept(kept)
+        self._seen = Counter({value: count - less for value, count in self._seen.items() if value in kept})
+
+    def _by_frequency(self) -> list[Value]:
+        # of equally frequent ones the first one comes first: the order of a counter is that of the values
+        return sorted((value for value in self._seen if value is not OTHER), key=lambda value: -self._seen[value])
+
+    def _of_kept(self, kept: set[Value]) -> Counter[tuple[Value, Value]]:
+        """Give the counts of pairs with all values but the kept ones as others."""
+        pairs: Counter[tuple[Value, Value]] = Counter()
+        for (came, predicted), count in self._pairs.items():
+            pairs[_of(kept, came), _of(kept, predicted)] += count
+        return pairs
 
     def to_json(self) -> dict[str, Any]:
         """Give the values, the most frequent first, and how often which was predicted (columns) where which came.
 
         The last row and column are of all others, if there were any; of these hits and misses are not told apart.
         """
-        frequent = sorted((value for value in self._seen if value is not OTHER), key=lambda value: -self._seen[value])
-        shown = frequent[:MOST_SHOWN]
-        kept, matrix = set(shown), Counter[tuple[Value, Value]]()
-        for (came, predicted), count in self._pairs.items():
-            matrix[_of(kept, came), _of(kept, predicted)] += count
+        shown = self._by_frequency()[:MOST_SHOWN]
+        matrix = self._of_kept(set(shown))
         others = any(OTHER in pair for pair in matrix)
         axis = [*shown, OTHER] if others else shown
         counts = [[matrix[came, predicted] for predicted in axis] for came in axis]

@@ -47,3 +47,17 @@ def test_memory_is_bounded_and_frequent_values_are_found_however_late_they_come(
     figures = confusion.to_json()
     counted = {value: figures["counts"][place][place] for place, value in enumerate(figures["values"])}
     assert dict(expected) == {value: count for value, count in counted.items() if isinstance(value, str)}
+
+
+def test_what_was_frequent_long_ago_makes_way() -> None:
+    """However often many values came at first, one that comes all the time later is found among what comes once."""
+    confusion = Confusion()
+    for value in range(300):
+        for _ in range(100):
+            confusion.add(f"early {value}", f"early {value}")
+    for place in range(60_000):
+        value = "late" if place % 4 == 0 else place
+        confusion.add(value, value)
+    figures = confusion.to_json()
+    assert "late" == figures["values"][0]
+    assert 14_000 < figures["counts"][0][0] <= 15_000
