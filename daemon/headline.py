@@ -1,7 +1,7 @@
-"""Whether it works, in a sentence: the first thing on the page, for whoever sees it for the first time.
+"""Whether it works, in a sentence: the first thing on the page and in a report, for whoever sees it for the first time.
 
-It reads what the board says of all partitions together, and claims nothing that these figures do not show: better is
-what chance would hardly have given.
+It reads what the board says of all partitions together, or the figures of a backtest, and claims nothing that these do
+not show: better is what chance would hardly have given.
 """
 
 import math
@@ -38,6 +38,23 @@ def headline(told: Mapping[str, Any]) -> Headline:
     return standing
 
 
+def conclusion(figures: Mapping[str, Any]) -> Headline:
+    """Say how a whole input was predicted, from the figures that ``backtest --json`` writes."""
+    scored = figures["scored"]
+    if not scored:
+        return _said("", "Nothing was scored, so there is nothing to tell.")
+    if scored < FEW:
+        return _said("", f"Too little to tell: only {_count(scored, 'prediction')} could be judged.")
+    of, over = _count(scored, "prediction"), {"young": False, "earlier": None}
+    relative = figures.get("mean_absolute_error") is None
+    error = figures.get("mean_absolute_error_ratio" if relative else "mean_absolute_error")
+    if error is None:
+        return _of_hits({**figures, **over}, of)
+    baselines = figures["baseline_mean_absolute_errors"]
+    numbers = {"relative": relative, "error": error, "baseline_errors": baselines, "skill": figures["skill"]}
+    return _of_numbers({**figures, **over, "numbers": numbers}, of)
+
+
 def duration(seconds: float) -> str:
     """Write how long something takes.
 
@@ -62,44 +79,46 @@ def _standing(told: Mapping[str, Any]) -> Headline:
         judged = "" if share is None else f": {_percent(share)} of the predictions since were right"
         changed = f"The stream changed {_count(since['events'], 'value')} ago and is being learned anew"
         return _said("warn", f"{changed}{judged}.")
-    return _of_numbers(told) if told["numbers"] else _of_hits(told)
+    of = f"the last {_count(told['scored'], 'prediction')}"
+    return _of_numbers(told, of) if told["numbers"] else _of_hits(told, of)
 
 
-def _of_hits(told: Mapping[str, Any]) -> Headline:
+def _of_hits(told: Mapping[str, Any], of: str) -> Headline:
     own, rates = told["hit_rate"], told["baseline_hit_rates"]
     name = max(rates, key=rates.__getitem__)
     best, rule = rates[name], _rule(name, told["task"])
-    margin = max(0.01, 2 * math.sqrt(own * (1 - own) / told["scored"]))
-    judged = f"{_percent(own)} of the last {_count(told['scored'], 'prediction')} were right"
+    judged = f"{_percent(own)} of {of} were right"
     would = f"{rule} would have had {_percent(best)}"
     if told["scored"] < FEW:
         return _said("warn", f"Still learning: {judged}; {would}.")
+    margin = _margin(own, best, told["scored"])
     if own - best > margin:
         return _said("good", f"It works: {judged}; {would}.")
     simple = {other: rate for other, rate in rates.items() if other != "suffix_memory"}
     second = max(simple, key=simple.__getitem__)
-    if own - best >= -margin and own - simple[second] > margin:
+    if own - best >= -margin and own - simple[second] > _margin(own, simple[second], told["scored"]):
         others = f"{_rule(second, told['task'])} would have had {_percent(simple[second])}"
         return _said("good", f"It works: {judged}, about as many as by {rule}; {others}.")
-    if told["young"] or (told["earlier"] and own - told["earlier"]["hit_rate"] > margin):
-        before = f", up from {_percent(told['earlier']['hit_rate'])}" if told["earlier"] else ""
-        return _said("warn", f"Still learning: {judged}{before}; {would}.")
+    before = told["earlier"]["hit_rate"] if told["earlier"] else None
+    if told["young"] or (before is not None and own - before > _margin(own, before, told["scored"])):
+        since = "" if before is None else f", up from {_percent(before)}"
+        return _said("warn", f"Still learning: {judged}{since}; {would}.")
     if own - best < -margin:
         return _said("bad", f"Worse than a simple rule: {judged}; {would}.")
     return _said("warn", f"No better than {rule}, which has {_percent(best)}: {judged}.")
 
 
-def _of_numbers(told: Mapping[str, Any]) -> Headline:
+def _of_numbers(told: Mapping[str, Any], of: str) -> Headline:
     numbers = told["numbers"]
     baselines, skill = numbers["baseline_errors"], numbers["skill"]
-    name = min(baselines, key=baselines.__getitem__)
-    rule, of = _rule(name, told["task"]), f"the last {_count(told['scored'], 'prediction')}"
     if numbers["relative"]:  # of several components, each has a best rule of its own
         judged = f"{of} were off by {_percent(numbers['error'])} of the values' size on average"
         less = "as much" if skill is None else f"{_percent(abs(skill))} {'less' if skill > 0 else 'more'}"
         would = f"{less} than by the best simple rule of each number"
         rule = "the simple rules"
     else:
+        name = min(baselines, key=baselines.__getitem__)
+        rule = _rule(name, told["task"])
         judged = f"{of} were off by {numbers['error']:.4g} on average"
         would = f"{rule} would have been off by {baselines[name]:.4g}"
     margin = 1 / math.sqrt(told["scored"])
@@ -112,6 +131,15 @@ def _of_numbers(told: Mapping[str, Any]) -> Headline:
     if skill is None or skill >= -margin:
         return _said("warn", f"No better than {rule}: {judged}; {would}.")
     return _said("bad", f"Worse than a simple rule: {judged}; {would}.")
+
+
+def _margin(rate: float, other: float, scored: int) -> float:
+    """Give what two shares of so many predictions may differ by chance: two standard errors, no less than a point.
+
+    The standard error is that of the difference of two independent shares. These are of the same predictions, and who
+    is right where another one is right differs by less: the margin is rather too wide.
+    """
+    return max(0.01, 2 * math.sqrt((rate * (1 - rate) + other * (1 - other)) / scored))
 
 
 def _said(mood: str, text: str) -> Headline:

@@ -1,4 +1,4 @@
-"""The sentence at the top of the page: true, and the one that matters most."""
+"""The sentence at the top of the page and of a report: true, and the one that matters most."""
 
 import doctest
 from typing import Any
@@ -7,7 +7,8 @@ import pytest
 
 from daemon import headline as module
 from daemon import indicators
-from daemon.headline import headline
+from daemon.headline import RULES, conclusion, headline
+from daemon.records import BASELINES
 
 RATES = {"last_value": 0.1, "most_frequent": 0.2, "suffix_memory": 0.6}
 NUMBERS = {
@@ -147,10 +148,78 @@ def test_what_chance_would_give_is_not_called_better(scored: int, mood: str) -> 
     assert mood == headline(told(hit_rate=0.5, scored=scored, baseline_hit_rates=rates, earlier=None))["mood"]
 
 
+def test_who_is_always_right_is_not_better_for_that() -> None:
+    """Three hits more of a hundred are chance, also where the own rate leaves nothing to chance."""
+    few = told(hit_rate=1.0, scored=100, baseline_hit_rates={"last_value": 0.97}, earlier=None)
+    assert headline(few)["text"].startswith("No better than repeating the last value")
+    assert "good" == headline({**few, "scored": 1000})["mood"]
+
+
 def test_one_of_many_streams_that_changed_is_no_headline() -> None:
     """The others go on as before; and once all that is scored came after a change, it is over."""
     assert "good" == headline(told(since_drift=SINCE, streams=2))["mood"]
     assert "good" == headline(told(since_drift=SINCE | {"scored": 1000, "hits": 998}))["mood"]
+
+
+def test_every_baseline_has_its_words() -> None:
+    """Whatever is the best one can be named."""
+    assert {name for names in BASELINES.values() for name in names} == set(RULES)
+
+
+def figures(**changed: Any) -> dict[str, Any]:
+    """Make what ``backtest --json`` has, as far as the sentence needs it."""
+    return {"task": "symbol", "scored": 1000, "hit_rate": 0.998, "baseline_hit_rates": RATES, **changed}
+
+
+ERRORS = {
+    "task": "number",
+    "skill": 0.438,
+    "mean_absolute_error": 725.118,
+    "mean_absolute_error_ratio": 0.051,
+    "baseline_mean_absolute_errors": {"last_value": 1500.0, "seasonal_naive": 1290.0},
+}
+OF_1000 = "1,000 predictions were"
+
+
+@pytest.mark.parametrize(
+    ("changed", "mood", "text"),
+    [
+        ({"scored": 0, "hit_rate": None}, "", "Nothing was scored, so there is nothing to tell."),
+        ({"scored": 1}, "", "Too little to tell: only 1 prediction could be judged."),
+        ({"scored": 99}, "", "Too little to tell: only 99 predictions could be judged."),
+        ({}, "good", f"It works: 99.8 % of {OF_1000} right; {LOOKED_UP}."),
+        (
+            {"baseline_hit_rates": RATES | {"suffix_memory": 0.996}},
+            "good",
+            f"It works: 99.8 % of {OF_1000} right, {AS_MANY}.",
+        ),
+        ({"hit_rate": 0.5}, "bad", f"Worse than a simple rule: 50.0 % of {OF_1000} right; {LOOKED_UP}."),
+        (
+            {"task": "label", "hit_rate": 0.61, "baseline_hit_rates": {"last_value": 0.6, "most_frequent": 0.5}},
+            "warn",
+            f"No better than repeating the last label, which has 60.0 %: 61.0 % of {OF_1000} right.",
+        ),
+        (ERRORS, "good", f"It works: {OF_1000} off by 725.1 on average; {SEASONAL}."),
+        (
+            ERRORS | {"mean_absolute_error": None, "baseline_mean_absolute_errors": {"last_value": None}},
+            "good",
+            f"It works: {OF_1000} off by 5.1 % of the values' size on average; {LESS}.",
+        ),
+        (
+            ERRORS | {"mean_absolute_error": 1500.0, "skill": -0.16},
+            "bad",
+            f"Worse than a simple rule: {OF_1000} off by 1500 on average; {SEASONAL}.",
+        ),
+        (
+            ERRORS | {"mean_absolute_error": None, "mean_absolute_error_ratio": None, "skill": None},
+            "good",
+            f"It works: 99.8 % of {OF_1000} right; {LOOKED_UP}.",
+        ),
+    ],
+)
+def test_a_whole_input_is_told_with_the_same_words(changed: dict[str, Any], mood: str, text: str) -> None:
+    """A report says no more than the page would, and of few predictions nothing."""
+    assert {"mood": mood, "text": text} == conclusion(figures(**changed))
 
 
 @pytest.mark.parametrize("tested", [module, indicators])

@@ -9,8 +9,8 @@ from typing import Any
 
 from daemon.commands.charts import BROAD, NARROW, Curve, Mark, curves_of, line_chart, reliability_chart
 from daemon.commands.figures import score_rows
-from daemon.commands.headline import headline
 from daemon.commands.report_tables import Figures, confusion_of, literal, table_of, tables_of
+from daemon.headline import conclusion
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -18,14 +18,14 @@ TEMPLATES = Path(__file__).parent / "templates"
 def render(report: Figures) -> bytes:
     """Write the page for what ``--json`` gives."""
     settings = report["settings"]
-    kind, sentence = headline(report)
+    said = conclusion(report)
     scored = bool(report["scored"])
     return fill(
         "report.html",
         title=f"{report['file']}: backtest",
         about=_about(report),
-        kind=kind,
-        headline=sentence,
+        mood=said["mood"],
+        headline=said["text"],
         notes=list(_notes(report)),
         tiles=list(_tiles(report)) if scored else [],
         charts=list(_charts(report)) if scored else [],

@@ -24,12 +24,12 @@ from daemon.commands import learning
 from daemon.commands.backtest import _report as full_report
 from daemon.commands.backtest import backtest
 from daemon.commands.charts import Curve, line_chart
-from daemon.commands.headline import headline
 from daemon.commands.inputs import Line
 from daemon.commands.networks import networks_of
 from daemon.commands.report import render
 from daemon.commands.streams import seed_stream
 from daemon.errors import ExitCode
+from daemon.headline import conclusion
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -103,7 +103,7 @@ def test_it_has_all_there_is_to_see(reports: dict[str, dict[str, Any]], load: Ca
     report = reports[task]
     tab = load(render(report))
     assert "values: backtest" == tab.title()
-    assert headline(report)[1] in tab.locator(".headline").inner_text()
+    assert conclusion(report)["text"] in tab.locator(".headline").inner_text()
     charts = tab.get_by_role("img")
     assert 3 == charts.count()
     assert all(len(charts.nth(place).get_attribute("aria-label")) > 40 for place in range(3))
@@ -204,7 +204,7 @@ def test_where_nothing_was_scored_it_says_so(load: Callable[..., Any]) -> None:
     assert "learn is false" in words
     assert "predicted and not learned" in words
     two = report_of("symbol", [Line(place, b"4") for place in range(2)])
-    assert "Too little to tell: only 1 prediction" in load(render(two)).locator("body").inner_text()
+    assert "Too little to tell: only 1 prediction could be judged." in load(render(two)).locator("body").inner_text()
 
 
 @pytest.mark.parametrize("count", [1, 2, 40])
@@ -248,59 +248,3 @@ def test_passes_over_a_file_are_told(tmp_path: Path, load: Callable[..., Any], m
     assert "60 values, 1 stream; held out" in tab.locator("header").inner_text()
     table = tab.locator("section", has=tab.get_by_role("heading", name="Epochs", exact=True))
     assert 2 == table.locator("tbody tr").count()
-
-
-def figures(**given: Any) -> dict[str, Any]:
-    usual = {
-        "task": "symbol",
-        "scored": 1000,
-        "hit_rate": 0.9,
-        "baseline_hit_rates": {"last_value": 0.2, "suffix_memory": 0.8},
-        "lift": 0.1,
-    }
-    return usual | given
-
-
-@pytest.mark.parametrize(
-    ("given", "kind", "words"),
-    [
-        (
-            {},
-            "good",
-            "Better than doing nothing clever: 90.0 % of 1,000 predictions were right; the best baseline, suffix",
-        ),
-        ({"lift": -0.1, "hit_rate": 0.7}, "bad", "Worse than doing nothing clever: 70.0 %"),
-        ({"lift": 0.01, "hit_rate": 0.81}, "even", "No better than doing nothing clever"),
-        ({"scored": 0}, "none", "Nothing was scored"),
-        ({"scored": 99}, "none", "only 99 predictions were scored"),
-        (
-            {"task": "label", "baseline_hit_rates": {"last_value": 0.8}},
-            "good",
-            "the best baseline, last label, had 80.0 %",
-        ),
-    ],
-)
-def test_the_headline_says_whether_it_is_worth_it(given: dict[str, Any], kind: str, words: str) -> None:
-    """A lift that chance could have made is none."""
-    told, sentence = headline(figures(**given))
-    assert kind == told
-    assert words in sentence
-
-
-@pytest.mark.parametrize(
-    ("skill", "kind", "words"),
-    [
-        (0.25, "good", "Better than doing nothing clever: the mean absolute error of 1,000 predictions is 3; that of"),
-        (0.001, "even", "No better"),
-        (-0.5, "bad", "Worse"),
-        (None, "none", "the baselines made no error"),
-    ],
-)
-def test_the_headline_of_numbers_is_about_their_errors(skill: float | None, kind: str, words: str) -> None:
-    """Against the baseline with the smallest one."""
-    errors = {"mean_absolute_error": 3.0, "baseline_mean_absolute_errors": {"last_value": 5.0, "seasonal_naive": 4.0}}
-    told, sentence = headline(figures(task="number", skill=skill, **errors))
-    assert kind == told
-    assert words in sentence
-    told, sentence = headline(figures(task="number", skill=skill, **(errors | {"mean_absolute_error": None})))
-    assert kind == told
