@@ -38,7 +38,10 @@ Key = tuple[str, int, bytes | None]
 
 @dataclass(slots=True)
 class _Drift:
-    """A stream that was found to have changed: when, after how many events of this process, and how it went since."""
+    """A stream that was found to have changed: when, after how many events of this process, and how it went since.
+
+    What is scored and hit since then are predictions, of which an event of numbers may have several.
+    """
 
     at: float
     events: int
@@ -51,7 +54,8 @@ class Board:
     """An observer that remembers what there is to be seen.
 
     Args:
-        about: What does not change while the daemon runs: names of task, topics, predictors, versions.
+        about: What does not change while the daemon runs: ``task``, ``channels`` (predictions an event), names of
+            topics, predictors, versions.
         baselines: Names of the baselines, in the order in which reports list them.
         clock: Seconds since 1970.
     """
@@ -117,7 +121,6 @@ class Board:
                 "log_loss_bits": _mean([report.log_loss_bits for report in reports]),
                 "kappa_temporal": _mean([report.kappa_temporal for report in reports]),
                 "surprise_bits": self._surprise_bits,
-                "partitions": len(reports),
                 "vocabulary": max((report.vocabulary for report in reports), default=0),
                 "events_per_s": self._events_per_s(now),
                 "checkpoint_offsets": {str(report.source): report.checkpoint_offset for report in reports},
@@ -204,7 +207,9 @@ class Board:
             self._drifts.append(_Drift(round(now, 1), self._counts["events"] + report.events, None))
         for number, message, verdict in verdicts:
             if verdict["drift"]:
-                self._drifts.append(_Drift(round(now, 1), self._counts["events"] + number, message["stream"]))
+                # the learner of labels is one for all sequences
+                stream = None if self._about["task"] == "label" else message["stream"]
+                self._drifts.append(_Drift(round(now, 1), self._counts["events"] + number, stream))
             elif self._drifts:
                 hits = [hit for hit in _flat(verdict["hit"]) if hit is not None]
                 self._drifts[-1].scored += len(hits)
@@ -228,6 +233,7 @@ class Board:
             "earlier": earlier and {"hit_rate": earlier.hit_rates[0], "error": earlier.errors and earlier.errors[0]},
             "young": earlier is None and not self._curve.resumed,
             "numbers": self._numbers(),
+            "partitions": len(reports),
             "streams": sum(report.streams for report in reports),
             "lag_records": sum(self._lags.values()),
             "silent_s": self._silent_s(now),

@@ -74,7 +74,9 @@ def _beginning(told: Mapping[str, Any]) -> str:
 
 def _standing(told: Mapping[str, Any]) -> Headline:
     since = told["since_drift"]
-    if since and told["streams"] == 1 and since["scored"] < told["scored"]:
+    # the learner of labels is one for all streams of a partition
+    alone = told["partitions" if told["task"] == "label" else "streams"] == 1
+    if since and alone and since["scored"] < told["scored"] * told["channels"]:
         share = since["hits"] / since["scored"] if since["scored"] else None
         judged = "" if share is None else f": {_percent(share)} of the predictions since were right"
         changed = f"The stream changed {_count(since['events'], 'value')} ago and is being learned anew"

@@ -23,7 +23,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def board(clock: Clock) -> Board:
-    return Board({"task": "symbol"}, baselines=("last_value", "most_frequent"), clock=clock)
+    return Board({"task": "symbol", "channels": 1}, baselines=("last_value", "most_frequent"), clock=clock)
 
 
 def message(key: str | None, event: int, value: object, verdict: dict[str, object] | None = None) -> OutputRecord:
@@ -176,6 +176,13 @@ def test_changes_are_marked_with_how_it_went_since(board: Board, clock: Clock) -
     assert "80.0 % of the predictions since" in told["headline"]["text"]
 
 
+def test_a_change_of_labels_is_of_no_stream(clock: Clock) -> None:
+    """What changed is what all sequences of the partition have in common, not the one whose verdict told it."""
+    board = Board({"task": "label", "channels": 1}, baselines=("last_value", "most_frequent"), clock=clock)
+    board.observe(batch([message("run 7", 1, 4, CHANGE)], drifts=1))
+    assert [{"at": 1000.0, "events": 1, "stream": None}] == board.snapshot()["marks"]
+
+
 def test_changes_that_are_not_in_a_message_are_marked_as_well(board: Board) -> None:
     """A sequence that had to make room is judged, and its verdict is not published; numbers may have several hits."""
     board.observe(batch([message("a", 1, 4), message("b", 2, 4)], drifts=1))
@@ -237,7 +244,7 @@ def test_time_to_learn_is_told(board: Board, clock: Clock) -> None:
         board.observe(standing(hit_rate=hit_rate))
         clock.now_s += 1
     assert 300 == board.snapshot()["learned_after"]
-    restarted = Board({"task": "symbol"}, baselines=("last_value", "most_frequent"), clock=clock)
+    restarted = Board({"task": "symbol", "channels": 1}, baselines=("last_value", "most_frequent"), clock=clock)
     restarted.observe(standing(hit_rate=0.9))
     assert 0 == restarted.snapshot()["learned_after"]
 

@@ -33,6 +33,7 @@ SINCE = {"events": 37, "scored": 36, "hits": 12}
 def told(**changed: Any) -> dict[str, Any]:
     usual: dict[str, Any] = {"task": "symbol", "events": 5000, "scored": 1000, "streams": 1, "lag_records": 0}
     usual |= {"hit_rate": 0.998, "baseline_hit_rates": RATES, "numbers": None, "silent_s": None, "since_drift": None}
+    usual |= {"partitions": 1, "channels": 1}
     return {**usual, "earlier": {"hit_rate": 0.998, "error": None}, "young": False, **changed}
 
 
@@ -158,7 +159,17 @@ def test_who_is_always_right_is_not_better_for_that() -> None:
 def test_one_of_many_streams_that_changed_is_no_headline() -> None:
     """The others go on as before; and once all that is scored came after a change, it is over."""
     assert "good" == headline(told(since_drift=SINCE, streams=2))["mood"]
-    assert "good" == headline(told(since_drift=SINCE | {"scored": 1000, "hits": 998}))["mood"]
+    whole = SINCE | {"scored": 1000, "hits": 998}
+    assert "good" == headline(told(since_drift=whole))["mood"]
+    assert "warn" == headline(told(since_drift=whole, channels=2))["mood"]  # 500 events of 1,000
+
+
+def test_a_change_of_labels_is_that_of_their_partition() -> None:
+    """Its sequences have one learner, however many of them are open; of several partitions others go on as before."""
+    rates = {"last_value": 0.6, "most_frequent": 0.5}
+    of_labels = told(task="label", streams=7, baseline_hit_rates=rates, since_drift=SINCE)
+    assert headline(of_labels)["text"].startswith("The stream changed 37 values ago")
+    assert "good" == headline({**of_labels, "partitions": 2})["mood"]
 
 
 def test_every_baseline_has_its_words() -> None:
