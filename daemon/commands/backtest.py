@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from rich.text import Text
 
-from daemon.commands.choices import format_asked, require_passes, require_separate_files, settings_of
+from daemon.commands.backtest_options import format_asked, require_passes, require_separate_files, settings_of
 from daemon.commands.inputs import (
     FORMATS,
     Line,
@@ -89,7 +89,7 @@ class Results(NamedTuple):
 def main(arguments: argparse.Namespace) -> ExitCode:
     """Learn from the file and print what was scored; or compare what two of them scored."""
     if arguments.compare is not None:
-        from daemon.commands.compare import compare
+        from daemon.commands.compare_reports import compare
 
         return compare(arguments)
     if arguments.file is None:

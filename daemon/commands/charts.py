@@ -42,7 +42,7 @@ _UNUSED_IDS = re.compile(r' id="[a-zA-Z0-9.]+_\d+"')
 _TEXT_FONT = re.compile(r"font: ([0-9.]+px) [^;\"]*")
 
 
-class Curve(NamedTuple):
+class Series(NamedTuple):
     """A line of a chart: what it is called, and its points, None where there is a gap."""
 
     name: str
@@ -62,22 +62,22 @@ class Mark(NamedTuple):
     style: str = ":"
 
 
-def curves_of(curve: Mapping[str, Any], baselines: Sequence[str], experts: Sequence[str], task: str) -> list[Curve]:
+def series_of(curve: Mapping[str, Any], baselines: Sequence[str], experts: Sequence[str], task: str) -> list[Series]:
     """Give the lines of the published prediction, above those of baselines and experts."""
     events = curve["events"]
     simple = [
-        Curve(words_of(name, task), events, curve[name], colour)
+        Series(words_of(name, task), events, curve[name], colour)
         for name, colour in zip(baselines, _BASELINE_COLOURS, strict=False)
     ]
     learned = [
-        Curve(f"expert {spoken(name)}", events, curve[f"expert_{name}"], colour, "--", 1.0)
+        Series(f"expert {spoken(name)}", events, curve[f"expert_{name}"], colour, "--", 1.0)
         for name, colour in zip(experts, _EXPERT_COLOURS, strict=False)
     ]
-    return [*simple, *learned, Curve("prediction", events, curve["prediction"], "own", "-", 2.2)]
+    return [*simple, *learned, Series("prediction", events, curve["prediction"], "own", "-", 2.2)]
 
 
 def line_chart(
-    curves: Sequence[Curve],
+    lines: Sequence[Series],
     *,
     x: str,
     y: str,
@@ -89,7 +89,7 @@ def line_chart(
     """Draw lines over the course of an input.
 
     Args:
-        curves: The lines; the last one is drawn above the others.
+        lines: What is drawn; the last one is drawn above the others.
         x: What the events are.
         y: What is drawn, with its unit.
         size: Width and height in inches.
@@ -100,15 +100,15 @@ def line_chart(
 
     def draw(figure: "Figure") -> None:
         axes = figure.subplots()
-        for curve in curves:
-            points = [float("nan") if point is None else point for point in curve.points]
+        for line in lines:
+            points = [float("nan") if point is None else point for point in line.points]
             axes.plot(
-                curve.events,
+                line.events,
                 points,
-                color=_STANDS_FOR[curve.colour],
-                linestyle=curve.style,
-                linewidth=curve.width,
-                label=curve.name,
+                color=_STANDS_FOR[line.colour],
+                linestyle=line.style,
+                linewidth=line.width,
+                label=line.name,
                 marker="." if len(points) == 1 else None,
             )
         told: set[str] = set()
@@ -133,7 +133,7 @@ def line_chart(
             axes.set_ylim(bottom=0)
         _thousands(axes)
         columns = 4 if size == BROAD else 2
-        figure.legend(loc="outside lower center", ncols=min(columns, len(curves) + 2), fontsize=8)
+        figure.legend(loc="outside lower center", ncols=min(columns, len(lines) + 2), fontsize=8)
 
     return _svg(draw, size, salt=f"{x}{y}{size}")
 

@@ -17,7 +17,7 @@ from daemon import accuracy
 from daemon.commands.blocks import Blocks
 from daemon.commands.calibration import Reliability
 from daemon.commands.confusion import Confusion
-from daemon.commands.levels import Recoveries, TimeToLearn
+from daemon.commands.time_to_learn import Recoveries, TimeToLearn
 from daemon.records import LabelVerdict, NumberVerdict, Verdict
 from daemon.settings import Settings
 

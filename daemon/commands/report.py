@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from daemon.commands.charts import BROAD, NARROW, Curve, Mark, curves_of, line_chart, reliability_chart
+from daemon.commands.charts import BROAD, NARROW, Mark, Series, line_chart, reliability_chart, series_of
 from daemon.commands.figures import score_rows
 from daemon.commands.report_tables import Figures, confusion_of, literal, table_of, tables_of
 from daemon.headline import conclusion
@@ -121,7 +121,7 @@ def _charts(report: Figures) -> Iterator[dict[str, Any]]:
     marks = [*drifts, *([] if learned is None else [Mark(learned, "learned", "hit")])]
     in_unit = curve["measure"] == "mean_absolute_error"
     y = "hit rate, 0 to 1" if not numbers else f"mean absolute error{'' if in_unit else ', by the mean value'}"
-    lines = curves_of(curve, tuple(report["baseline_hit_rates"]), report["settings"]["experts"], report["task"])
+    lines = series_of(curve, tuple(report["baseline_hit_rates"]), report["settings"]["experts"], report["task"])
     given: dict[str, Any] = {"x": x, "marks": marks, "share": not numbers, "y": y}
     yield {
         "title": "Mean absolute error over time" if numbers else "Hit rate over time",
@@ -133,7 +133,7 @@ def _charts(report: Figures) -> Iterator[dict[str, Any]]:
     name = "scaled_error" if numbers else "surprise_bits"
     unit = "scaled error (last value: 1)" if numbers else "surprise, bits"
     moments = [moment["event"] for moment in report["most_surprising"]]
-    surprise = [Curve("surprise", events, curve[name], "own", "-", 1.6)]
+    surprise = [Series("surprise", events, curve[name], "own", "-", 1.6)]
     yield _chart(
         "Surprise over time",
         f"Lower is better, {window}; the strokes at the bottom are the {len(moments)} most surprising moments.",
@@ -142,8 +142,8 @@ def _charts(report: Figures) -> Iterator[dict[str, Any]]:
     if numbers:
         target = report["settings"]["coverage"]
         coverage = [
-            Curve("target", events, [target] * len(events), "soft", ":"),
-            Curve("within the interval", events, curve["interval_coverage"], "own", "-", 1.6),
+            Series("target", events, [target] * len(events), "soft", ":"),
+            Series("within the interval", events, curve["interval_coverage"], "own", "-", 1.6),
         ]
         yield _chart(
             "Coverage of the intervals over time",
@@ -162,8 +162,8 @@ def _charts(report: Figures) -> Iterator[dict[str, Any]]:
         epochs = report["epochs"]
         passes = [epoch["epoch"] for epoch in epochs]
         losses = [
-            Curve("learned", passes, [epoch["loss"] for epoch in epochs], "b1"),
-            Curve("held out", passes, [epoch["held_out_loss"] for epoch in epochs], "own", "-", 1.8),
+            Series("learned", passes, [epoch["loss"] for epoch in epochs], "b1"),
+            Series("held out", passes, [epoch["held_out_loss"] for epoch in epochs], "own", "-", 1.8),
         ]
         best = [Mark(report["best_epoch"], "best", "hit")]
         y = "mean error by mean value" if numbers else "log loss, bits"
@@ -178,7 +178,7 @@ def _chart(title: str, about: str, svg: str) -> dict[str, Any]:
     return {"title": title, "about": about, "broad": None, "narrow": svg, "wide": False}
 
 
-def _ends(lines: Sequence[Curve]) -> str:
+def _ends(lines: Sequence[Series]) -> str:
     """Say in words where lines end."""
     told = [f"{line.name} {line.points[-1]:.4g}" for line in reversed(lines) if line.points[-1] is not None]
     return f"At the end: {', '.join(told)}." if told else ""
@@ -193,7 +193,7 @@ def compared(
         numbers = "skill" in a
         y = "mean absolute error" if numbers else "hit rate, 0 to 1"
         lines = [
-            Curve(letter, report["curve"]["events"], report["curve"]["prediction"], colour, "-", 1.8)
+            Series(letter, report["curve"]["events"], report["curve"]["prediction"], colour, "-", 1.8)
             for report, letter, colour in ((a, "A", "b2"), (b, "B", "own"))
         ]
         given: dict[str, Any] = {"x": "values so far", "y": y, "share": not numbers}

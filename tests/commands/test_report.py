@@ -23,7 +23,7 @@ from daemon import cli
 from daemon.commands import learning
 from daemon.commands.backtest import _report as full_report
 from daemon.commands.backtest import backtest
-from daemon.commands.charts import Curve, line_chart
+from daemon.commands.charts import Series, line_chart
 from daemon.commands.inputs import Line
 from daemon.commands.networks import networks_of
 from daemon.commands.report import render
@@ -219,7 +219,7 @@ def test_short_inputs_have_a_page(task: str, count: int) -> None:
 @pytest.mark.parametrize("points", [[1.0, 1e300, 2.0], [None, None, None], [0.0, 0.0, 0.0], [1e-300, 2e-300, 0.0]])
 def test_charts_can_be_drawn_of_anything(points: list[float | None]) -> None:
     """Of errors without bound, of gaps alone, of nothing but zeros."""
-    curve = Curve("error", [1, 2, 3], points, "own")
+    curve = Series("error", [1, 2, 3], points, "own")
     assert line_chart([curve], x="values so far", y="error", moments=[2]).count("<svg") == 1
 
 

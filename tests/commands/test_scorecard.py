@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from daemon.commands.figures import EARLY
-from daemon.commands.levels import MOST_DRIFTS
 from daemon.commands.scorecard import MAX_BAD_LINES, Scorecard
+from daemon.commands.time_to_learn import MOST_DRIFTS
 from daemon.errors import InputFileError
 from daemon.partition import Processed, Tally
 from daemon.records import LabelVerdict, Outcome, OutputRecord, SymbolVerdict

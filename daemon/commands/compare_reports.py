@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from daemon.commands.choices import place_of
+from daemon.commands.backtest_options import place_of
 from daemon.commands.figures import TITLES
 from daemon.commands.outputs import STANDARD_OUTPUT, create_output
 from daemon.commands.tables import console_for, table_of
