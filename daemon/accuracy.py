@@ -29,6 +29,7 @@ LARGE = 1e150
 """The square of a larger error may be no number, so it is taken in this unit."""
 
 _AFTER = 7  # columns after the absolute errors
+_SIZE = -5  # the column of |y|
 _BASELINES = len(BASELINES["number"])
 
 
@@ -81,6 +82,13 @@ def losses_of(
 def absolute_errors(losses: NDArray[np.float64]) -> NDArray[np.float64]:
     """Give the absolute errors of what ``losses_of`` gave, float64 ``(..., C, P)``; read where scored."""
     return losses[..., 1:-_AFTER]
+
+
+def mean_sizes(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give the mean |y| of channels, float64 ``(...)``, from sums of what ``losses_of`` gave; NaN where nothing was."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        sizes: NDArray[np.float64] = sums[..., _SIZE] / sums[..., 0]
+    return sizes
 
 
 def accuracy_of(sums: NDArray[np.float64]) -> Accuracy:

@@ -3,12 +3,12 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from daemon.indicators import LEARNED
+
 POINTS = 600
 """There are at most so many points; when there are more, every second one goes."""
 FEWEST_EVENTS = 30
 """Over fewer events a hit rate says little about how well something is learned."""
-LEARNED = 0.95
-"""With this share of its present level a hit rate has reached it."""
 
 
 @dataclass(frozen=True, slots=True)

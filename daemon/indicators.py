@@ -1,6 +1,9 @@
 """What a hit rate is worth beside those of simple rules, and what these are called where people read."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
+
+LEARNED = 0.95
+"""With this share of a level, that of now or of the end, a hit rate has reached it: the time to learn is until then."""
 
 
 def kappa_temporal(hit_rate: float, last_value: float) -> float | None:
@@ -16,7 +19,7 @@ def kappa_temporal(hit_rate: float, last_value: float) -> float | None:
     return (hit_rate - last_value) / (1 - last_value) if last_value < 1 else None
 
 
-def lift(hit_rate: float, baselines: Sequence[float]) -> float:
+def lift(hit_rate: float, baselines: Collection[float]) -> float:
     """Give a hit rate minus that of the best baseline.
 
     >>> lift(0.75, (0.25, 0.5))

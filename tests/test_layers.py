@@ -10,8 +10,8 @@ import daemon
 
 PACKAGE = Path(daemon.__file__).parent
 LAYERS = (
-    {"errors", "records", "processes", "times", "indicators", "curve", "headline"},
-    {"rows", "reports", "presets"},
+    {"errors", "records", "processes", "times", "indicators", "headline"},
+    {"rows", "reports", "presets", "curve"},
     {"settings"},
     {"codec", "vocabulary", "scores", "scaler", "accuracy", "drift"},
     {"network", "experts", "stored"},

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from daemon.commands.backtest_options import place_of
-from daemon.commands.figures import TITLES
+from daemon.commands.figures import EARLY, TITLES
 from daemon.commands.outputs import STANDARD_OUTPUT, create_output
 from daemon.commands.tables import console_for, table_of
 from daemon.errors import ExitCode, InputFileError, SettingsError
@@ -126,8 +126,9 @@ def rows_of(a: Report, b: Report) -> Iterator[Row]:
     """Give the figures that both reports have, the most important ones first."""
     yield Row("scored predictions", a["scored"], b["scored"])
     yield _row("hit rate", a["hit_rate"], b["hit_rate"], HIGHER)
-    yield _row("hit rate, first 500 values", a.get("hit_rate_first_500"), b.get("hit_rate_first_500"), HIGHER)
-    yield _row("hit rate, after value 500", a.get("hit_rate_after_500"), b.get("hit_rate_after_500"), HIGHER)
+    first, after = f"hit_rate_first_{EARLY}", f"hit_rate_after_{EARLY}"
+    yield _row(f"hit rate, first {EARLY} values", a.get(first), b.get(first), HIGHER)
+    yield _row(f"hit rate, after value {EARLY}", a.get(after), b.get(after), HIGHER)
     yield _row("lift over the best baseline", a.get("lift"), b.get("lift"), HIGHER)
     if "log_loss_bits" in a:
         yield _row("kappa-temporal", a.get("kappa_temporal"), b.get("kappa_temporal"), HIGHER)

@@ -71,7 +71,7 @@ class Course:
             surprise = self._scaled_error(verdict.losses)
             row, worth = np.append(verdict.losses, (surprise, 1.0)), surprise
             if self._settings.features == 1:
-                own, scored = verdict.losses[:, 1].sum(), verdict.losses[:, 0].sum()
+                own, scored = accuracy.absolute_errors(verdict.losses)[:, 0].sum(), verdict.losses[:, 0].sum()
                 worth = float(own / scored)
         else:
             surprise = verdict.surprise_bits
@@ -79,6 +79,7 @@ class Course:
             self._reliability.add(verdict.confidence, hit=verdict.hit)
             came = _read(verdict.label) if isinstance(verdict, LabelVerdict) else judged.value
             predicted = _read(verdict.predicted)
+            # a number may be written in several ways, of which the prediction has the one that came first
             self._confusion.add(predicted if verdict.hit else came, predicted)
         self._blocks.add(judged.event, row)
         self._to_learn.add(judged.event, worth)
@@ -156,8 +157,7 @@ class Course:
             losses = sums[:, : self._width].reshape(len(sums), *self._shape)
             curve["measure"] = "mean_absolute_error" if settings.features == 1 else "mean_absolute_error_ratio"
             curve |= _named(names, self._errors(losses).T)
-            with np.errstate(invalid="ignore", divide="ignore"):
-                curve["interval_coverage"] = _listed(losses[..., -1].sum(axis=1) / losses[..., -2].sum(axis=1))
+            curve["interval_coverage"] = _listed(accuracy.accuracy_of(losses.sum(axis=1)).interval_coverage)
         else:
             curve["measure"] = "hit_rate"
             curve |= _named(names, (sums[:, : self._width] / rows[:, None]).T)
@@ -165,15 +165,12 @@ class Course:
 
     def _errors(self, losses: NDArray[np.float64]) -> NDArray[np.float64]:
         """Give the mean absolute errors of each predictor, ``(B, P)``, from sums ``(B, C, columns)``."""
-        errors = accuracy.absolute_errors(losses)
+        if self._settings.features == 1:
+            return accuracy.accuracy_of(losses.sum(axis=1)).mean_absolute_errors
+        # the size of a component is its mean over all of the input, so that a curve is not bent by it
+        sizes = accuracy.mean_sizes(self._blocks.total()[: self._width].reshape(self._shape))  # (C,)
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            if self._settings.features == 1:
-                mean: NDArray[np.float64] = errors.sum(axis=1) / losses[..., 0].sum(axis=1)[:, None]
-                return mean
-            # the size of a component is its mean over all of the input, so that a curve is not bent by it
-            whole = self._blocks.total()[: self._width].reshape(self._shape)
-            sizes = whole[:, -5] / whole[:, 0]  # (C,)
-            ratios = errors / losses[..., :1] / sizes[..., None]
+            ratios = accuracy.absolute_errors(losses) / losses[..., :1] / sizes[..., None]
         known = np.isfinite(ratios)
         with np.errstate(invalid="ignore", divide="ignore"):
             found: NDArray[np.float64] = np.where(known, ratios, 0).sum(axis=1) / known.sum(axis=1)

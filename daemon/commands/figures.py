@@ -1,4 +1,7 @@
-"""The figures of predicted numbers by their names, for reports: of all together, and of each component and horizon."""
+"""The figures of a backtest as a person reads them, and those of predicted numbers by their names.
+
+Of numbers there are figures of all together, and of each component and horizon.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -114,7 +117,7 @@ def channel_tables(figures: Mapping[str, Any], width: int) -> list[Table]:
     """
     places = [[str(channel["component"]), str(channel["horizon"])] for channel in figures["channels"]]
     heads = [["component", "horizon"], *([ABBREVIATIONS[name]] for name in NUMBER_SCORES)]
-    lines = [places, *([[_digits(channel[name])] for channel in figures["channels"]] for name in NUMBER_SCORES)]
+    lines = [places, *([[digits(channel[name])] for channel in figures["channels"]] for name in NUMBER_SCORES)]
     beside = _width(heads[0], places)
     tables: list[list[int]] = []
     room = 0
@@ -140,7 +143,8 @@ def _width(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> int:
     return sum(max(map(len, column)) + 3 for column in zip(heads, *lines, strict=True))
 
 
-def _digits(figure: float | None) -> str:
+def digits(figure: float | None) -> str:
+    """Write a figure with four digits, a dash where there is none."""
     return "-" if figure is None else f"{figure:.4g}"
 
 

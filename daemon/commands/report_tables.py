@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from daemon.commands.figures import ABBREVIATIONS, spoken
+from daemon.commands.figures import ABBREVIATIONS, digits, spoken
 from daemon.commands.lines import printable, rounded
 from daemon.records import NUMBER_SCORES
 
@@ -39,7 +39,7 @@ def tables_of(report: Figures) -> Iterator[dict[str, Any]]:
     """Lay out all tables that there is something in, but scores and settings."""
     if "channels" in report:
         rows = [
-            [str(one["component"]), str(one["horizon"]), *(_figure(one[name]) for name in NUMBER_SCORES)]
+            [str(one["component"]), str(one["horizon"]), *(digits(one[name]) for name in NUMBER_SCORES)]
             for one in report["channels"]
         ]
         titles = [f"{ABBREVIATIONS[name]} >" for name in NUMBER_SCORES]
@@ -51,7 +51,7 @@ def tables_of(report: Figures) -> Iterator[dict[str, Any]]:
             [
                 f"{one['event']:,}",
                 _stream(one["stream"]),
-                _figure(one["level_before"]),
+                digits(one["level_before"]),
                 "never" if one["recovered_after"] is None else f"{one['recovered_after']:,}",
             ]
             for one in recoveries
@@ -64,7 +64,7 @@ def tables_of(report: Figures) -> Iterator[dict[str, Any]]:
         yield table_of("Drifts, and recovery from them", *titles, rows=rows, about=about)
     if "epochs" in report:
         names = ("loss", "held_out_loss", "hit_rate", "held_out_hit_rate")
-        rows = [[str(epoch["epoch"]), *(_figure(epoch[name]) for name in names)] for epoch in report["epochs"]]
+        rows = [[str(epoch["epoch"]), *(digits(epoch[name]) for name in names)] for epoch in report["epochs"]]
         yield table_of("Epochs", "epoch >", *(f"{spoken(name)} >" for name in names), rows=rows)
     if bad := report["bad_lines"]:
         rows = [[f"{one['line']:,}", printable(one["error"], 300)] for one in bad]
@@ -105,10 +105,6 @@ def table_of(
     """Describe a table; columns whose title ends in `` >`` are of figures."""
     heads = [{"name": name.removesuffix(" >"), "figure": name.endswith(" >")} for name in titles]
     return {"title": title, "titles": heads, "rows": list(rows), "wide": wide, "about": about}
-
-
-def _figure(figure: float | None) -> str:
-    return "-" if figure is None else f"{figure:.4g}"
 
 
 def literal(value: Any) -> str:

@@ -17,7 +17,7 @@ from daemon.commands.course import Course, Judged
 from daemon.commands.figures import EARLY, channel_tables, number_figures, score_rows
 from daemon.commands.numerals import FIRST, Numerals
 from daemon.errors import InputFileError
-from daemon.indicators import kappa_temporal
+from daemon.indicators import kappa_temporal, lift
 from daemon.partition import Processed
 from daemon.records import InputRecord, LabelVerdict, NumberVerdict, OutputRecord
 from daemon.settings import Settings
@@ -144,7 +144,7 @@ class Scorecard:
         scored = self._scored.total()
         hit_rate = _share(self._hits["early"] + self._hits["late"], scored)
         baselines = {name: _share(self._hits[name], scored) for name in self._baselines}
-        last_value = baselines["last_value"]
+        last_value, known = baselines["last_value"], [rate for rate in baselines.values() if rate is not None]
         kappa = None if hit_rate is None or last_value is None else kappa_temporal(hit_rate, last_value)
         bits = {"kappa_temporal": kappa, "log_loss_bits": _share(self._surprise_bits, scored)}
         losses = number_figures(self._settings, self._losses) if self._numbers else bits
@@ -160,7 +160,7 @@ class Scorecard:
             f"hit_rate_first_{EARLY}": _share(self._hits["early"], self._scored["early"]),
             f"hit_rate_after_{EARLY}": _share(self._hits["late"], self._scored["late"]),
             "baseline_hit_rates": baselines,
-            "lift": None if hit_rate is None else hit_rate - max(rate or 0.0 for rate in baselines.values()),
+            "lift": None if hit_rate is None else lift(hit_rate, known),
             **losses,
             **(self._sequence_figures() if self._sequences else {}),
             **self.course.to_json(),
