@@ -116,7 +116,7 @@ class Tally:
 
 
 def _verdicts(outcome: Outcome) -> Iterator[Verdict]:
-    """Go through what was judged with an event, in order."""
+    """Go through what was judged with an event, its own verdict last."""
     yield from (verdict for verdict, _ in outcome.unpublished)
     if outcome.verdict is not None:
         yield outcome.verdict

@@ -103,9 +103,8 @@ class SymbolVerdict:
     """How the pending prediction did once its value arrived.
 
     ``probability`` is what had been given to the value that came, ``surprise_bits`` its -log2; ``expert_bits`` is the
-    surprise of each expert. ``confidence`` is what had been given to the value that was predicted.
-    ``drift`` says, as in verdicts of all tasks, that with this one the stream is found to have
-    changed (``daemon.drift``).
+    surprise of each expert. ``confidence`` is what had been given to the value that was predicted. ``drift`` says, as
+    in verdicts of all tasks, that with this one the stream is found to have changed (``daemon.drift``).
     """
 
     predicted: str

@@ -13,11 +13,14 @@ from rich.text import Text
 
 from daemon.commands.backtest_options import place_of
 from daemon.commands.figures import EARLY, TITLES
+from daemon.commands.lines import printable
 from daemon.commands.outputs import STANDARD_OUTPUT, create_output
 from daemon.commands.tables import console_for, table_of
 from daemon.errors import ExitCode, InputFileError, SettingsError
 
 HIGHER, LOWER = 1, -1
+MOST_CHARACTERS = 300
+"""A setting has room for so many."""
 ALONE = ("json", "report")
 """Options that may be given beside ``--compare``."""
 NEEDED: Mapping[str, Any] = {
@@ -96,6 +99,8 @@ def read_report(path: str) -> Report:
         for name in NEEDED
         if not isinstance(report, dict) or name not in report or not isinstance(report[name], NEEDED[name])
     ]
+    if not missing and not all(isinstance(report["curve"].get(name), list) for name in ("events", "prediction")):
+        missing = ["curve"]
     if missing:
         raise InputFileError(
             f"{path}: received JSON without {', '.join(missing)}, or with something else there; expected what "
@@ -238,4 +243,5 @@ def _figure(figure: float | None) -> str:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    """Write a value of a report, which may be another one's, so that it does nothing to a terminal."""
+    return printable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), MOST_CHARACTERS)

@@ -50,7 +50,8 @@ def test_it_says_which_is_better_and_what_differs(
     rate = figures["hit rate"]
     assert (a["hit_rate"], b["hit_rate"]) == (rate["a"], rate["b"])
     assert b["hit_rate"] - a["hit_rate"] == rate["difference"]
-    assert ("A" if a["hit_rate"] > b["hit_rate"] else "B") == rate["better"]
+    better = None if not rate["difference"] else "B" if rate["difference"] > 0 else "A"
+    assert better == rate["better"]
     bits = figures["log loss, bits"]
     assert ("A" if bits["a"] < bits["b"] else "B") == bits["better"]
     assert figures["scored predictions"]["better"] is None
@@ -84,6 +85,18 @@ def test_intervals_are_better_the_nearer_they_are_to_their_target() -> None:
     )
 
 
+def test_what_a_report_says_does_nothing_to_a_terminal(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It may be somebody else's: control characters are shown as such."""
+    a, other = read(made / "a.json"), tmp_path / "other.json"
+    other.write_text(json.dumps(a | {"settings": a["settings"] | {"value_path": "\x1b[2J"}}), encoding="utf-8")
+    assert ExitCode.OK == run("--compare", made / "a.json", other)
+    shown = capsys.readouterr().out
+    assert "\\x1b[2J" in shown
+    assert "\x1b" not in shown
+
+
 def test_reports_of_other_tasks_are_refused(made: Path) -> None:
     """Bits and errors cannot be compared."""
     a = read(made / "a.json")
@@ -106,6 +119,7 @@ def test_reports_of_other_tasks_are_refused(made: Path) -> None:
         (("--compare", "{made}/a.json", "{made}/values.txt"), "values.txt: received no JSON ("),
         (("--compare", "{made}/a.json", "{made}/none.json"), "none.json: No such file or directory; expected what"),
         (("--compare", "{made}/a.json", "{made}/damaged.json"), "received JSON without scored, or with something else"),
+        (("--compare", "{made}/a.json", "{made}/curve.json"), "received JSON without curve, or with something else"),
         (("--compare", "{made}/a.json", "{made}/list.json"), "received JSON without file, task, "),
         (("--compare", "{made}/a.json", "{made}/b.json", "--task", "number"), "received --task beside it"),
         (("--compare", "{made}/a.json", "{made}/b.json", "--epochs", "2"), "received --epochs beside it"),
@@ -119,6 +133,7 @@ def test_what_cannot_be_compared_is_told(
     """What was received, what is expected; the reports stay as they are."""
     before = (made / "a.json").read_bytes()
     (made / "damaged.json").write_text(json.dumps(read(made / "a.json") | {"scored": "many"}), encoding="utf-8")
+    (made / "curve.json").write_text(json.dumps(read(made / "a.json") | {"curve": {}}), encoding="utf-8")
     (made / "list.json").write_text("[]", encoding="utf-8")
     assert ExitCode.USAGE == run(*[argument.format(made=made) for argument in arguments])
     assert message.format(made=made) in capsys.readouterr().err
