@@ -44,16 +44,20 @@ class Blocks:
         total: NDArray[np.float64] = self._sums[: self._count].sum(axis=0)
         return total
 
+    def rounded_up(self, rows: int) -> int:
+        """Give the rows of as many whole blocks as it takes for so many."""
+        return -(-rows // self._size) * self._size
+
     def rolling(self, rows: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Give the sums over the last rows at the end of each block.
 
         Args:
-            rows: How many, rounded up to whole blocks; at the beginning as many as there are.
+            rows: How many, taken as ``rounded_up`` gives them; at the beginning as many as there are.
 
         Returns:
             The last event of each block, int64 ``(B,)``, and the sums, float64 ``(B, width)``.
         """
-        sums, blocks = self._sums[: self._count], -(-rows // self._size)
+        sums, blocks = self._sums[: self._count], self.rounded_up(rows) // self._size
         # added anew for each, so that nothing is left of what is large and gone
         rolled = [sums[max(0, end - blocks) : end].sum(axis=0) for end in range(1, self._count + 1)]
         return self._events[: self._count].copy(), np.array(rolled).reshape(self._count, self._sums.shape[1])

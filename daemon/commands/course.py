@@ -146,7 +146,8 @@ class Course:
         of its component without sign.
         """
         settings = self._settings
-        window = min(settings.score_window, max(LEAST_ROLLING, self._count // ROLLING_SHARE))
+        asked = min(settings.score_window, max(LEAST_ROLLING, self._count // ROLLING_SHARE))
+        window = self._blocks.rounded_up(asked)
         events, sums = self._blocks.rolling(window)
         rows = sums[:, -1]
         begun = rows >= min(FEWEST, self._count)

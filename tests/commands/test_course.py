@@ -67,6 +67,13 @@ def test_the_curve_of_symbols_has_the_hit_rate_of_everybody() -> None:
     assert 148 == figures["time_to_learn"]["events"]
 
 
+def test_the_window_that_is_told_is_the_one_that_was_taken() -> None:
+    """Whole blocks, each of four predictions by then: 52, of which one was a hit."""
+    curve = course_of(symbol(event, hit=event == 1200) for event in range(1, 1201))["curve"]
+    assert 52 == curve["window"]
+    assert pytest.approx(1 / 52, rel=1e-5) == curve["prediction"][-1]
+
+
 def test_the_curve_of_numbers_is_in_their_unit() -> None:
     """The mean over the horizons, of the published prediction, baselines and experts."""
     errors = [[1.0, 2.0, 4.0, 1.0, 1.0, 1.0], [3.0, 6.0, 8.0, 3.0, 3.0, 3.0]]
