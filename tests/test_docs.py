@@ -30,11 +30,36 @@ _COMMAND = re.compile(r"^\$ ((?:.*\\\n)*.*)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
 
 
 def commands_of(page: Path) -> list[tuple[str, str]]:
-    """Give each command of a page and what it shows, in which ``...`` stands for anything."""
+    """Give each command of a page and what it shows."""
     blocks = _BLOCK.findall(page.read_text(encoding="utf-8"))
     found = [match for block in blocks for match in _COMMAND.findall(block)]
     assert found, f"{page.name}: no command begins with $"
     return found
+
+
+def pattern_of(shown: str) -> str:
+    """Give what a command writes as a pattern: ``...`` stands for anything in a line, and alone for any lines."""
+    lines = shown.strip().splitlines()
+    return "".join(
+        r"(?:.*\n)*" if line.strip() == "..." else ".*".join(map(re.escape, line.split("..."))) + r"\n"
+        for line in lines
+    )
+
+
+@pytest.mark.parametrize(
+    ("shown", "written", "matches"),
+    [
+        ("hits ...0.9...", "hits 0.93", True),
+        ("hits ...0.9...", "hits 0.8\nlift 0.9", False),
+        ("...\nhits 1", "file\n\nhits 1", True),
+        ("...\nhits 1", "hits 1", True),
+        ("...", "", True),
+        ("hits 1", "hits 1\nmore", False),
+    ],
+)
+def test_what_is_left_out_is_no_more_than_it_seems(shown: str, written: str, matches: bool) -> None:
+    """A figure is looked for in its own line, and not in those after it."""
+    assert matches == bool(re.fullmatch(pattern_of(shown), f"{written}\n"))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -49,8 +74,8 @@ def test_commands_say_what_the_page_shows(page: Path, tmp_path: Path) -> None:
         done = subprocess.run(
             ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=False
         )
-        expected = ".*".join(re.escape(part) for part in shown.strip().split("..."))
-        assert re.fullmatch(expected, done.stdout.strip(), re.DOTALL), f"$ {command}\n{done.stdout}{done.stderr}"
+        assert re.fullmatch(pattern_of(shown), f"{done.stdout.strip()}\n"), f"$ {command}\n{done.stdout}{done.stderr}"
+        assert 0 == done.returncode, f"$ {command}\n{done.stderr}"
 
 
 def test_the_files_of_the_examples_are_what_is_made(tmp_path: Path) -> None:
