@@ -3,6 +3,7 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 INSTALLED := .venv/.installed
+WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help venv tools jars demo bench cost evaluate test soak docs screenshots lint format clean
@@ -19,7 +20,7 @@ $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || deploy/system-packages.sh python3-venv
 	@echo "making .venv with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv .venv
-	@echo "installing the daemon and its libraries into .venv (about a minute, 2 GB)"
+	@echo "installing the daemon and its libraries into .venv (one to ten minutes, 2 GB)"
 	@$(PY) -m pip install -q --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
@@ -44,7 +45,7 @@ evaluate: venv ## measure how well it learns, into docs/learning.md (TAXI=nyc_ta
 
 test: venv tools jars ## lint, types, and all tests with branch coverage
 	@$(MAKE) --no-print-directory lint
-	@$(PY) -m pytest --cov --cov-report=term
+	@$(PY) -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term
 
 soak: venv tools jars ## a million events under faults, half an hour or so (SOAK='--events 100000 --report FILE')
 	@$(PY) tests/soak.py $(SOAK)

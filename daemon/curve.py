@@ -63,15 +63,16 @@ class Curve:
     def learned_after(self, hit_rate: float | None) -> int | None:
         """Say after how many events the hit rate first reached 95 % of its present level.
 
-        0 where it was that high already when the process began; None where there is nothing to tell from.
+        0 where it was that high already when the process began; None where there is nothing to tell from, and where
+        it was that high at the first point, as that may be long after it was learned.
         """
         if not hit_rate:
             return None
-        for point in self.points:
-            enough = point.events >= FEWEST_EVENTS or not point.events
-            if enough and point.hit_rates[0] >= LEARNED * hit_rate:
-                return point.events
-        return None
+        told = [point for point in self.points if point.events >= FEWEST_EVENTS or not point.events]
+        place = next((i for i, point in enumerate(told) if point.hit_rates[0] >= LEARNED * hit_rate), None)
+        if place is None or (place == 0 and told[0].events):
+            return None
+        return told[place].events
 
     def earlier(self, events: int) -> Point | None:
         """Give the last point that was drawn after at most so many events."""

@@ -231,6 +231,10 @@ class Partition:
         """Go on under another name from this offset on, with a digest of its own."""
         self.mark = next_mark(self._settings, self.source, offset, self.mark)
 
+    def prepare(self) -> None:
+        """Compile what will be used, so that the next record does not wait for it."""
+        self._learners.prepare()
+
     def break_sequences(self) -> None:
         """Begin the sequences of all streams anew: what comes next does not follow on what came last."""
         self._learners.break_sequences()

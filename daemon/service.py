@@ -384,6 +384,7 @@ class Service:
             raise
         if begins:
             assignment.checkpointed = replay.goal
+        assignment.partition.prepare()
         assignment.replay = None
         if not self._settings.learn and self._warm_start is None and not assignment.partition.mark.records:
             _log.warning("nothing was ever learned, and learn is false: no prediction source=%s", source)

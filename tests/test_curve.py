@@ -57,14 +57,18 @@ def test_what_is_new_is_told_as_json_has_it() -> None:
         ([(50, 0.4), (150, 0.7)], None, None),
         ([(50, 0.4), (150, 0.7)], 0.0, None),
         ([(50, 0.4), (150, 0.7)], 0.99, None),
-        ([(FEWEST_EVENTS - 1, 1.0), (200, 0.9)], 0.9, 200),
+        ([(FEWEST_EVENTS - 1, 1.0), (100, 0.5), (200, 0.9)], 0.9, 200),
+        ([(FEWEST_EVENTS - 1, 1.0), (200, 0.9)], 0.9, None),
         ([(0, 0.89), (200, 0.9)], 0.9, 0),
     ],
 )
 def test_time_to_learn_is_until_the_present_level_was_near(
     points: list[tuple[int, float]], hit_rate: float | None, expected: int | None
 ) -> None:
-    """Within a twentieth; the first few events tell nothing, and 0 is said of what was learned before."""
+    """Within a twentieth; the first few events tell nothing, and 0 is said of what was learned before.
+
+    Nothing is said where the first point is that high: it may have been so long before.
+    """
     assert expected == curve_of(points).learned_after(hit_rate)
 
 

@@ -112,7 +112,7 @@ def test_it_tells_at_a_glance_how_the_daemon_stands(start: Callable[..., Daemon]
     assert 100 == page.locator("#strip span").count()
     assert 1 <= page.locator("#strip .hit").count() <= 100
     assert 4 == page.locator("#legend span").count()
-    assert 4 == page.locator("#curve path").count()
+    assert 4 == page.locator("#curve circle").count()
     assert "task symbol" in page.locator("#about").inner_text()
 
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemon.checkpoint import digest_of
+from daemon.commands.networks import networks_of
 from daemon.errors import StateMismatchError
 from daemon.partition import Partition, Tally, learning_of, next_mark, unnamed
 from daemon.records import InputRecord, OutputRecord
@@ -57,6 +58,21 @@ def expected(scope: str) -> Result:
 
 def messages_of(outputs: Sequence[OutputRecord]) -> list[dict[str, Any]]:
     return [json.loads(output.value or b"") for output in outputs if not output.dead_letter]
+
+
+def test_what_restored_streams_need_is_compiled_before_a_record_comes(scope: str) -> None:
+    """In another process, so that the first record does not wait; nothing of the state changes."""
+    before = partition_of(model_scope=scope)
+    before.process(TRAFFIC)
+    chosen = small_settings(model_scope=scope)
+    network_for = networks_of(chosen)
+    network = network_for(learning_of(chosen))
+    partition = Partition(chosen, SOURCES[0], before.mark, network_for)
+    partition.restore(before.state())
+    assert not network._programs
+    partition.prepare()
+    assert {learner.classes for learner in partition._learners.by_stream.values()} == set(network._programs)
+    assert digest_of(before.state()) == digest_of(partition.state())
 
 
 def test_the_traffic_has_all_that_can_happen(scope: str, expected: Result) -> None:

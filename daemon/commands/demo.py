@@ -154,6 +154,7 @@ def _stay(daemon: "DaemonProcess", settings: Settings, published: int, console: 
             daemon.require_running()
             publisher.send(value)
             time.sleep(1 / LATER_PER_S)
+    console.print("stopping daemon and broker")
 
 
 def _metrics(daemon: "DaemonProcess") -> tuple[float, dict[str, float], float]:

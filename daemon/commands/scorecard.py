@@ -192,6 +192,8 @@ class Scorecard:
             console.print(Text(f"nothing was scored: {figures['nothing_scored']}"), soft_wrap=True)
         for bad in self._bad_lines:
             console.print(Text(f"line {bad['line']}: {bad['error']}"), soft_wrap=True)
+        if more := self._dead_letters.total() - len(self._bad_lines):
+            console.print(Text(f"and {more:,} more"), soft_wrap=True)
         if self.interrupted:
             console.print(Text(f"interrupted at line {self.last_line:,}: these are the figures so far"), soft_wrap=True)
 

@@ -308,6 +308,9 @@ class LabelLearner:
         rows = self._rows.take([self._row_number], scores.NAMES)
         return Standing(len(self._sequences), self._task.known, rows, waiting=len(self._sequences.waiting))
 
+    def prepare(self) -> None:
+        """Compile nothing: samples are compiled already, and a fit step when a sequence of its length is over."""
+
     def break_sequences(self) -> None:
         """Forget the open sequences, which miss samples; those that are over go on to wait for their labels."""
         self._sequences.open.clear()

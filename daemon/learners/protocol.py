@@ -49,6 +49,9 @@ class Learners(Protocol):
     def standing(self) -> Standing:
         """Say how everything stands."""
 
+    def prepare(self) -> None:
+        """Compile what will be used, so that the next event does not wait for it."""
+
     def break_sequences(self) -> None:
         """Let the next event of each stream begin a sequence: nothing of before leads up to it."""
 

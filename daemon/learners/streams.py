@@ -153,6 +153,11 @@ class StreamLearners:
         rows = self._streams.take([learner.row for learner in learners], scores.NAMES)
         return Standing(len(learners), max((learner.symbols for learner in learners), default=0), rows)
 
+    def prepare(self) -> None:
+        """Compile what the streams that there are will use."""
+        for classes in sorted({learner.classes for learner in self.by_stream.values()}):
+            self._network.prepare(classes)
+
     def break_sequences(self) -> None:
         """Begin the sequences of all streams anew."""
         for learner in self.by_stream.values():

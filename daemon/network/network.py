@@ -134,6 +134,12 @@ class Network:
         """Give the left-edge states by the names of the Keras file's layers."""
         return states_of(self._layout(classes), state)
 
+    def prepare(self, classes: int) -> None:
+        """Compile the program for this capacity, unless it is compiled already."""
+        if classes not in self._programs:
+            nothing = np.full(self._shape.window, -1, np.int32)
+            self.run(self.initial(classes), classes, nothing, np.array([1], np.int32), self.no_past())
+
     def run(self, state: Floats, classes: int, codes: Integers, known: Integers, past: Past | None = None) -> Run:
         """Take K events, each in turn: predict it, fit on the window before it with it as last target, slide.
 

@@ -114,6 +114,9 @@ class Regression:
         """Give the left-edge states by the names of the Keras file's layers."""
         return states_of(self._layout, state)
 
+    def prepare(self, classes: int) -> None:
+        """Compile nothing: there is one program, which is compiled when it is first used."""
+
     def run(self, state: Floats, lines: Floats, past: Past) -> RegressionRun:
         """Take K events, each in turn: fit on the window whose last target it is, slide, predict.
 

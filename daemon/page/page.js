@@ -17,7 +17,7 @@ function strip(list) {
   const told = shown.task === "label" ? list.filter(message => message.verdict) : list;
   return told.slice(-LAST).map(message => {
     const verdict = message.verdict, value = text(shown.task === "label" ? verdict.label : message.value);
-    const cell = make("span", value.length > 3 ? "" : value, `${verdictOf(message)}${value.length > 2 ? " long" : ""}`);
+    const cell = make("span", value.length > 3 ? `${value.slice(0, 2)}…` : value, `${verdictOf(message)}${value.length > 2 ? " long" : ""}`);
     cell.title = `${message.stream ?? message.topic}: ${value}` + (verdict ? `, predicted ${text(verdict.predicted)}` : "") + (verdict?.drift ? ", the stream changed" : "");
     return cell;
   });

@@ -4,6 +4,7 @@ import {count, draw, flat, make, several, short} from "./words.js";
 const COLORS = ["--own", "--b1", "--b2", "--b3"];
 
 function line(points, x, y, color, width) {
+  if (points.length === 1) return draw("circle", {cx: x(points[0][0]), cy: y(points[0][1]), r: 1.5 * width, fill: `var(${color})`});
   const path = points.map((p, i) => `${i ? "L" : "M"}${x(p[0]).toFixed(1)},${y(p[1]).toFixed(1)}`).join("");
   return draw("path", {d: path, fill: "none", stroke: `var(${color})`, "stroke-width": width, "stroke-linejoin": "round"});
 }
@@ -54,8 +55,8 @@ export function curve(svg, legend, now, points) {
   }
   for (let i = names.length - 1; i >= 0; i--) svg.append(line(shownPoints.map(p => [p.at, values(p)[i]]), x, y, COLORS[i], i ? 1.5 : 2.5));
   const clock = at => new Date(1000 * at).toLocaleTimeString();
-  if (shownPoints.length) svg.append(draw("text", {x: left, y: bottom + 18}, clock(first)),
-    draw("text", {x: right, y: bottom + 18, "text-anchor": "end"}, clock(last)));
+  if (shownPoints.length) svg.append(draw("text", {x: left, y: bottom + 18}, clock(first)));
+  if (shownPoints.length > 1) svg.append(draw("text", {x: right, y: bottom + 18, "text-anchor": "end"}, clock(last)));
   return shownPoints.length > 0;
 }
 

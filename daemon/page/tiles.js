@@ -20,7 +20,7 @@ function ofHits(now) {
     tile("Does it learn?", percent(now.hit_rate), learned(now), now.hit_rate === null ? "" : lift !== null && lift < -0.02 ? "warn" : "good"),
     tile("Is it better?", lift === null ? "–" : equal ? "as good" : `${lift > 0 ? "+" : "−"}${points} points`,
       lift === null ? "nothing to compare yet" : `${equal ? "as" : "than"} ${now.words[name]}, which has ${percent(best)}${worth}`,
-      lift === null ? "" : lift > 0.005 || (lift > -0.005 && best > 0.99) ? "good" : lift < -0.005 ? "bad" : "warn"),
+      worthOf(now, lift)),
     tile("Is it surprised?", known(now.surprise_bits) ? `${now.surprise_bits.toFixed(1)} bits` : "–",
       known(now.log_loss_bits) ? `surprise of the last value; ${now.log_loss_bits.toFixed(2)} bits on average` : "nothing scored yet",
       known(now.surprise_bits) && known(now.log_loss_bits) ? now.surprise_bits > now.log_loss_bits + 5 ? "warn" : "good" : "")];
@@ -37,10 +37,15 @@ function ofNumbers(now) {
       skill === null ? "" : skill < -0.02 ? "warn" : "good"),
     tile("Is it better?", skill === null ? "–" : `${Math.abs(100 * skill).toFixed(1)} % ${skill < 0 ? "more" : "less"}`,
       skill === null ? "nothing to compare yet" : numbers.relative ? "error than by the best baseline of each number" : `error than ${now.words[name]}, which has ${size(least)}`,
-      skill === null ? "" : skill > 0.005 ? "good" : skill < -0.005 ? "bad" : "warn"),
+      worthOf(now, skill)),
     tile("Do intervals hold?", percent(coverage),
       coverage === null ? "no interval was judged yet" : `of the last values came within; the target is ${percent(now.coverage)}`,
       coverage === null ? "" : Math.abs(coverage - now.coverage) < 0.05 ? "good" : "warn")];
+}
+
+// What the sentence at the top calls good is good here, too.
+function worthOf(now, gain) {
+  return gain === null ? "" : now.headline.mood === "good" ? "good" : gain < -0.005 ? "bad" : "warn";
 }
 
 function learned(now) {

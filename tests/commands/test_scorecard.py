@@ -111,6 +111,9 @@ def test_refused_lines_are_counted_by_reason_and_the_first_ones_shown() -> None:
     assert {"not_a_value": 10} == figures["dead_letters"]
     assert list(range(11, 11 + MAX_BAD_LINES)) == [bad["line"] for bad in figures["bad_lines"]]
     assert {"line": 11, "reason": "not_a_value", "error": "received line 10"} == figures["bad_lines"][0]
+    console = Console(record=True, width=120, file=io.StringIO())
+    scorecard.print(console, "values")
+    assert f"and {sum(figures['dead_letters'].values()) - MAX_BAD_LINES} more" in console.export_text()
 
 
 def test_an_input_of_which_nothing_was_learned_is_refused() -> None:
