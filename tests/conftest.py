@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from programs import program
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -61,15 +62,10 @@ def make_topic(bootstrap: str, request: pytest.FixtureRequest) -> Iterator[MakeT
 @pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
     """A real one, for pages; the same for the tests of a module."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        reason = "chromium is not installed; it is in Debian's package chromium"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    path = program("chromium", "chromium-browser", "google-chrome")
     from playwright.sync_api import sync_playwright  # noqa: PLC0415 - few tests need it
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
         browser.close()

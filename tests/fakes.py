@@ -18,7 +18,7 @@ from daemon.errors import FencedError, InputGoneError, NotCommittedError
 from daemon.learners.number import panel_of
 from daemon.network import Classifier, Learning, Network, Regression, Shape
 from daemon.records import Committed, InputRecord, Membership, OutputRecord, Polled, TopicPartition
-from daemon.reports import Report
+from daemon.reports import NumberReport, Report
 from daemon.service import Service
 from daemon.settings import Settings, read_settings
 
@@ -37,6 +37,15 @@ LABELS = {"task": "label", "features": 2, "classes": 3, "max_sequence": 6, "labe
 """Beside ``SMALL``, for ``label_traffic``."""
 NUMBERS = {"task": "number", "features": 2, "horizons": "1,3", "history": 256}
 """Beside ``SMALL``, for ``number_traffic``."""
+NUMBER_REPORT = NumberReport(
+    mean_absolute_errors=(2.0, 4.0, 8.0, 3.0),
+    root_mean_squared_error=2.5,
+    mean_absolute_error_ratios=(0.1, 0.2, 0.4, 0.15),
+    mean_absolute_percentage_error=0.2,
+    skill=0.5,
+    skills=(0.5, 0.75),
+    interval_coverage=0.9,
+)
 
 
 class Crash(BaseException):

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from test_deploy import ALERTS, PROMETHEUS_FOLDER, RECORDINGS, program
+from programs import program
+from test_deploy import ALERTS, PROMETHEUS_FOLDER, RECORDINGS
 
 PARTITION = 'job="online-lstm", instance="a", topic="numbers", partition="0"'
 LENGTH = 180

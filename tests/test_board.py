@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from fakes import Clock
+from fakes import NUMBER_REPORT, Clock
 
 from daemon.board import LAST, LAST_OF_STREAM, MOST_DRIFTS, MOST_STREAMS, Board
 from daemon.curve import POINTS
 from daemon.records import OutputRecord, TopicPartition
-from daemon.reports import AssignmentReport, BatchReport, CheckpointReport, NumberReport, PartitionReport
+from daemon.reports import AssignmentReport, BatchReport, CheckpointReport, PartitionReport
 
 FIRST, SECOND = TopicPartition("numbers", 0), TopicPartition("numbers", 1)
 
@@ -196,26 +196,17 @@ def test_changes_that_are_not_in_a_message_are_marked_as_well(board: Board) -> N
     assert 2 + 2 * MOST_DRIFTS == board.snapshot()["drifts"]
 
 
-NUMBERS = NumberReport(
-    mean_absolute_errors=(2.0, 4.0, 8.0, 3.0),
-    root_mean_squared_error=2.5,
-    mean_absolute_error_ratios=(0.1, 0.2, 0.4, 0.15),
-    mean_absolute_percentage_error=0.2,
-    skill=0.5,
-    skills=(0.5, 0.75),
-    interval_coverage=0.9,
-)
-
-
 def test_of_numbers_the_errors_are_told(board: Board, clock: Clock) -> None:
     """In their unit, or where a partition has several of these, by their size; in the curve as well."""
-    board.observe(standing(FIRST, numbers=NUMBERS))
+    board.observe(standing(FIRST, numbers=NUMBER_REPORT))
     told = board.snapshot()
     expected = {"relative": False, "error": 2.0, "baseline_errors": {"last_value": 4.0, "most_frequent": 8.0}}
     assert {**expected, "skill": 0.5, "interval_coverage": 0.9} == told["numbers"]
     assert [2.0, 4.0, 8.0] == told["curve"][0]["errors"]
     clock.now_s += 1
-    vectors = replace(NUMBERS, mean_absolute_errors=None, mean_absolute_error_ratios=(0.3, 0.4, 0.4, 0.3), skill=None)
+    vectors = replace(
+        NUMBER_REPORT, mean_absolute_errors=None, mean_absolute_error_ratios=(0.3, 0.4, 0.4, 0.3), skill=None
+    )
     board.observe(standing(SECOND, numbers=vectors))
     told = board.snapshot()
     expected = {"relative": True, "error": 0.2, "baseline_errors": {"last_value": 0.3, "most_frequent": 0.4}}

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_deploy import COMPOSE, DASHBOARD, program
+from programs import program
+from test_deploy import COMPOSE, DASHBOARD
 
 CHECK = Path(__file__).parent / "grafana"
 

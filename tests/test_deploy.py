@@ -1,7 +1,6 @@
 """What is deployed, checked by the programs that will read it."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -9,8 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
+from programs import program
 
 from daemon.metrics import Metrics
 from daemon.records import BASELINES, EXPERTS, TopicPartition
@@ -41,16 +40,6 @@ PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 ANNOTATIONS = [mark["target"]["expr"] for mark in DASHBOARD["annotations"]["list"]]
 EXPRESSIONS = [*(target["expr"] for panel in PANELS for target in panel["targets"]), *ANNOTATIONS]
 SOURCE = TopicPartition("numbers", 0)
-
-
-def program(name: str) -> str:
-    """Find a program; in CI it has to be there."""
-    if path := shutil.which(name):
-        return path
-    reason = f"{name} is not installed; `make tools` installs it"
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 def run(*command: str) -> None:

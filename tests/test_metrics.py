@@ -1,7 +1,7 @@
 import dataclasses
 
 import pytest
-from fakes import Clock
+from fakes import NUMBER_REPORT, Clock
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
@@ -12,7 +12,6 @@ from daemon.reports import (
     AssignmentReport,
     BatchReport,
     CheckpointReport,
-    NumberReport,
     PartitionReport,
     TransactionReport,
 )
@@ -131,17 +130,6 @@ def test_batches_add_up(metrics: Metrics, expected: float, name: str, labels: di
     assert expected == value(metrics, name, **OF, **labels)
 
 
-NUMBERS = NumberReport(
-    mean_absolute_errors=(2.0, 4.0, 8.0, 3.0),
-    root_mean_squared_error=2.5,
-    mean_absolute_error_ratios=(0.1, 0.2, 0.4, 0.15),
-    mean_absolute_percentage_error=0.2,
-    skill=0.5,
-    skills=(0.5, 0.75),
-    interval_coverage=0.9,
-)
-
-
 @pytest.mark.parametrize(
     ("expected", "name", "labels"),
     [
@@ -160,9 +148,9 @@ NUMBERS = NumberReport(
 )
 def test_errors_of_numbers_are_shown(metrics: Metrics, expected: float, name: str, labels: dict[str, str]) -> None:
     """Those in a unit only where there is one; none before the first is known."""
-    metrics.observe(dataclasses.replace(STANDING, numbers=NUMBERS))
+    metrics.observe(dataclasses.replace(STANDING, numbers=NUMBER_REPORT))
     assert expected == value(metrics, name, **OF, **labels)
-    vectors = dataclasses.replace(NUMBERS, mean_absolute_errors=None, root_mean_squared_error=None)
+    vectors = dataclasses.replace(NUMBER_REPORT, mean_absolute_errors=None, root_mean_squared_error=None)
     metrics.observe(dataclasses.replace(STANDING, numbers=vectors))
     in_units = ("mean_absolute_error" in name and not name.endswith("ratio")) or name == "root_mean_squared_error"
     assert (None if in_units else expected) == value(metrics, name, **OF, **labels)

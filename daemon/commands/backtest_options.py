@@ -1,6 +1,7 @@
 """What ``backtest`` is asked for, as far as it can be refused before anything is learned."""
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 
 from daemon.commands.inputs import STANDARD_INPUT, format_of
@@ -62,17 +63,26 @@ def require_separate_files(arguments: argparse.Namespace) -> None:
         "checkpoint": arguments.checkpoint,
         "plot": arguments.plot,
     }
-    taken = {} if arguments.file == STANDARD_INPUT else {place_of(arguments.file): "the input"}
+    require_apart(results, {} if arguments.file == STANDARD_INPUT else {arguments.file: "the input"})
+
+
+def require_apart(results: Mapping[str, str | None], read: Mapping[str, str]) -> None:
+    """Refuse to write two results, by their options, to one place, or one to what is ``read``, and as what.
+
+    Raises:
+        SettingsError: Two of them are one place.
+    """
+    taken = {_place_of(path): what for path, what in read.items()}
     for option, path in results.items():
         if path is None:
             continue
-        place = place_of(path)
+        place = _place_of(path)
         if place in taken:
             raise SettingsError(f"{option}: received {path}, which is {taken[place]}; expected another file")
         taken[place] = f"where --{option} goes"
 
 
-def place_of(path: str) -> object:
+def _place_of(path: str) -> object:
     """Give what is equal for all paths of a file."""
     if path == STANDARD_OUTPUT:
         return path

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from daemon.commands.backtest_options import place_of
+from daemon.commands.backtest_options import require_apart
 from daemon.commands.figures import EARLY, TITLES
 from daemon.commands.lines import printable
 from daemon.commands.outputs import STANDARD_OUTPUT, create_output
@@ -225,13 +225,9 @@ def _require_alone(arguments: argparse.Namespace) -> None:
             f"compare: received --{given[0].replace('_', '-')} beside it, expected --json, --report or nothing: "
             "nothing is learned"
         )
-    taken = {place_of(path): "compared" for path in arguments.compare}
-    for option in ALONE:
-        path = getattr(arguments, option)
-        if path is not None and (place := place_of(path)) in taken:
-            raise SettingsError(f"{option}: received {path}, which is {taken[place]}; expected another file")
-        if path is not None:
-            taken[place] = f"where --{option} goes"
+    require_apart(
+        {option: getattr(arguments, option) for option in ALONE}, dict.fromkeys(arguments.compare, "compared")
+    )
 
 
 def _input(report: Report) -> str:

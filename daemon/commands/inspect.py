@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from daemon.commands.lines import printable
+from daemon.commands.lines import literal, printable
 from daemon.commands.outputs import STANDARD_OUTPUT, create_output
 from daemon.commands.progress import progress_bar
 from daemon.commands.tables import console_for, table_of
@@ -179,7 +179,7 @@ def _learner_table(learner: dict[str, Any]) -> Table:
     }
     rows = [
         ("events", f"{learner['events']:,}"),
-        ("labels, sequences with each", ", ".join(f"{_literal(name)} {count:,}" for name, count in learner["labels"])),
+        ("labels, sequences with each", ", ".join(f"{literal(name)} {count:,}" for name, count in learner["labels"])),
         *((name, _figure(rate)) for name, rate in rates.items()),
         ("kappa-temporal", _figure(learner["kappa_temporal"])),
         ("bits", _figure(learner["log_loss_bits"])),
@@ -196,7 +196,7 @@ def _sequences_table(sequences: Sequence[dict[str, Any]]) -> Table:
     table = table_of("stream", "sequence", "samples >", "label", "prediction")
     for one in sequences[:MOST_STREAMS]:
         key = "-" if one["key"] is None else printable(one["key"])
-        label = "-" if one["label"] is None else _literal(one["label"])
+        label = "-" if one["label"] is None else literal(one["label"])
         state = "waits for its label" if one["waiting"] else "open"
         table.add_row(*map(Text, (key, state, f"{one['samples']:,}", label, _coming(one["prediction"], "label"))))
     return table
@@ -232,7 +232,7 @@ def _cells(stream: dict[str, Any], task: str, baselines: Sequence[str], losses: 
     for name in losses:
         yield _figure(stream[name])
     yield _drifts(stream)
-    yield " ".join("?" if value is None else _literal(value) for value in stream["last_values"]) or "-"
+    yield " ".join("?" if value is None else literal(value) for value in stream["last_values"]) or "-"
     yield _coming(stream["prediction"], task)
     yield f"{stream['fit_steps']:,}"
     yield _norm(stream)
@@ -253,7 +253,7 @@ def _coming(prediction: list[list[Any]] | float | None, task: str) -> str:
     if prediction is None:
         return "-"
     if task != "number" and isinstance(prediction, list):
-        return ", ".join(f"{_literal(value)} ({p:.2f})" for value, p in prediction)
+        return ", ".join(f"{literal(value)} ({p:.2f})" for value, p in prediction)
     return printable(_rounded(prediction))
 
 
@@ -266,10 +266,6 @@ def _rounded(numbers: Any) -> str:
 
 def _figure(number: float | None) -> str:
     return "-" if number is None else f"{number:.3f}"
-
-
-def _literal(value: Any) -> str:
-    return printable(json.dumps(value, ensure_ascii=False))
 
 
 def _plain(value: Any) -> str:

@@ -34,12 +34,12 @@ def _describe(message: dict[str, Any]) -> Text:
         forecast = f"{said} ?"
     else:
         sure = f" ({message['probability']:.2f})" if "probability" in message else ""
-        forecast = f"{said} {_literal(shorten(message['prediction']))}{sure}"
-    missed = f"  predicted {_literal(shorten(verdict['predicted']))}" if outcome == "miss" else ""
+        forecast = f"{said} {literal(shorten(message['prediction']))}{sure}"
+    missed = f"  predicted {literal(shorten(verdict['predicted']))}" if outcome == "miss" else ""
     changed = "  the stream changed" if has_changed(message) else ""
     return Text.assemble(
         f"{message['topic']}/{message['partition']}/{message['offset']}  {printable(stream)}  ",
-        f"{_literal(message['value'])}  ",
+        f"{literal(message['value'])}  ",
         (f"{outcome:5}", STYLES[outcome]),
         missed,
         (changed, "bold yellow"),
@@ -78,8 +78,9 @@ def rounded(numbers: Any) -> Any:
     return float(f"{numbers:.6g}") if isinstance(numbers, float) else numbers
 
 
-def _literal(value: Any) -> str:
-    return printable(json.dumps(value, ensure_ascii=False))
+def literal(value: Any, most: int = MAX_SHOWN) -> str:
+    """Write a value of a stream as JSON, escaped and cut as ``printable`` does."""
+    return printable(json.dumps(value, ensure_ascii=False), most)
 
 
 def _share(rate: float | None) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from daemon.commands.charts import BROAD, NARROW, Mark, Series, line_chart, reliability_chart, series_of
 from daemon.commands.figures import score_rows
-from daemon.commands.report_tables import Figures, confusion_of, literal, table_of, tables_of
+from daemon.commands.report_tables import Figures, cell, confusion_of, table_of, tables_of
 from daemon.headline import conclusion
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -34,7 +34,7 @@ def render(report: Figures) -> bytes:
         wide_tables=[table for table in tables_of(report) if table["wide"]],
         tables=[table for table in tables_of(report) if not table["wide"]],
         settings=[
-            {"name": name, "value": literal(value), "changed": name in report["changed_settings"]}
+            {"name": name, "value": cell(value), "changed": name in report["changed_settings"]}
             for name, value in settings.items()
         ],
         versions="Made with " + ", ".join(f"{name} {version}" for name, version in report["versions"].items()) + ".",

@@ -1,11 +1,10 @@
 """The tables of the page of a backtest."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from daemon.commands.figures import ABBREVIATIONS, digits, spoken
-from daemon.commands.lines import printable, rounded
+from daemon.commands.lines import literal, printable, rounded
 from daemon.records import NUMBER_SCORES
 
 MOST_CHARACTERS = 60
@@ -18,7 +17,7 @@ def confusion_of(confusion: Figures) -> dict[str, Any] | None:
     """Lay out what was predicted where what came; None where nothing was."""
     if not confusion["counts"]:
         return None
-    names = [literal(value) for value in confusion["values"]] + (["other"] if confusion["other"] else [])
+    names = [cell(value) for value in confusion["values"]] + (["other"] if confusion["other"] else [])
     told = len(confusion["values"])
     rows = []
     for place, (name, counts) in enumerate(zip(names, confusion["counts"], strict=True)):
@@ -80,8 +79,8 @@ def _surprising(report: Figures) -> dict[str, Any]:
             f"{moment['event']:,}",
             f"{moment['line']:,}",
             *([_stream(moment["stream"])] if named else []),
-            literal(moment["value"]),
-            literal(moment["predicted"]),
+            cell(moment["value"]),
+            cell(moment["predicted"]),
             f"{moment[unit]:.2f}",
         ]
         for moment in report["most_surprising"]
@@ -107,6 +106,6 @@ def table_of(
     return {"title": title, "titles": heads, "rows": list(rows), "wide": wide, "about": about}
 
 
-def literal(value: Any) -> str:
+def cell(value: Any) -> str:
     """Write a value as JSON, cut to what there is room for."""
-    return printable(json.dumps(rounded(value), ensure_ascii=False), MOST_CHARACTERS)
+    return literal(rounded(value), MOST_CHARACTERS)

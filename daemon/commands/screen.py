@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.rule import Rule
 from rich.text import Text
 
-from daemon.commands.lines import STYLES, has_changed, line_of, outcome_of, printable
+from daemon.commands.lines import STYLES, has_changed, line_of, literal, outcome_of, printable
 
 CURVE = 60
 """The curves have one character for each of so many of the latest messages, or groups of them."""
@@ -136,14 +136,10 @@ def _next(message: dict[str, Any]) -> list[str | tuple[str, str]]:
         return [f"nothing is known yet{stream}"]
     listed = message.get("probabilities") or message.get("top")
     if listed:
-        told = ", ".join(f"{_literal(name)} {100 * probability:.1f} %" for name, probability in listed[:3])
+        told = ", ".join(f"{literal(name)} {100 * probability:.1f} %" for name, probability in listed[:3])
         return [(told, "bold"), stream]
-    interval = f" in {_literal(message['interval'])}" if message.get("interval") else ""
-    return [(_literal(message["prediction"]), "bold"), f"{interval}{stream}"]
-
-
-def _literal(value: Any) -> str:
-    return printable(json.dumps(value, ensure_ascii=False))
+    interval = f" in {literal(message['interval'])}" if message.get("interval") else ""
+    return [(literal(message["prediction"]), "bold"), f"{interval}{stream}"]
 
 
 def _percent(rates: list[float]) -> str:

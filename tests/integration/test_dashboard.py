@@ -19,7 +19,8 @@ import pytest
 import yaml
 from daemon_process import SMALL, DaemonProcess
 from kafka_helpers import produce
-from test_deploy import ALERTS, EXPRESSIONS, PROMETHEUS, PROMETHEUS_FOLDER, RECORDINGS, program
+from programs import program
+from test_deploy import ALERTS, EXPRESSIONS, PROMETHEUS, PROMETHEUS_FOLDER, RECORDINGS
 
 pytestmark = pytest.mark.broker
 
