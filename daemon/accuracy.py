@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.indicators import paired_error
 from daemon.records import BASELINES
 from daemon.reports import NumberReport
 
@@ -84,6 +85,38 @@ def absolute_errors(losses: NDArray[np.float64]) -> NDArray[np.float64]:
     return losses[..., 1:-_AFTER]
 
 
+def squared_differences(losses: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give the squares of the published prediction's absolute error minus that of each baseline, of what was scored.
+
+    Of what ``losses_of`` gave for events, float64 ``(N..., C, columns)``, the sums over the events, ``(C, B)``.
+    """
+    errors, axes = absolute_errors(losses), tuple(range(losses.ndim - 2))
+    with np.errstate(over="ignore"):
+        columns = [np.square(errors[..., 0] - errors[..., 1 + b]).sum(axis=axes) for b in range(_BASELINES)]
+    return np.stack(columns, axis=-1)
+
+
+def skill_error(sums: NDArray[np.float64], squares: NDArray[np.float64]) -> float | None:
+    """Give the standard error of the skill of ``report_of``, None where it has none, or the errors are too large.
+
+    That of a channel is the standard error of the mean difference of the absolute errors of published prediction and
+    best baseline, by the mean of the latter; that of several is the mean of theirs, which is most: what it is where
+    all of them err together.
+
+    Args:
+        sums: Of what ``losses_of`` gave, float64 ``(C, columns)``.
+        squares: Of the same events, as ``squared_differences`` gives them, ``(C, B)``.
+    """
+    own, *baselines = absolute_errors(sums)[:, : 1 + _BASELINES].T.tolist()
+    found = []
+    for channel, scored in enumerate(np.rint(sums[:, 0]).astype(int).tolist()):
+        place, best = min(enumerate(line[channel] for line in baselines), key=lambda pair: pair[1])
+        if scored and best > 0:
+            error = paired_error(own[channel] - best, float(squares[channel, place]), scored, scored)
+            found.append(error / (best / scored))
+    return _mean(np.array(found)) if np.isfinite(found).all() else None
+
+
 def mean_sizes(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     """Give the mean |y| of channels, float64 ``(...)``, from sums of what ``losses_of`` gave; NaN where nothing was."""
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -125,7 +158,7 @@ def scores_of(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     )
 
 
-def report_of(sums: NDArray[np.float64], components: int) -> NumberReport:
+def report_of(sums: NDArray[np.float64], components: int, skill_error: float | None = None) -> NumberReport:
     """Give the figures of all channels together, from their sums or means, float64 ``(C, columns)``.
 
     Errors that have a unit are means over the horizons, and None where there are several components, as these may have
@@ -140,6 +173,7 @@ def report_of(sums: NDArray[np.float64], components: int) -> NumberReport:
         mean_absolute_error_ratios=tuple(_mean(ratio) for ratio in found.mean_absolute_error_ratios.T),
         mean_absolute_percentage_error=_mean(whole.mean_absolute_percentage_error),
         skill=_mean(_skill(found.mean_absolute_errors[:, 0], best)),
+        skill_error=skill_error,
         skills=tuple(_mean(skill) for skill in found.skills.T),
         interval_coverage=_mean(whole.interval_coverage),
     )

@@ -6,6 +6,7 @@ any state.
 """
 
 import json
+import math
 import threading
 import time
 from collections import OrderedDict, deque
@@ -245,9 +246,13 @@ class Board:
         scored = [report for report in self._reports.values() if report.hit_rate is not None]
         rates = [_mean(column) for column in zip(*(report.baseline_hit_rates or () for report in scored), strict=True)]
         known = rates or [None] * len(self._baselines)
+        errors = [
+            _error_of_mean(column) for column in zip(*(report.lift_errors or () for report in scored), strict=True)
+        ]
         return {
             "hit_rate": _mean([report.hit_rate for report in scored]),
             "baseline_hit_rates": dict(zip(self._baselines, known, strict=True)),
+            "lift_errors": dict(zip(self._baselines, errors or [None] * len(self._baselines), strict=True)),
         }
 
     def _numbers(self) -> dict[str, Any] | None:
@@ -268,6 +273,7 @@ class Board:
             "error": own,
             "baseline_errors": baselines,
             "skill": _mean([report.skill for report in reports]),
+            "skill_error": _error_of_mean([report.skill_error for report in reports if report.skill is not None]),
             "interval_coverage": _mean([report.interval_coverage for report in reports]),
         }
 
@@ -299,6 +305,12 @@ def _name(key: Key) -> str:
 def _flat(told: Any) -> list[Any]:
     """Give what is in nested lists, or what is in none."""
     return [each for one in told for each in _flat(one)] if isinstance(told, list) else [told]
+
+
+def _error_of_mean(errors: Sequence[float | None]) -> float | None:
+    """Give the standard error of the mean of independent figures from theirs, None where one is not known."""
+    known = [error for error in errors if error is not None]
+    return round(math.hypot(*known) / len(known), 6) if known and len(known) == len(errors) else None
 
 
 def _mean(numbers: Sequence[float | None]) -> float | None:

@@ -17,6 +17,8 @@ RULES: Mapping[str, str] = {
 """What each baseline does."""
 FEW = 100
 """Of fewer predictions nothing is concluded yet."""
+LEAST_MARGIN = 0.01
+"""A smaller gain is not called one, however certain it is."""
 SILENT_S = 60.0
 """A stream is silent after so long, or after ten times what usually passes between two batches."""
 
@@ -51,7 +53,8 @@ def conclusion(figures: Mapping[str, Any]) -> Headline:
     if error is None:
         return _of_hits({**figures, **over}, of)
     baselines = figures["baseline_mean_absolute_errors"]
-    numbers = {"relative": relative, "error": error, "baseline_errors": baselines, "skill": figures["skill"]}
+    numbers = {"relative": relative, "error": error, "baseline_errors": baselines}
+    numbers |= {"skill": figures["skill"], "skill_error": figures["skill_error"]}
     return _of_numbers({**figures, **over, "numbers": numbers}, of)
 
 
@@ -86,23 +89,23 @@ def _standing(told: Mapping[str, Any]) -> Headline:
 
 
 def _of_hits(told: Mapping[str, Any], of: str) -> Headline:
-    own, rates = told["hit_rate"], told["baseline_hit_rates"]
+    own, rates, errors = told["hit_rate"], told["baseline_hit_rates"], told["lift_errors"]
     name = max(rates, key=rates.__getitem__)
     best, rule = rates[name], _rule(name, told["task"])
     judged = f"{_percent(own)} of {of} were right"
     would = f"{rule} would have had {_percent(best)}"
     if told["scored"] < FEW:
         return _said("warn", f"Still learning: {judged}; {would}.")
-    margin = _margin(own, best, told["scored"])
+    margin = _margin(errors[name])
     if own - best > margin:
         return _said("good", f"It works: {judged}; {would}.")
     simple = {other: rate for other, rate in rates.items() if other != "suffix_memory"}
     second = max(simple, key=simple.__getitem__)
-    if own - best >= -margin and own - simple[second] > _margin(own, simple[second], told["scored"]):
+    if own - best >= -margin and own - simple[second] > _margin(errors[second]):
         others = f"{_rule(second, told['task'])} would have had {_percent(simple[second])}"
         return _said("good", f"It works: {judged}, about as many as by {rule}; {others}.")
     before = told["earlier"]["hit_rate"] if told["earlier"] else None
-    if told["young"] or (before is not None and own - before > _margin(own, before, told["scored"])):
+    if told["young"] or (before is not None and own - before > _margin_of_times(own, before, told["scored"])):
         since = "" if before is None else f", up from {_percent(before)}"
         return _said("warn", f"Still learning: {judged}{since}; {would}.")
     if own - best < -margin:
@@ -123,11 +126,11 @@ def _of_numbers(told: Mapping[str, Any], of: str) -> Headline:
         rule = _rule(name, told["task"])
         judged = f"{of} were off by {numbers['error']:.4g} on average"
         would = f"{rule} would have been off by {baselines[name]:.4g}"
-    margin = 1 / math.sqrt(told["scored"])
+    margin = _margin(numbers["skill_error"])
     if told["scored"] >= FEW and skill is not None and skill > margin:
         return _said("good", f"It works: {judged}; {would}.")
     before = told["earlier"]["error"] if told["earlier"] else None
-    falling = before is not None and numbers["error"] < (1 - margin) * before
+    falling = before is not None and numbers["error"] < (1 - _share_of_errors(told["scored"])) * before
     if told["scored"] < FEW or told["young"] or falling:
         return _said("warn", f"Still learning: {judged}; {would}.")
     if skill is None or skill >= -margin:
@@ -135,13 +138,22 @@ def _of_numbers(told: Mapping[str, Any], of: str) -> Headline:
     return _said("bad", f"Worse than a simple rule: {judged}; {would}.")
 
 
-def _margin(rate: float, other: float, scored: int) -> float:
-    """Give what two shares of so many predictions may differ by chance: two standard errors, no less than a point.
+def _margin(error: float | None) -> float:
+    """Give what two of the same predictions may differ by chance, from the standard error of the difference of each.
 
-    The standard error is that of the difference of two independent shares. These are of the same predictions, and who
-    is right where another one is right differs by less: the margin is rather too wide.
+    Two of them, and no less than a hundredth; without end where it is not known.
     """
-    return max(0.01, 2 * math.sqrt((rate * (1 - rate) + other * (1 - other)) / scored))
+    return math.inf if error is None else max(LEAST_MARGIN, 2 * error)
+
+
+def _margin_of_times(rate: float, before: float, scored: int) -> float:
+    """Give the same for hit rates of two times, over so many predictions each, which are others."""
+    return _margin(math.sqrt((rate * (1 - rate) + before * (1 - before)) / scored))
+
+
+def _share_of_errors(scored: int) -> float:
+    """Give the share by which mean errors of two times may differ, where errors scatter as much as they are large."""
+    return _margin(math.sqrt(2 / scored))
 
 
 def _said(mood: str, text: str) -> Headline:

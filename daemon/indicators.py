@@ -1,5 +1,6 @@
 """What a hit rate is worth beside those of simple rules, and what these are called where people read."""
 
+import math
 from collections.abc import Collection
 
 LEARNED = 0.95
@@ -26,6 +27,23 @@ def lift(hit_rate: float, baselines: Collection[float]) -> float:
     0.25
     """
     return hit_rate - max(baselines)
+
+
+def paired_error(total: float, squares: float, events: int, predictions: int) -> float:
+    """Give the standard error of the mean difference of two predictors of the same; NaN of sums that are infinite.
+
+    Args:
+        total: The sum of the differences d.
+        squares: The sum of d^2, each that of an event. Of hits with one prediction an event this is b + c, where the
+            total is b - c: who was right where the other one was not (McNemar 1947, Note on the sampling error of the
+            difference between correlated proportions or percentages, Psychometrika 12).
+        events: How many events had a difference; they are taken as independent of each other.
+        predictions: How many predictions were judged at these, by which the total is divided to give the mean.
+
+    >>> paired_error(total=0, squares=49, events=100, predictions=100)
+    0.07
+    """
+    return math.sqrt(max(squares - total * total / events, 0.0)) / predictions
 
 
 def words_of(name: str, task: str) -> str:

@@ -13,9 +13,10 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daemon import scores
-from daemon.accuracy import report_of
+from daemon.accuracy import report_of, skill_error, squared_differences
 from daemon.codec import Decoder, Encoder, chain
 from daemon.errors import BadInputError
 from daemon.indicators import kappa_temporal
@@ -32,7 +33,8 @@ from daemon.records import (
     TopicPartition,
     Verdict,
 )
-from daemon.reports import PartitionReport
+from daemon.reports import NumberReport, PartitionReport
+from daemon.rows import Row
 from daemon.settings import Settings
 from daemon.warm_start import WarmStart, require_shape
 
@@ -217,15 +219,21 @@ class Partition:
             vocabulary=standing.symbols,
             waiting_sequences=standing.waiting,
             scored=scores.scored(standing.scores),
+            lift_errors=scores.lift_errors(standing.scores, first - 1),
             hit_rate=None if rates is None else rates[0],
             baseline_hit_rates=None if rates is None else rates[1:first],
             expert_hit_rates=None if rates is None else rates[first:],
             log_loss_bits=None if losses is None or numbers else float(losses[0]),
-            numbers=report_of(losses, self._settings.features) if numbers and losses is not None else None,
+            numbers=self._numbers(standing.scores, losses) if numbers and losses is not None else None,
             checkpoint_offset=checkpoint_offset,
             kappa_temporal=kappa,
             surprise_bits=self._surprise_bits,
         )
+
+    def _numbers(self, rows: Row, losses: NDArray[np.float64]) -> NumberReport:
+        """Say how far off predictions were, from the scores of all streams and the mean losses of an event."""
+        error = skill_error(scores.scored(rows) * losses, squared_differences(rows["scores_losses"]))
+        return report_of(losses, self._settings.features, error)
 
     def begin_lineage(self, offset: int) -> None:
         """Go on under another name from this offset on, with a digest of its own."""

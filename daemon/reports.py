@@ -55,8 +55,8 @@ class NumberReport:
     """How far off predictions of numbers were lately, all components and horizons together (``daemon.accuracy``).
 
     The mean absolute errors are those of the published prediction, each baseline and each expert, and so are their
-    ratios to the mean of the values without sign; ``skill`` is against the best baseline, ``skills`` against each. What
-    is not known is None, and so are errors in several units.
+    ratios to the mean of the values without sign; ``skill`` is against the best baseline, with the standard error
+    ``skill_error``, ``skills`` against each. What is not known is None, and so are errors in several units.
     """
 
     mean_absolute_errors: tuple[float, ...] | None
@@ -66,6 +66,7 @@ class NumberReport:
     skill: float | None
     skills: tuple[float | None, ...]
     interval_coverage: float | None
+    skill_error: float | None = None
 
     @property
     def mean_absolute_error_ratio(self) -> float | None:
@@ -80,7 +81,8 @@ class PartitionReport:
     ``waiting_sequences`` counts those among the streams that are over and wait for a label, None where there are no
     labels. ``vocabulary`` is the largest among the streams, ``log_loss_bits`` the mean surprise of the last scored
     predictions; of numbers there is instead how far off they were. Both are None before the first scored prediction.
-    All of these figures are over the last ``scored`` events with a prediction. ``kappa_temporal`` is None also of
+    All of these figures are over the last ``scored`` events with a prediction. ``lift_errors`` are the standard errors
+    of the hit rate minus that of each baseline (``indicators.paired_error``). ``kappa_temporal`` is None also of
     numbers, and where the last value was always right. ``surprise_bits`` is that of the last value scored by this
     process, None before one. ``checkpoint_offset`` is where the newest checkpoint goes on reading, None without one.
     """
@@ -96,6 +98,7 @@ class PartitionReport:
     checkpoint_offset: int | None
     waiting_sequences: int | None = None
     scored: int = 0
+    lift_errors: tuple[float, ...] | None = None
     kappa_temporal: float | None = None
     surprise_bits: float | None = None
 

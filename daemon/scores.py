@@ -7,6 +7,7 @@ their losses, whose meaning is the task's; it does not know what was predicted. 
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.indicators import paired_error
 from daemon.rows import Field, Row
 
 NAMES = ("scores_count", "scores_totals", "scores_sums", "scores_hits", "scores_losses")
@@ -117,3 +118,24 @@ def summary(rows: Row) -> tuple[tuple[float, ...], NDArray[np.float64]] | None:
         return None
     found = _rates(rows["scores_hits"], rows["scores_sums"].sum(axis=0), events)
     return tuple(found.tolist()), rows["scores_losses"].sum(axis=(0, 1)) / events
+
+
+def lift_errors(rows: Row, others: int) -> tuple[float, ...] | None:
+    """Give the standard errors of the published prediction's hit rate minus that of each of the first others.
+
+    Over the windows of all streams together, whose hits say who was right where another one was wrong; ``rows`` as
+    ``summary`` takes them. None before the first scored event.
+    """
+    events, sums, hits = scored(rows), rows["scores_sums"].sum(axis=0).tolist(), rows["scores_hits"]
+    if not events:
+        return None
+    several = hits.dtype != np.bool_
+    predictions = sums[-1] if several else events
+    errors = []
+    for place in range(1, others + 1):
+        if several:
+            squares = int(np.square(hits[..., 0] - hits[..., place], dtype=np.int64).sum())
+        else:
+            squares = int(np.count_nonzero(hits[..., 0] != hits[..., place]))
+        errors.append(paired_error(sums[0] - sums[place], squares, events, predictions))
+    return tuple(errors)

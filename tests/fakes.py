@@ -45,6 +45,7 @@ NUMBER_REPORT = NumberReport(
     skill=0.5,
     skills=(0.5, 0.75),
     interval_coverage=0.9,
+    skill_error=0.03,
 )
 
 

@@ -49,13 +49,14 @@ def batch(outputs: Sequence[OutputRecord], source: TopicPartition = FIRST, **cha
 def standing(
     source: TopicPartition = FIRST, hit_rate: float | None = 0.9, streams: int = 1, **changed: Any
 ) -> PartitionReport:
-    baselines = None if hit_rate is None else (0.5, 0.7)
+    baselines, errors = (None, None) if hit_rate is None else ((0.5, 0.7), (0.03, 0.04))
     return PartitionReport(
         source=source,
         streams=streams,
         vocabulary=3,
         hit_rate=hit_rate,
         baseline_hit_rates=baselines,
+        lift_errors=errors,
         expert_hit_rates=None,
         log_loss_bits=0.2,
         checkpoint_offset=None,
@@ -82,6 +83,11 @@ def test_a_snapshot_says_how_all_partitions_stand_together(board: Board) -> None
     )
     assert 0.8 == pytest.approx(told["hit_rate"])
     assert {"last_value": 0.5, "most_frequent": 0.7} == told["baseline_hit_rates"]
+    errors = {
+        "last_value": pytest.approx(0.03 / 2**0.5, abs=1e-6),
+        "most_frequent": pytest.approx(0.04 / 2**0.5, abs=1e-6),
+    }
+    assert errors == told["lift_errors"]  # of the mean of two partitions
 
 
 def test_messages_are_told_once(board: Board) -> None:
@@ -201,7 +207,7 @@ def test_of_numbers_the_errors_are_told(board: Board, clock: Clock) -> None:
     board.observe(standing(FIRST, numbers=NUMBER_REPORT))
     told = board.snapshot()
     expected = {"relative": False, "error": 2.0, "baseline_errors": {"last_value": 4.0, "most_frequent": 8.0}}
-    assert {**expected, "skill": 0.5, "interval_coverage": 0.9} == told["numbers"]
+    assert {**expected, "skill": 0.5, "skill_error": 0.03, "interval_coverage": 0.9} == told["numbers"]
     assert [2.0, 4.0, 8.0] == told["curve"][0]["errors"]
     clock.now_s += 1
     vectors = replace(
@@ -210,7 +216,10 @@ def test_of_numbers_the_errors_are_told(board: Board, clock: Clock) -> None:
     board.observe(standing(SECOND, numbers=vectors))
     told = board.snapshot()
     expected = {"relative": True, "error": 0.2, "baseline_errors": {"last_value": 0.3, "most_frequent": 0.4}}
-    assert {**expected, "skill": 0.5, "interval_coverage": 0.9} == told["numbers"]
+    assert {**expected, "skill": 0.5, "skill_error": 0.03, "interval_coverage": 0.9} == told["numbers"]
+    third = replace(NUMBER_REPORT, skill_error=0.04)
+    board.observe(standing(SECOND, numbers=third))
+    assert 0.025 == board.snapshot()["numbers"]["skill_error"]  # of the mean of both: root of .03^2 + .04^2, by 2
     unknown = replace(vectors, mean_absolute_error_ratios=(None,) * 4)
     board.observe(AssignmentReport(revoked=(FIRST, SECOND)))
     board.observe(standing(FIRST, numbers=unknown))

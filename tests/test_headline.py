@@ -8,6 +8,7 @@ import pytest
 from daemon import headline as module
 from daemon import indicators
 from daemon.headline import RULES, conclusion, headline
+from daemon.indicators import paired_error
 from daemon.records import BASELINES
 
 RATES = {"last_value": 0.1, "most_frequent": 0.2, "suffix_memory": 0.6}
@@ -16,6 +17,7 @@ NUMBERS = {
     "error": 725.118,
     "baseline_errors": {"last_value": 1500.0, "seasonal_naive": 1290.0},
     "skill": 0.438,
+    "skill_error": 0.03,
     "interval_coverage": 0.9,
 }
 RIGHT = "of the last 1,000 predictions were right"
@@ -33,7 +35,7 @@ SINCE = {"events": 37, "scored": 36, "hits": 12}
 def told(**changed: Any) -> dict[str, Any]:
     usual: dict[str, Any] = {"task": "symbol", "events": 5000, "scored": 1000, "streams": 1, "lag_records": 0}
     usual |= {"hit_rate": 0.998, "baseline_hit_rates": RATES, "numbers": None, "silent_s": None, "since_drift": None}
-    usual |= {"partitions": 1, "channels": 1}
+    usual |= {"partitions": 1, "channels": 1, "lift_errors": dict.fromkeys(RULES, 0.01)}
     return {**usual, "earlier": {"hit_rate": 0.998, "error": None}, "young": False, **changed}
 
 
@@ -142,18 +144,32 @@ def test_it_says_what_matters_most(changed: dict[str, Any], mood: str, text: str
     assert {"mood": mood, "text": text} == headline(told(**changed))
 
 
-@pytest.mark.parametrize(("scored", "mood"), [(200, "warn"), (20_000, "good")])
-def test_what_chance_would_give_is_not_called_better(scored: int, mood: str) -> None:
-    """Two points more are a lot over many predictions and nothing over few."""
-    rates = {"last_value": 0.48, "most_frequent": 0.4}
-    assert mood == headline(told(hit_rate=0.5, scored=scored, baseline_hit_rates=rates, earlier=None))["mood"]
+@pytest.mark.parametrize(("discordant", "mood"), [(20, "good"), (100, "good"), (101, "warn"), (480, "warn")])
+def test_what_chance_would_give_is_not_called_better(discordant: int, mood: str) -> None:
+    """Twenty hits more of 1,000 are a lot where both are right nearly always together, else nothing."""
+    error = paired_error(20, discordant, events=1000, predictions=1000)
+    rates, errors = {"last_value": 0.48, "most_frequent": 0.1}, {"last_value": error, "most_frequent": 0.02}
+    said = headline(told(hit_rate=0.5, baseline_hit_rates=rates, lift_errors=errors, earlier=None))
+    assert mood == said["mood"]
 
 
 def test_who_is_always_right_is_not_better_for_that() -> None:
     """Three hits more of a hundred are chance, also where the own rate leaves nothing to chance."""
     few = told(hit_rate=1.0, scored=100, baseline_hit_rates={"last_value": 0.97}, earlier=None)
+    few |= {"lift_errors": {"last_value": paired_error(3, 3, events=100, predictions=100)}}
     assert headline(few)["text"].startswith("No better than repeating the last value")
-    assert "good" == headline({**few, "scored": 1000})["mood"]
+    many = few | {"scored": 1000, "lift_errors": {"last_value": paired_error(30, 30, events=1000, predictions=1000)}}
+    assert "good" == headline(many)["mood"]
+
+
+@pytest.mark.parametrize(
+    ("skill", "error", "mood"),
+    [(0.05, 0.02, "good"), (0.05, 0.03, "warn"), (0.009, 0.0, "warn"), (-0.05, 0.02, "bad"), (0.5, None, "warn")],
+)
+def test_a_skill_counts_when_the_errors_do_not_scatter_as_much(skill: float, error: float | None, mood: str) -> None:
+    """Two standard errors of it; one that nobody knows proves nothing."""
+    numbers = NUMBERS | {"skill": skill, "skill_error": error}
+    assert mood == headline(told(task="number", numbers=numbers, earlier=None))["mood"]
 
 
 def test_one_of_many_streams_that_changed_is_no_headline() -> None:
@@ -179,12 +195,14 @@ def test_every_baseline_has_its_words() -> None:
 
 def figures(**changed: Any) -> dict[str, Any]:
     """Make what ``backtest --json`` has, as far as the sentence needs it."""
-    return {"task": "symbol", "scored": 1000, "hit_rate": 0.998, "baseline_hit_rates": RATES, **changed}
+    usual = {"task": "symbol", "scored": 1000, "hit_rate": 0.998, "baseline_hit_rates": RATES}
+    return {**usual, "lift_errors": dict.fromkeys(RULES, 0.01), **changed}
 
 
 ERRORS = {
     "task": "number",
     "skill": 0.438,
+    "skill_error": 0.03,
     "mean_absolute_error": 725.118,
     "mean_absolute_error_ratio": 0.051,
     "baseline_mean_absolute_errors": {"last_value": 1500.0, "seasonal_naive": 1290.0},

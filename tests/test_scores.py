@@ -66,6 +66,30 @@ def test_summary_pools_the_windows_of_all_streams():
     np.testing.assert_allclose(np.concatenate([losses[-WINDOW:] for _, losses in runs]).mean(axis=0), means)
 
 
+def test_lifts_have_the_standard_errors_of_pairs():
+    """Those of the differences in the windows: hit by hit where an event is worth one prediction (McNemar)."""
+    rows = Rows(scores.fields(score_window=WINDOW, predictors=PREDICTORS, losses=LOSSES))
+    numbers = [rows.add() for _ in range(3)]
+    assert scores.lift_errors(rows.take(numbers), 2) is None
+    runs = [run_of(length) for length in (3, 9, 0)]
+    for number, (hits, losses) in zip(numbers, runs, strict=True):
+        scores.record(rows.view(number), hits, losses)
+    hits = np.concatenate([hits[-WINDOW:] for hits, _ in runs])
+    expected = [np.std(hits[:, 0].astype(int) - hits[:, place]) / len(hits) ** 0.5 for place in (1, 2)]
+    assert expected[0] != expected[1]
+    np.testing.assert_allclose(expected, scores.lift_errors(rows.take(numbers), 2))
+
+
+def test_several_predictions_of_an_event_are_no_independent_ones():
+    """The standard error of a lift is that of differences of events, by all predictions that were judged."""
+    rows = Rows(scores.fields(score_window=WINDOW, predictors=2, losses=(2, LOSSES), predictions=2))
+    number = rows.add()
+    hits = np.array([[2, 0, 2], [2, 0, 2], [0, 2, 2], [1, 1, 1]], np.int32)
+    scores.record(rows.view(number), hits, np.ones((4, 2, LOSSES)))
+    expected = 4**0.5 * np.std([2, 2, -2, 0]) / 7
+    np.testing.assert_allclose([expected], scores.lift_errors(rows.take([number]), 1))
+
+
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=8))
 def test_sums_of_losses_are_of_the_last_window(lengths):
     """After each event, over the last `score_window` ones with it; whatever is gone leaves nothing behind."""

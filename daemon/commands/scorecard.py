@@ -13,11 +13,12 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from daemon import accuracy
 from daemon.commands.course import Course, Judged
 from daemon.commands.figures import EARLY, channel_tables, number_figures, score_rows
 from daemon.commands.numerals import FIRST, Numerals
 from daemon.errors import InputFileError
-from daemon.indicators import kappa_temporal, lift
+from daemon.indicators import kappa_temporal, lift, paired_error
 from daemon.partition import Processed
 from daemon.records import InputRecord, LabelVerdict, NumberVerdict, OutputRecord
 from daemon.settings import Settings
@@ -44,9 +45,12 @@ class Scorecard:
         self._streams: set[str | None] = set()
         self._scored: Counter[str] = Counter()  # "early" and "late"
         self._hits: Counter[str] = Counter()  # by the same, and by baseline
+        self._judged = 0  # events with a verdict
+        self._hit_squares: Counter[str] = Counter()  # of own hits minus those of each baseline, added up over events
         self._surprise_bits = 0.0
         self._settings = settings
         self._losses: NDArray[np.float64] | None = None  # of channels, what adds up
+        self._error_squares: NDArray[np.float64] | None = None  # as accuracy.squared_differences gives them
         self._sequences, self._samples, self._settled = 0, 0, 0  # of labels
         self._last_miss: int | None = None
         self.course = Course(settings)
@@ -112,8 +116,13 @@ class Scorecard:
         when = "early" if self.events <= EARLY else "late"
         self._scored[when] += scored
         self._hits[when] += hits[0]
+        self._judged += 1
+        for name, other in zip(self._baselines, hits[1:], strict=False):
+            self._hit_squares[name] += (hits[0] - other) ** 2
         if isinstance(verdict, NumberVerdict):
+            squares = accuracy.squared_differences(verdict.losses)
             self._losses = verdict.losses if self._losses is None else self._losses + verdict.losses
+            self._error_squares = squares if self._error_squares is None else self._error_squares + squares
         else:
             self._surprise_bits += verdict.surprise_bits
             if isinstance(verdict, LabelVerdict):
@@ -147,7 +156,7 @@ class Scorecard:
         last_value, known = baselines["last_value"], [rate for rate in baselines.values() if rate is not None]
         kappa = None if hit_rate is None or last_value is None else kappa_temporal(hit_rate, last_value)
         bits = {"kappa_temporal": kappa, "log_loss_bits": _share(self._surprise_bits, scored)}
-        losses = number_figures(self._settings, self._losses) if self._numbers else bits
+        losses = self._number_figures() if self._numbers else bits
         return {
             "task": self._settings.task,
             "input_digest": self._digest.hexdigest(),
@@ -161,6 +170,7 @@ class Scorecard:
             f"hit_rate_after_{EARLY}": _share(self._hits["late"], self._scored["late"]),
             "baseline_hit_rates": baselines,
             "lift": None if hit_rate is None else lift(hit_rate, known),
+            "lift_errors": {name: self._lift_error(name) for name in self._baselines},
             **losses,
             **(self._sequence_figures() if self._sequences else {}),
             **self.course.to_json(),
@@ -169,6 +179,19 @@ class Scorecard:
             "dead_letters": dict(sorted(self._dead_letters.items())),
             "bad_lines": self._bad_lines,
         }
+
+    def _lift_error(self, name: str) -> float | None:
+        """Give the standard error of the hit rate minus that of a baseline."""
+        if not self._judged:
+            return None
+        total = self._hits["early"] + self._hits["late"] - self._hits[name]
+        return paired_error(total, self._hit_squares[name], self._judged, self._scored.total())
+
+    def _number_figures(self) -> dict[str, Any]:
+        figures, error = number_figures(self._settings, self._losses), None
+        if self._losses is not None and self._error_squares is not None:
+            error = accuracy.skill_error(self._losses, self._error_squares)
+        return {**figures, "skill_error": error}
 
     def _sequence_figures(self) -> dict[str, Any]:
         """Give means over the sequences: how many samples they had, and from which one on the prediction stayed."""

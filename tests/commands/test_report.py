@@ -27,6 +27,7 @@ from daemon.commands.charts import Series, line_chart
 from daemon.commands.inputs import Line
 from daemon.commands.networks import networks_of
 from daemon.commands.report import render
+from daemon.commands.scorecard import Scorecard
 from daemon.commands.streams import seed_stream
 from daemon.errors import ExitCode
 from daemon.headline import conclusion
@@ -71,6 +72,26 @@ def lines_of(task: str, count: int) -> list[Line]:
 @pytest.fixture(scope="module")
 def reports() -> dict[str, dict[str, Any]]:
     return {task: report_of(task, lines_of(task, 600)) for task in WAYS}
+
+
+@pytest.mark.parametrize("task", WAYS)
+def test_page_and_report_are_as_certain_of_the_same(task: str) -> None:
+    """Where the score windows hold all that was scored, the standard errors of both are the same."""
+    settings_given, networks, _ = WAYS[task]
+    settings = small_settings(**settings_given, score_window=600, max_streams=50)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learning, "networks_of", networks)
+        partition, scorecard = learning.beginning(settings, "values")(), Scorecard(settings)
+        for _ in learning.learn(partition, lines_of(task, 150), scorecard):
+            pass
+    figures, standing = scorecard.to_json(), partition.report(None)
+    assert pytest.approx(list(figures["lift_errors"].values())) == standing.lift_errors
+    if task == "number":
+        assert standing.numbers is not None
+        assert standing.numbers.skill_error is not None
+        assert pytest.approx(figures["skill_error"]) == standing.numbers.skill_error
+    else:
+        assert max(figures["lift_errors"].values()) > 0
 
 
 @pytest.fixture

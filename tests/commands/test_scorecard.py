@@ -54,6 +54,18 @@ def test_hit_rates_are_told_for_the_beginning_and_for_the_rest() -> None:
     assert EARLY + 4 == figures["last_miss"]
 
 
+def test_lifts_have_the_standard_errors_of_pairs() -> None:
+    """From how often one was right where the other one was not, over all of the input."""
+    judged = [
+        replace(prediction(bool(own))[1], hits=(own, other, *[0] * 5)) for own, other in 40 * [(1, 0)] + 9 * [(0, 1)]
+    ]
+    alike = [prediction(False)] * 51
+    hits = Counter({1: 9})
+    figures = scored(([*((message(None), one) for one in judged), *alike], Tally(events=100, hits=hits))).to_json()
+    assert (49 - 31**2 / 100) ** 0.5 / 100 == pytest.approx(figures["lift_errors"]["last_value"])
+    assert scored(([prediction(None)], Tally(events=1))).to_json()["lift_errors"]["last_value"] is None
+
+
 def test_lift_is_over_the_best_baseline() -> None:
     """Their hits come from the tallies of all chunks, in the order of the baselines after the network."""
     chunk = [prediction(True), prediction(False)], Tally(events=2, hits=Counter({0: 1, 1: 0, 2: 1, 3: 2}))
