@@ -16,6 +16,7 @@ from daemon.commands.figures import EARLY, TITLES
 from daemon.commands.lines import printable
 from daemon.commands.outputs import STANDARD_OUTPUT, create_output
 from daemon.commands.tables import console_for, table_of
+from daemon.commands.verdict import Verdict, has_blocks, verdict_of
 from daemon.errors import ExitCode, InputFileError, SettingsError
 
 HIGHER, LOWER = 1, -1
@@ -31,6 +32,7 @@ NEEDED: Mapping[str, Any] = {
     "scored": int,
     "hit_rate": int | float | None,
     "curve": dict,
+    "blocks": dict,
     "time_to_learn": dict,
     "settings": dict,
     "versions": dict,
@@ -38,6 +40,7 @@ NEEDED: Mapping[str, Any] = {
 """What a report has that can be compared, and what it is."""
 
 Report = Mapping[str, Any]
+Lines = list[tuple[str, str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ class Row:
     def cells(self) -> list[str]:
         """Give the row as text."""
         difference = "-" if self.difference is None else f"{self.difference:+.4g}"
-        return [self.name, _figure(self.a), _figure(self.b), difference, self.better]
+        return [self.name, self.better, _figure(self.a), _figure(self.b), difference]
 
 
 def compare(arguments: argparse.Namespace) -> ExitCode:
@@ -65,8 +68,10 @@ def compare(arguments: argparse.Namespace) -> ExitCode:
     _require_alone(arguments)
     a, b = map(read_report, arguments.compare)
     require_comparable(a, b, *arguments.compare)
-    rows, settings = list(rows_of(a, b)), list(differing(a, b))
-    page = _page(a, b, rows, settings, arguments.compare) if arguments.report is not None else b""
+    verdict, rows, settings = verdict_of(a, b), list(rows_of(a, b)), list(differing(a, b))
+    names, page = arguments.compare, b""
+    if arguments.report is not None:
+        page = _page(a, b, verdict, names=names, rows=rows, differing=settings)
     with ExitStack() as stack:
         outputs = {
             option: stack.enter_context(create_output(option, path))
@@ -74,11 +79,13 @@ def compare(arguments: argparse.Namespace) -> ExitCode:
             if (path := getattr(arguments, option)) is not None
         }
         if "json" in outputs:
-            told = {"a": arguments.compare[0], "b": arguments.compare[1], **_to_json(rows, settings)}
+            told = {"a": names[0], "b": names[1], **_to_json(verdict, rows, settings)}
             outputs["json"].write(json.dumps(told, indent=2, ensure_ascii=False).encode() + b"\n")
         if "report" in outputs:
             outputs["report"].write(page)
-    _print(console_for(stderr=STANDARD_OUTPUT in {arguments.json, arguments.report}), arguments.compare, rows, settings)
+    console = console_for(stderr=STANDARD_OUTPUT in {arguments.json, arguments.report})
+    console.print(Text(verdict.text), soft_wrap=True)
+    _print(console, names, rows, settings)
     return ExitCode.OK
 
 
@@ -101,6 +108,8 @@ def read_report(path: str) -> Report:
     ]
     if not missing and not all(isinstance(report["curve"].get(name), list) for name in ("events", "prediction")):
         missing = ["curve"]
+    if not missing and not has_blocks(report):
+        missing = ["blocks"]
     if missing:
         raise InputFileError(
             f"{path}: received JSON without {', '.join(missing)}, or with something else there; expected what "
@@ -176,18 +185,23 @@ def differing(a: Report, b: Report) -> Iterator[tuple[str, str, str]]:
                 yield name, *(_text(report[kind][name]) if name in report[kind] else "-" for report in (a, b))
 
 
-def _to_json(rows: list[Row], settings: list[tuple[str, str, str]]) -> dict[str, Any]:
+def _to_json(verdict: Verdict, rows: list[Row], settings: Lines) -> dict[str, Any]:
     figures = [
         {"figure": row.name, "a": row.a, "b": row.b, "difference": row.difference, "better": row.better or None}
         for row in rows
     ]
-    return {"figures": figures, "differing": [{"name": name, "a": a, "b": b} for name, a, b in settings]}
+    told = verdict._asdict()
+    return {
+        "verdict": told,
+        "figures": figures,
+        "differing": [{"name": name, "a": a, "b": b} for name, a, b in settings],
+    }
 
 
-def _print(console: Console, names: list[str], rows: list[Row], settings: list[tuple[str, str, str]]) -> None:
+def _print(console: Console, names: list[str], rows: list[Row], settings: Lines) -> None:
     for letter, name in zip("AB", names, strict=True):
         console.print(Text(f"{letter}: {name}"), soft_wrap=True)
-    table = table_of("figure", "A >", "B >", "B - A >", "better")
+    table = table_of("figure", "better", "A >", "B >", "B - A >")
     for row in rows:
         table.add_row(*map(Text, row.cells()))
     console.print(table)
@@ -200,11 +214,12 @@ def _print(console: Console, names: list[str], rows: list[Row], settings: list[t
     console.print(table)
 
 
-def _page(a: Report, b: Report, rows: list[Row], settings: list[tuple[str, str, str]], names: list[str]) -> bytes:
+def _page(a: Report, b: Report, said: Verdict, *, names: list[str], rows: list[Row], differing: Lines) -> bytes:
     """Write the comparison as a page of HTML."""
     from daemon.commands.report import compared
 
-    return compared(a, b, names, [row.cells() for row in rows], settings)
+    headline = {"text": said.text, "mood": "good" if said.better else ""}
+    return compared(a, b, headline, names=names, rows=[row.cells() for row in rows], differing=differing)
 
 
 def _require_alone(arguments: argparse.Namespace) -> None:

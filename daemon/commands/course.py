@@ -133,6 +133,7 @@ class Course:
             "drift_events": [recovery.event for recovery in self._recoveries.told],
             "recoveries": self._recoveries.to_json(),
             "curve": self._curve(),
+            "blocks": self._told_blocks(),
             "most_surprising": surprising,
         }
         if self._numbers:
@@ -164,6 +165,19 @@ class Course:
             curve |= _named(names, (sums[:, : self._width] / rows[:, None]).T)
         return curve | {"scaled_error" if self._numbers else "surprise_bits": _listed(sums[:, -2] / rows)}
 
+    def _told_blocks(self) -> dict[str, list[Any]]:
+        """Give hits, or mean absolute errors as the curve has them, of parts of the input that do not overlap.
+
+        Each ends at one of ``events`` and is worth so many ``predictions``: what two reports are compared by.
+        """
+        events, sums = self._blocks.rolling(1)
+        told = {"events": events.tolist()}
+        if not self._numbers:
+            return {**told, "predictions": _counts(sums[:, -1]), "hits": _counts(sums[:, 0])}
+        losses = sums[:, : self._width].reshape(len(sums), *self._shape)
+        errors = _listed(self._errors(losses)[:, 0])
+        return {**told, "predictions": _counts(losses[..., 0].sum(axis=1)), "errors": errors}
+
     def _errors(self, losses: NDArray[np.float64]) -> NDArray[np.float64]:
         """Give the mean absolute errors of each predictor, ``(B, P)``, from sums ``(B, C, columns)``."""
         if self._settings.features == 1:
@@ -184,6 +198,10 @@ def _named(names: Sequence[str], lines: NDArray[np.float64]) -> Mapping[str, lis
 
 def _listed(line: NDArray[np.float64]) -> list[float | None]:
     return list(_rounded(line.tolist()))
+
+
+def _counts(line: NDArray[np.float64]) -> list[int]:
+    return [round(count) for count in line.tolist()]
 
 
 def _rounded(numbers: Sequence[float]) -> Iterator[float | None]:

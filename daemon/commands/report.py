@@ -10,7 +10,7 @@ from typing import Any
 from daemon.commands.charts import BROAD, NARROW, Mark, Series, line_chart, reliability_chart, series_of
 from daemon.commands.figures import score_rows
 from daemon.commands.report_tables import Figures, cell, confusion_of, table_of, tables_of
-from daemon.headline import conclusion
+from daemon.headline import Headline, conclusion
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -185,9 +185,15 @@ def _ends(lines: Sequence[Series]) -> str:
 
 
 def compared(
-    a: Figures, b: Figures, names: Sequence[str], rows: Sequence[Sequence[str]], differing: Sequence[Sequence[str]]
+    a: Figures,
+    b: Figures,
+    said: Headline,
+    *,
+    names: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    differing: Sequence[Sequence[str]],
 ) -> bytes:
-    """Write the page that compares two reports, from the rows of its tables."""
+    """Write the page that compares two reports, from the sentence at its top and the rows of its tables."""
     charts = []
     if a["scored"] and b["scored"]:
         numbers = "skill" in a
@@ -202,7 +208,7 @@ def compared(
         broad, narrow = (line_chart(lines, size=size, **given) for size in (BROAD, NARROW))
         charts.append({"title": title, "about": about, "broad": broad, "narrow": narrow, "wide": True})
     tables = [
-        table_of("Figures", "figure", "A >", "B >", "B - A >", "better", rows=rows),
+        table_of("Figures", "figure", "better", "A >", "B >", "B - A >", rows=rows),
         table_of(
             "What differs",
             "setting or version",
@@ -213,4 +219,4 @@ def compared(
         ),
     ]
     title = f"{a['file']}: two backtests"
-    return fill("compare.html", title=title, a=names[0], b=names[1], charts=charts, tables=tables)
+    return fill("compare.html", title=title, a=names[0], b=names[1], said=said, charts=charts, tables=tables)

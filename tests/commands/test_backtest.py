@@ -290,12 +290,13 @@ def test_what_is_in_the_page_is_in_the_json(tmp_path: Path) -> None:
     file = write(tmp_path / "values.txt", *seed_stream(600))
     assert ExitCode.OK == run(file, "--json", tmp_path / "r.json")
     report = json.loads((tmp_path / "r.json").read_text())
-    names = {"time_to_learn", "recoveries", "curve", "calibration", "confusion", "most_surprising"}
+    names = {"time_to_learn", "recoveries", "curve", "blocks", "calibration", "confusion", "most_surprising"}
     assert names <= set(report)
     assert report["scored"] == sum(one["count"] for one in report["calibration"]["bins"])
     assert report["scored"] == sum(map(sum, report["confusion"]["counts"]))
     right = sum(counts[place] for place, counts in enumerate(report["confusion"]["counts"]))
     assert report["hit_rate"] == right / report["scored"]
+    assert (report["scored"], right) == tuple(sum(report["blocks"][name]) for name in ("predictions", "hits"))
     assert set(SMALL) - {"checkpoint_interval_s"} == set(report["changed_settings"])
 
 

@@ -63,6 +63,11 @@ def test_it_says_which_is_better_and_what_differs(
     assert "values.txt: two backtests" in page
     assert f"{rate['difference']:+.4g}" in page
     assert page.count("<svg") == 2
+    verdict = told["verdict"]
+    assert shown.startswith(verdict["text"])
+    assert verdict["text"] in page
+    assert verdict["paired"]
+    assert rate["difference"] == pytest.approx(verdict["difference"])
 
 
 def test_a_report_is_as_good_as_itself(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,7 +76,10 @@ def test_a_report_is_as_good_as_itself(made: Path, capsys: pytest.CaptureFixture
     assert {""} == {row.better for row in rows_of(a, a)}
     assert {0, None} >= {row.difference for row in rows_of(a, a)}
     assert ExitCode.OK == run("--compare", made / "a.json", made / "a.json")
-    assert "settings and versions are the same" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert shown.startswith("Neither was clearly better: ")
+    assert "There is no difference." in shown
+    assert "settings and versions are the same" in shown
 
 
 def test_intervals_are_better_the_nearer_they_are_to_their_target() -> None:
@@ -120,6 +128,7 @@ def test_reports_of_other_tasks_are_refused(made: Path) -> None:
         (("--compare", "{made}/a.json", "{made}/none.json"), "none.json: No such file or directory; expected what"),
         (("--compare", "{made}/a.json", "{made}/damaged.json"), "received JSON without scored, or with something else"),
         (("--compare", "{made}/a.json", "{made}/curve.json"), "received JSON without curve, or with something else"),
+        (("--compare", "{made}/a.json", "{made}/blocks.json"), "received JSON without blocks, or with something else"),
         (("--compare", "{made}/a.json", "{made}/list.json"), "received JSON without file, task, "),
         (("--compare", "{made}/a.json", "{made}/b.json", "--task", "number"), "received --task beside it"),
         (("--compare", "{made}/a.json", "{made}/b.json", "--epochs", "2"), "received --epochs beside it"),
@@ -134,6 +143,8 @@ def test_what_cannot_be_compared_is_told(
     before = (made / "a.json").read_bytes()
     (made / "damaged.json").write_text(json.dumps(read(made / "a.json") | {"scored": "many"}), encoding="utf-8")
     (made / "curve.json").write_text(json.dumps(read(made / "a.json") | {"curve": {}}), encoding="utf-8")
+    blocks = {"blocks": read(made / "a.json")["blocks"] | {"predictions": [0]}}
+    (made / "blocks.json").write_text(json.dumps(read(made / "a.json") | blocks), encoding="utf-8")
     (made / "list.json").write_text("[]", encoding="utf-8")
     assert ExitCode.USAGE == run(*[argument.format(made=made) for argument in arguments])
     assert message.format(made=made) in capsys.readouterr().err

@@ -18,6 +18,7 @@ from daemon.settings import Settings, read_settings
 
 SYMBOLS = read_settings({})
 NUMBERS = read_settings({"task": "number", "horizons": "1,2"})
+ZEROS = [0.0] * (NUMBERS.first_expert + len(NUMBERS.experts) - 1)
 VECTORS = read_settings({"task": "number", "features": "2"})
 
 
@@ -171,3 +172,14 @@ def test_memory_does_not_grow_with_the_input(settings: Settings) -> None:
     tracemalloc.stop()
     assert after - before < 20_000
     assert len(course.to_json()["curve"]["events"]) <= MOST_BLOCKS
+
+
+def test_blocks_have_all_that_was_judged() -> None:
+    """Hits and predictions of symbols; of numbers the mean errors of the prediction, over all channels."""
+    count = 3 * MOST_BLOCKS
+    blocks = course_of(symbol(event, hit=event % 3 == 0) for event in range(2, count + 2))["blocks"]
+    assert blocks["events"] == sorted(set(blocks["events"]))
+    assert (count + 1, count, MOST_BLOCKS) == (blocks["events"][-1], sum(blocks["predictions"]), sum(blocks["hits"]))
+    of_numbers = [number(event, [[event, *ZEROS], [3.0, *ZEROS]], [9.0, 9.0], NUMBERS) for event in (1, 2)]
+    blocks = course_of(of_numbers, NUMBERS)["blocks"]
+    assert {"events": [1, 2], "predictions": [2, 2], "errors": [2.0, 2.5]} == blocks
