@@ -118,7 +118,7 @@ class Board:
                 **self._about,
                 **standing,
                 "headline": headline({**self._about, **standing}),
-                "learned_after": self._curve.learned_after(standing["hit_rate"]),
+                "level_reached_after": self._curve.level_reached_after(standing["hit_rate"]),
                 "log_loss_bits": _mean([report.log_loss_bits for report in reports]),
                 "kappa_temporal": _mean([report.kappa_temporal for report in reports]),
                 "surprise_bits": self._surprise_bits,

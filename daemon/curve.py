@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from daemon.indicators import LEARNED
+from daemon.indicators import REACHED
 
 POINTS = 600
 """There are at most so many points; when there are more, every second one goes."""
@@ -60,16 +60,18 @@ class Curve:
         """Give the points after a time, as JSON has them."""
         return [asdict(point) for point in self.points if point.at > at]
 
-    def learned_after(self, hit_rate: float | None) -> int | None:
+    def level_reached_after(self, hit_rate: float | None) -> int | None:
         """Say after how many events the hit rate first reached 95 % of its present level.
 
+        Both are over the score window, so this is longer than the time to learn of a backtest, which looks at the last
+        few predictions, and knows how it ended.
         0 where it was that high already when the process began; None where there is nothing to tell from, and where
         it was that high at the first point, as that may be long after it was learned.
         """
         if not hit_rate:
             return None
         told = [point for point in self.points if point.events >= FEWEST_EVENTS or not point.events]
-        place = next((i for i, point in enumerate(told) if point.hit_rates[0] >= LEARNED * hit_rate), None)
+        place = next((i for i, point in enumerate(told) if point.hit_rates[0] >= REACHED * hit_rate), None)
         if place is None or (place == 0 and told[0].events):
             return None
         return told[place].events

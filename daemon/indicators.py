@@ -3,8 +3,8 @@
 import math
 from collections.abc import Collection
 
-LEARNED = 0.95
-"""With this share of a level, that of now or of the end, a hit rate has reached it: the time to learn is until then."""
+REACHED = 0.95
+"""With this share of a level, that of now or of the end, a hit rate has reached it."""
 
 
 def kappa_temporal(hit_rate: float, last_value: float) -> float | None:

@@ -236,17 +236,17 @@ def test_what_a_hit_rate_is_worth_is_told(board: Board) -> None:
     assert (0.7, 0.1) == (told["kappa_temporal"], told["surprise_bits"])
 
 
-def test_time_to_learn_is_told(board: Board, clock: Clock) -> None:
+def test_when_the_present_level_was_reached_is_told(board: Board, clock: Clock) -> None:
     """In values of this process; 0 where the hit rate was there before."""
-    assert board.snapshot()["learned_after"] is None
+    assert board.snapshot()["level_reached_after"] is None
     for events, hit_rate in ((100, 0.2), (100, 0.6), (100, 0.9), (700, 0.92)):
         board.observe(batch([], events=events))
         board.observe(standing(hit_rate=hit_rate))
         clock.now_s += 1
-    assert 300 == board.snapshot()["learned_after"]
+    assert 300 == board.snapshot()["level_reached_after"]
     restarted = Board({"task": "symbol", "channels": 1}, baselines=("last_value", "most_frequent"), clock=clock)
     restarted.observe(standing(hit_rate=0.9))
-    assert 0 == restarted.snapshot()["learned_after"]
+    assert 0 == restarted.snapshot()["level_reached_after"]
 
 
 def test_a_stream_that_fell_silent_is_noticed(board: Board, clock: Clock) -> None:

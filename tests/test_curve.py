@@ -30,7 +30,7 @@ def test_the_last_point_is_there_also_if_one_is_near() -> None:
     for at, events in ((1.0, 40), (1.05, 80)):
         curve.add(Point(at, events, [0.5 + events / 200]))
     assert [40, 80] == [point.events for point in curve.points]
-    assert 80 == curve.learned_after(0.9)
+    assert 80 == curve.level_reached_after(0.9)
     curve.add(Point(1.08, 90, [0.9]))
     assert [40, 90] == [point.events for point in curve.points]
     curve.add(Point(1.1, 95, [0.9]))
@@ -69,7 +69,7 @@ def test_time_to_learn_is_until_the_present_level_was_near(
 
     Nothing is said where the first point is that high: it may have been so long before.
     """
-    assert expected == curve_of(points).learned_after(hit_rate)
+    assert expected == curve_of(points).level_reached_after(hit_rate)
 
 
 def test_it_knows_how_it_stood_earlier() -> None:

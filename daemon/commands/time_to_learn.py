@@ -1,7 +1,7 @@
 """How long it takes to reach a level: at the beginning, and again after each drift.
 
 A level is a mean over predictions of what they were worth: of hits, where more is better, or of errors, where less is.
-It counts as reached when the mean over the last ``WINDOW`` of them is as good as ``LEARNED`` of it: that share of a hit
+It counts as reached when the mean over the last ``WINDOW`` of them is as good as ``REACHED`` of it: that share of a hit
 rate or more, or an error that is at most the level by that share.
 """
 
@@ -9,7 +9,7 @@ from collections import OrderedDict, deque
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from daemon.indicators import LEARNED
+from daemon.indicators import REACHED
 
 WINDOW = 50
 """Predictions; no time that is told is shorter."""
@@ -64,7 +64,7 @@ class TimeToLearn:
         return {
             "events": next(reached, None) if learned else None,
             "final_level": final,
-            "share": LEARNED,
+            "share": REACHED,
             "window": WINDOW,
         }
 
@@ -125,7 +125,7 @@ class Recoveries:
 
 
 def _as_good(level: float, expected: float, higher_is_better: bool) -> bool:
-    return level >= LEARNED * expected if higher_is_better else LEARNED * level <= expected
+    return level >= REACHED * expected if higher_is_better else REACHED * level <= expected
 
 
 def _mean(worths: list[float]) -> float:

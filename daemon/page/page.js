@@ -65,11 +65,11 @@ function headline(now) {
   by("state").textContent = obstacle ?? "live";
   by("headline").className = `wide ${obstacle ? "bad" : now.headline.mood}`;
   by("headline-text").textContent = obstacle ? `It does not predict just now: ${obstacle}.` : now.headline.text;
-  by("headline-note").textContent = timeToLearn(now);
+  by("headline-note").textContent = levelReached(now);
 }
-function timeToLearn(now) {
-  if (!known(now.learned_after) || now.headline.mood !== "good") return "";
-  return now.learned_after ? `The hit rate came to 95 % of its present level within ${several(now.learned_after, "value")}.`
+function levelReached(now) {
+  if (!known(now.level_reached_after) || now.headline.mood !== "good") return "";
+  return now.level_reached_after ? `The hit rate came to 95 % of its present level within ${several(now.level_reached_after, "value")}.`
     : "The hit rate was there before this process began.";
 }
 function curveOf(now) {
