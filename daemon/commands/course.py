@@ -3,7 +3,6 @@
 Whatever the length of the input, memory is bounded; the figures are those of the report and of the JSON.
 """
 
-import heapq
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,11 +16,11 @@ from daemon import accuracy
 from daemon.commands.blocks import Blocks
 from daemon.commands.calibration import Reliability
 from daemon.commands.confusion import Confusion
+from daemon.commands.surprising import Surprising
 from daemon.commands.time_to_learn import Recoveries, TimeToLearn
 from daemon.records import LabelVerdict, NumberVerdict, Verdict
 from daemon.settings import Settings
 
-MOST_SURPRISING = 10
 LEAST_ROLLING = 50
 ROLLING_SHARE = 50
 """A curve is a mean over a fiftieth of the predictions, but no fewer than ``LEAST_ROLLING``."""
@@ -62,7 +61,7 @@ class Course:
         self._to_learn = TimeToLearn(higher_is_better=not self._numbers)
         self._recoveries = Recoveries(higher_is_better=not self._numbers, most_streams=settings.max_streams)
         self._reliability, self._confusion = Reliability(), Confusion()
-        self._surprising: list[tuple[float, int, dict[str, Any]]] = []  # a heap, the least surprising first
+        self._surprising = Surprising()
 
     def add(self, judged: Judged) -> None:
         """Take the verdict of an event that was scored."""
@@ -82,12 +81,13 @@ class Course:
             # a number may be written in several ways, of which the prediction has the one that came first
             self._confusion.add(predicted if verdict.hit else came, predicted)
         self._blocks.add(judged.event, row)
-        self._to_learn.add(judged.event, worth)
         # the learner of labels is one for all sequences
         stream = None if isinstance(verdict, LabelVerdict) else judged.stream
         self._recoveries.add(judged.event, judged.line, stream, worth, drift=verdict.drift)
-        if len(self._surprising) < MOST_SURPRISING or surprise > self._surprising[0][0]:
+        if self._surprising.wants(surprise):
             self._note(judged, surprise)
+        if self._to_learn.add(judged.event, worth):
+            self._surprising.begin_part(judged.event)
 
     def _scaled_error(self, losses: NDArray[np.float64]) -> float:
         """Give the mean over the channels of |e| by the mean |e| of the last value so far.
@@ -121,20 +121,19 @@ class Course:
             "predicted": predicted,
             "scaled_error" if self._numbers else "surprise_bits": surprise,
         }
-        add = heapq.heappush if len(self._surprising) < MOST_SURPRISING else heapq.heapreplace
-        add(self._surprising, (surprise, -self._count, moment))
+        self._surprising.add(surprise, moment)
 
     def to_json(self) -> dict[str, Any]:
         """Give the figures under their names in the JSON."""
-        surprising = [moment for _, _, moment in sorted(self._surprising, key=lambda kept: kept[:2], reverse=True)]
+        to_learn = self._to_learn.to_json()
         figures: dict[str, Any] = {
-            "time_to_learn": self._to_learn.to_json(),
+            "time_to_learn": to_learn,
             "drifts": self._recoveries.count,
             "drift_events": [recovery.event for recovery in self._recoveries.told],
             "recoveries": self._recoveries.to_json(),
             "curve": self._curve(),
             "blocks": self._told_blocks(),
-            "most_surprising": surprising,
+            "most_surprising": self._surprising.told(after=to_learn["events"] or 0),
         }
         if self._numbers:
             return figures

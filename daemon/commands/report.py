@@ -134,9 +134,10 @@ def _charts(report: Figures) -> Iterator[dict[str, Any]]:
     unit = "scaled error (last value: 1)" if numbers else "surprise, bits"
     moments = [moment["event"] for moment in report["most_surprising"]]
     surprise = [Series("surprise", events, curve[name], "own", "-", 1.6)]
+    strokes = f"; the strokes at the bottom are the {len(moments)} most surprising moments" if moments else ""
     yield _chart(
         "Surprise over time",
-        f"Lower is better, {window}; the strokes at the bottom are the {len(moments)} most surprising moments.",
+        f"Lower is better, {window}{strokes}{'' if learned is None or not moments else ' after the time to learn'}.",
         line_chart(surprise, x=x, y=unit, marks=drifts, moments=moments),
     )
     if numbers:

@@ -87,7 +87,13 @@ def _surprising(report: Figures) -> dict[str, Any]:
     ]
     titles = ["value >", "line >", *(["stream"] if named else []), "came", "predicted"]
     last = "scaled error >" if unit == "scaled_error" else "bits >"
-    return table_of("The most surprising moments", *titles, last, rows=rows, wide=True)
+    learned = report["time_to_learn"]["events"]
+    about = (
+        "Of all values."
+        if learned is None
+        else f"After the time to learn, the first {learned:,} values, in which much is new."
+    )
+    return table_of("The most surprising moments", *titles, last, rows=rows, wide=True, about=about)
 
 
 def _stream(name: str | None) -> str:

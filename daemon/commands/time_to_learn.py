@@ -45,8 +45,12 @@ class TimeToLearn:
         self._window: deque[float] = deque(maxlen=WINDOW)
         self._bests: list[tuple[float, int]] = []  # each better than the one before, and the event when it was reached
 
-    def add(self, event: int, worth: float) -> None:
-        """Take the hit (1 or 0) or the error of a prediction that was judged at an event."""
+    def add(self, event: int, worth: float) -> bool:
+        """Take the hit (1 or 0) or the error of a prediction that was judged at an event.
+
+        Returns:
+            Whether this may turn out to be the event at which the final level was reached.
+        """
         self._count += 1
         self._last.append(worth)
         self._window.append(worth)
@@ -55,6 +59,8 @@ class TimeToLearn:
             best = self._bests[-1][0] if self._bests else None
             if best is None or (level > best if self._higher else level < FINER * best):
                 self._bests.append((level, event))
+                return True
+        return False
 
     def to_json(self) -> dict[str, Any]:
         """Give the events until then, None where predictions were too few to tell or nothing was learned."""

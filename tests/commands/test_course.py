@@ -119,6 +119,14 @@ def test_the_ten_most_surprising_moments_are_told() -> None:
     assert {"event": 40, "line": 41, "stream": None, "value": 8, "predicted": 4, "surprise_bits": 39.0} == told[0]
 
 
+def test_what_surprised_before_it_was_learned_is_left_out() -> None:
+    """In the time to learn nearly everything surprises; what does so afterwards is what there is to look at."""
+    bits = [30.0] * 300 + [1.0 + (event % 50 == 0) * event / 100 for event in range(301, 1001)]
+    figures = course_of(symbol(event, hit=event > 300, bits=some) for event, some in enumerate(bits, 1))
+    assert 348 == figures["time_to_learn"]["events"]
+    assert list(range(1000, 500, -50)) == [moment["event"] for moment in figures["most_surprising"]]
+
+
 def test_labels_are_told_by_what_they_are() -> None:
     """Not by the sample with which they came; a sequence of another stream has a label as well."""
     verdict = LabelVerdict(
