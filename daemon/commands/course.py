@@ -55,7 +55,7 @@ class Course:
         predictors, channels = settings.first_expert + len(settings.experts), settings.channels
         self._shape = (channels, accuracy.columns(predictors))  # of the losses of an event
         self._width = math.prod(self._shape) if self._numbers else predictors
-        self._blocks = Blocks(self._width + 2)  # surprise, and how many rows
+        self._blocks = Blocks(self._width + 3)  # surprise, how many of it, and how many rows
         self._count = 0
         self._naive = np.zeros((2, channels))  # errors of the last value, and how many
         self._to_learn = TimeToLearn(higher_is_better=not self._numbers)
@@ -67,14 +67,14 @@ class Course:
         """Take the verdict of an event that was scored."""
         verdict, self._count = judged.verdict, self._count + 1
         if isinstance(verdict, NumberVerdict):
-            surprise = self._scaled_error(verdict.losses)
-            row, worth = np.append(verdict.losses, (surprise, 1.0)), surprise
+            surprise = worth = self._scaled_error(verdict.losses)
+            row = np.append(verdict.losses, (surprise or 0.0, surprise is not None, 1.0))
             if self._settings.features == 1:
                 own, scored = accuracy.absolute_errors(verdict.losses)[:, 0].sum(), verdict.losses[:, 0].sum()
                 worth = float(own / scored)
         else:
             surprise = verdict.surprise_bits
-            row, worth = np.array((*judged.hits, surprise, 1.0)), float(judged.hits[0])
+            row, worth = np.array((*judged.hits, surprise, 1.0, 1.0)), float(judged.hits[0])
             self._reliability.add(verdict.confidence, hit=verdict.hit)
             came = _read(verdict.label) if isinstance(verdict, LabelVerdict) else judged.value
             predicted = _read(verdict.predicted)
@@ -84,23 +84,23 @@ class Course:
         # the learner of labels is one for all sequences
         stream = None if isinstance(verdict, LabelVerdict) else judged.stream
         self._recoveries.add(judged.event, judged.line, stream, worth, drift=verdict.drift)
-        if self._surprising.wants(surprise):
+        if surprise is not None and self._surprising.wants(surprise):
             self._note(judged, surprise)
-        if self._to_learn.add(judged.event, worth):
+        if worth is not None and self._to_learn.add(judged.event, worth):
             self._surprising.begin_part(judged.event)
 
-    def _scaled_error(self, losses: NDArray[np.float64]) -> float:
+    def _scaled_error(self, losses: NDArray[np.float64]) -> float | None:
         """Give the mean over the channels of |e| by the mean |e| of the last value so far.
 
         The mean absolute scaled error of Hyndman and Koehler, "Another look at measures of forecast accuracy" (2006),
-        of one event.
+        of one event. It is not defined, and None, while the last value has never erred.
         """
         errors = accuracy.absolute_errors(losses)
         self._naive += np.stack([errors[:, 1], losses[:, 0]])
         sums, counts = self._naive
         known = (losses[:, 0] > 0) & (sums > 0)
         if not known.any():
-            return 0.0
+            return None
         with np.errstate(over="ignore"):
             scaled = np.minimum(errors[known, 0] / (sums[known] / counts[known]), MOST_SCALED)
         return float(scaled.mean())
@@ -162,7 +162,9 @@ class Course:
         else:
             curve["measure"] = "hit_rate"
             curve |= _named(names, (sums[:, : self._width] / rows[:, None]).T)
-        return curve | {"scaled_error" if self._numbers else "surprise_bits": _listed(sums[:, -2] / rows)}
+        with np.errstate(invalid="ignore"):
+            surprise = sums[:, -3] / sums[:, -2]
+        return curve | {"scaled_error" if self._numbers else "surprise_bits": _listed(surprise)}
 
     def _told_blocks(self) -> dict[str, list[Any]]:
         """Give hits, or mean absolute errors as the curve has them, of parts of the input that do not overlap.

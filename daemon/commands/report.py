@@ -130,16 +130,7 @@ def _charts(report: Figures) -> Iterator[dict[str, Any]]:
         "narrow": line_chart(lines, size=NARROW, **given),
         "wide": True,
     }
-    name = "scaled_error" if numbers else "surprise_bits"
-    unit = "scaled error (last value: 1)" if numbers else "surprise, bits"
-    moments = [moment["event"] for moment in report["most_surprising"]]
-    surprise = [Series("surprise", events, curve[name], "own", "-", 1.6)]
-    strokes = f"; the strokes at the bottom are the {len(moments)} most surprising moments" if moments else ""
-    yield _chart(
-        "Surprise over time",
-        f"Lower is better, {window}{strokes}{'' if learned is None or not moments else ' after the time to learn'}.",
-        line_chart(surprise, x=x, y=unit, marks=drifts, moments=moments),
-    )
+    yield _surprise(report, x=x, window=window, drifts=drifts)
     if numbers:
         target = report["settings"]["coverage"]
         coverage = [
@@ -175,7 +166,22 @@ def _charts(report: Figures) -> Iterator[dict[str, Any]]:
         )
 
 
-def _chart(title: str, about: str, svg: str) -> dict[str, Any]:
+def _surprise(report: Figures, *, x: str, window: str, drifts: Sequence[Mark]) -> dict[str, Any]:
+    curve, numbers = report["curve"], "skill" in report
+    unit = "scaled error (last value: 1)" if numbers else "surprise, bits"
+    points = curve["scaled_error" if numbers else "surprise_bits"]
+    if all(point is None for point in points):
+        return _chart("Surprise over time", "Not known: an error is scaled by those of the last value, which had none.")
+    moments = [moment["event"] for moment in report["most_surprising"]]
+    about = f"Lower is better, {window}"
+    if moments:
+        since = "" if report["time_to_learn"]["events"] is None else " after the time to learn"
+        about += f"; the strokes at the bottom are the {len(moments)} most surprising moments{since}"
+    lines = [Series("surprise", curve["events"], points, "own", "-", 1.6)]
+    return _chart("Surprise over time", f"{about}.", line_chart(lines, x=x, y=unit, marks=drifts, moments=moments))
+
+
+def _chart(title: str, about: str, svg: str = "") -> dict[str, Any]:
     return {"title": title, "about": about, "broad": None, "narrow": svg, "wide": False}
 
 

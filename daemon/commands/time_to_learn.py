@@ -89,8 +89,8 @@ class Recoveries:
         self.count = 0
         self.told: list[Recovery] = []
 
-    def add(self, event: int, line: int, stream: str | None, worth: float, *, drift: bool) -> None:
-        """Take the hit or error of a prediction of a stream, and whether a drift was found with it."""
+    def add(self, event: int, line: int, stream: str | None, worth: float | None, *, drift: bool) -> None:
+        """Take the hit or error of a prediction of a stream, None if not known, and whether it made a drift found."""
         past = self._streams.get(stream)
         if past is None:
             past = self._streams[stream] = deque(maxlen=MOST_BEFORE + WINDOW)
@@ -98,9 +98,10 @@ class Recoveries:
                 gone, _ = self._streams.popitem(last=False)
                 self._waiting.pop(gone, None)
         self._streams.move_to_end(stream)
-        past.append(worth)
-        if self._waiting and stream in self._waiting:
-            self._look(stream, past)
+        if worth is not None:
+            past.append(worth)
+            if self._waiting and stream in self._waiting:
+                self._look(stream, past)
         if drift:
             self.count += 1
             self._begin(event, line, stream, past)

@@ -100,6 +100,20 @@ def test_components_of_several_units_are_told_by_their_size() -> None:
     assert {1.0} == set(figures["curve"]["scaled_error"])
 
 
+@pytest.mark.parametrize("settings", [NUMBERS, VECTORS])
+def test_a_miss_where_the_last_value_never_erred_is_no_perfect_prediction(settings: Settings) -> None:
+    """Its scaled error is not defined, so there is none until the last value errs; the error itself is told."""
+    never, at_last = [4.0, 0.0, 0.0, 0.0, 0.0, 0.0], [1.0, 2.0, 0.0, 0.0, 0.0, 0.0]
+    judged = [number(event, [never] * 2, [8.0, 8.0], settings) for event in range(1, 101)]
+    figures = course_of(judged, settings)
+    assert ({None}, []) == (set(figures["curve"]["scaled_error"]), figures["most_surprising"])
+    assert {4.0 if settings.features == 1 else 0.5} == set(figures["curve"]["prediction"])
+    judged.append(number(101, [at_last] * 2, [8.0, 8.0], settings))
+    figures = course_of(judged, settings)
+    assert 1 / (2 / 101) == pytest.approx(figures["curve"]["scaled_error"][-1], rel=1e-5)
+    assert [101] == [moment["event"] for moment in figures["most_surprising"]]
+
+
 def test_an_error_without_bound_leaves_all_figures_finite() -> None:
     """And nothing of it in the curve once it is over."""
     judged = [number(event, [[1.0] * 6] * 2, [10.0, 10.0], NUMBERS) for event in range(1, 301)]

@@ -228,6 +228,18 @@ def test_where_nothing_was_scored_it_says_so(load: Callable[..., Any]) -> None:
     assert "Too little to tell: only 1 prediction could be judged." in load(render(two)).locator("body").inner_text()
 
 
+def test_a_scaled_error_that_is_not_known_is_no_chart(
+    load: Callable[..., Any], reports: dict[str, dict[str, Any]]
+) -> None:
+    """It says why instead, without an empty picture."""
+    report = reports["number"]
+    curve = report["curve"] | {"scaled_error": [None] * len(report["curve"]["events"])}
+    tab = load(render(report | {"curve": curve, "most_surprising": []}))
+    section = tab.locator("section", has=tab.get_by_role("heading", name="Surprise over time"))
+    assert "Not known: an error is scaled by those of the last value, which had none." in section.inner_text()
+    assert 0 == section.locator("figure").count()
+
+
 @pytest.mark.parametrize("count", [1, 2, 40])
 @pytest.mark.parametrize("task", WAYS)
 def test_short_inputs_have_a_page(task: str, count: int) -> None:

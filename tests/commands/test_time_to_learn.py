@@ -26,6 +26,16 @@ def test_it_is_the_first_time() -> None:
     assert WINDOW == time_to_learn([1] * 100 + [0] * 300 + [1] * 2000)
 
 
+def test_a_drift_counts_also_where_its_error_is_not_known() -> None:
+    """What is not known is no error of 0, and no prediction that recovery takes."""
+    recoveries = Recoveries(higher_is_better=False, most_streams=3)
+    for event in range(1, 301):
+        recoveries.add(event, event, None, None if event % 2 else 2.0, drift=event == 201)
+    assert [{"event": 201, "line": 201, "stream": None, "level_before": 2.0, "recovered_after": WINDOW}] == (
+        recoveries.to_json()
+    )
+
+
 def test_an_error_is_reached_from_above() -> None:
     """Of 10 at first and 2 in the end, with 2 / .95 as the goal: one 10 among 50 would be too much."""
     assert 200 + WINDOW == time_to_learn([10.0] * 200 + [2.0] * 800, higher=False)
