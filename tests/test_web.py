@@ -127,7 +127,7 @@ def test_the_page_is_whole_and_loads_nothing_from_elsewhere(server: WebServer) -
     assert b"http" not in body.replace(b"http-equiv", b"")
     policy = response.headers["content-security-policy"]
     assert policy.startswith("default-src 'none'; script-src 'self';")
-    for name, kind in (("page.js", "text/javascript"), ("page.css", "text/css")):
+    for name, kind in (("page.js", "text/javascript"), ("page.css", "text/css"), ("theme.css", "text/css")):
         assert name.encode() in body
         file, content = get(server, f"/{name}")
         assert file.headers["content-type"].startswith(kind)

@@ -13,6 +13,8 @@ from daemon.commands.report_tables import Figures, cell, confusion_of, table_of,
 from daemon.headline import Headline, conclusion
 
 TEMPLATES = Path(__file__).parent / "templates"
+STYLES = (Path(__file__).parents[1] / "page" / "theme.css", TEMPLATES / "page.css")
+"""What it has in common with the live page, and its own."""
 
 
 def render(report: Figures) -> bytes:
@@ -48,7 +50,7 @@ def fill(template: str, **given: Any) -> bytes:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    css = (TEMPLATES / "page.css").read_text(encoding="utf-8")
+    css = "".join(path.read_text(encoding="utf-8") for path in STYLES)
     return environment.get_template(template).render(css=css, **given).encode(errors="replace")
 
 

@@ -1,5 +1,6 @@
 """The page of a backtest: what it says, and in a real browser that it needs nothing else."""
 
+import io
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from fakes import (
     small_network,
     small_settings,
 )
+from PIL import Image
 
 from daemon import cli
 from daemon.commands import learning
@@ -158,6 +160,26 @@ def test_nothing_is_wider_than_the_screen(
     assert width >= tab.evaluate("document.documentElement.scrollWidth")
     assert tab.locator(".broad").first.is_visible() == (width == 1100)
     assert tab.locator(".narrow").first.is_visible() == (width < 1100)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_table_that_goes_on_beyond_an_edge_has_a_shade_there(
+    reports: dict[str, dict[str, Any]], load: Callable[..., Any], scheme: str
+) -> None:
+    """On the right at first, on the left at its end; none where all of it is seen."""
+
+    def edges(width: int, scrolled: int) -> list[bool]:
+        tab = load(render(reports["number"]), width, scheme)
+        section = tab.locator("section", has=tab.get_by_role("heading", name="Components and horizons"))
+        table = section.locator(".scroll")
+        table.evaluate(f"table => table.scrollLeft = {scrolled}")
+        picture = Image.open(io.BytesIO(table.screenshot())).convert("RGB")
+        paper = tab.evaluate("getComputedStyle(document.querySelector('section')).backgroundColor")
+        return [f"rgb{picture.getpixel((x, 3))}" != paper for x in (2, picture.width - 3)]
+
+    assert [False, True] == edges(320, 0)
+    assert [True, False] == edges(320, 9999)
+    assert [False, False] == edges(1100, 0)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
