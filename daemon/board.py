@@ -204,8 +204,11 @@ class Board:
             return
         said = [json.loads(output.value or b"{}") for output in report.outputs if not output.dead_letter]
         verdicts = [(number, one, one["verdict"]) for number, one in enumerate(said, 1) if one.get("verdict")]
-        if not any(verdict["drift"] for _, _, verdict in verdicts):  # it was of sequences that are not published
+        if not any(verdict["drift"] for _, _, verdict in verdicts):
+            # it was of sequences that are not published, nobody knows where in the batch: what was judged since begins
+            # with the next one
             self._drifts.append(_Drift(round(now, 1), self._counts["events"] + report.events, None))
+            return
         for number, message, verdict in verdicts:
             if verdict["drift"]:
                 # the learner of labels is one for all sequences

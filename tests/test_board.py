@@ -191,8 +191,11 @@ def test_a_change_of_labels_is_of_no_stream(clock: Clock) -> None:
 
 def test_changes_that_are_not_in_a_message_are_marked_as_well(board: Board) -> None:
     """A sequence that had to make room is judged, and its verdict is not published; numbers may have several hits."""
-    board.observe(batch([message("a", 1, 4), message("b", 2, 4)], drifts=1))
+    board.observe(standing(streams=1))
+    board.observe(batch([message("a", 1, 4, HIT), message("b", 2, 4, MISS)], drifts=1, hits=1))
     assert [{"at": 1000.0, "events": 2, "stream": None}] == board.snapshot()["marks"]
+    # where in its batch it was nobody knows, so what was judged since begins with the next one
+    assert {"events": 0, "scored": 0, "hits": 0} == board.snapshot()["since_drift"]
     several = {"hit": [[True, None], [False, True]], "drift": False}
     board.observe(batch([message("a", 3, 4, CHANGE), message("a", 4, 4, several)], drifts=1))
     assert {"events": 1, "scored": 3, "hits": 2} == board.snapshot()["since_drift"]
