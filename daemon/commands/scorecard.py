@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections import Counter
+from collections import Counter, OrderedDict, deque
 from collections.abc import Sequence
 from statistics import median
 from typing import Any
@@ -23,6 +23,8 @@ from daemon.partition import Processed
 from daemon.records import InputRecord, LabelVerdict, NumberVerdict, OutputRecord
 from daemon.settings import Settings
 
+MOST_CHUNKS = 1000
+"""The time of an event is taken from the last ones."""
 FEWEST_CHUNKS = 3
 """From so many chunks on, one in which a program was compiled does not move the median."""
 
@@ -42,7 +44,8 @@ class Scorecard:
         self.interrupted = False
         self._digest = hashlib.blake2b(digest_size=8)
         self._numerals = Numerals()
-        self._streams: set[str | None] = set()
+        self._streams = 0
+        self._last_streams: OrderedDict[str | None, None] = OrderedDict()  # the one that spoke last is at the end
         self._scored: Counter[str] = Counter()  # "early" and "late"
         self._hits: Counter[str] = Counter()  # by the same, and by baseline
         self._judged = 0  # events with a verdict
@@ -54,7 +57,7 @@ class Scorecard:
         self._sequences, self._samples, self._settled = 0, 0, 0  # of labels
         self._last_miss: int | None = None
         self.course = Course(settings)
-        self._event_seconds: list[float] = []  # of each chunk
+        self._event_seconds: deque[float] = deque(maxlen=MOST_CHUNKS)  # of each chunk
         self._dead_letters: Counter[str] = Counter()
         self._bad_lines: list[dict[str, Any]] = []
 
@@ -100,7 +103,7 @@ class Scorecard:
                 messages.append(json.loads(output.value or b""))
         for message, outcome in zip(messages, processed.outcomes, strict=True):
             self.events += 1
-            self._streams.add(message["stream"])
+            self._count_stream(message["stream"])
             if self.events <= FIRST:
                 self._numerals.add(message["value"])
             line, value = message["offset"] + 1, message["value"]
@@ -109,6 +112,14 @@ class Scorecard:
                 self._score(judged, outcome.scored)
             for verdict, hits in outcome.unpublished:
                 self._score(Judged(self.events, line, None, None, verdict, hits), 1)
+
+    def _count_stream(self, stream: str | None) -> None:
+        if stream not in self._last_streams:
+            self._streams += 1
+            self._last_streams[stream] = None
+            if len(self._last_streams) > self._settings.max_streams:
+                self._last_streams.popitem(last=False)
+        self._last_streams.move_to_end(stream)
 
     def _score(self, judged: Judged, scored: int) -> None:
         verdict, hits = judged.verdict, judged.hits
@@ -148,7 +159,8 @@ class Scorecard:
 
         ``last_miss`` and the first of the ``drift_events`` count the values that were learned from 1, a bad line's
         ``line`` the lines of the input.
-        ``event_ms`` is the median over the chunks, so that compiling does not count; None where there were too few.
+        ``event_ms`` is the median over the last chunks, so that compiling does not count; None of too few.
+        ``streams`` counts one that was silent while ``max_streams`` others spoke anew, as it is for the learner.
         """
         scored = self._scored.total()
         hit_rate = _share(self._hits["early"] + self._hits["late"], scored)
@@ -162,7 +174,7 @@ class Scorecard:
             "input_digest": self._digest.hexdigest(),
             "interrupted_at_line": self.last_line if self.interrupted else None,
             "events": self.events,
-            "streams": len(self._streams),
+            "streams": self._streams,
             "scored": scored,
             "nothing_scored": None if scored else self._unscored(),
             "hit_rate": hit_rate,

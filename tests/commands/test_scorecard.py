@@ -5,12 +5,13 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from daemon.commands.figures import EARLY
-from daemon.commands.scorecard import MAX_BAD_LINES, Scorecard
+from daemon.commands.scorecard import MAX_BAD_LINES, MOST_CHUNKS, Scorecard
 from daemon.commands.time_to_learn import MOST_DRIFTS
 from daemon.errors import InputFileError
 from daemon.partition import Processed, Tally
@@ -34,8 +35,8 @@ def dead_letter(offset: int, reason: str = "not_a_value") -> tuple[OutputRecord,
     return OutputRecord(0, -1, None, b"?", (*pairs, ("other", b"\xff")), dead_letter=True), None
 
 
-def scored(*chunks: tuple[Sequence[tuple[OutputRecord, Outcome | None]], Tally]) -> Scorecard:
-    scorecard = Scorecard(Settings.model_construct())
+def scored(*chunks: tuple[Sequence[tuple[OutputRecord, Outcome | None]], Tally], **settings: Any) -> Scorecard:
+    scorecard = Scorecard(Settings.model_construct(**settings))
     for said, tally in chunks:
         outcomes = [outcome for _, outcome in said if outcome is not None]
         scorecard.add(Processed([output for output, _ in said], tally, outcomes))
@@ -106,6 +107,16 @@ def test_time_of_an_event_is_the_median_over_the_chunks() -> None:
     chunks = [([prediction(True)], Tally(events=1, seconds=seconds)) for seconds in (9.0, 0.002, 0.001)]
     assert 2.0 == scored(*chunks).to_json()["event_ms"]
     assert scored(*chunks[:2]).to_json()["event_ms"] is None
+
+
+def test_memory_does_not_grow_with_streams_and_chunks() -> None:
+    """One that is forgotten, as the learner forgets it, counts anew; times are those of the last chunks."""
+    names = ["a", "b", "a", "c", "a", "b"]
+    card = scored(([prediction(None, name) for name in names], Tally(events=6)), max_streams=2)
+    assert (4, 2) == (card.to_json()["streams"], len(card._last_streams))  # a, b, c, and b again
+    for chunk in range(3 * MOST_CHUNKS):
+        card.add(Processed([], Tally(events=1, seconds=1.0 if chunk < 2 * MOST_CHUNKS else 0.002)))
+    assert (2, MOST_CHUNKS) == (card.to_json()["event_ms"], len(card._event_seconds))
 
 
 def test_streams_are_counted_by_name() -> None:
