@@ -97,12 +97,13 @@ def test_a_module_imports_from_layers_below_only(path: Path) -> None:
 
 @pytest.mark.parametrize("package", sorted({p.parent for p in MODULES} - {PACKAGE}), ids=lambda path: path.name)
 def test_the_modules_of_a_package_do_not_import_in_circles(package: Path) -> None:
-    """Whoever reads a package can begin with a module that needs no other one of it."""
-    prefix = package.name + "."
-    needs = {
-        path.stem: {name.removeprefix(prefix) for name in inner_imports_of(path) if name.startswith(prefix)}
-        for path in package.glob("*.py")
-    }
+    """Whoever reads a package can begin with a module that needs no other one of it; a package in it is as a module."""
+    prefix = ".".join(package.relative_to(PACKAGE).parts) + "."
+    needs: dict[str, set[str]] = {}
+    for path in package.rglob("*.py"):
+        module = path.relative_to(package).with_suffix("").parts[0]
+        imported = {name.removeprefix(prefix) for name in inner_imports_of(path) if name.startswith(prefix)}
+        needs.setdefault(module, set()).update({name.partition(".")[0] for name in imported} - {module})
     while needs:
         free = {name for name, needed in needs.items() if not needed & needs.keys()}
         assert free, f"{package.name}: {needs}"

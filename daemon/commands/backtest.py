@@ -29,7 +29,7 @@ from daemon.presets import TASKS
 from daemon.settings import Settings
 
 if TYPE_CHECKING:  # it loads what learning needs
-    from daemon.commands.scorecard import Scorecard
+    from daemon.commands.reports.scorecard import Scorecard
     from daemon.commands.training import Training
 
 HELP = "learn from a file instead of Kafka, and show the scores"
@@ -89,7 +89,7 @@ class Results(NamedTuple):
 def main(arguments: argparse.Namespace) -> ExitCode:
     """Learn from the file and print what was scored; or compare what two of them scored."""
     if arguments.compare is not None:
-        from daemon.commands.compare_reports import compare
+        from daemon.commands.reports.compare_reports import compare
 
         return compare(arguments)
     if arguments.file is None:
@@ -204,7 +204,7 @@ def backtest(
     """
     from daemon.checkpoint.hdf5 import pack
     from daemon.commands.learning import CHUNK, beginning, learn
-    from daemon.commands.scorecard import Scorecard
+    from daemon.commands.reports.scorecard import Scorecard
     from daemon.network import fingerprint
 
     partition, scorecard = beginning(settings, name)(), Scorecard(settings)
@@ -254,7 +254,7 @@ def _write(results: Results, report: dict[str, Any]) -> None:
         text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)
         results.json.write(text.encode() + b"\n")
     if results.report is not None:
-        from daemon.commands.report import render
+        from daemon.commands.reports.report import render
 
         results.report.write(render(report))
 

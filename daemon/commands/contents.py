@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon import scores
-from daemon.commands.figures import number_figures
+from daemon.commands.reports.figures import number_figures
 from daemon.experts.symbols import SymbolPanel
 from daemon.indicators import kappa_temporal
 from daemon.network.layers import parse_layers

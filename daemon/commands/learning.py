@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from daemon.commands.inputs import Line
 from daemon.commands.interruption import Interruption
 from daemon.commands.networks import networks_of
-from daemon.commands.scorecard import Scorecard
+from daemon.commands.reports.scorecard import Scorecard
 from daemon.commands.warm_starts import warm_start_of
 from daemon.partition import Partition, next_mark, unnamed
 from daemon.records import InputRecord, TopicPartition

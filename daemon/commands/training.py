@@ -17,7 +17,7 @@ from rich.text import Text
 from daemon.commands.inputs import Line
 from daemon.commands.interruption import Interruption
 from daemon.commands.learning import beginning, learn
-from daemon.commands.scorecard import Scorecard
+from daemon.commands.reports.scorecard import Scorecard
 from daemon.errors import InputFileError, SettingsError
 from daemon.settings import Settings
 

@@ -16,9 +16,9 @@ from daemon.checkpoint.files import read_file
 from daemon.commands import backtest as backtest_command
 from daemon.commands import learning
 from daemon.commands.backtest import backtest
-from daemon.commands.figures import ABBREVIATIONS, channel_tables
 from daemon.commands.inputs import Line
 from daemon.commands.interruption import Interruption
+from daemon.commands.reports.figures import ABBREVIATIONS, channel_tables
 from daemon.commands.streams import seed_stream
 from daemon.errors import ExitCode
 from daemon.partition import Partition

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from daemon.commands.figures import ABBREVIATIONS, digits, spoken
 from daemon.commands.lines import literal, printable, rounded
+from daemon.commands.reports.figures import ABBREVIATIONS, digits, spoken
 from daemon.records import NUMBER_SCORES
 
 MOST_CHARACTERS = 60

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon import accuracy
-from daemon.commands.blocks import Blocks
-from daemon.commands.calibration import Reliability
-from daemon.commands.confusion import Confusion
-from daemon.commands.surprising import Surprising
-from daemon.commands.time_to_learn import Recoveries, TimeToLearn
+from daemon.commands.reports.blocks import Blocks
+from daemon.commands.reports.calibration import Reliability
+from daemon.commands.reports.confusion import Confusion
+from daemon.commands.reports.surprising import Surprising
+from daemon.commands.reports.time_to_learn import Recoveries, TimeToLearn
 from daemon.records import LabelVerdict, NumberVerdict, Verdict
 from daemon.settings import Settings
 

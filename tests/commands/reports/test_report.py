@@ -25,11 +25,11 @@ from daemon import cli
 from daemon.commands import learning
 from daemon.commands.backtest import _report as full_report
 from daemon.commands.backtest import backtest
-from daemon.commands.charts import Series, line_chart
 from daemon.commands.inputs import Line
 from daemon.commands.networks import networks_of
-from daemon.commands.report import render
-from daemon.commands.scorecard import Scorecard
+from daemon.commands.reports.charts import Series, line_chart
+from daemon.commands.reports.report import render
+from daemon.commands.reports.scorecard import Scorecard
 from daemon.commands.streams import seed_stream
 from daemon.errors import ExitCode
 from daemon.headline import conclusion

@@ -14,9 +14,9 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from daemon import accuracy
-from daemon.commands.course import Course, Judged
-from daemon.commands.figures import EARLY, channel_tables, number_figures, score_rows
-from daemon.commands.numerals import FIRST, Numerals
+from daemon.commands.reports.course import Course, Judged
+from daemon.commands.reports.figures import EARLY, channel_tables, number_figures, score_rows
+from daemon.commands.reports.numerals import FIRST, Numerals
 from daemon.errors import InputFileError
 from daemon.indicators import kappa_temporal, lift, paired_error
 from daemon.partition import Processed

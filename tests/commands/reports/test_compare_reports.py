@@ -9,7 +9,7 @@ from fakes import SMALL, small_network
 
 from daemon import cli
 from daemon.commands import learning
-from daemon.commands.compare_reports import require_comparable, rows_of
+from daemon.commands.reports.compare_reports import require_comparable, rows_of
 from daemon.commands.streams import seed_stream
 from daemon.errors import ExitCode, InputFileError
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from daemon.commands import verdict as module
-from daemon.commands.verdict import has_blocks, verdict_of
+from daemon.commands.reports import verdict as module
+from daemon.commands.reports.verdict import has_blocks, verdict_of
 
 
 def report(worth: list[Any], counts: list[int] | None = None, measure: str = "hit_rate") -> dict[str, Any]:

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from daemon.commands.figures import EARLY
-from daemon.commands.scorecard import MAX_BAD_LINES, MOST_CHUNKS, Scorecard
-from daemon.commands.time_to_learn import MOST_DRIFTS
+from daemon.commands.reports.figures import EARLY
+from daemon.commands.reports.scorecard import MAX_BAD_LINES, MOST_CHUNKS, Scorecard
+from daemon.commands.reports.time_to_learn import MOST_DRIFTS
 from daemon.errors import InputFileError
 from daemon.partition import Processed, Tally
 from daemon.records import LabelVerdict, Outcome, OutputRecord, SymbolVerdict

@@ -3,8 +3,8 @@
 import doctest
 import random
 
-from daemon.commands import surprising as module
-from daemon.commands.surprising import MOST, Surprising
+from daemon.commands.reports import surprising as module
+from daemon.commands.reports.surprising import MOST, Surprising
 
 
 def test_after_any_part_the_most_surprising_ones_are_known() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from daemon.commands.blocks import MOST_BLOCKS, Blocks
+from daemon.commands.reports.blocks import MOST_BLOCKS, Blocks
 
 
 def filled(rows: np.ndarray) -> Blocks:

@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.text import Text
 
 from daemon.commands.backtest_options import require_apart
-from daemon.commands.figures import EARLY, TITLES
 from daemon.commands.lines import printable
 from daemon.commands.outputs import STANDARD_OUTPUT, create_output
+from daemon.commands.reports.figures import EARLY, TITLES
+from daemon.commands.reports.verdict import Verdict, has_blocks, verdict_of
 from daemon.commands.tables import console_for, table_of
-from daemon.commands.verdict import Verdict, has_blocks, verdict_of
 from daemon.errors import ExitCode, InputFileError, SettingsError
 
 HIGHER, LOWER = 1, -1
@@ -216,7 +216,7 @@ def _print(console: Console, names: list[str], rows: list[Row], settings: Lines)
 
 def _page(a: Report, b: Report, said: Verdict, *, names: list[str], rows: list[Row], differing: Lines) -> bytes:
     """Write the comparison as a page of HTML."""
-    from daemon.commands.report import compared
+    from daemon.commands.reports.report import compared
 
     headline = {"text": said.text, "mood": "good" if said.better else ""}
     return compared(a, b, headline, names=names, rows=[row.cells() for row in rows], differing=differing)

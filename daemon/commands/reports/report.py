@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from daemon.commands.charts import BROAD, NARROW, Mark, Series, line_chart, reliability_chart, series_of
-from daemon.commands.figures import score_rows
-from daemon.commands.report_tables import Figures, cell, confusion_of, table_of, tables_of
+from daemon.commands.reports.charts import BROAD, NARROW, Mark, Series, line_chart, reliability_chart, series_of
+from daemon.commands.reports.figures import score_rows
+from daemon.commands.reports.report_tables import Figures, cell, confusion_of, table_of, tables_of
 from daemon.headline import Headline, conclusion
 
 TEMPLATES = Path(__file__).parent / "templates"
-STYLES = (Path(__file__).parents[1] / "page" / "theme.css", TEMPLATES / "page.css")
+STYLES = (Path(__file__).parents[2] / "page" / "theme.css", TEMPLATES / "page.css")
 """What it has in common with the live page, and its own."""
 
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from daemon.commands.figures import spoken
+from daemon.commands.reports.figures import spoken
 from daemon.indicators import words_of
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from daemon.commands.calibration import BINS, Reliability
+from daemon.commands.reports.calibration import BINS, Reliability
 
 
 def test_the_error_is_the_mean_distance_of_hits_from_probabilities() -> None:

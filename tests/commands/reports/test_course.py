@@ -11,8 +11,8 @@ import pytest
 from fakes import SMALL
 
 from daemon import accuracy
-from daemon.commands.blocks import MOST_BLOCKS
-from daemon.commands.course import Course, Judged
+from daemon.commands.reports.blocks import MOST_BLOCKS
+from daemon.commands.reports.course import Course, Judged
 from daemon.records import LabelVerdict, NumberVerdict, SymbolVerdict
 from daemon.settings import Settings, read_settings
 
