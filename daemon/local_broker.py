@@ -135,6 +135,7 @@ def run_broker(port: int, data: Path | None, *, announce: Announce = say) -> Exi
                 time.sleep(1)
             raise BrokerUnavailableError(f"the broker at {bootstrap} stopped by itself; start it again")
     except KeyboardInterrupt:
+        announce("Kafka is stopped")
         return ExitCode.OK
     finally:
         signal.signal(signal.SIGTERM, previous)

@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from difflib import get_close_matches
 from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
@@ -31,7 +32,6 @@ from daemon.presets import PRESETS, TASKS
 from daemon.records import BASELINES, EXPERTS
 
 ENV_PREFIX = "ONLINE_LSTM_"
-_NO_SUCH = "there is no such setting; `online-lstm run --help` lists them"
 Kind = Literal["shape", "learning", "operational"]
 T = TypeVar("T")
 WayOut = Literal["refuse", "continue"]
@@ -599,7 +599,7 @@ def read_settings(
         if name.upper().startswith(ENV_PREFIX) and name[len(ENV_PREFIX) :].lower() not in Settings.model_fields
     )
     if unknown:
-        raise SettingsError(f"environment variable {unknown[0]}: {_NO_SUCH}")
+        raise SettingsError(f"environment variable {_unknown(unknown[0], ENV_PREFIX)}")
     if config is not None and not config.is_file():
         raise SettingsError(f"config: no file {config}; expected a TOML file of settings")
     source = type("Settings", (Settings,), {"_config_file": config, "__doc__": Settings.__doc__})
@@ -615,10 +615,26 @@ def read_settings(
     return settings
 
 
+def _unknown(name: str, prefix: str = "") -> str:
+    """Say that there is no such setting, and which one may have been meant."""
+    alike = alike_settings(name[len(prefix) :].lower())
+    meant = f"{prefix}{alike[0].upper() if prefix else alike[0]} is one, " if alike else ""
+    return f"{name}: there is no such setting; {meant}`online-lstm run --help` lists them"
+
+
+def alike_settings(name: str) -> list[str]:
+    """Give the setting whose name is most like this one, if one is.
+
+    >>> alike_settings("widow"), alike_settings("colour")
+    (['window'], [])
+    """
+    return get_close_matches(name, Settings.model_fields, 1)
+
+
 def _explain(problem: dict[str, Any], given: Mapping[str, Any]) -> str:
     name = str(problem["loc"][0]) if problem["loc"] else "settings"
     if problem["type"] == "extra_forbidden":
-        return f"{name}: {_NO_SUCH}"
+        return _unknown(name)
     received: object = given.get(name, os.environ.get(ENV_PREFIX + name.upper(), problem.get("input")))
     if "password" in name:
         received = "(secret)"

@@ -125,7 +125,7 @@ def test_lists_may_be_written_with_commas(given: dict[str, Any], expected: tuple
         ({"beta_1": "1"}, "beta_1: received '1', expected less than 1"),
         ({"learning_rate": "nan"}, "learning_rate: received 'nan', expected "),
         ({"epsilon": "inf"}, "epsilon: received 'inf', expected "),
-        ({"colour": "red"}, "colour: there is no such setting"),
+        ({"colour": "red"}, "colour: there is no such setting; `online-lstm run --help` lists them"),
     ],
 )
 def test_a_wrong_value_says_what_was_received_and_expected(given: dict[str, Any], message: str) -> None:
@@ -167,7 +167,9 @@ def test_all_wrong_values_are_told_at_once() -> None:
 def test_an_unknown_variable_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """A slip in a variable's name does not pass for the default."""
     monkeypatch.setenv("ONLINE_LSTM_WINDOWS", "32")
-    with pytest.raises(SettingsError, match="environment variable ONLINE_LSTM_WINDOWS: there is no such"):
+    with pytest.raises(
+        SettingsError, match="environment variable ONLINE_LSTM_WINDOWS: there is no such setting; ONLINE_LSTM_WINDOW is"
+    ):
         read_settings()
 
 
@@ -180,7 +182,10 @@ def test_a_wrong_variable_is_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("windows = 3\n", "windows: there is no such setting"), ("window = = 3\n", "config: .*settings.toml")],
+    [
+        ("windows = 3\n", "windows: there is no such setting; window is one"),
+        ("window = = 3\n", "config: .*settings.toml"),
+    ],
 )
 def test_a_wrong_file_is_an_error(tmp_path: Path, text: str, message: str) -> None:
     """Unknown names and text that is no TOML are told with their place."""

@@ -2,12 +2,11 @@
 
 import argparse
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
-from daemon.settings import Settings, read_settings
+from daemon.settings import Settings, alike_settings, read_settings
 
 GROUPS = {
     "bootstrap_servers": "topics and group",
@@ -57,7 +56,7 @@ def unknown_arguments(arguments: argparse.Namespace, unknown: Sequence[str]) -> 
     "backtest: received '--horizons 1,6', expected settings as --set NAME=VALUE: --set horizons=VALUE"
     """
     name = unknown[0].partition("=")[0].removeprefix("--").replace("-", "_")
-    alike = get_close_matches(name, Settings.model_fields, 1) if unknown[0].startswith("--") else []
+    alike = alike_settings(name) if unknown[0].startswith("--") else []
     way = f"`online-lstm {arguments.command} --help` lists the options"
     if alike and hasattr(arguments, "set"):
         way = f"expected settings as --set NAME=VALUE: --set {alike[0]}=VALUE"

@@ -123,7 +123,7 @@ def test_a_file_without_values_is_refused(
     [
         (["--column", "state"], "values.txt is read as text, expected --format csv"),
         (["--set", "value_format=long"], "value_format: received long, expected auto or string"),
-        (["--set", "windw=8"], "windw: there is no such setting"),
+        (["--set", "windw=8"], "windw: there is no such setting; window is one"),
         (["--json", "{folder}"], "json: cannot write {folder}: Is a directory"),
         (["--json", "/dev/full"], "json: cannot write /dev/full: No space left on device"),
         (["--json", "{folder}/none/r.json"], "json: cannot write {folder}/none/r.json: No such file or directory"),

@@ -227,7 +227,7 @@ def test_figures_on_standard_output_stand_alone(capfd: pytest.CaptureFixture[str
         (["--seeds", "0"], "seeds: received 0, expected 1 or more"),
         (["--first-seed", "-1"], "first_seed: received -1, expected 0 or more"),
         (["--events", "0"], "events: received 0, expected 1 or more"),
-        (["--set", "windw=8"], "windw: there is no such setting"),
+        (["--set", "windw=8"], "windw: there is no such setting; window is one"),
         (["--set", "seed=8"], "seed: received 8 with --set; expected --first-seed"),
         (["--markdown", "{folder}/plain.md"], "{folder}/plain.md has no place for figures"),
         (["--json", "-", "--markdown", "-"], "markdown: received -, which is where --json goes"),
