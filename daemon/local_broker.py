@@ -23,7 +23,7 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from daemon.errors import BrokerUnavailableError, ExitCode, MissingToolError, SettingsError
-from daemon.processes import ending_with_its_parent
+from daemon.processes import ending_with_its_parent, reserve_port
 
 Announce = Callable[[str], None]
 
@@ -193,7 +193,9 @@ class LocalBroker:
     def __init__(self, data: Path, *, port: int = 0, announce: Announce = say) -> None:
         self._data = data
         self._announce = announce
-        self._port, controller_port = _two_ports(port)
+        self._reserved = reserve_port(), reserve_port()  # with this object they go; while it is stopped they are kept
+        own_port, controller_port = (reserved.getsockname()[1] for reserved in self._reserved)
+        self._port = port or own_port
         self.properties = broker_properties(self._port, controller_port)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -358,14 +360,6 @@ def _program(name: str) -> str:
             "  install Java 17+ and Maven: apt-get install default-jre-headless maven"
         )
     return path
-
-
-def _two_ports(port: int) -> tuple[int, int]:
-    # both are bound before either is let go, else they could be the same
-    with socket.socket() as first, socket.socket() as second:
-        first.bind((HOST, 0))
-        second.bind((HOST, 0))
-        return port or first.getsockname()[1], second.getsockname()[1]
 
 
 def _accepts(host: str, port: int) -> bool:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from daemon.errors import OnlineLstmError
-from daemon.processes import ending_with_its_parent
+from daemon.processes import ending_with_its_parent, reserve_port
 from daemon.settings import ENV_PREFIX
 
 READY_TIMEOUT_S = 120.0
@@ -32,7 +31,8 @@ class DaemonProcess:
 
     def __init__(self, folder: Path, settings: Mapping[str, object], *, name: str = "daemon") -> None:
         self._log = folder / f"{name}.log"
-        port = _free_port()
+        self._reserved = reserve_port()  # it may be started, or started again, long after this
+        port = self._reserved.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
         given = {"http_host": "127.0.0.1", "http_port": port, "checkpoint_url": folder / "checkpoints", **settings}
         self._environment = os.environ | {ENV_PREFIX + name.upper(): str(value) for name, value in given.items()}
@@ -105,14 +105,9 @@ class DaemonProcess:
             self.stop()
         except subprocess.TimeoutExpired:
             self.kill()
+        self._reserved.close()
 
     @property
     def _running(self) -> "subprocess.Popen[bytes]":
         assert self._process is not None, "start it first"
         return self._process
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
