@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection, Coroutine
 from contextlib import suppress
 from typing import Any, Self, TypeVar
 
+from daemon.processes import reserve_port
+
 HOST = "127.0.0.1"
 HEARTBEAT, ADD_OFFSETS_TO_TXN, END_TXN = 12, 25, 26
 """Kinds of requests: Kafka's API keys."""
@@ -17,7 +19,10 @@ HEARTBEAT, ADD_OFFSETS_TO_TXN, END_TXN = 12, 25, 26
 COORDINATOR = frozenset({8, 9, 10, 11, 12, 13, 14, 22, 24, 25, 26, 28})
 """The requests that go to the coordinators of groups and of transactions."""
 
+ANSWERS_WITHIN_S = 60.0
+
 T = TypeVar("T")
+_KEPT: list[socket.socket] = []
 
 
 class _Connection:
@@ -39,11 +44,12 @@ class TcpProxy:
 
     def __init__(self, target_port: int) -> None:
         self._target_port = target_port
-        self.port = 0
+        self.port = free_port()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="tcp-proxy")
         self._server: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
+        self._cuts = 0
         self._delays: dict[int, float] = {}
         self._delay_s = 0.0
         self._flowing = asyncio.Event()
@@ -110,7 +116,7 @@ class TcpProxy:
         self._is_held.clear()
         self._call(change)
 
-    def wait_until_held(self, timeout_s: float = 10.0) -> bool:
+    def wait_until_held(self, timeout_s: float = 30.0) -> bool:
         """Wait until ``hold`` has something to hold, and say whether it has."""
         return self._is_held.wait(timeout_s)
 
@@ -136,7 +142,6 @@ class TcpProxy:
     async def _listen(self) -> None:
         if self._server is None:
             self._server = await asyncio.start_server(self._serve, HOST, self.port)
-            self.port = self._server.sockets[0].getsockname()[1]
 
     def _refuse(self) -> None:
         if self._server is not None:
@@ -145,14 +150,20 @@ class TcpProxy:
         self._cut()
 
     def _cut(self) -> None:
+        self._cuts += 1
         for connection in self._connections:
             connection.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        cuts = self._cuts
         try:
             from_server, to_server = await asyncio.open_connection(HOST, self._target_port)
         except OSError:
             writer.transport.abort()
+            return
+        if cuts != self._cuts or self._server is None:  # it was being made then
+            writer.transport.abort()
+            to_server.transport.abort()
             return
         connection = _Connection(writer, to_server)
         self._connections.add(connection)
@@ -212,11 +223,10 @@ class TcpProxy:
         self._run(changed())
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=10)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=ANSWERS_WITHIN_S)
 
 
 def free_port() -> int:
-    """Give a port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """Give a port that nothing listens on, and that nobody else is given until this process ends."""
+    _KEPT.append(reserve_port())
+    return int(_KEPT[-1].getsockname()[1])

@@ -32,7 +32,7 @@ def proxy() -> Iterator[TcpProxy]:
 
 
 def connect(proxy: TcpProxy) -> socket.socket:
-    return socket.create_connection((HOST, proxy.port), timeout=10)
+    return socket.create_connection((HOST, proxy.port), timeout=60)
 
 
 def request(kind: int, body: bytes = b"hello") -> bytes:
@@ -62,7 +62,7 @@ def silent(client: socket.socket) -> bool:
     except TimeoutError:
         return True
     finally:
-        client.settimeout(10)
+        client.settimeout(60)
     return False
 
 

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from conftest import GIVEN
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+from tcp_proxy import free_port
 
 from daemon.checkpoint import CheckpointStore, CheckpointWriter, places
 from daemon.errors import CheckpointDamagedError, CheckpointsUnavailableError, SettingsError
@@ -44,12 +45,6 @@ class Server(Protocol):
     def start(self) -> None: ...
 
     def stop(self) -> None: ...
-
-
-def free_port() -> int:
-    with create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 class Moto:
@@ -79,7 +74,7 @@ class Minio:
         environment = os.environ | {"MINIO_ROOT_USER": "reader", "MINIO_ROOT_PASSWORD": "and-writer"}
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not self._answers(address):
             assert self._process.poll() is None, (self._folder / "log").read_text()
             assert time.monotonic() < deadline, (self._folder / "log").read_text()
@@ -87,7 +82,7 @@ class Minio:
 
     def stop(self) -> None:
         self._process.terminate()
-        self._process.wait(30)
+        self._process.wait(120)
 
     def _answers(self, address: str) -> bool:
         try:
