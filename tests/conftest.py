@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 from programs import program
 
@@ -24,6 +25,12 @@ if "TF_XLA_FLAGS" not in os.environ:
     COMPILED = tempfile.mkdtemp(prefix="online-lstm-compiled-")
     os.environ["TF_XLA_FLAGS"] = f"--tf_xla_persistent_cache_directory={COMPILED}"
     atexit.register(shutil.rmtree, COMPILED, ignore_errors=True)
+
+# how long an example takes, or its making, depends on the machine
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 with warnings.catch_warnings():
     # kafka-python reads its schemas while it is imported, in a way that Python 3.11 and 3.12 warn of

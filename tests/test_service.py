@@ -129,7 +129,7 @@ faults = st.lists(
 )
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     faults=faults,
     sizes=st.lists(st.integers(1, 40), min_size=1, max_size=5),
