@@ -11,6 +11,9 @@ from daemon.commands import child
 SMALL = {"network": "lstm 4", "window": "8", "suffix_contexts": "64"}
 """A model that learns little but quickly."""
 
+PATIENCE_S = 120.0
+"""Longest that is waited for anything; a machine may be slow, or stand still for a while."""
+
 
 class DaemonProcess(child.DaemonProcess):
     """One daemon; settings are given by name."""
@@ -39,10 +42,14 @@ class DaemonProcess(child.DaemonProcess):
         """Ask it to finish, without waiting for it."""
         self._running.terminate()
 
+    def wait(self) -> int:
+        """Wait until it ends by itself and give its exit code."""
+        return self._running.wait(PATIENCE_S)
+
     def get(self, path: str) -> tuple[int, str]:
         """Ask the daemon's web server; status 0 where nobody answers."""
         try:
-            with urllib.request.urlopen(self.url + path, timeout=5) as answer:
+            with urllib.request.urlopen(self.url + path, timeout=30) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -50,9 +57,9 @@ class DaemonProcess(child.DaemonProcess):
         except OSError:
             return 0, ""
 
-    def wait_until(self, condition: Callable[[], bool], what: str, timeout_s: float = 60) -> None:
+    def wait_until(self, condition: Callable[[], bool], what: str, timeout_s: float = PATIENCE_S) -> None:
         deadline = time.monotonic() + timeout_s
         while not condition():
             self.require_running()
-            assert time.monotonic() < deadline, f"did not {what} within {timeout_s} s:\n{self.log}"
+            assert time.monotonic() < deadline, f"did not {what} within {timeout_s:g} s:\n{self.log}"
             time.sleep(0.02)

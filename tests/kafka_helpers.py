@@ -8,6 +8,9 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 from kafka.consumer.fetcher import ConsumerRecord
 
+PATIENCE_S = 120.0
+"""Longest that is waited for a broker; a machine may be slow, or stand still for a while."""
+
 
 def create_topic(bootstrap: str, name: str, *, partitions: int = 1, configs: Mapping[str, str] | None = None) -> str:
     """Create a topic, wait until its partitions can be written, and give its name."""
@@ -17,6 +20,16 @@ def create_topic(bootstrap: str, name: str, *, partitions: int = 1, configs: Map
         topic = {"num_partitions": partitions, "replication_factor": 1, "configs": kept}
         admin.create_topics({name: topic}, wait_for_metadata=True)
     return name
+
+
+def wait_for_partitions(bootstrap: str, topic: str, count: int) -> None:
+    """Wait until the broker tells clients of this many partitions, which may be later than it made them."""
+    deadline = time.monotonic() + PATIENCE_S
+    with closing(KafkaConsumer(bootstrap_servers=bootstrap)) as consumer:
+        while len(consumer.partitions_for_topic(topic) or ()) < count:
+            assert time.monotonic() < deadline, f"{topic} does not have {count} partitions"
+            consumer.topics()  # which asks anew
+            time.sleep(0.05)
 
 
 def delete_topics(bootstrap: str, names: Iterable[str]) -> None:
@@ -41,10 +54,10 @@ def produce(
             for index, value in enumerate(values)
         ]
         for future in futures:
-            future.get(timeout=30)
+            future.get(timeout=PATIENCE_S)
 
 
-def read_committed(bootstrap: str, topic: str, *, timeout_s: float = 30.0) -> dict[int, list[ConsumerRecord]]:
+def read_committed(bootstrap: str, topic: str, *, timeout_s: float = PATIENCE_S) -> dict[int, list[ConsumerRecord]]:
     """Read every partition from its beginning to its last stable offset, without aborted records."""
     consumer = KafkaConsumer(
         bootstrap_servers=bootstrap,
@@ -69,7 +82,7 @@ def read_committed(bootstrap: str, topic: str, *, timeout_s: float = 30.0) -> di
 
 
 def wait_for_records(
-    bootstrap: str, topic: str, count: int, *, timeout_s: float = 30.0
+    bootstrap: str, topic: str, count: int, *, timeout_s: float = PATIENCE_S
 ) -> dict[int, list[ConsumerRecord]]:
     """Wait until a topic has this many committed records over all partitions, and give them."""
     deadline = time.monotonic() + timeout_s

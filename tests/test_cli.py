@@ -34,7 +34,7 @@ def run(*arguments: str, stdout: int, unbuffered: bool = False) -> subprocess.Co
         text=True,
         check=False,
         env=environment,
-        timeout=60,
+        timeout=300,
     )
 
 

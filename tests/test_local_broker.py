@@ -261,7 +261,7 @@ class TestOnJava:
         process = foreground(tmp_path)
         assert "Kafka is ready at 127.0.0.1:" in ready_line(process)
         process.send_signal(signal.SIGTERM)
-        assert "Kafka is stopped" in process.communicate(timeout=30)[0]
+        assert "Kafka is stopped" in process.communicate(timeout=120)[0]
         assert ExitCode.OK == process.returncode
 
     def test_orphan(self, tmp_path: Path) -> None:
@@ -269,8 +269,8 @@ class TestOnJava:
         process = foreground(tmp_path)
         ready_line(process)
         process.kill()
-        process.communicate(timeout=30)
-        deadline = time.monotonic() + 15
+        process.communicate(timeout=120)
+        deadline = time.monotonic() + 120
         while running_in(tmp_path):
             assert time.monotonic() < deadline, "the broker outlived its parent"
             time.sleep(0.05)

@@ -269,7 +269,7 @@ def test_without_a_broker_it_says_where_it_looked() -> None:
             [sys.executable, "-m", "daemon.cli", "produce", *arguments],
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=300,
             check=False,
         )
     assert ExitCode.NO_BROKER == ended.returncode

@@ -52,7 +52,7 @@ def test_ctrl_c_tells_how_many_were_acknowledged(bootstrap: str, topic: str) -> 
     with process:
         wait_for_records(bootstrap, topic, 50)
         process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=30)
+        said, _ = process.communicate(timeout=120)
     assert ExitCode.OK == process.returncode
     records = read_committed(bootstrap, topic)[0]
     told = re.match(r"published ([\d,]+) values to", said)
@@ -87,7 +87,7 @@ def test_watch_ends_with_whoever_reads_it(bootstrap: str, topic: str, style: str
     ended = subprocess.run(
         ["sh", "-c", f'"$0" -m daemon.cli watch --from-beginning {style} | head -1 | wc -l', sys.executable],
         capture_output=True,
-        timeout=30,
+        timeout=300,
         check=True,
     )
     assert (b"1\n", b"") == (ended.stdout, ended.stderr)

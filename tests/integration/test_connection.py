@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from daemon.local_broker import HOST, LocalBroker
 
 pytestmark = pytest.mark.broker
 PASSWORD = "correct horse"
+SOON = {"connect_timeout_s": 2.0}
+"""For what is tried again until it is given up; an answer is waited for as long as it takes."""
 JAAS = (
     "org.apache.kafka.common.security.plain.PlainLoginModule required "
     f'username="daemon" password="{PASSWORD}" user_daemon="{PASSWORD}";'
@@ -69,14 +72,16 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredBroker]
 
 def connect(**given: Any) -> None:
     """Do all that the daemon does with a broker before the first record."""
-    settings = small_settings(connect_timeout_s=5, **given)
+    settings = small_settings(**{"connect_timeout_s": 120.0, **given})
     settings.require_consistent()
     ensure_topics(settings)
     source, sink = KafkaSource(settings), TransactionalSink(settings)
     try:
         sink.rebuild(lambda _: None)
         source.subscribe(lambda _: None)
+        deadline = time.monotonic() + 120
         while not source.owned():
+            assert time.monotonic() < deadline
             source.poll(0.1, 1)
     finally:
         source.close()
@@ -102,8 +107,12 @@ def test_sasl_over_tls(secured: SecuredBroker, tmp_path: Path) -> None:
     [
         ({"transaction_timeout_s": 900.0}, SettingsError, "transaction_timeout_s: longer than"),
         ({"session_timeout_s": 1800.0, "max_poll_interval_s": 1800}, SettingsError, "session_timeout_s: not between"),
-        ({"security_protocol": "SSL"}, BrokerUnavailableError, "is SSL what it speaks"),
-        ({"bootstrap_servers": f"{HOST}:1"}, BrokerUnavailableError, f"no broker answers at {HOST}:1 .* start one"),
+        ({"security_protocol": "SSL", **SOON}, BrokerUnavailableError, "is SSL what it speaks"),
+        (
+            {"bootstrap_servers": f"{HOST}:1", **SOON},
+            BrokerUnavailableError,
+            f"no broker answers at {HOST}:1 .* start one",
+        ),
     ],
 )
 def test_what_the_broker_refuses_is_told_by_name(
@@ -117,7 +126,7 @@ def test_what_the_broker_refuses_is_told_by_name(
 @pytest.mark.parametrize(
     ("given", "error", "message"),
     [
-        ({"sasl_password": "wrong"}, BrokerUnavailableError, r"are sasl_\* and ssl_\* what it accepts"),
+        ({"sasl_password": "wrong", **SOON}, BrokerUnavailableError, r"are sasl_\* and ssl_\* what it accepts"),
         ({"sasl_password": None}, SettingsError, "expected both, as security_protocol is SASL_SSL"),
         ({"ssl_cafile": "/nowhere"}, SettingsError, "ssl_cafile: /nowhere: .* expected certificates in PEM"),
         ({"ssl_certfile": "/nowhere"}, SettingsError, "ssl_certfile, ssl_keyfile: /nowhere"),

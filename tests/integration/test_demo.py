@@ -23,7 +23,7 @@ def test_the_demo_shows_what_it_promises(bootstrap: str) -> None:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=600,
         check=False,
     )
     assert 0 == done.returncode, done.stderr

@@ -18,7 +18,7 @@ from fakes import FakeHealth, small_network, small_settings
 from kafka import KafkaAdminClient
 from kafka import TopicPartition as KafkaPartition
 from kafka.structs import OffsetAndMetadata
-from kafka_helpers import produce, read_committed
+from kafka_helpers import produce, read_committed, wait_for_partitions
 
 from daemon.broker import AtLeastOnceSink, KafkaSource, TransactionalSink, ensure_topics
 from daemon.checkpoint import CheckpointStore, CheckpointWriter
@@ -175,6 +175,7 @@ def test_partitions_that_were_added(group: Group, caplog: pytest.LogCaptureFixtu
     """A topic that grew is refused; told to continue, all that the new partition has is learned."""
     group.learn(COUNT)
     group.admin(lambda admin: admin.create_partitions({group.input: 2}))
+    wait_for_partitions(group.bootstrap, group.input, 2)
     produce(group.bootstrap, group.input, values(10), partition=1)
     with pytest.raises(RecoveryRefusedError, match="had 1 partitions when the group began and has 2 now"):
         group.learn(COUNT + 10, start_from="latest")
