@@ -11,14 +11,16 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from daemon_process import SMALL, DaemonProcess
+from daemon_process import PATIENCE_S, SMALL, DaemonProcess
 from fakes import traffic
 from faults import SLOW_S, Fault, Schedule, show
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka import TopicPartition as KafkaPartition
+from kafka.admin import TransactionState
 from kafka.errors import RetriableError
 from kafka.producer.future import FutureRecordMetadata
 from kafka_helpers import read_committed
@@ -31,8 +33,14 @@ from daemon.records import InputRecord, TopicPartition
 MODEL = {**SMALL, "max_vocabulary": 3, "max_streams": 3, "score_window": 20}
 """One program to compile at each start, and little room, so that symbols and streams come and go."""
 
-FAULTY = {"checkpoint_interval_s": 0.3, "max_batch_events": 20, "session_timeout_s": 3, "transaction_timeout_s": 3}
-"""Many checkpoints, many transactions, and a broker that notices soon."""
+FAULTY = {
+    "checkpoint_interval_s": 0.3,
+    "max_batch_events": 20,
+    "session_timeout_s": 3,
+    "transaction_timeout_s": 3,
+    "connect_timeout_s": PATIENCE_S,
+}
+"""Many checkpoints, many transactions, a broker that notices soon, and daemons that wait for one that starts."""
 
 Group = dict[str, object]
 MakeTopic = Callable[..., str]
@@ -149,12 +157,11 @@ class ProxiedBroker:
                 self.local.start()
 
     @contextmanager
-    def holding_commit(self, *, answer: bool = False) -> Iterator[None]:
-        """Do something while the end of a transaction is on its way, or the answer to it; if one comes at all."""
+    def holding_commit(self, *, answer: bool = False) -> Iterator[bool]:
+        """Do something while the end of a transaction is on its way, or the answer to it; say if one has come."""
         self.proxy.hold(END_TXN, answer=answer)
         try:
-            self.proxy.wait_until_held()
-            yield
+            yield self.proxy.wait_until_held()
         finally:
             self.proxy.release()
 
@@ -192,7 +199,7 @@ class Fleet:
         for member in self.members:
             member.require_running()
 
-    def wait_until(self, condition: Callable[[], bool], what: str, timeout_s: float = 120) -> None:
+    def wait_until(self, condition: Callable[[], bool], what: str, timeout_s: float = PATIENCE_S) -> None:
         """Wait, and fail as soon as a member ends by itself."""
         deadline = time.monotonic() + timeout_s
         while not condition():
@@ -317,7 +324,7 @@ class Oracle:
     def _note(self, sent: Iterable[FutureRecordMetadata]) -> None:
         """Remember where records of the input are; all are sent before the first one is waited for."""
         for future in list(sent):
-            stored = future.get(timeout=60)
+            stored = future.get(timeout=PATIENCE_S)
             self._offsets[stored.partition].append(stored.offset)
 
     @property
@@ -352,6 +359,24 @@ class Oracle:
         """Wait until a group has committed this share of the records that the input has."""
         with self.counting(fleet.group) as committed:
             fleet.wait_until(lambda: committed() >= share * self.records, f"commit {share:.1%} of the input")
+
+    def has_open_transaction(self, group: Group) -> bool:
+        """Ask the broker whether it still keeps a transaction of a group open."""
+        with closing(KafkaAdminClient(bootstrap_servers=self.bootstrap)) as admin:
+            listed = list(chain.from_iterable(admin.list_transactions().values()))
+        own = [found for found in listed if found.transactional_id.startswith(f"{group['group_id']}-")]
+        assert own, f"{group['group_id']} has no transactional id: {listed}"
+        return any(found.state == TransactionState.ONGOING for found in own)
+
+    def wait_for_checkpoints(self, fleet: Fleet) -> None:
+        """Wait until there is a checkpoint at the end of each partition, as there is soon where nothing comes."""
+        store = CheckpointStore(str(self.folder / "checkpoints"), str(fleet.group["group_id"]))
+
+        def newest(source: TopicPartition) -> int:
+            return max((store.offsets(source, name)[0] for name in store.lineages(source)), default=0)
+
+        ends = {TopicPartition(self.input, partition): at[-1] + 1 for partition, at in self._offsets.items()}
+        fleet.wait_until(lambda: all(newest(source) == end for source, end in ends.items()), "write checkpoints")
 
     @contextmanager
     def counting(self, group: Group) -> Iterator[Callable[[], int]]:
