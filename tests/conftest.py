@@ -41,6 +41,15 @@ with warnings.catch_warnings():
 
 MakeTopic = Callable[..., str]
 
+FIRST = ("test_faults.py", "test_docs.py", "test_exactly_once.py")
+"""Files with the longest tests; of several workers none shall have one left when the others have ended."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, then with all that needs a broker; workers steal from the end."""
+    names = {name: place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: (names.get(item.path.name, len(FIRST)), item.path.parent.name != "integration"))
+
 
 @pytest.fixture(scope="session")
 def bootstrap() -> Iterator[str]:
