@@ -20,7 +20,7 @@ def test_a_batch_slower_than_the_poll_interval_loses_its_place_and_nothing_else(
 ) -> None:
     """A batch that takes longer than ``max_poll_interval_s`` is not committed, but learned again in smaller ones."""
     oracle = Oracle(bootstrap, make_topic, tmp_path)
-    count = 4000
+    count = 2500
     oracle.publish(0, values(count))
     model = {"network": "lstm 32,lstm 32", "window": "128"}  # some seconds for all of them
     slow = {**model, "max_poll_interval_s": 1, "session_timeout_s": 1, "max_batch_events": count}
@@ -33,6 +33,6 @@ def test_batching_changes_nothing(bootstrap: str, make_topic: MakeTopic, tmp_pat
     """Consumed 1, 7 or 500 at a time, the input gives the same output bytes and the same learned state."""
     oracle = Oracle(bootstrap, make_topic, tmp_path, partitions=2)
     for partition in range(2):
-        oracle.publish(partition, values(400), key=b"pump-%d" % partition)
+        oracle.publish(partition, values(150), key=b"pump-%d" % partition)
     first, *others = [oracle.run(f"by-{size}", max_batch_events=size) for size in (1, 7, 500)]
     assert [[], []] == [differences(first, other) for other in others]
