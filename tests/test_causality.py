@@ -13,6 +13,8 @@ from daemon.commands.networks import networks_of
 from daemon.partition import NetworkFactory, Partition, next_mark, unnamed
 from daemon.records import InputRecord, OutputRecord
 
+pytestmark = pytest.mark.no_cover  # see pyproject.toml
+
 CASES: dict[str, dict[str, Any]] = {
     "default": {},
     "plain loop": {"extra_steps": 0, "gate_loss": 0},

@@ -178,6 +178,7 @@ def test_numbers_go_on_being_predicted() -> None:
     assert error < 0.1 * np.mean(np.abs(np.diff(WAVE[599:])))
 
 
+@pytest.mark.no_cover  # see pyproject.toml
 @pytest.mark.parametrize("size", [1, 7])
 @pytest.mark.parametrize("case", NUMBERS)
 def test_the_size_of_the_calls_does_not_show_in_numbers(case: str, size: int) -> None:

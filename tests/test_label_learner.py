@@ -412,6 +412,7 @@ def test_two_labels_are_learned(seed: int) -> None:
     assert baseline < 0.65
 
 
+@pytest.mark.no_cover  # see pyproject.toml
 @pytest.mark.parametrize("seed", range(5))
 def test_thirteen_labels_of_sequences_of_varying_length_are_learned(seed: int) -> None:
     """From 5 to 45 samples."""
@@ -420,6 +421,7 @@ def test_thirteen_labels_of_sequences_of_varying_length_are_learned(seed: int) -
     assert baseline < 0.25
 
 
+@pytest.mark.no_cover  # see pyproject.toml
 def test_learning_without_end_takes_no_more_memory() -> None:
     """After many times as many sequences the state is as large, and there are as many programs."""
     given: dict[str, Any] = {"features": 3, "classes": 13, "max_sequence": 45}
