@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from fakes import SOURCES, record, small_network, small_settings
 from playwright.sync_api import Browser, Page
+from tcp_proxy import free_port
 
 from daemon.board import Board
 from daemon.commands.networks import networks_of
@@ -87,6 +88,7 @@ def start() -> Iterator[Callable[..., Daemon]]:
 def page(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1100, "height": 900})
     page = context.new_page()
+    page.set_default_timeout(120_000)
     complaints: list[str] = []
     page.on("console", lambda said: complaints.append(said.text) if "ERR_" not in said.text else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -122,22 +124,22 @@ def test_it_follows_what_happens(start: Callable[..., Daemon], page: Page) -> No
     page.goto(daemon.url)
     page.get_by_text("nothing scored yet").first.wait_for()
     daemon.learn([b'"closed"', b'"open"', b'"closed"'])
-    page.locator("#next").get_by_text("after closed").wait_for(timeout=5000)
+    page.locator("#next").get_by_text("after closed").wait_for()
     daemon.health.not_ready("no broker answers")
-    page.get_by_role("status").get_by_text("no broker answers").wait_for(timeout=5000)
+    page.get_by_role("status").get_by_text("no broker answers").wait_for()
 
 
 def test_it_survives_a_restart_of_the_daemon(start: Callable[..., Daemon], page: Page) -> None:
     """It says that nobody answers, and goes on with the next process."""
-    first = start()
+    first = start(free_port())  # kept while nobody listens, since the browser goes on calling it
     first.learn(list(seed_stream(50)))
     page.goto(first.url)
     page.get_by_text("50 values learned").wait_for()
     first.web.stop()
-    page.get_by_role("status").get_by_text("the daemon does not answer").wait_for(timeout=15_000)
+    page.get_by_role("status").get_by_text("the daemon does not answer").wait_for()
     second = start(first.web.port)
     second.learn(list(seed_stream(30)))
-    page.get_by_text("30 values learned").wait_for(timeout=15_000)
+    page.get_by_text("30 values learned").wait_for()
     assert 30 == page.locator("#strip span").count()
 
 
@@ -176,7 +178,7 @@ def test_what_was_restored_is_saved(start: Callable[..., Daemon], page: Page, of
     daemon = start()
     daemon.learn(list(seed_stream(30)), checkpoint_offset=offset)
     page.goto(daemon.url)
-    page.locator(".tile").nth(4).get_by_text(words).wait_for(timeout=5000)
+    page.locator(".tile").nth(4).get_by_text(words).wait_for()
 
 
 def test_several_numbers_have_a_line_each_and_the_first_ones_interval_is_drawn(
@@ -254,17 +256,17 @@ def test_the_first_thing_to_see_says_whether_it_works(start: Callable[..., Daemo
     headline = page.locator("#headline")
     headline.get_by_text("Waiting for the first value").wait_for()
     daemon.learn([b"%d" % (place % 5) for place in range(60)])
-    headline.get_by_text("Still learning: ").wait_for(timeout=5000)
+    headline.get_by_text("Still learning: ").wait_for()
     for _ in range(6):
         daemon.learn([b"%d" % (place % 5) for place in range(100)])
-    headline.get_by_text("It works: ").wait_for(timeout=5000)
+    headline.get_by_text("It works: ").wait_for()
     assert "repeating the last value" in headline.inner_text() or "always saying" in headline.inner_text()
     assert "The hit rate came to 95 % of its present level within " in headline.inner_text()
     assert "wide good" == headline.get_attribute("class")
     daemon.health.not_ready("no broker answers")
-    headline.get_by_text("It does not predict just now: no broker answers.").wait_for(timeout=5000)
+    headline.get_by_text("It does not predict just now: no broker answers.").wait_for()
     daemon.web.stop()
-    headline.get_by_text("The daemon does not answer").wait_for(timeout=15_000)
+    headline.get_by_text("The daemon does not answer").wait_for()
 
 
 def test_a_change_of_the_stream_is_marked(start: Callable[..., Daemon], page: Page) -> None:
@@ -277,7 +279,7 @@ def test_a_change_of_the_stream_is_marked(start: Callable[..., Daemon], page: Pa
     page.get_by_text("600 values learned").wait_for()
     assert 0 == page.locator("#curve .drift").count()
     daemon.learn([b"%d" % (1000 + place) for place in range(30)])  # nobody can know any of them
-    page.locator("#headline").get_by_text("The stream changed").wait_for(timeout=5000)
+    page.locator("#headline").get_by_text("The stream changed").wait_for()
     assert 1 == page.locator("#curve line.drift").count()
     title = page.locator("#curve line.drift title").text_content() or ""
     assert title.startswith("the stream changed, after 6")
