@@ -158,11 +158,12 @@ def scores_of(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     )
 
 
-def report_of(sums: NDArray[np.float64], components: int, skill_error: float | None = None) -> NumberReport:
+def report_of(sums: NDArray[np.float64], components: int) -> NumberReport:
     """Give the figures of all channels together, from their sums or means, float64 ``(C, columns)``.
 
     Errors that have a unit are means over the horizons, and None where there are several components, as these may have
     several units. Skills and ratios are means over the channels that have one; shares are of all scored predictions.
+    ``skill_error`` is None: it takes more than sums.
     """
     found, whole = accuracy_of(sums), accuracy_of(sums.sum(axis=0))
     best = found.mean_absolute_errors[:, 1 : 1 + _BASELINES].min(axis=1)
@@ -173,7 +174,6 @@ def report_of(sums: NDArray[np.float64], components: int, skill_error: float | N
         mean_absolute_error_ratios=tuple(_mean(ratio) for ratio in found.mean_absolute_error_ratios.T),
         mean_absolute_percentage_error=_mean(whole.mean_absolute_percentage_error),
         skill=_mean(_skill(found.mean_absolute_errors[:, 0], best)),
-        skill_error=skill_error,
         skills=tuple(_mean(skill) for skill in found.skills.T),
         interval_coverage=_mean(whole.interval_coverage),
     )

@@ -2,7 +2,7 @@
 
 It keeps the messages as they were published and reads them when somebody looks: nothing is done per event but to
 remember it, unless a stream has just changed. Times are the wall clock's, because people look; nothing here is part of
-any state.
+any state. It is longer than most modules, because all of it is asked and written under one lock.
 """
 
 import json

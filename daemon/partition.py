@@ -233,7 +233,7 @@ class Partition:
     def _numbers(self, rows: Row, losses: NDArray[np.float64]) -> NumberReport:
         """Say how far off predictions were, from the scores of all streams and the mean losses of an event."""
         error = skill_error(scores.scored(rows) * losses, squared_differences(rows["scores_losses"]))
-        return report_of(losses, self._settings.features, error)
+        return replace(report_of(losses, self._settings.features), skill_error=error)
 
     def begin_lineage(self, offset: int) -> None:
         """Go on under another name from this offset on, with a digest of its own."""

@@ -617,18 +617,18 @@ def read_settings(
 
 def _unknown(name: str, prefix: str = "") -> str:
     """Say that there is no such setting, and which one may have been meant."""
-    alike = alike_settings(name[len(prefix) :].lower())
-    meant = f"{prefix}{alike[0].upper() if prefix else alike[0]} is one, " if alike else ""
+    alike = alike_setting(name[len(prefix) :].lower())
+    meant = f"{prefix}{alike.upper() if prefix else alike} is one, " if alike else ""
     return f"{name}: there is no such setting; {meant}`online-lstm run --help` lists them"
 
 
-def alike_settings(name: str) -> list[str]:
-    """Give the setting whose name is most like this one, if one is.
+def alike_setting(name: str) -> str | None:
+    """Give the setting whose name is most like this one, None where none is like it.
 
-    >>> alike_settings("widow"), alike_settings("colour")
-    (['window'], [])
+    >>> alike_setting("widow"), alike_setting("colour")
+    ('window', None)
     """
-    return get_close_matches(name, Settings.model_fields, 1)
+    return next(iter(get_close_matches(name, Settings.model_fields, 1)), None)
 
 
 def _explain(problem: dict[str, Any], given: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
-from daemon.settings import Settings, alike_settings, read_settings
+from daemon.settings import Settings, alike_setting, read_settings
 
 GROUPS = {
     "bootstrap_servers": "topics and group",
@@ -56,12 +56,12 @@ def unknown_arguments(arguments: argparse.Namespace, unknown: Sequence[str]) -> 
     "backtest: received '--horizons 1,6', expected settings as --set NAME=VALUE: --set horizons=VALUE"
     """
     name = unknown[0].partition("=")[0].removeprefix("--").replace("-", "_")
-    alike = alike_settings(name) if unknown[0].startswith("--") else []
+    alike = alike_setting(name) if unknown[0].startswith("--") else None
     way = f"`online-lstm {arguments.command} --help` lists the options"
     if alike and hasattr(arguments, "set"):
-        way = f"expected settings as --set NAME=VALUE: --set {alike[0]}=VALUE"
+        way = f"expected settings as --set NAME=VALUE: --set {alike}=VALUE"
     elif alike and arguments.command == "run":
-        way = f"there is --{alike[0].replace('_', '-')}; {way}"
+        way = f"there is --{alike.replace('_', '-')}; {way}"
     return f"{arguments.command}: received {' '.join(unknown)!r}, {way}"
 
 

@@ -190,9 +190,8 @@ def _to_json(verdict: Verdict, rows: list[Row], settings: Lines) -> dict[str, An
         {"figure": row.name, "a": row.a, "b": row.b, "difference": row.difference, "better": row.better or None}
         for row in rows
     ]
-    told = verdict._asdict()
     return {
-        "verdict": told,
+        "verdict": verdict._asdict(),
         "figures": figures,
         "differing": [{"name": name, "a": a, "b": b} for name, a, b in settings],
     }
