@@ -4,12 +4,10 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 
+from daemon_process import PATIENCE_S
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 from kafka.consumer.fetcher import ConsumerRecord
-
-PATIENCE_S = 120.0
-"""Longest that is waited for a broker; a machine may be slow, or stand still for a while."""
 
 
 def create_topic(bootstrap: str, name: str, *, partitions: int = 1, configs: Mapping[str, str] | None = None) -> str:

@@ -66,7 +66,7 @@ def published(case: str) -> list[OutputRecord]:
 
 
 @pytest.mark.parametrize("case", CASES)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(cut=st.integers(0, len(PAST)), later=LATER, split=st.integers(0, len(PAST) + 60))
 def test_no_future_shows_in_the_past(
     case: str, cut: int, later: list[tuple[bytes | None, bytes | None]], split: int

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fakes import LABELS, NUMBERS, SOURCES, record, small_settings
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from river.drift import PageHinkley
 
@@ -54,7 +54,6 @@ def found_by_river(misses: Sequence[float], delta: float, threshold: float) -> l
     return found
 
 
-@settings(deadline=None)
 @given(SHARES | CHANGING, st.sampled_from([0.0, 0.005, 0.15, 0.3]), st.sampled_from([0.5, 3.0, 7.0]))
 def test_changes_are_found_where_river_finds_them(misses: list[float], delta: float, threshold: float) -> None:
     """The oracle is another program's test of Page and Hinkley, without forgetting."""
@@ -69,7 +68,6 @@ def test_the_oracle_finds_something() -> None:
     assert expected == found_in(new_row(), misses)
 
 
-@settings(deadline=None)
 @given(CHANGING, st.lists(st.integers(0, 40), max_size=8))
 def test_the_split_into_runs_does_not_show(misses: list[float], lengths: list[int]) -> None:
     """Any split gives the same changes and the same state, bit for bit."""

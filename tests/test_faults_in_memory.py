@@ -305,7 +305,5 @@ def test_no_schedule_shows(schedule: type[Schedule], examples: int) -> None:
     """Crashes, expulsions, lost answers, damage, members that come and go: nobody sees a difference."""
     run_state_machine_as_test(
         schedule,
-        settings=settings(
-            max_examples=examples, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
-        ),
+        settings=settings(max_examples=examples, stateful_step_count=20, suppress_health_check=list(HealthCheck)),
     )

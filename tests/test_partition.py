@@ -100,7 +100,7 @@ def test_the_size_of_the_calls_does_not_show(scope: str, expected: Result, size:
 
 
 @pytest.mark.no_cover  # see pyproject.toml
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(sizes=st.lists(st.integers(1, 90), min_size=1, max_size=6))
 def test_no_way_of_splitting_the_input_shows(scope: str, expected: Result, sizes: list[int]) -> None:
     """A schedule of polls is no part of what is learned or published."""

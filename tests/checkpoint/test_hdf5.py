@@ -39,7 +39,7 @@ def with_digest(content: bytes, number: int = FORMAT) -> bytes:
     return words.ljust(HEADER_BYTES, b"\0") + content
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(state=states)
 def test_a_state_is_read_as_it_was_written(state: dict[str, Any]) -> None:
     """Nested arrays, texts and lists of texts come back with the same digest; the same state gives the same file."""
