@@ -24,6 +24,7 @@ from kafka.errors import KafkaError
 
 from daemon.errors import BrokerUnavailableError, ExitCode, MissingToolError, SettingsError
 from daemon.processes import ending_with_its_parent, reserve_port
+from daemon.shutdown import Shutdown, interrupt
 
 Announce = Callable[[str], None]
 
@@ -121,14 +122,13 @@ def local_broker(*, port: int = 0, data: Path | None = None, announce: Announce)
 
 
 def run_broker(port: int, data: Path | None, *, announce: Announce = say) -> ExitCode:
-    """Run a broker in the foreground until SIGINT or SIGTERM; to be called in the main thread.
+    """Run a broker in the foreground until a signal; to be called in the main thread.
 
     Raises:
         BrokerUnavailableError: The broker stopped by itself; also whatever ``local_broker`` raises.
     """
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with local_broker(port=port, data=data, announce=announce) as bootstrap:
+        with Shutdown(interrupt), local_broker(port=port, data=data, announce=announce) as bootstrap:
             announce(f"Kafka is ready at {bootstrap} (Ctrl-C stops it)")
             host, _, bound_port = bootstrap.rpartition(":")
             while _accepts(host, int(bound_port)):
@@ -137,8 +137,6 @@ def run_broker(port: int, data: Path | None, *, announce: Announce = say) -> Exi
     except KeyboardInterrupt:
         announce("Kafka is stopped")
         return ExitCode.OK
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 def docker_answers() -> bool:

@@ -256,11 +256,12 @@ class TestOnJava:
             broker.stop()
         assert broker.pid is None
 
-    def test_foreground(self, tmp_path: Path) -> None:
-        """In the foreground it says its address, and when SIGTERM has stopped it, with exit code 0."""
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+    def test_foreground(self, tmp_path: Path, number: signal.Signals) -> None:
+        """In the foreground it says its address, and when a signal has stopped it, with exit code 0."""
         process = foreground(tmp_path)
         assert "Kafka is ready at 127.0.0.1:" in ready_line(process)
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         assert "Kafka is stopped" in process.communicate(timeout=120)[0]
         assert ExitCode.OK == process.returncode
 

@@ -3,8 +3,9 @@
 import argparse
 import json
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
@@ -19,7 +20,6 @@ from daemon.commands.inputs import (
     read_lines,
     size_of,
 )
-from daemon.commands.interruption import Interruption
 from daemon.commands.outputs import STANDARD_OUTPUT, create_output
 from daemon.commands.progress import progress_bar
 from daemon.commands.sequences import ended
@@ -27,6 +27,7 @@ from daemon.commands.tables import console_for
 from daemon.errors import ExitCode, SettingsError
 from daemon.presets import TASKS
 from daemon.settings import Settings
+from daemon.shutdown import Shutdown
 
 if TYPE_CHECKING:  # it loads what learning needs
     from daemon.commands.reports.scorecard import Scorecard
@@ -101,9 +102,9 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     with ExitStack() as stack:
         file = stack.enter_context(open_input(arguments.file))
         results = Results(*[_create(stack, option, arguments) for option in Results._fields])
-        with Interruption() as interruption:
+        with Shutdown(_announce_end) as shutdown:
             take = _take_in_passes if arguments.epochs > 1 else _take_once
-            scored = take(settings, name, file, arguments=arguments, results=results, interruption=interruption)
+            scored = take(settings, name, file, arguments=arguments, results=results, shutdown=shutdown)
         if results.json is not None or results.report is not None:
             _write(results, _report(settings, name, scored.to_json()))
     taken = STANDARD_OUTPUT in {arguments.json, arguments.report, arguments.predictions}
@@ -116,6 +117,11 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     return ExitCode.OK
 
 
+def _announce_end(number: signal.Signals) -> None:  # noqa: ARG001 - all signals are alike
+    with suppress(OSError):  # a print may have been what was interrupted
+        os.write(2, b"\nending with the records at hand; Ctrl-C once more ends at once\n")
+
+
 def _take_once(
     settings: Settings,
     name: str,
@@ -123,7 +129,7 @@ def _take_once(
     *,
     arguments: argparse.Namespace,
     results: Results,
-    interruption: Interruption,
+    shutdown: Shutdown,
 ) -> "Scorecard":
     """Learn from each line as it comes."""
     with progress_bar("learning", size_of(arguments.file), unit="bytes") as show:
@@ -134,7 +140,7 @@ def _take_once(
             lines,
             predictions=results.predictions,
             checkpoint=results.checkpoint,
-            interruption=interruption,
+            shutdown=shutdown,
         )
 
 
@@ -145,7 +151,7 @@ def _take_in_passes(
     *,
     arguments: argparse.Namespace,
     results: Results,
-    interruption: Interruption,
+    shutdown: Shutdown,
 ) -> "Training":
     """Learn in several passes; messages and checkpoint are those of the best one."""
     from daemon.checkpoint.hdf5 import pack
@@ -164,7 +170,7 @@ def _take_in_passes(
             epochs=arguments.epochs,
             held_out=held_out,
             show=show,
-            interruption=interruption,
+            shutdown=shutdown,
         )
     if results.predictions is not None:
         results.predictions.writelines(message + b"\n" for message in training.messages)
@@ -183,7 +189,7 @@ def backtest(
     predictions: BinaryIO | None = None,
     checkpoint: BinaryIO | None = None,
     chunk: int | None = None,
-    interruption: Interruption | None = None,
+    shutdown: Shutdown | None = None,
 ) -> "Scorecard":
     """Learn from lines as if they were the records of partition 0 of a topic.
 
@@ -196,7 +202,7 @@ def backtest(
         predictions: Where the output messages go, one a line.
         checkpoint: Where what was learned goes.
         chunk: Records taken at once, if not as many as usual.
-        interruption: What may end it before the lines do.
+        shutdown: What may end it before the lines do.
 
     Raises:
         InputFileError: There are no values, or none that could be learned from.
@@ -208,7 +214,7 @@ def backtest(
     from daemon.network import fingerprint
 
     partition, scorecard = beginning(settings, name)(), Scorecard(settings)
-    for messages in learn(partition, lines, scorecard, chunk=chunk or CHUNK, interruption=interruption):
+    for messages in learn(partition, lines, scorecard, chunk=chunk or CHUNK, shutdown=shutdown):
         if predictions is not None:
             predictions.writelines(message + b"\n" for message in messages)
     if scorecard.interrupted and not scorecard.events:

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> ExitCode:
-    """Run until SIGINT or SIGTERM."""
+    """Run until a signal."""
     from daemon.local_broker import run_broker
 
     if not 0 <= arguments.port <= 65535:

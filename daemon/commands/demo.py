@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import signal
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from daemon.commands.streams import seed_stream
 from daemon.errors import BrokerUnavailableError, ExitCode, SettingsError
 from daemon.indicators import words_of
 from daemon.settings import Settings, read_settings
+from daemon.shutdown import Shutdown, interrupt
 
 if TYPE_CHECKING:  # it loads the Kafka client
     from daemon.commands.child import DaemonProcess
@@ -48,9 +48,8 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     if arguments.events < 2:
         raise SettingsError(f"events: received {arguments.events}, expected 2 or more")
     console = Console(stderr=True, highlight=False)
-    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal stops everything as Ctrl-C does
-        signal.signal(number, signal.default_int_handler)
     with ExitStack() as stack:
+        stack.enter_context(Shutdown(interrupt))  # a closed terminal stops everything as Ctrl-C does
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="online-lstm-demo-")))
         given = _own_names(stack.enter_context(bootstrap_or_local(announce=console.print)))
         settings = read_settings(given)

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator
 
 from daemon.commands.inputs import Line
-from daemon.commands.interruption import Interruption
 from daemon.commands.networks import networks_of
 from daemon.commands.reports.scorecard import Scorecard
 from daemon.commands.warm_starts import warm_start_of
 from daemon.partition import Partition, next_mark, unnamed
 from daemon.records import InputRecord, TopicPartition
 from daemon.settings import Settings
+from daemon.shutdown import Shutdown
 
 CHUNK = 500
 """Records that are taken at once; neither messages nor figures depend on it."""
@@ -32,17 +32,17 @@ def learn(
     scorecard: Scorecard,
     *,
     chunk: int = CHUNK,
-    interruption: Interruption | None = None,
+    shutdown: Shutdown | None = None,
 ) -> Iterator[list[bytes]]:
     """Let a partition take lines, score what comes of them, and give the output messages of each chunk.
 
-    It ends with the lines, or when it is interrupted, after those that were read.
+    It ends with the lines, or when a stop is requested, after those that were read.
     """
-    topic, heard = partition.source.topic, interruption or Interruption()
+    topic, shutdown = partition.source.topic, shutdown or Shutdown()
     records = (InputRecord(topic, 0, line.number, line.timestamp_ms, line.key, line.value) for line in lines)
-    while batch := heard.take(records, chunk):
+    while batch := shutdown.take(records, chunk):
         processed = partition.process(batch)
         scorecard.read(batch)
         scorecard.add(processed)
         yield [output.value or b"" for output in processed.outputs if not output.dead_letter]
-    scorecard.interrupted = heard.asked
+    scorecard.interrupted = shutdown.requested

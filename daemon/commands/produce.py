@@ -3,12 +3,10 @@
 import argparse
 import math
 import os
-import signal
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from types import FrameType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -18,6 +16,7 @@ from daemon.commands.options import add_settings, settings_of
 from daemon.commands.progress import progress_bar
 from daemon.commands.streams import seed_stream
 from daemon.errors import ExitCode, InputFileError
+from daemon.shutdown import Shutdown
 
 if TYPE_CHECKING:  # it loads the Kafka client
     from daemon.commands.clients import Publisher
@@ -47,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> ExitCode:
-    """Publish until the input ends, or until SIGINT or SIGTERM; then wait for the acknowledgements."""
+    """Publish until the input ends, or until a signal; then wait for the acknowledgements."""
     from daemon.broker import ensure_topics
     from daemon.commands.clients import Publisher
 
@@ -98,9 +97,9 @@ def split_keys(lines: Iterable[bytes], separator: str, name: str) -> Iterator[Me
 
 def _publish(messages: Iterator[Message], publisher: "Publisher", *, rate: float, total: int | None) -> None:
     """Publish all messages and wait until they are acknowledged."""
-    with StopBetween() as stop, progress_bar("publishing", total) as show:
+    with Shutdown() as shutdown, progress_bar("publishing", total) as show:
         try:
-            for number, (key, value) in enumerate(stop.pass_on(paced(messages, rate)), 1):
+            for number, (key, value) in enumerate(until_requested(shutdown, paced(messages, rate)), 1):
                 publisher.send(value, key)
                 show(number)
         except InputFileError:  # what came before the bad line is good
@@ -120,41 +119,10 @@ def paced(messages: Iterator[Message], rate: float) -> Iterator[Message]:
         yield message
 
 
-class StopBetween:
-    """A context in which SIGINT and SIGTERM end the wait for a message at once, but never the sending of one.
-
-    An exception out of a signal handler could leave the Kafka client in any state. A second signal raises it.
-    """
-
-    def __init__(self) -> None:
-        self._asked = self._waiting = False
-        self._before: dict[signal.Signals, Any] = {}
-
-    def pass_on(self, messages: Iterator[Message]) -> Iterator[Message]:
-        """Let messages pass until there was a signal."""
-        try:
-            while not self._asked:
-                self._waiting = True
-                message = next(messages, None)
-                self._waiting = False
-                if message is None:
-                    return
-                yield message
-        except KeyboardInterrupt:
-            self._waiting = False
-
-    def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _handle(self, _number: int, _frame: FrameType | None) -> None:
-        again, self._asked = self._asked, True
-        if again or self._waiting:
-            raise KeyboardInterrupt
+def until_requested(shutdown: Shutdown, messages: Iterator[Message]) -> Iterator[Message]:
+    """Yield messages until a stop is requested: that ends the wait for a message, but never the sending of one."""
+    while taken := shutdown.take(messages, 1):
+        yield from taken
 
 
 def _report(publisher: "Publisher", seconds: float) -> None:

@@ -2,11 +2,7 @@
 
 import argparse
 import logging
-import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from daemon import __version__, logs
@@ -14,6 +10,7 @@ from daemon.commands.options import add_settings, settings_of
 from daemon.errors import ExitCode
 from daemon.indicators import words_of
 from daemon.settings import Settings
+from daemon.shutdown import Shutdown, exit_at_once
 
 if TYPE_CHECKING:
     from daemon.reports import Report
@@ -28,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> ExitCode:
-    """Run until SIGTERM or SIGINT."""
+    """Run until a signal."""
     settings = settings_of(arguments)
     settings.require_consistent()
     logs.configure(level=settings.log_level, style=settings.log_format)
@@ -92,7 +89,13 @@ def run(settings: Settings) -> None:
             health=health,
             warm_start=warm_start,
         )
-        with stopping_on_signals(service.stop):
+
+        def stop(number: signal.Signals) -> None:
+            _log.info("stopping signal=%s", number.name)
+            service.stop()
+
+        # a second signal loses nothing: what is not committed is read again
+        with Shutdown(stop, on_second=exit_at_once):
             _log.info("serving url=http://%s:%d", settings.http_host, web.port)
             service.run()
     finally:
@@ -104,27 +107,3 @@ def about(settings: Settings) -> dict[str, Any]:
     names = ("task", "input_topics", "output_topic", "group_id", "horizons", "channels", "coverage")
     words = {name: words_of(name, settings.task) for name in settings.baselines}
     return {**{name: getattr(settings, name) for name in names}, "words": words, "version": __version__}
-
-
-@contextmanager
-def stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Call ``stop`` at the first SIGTERM or SIGINT; a second one ends the process at once.
-
-    Nothing is lost by that: what is not committed is read again.
-    """
-    asked = False
-
-    def handle(number: int, _frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
-            os._exit(128 + number)
-        asked = True
-        _log.info("stopping signal=%s", signal.Signals(number).name)
-        stop()
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -15,11 +15,11 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from daemon.commands.inputs import Line
-from daemon.commands.interruption import Interruption
 from daemon.commands.learning import beginning, learn
 from daemon.commands.reports.scorecard import Scorecard
 from daemon.errors import InputFileError, SettingsError
 from daemon.settings import Settings
+from daemon.shutdown import Shutdown
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def train(
     epochs: int,
     held_out: float,
     show: Callable[[int], None] = lambda _: None,
-    interruption: Interruption | None = None,
+    shutdown: Shutdown | None = None,
 ) -> Training:
     """Learn from lines in several passes.
 
@@ -96,7 +96,7 @@ def train(
         epochs: How many passes.
         held_out: Which share of them is predicted and not learned.
         show: Hears how many lines were learned.
-        interruption: What may end it: then the passes count that were over.
+        shutdown: What may end it: then the passes count that were over.
 
     Raises:
         KeyboardInterrupt: That was before the first pass was over.
@@ -110,7 +110,7 @@ def train(
     for epoch in range(1, epochs + 1):
         partition.break_sequences()
         own = Scorecard(settings)
-        for _ in learn(partition, learned, own, interruption=interruption):
+        for _ in learn(partition, learned, own, shutdown=shutdown):
             show((epoch - 1) * len(learned) + own.lines)
         if own.interrupted:
             break
@@ -120,7 +120,7 @@ def train(
         judge.restore(state)
         judge.learn_with(replace(judge.learning, learn=False))
         scorecard = Scorecard(settings)
-        messages = [message for chunk in learn(judge, kept, scorecard, interruption=interruption) for message in chunk]
+        messages = [message for chunk in learn(judge, kept, scorecard, shutdown=shutdown) for message in chunk]
         if scorecard.interrupted:
             break
         scorecard.require_events(f"{name}, what is held out of it")

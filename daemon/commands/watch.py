@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import closing
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from daemon.commands.options import add_settings, settings_of
 from daemon.commands.screen import Screen
 from daemon.errors import ExitCode, SettingsError
 from daemon.settings import Settings
+from daemon.shutdown import Shutdown, interrupt
 
 if TYPE_CHECKING:  # it loads the Kafka client
     from daemon.commands.clients import Follower
@@ -35,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> ExitCode:
-    """Follow until the limit, or SIGINT."""
+    """Follow until the limit, or a signal."""
     if arguments.limit is not None and arguments.limit < 1:
         raise SettingsError(f"limit: received {arguments.limit}, expected 1 or more")
     from daemon.commands.clients import Follower
@@ -45,8 +47,9 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     console = Console(highlight=False, soft_wrap=True)
     live = console.is_terminal and not (arguments.json or arguments.lines)
     write = write_message if arguments.json else line_writer(console)
+    follow = partial(Follower, settings, settings.output_topic, from_beginning=arguments.from_beginning)
     try:
-        with closing(Follower(settings, settings.output_topic, from_beginning=arguments.from_beginning)) as follower:
+        with Shutdown(interrupt), closing(follow()) as follower:
             records = islice(follower.follow(lambda: _say_what_is_awaited(follower, settings)), arguments.limit)
             if live:
                 _show(records, settings.output_topic)

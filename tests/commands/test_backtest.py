@@ -17,11 +17,11 @@ from daemon.commands import backtest as backtest_command
 from daemon.commands import learning
 from daemon.commands.backtest import backtest
 from daemon.commands.inputs import Line
-from daemon.commands.interruption import Interruption
 from daemon.commands.reports.figures import ABBREVIATIONS, channel_tables
 from daemon.commands.streams import seed_stream
 from daemon.errors import ExitCode
 from daemon.partition import Partition
+from daemon.shutdown import Shutdown
 
 
 @pytest.fixture(autouse=True)
@@ -219,8 +219,8 @@ def test_what_was_read_before_ctrl_c_is_learned() -> None:
             yield Line(number, value)
         signal.raise_signal(signal.SIGINT)
 
-    with Interruption() as interruption:
-        scorecard = backtest(small_settings(), "values", lines(), interruption=interruption)
+    with Shutdown() as shutdown:
+        scorecard = backtest(small_settings(), "values", lines(), shutdown=shutdown)
     assert (60, 60) == (scorecard.events, scorecard.last_line)
     assert scorecard.interrupted
 

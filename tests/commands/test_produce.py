@@ -15,9 +15,10 @@ from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 
 from daemon import cli
 from daemon.commands import clients, produce
-from daemon.commands.produce import Message, StopBetween, paced, split_keys
+from daemon.commands.produce import Message, paced, split_keys, until_requested
 from daemon.errors import BrokerUnavailableError, ExitCode, InputFileError
 from daemon.settings import Settings, read_settings
+from daemon.shutdown import Shutdown
 
 
 class Acknowledgement:
@@ -224,8 +225,8 @@ def test_a_signal_ends_the_wait_for_a_value() -> None:
         signal.raise_signal(signal.SIGINT)
         yield None, b"never read"
 
-    with StopBetween() as stop:
-        passed += list(stop.pass_on(messages()))
+    with Shutdown() as shutdown:
+        passed += list(until_requested(shutdown, messages()))
     assert [(None, b"4")] == passed
 
 
@@ -233,8 +234,8 @@ def test_a_signal_while_sending_lets_that_value_finish() -> None:
     """It ends before the next value, and whoever handled the signal before does so again."""
     before = signal.getsignal(signal.SIGTERM)
     finished = []
-    with StopBetween() as stop:
-        for _, value in stop.pass_on(iter([(None, b"4"), (None, b"8")])):
+    with Shutdown() as shutdown:
+        for _, value in until_requested(shutdown, iter([(None, b"4"), (None, b"8")])):
             signal.raise_signal(signal.SIGTERM)
             finished.append(value)
     assert [b"4"] == finished
@@ -243,7 +244,7 @@ def test_a_signal_while_sending_lets_that_value_finish() -> None:
 
 def test_a_second_signal_is_obeyed_at_once() -> None:
     """Also while the broker does not answer."""
-    with StopBetween():
+    with Shutdown():
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import MakeTopic
-from daemon_process import SMALL
+from daemon_process import SMALL, DaemonProcess
 from kafka_helpers import produce, read_committed, wait_for_records
 
 from daemon import cli
@@ -42,7 +42,8 @@ def test_lines_arrive_in_order_with_their_keys(bootstrap: str, topic: str, tmp_p
     assert [*lines, b"pump-0:"] == [record.key + b":" + record.value for record in records]
 
 
-def test_ctrl_c_tells_how_many_were_acknowledged(bootstrap: str, topic: str) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_signal_tells_how_many_were_acknowledged(bootstrap: str, topic: str, number: signal.Signals) -> None:
     """As many as the topic has then, and the exit code is that of a good end."""
     process = subprocess.Popen(
         [sys.executable, "-m", "daemon.cli", "produce", "--seed-stream", "0", "--rate", "500"],
@@ -51,7 +52,7 @@ def test_ctrl_c_tells_how_many_were_acknowledged(bootstrap: str, topic: str) -> 
     )
     with process:
         wait_for_records(bootstrap, topic, 50)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         said, _ = process.communicate(timeout=120)
     assert ExitCode.OK == process.returncode
     records = read_committed(bootstrap, topic)[0]
@@ -69,6 +70,37 @@ def test_a_follower_begins_with_the_next_record(bootstrap: str, topic: str) -> N
     assert b"after" == next(follower.follow(lambda: None)).value
     assert follower.broker_answers()
     follower.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_watch_in_order(bootstrap: str, topic: str, number: signal.Signals) -> None:
+    """As Ctrl-C does: with the code of a good end, and no traceback."""
+    produce(bootstrap, topic, [b"1"])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "daemon.cli", "watch", "--from-beginning", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdout
+        assert "1\n" == process.stdout.readline()
+        process.send_signal(number)
+        assert ("", "") == process.communicate(timeout=120)
+    assert ExitCode.OK == process.returncode
+
+
+def test_sighup_ends_run_as_sigterm_does(bootstrap: str, make_topic: MakeTopic, tmp_path: Path) -> None:
+    """It reloads nothing: the last batch is committed, and a checkpoint is at its offset."""
+    topic, out = make_topic("numbers"), make_topic("predictions")
+    produce(bootstrap, topic, [b"4", b"8"] * 5)
+    given = {"bootstrap_servers": bootstrap, "input_topics": topic, "output_topic": out, "group_id": topic}
+    with DaemonProcess(tmp_path, checkpoint_interval_s=3600, **given, **SMALL) as daemon:
+        wait_for_records(bootstrap, out, 10)
+        os.kill(daemon.pid, signal.SIGHUP)
+        assert ExitCode.OK == daemon.wait()
+    assert "stopping signal=SIGHUP" in daemon.log
+    assert f"{10:020d}.h5" in {path.name for path in (tmp_path / "checkpoints").rglob("*.h5")}
 
 
 def test_watch_shows_messages_from_the_beginning(bootstrap: str, topic: str, capfd: pytest.CaptureFixture[str]) -> None:
