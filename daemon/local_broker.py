@@ -22,6 +22,7 @@ from typing import IO
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
+from daemon.atomic_write import remove_abandoned, replacing
 from daemon.errors import BrokerUnavailableError, ExitCode, MissingToolError, SettingsError
 from daemon.processes import ending_with_its_parent, reserve_port
 from daemon.shutdown import Shutdown, interrupt
@@ -325,27 +326,25 @@ def broker_jars(announce: Announce) -> Path:
 
 def _fetch_jars(jars: Path, announce: Announce) -> None:
     maven = _program("mvn")
-    partial = jars.with_name(f"{jars.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    (partial / "pom.xml").write_text(_POM, encoding="utf-8")
     announce(f"fetching Kafka {KAFKA_VERSION} with Maven into {jars} (44 MB, once per user)")
-    fetched = subprocess.run(  # noqa: S603 - nothing in it comes from outside
-        [maven, "-q", "-B", _COPY_JARS, "-DoutputDirectory=libs", "-DincludeScope=runtime"],
-        cwd=partial,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    if fetched.returncode:
-        raise MissingToolError(
-            f"Maven could not fetch Kafka {KAFKA_VERSION} (exit code {fetched.returncode}); expected a "
-            f"network, or a mirror in Maven's settings.xml. Its last lines:\n{_last_lines(fetched.stdout)}"
+    with replacing(jars, result="libs") as partial:
+        partial.mkdir()
+        (partial / "pom.xml").write_text(_POM, encoding="utf-8")
+        fetched = subprocess.run(  # noqa: S603 - nothing in it comes from outside
+            [maven, "-q", "-B", _COPY_JARS, "-DoutputDirectory=libs", "-DincludeScope=runtime"],
+            cwd=partial,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
         )
-    (partial / "libs").rename(jars)
-    shutil.rmtree(partial)
+        if fetched.returncode:
+            raise MissingToolError(
+                f"Maven could not fetch Kafka {KAFKA_VERSION} (exit code {fetched.returncode}); expected a "
+                f"network, or a mirror in Maven's settings.xml. Its last lines:\n{_last_lines(fetched.stdout)}"
+            )
+    remove_abandoned(jars)
 
 
 def _program(name: str) -> str:

@@ -10,7 +10,7 @@ import daemon
 
 PACKAGE = Path(daemon.__file__).parent
 LAYERS = (
-    {"errors", "records", "processes", "shutdown", "times", "indicators", "headline"},
+    {"atomic_write", "errors", "records", "processes", "shutdown", "times", "indicators", "headline"},
     {"rows", "reports", "presets", "curve"},
     {"settings"},
     {"codec", "vocabulary", "scores", "scaler", "accuracy", "drift"},

@@ -1,5 +1,6 @@
 """Which way a broker is had, and how the one on this machine's Java behaves."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -164,12 +165,14 @@ class TestJars:
         assert "run\n" == runs.read_text()
 
     def test_interrupted_fetch(self, programs: Path, tmp_path: Path) -> None:
-        """What an interrupted fetch left behind is fetched again."""
-        partial = tmp_path / "cache" / "online-lstm" / f"kafka-{module.KAFKA_VERSION}.partial"
+        """What an interrupted fetch left behind is fetched again, and removed once it is old."""
+        partial = tmp_path / "cache" / "online-lstm" / ".killed.part"
         (partial / "libs").mkdir(parents=True)
         (partial / "libs" / "half.jar").touch()
+        os.utime(partial, (0, 0))
         write_program(programs / "mvn", "mkdir libs && touch libs/kafka.jar")
         assert ["kafka.jar"] == [jar.name for jar in broker_jars(QUIET).iterdir()]
+        assert not partial.exists()
 
     def test_maven_fails(self, programs: Path) -> None:
         """The error quotes Maven, and the next attempt starts afresh."""

@@ -7,13 +7,13 @@ ConnectionError if the place cannot be reached or is out of order, another one i
 
 import errno
 import os
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote
 
+from daemon.atomic_write import remove_abandoned, replacing, sync
 from daemon.errors import SettingsError
 
 TIMEOUT_S = 30.0
@@ -22,13 +22,9 @@ TIMEOUT_S = 30.0
 SLOWEST_BYTES_PER_S = 1e6
 """A transfer slower than this is given up."""
 
-TORN_AFTER_S = 600.0
-"""A temporary file that is older than this, seen from a new file, belongs to a process that was killed."""
-
 OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"}
 """Those of fsspec that put atomically, can be bounded in time, and do not list an outage as nothing."""
 
-_TEMPORARY = ".part"
 _EXPECTED = "expected a directory, file:///directory, or an object store such as s3://bucket/prefix"
 _UNREACHED = {"ConnectionError", "HTTPClientError", "ClientConnectionError"}
 """What errors without an answer derive from in botocore and aiohttp; by name, as the two may not be installed."""
@@ -90,25 +86,13 @@ class Directory:
         return (self._root / name).read_bytes()
 
     def put(self, name: str, data: bytes) -> None:
-        """Write beside the name, sync, rename, sync the folder; remove what killed processes left there."""
+        """Write a durable file that only this user reads; remove what killed processes left beside it."""
         path = self._root / name
         _make_folder(path.parent)
-        handle, written = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_TEMPORARY, dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(handle)
-                now_s = os.fstat(handle).st_mtime  # by the clock of the disk, as are the times of the others
-            Path(written).replace(path)
-        except BaseException:
-            Path(written).unlink(missing_ok=True)
-            raise
-        _sync(path.parent)
-        for torn in path.parent.glob(f".*{_TEMPORARY}"):
-            with suppress(OSError):  # another process may be as far as this one
-                if torn.stat().st_mtime < now_s - TORN_AFTER_S:
-                    torn.unlink()
+        with replacing(path, durable=True) as partial:
+            partial.touch(mode=0o600)
+            partial.write_bytes(data)
+        remove_abandoned(path)
 
     def remove(self, name: str) -> None:
         """Remove a file if it is there."""
@@ -195,12 +179,4 @@ def _make_folder(folder: Path) -> None:
     if not folder.is_dir():
         _make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
-        _sync(folder.parent)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        sync(folder.parent)

@@ -1,13 +1,13 @@
 """Where results go: files that are there whole or not at all, or standard output."""
 
 import io
-import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from daemon.atomic_write import replacing
 from daemon.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -34,14 +34,8 @@ def create_output(option: str, path: str) -> Iterator[BinaryIO]:
         with _open(option, path, target) as file:
             yield file
         return
-    partial = target.with_name(f".online-lstm-{option}-{os.getpid()}.partial")
-    try:
-        with _open(option, path, partial) as file:
-            yield file
-        partial.replace(target)
-    finally:
-        with suppress(OSError):
-            partial.unlink()
+    with replacing(target) as partial, _open(option, path, partial) as file:
+        yield file
 
 
 def _open(option: str, path: str, target: Path) -> BinaryIO:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from daemon.atomic_write import ABANDONED_AFTER_S
 from daemon.checkpoint import CheckpointStore
-from daemon.checkpoint.places import TORN_AFTER_S
 from daemon.errors import CheckpointDamagedError, CheckpointsUnavailableError, SettingsError
 from daemon.records import TopicPartition
 
@@ -50,7 +50,7 @@ def test_what_killed_processes_left_is_removed(store: CheckpointStore) -> None:
     for torn in (old, young):
         torn.write_bytes(b"half a")
     now_s = young.stat().st_mtime
-    os.utime(old, times=(now_s, now_s - TORN_AFTER_S - 60))
+    os.utime(old, times=(now_s, now_s - ABANDONED_AFTER_S - 60))
     assert [1] == store.offsets(SOURCE, LINEAGE)
     store.write(SOURCE, 3, state_at(3))
     assert [young] == [path for path in folder.iterdir() if path.suffix == ".part"]
