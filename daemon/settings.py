@@ -15,25 +15,32 @@ from datetime import datetime
 from difflib import get_close_matches
 from functools import cache, partial
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from types import NoneType
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
-from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, SecretStr, ValidationError, ValidationInfo
-from pydantic.fields import FieldInfo
-from pydantic_settings import (
-    BaseSettings,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
 )
+from pydantic.fields import FieldInfo
 
 from daemon.errors import SettingsError
+from daemon.homes import expand_home
 from daemon.presets import PRESETS, TASKS
 from daemon.records import BASELINES, EXPERTS
+from daemon.settings_sources import ENV_PREFIX, plain_text, read_environment, read_toml
 
-ENV_PREFIX = "ONLINE_LSTM_"
 Kind = Literal["shape", "learning", "operational"]
 T = TypeVar("T")
+PathOrUrl = TypeVar("PathOrUrl", Path, str)
 WayOut = Literal["refuse", "continue"]
 MAX_TOPIC_LENGTH = 249
 KERAS_SUFFIX = ".keras"
@@ -56,16 +63,11 @@ def _split_on_commas(value: Any) -> Any:
 
 def _steps_or_ranges(value: Any) -> Any:
     """Split ``1,4-6`` into its numbers; what is neither a number nor a range is left to be refused."""
-    parts = [str(value)] if isinstance(value, int) else _split_on_commas(value)
     steps: list[Any] = []
-    for part in parts:
+    for part in _split_on_commas(value):
         match = re.fullmatch(r"(\d{1,4})-(\d{1,4})", str(part))
         steps += range(int(match[1]), int(match[2]) + 1) if match else [part]
     return steps
-
-
-def _one_or_more(value: Any) -> Any:
-    return (value,) if isinstance(value, int | float) else _split_on_commas(value)
 
 
 def _non_empty(value: tuple[str, ...]) -> tuple[str, ...]:
@@ -100,6 +102,10 @@ def _topic(value: str) -> str:
     return value
 
 
+def _at_home(value: PathOrUrl) -> PathOrUrl:
+    return type(value)(expand_home(value)) if str(value).startswith("~") else value
+
+
 def _existing(value: Path) -> Path:
     if not value.is_file():
         raise ValueError(f"expected a file: a checkpoint, or a {KERAS_SUFFIX} file with its JSON beside it")
@@ -124,21 +130,21 @@ def _start(value: str) -> str:
     return value
 
 
+HomePath = Annotated[Path, AfterValidator(_at_home)]
 Server = Annotated[str, AfterValidator(_server)]
 Topic = Annotated[str, AfterValidator(_topic)]
-Servers = Annotated[tuple[Server, ...], NoDecode, BeforeValidator(_split_on_commas), AfterValidator(_non_empty)]
-Topics = Annotated[tuple[Topic, ...], NoDecode, BeforeValidator(_split_on_commas), AfterValidator(_non_empty)]
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_on_commas), AfterValidator(_non_empty)]
-Steps = Annotated[tuple[PositiveInt, ...], NoDecode, BeforeValidator(_split_on_commas), AfterValidator(_ascending)]
+Servers = Annotated[tuple[Server, ...], BeforeValidator(_split_on_commas), AfterValidator(_non_empty)]
+Topics = Annotated[tuple[Topic, ...], BeforeValidator(_split_on_commas), AfterValidator(_non_empty)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_split_on_commas), AfterValidator(_non_empty)]
+Steps = Annotated[tuple[PositiveInt, ...], BeforeValidator(_split_on_commas), AfterValidator(_ascending)]
 Horizons = Annotated[
     tuple[Annotated[int, Field(ge=1, le=512)], ...],
-    NoDecode,
     BeforeValidator(_steps_or_ranges),
     AfterValidator(_ascending),
     Field(min_length=1),
 ]
-Numbers = Annotated[tuple[Annotated[float, Field(gt=0)], ...], NoDecode, BeforeValidator(_one_or_more)]
-Experts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_on_commas), AfterValidator(_experts)]
+Numbers = Annotated[tuple[Annotated[float, Field(gt=0)], ...], BeforeValidator(_split_on_commas)]
+Experts = Annotated[tuple[str, ...], BeforeValidator(_split_on_commas), AfterValidator(_experts)]
 
 
 def _setting(kind: Kind, default: Any, description: str, *, tasks: tuple[str, ...] = (), **constraints: Any) -> Any:
@@ -153,26 +159,11 @@ _of_labels, _of_vectors = partial(_setting, tasks=("label",)), partial(_setting,
 _of_windows = partial(_setting, tasks=("symbol", "number"))
 
 
-class _PresetSource(PydanticBaseSettingsSource):
-    """What the task and the preset that the sources before it name say of the other settings."""
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - a protocol
-        """Give a setting's value, its name, and that it is no text to be parsed."""
-        task = TASKS.get(str(self.current_state.get("task", "symbol")), {})
-        preset = PRESETS.get(str(self.current_state.get("preset", "default")), {})
-        return preset.get(field_name, task.get(field_name)), field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        """Give the values of all settings that task and preset speak of; none where there are no such ones."""
-        values = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
-        return {name: value for name, value in values.items() if value is not None}
-
-
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """The settings of a daemon, frozen once read."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=ENV_PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False, validate_default=True
     )
 
     # where the values come from and where the predictions go
@@ -223,10 +214,10 @@ class Settings(BaseSettings):
     )
     sasl_username: str | None = _setting("operational", None, "User name, with a SASL protocol")
     sasl_password: SecretStr | None = _setting("operational", None, "Password, with a SASL protocol")
-    sasl_password_file: Path | None = _setting("operational", None, "File that holds the password")
-    ssl_cafile: Path | None = _setting("operational", None, "Certificates of the authorities to trust (PEM)")
-    ssl_certfile: Path | None = _setting("operational", None, "This client's certificate (PEM)")
-    ssl_keyfile: Path | None = _setting("operational", None, "This client's key (PEM)")
+    sasl_password_file: HomePath | None = _setting("operational", None, "File that holds the password")
+    ssl_cafile: HomePath | None = _setting("operational", None, "Certificates of the authorities to trust (PEM)")
+    ssl_certfile: HomePath | None = _setting("operational", None, "This client's certificate (PEM)")
+    ssl_keyfile: HomePath | None = _setting("operational", None, "This client's key (PEM)")
 
     # how a record is read
     value_format: Literal["auto", "double", "float", "long", "integer", "string"] = _setting(
@@ -350,7 +341,7 @@ class Settings(BaseSettings):
     top: int = _setting(
         "shape", 3, "Likeliest values or labels listed in each output", tasks=("symbol", "label"), ge=1, le=100
     )
-    warm_start: Annotated[Path, AfterValidator(_existing)] | None = _setting(
+    warm_start: Annotated[HomePath, AfterValidator(_existing)] | None = _setting(
         "shape",
         None,
         "Checkpoint or Keras file to begin from: streams as those of their keys, others as the only one there is",
@@ -382,7 +373,7 @@ class Settings(BaseSettings):
     )
 
     # what is kept
-    checkpoint_url: str = _setting(
+    checkpoint_url: Annotated[str, AfterValidator(_at_home)] = _setting(
         "operational",
         "checkpoints",
         "Directory, or object store (s3://bucket/prefix), of the checkpoints",
@@ -412,22 +403,14 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = _setting("operational", "INFO", "Least severe log line")
     log_format: Literal["text", "json"] = _setting("operational", "text", "Log lines as text or JSON")
 
-    _config_file: ClassVar[Path | None] = None
-
+    @field_validator("*", mode="before")
     @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic-settings passes it by name
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Order the sources: flags, environment, TOML file, preset."""
-        if cls._config_file is None:
-            return (init_settings, env_settings, _PresetSource(settings_cls))
-        file = TomlConfigSettingsSource(settings_cls, cls._config_file)
-        return (init_settings, env_settings, file, _PresetSource(settings_cls))
+    def _as_text(cls, value: Any, info: ValidationInfo) -> Any:
+        """Read a value as its text, whatever gave it: a truth value is no number, and what is blank is no value."""
+        text = plain_text(value)
+        if text == "" and not is_list(str(info.field_name)):
+            raise ValueError("expected a value; leave it out for the default")
+        return text
 
     @property
     def baselines(self) -> tuple[str, ...]:
@@ -581,36 +564,48 @@ def _extra(field: FieldInfo) -> dict[str, Any]:
     return field.json_schema_extra
 
 
+def is_list(name: str) -> bool:
+    """Say whether a setting takes several values, separated by commas.
+
+    >>> is_list("input_topics"), is_list("tolerance"), is_list("window")
+    (True, True, False)
+    """
+    return get_origin(type_of(Settings.model_fields[name].annotation)) is tuple
+
+
+def type_of(annotation: Any) -> Any:
+    """Return what an annotation is of, without None and what is checked.
+
+    >>> type_of(Annotated[Path, "an existing one"] | None)
+    <class 'pathlib.Path'>
+    """
+    while get_origin(annotation) is Annotated or NoneType in get_args(annotation):
+        annotation = get_args(annotation)[0]
+    return annotation
+
+
 def read_settings(
     given: Mapping[str, Any] | None = None,
     *,
-    config: Path | None = None,
+    config: Path | Mapping[str, Any] | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> Settings:
-    """Read the settings from ``given`` (flags), the environment and a TOML file, in this order.
+    """Read the settings from ``given`` (flags), the environment and a TOML file or what it holds, in this order.
 
     Raises:
         SettingsError: A value is wrong, or a name is unknown, with one line for each; or the settings of the task do
             not fit each other.
     """
-    unknown = sorted(
-        name
-        for name in environment
-        if name.upper().startswith(ENV_PREFIX) and name[len(ENV_PREFIX) :].lower() not in Settings.model_fields
-    )
-    if unknown:
-        raise SettingsError(f"environment variable {_unknown(unknown[0], ENV_PREFIX)}")
-    if config is not None and not config.is_file():
-        raise SettingsError(f"config: no file {config}; expected a TOML file of settings")
-    source = type("Settings", (Settings,), {"_config_file": config, "__doc__": Settings.__doc__})
+    unknown = partial(_unknown, prefix=ENV_PREFIX)
+    variables = read_environment(environment, Settings.model_fields, unknown=unknown)
+    file = read_toml(config) if isinstance(config, Path) else config or {}
+    values = {**file, **variables, **(given or {})}
+    task, preset = (str(plain_text(values.get(name))) for name in ("task", "preset"))
+    defaults = {**TASKS.get(task, {}), **PRESETS.get(preset, {})}
     try:
-        read = source(**(given or {}))
+        settings = Settings(**{**defaults, **values})
     except ValidationError as error:
-        raise SettingsError("\n".join(_explain(dict(problem), given or {}) for problem in error.errors())) from None
-    except ValueError as error:  # a TOML file that is none
-        raise SettingsError(f"config: {config}: {error}") from None
-    values = {name: getattr(read, name) for name in Settings.model_fields}
-    settings = Settings.model_construct(_fields_set=set(read.model_fields_set), **values)
+        raise SettingsError("\n".join(_explain(dict(problem), values) for problem in error.errors())) from None
     settings.require_learnable()
     return settings
 
@@ -631,28 +626,50 @@ def alike_setting(name: str) -> str | None:
     return next(iter(get_close_matches(name, Settings.model_fields, 1)), None)
 
 
-def _explain(problem: dict[str, Any], given: Mapping[str, Any]) -> str:
-    name = str(problem["loc"][0]) if problem["loc"] else "settings"
+def _explain(problem: dict[str, Any], values: Mapping[str, Any]) -> str:
+    name = str(problem["loc"][0])
     if problem["type"] == "extra_forbidden":
         return _unknown(name)
-    received: object = given.get(name, os.environ.get(ENV_PREFIX + name.upper(), problem.get("input")))
+    received = values.get(name, problem.get("input"))
+    shown = plain_text(received) if isinstance(received, bool) else repr(received)
     if "password" in name:
-        received = "(secret)"
+        shown = "(secret)"
     expected = str(problem["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
-    return f"{name}: received {received!r}, expected {expected.removeprefix('expected ')}"
+    return f"{name}: received {shown}, expected {expected.removeprefix('expected ')}"
+
+
+def add_value(values: dict[str, str], name: str, value: str) -> None:
+    """Add what the command line gives a setting: several lists add up, any other setting is given once.
+
+    >>> values = {"input_topics": "a"}
+    >>> add_value(values, "input_topics", "b,c"); values
+    {'input_topics': 'a,b,c'}
+
+    Raises:
+        SettingsError: It was given before.
+    """
+    if name not in values:
+        values[name] = value
+    elif name in Settings.model_fields and is_list(name):
+        values[name] += f",{value}"
+    else:
+        shown = "(secret)" if "password" in name else f"{values[name]!r} and {value!r}"
+        raise SettingsError(f"{name}: received {shown}, expected it once")
 
 
 def parse_assignments(assignments: Sequence[str]) -> dict[str, str]:
     """Read ``NAME=VALUE`` arguments.
 
-    >>> parse_assignments(["window=32", "network=lstm 8,lstm 4"])
+    >>> parse_assignments(["window=32", "network=lstm 8", "network=lstm 4"])
     {'window': '32', 'network': 'lstm 8,lstm 4'}
 
     Raises:
-        SettingsError: An argument has no name or no ``=``.
+        SettingsError: An argument has no name or no ``=``, or gives a setting that was given before.
     """
-    pairs = [assignment.partition("=") for assignment in assignments]
-    for (name, equals, _), assignment in zip(pairs, assignments, strict=True):
+    values: dict[str, str] = {}
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
         if not (name and equals):
             raise SettingsError(f"--set: received {assignment!r}, expected NAME=VALUE")
-    return {name: value for name, _, value in pairs}
+        add_value(values, name, value)
+    return values

@@ -11,7 +11,8 @@ import daemon
 PACKAGE = Path(daemon.__file__).parent
 LAYERS = (
     {"atomic_write", "errors", "records", "processes", "shutdown", "times", "indicators", "headline"},
-    {"rows", "reports", "presets", "curve"},
+    {"homes", "rows", "reports", "presets", "curve"},
+    {"settings_sources"},
     {"settings"},
     {"codec", "vocabulary", "scores", "scaler", "accuracy", "drift"},
     {"network", "experts", "stored"},
@@ -37,7 +38,6 @@ HOMES = {
     "starlette": {"web"},
     "uvicorn": {"web"},
     "pydantic": {"settings"},
-    "pydantic_settings": {"settings"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

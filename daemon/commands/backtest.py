@@ -20,6 +20,7 @@ from daemon.commands.inputs import (
     read_lines,
     size_of,
 )
+from daemon.commands.options import add_assignments
 from daemon.commands.outputs import STANDARD_OUTPUT, create_output
 from daemon.commands.progress import progress_bar
 from daemon.commands.sequences import ended
@@ -58,8 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--task", metavar="TASK", help="what is predicted: symbol, number or label; short for --set task="
     )
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting; repeatable")
-    parser.add_argument("--config", type=Path, metavar="TOML", help="TOML file of settings")
+    add_assignments(parser)
     parser.add_argument("--json", metavar="REPORT", help="write the scores as JSON; -: standard output")
     parser.add_argument(
         "--predictions", metavar="OUT", help="write the output messages, one a line; -: standard output"

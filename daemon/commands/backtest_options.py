@@ -7,7 +7,7 @@ from pathlib import Path
 from daemon.commands.inputs import STANDARD_INPUT, format_of
 from daemon.commands.outputs import STANDARD_OUTPUT
 from daemon.errors import SettingsError
-from daemon.settings import Settings, parse_assignments, read_settings
+from daemon.settings import Settings, add_value, parse_assignments, read_settings
 
 
 def settings_of(arguments: argparse.Namespace) -> Settings:
@@ -16,8 +16,10 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     Raises:
         SettingsError: Something is wrong, or asked for in vain.
     """
-    task = {"task": arguments.task} if arguments.task else {}
-    settings = read_settings({**parse_assignments(arguments.set), **task}, config=arguments.config)
+    given = parse_assignments(arguments.set)
+    if arguments.task is not None:
+        add_value(given, "task", arguments.task)
+    settings = read_settings(given, config=arguments.config)
     if settings.value_format not in {"auto", "string"}:
         raise SettingsError(
             f"value_format: received {settings.value_format}, expected auto or string: a file has text, "

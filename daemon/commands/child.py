@@ -13,7 +13,7 @@ from typing import Self
 
 from daemon.errors import OnlineLstmError
 from daemon.processes import ending_with_its_parent, reserve_port
-from daemon.settings import ENV_PREFIX
+from daemon.settings_sources import ENV_PREFIX
 
 READY_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 30.0

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 from rich.console import Console
 
 from daemon.commands.comparison import BEGIN, END, PREDICTION, Comparison, Found, place_figures
+from daemon.commands.options import add_assignments
 from daemon.commands.outputs import STANDARD_OUTPUT, create_output
 from daemon.commands.progress import progress_bar
 from daemon.commands.protocols import PROTOCOLS, Protocol, Track
@@ -48,8 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--taxi", metavar="CSV", help="nyc_taxi.csv, which the protocols taxi and taxi-calendar are about"
     )
     parser.add_argument("--events", type=int, metavar="N", help="elements of each stream [default: the protocol's]")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting; repeatable")
-    parser.add_argument("--config", type=Path, metavar="TOML", help="TOML file of settings")
+    add_assignments(parser)
     parser.add_argument("--json", metavar="REPORT", help="write the figures as JSON; -: standard output")
     parser.add_argument(
         "--markdown",

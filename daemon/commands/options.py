@@ -3,10 +3,11 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
-from daemon.settings import Settings, alike_setting, read_settings
+from daemon.errors import SettingsError
+from daemon.settings import Settings, add_value, alike_setting, read_settings, type_of
+from daemon.settings_sources import read_toml
 
 GROUPS = {
     "bootstrap_servers": "topics and group",
@@ -28,7 +29,7 @@ def add_settings(parser: argparse.ArgumentParser, *names: str) -> None:
 
     All of them are grouped by what they are for, and left out of the usage line.
     """
-    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file of settings")
+    add_config(parser)
     group: argparse.ArgumentParser | argparse._ArgumentGroup = parser
     if not names:
         parser.usage = "%(prog)s [--help] [--config FILE] [--SETTING VALUE ...]"
@@ -42,11 +43,51 @@ def add_settings(parser: argparse.ArgumentParser, *names: str) -> None:
         suffix = "" if default in {None, ()} else f" [default: {shown.lower() if isinstance(default, bool) else shown}]"
         group.add_argument(
             f"--{name.replace('_', '-')}",
+            action=_Setting,
             dest=name,
             metavar=metavar_of(name, field.annotation),
             default=argparse.SUPPRESS,
             help=f"{field.description}{suffix}".replace("%", "%%"),
         )
+
+
+class _Setting(argparse.Action):
+    """Takes a setting as often as it may be given."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,  # noqa: ARG002 - as argparse calls it
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,  # noqa: ARG002
+    ) -> None:
+        add_value(vars(namespace), self.dest, values)
+
+
+class _Config(argparse.Action):
+    """Reads the file of settings, once: it may be a pipe."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,  # noqa: ARG002 - as argparse calls it
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,  # noqa: ARG002
+    ) -> None:
+        if namespace.config is not None:
+            raise SettingsError(f"config: received a second file, {values}, expected one")
+        namespace.config = read_toml(Path(values))
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Add ``--config`` for a TOML file."""
+    parser.add_argument("--config", action=_Config, metavar="FILE", help="TOML file of settings")
+
+
+def add_assignments(parser: argparse.ArgumentParser) -> None:
+    """Add ``--set NAME=VALUE`` for any setting, and ``--config``."""
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting; repeatable")
+    add_config(parser)
 
 
 def unknown_arguments(arguments: argparse.Namespace, unknown: Sequence[str]) -> str:
@@ -71,7 +112,7 @@ def metavar_of(name: str, annotation: Any) -> str:
     >>> metavar_of("log_format", Literal["text", "json"]), metavar_of("connect_timeout_s", float)
     ('{text,json}', 'SECONDS')
     """
-    kind = next((part for part in get_args(annotation) if NoneType in get_args(annotation)), annotation)
+    kind = type_of(annotation)
     if get_origin(kind) is Literal:
         return "{" + ",".join(get_args(kind)) + "}"
     if name.endswith("_s"):

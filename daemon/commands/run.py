@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from daemon.commands.options import add_settings, settings_of
 from daemon.errors import ExitCode
 from daemon.indicators import words_of
 from daemon.settings import Settings
+from daemon.settings_sources import service_links
 from daemon.shutdown import Shutdown, exit_at_once
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     logs.configure(level=settings.log_level, style=settings.log_format)
     changed = {n: v for n, v in settings if v != type(settings).model_fields[n].default}
     _log.info("starting version=%s %s", __version__, logs.fields(changed))
+    if ignored := service_links(os.environ):
+        _log.info("variables of Kubernetes Services ignored names=%s", ignored)
     run(settings)
     return ExitCode.OK
 
