@@ -21,6 +21,8 @@ COMMANDS = (
 )
 INTERRUPTED = 130
 """The exit code after Ctrl-C: 128 and the signal's number, as for any program that a signal ended."""
+USAGE = 2
+"""The exit code where standard output is closed, as of ``ExitCode.USAGE``, which is not loaded yet."""
 BROKEN_PIPE = 141
 """The exit code after whoever read the output went away."""
 
@@ -55,11 +57,28 @@ def build_parser() -> "ArgumentParser":
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and give its exit code."""
+    _replace_closed_streams()
     try:
         with _telling_of_lost_output():
             return _run(argv)
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _replace_closed_streams() -> None:
+    """Open something in place of closed standard streams: the next file or socket would get their numbers.
+
+    What goes to standard error is lost then; to read standard input, or to write to standard output, fails.
+    """
+    for number, access in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, access)  # gets the lowest number that is free, which is this one
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - a number, which stays open
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
 
 
 def _run(argv: Sequence[str] | None) -> int:
@@ -112,12 +131,22 @@ def _telling_of_lost_output() -> Iterator[None]:
     except OSError as error:
         # what is left goes nowhere, else Python would try to write it once more
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(BROKEN_PIPE if error.errno == errno.EPIPE else f"online-lstm: no output: {error.strerror}")
+        if error.errno == errno.EPIPE:
+            sys.exit(BROKEN_PIPE)
+        if error.errno == errno.EBADF:
+            sys.stderr.write("online-lstm: standard output is closed; expected a file, a pipe or a terminal\n")
+            sys.exit(USAGE)
+        sys.exit(f"online-lstm: no output: {error.strerror}")
 
 
 def _lost_output(error: OSError) -> bool:
-    """Say whether an output went away or is full, and not one that was opened by its name."""
-    return error.filename is None and error.errno in {errno.EPIPE, errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO}
+    """Say whether an output is closed, went away or is full, and not one that was opened by its name."""
+    lost = {errno.EPIPE, errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO}
+    if error.errno == errno.EBADF:
+        import fcntl  # noqa: PLC0415
+
+        return fcntl.fcntl(1, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
+    return error.filename is None and error.errno in lost
 
 
 if __name__ == "__main__":

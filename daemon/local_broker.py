@@ -23,7 +23,8 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from daemon.atomic_write import remove_abandoned, replacing
-from daemon.errors import BrokerUnavailableError, ExitCode, MissingToolError, SettingsError
+from daemon.errors import BrokerUnavailableError, ExitCode, MissingToolError, OnlineLstmError, SettingsError
+from daemon.homes import expand_home
 from daemon.processes import ending_with_its_parent, reserve_port
 from daemon.shutdown import Shutdown, interrupt
 
@@ -311,13 +312,20 @@ def broker_jars(announce: Announce) -> Path:
 
     Raises:
         MissingToolError: They are not there yet, and Maven is missing or cannot fetch them.
+        SettingsError: There is no place to keep them.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "online-lstm"
+    cache = expand_home(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "online-lstm"
     jars = cache / f"kafka-{KAFKA_VERSION}"
     if jars.is_dir():
         return jars
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / f"{jars.name}.lock").open("w") as lock:
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        lock_file = (cache / f"{jars.name}.lock").open("w")
+    except OSError as error:
+        raise SettingsError(
+            f"cannot keep Kafka in {cache}: {error.strerror}; XDG_CACHE_HOME names another directory for it"
+        ) from error
+    with lock_file as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not jars.is_dir():  # another process may have fetched them while this one waited
             _fetch_jars(jars, announce)
@@ -375,6 +383,6 @@ def _last_lines(text: str, count: int = 10) -> str:
 if __name__ == "__main__":
     try:
         broker_jars(say)
-    except MissingToolError as error:
+    except OnlineLstmError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(error.exit_code)

@@ -62,6 +62,52 @@ def test_a_help_text_may_be_read_in_part() -> None:
     assert (141, "") == (ended.returncode, ended.stderr)
 
 
+@pytest.mark.parametrize(
+    ("command", "closed", "code", "said"),
+    [
+        ("produce", "<&-", 2, "standard input: Bad file descriptor; expected values on standard input, or"),
+        ("produce", "0>/dev/null", 2, "standard input: Bad file descriptor; expected values on standard input, or"),
+        ("backtest -", "<&-", 2, "standard input: Bad file descriptor; expected values on standard input, or"),
+        ("run --help", ">&-", 2, "standard output is closed; expected a file, a pipe or a terminal"),
+        ("--version", "1</dev/null", 2, "standard output is closed; expected a file, a pipe or a terminal"),
+        ("backtest --compare a b", ">&-", 2, "a: No such file or directory"),
+        ("--version", "2>&- <&-", 0, None),
+        ("run --widow 3", "2>&-", 2, None),
+        ("produce", "<&- >&- 2>&-", 2, None),
+    ],
+)
+def test_closed_streams_are_told_in_one_line(command: str, closed: str, code: int, said: str | None) -> None:
+    """Where the command cannot do without them; nothing is said where nobody could read it."""
+    ended = subprocess.run(
+        ["sh", "-c", f"exec {sys.executable} -m daemon.cli {command} {closed}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert code == ended.returncode
+    if said is None:
+        assert "" == ended.stderr
+    else:
+        assert ended.stderr.startswith(f"online-lstm: {said}")
+        assert 1 == ended.stderr.count("\n")
+
+
+FIRST_OPENED = """
+import os
+from daemon import cli
+from daemon.commands import broker
+
+broker.main = lambda _: os._exit(os.open("/dev/null", os.O_RDONLY))
+cli.main(["broker"])
+"""
+
+
+def test_no_file_gets_the_number_of_a_closed_stream() -> None:
+    """What a library writes to standard error does not go into a socket."""
+    ended = subprocess.run(["sh", "-c", 'exec "$0" -c "$1" <&- >&- 2>&-', sys.executable, FIRST_OPENED], check=False)
+    assert ended.returncode > 2
+
+
 def closed_pipe() -> int:
     """Give the end of a pipe that is written to; nobody has the other one."""
     reader, writer = os.pipe()

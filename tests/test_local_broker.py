@@ -183,6 +183,19 @@ class TestJars:
         assert ["kafka.jar"] == [jar.name for jar in broker_jars(QUIET).iterdir()]
 
     @pytest.mark.usefixtures("programs")
+    def test_no_place(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A user without a home, or with one that is not theirs, is told in one line."""
+        (tmp_path / "file").touch()
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+        with pytest.raises(SettingsError, match=r"^cannot keep Kafka in .*/file/online-lstm: Not a directory"):
+            broker_jars(QUIET)
+        monkeypatch.delenv("XDG_CACHE_HOME")
+        monkeypatch.delenv("HOME")
+        monkeypatch.setattr("os.getuid", lambda: 2**31 - 7)
+        with pytest.raises(SettingsError, match="no home directory is known; set HOME"):
+            broker_jars(QUIET)
+
+    @pytest.mark.usefixtures("programs")
     def test_maven_missing(self) -> None:
         """Without Maven the error says so, with the ways out."""
         with pytest.raises(MissingToolError, match="`mvn` is not installed"):

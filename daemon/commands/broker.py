@@ -5,6 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from daemon.errors import ExitCode, SettingsError
+from daemon.homes import expand_home
 
 HELP = "run a local Kafka broker, until Ctrl-C"
 
@@ -16,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--data",
-        type=Path,
+        type=expand_home,
         metavar="DIR",
         help="directory that keeps the topics until the next start [default: a temporary one]",
     )

@@ -8,6 +8,7 @@ import csv
 import io
 import json
 import math
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal, get_args
 
 from daemon.errors import InputFileError
+from daemon.homes import expand_home
 from daemon.times import milliseconds_of
 
 Format = Literal["text", "csv", "jsonl"]
@@ -62,11 +64,17 @@ def open_input(path: str) -> Iterator[BinaryIO]:
         InputFileError: There is no such file, or it cannot be read.
     """
     if path == STANDARD_INPUT:
+        try:
+            os.read(0, 0)
+        except OSError as error:  # it is closed, or open for writing only
+            raise InputFileError(
+                f"standard input: {error.strerror}; expected values on standard input, or the path of a file"
+            ) from error
         yield sys.stdin.buffer
         return
     with ExitStack() as stack:
         try:
-            file = stack.enter_context(Path(path).open("rb"))
+            file = stack.enter_context(expand_home(path).open("rb"))
         except OSError as error:
             raise InputFileError(
                 f"{path}: {error.strerror}; expected a file of values, or - for standard input"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from daemon.atomic_write import replacing
 from daemon.errors import SettingsError
+from daemon.homes import expand_home
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -29,7 +30,7 @@ def create_output(option: str, path: str) -> Iterator[BinaryIO]:
     if path == STANDARD_OUTPUT:
         yield sys.stdout.buffer
         return
-    target = Path(path).resolve()
+    target = expand_home(path).resolve()
     if target.exists() and not target.is_file():
         with _open(option, path, target) as file:
             yield file
