@@ -1,42 +1,80 @@
-"""How log lines look: ``event key=value`` as text, or one JSON object a line."""
+"""The log: events with fields, written as ``event key=value`` or as one JSON object a line.
+
+Libraries log words to the standard loggers; their lines come out the same way, without fields.
+"""
 
 import json
 import logging
+import math
 import re
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-_FIELD = re.compile(r"%%|(=?)%[-#0+ ]*\d*(?:\.\d+)?[a-zA-Z]")
-"""A place in a log message for an argument, and whether that is the value of a key."""
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What happened, and to what.
+
+    >>> str(Event("starting", {"topics": ("a", "b"), "network": ("lstm 32",), "learn": False}))
+    'starting topics=a,b network="lstm 32" learn=false'
+    """
+
+    name: str
+    fields: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        return " ".join([self.name, *(f"{key}={_quoted(_plain(value))}" for key, value in self.fields.items())])
+
+
+class EventLogger:
+    """Logs events to the standard logger of a name: ``log.info("live", source=source, offset=3)``."""
+
+    def __init__(self, name: str) -> None:
+        self._logger = logging.getLogger(name)
+
+    def info(self, event: str, /, **fields: Any) -> None:
+        """Log what an operator may want to know."""
+        self._log(logging.INFO, event, fields)
+
+    def warning(self, event: str, /, **fields: Any) -> None:
+        """Log what someone should act on."""
+        self._log(logging.WARNING, event, fields)
+
+    def _log(self, level: int, event: str, fields: Mapping[str, Any]) -> None:
+        if self._logger.isEnabledFor(level):
+            self._logger.log(level, Event(event, fields))
 
 
 class TextFormatter(logging.Formatter):
-    """Time, level and message; values that have blanks are quoted."""
+    """Time, level, event and fields; values that have blanks are quoted."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Format a record."""
-        lines = [f"{_time(record)} {record.levelname} {_message(record)}"]
+        lines = [f"{_time(record)} {record.levelname} {record.getMessage()}"]
         if record.exc_info:
             lines.append(self.formatException(record.exc_info))
         return "\n".join(lines)
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line."""
+    """One JSON object a line, with each field as a member."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Format a record."""
-        fields = {
+        event = record.msg if isinstance(record.msg, Event) else Event(record.getMessage(), {})
+        members = {
             "time": _time(record),
             "level": record.levelname,
             "logger": record.name,
-            "message": _message(record),
+            "event": event.name,
+            **{key: _json_value(value) for key, value in event.fields.items()},
         }
         if record.exc_info:
-            fields["exception"] = self.formatException(record.exc_info)
-        return json.dumps(fields, ensure_ascii=False)
+            members["exception"] = self.formatException(record.exc_info)
+        return json.dumps(members, ensure_ascii=False)
 
 
 def configure(*, level: str, style: str) -> None:
@@ -49,15 +87,6 @@ def configure(*, level: str, style: str) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     if level != "DEBUG":
         logging.getLogger("kafka").setLevel(logging.CRITICAL)
-
-
-def fields(values: Mapping[str, Any]) -> str:
-    """Write ``key=value`` pairs as in all log lines.
-
-    >>> fields({"topics": ("a", "b"), "network": ("lstm 32",), "learn": False})
-    'topics=a,b network="lstm 32" learn=false'
-    """
-    return " ".join(f"{name}={_quoted(_plain(value))}" for name, value in values.items())
 
 
 def tell(message: str) -> None:
@@ -82,22 +111,13 @@ def _time(record: logging.LogRecord) -> str:
     return datetime.fromtimestamp(record.created).astimezone().isoformat(timespec="milliseconds")
 
 
-def _message(record: logging.LogRecord) -> str:
-    """Put the arguments into the message; those that are the value of a key are quoted where they have to be."""
-    if not isinstance(record.args, tuple) or not isinstance(record.msg, str):
-        return record.getMessage()
-    places = [place for place in _FIELD.finditer(record.msg) if place[0] != "%%"]
-    if len(places) != len(record.args):
-        return record.getMessage()
-    arguments = iter(record.args)
-
-    def fill(place: re.Match[str]) -> str:
-        if place[0] == "%%":
-            return "%"
-        text = place[0].removeprefix("=") % (_plain(next(arguments)),)
-        return f"={_quoted(text)}" if place[1] else text
-
-    return _FIELD.sub(fill, record.msg)
+def _json_value(value: Any) -> Any:
+    """Return a value as JSON has it: numbers, truth values and lists as they are, whatever else as its text."""
+    if isinstance(value, tuple | list | set | frozenset):
+        return [_json_value(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
 def _plain(value: Any) -> Any:

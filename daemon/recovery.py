@@ -9,7 +9,6 @@ after everything that is refused unless a setting says ``continue``.
 """
 
 import json
-import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,13 +23,14 @@ from daemon.errors import (
     ReplayDivergedError,
     StateMismatchError,
 )
+from daemon.logs import EventLogger
 from daemon.partition import NetworkFactory, Partition, generation_of, learning_of, mark_of, next_mark, unnamed
 from daemon.records import Committed, Mark, TopicPartition
 from daemon.reports import CheckpointReport, LineageReason, LineageReport, Observer
 from daemon.settings import Settings
 from daemon.warm_start import WarmStart
 
-_log = logging.getLogger(__name__)
+_log = EventLogger(__name__)
 
 
 class Topic(Protocol):
@@ -104,7 +104,7 @@ class Recovery:
             restored = self._from_mark(source, committed.offset, read_mark(committed.metadata, source))
         else:
             restored = self._without_mark(source, committed)
-        _log.info("restored source=%s checkpoint=%d committed=%d", source, restored.offset, restored.goal)
+        _log.info("restored", source=source, checkpoint=restored.offset, committed=restored.goal)
         return restored
 
     def conclude(self, restored: Restored, commit: Callable[[Committed], None]) -> bool:
@@ -141,8 +141,12 @@ class Recovery:
             commit(pledge)
         lineage, lost = partition.mark.lineage, restored.lost_records
         _log.info(
-            "lineage begins source=%s offset=%d lineage=%s reason=%s lost_records=%d",
-            *(partition.source, restored.goal, lineage, reason, lost),
+            "lineage begins",
+            source=partition.source,
+            offset=restored.goal,
+            lineage=lineage,
+            reason=reason,
+            lost_records=lost,
         )
         self._observer(LineageReport(partition.source, lineage, reason, lost))
         return True
@@ -296,7 +300,7 @@ class Recovery:
                 try:
                     return offset, self._store.read(source, lineage, offset)
                 except CheckpointDamagedError as error:
-                    _log.warning("checkpoint damaged source=%s offset=%d %s", source, offset, error)
+                    _log.warning("checkpoint damaged", source=source, offset=offset, error=error)
                     self._observer(CheckpointReport(source, offset, "damaged"))
         return None
 
@@ -332,7 +336,7 @@ class Recovery:
         """Raise an error, with the ways out, unless a setting says to continue."""
         if getattr(self._settings, setting) != "continue":
             raise type(error)(f"{error}; or set {setting} to continue, or begin afresh with another group_id")
-        _log.warning("%s=continue: %s", setting, error)
+        _log.warning("continuing", **{setting: "continue"}, reason=error)
 
 
 def write_mark(mark: Mark) -> str:

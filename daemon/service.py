@@ -18,7 +18,6 @@ the client's that takes partitions away, look at the states, to leave a checkpoi
 The module is longer than others, so that the whole protocol is read in one place.
 """
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -28,6 +27,7 @@ from typing import Protocol
 
 from daemon.checkpoint import CheckpointStore, CheckpointWriter
 from daemon.errors import BrokerUnavailableError, CheckpointsUnavailableError, InputGoneError, NotCommittedError
+from daemon.logs import EventLogger
 from daemon.partition import NetworkFactory, Partition, Processed
 from daemon.records import Committed, InputRecord, Membership, OutputRecord, Polled, TopicPartition
 from daemon.recovery import Recovery, Restored, write_mark
@@ -45,7 +45,7 @@ STOPPING_S = 10.0
 CHECKPOINT_SHARE = 0.05
 """Most of the time that may go into writing checkpoints; the interval stretches to keep to it."""
 
-_log = logging.getLogger(__name__)
+_log = EventLogger(__name__)
 
 
 class Source(Protocol):
@@ -210,7 +210,7 @@ class Service:
             self._source.close()
             self._writer.close()
             self._sink.close()
-        _log.info("stopped events=%d", self.events)
+        _log.info("stopped", events=self.events)
 
     def step(self) -> None:
         """Take one batch from the topic to the output topic."""
@@ -237,7 +237,7 @@ class Service:
             self._take(polled)
             self._finish_replays(polled.membership)
         except NotCommittedError as error:
-            _log.warning("batch not committed, going back to the committed offsets reason=%s", error)
+            _log.warning("batch not committed", reason=error)
             self._sink_ready = False
             self._halve_batches()
             self._go_back()
@@ -258,7 +258,7 @@ class Service:
     def _wait_for(self, reason: str) -> None:
         """Show what is waited for, and that the loop is alive meanwhile; say so once in the log."""
         if reason and not self._waits_for:
-            _log.warning("waiting reason=%s", reason)
+            _log.warning("waiting", reason=reason)
         elif self._waits_for and not reason:
             _log.info("going on")
         self._waits_for = reason
@@ -387,8 +387,8 @@ class Service:
         assignment.partition.prepare()
         assignment.replay = None
         if not self._settings.learn and self._warm_start is None and not assignment.partition.mark.records:
-            _log.warning("nothing was ever learned, and learn is false: no prediction source=%s", source)
-        _log.info("live source=%s offset=%d records=%d", source, replay.goal, assignment.partition.mark.records)
+            _log.warning("nothing was ever learned", source=source, reason="learn is false: no prediction")
+        _log.info("live", source=source, offset=replay.goal, records=assignment.partition.mark.records)
         self._observer(assignment.partition.report(assignment.checkpointed))
         self._report_health()
 

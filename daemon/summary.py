@@ -1,14 +1,14 @@
 """What was learned, once a minute in the log: for whoever has no dashboard."""
 
-import logging
 import time
 from collections.abc import Callable
 
+from daemon.logs import EventLogger
 from daemon.records import TopicPartition
 from daemon.reports import AssignmentReport, BatchReport, PartitionReport, Report
 
 EVERY_S = 60.0
-_log = logging.getLogger(__name__)
+_log = EventLogger(__name__)
 
 
 class Summary:
@@ -47,9 +47,14 @@ class Summary:
     def _say(self, seconds: float) -> None:
         scored = max(self._scored, 1)
         _log.info(
-            "learned events=%d seconds=%.0f hit_rate=%.4f best_baseline=%.4f drifts=%d lag_records=%d partitions=%d",
-            *(self._events, seconds, self._hits / scored, max(self._baseline_hits, default=0) / scored),
-            *(self._drifts, sum(self._lags.values()), len(self._lags)),
+            "learned",
+            events=self._events,
+            seconds=round(seconds),
+            hit_rate=round(self._hits / scored, 4),
+            best_baseline=round(max(self._baseline_hits, default=0) / scored, 4),
+            drifts=self._drifts,
+            lag_records=sum(self._lags.values()),
+            partitions=len(self._lags),
         )
         self._since = self._clock()
         self._events, self._scored, self._hits, self._drifts, self._baseline_hits = 0, 0, 0, 0, ()

@@ -11,7 +11,7 @@ import daemon
 PACKAGE = Path(daemon.__file__).parent
 LAYERS = (
     {"atomic_write", "errors", "records", "processes", "shutdown", "times", "indicators", "headline"},
-    {"homes", "rows", "reports", "presets", "curve"},
+    {"homes", "logs", "rows", "reports", "presets", "curve"},
     {"settings_sources"},
     {"settings"},
     {"codec", "vocabulary", "scores", "scaler", "accuracy", "drift"},
@@ -19,7 +19,7 @@ LAYERS = (
     {"tasks", "warm_start"},
     {"learners"},
     {"partition"},
-    {"checkpoint", "broker", "metrics", "summary", "board", "web", "logs", "local_broker"},
+    {"checkpoint", "broker", "metrics", "summary", "board", "web", "local_broker"},
     {"recovery"},
     {"service"},
     {"commands"},

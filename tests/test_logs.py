@@ -1,7 +1,8 @@
-"""Log lines: times, quoted values, and JSON that is JSON."""
+"""Log lines: times, quoted values, and fields in JSON."""
 
 import json
 import logging
+import math
 import sys
 from collections.abc import Iterator
 from datetime import datetime
@@ -9,8 +10,9 @@ from datetime import datetime
 import pytest
 
 from daemon import logs
+from daemon.records import TopicPartition
 
-LOG = logging.getLogger("daemon.test")
+LOG = logs.EventLogger("daemon.test")
 
 
 @pytest.fixture(autouse=True)
@@ -25,51 +27,79 @@ def as_before() -> Iterator[None]:
     kafka.setLevel(kafka_level)
 
 
-def test_a_line_has_time_with_zone_level_and_message(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_has_time_with_zone_level_event_and_fields(capsys: pytest.CaptureFixture[str]) -> None:
     """The time is as in ISO 8601."""
     logs.configure(level="INFO", style="text")
     before = datetime.now().astimezone()
-    LOG.info("live source=%s offset=%d", "numbers/0", 41)
+    LOG.info("live", source=TopicPartition("numbers", 0), offset=41)
     time, rest = capsys.readouterr().err.split(" ", 1)
     assert "INFO live source=numbers/0 offset=41\n" == rest
     assert abs(datetime.fromisoformat(time) - before).total_seconds() < 60
 
 
 @pytest.mark.parametrize(
-    ("message", "arguments", "expected"),
+    ("fields", "expected"),
     [
-        ("a reason=%s", ("no broker answered",), 'a reason="no broker answered"'),
-        ("a reason=%s b=%d", ('said "no"\nand left', 3), r'a reason="said \"no\"\nand left" b=3'),
-        ("a error=%r", (ValueError("b c"),), "a error=\"ValueError('b c')\""),
-        ("a empty=%s", ("",), 'a empty=""'),
-        ("a b=%5.1f%% %s", (99.5, "words in a row"), 'a b=" 99.5"% words in a row'),
-        ("a topics=%s", (("b", "c"),), "a topics=b,c"),
-        ("a names=%s", ("b,c",), "a names=b,c"),
-        ("100% sure", (), "100% sure"),
-        ("a %(b)s", ({"b": "c d"},), "a c d"),
+        ({"reason": "no broker answered"}, 'a reason="no broker answered"'),
+        ({"reason": 'said "no"\nand left', "b": 3}, r'a reason="said \"no\"\nand left" b=3'),
+        ({"error": ValueError("b c")}, 'a error="b c"'),
+        ({"empty": ""}, 'a empty=""'),
+        ({"share": 0.5, "learn": False}, "a share=0.5 learn=false"),
+        ({"topics": ("b", "c")}, "a topics=b,c"),
+        ({"value": "100% sure %s"}, 'a value="100% sure %s"'),
+        ({}, "a"),
     ],
 )
 def test_values_of_keys_are_quoted_where_they_have_to_be(
-    message: str, arguments: tuple[object, ...], expected: str, capsys: pytest.CaptureFixture[str]
+    fields: dict[str, object], expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One value is one word, whatever it holds, and one message is one line."""
+    """One value is one word, whatever it holds, and one event is one line."""
     logs.configure(level="INFO", style="text")
-    LOG.info(message, *arguments)
+    LOG.info("a", **fields)
     assert capsys.readouterr().err.endswith(f" INFO {expected}\n")
 
 
-def test_every_line_of_json_is_json(capsys: pytest.CaptureFixture[str]) -> None:
-    """Also one with a traceback, and the one that says why the program ends."""
+def test_every_field_is_a_member_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """Numbers, truth values and lists are what they are; objects are text, and no line is anything but JSON."""
     logs.configure(level="INFO", style="json")
-    LOG.info("a reason=%s", 'said "no"\nand left')
+    LOG.warning(
+        "live", source=TopicPartition("numbers", 0), offset=41, rate=0.5, skill=math.nan, learn=True, names=("a", "b")
+    )
+    LOG.info("said", reason='"no"\nand left', nothing=None)
+    first, second = (json.loads(line, parse_constant=pytest.fail) for line in capsys.readouterr().err.splitlines())
+    datetime.fromisoformat(first.pop("time"))
+    assert {
+        "level": "WARNING",
+        "logger": "daemon.test",
+        "event": "live",
+        "source": "numbers/0",
+        "offset": 41,
+        "rate": 0.5,
+        "skill": "nan",
+        "learn": True,
+        "names": ["a", "b"],
+    } == first
+    assert ('"no"\nand left', None) == (second["reason"], second["nothing"])
+
+
+def test_errors_and_words_of_libraries_are_json_too(capsys: pytest.CaptureFixture[str]) -> None:
+    """One with a traceback, the one that says why the program ends, and the Kafka client's."""
+    logs.configure(level="DEBUG", style="json")
     logs.tell_of_bug(ValueError("b"))
     logs.tell("no broker\nnowhere")
+    logging.getLogger("kafka.conn").debug("%s retries %d%%", "a", 5)
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    assert ['a reason="said \\"no\\"\\nand left"', "unexpected error", "no broker\nnowhere"] == [
-        line["message"] for line in lines
-    ]
-    assert ["INFO", "ERROR", "ERROR"] == [line["level"] for line in lines]
-    assert lines[1]["exception"].endswith("ValueError: b")
+    assert ["unexpected error", "no broker\nnowhere", "a retries 5%"] == [line["event"] for line in lines]
+    assert ["ERROR", "ERROR", "DEBUG"] == [line["level"] for line in lines]
+    assert lines[0]["exception"].endswith("ValueError: b")
+
+
+def test_what_is_below_the_level_is_not_written(capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither in text nor in JSON."""
+    for style in ("text", "json"):
+        logs.configure(level="WARNING", style=style)
+        LOG.info("live")
+    assert "" == capsys.readouterr().err
 
 
 def test_a_person_is_told_without_ado(capsys: pytest.CaptureFixture[str]) -> None:

@@ -181,6 +181,19 @@ def test_variables_of_kubernetes_services_are_ignored() -> None:
     assert Settings() == read_settings(environment=LINKS)
 
 
+def test_ignored_variables_are_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A daemon beside such a Service starts, and says which variables it does not read."""
+    for name, value in LINKS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("daemon.logs.configure", lambda **_: None)
+    monkeypatch.setattr("daemon.commands.run.run", lambda _: None)
+    with caplog.at_level("INFO"):
+        assert ExitCode.OK == cli.main(["run"])
+    assert [f"variables of Kubernetes Services ignored names={','.join(sorted(LINKS))}"] == caplog.messages[1:]
+
+
 @pytest.mark.parametrize("name", ["ONLINE_LSTM_SERVICE_PORTS", "ONLINE_LSTM_PORT", "ONLINE_LSTM_PORT_X_TCP"])
 def test_what_kubernetes_does_not_make_is_still_refused(name: str) -> None:
     """A slip does not pass for a Service."""

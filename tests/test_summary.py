@@ -41,12 +41,12 @@ def test_a_line_a_minute_says_what_was_learned(caplog: pytest.LogCaptureFixture)
         now = EVERY_S
         summary.observe(batch(SOURCES[1], events=40, hits=38, baselines=(40, 0), lag=3, drifts=2))
         assert [
-            "learned events=100 seconds=60 hit_rate=0.9500 best_baseline=0.5000 drifts=3 lag_records=10 partitions=2"
+            "learned events=100 seconds=60 hit_rate=0.95 best_baseline=0.5 drifts=3 lag_records=10 partitions=2"
         ] == caplog.messages
         caplog.clear()
         summary.observe(AssignmentReport(revoked=(SOURCES[0],)))
         now = 2 * EVERY_S
         summary.observe(batch(SOURCES[1], events=0, hits=0, baselines=(0, 0), lag=1))
     assert [
-        "learned events=0 seconds=60 hit_rate=0.0000 best_baseline=0.0000 drifts=0 lag_records=1 partitions=1"
+        "learned events=0 seconds=60 hit_rate=0.0 best_baseline=0.0 drifts=0 lag_records=1 partitions=1"
     ] == caplog.messages

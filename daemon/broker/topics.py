@@ -1,7 +1,6 @@
 """The topics that have to be there before anything can be read or published."""
 
 import contextlib
-import logging
 from collections.abc import Iterable, Mapping
 
 from kafka import KafkaAdminClient
@@ -10,9 +9,10 @@ from kafka.errors import TopicAlreadyExistsError, TopicAuthorizationFailedError
 
 from daemon.broker.connection import client_options, reaching_broker
 from daemon.errors import MissingTopicError
+from daemon.logs import EventLogger
 from daemon.settings import Settings
 
-_log = logging.getLogger(__name__)
+_log = EventLogger(__name__)
 
 
 def ensure_topics(settings: Settings) -> None:
@@ -32,9 +32,10 @@ def ensure_topics(settings: Settings) -> None:
         _create_missing(admin, settings, published)
         for topic in compacted(admin, settings.input_topics):
             _log.warning(
-                "topic=%s is compacted: a replay after a crash may find fewer records than were learned from, and "
-                "is refused then (on_divergence)",
-                topic,
+                "topic compacted",
+                topic=topic,
+                reason="a replay after a crash may find fewer records than were learned from, and is refused then "
+                "(on_divergence)",
             )
     finally:
         admin.close()
@@ -64,7 +65,7 @@ def _create_missing(admin: KafkaAdminClient, settings: Settings, wanted: Mapping
             admin.create_topics(
                 {name: {"num_partitions": count, "replication_factor": -1} for name, count in missing.items()}
             )
-        _log.info("topics created names=%s", ",".join(sorted(missing)))
+        _log.info("topics created", names=sorted(missing))
         admin.wait_for_topics(list(missing))
     described = admin.describe_topics(list(wanted))
     return {topic["name"]: len(topic["partitions"]) for topic in described}

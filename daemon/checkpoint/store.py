@@ -1,7 +1,6 @@
 """The checkpoints of one consumer group: their names, and which of them are kept."""
 
 import errno
-import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,13 +12,14 @@ from uuid import uuid4
 from daemon.checkpoint.hdf5 import pack, unpack
 from daemon.checkpoint.places import place_at
 from daemon.errors import CheckpointDamagedError, CheckpointsUnavailableError, SettingsError
+from daemon.logs import EventLogger
 from daemon.records import TopicPartition
 
 KEEP = 3
 """Newest files of a lineage that are kept, beside its first one."""
 
 _FILE = re.compile(r"([^/]+)/([0-9]{20})\.h5")
-_log = logging.getLogger(__name__)
+_log = EventLogger(__name__)
 
 
 class CheckpointStore:
@@ -100,7 +100,7 @@ class CheckpointStore:
             for old in up_to_this[KEEP:-1]:
                 self._place.remove(self._name(source, lineage, old))
         except OSError as error:
-            _log.warning("old checkpoints not removed source=%s lineage=%s error=%s", source, lineage, error)
+            _log.warning("old checkpoints not removed", source=source, lineage=lineage, error=error)
         return len(data)
 
     def read(self, source: TopicPartition, lineage: str, offset: int) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Writing checkpoints while learning goes on."""
 
-import logging
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -8,10 +7,11 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from daemon.checkpoint.store import CheckpointStore
+from daemon.logs import EventLogger
 from daemon.records import TopicPartition
 from daemon.reports import CheckpointReport
 
-_log = logging.getLogger(__name__)
+_log = EventLogger(__name__)
 
 
 class CheckpointWriter:
@@ -49,6 +49,6 @@ class CheckpointWriter:
         try:
             size = self._store.write(source, offset, state)
         except OSError as error:
-            _log.warning("checkpoint failed source=%s offset=%d error=%s", source, offset, error)
+            _log.warning("checkpoint failed", source=source, offset=offset, error=error)
             return CheckpointReport(source, offset, "failed")
         return CheckpointReport(source, offset, "written", time.perf_counter() - started, size)

@@ -3,7 +3,6 @@
 Neither is part of a group or of a transaction; what the daemon needs for its guarantees is in ``daemon.broker``.
 """
 
-import logging
 import math
 import time
 from collections import deque
@@ -18,6 +17,7 @@ from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 from daemon.broker import abandon, client_options, reaching_broker
 from daemon.commands.child import DaemonProcess
 from daemon.errors import BrokerUnavailableError, InputFileError, MissingTopicError, OnlineLstmError
+from daemon.logs import EventLogger
 from daemon.settings import Settings
 
 POLL_MS = 200
@@ -27,7 +27,7 @@ SLOW_S = 5.0
 MAX_IN_FLIGHT = 10_000
 """Values that wait for their acknowledgement; the client itself would take in any number of them."""
 
-_log = logging.getLogger(__name__)
+_log = EventLogger(__name__)
 
 
 class Publisher:
@@ -109,7 +109,7 @@ class Publisher:
     def _warn(self) -> None:
         """Say what is waited for, once in a silence."""
         if self._heard_at < math.inf:
-            _log.warning("waiting for the broker topic=%s acknowledged=%d", self.topic, self.acknowledged)
+            _log.warning("waiting for the broker", topic=self.topic, acknowledged=self.acknowledged)
             self._heard_at = math.inf
 
     def _failure(self, error: KafkaError) -> BrokerUnavailableError:

@@ -6,7 +6,6 @@ then say what the daemon said. Nothing is written to Kafka or to the checkpoints
 
 import argparse
 import json
-import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
@@ -27,6 +26,7 @@ from daemon.errors import (
     ReplayDivergedError,
     SettingsError,
 )
+from daemon.logs import EventLogger
 from daemon.records import InputRecord, Mark, OutputRecord, TopicPartition
 from daemon.settings import Settings
 
@@ -44,7 +44,7 @@ ASKED = (
     *("input_topics", "group_id", "checkpoint_url", "warm_start"),
 )
 """The settings that matter here: those of shape and learning are in the checkpoint."""
-_log = logging.getLogger(__name__)
+_log = EventLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +233,7 @@ def _marks(store: "CheckpointStore", source: TopicPartition, lineage: str) -> It
         try:
             yield offset, mark_of(store.read(source, lineage, offset))
         except CheckpointDamagedError as error:
-            _log.warning("checkpoint passed over source=%s offset=%d reason=%s", source, offset, error)
+            _log.warning("checkpoint passed over", source=source, offset=offset, reason=error)
 
 
 def _end_of(store: "CheckpointStore", source: TopicPartition, lineage: str, *, newest: int) -> int:

@@ -1,7 +1,6 @@
 """``online-lstm run``: the daemon, put together from its parts."""
 
 import argparse
-import logging
 import os
 import signal
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from daemon import __version__, logs
 from daemon.commands.options import add_settings, settings_of
 from daemon.errors import ExitCode
 from daemon.indicators import words_of
+from daemon.logs import EventLogger
 from daemon.settings import Settings
 from daemon.settings_sources import service_links
 from daemon.shutdown import Shutdown, exit_at_once
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from daemon.reports import Report
 
 HELP = "learn from the input topics and publish predictions, until a signal"
-_log = logging.getLogger(__name__)
+_log = EventLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,9 +32,9 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     settings.require_consistent()
     logs.configure(level=settings.log_level, style=settings.log_format)
     changed = {n: v for n, v in settings if v != type(settings).model_fields[n].default}
-    _log.info("starting version=%s %s", __version__, logs.fields(changed))
+    _log.info("starting", version=__version__, **changed)
     if ignored := service_links(os.environ):
-        _log.info("variables of Kubernetes Services ignored names=%s", ignored)
+        _log.info("variables of Kubernetes Services ignored", names=ignored)
     run(settings)
     return ExitCode.OK
 
@@ -95,12 +95,12 @@ def run(settings: Settings) -> None:
         )
 
         def stop(number: signal.Signals) -> None:
-            _log.info("stopping signal=%s", number.name)
+            _log.info("stopping", signal=number.name)
             service.stop()
 
         # a second signal loses nothing: what is not committed is read again
         with Shutdown(stop, on_second=exit_at_once):
-            _log.info("serving url=http://%s:%d", settings.http_host, web.port)
+            _log.info("serving", url=f"http://{settings.http_host}:{web.port}")
             service.run()
     finally:
         web.stop()
