@@ -27,7 +27,8 @@ _MEANINGS = {
     ExitCode.OK: "finished, or stopped by a signal after a last commit and checkpoint",
     ExitCode.FAILURE: "an error that the daemon does not expect; nothing uncommitted was published",
     ExitCode.USAGE: "a setting or an argument is wrong, or a topic is missing and may not be created",
-    ExitCode.NO_BROKER: "no broker answered within `connect_timeout_s`, or the store of the checkpoints did not",
+    ExitCode.NO_BROKER: "no broker answered within `connect_timeout_s`, or one that lacks an interface that is needed, "
+    "or the store of the checkpoints did not answer",
     ExitCode.REFUSED: "offsets, checkpoints and input do not fit each other; going on would lose something",
     ExitCode.FENCED: "another process uses the same `instance_id`",
     ExitCode.MISSING_TOOL: "a program that is needed is not installed",
@@ -60,6 +61,12 @@ class MissingTopicError(OnlineLstmError):
 
 class BrokerUnavailableError(OnlineLstmError):
     """Raised when no broker answers in time."""
+
+    exit_code = ExitCode.NO_BROKER
+
+
+class UnsupportedByBrokerError(OnlineLstmError):
+    """Raised when a broker lacks an interface that is needed, as transactions."""
 
     exit_code = ExitCode.NO_BROKER
 

@@ -213,6 +213,62 @@ KIND_OF_ERROR: dict[type[errors.KafkaError], FailureKind] = {
     for kind_error in kind_errors
 }
 
+ADVICE: dict[type[errors.KafkaError], str] = {
+    errors.AuthorizationError: "the broker's access rights: this user may not do this; grant the right",
+    errors.ClusterAuthorizationFailedError: "create_topics: this user lacks the right CREATE, or for writing "
+    "IDEMPOTENT_WRITE, on the cluster; grant it, or create the topics and set create_topics=false",
+    errors.DelegationTokenAuthorizationFailedError: "sasl_username: this user may not use delegation tokens",
+    errors.GroupAuthorizationFailedError: "group_id: this user lacks the right READ on this group; grant it, or use "
+    "another group_id",
+    errors.GroupMaxSizeReachedError: "group_id: the group has as many members as the broker's group.max.size allows; "
+    "start fewer, or raise it",
+    errors.IllegalSaslStateError: "security_protocol: this listener of the broker asks for no login; use a protocol "
+    "without SASL, or the address of another listener",
+    errors.InconsistentGroupProtocolError: "group_id: other members of this group divide the partitions by another "
+    "strategy; use another group_id",
+    errors.InvalidCommitOffsetSizeError: "group_id: the commit is larger than the broker takes; start more instances",
+    errors.InvalidConfigurationError: "create_topics: the broker does not accept the configuration of a topic",
+    errors.InvalidGroupIdError: "group_id: the broker does not accept such a name",
+    errors.InvalidPartitionsError: "create_topics: the broker does not accept this number of partitions; create the "
+    "topics yourself",
+    errors.InvalidPrincipalTypeError: "sasl_username: the broker does not accept this kind of user",
+    errors.InvalidReplicationAssignmentError: "create_topics: the broker cannot place the replicas of a topic",
+    errors.InvalidReplicationFactorError: "create_topics: the cluster has fewer brokers than a new topic would have "
+    "replicas (the broker's default.replication.factor); lower that, or create the topics yourself",
+    errors.InvalidSessionTimeoutError: "session_timeout_s: not between the broker's group.min.session.timeout.ms and "
+    "group.max.session.timeout.ms",
+    errors.InvalidTopicError: "input_topics, output_topic, dead_letter_topic: the broker does not accept such a name",
+    errors.InvalidTransactionTimeoutError: "transaction_timeout_s: longer than the broker's transaction.max.timeout.ms",
+    errors.KafkaConfigurationError: "the Kafka client does not accept an option",
+    errors.OffsetMetadataTooLargeError: "group_id: the mark of a commit is larger than the broker's "
+    "offset.metadata.max.bytes; raise it",
+    errors.PrincipalDeserializationFailureError: "sasl_username: the broker cannot tell the user to its controller",
+    errors.SaslAuthenticationFailedError: "sasl_username, sasl_password: the broker refused the login",
+    errors.SecurityDisabledError: "the broker's authorizer.class.name: the broker has no access rights to ask for",
+    errors.TopicAuthorizationFailedError: "input_topics, output_topic, dead_letter_topic: this user may not use one of "
+    "them; grant READ on what is read and WRITE on what is published to",
+    errors.TransactionalIdAuthorizationFailedError: "group_id, instance_id: this user lacks the right WRITE on "
+    "transactional ids that begin with this group_id; grant it, or set delivery=at_least_once",
+    errors.UnacceptableCredentialError: "sasl_username, sasl_password: the broker does not accept such credentials",
+    errors.UnsupportedCodecError: "the topic's compression: no library for it is installed; install "
+    "kafka-python[lz4,snappy,zstd]",
+    errors.UnsupportedSaslMechanismError: "sasl_mechanism: the broker has not enabled it "
+    "(sasl.enabled.mechanisms); use one that it has",
+    errors.InvalidRequiredAcksError: "the topic's min.insync.replicas: the broker does not accept acks=all",
+    errors.PolicyViolationError: "the broker's policy for topics refuses this; create the topics as it asks, and set "
+    "create_topics=false",
+    errors.UnsupportedCompressionTypeError: "the topic's compression.type: the broker does not support it",
+    errors.UnsupportedForMessageFormatError: "the topic's message.format.version: too old for transactions and "
+    "headers; raise it",
+    errors.InvalidRecordError: "the topic refuses a record; a compacted topic (cleanup.policy) takes none without a "
+    "key",
+    errors.InvalidTimestampError: "the topic's message.timestamp.before.max.ms and after.max.ms: the time stamp of a "
+    "record is out of them; widen them",
+    errors.MessageSizeTooLargeError: "the topic's max.message.bytes: a record is larger; raise it",
+    errors.RecordListTooLargeError: "the topic's segment.bytes: a batch of records is larger; raise it",
+}
+"""What to see to, and the way out, for each error that only other settings, rights, topics or records end."""
+
 _KIND_OF_NAME = {error.__name__: kind for error, kind in KIND_OF_ERROR.items()}
 _SEVERITY = {kind: index for index, kind in enumerate(FailureKind)}
 
@@ -227,6 +283,23 @@ def kind_of(error: BaseException) -> FailureKind:
     'SETTINGS'
     """
     return min(_kinds(error), key=_SEVERITY.__getitem__, default=FailureKind.UNEXPECTED)
+
+
+def advice_on(error: BaseException) -> str:
+    """Return what to see to for an error of the most decisive kind in a chain; empty where there is no advice.
+
+    >>> advice_on(errors.KafkaError("failed: InvalidGroupIdError"))
+    'group_id: the broker does not accept such a name'
+    """
+    kind = kind_of(error)
+    named = {found.__name__: advice for found, advice in ADVICE.items() if KIND_OF_ERROR[found] == kind}
+    for one in chain_of(error):
+        words = [type(one).__name__, *re.findall(r"\w+", " ".join(map(str, one.args)))]
+        words += [ancestor.__name__ for ancestor in type(one).__mro__]
+        for word in words:
+            if word in named:
+                return named[word]
+    return ""
 
 
 def _kinds(error: BaseException) -> Iterator[FailureKind]:

@@ -1,13 +1,13 @@
 """One who only looks: reads what a group reads and publishes, and its committed offsets, and never joins it."""
 
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import Any
 
 from kafka import KafkaAdminClient
-from kafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError, RetriableError
 
-from daemon.broker.connection import client_options, reaching_broker, theirs
+from daemon.broker.client import Client
+from daemon.broker.connection import theirs
 from daemon.broker.source import ANSWER_S, KafkaSource, input_record
 from daemon.broker.topics import compacted
 from daemon.codec.published import Published, Read, read_dead_letter, read_output
@@ -45,7 +45,7 @@ class KafkaReader(KafkaSource):
     def compacted(self, topic: str) -> bool:
         """Say whether a topic keeps only the last record of a key; no, where its configuration may not be read."""
         if topic not in self._compacted:
-            with reaching_broker(self._settings), closing(KafkaAdminClient(**client_options(self._settings))) as admin:
+            with closing(Client(KafkaAdminClient, self._settings)) as admin:
                 self._compacted[topic] = topic in compacted(admin, [topic])
         return self._compacted[topic]
 
@@ -54,22 +54,19 @@ class KafkaReader(KafkaSource):
         self._consumer.assign([place])
         self._consumer.seek(place, offsets.start)
         while self._consumer.position(place) < offsets.stop:
-            records: dict[Any, list[Any]] = {}
-            with reaching_broker(self._settings), suppress(RetriableError):  # whether anybody is there is asked below
-                try:
-                    records = self._consumer.poll(timeout_ms=POLL_MS)
-                except (NoOffsetForPartitionError, OffsetOutOfRangeError) as error:
-                    raise InputGoneError(
-                        f"{source}: the records from offset {self._consumer.position(place)} on were deleted while "
-                        "they were read: run it again"
-                    ) from error
+            try:
+                records = self._receive(POLL_MS)
+            except InputGoneError as error:
+                raise InputGoneError(
+                    f"{source}: the records from offset {self._consumer.position(place)} on were deleted while "
+                    "they were read: run it again"
+                ) from error
             for record in records.get(place, ()):
                 if record.offset >= offsets.stop:
                     return
                 yield record
-            if not records:
-                with reaching_broker(self._settings):
-                    self._consumer.end_offsets([place], timeout_ms=int(ANSWER_S * 1000))
+            if not records:  # nothing, or nobody
+                self._consumer.end_offsets([place], timeout_ms=int(ANSWER_S * 1000))
 
 
 def _as_read(record: Any) -> Read:

@@ -17,7 +17,8 @@ from kafka import KafkaProducer
 from kafka.errors import InvalidProducerEpochError, KafkaError, KafkaTimeoutError, ProducerFencedError
 from kafka.structs import OffsetAndMetadata
 
-from daemon.broker.connection import abandon, client_options, reaching_broker, theirs
+from daemon.broker.client import Client
+from daemon.broker.connection import abandon, theirs
 from daemon.broker.source import KafkaSource
 from daemon.errors import FencedError, NotCommittedError
 from daemon.records import Committed, Membership, OutputRecord, TopicPartition
@@ -52,17 +53,19 @@ class KafkaSink(ABC):
             raise NotCommittedError(f"the batch was not published: {error!r}") from error
 
     def rebuild(self, waiting: Callable[[float], None]) -> None:
-        """Begin, or begin afresh; raises what ``reaching_broker`` raises."""
+        """Begin, or begin afresh; raises what a ``Client`` raises."""
         self._discard()
-        with reaching_broker(self._settings):
-            self._producer = KafkaProducer(
-                **client_options(self._settings),
-                max_request_size=2 * self._settings.max_output_bytes,
-                batch_size=512 * 1024,  # one request a batch: with the default, 500 records take three times as long
-                retry_backoff_ms=5,  # the client sleeps this long while the broker still ends the transaction before
-                max_block_ms=MAX_BLOCK_MS,
-                **self._options(),
-            )
+        client = Client(
+            KafkaProducer,
+            self._settings,
+            max_request_size=2 * self._settings.max_output_bytes,
+            batch_size=512 * 1024,  # one request a batch: with the default, 500 records take three times as long
+            retry_backoff_ms=5,  # the client sleeps this long while the broker still ends the transaction before
+            max_block_ms=MAX_BLOCK_MS,
+            **self._options(),
+        )
+        self._producer = client.library  # what fails in a commit is told by ``commit``
+        with client.translated():
             self._begin(_Patience(waiting))
 
     def close(self) -> None:

@@ -48,14 +48,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> ExitCode:
     """Publish until the input ends, or until SIGINT or SIGTERM; then wait for the acknowledgements."""
-    from daemon.broker import ensure_topics
+    from daemon.broker import ensure_input_topics
     from daemon.commands.clients import Publisher
 
     given = {} if arguments.topic is None else {"input_topics": [arguments.topic]}
     settings = settings_of(arguments, **given)
     logs.configure(level="WARNING", style=settings.log_format)
     with _messages(arguments) as messages:
-        ensure_topics(settings)
+        ensure_input_topics(settings)
         with Publisher(settings, settings.input_topics[0]) as publisher:
             started = time.perf_counter()
             try:

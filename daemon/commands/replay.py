@@ -40,7 +40,8 @@ CHUNK = 500
 """Records that are learned at once; the outputs do not depend on it."""
 ASKED = (
     *("bootstrap_servers", "security_protocol", "sasl_mechanism", "sasl_username", "sasl_password"),
-    *("sasl_password_file", "ssl_cafile", "ssl_certfile", "ssl_keyfile", "connect_timeout_s"),
+    *("sasl_password_file", "ssl_cafile", "ssl_certfile", "ssl_keyfile"),
+    *("ssl_key_password", "ssl_key_password_file", "connect_timeout_s"),
     *("input_topics", "group_id", "checkpoint_url", "warm_start"),
 )
 """The settings that matter here: those of shape and learning are in the checkpoint."""
