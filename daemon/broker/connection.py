@@ -68,7 +68,11 @@ class Connections:
 
 
 class _Manager(KafkaConnectionManager):  # type: ignore[misc]
-    """Notes failed connections, and gives up at once where the broker refused the login."""
+    """Notes failed connections, and gives up at once where the broker refused the login.
+
+    The library drops an answer that it receives together with the end of the connection, as the broker's refusal of a
+    login is; here the answer is read first.
+    """
 
     def __init__(self, network: NetworkSelector, connections: Connections, **options: Any) -> None:
         super().__init__(network, **options)
@@ -88,6 +92,17 @@ class _Manager(KafkaConnectionManager):  # type: ignore[misc]
             connection.init_future.add_errback(note)
             connection.close_future.add_errback(note)
         return connection
+
+    async def _build_transport(self, *args: Any, **kwargs: Any) -> Any:
+        transport = await super()._build_transport(*args, **kwargs)
+        receive = transport._sock_recv  # noqa: SLF001
+
+        def receive_answer_first() -> tuple[bytes, BaseException | None]:
+            data, error = receive()
+            return data, None if data else error  # the next call finds the end again
+
+        transport._sock_recv = receive_answer_first  # noqa: SLF001
+        return transport
 
     def _note(self, address: str, error: BaseException | None) -> None:
         self._connections.lost = None if error is None else LostConnection(address, error)

@@ -215,8 +215,8 @@ KIND_OF_ERROR: dict[type[errors.KafkaError], FailureKind] = {
 
 ADVICE: dict[type[errors.KafkaError], str] = {
     errors.AuthorizationError: "the broker's access rights: this user may not do this; grant the right",
-    errors.ClusterAuthorizationFailedError: "create_topics: this user lacks the right CREATE, or for writing "
-    "IDEMPOTENT_WRITE, on the cluster; grant it, or create the topics and set create_topics=false",
+    errors.ClusterAuthorizationFailedError: "output_topic, dead_letter_topic, or the topic of `produce`: this user "
+    "lacks the right WRITE on the topics that it publishes to, or IDEMPOTENT_WRITE on the cluster; grant one",
     errors.DelegationTokenAuthorizationFailedError: "sasl_username: this user may not use delegation tokens",
     errors.GroupAuthorizationFailedError: "group_id: this user lacks the right READ on this group; grant it, or use "
     "another group_id",

@@ -139,8 +139,8 @@ class Follower:
         if not numbers:
             self.close()
             raise MissingTopicError(
-                f"topic {topic} does not exist at {', '.join(settings.bootstrap_servers)}; `online-lstm run` "
-                "creates it, --output-topic names another one"
+                f"topic {topic} does not exist at {', '.join(settings.bootstrap_servers)}, or this user may not see it "
+                "(the right DESCRIBE); `online-lstm run` creates it, --output-topic names another one"
             )
         partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
         self._consumer.assign(partitions)
