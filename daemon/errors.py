@@ -16,6 +16,7 @@ class ExitCode(IntEnum):
     REFUSED = 4
     FENCED = 5
     MISSING_TOOL = 6
+    UNFIT_TOPIC = 7
 
     @property
     def meaning(self) -> str:
@@ -32,6 +33,7 @@ _MEANINGS = {
     ExitCode.REFUSED: "offsets, checkpoints and input do not fit each other; going on would lose something",
     ExitCode.FENCED: "another process uses the same `instance_id`",
     ExitCode.MISSING_TOOL: "a program that is needed is not installed",
+    ExitCode.UNFIT_TOPIC: "a topic cannot take what is published to it; its configuration or a setting must change",
 }
 
 
@@ -57,6 +59,12 @@ class MissingTopicError(OnlineLstmError):
     """Raised when a topic does not exist and may not be created."""
 
     exit_code = ExitCode.USAGE
+
+
+class UnfitTopicError(OnlineLstmError):
+    """Raised when a topic refuses what is published to it, and will until it is configured otherwise."""
+
+    exit_code = ExitCode.UNFIT_TOPIC
 
 
 class BrokerUnavailableError(OnlineLstmError):

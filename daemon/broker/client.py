@@ -44,7 +44,8 @@ class Client:
         connected = False
         try:
             with self.translated():
-                self.library = kind(**client_options(settings), kafka_client=self._connections.connect, **options)
+                given = {**client_options(settings), "kafka_client": self._connections.connect, **options}
+                self.library = kind(**given)
             connected = True
         finally:
             if not connected:

@@ -9,7 +9,7 @@ from kafka import KafkaAdminClient
 from daemon.broker.client import Client
 from daemon.broker.connection import theirs
 from daemon.broker.source import ANSWER_S, KafkaSource, input_record
-from daemon.broker.topics import compacted
+from daemon.broker.topics import configs_of, is_compacted
 from daemon.codec.published import Published, Read, read_dead_letter, read_output
 from daemon.errors import InputGoneError
 from daemon.records import InputRecord, TopicPartition
@@ -46,7 +46,7 @@ class KafkaReader(KafkaSource):
         """Say whether a topic keeps only the last record of a key; no, where its configuration may not be read."""
         if topic not in self._compacted:
             with closing(Client(KafkaAdminClient, self._settings)) as admin:
-                self._compacted[topic] = topic in compacted(admin, [topic])
+                self._compacted[topic] = is_compacted(configs_of(admin, [topic])[topic])
         return self._compacted[topic]
 
     def _read(self, source: TopicPartition, offsets: range) -> Iterator[Any]:

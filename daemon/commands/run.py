@@ -71,7 +71,8 @@ def run(settings: Settings) -> None:
     web = WebServer(settings.http_host, settings.http_port, render=metrics.render, health=health, view=board)
     web.start()
     try:
-        ensure_topics(settings)  # once the port is known to be free
+        for misfit in ensure_topics(settings):  # once the port is known to be free
+            metrics.observe(misfit)
         source = KafkaSource(settings)
         rehearse(settings, network)
         summary = Summary()
@@ -85,7 +86,7 @@ def run(settings: Settings) -> None:
         service = Service(
             settings,
             source=source,
-            sink=TransactionalSink(settings) if exactly_once else AtLeastOnceSink(settings, source),
+            sink=TransactionalSink(settings, observe) if exactly_once else AtLeastOnceSink(settings, source, observe),
             store=store,
             network_for=network_for,
             observer=observe,
