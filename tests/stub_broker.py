@@ -22,6 +22,7 @@ from kafka.protocol.metadata import (
     MetadataRequest,
     MetadataResponse,
 )
+from kafka.protocol.producer import ProduceRequest, ProduceResponse
 
 HOST = "127.0.0.1"
 TRANSACTIONS = frozenset({22, 24, 25, 26, 28})
@@ -35,6 +36,7 @@ _ANSWERED = {
         DescribeConfigsRequest,
         FindCoordinatorRequest,
         MetadataRequest,
+        ProduceRequest,
     )
 }
 INTERFACES = BROKER_API_VERSIONS[max(BROKER_API_VERSIONS)]
@@ -63,6 +65,7 @@ class StubBroker(socketserver.ThreadingTCPServer):
     ) -> None:
         super().__init__((HOST, 0), _Connection)
         self.topics = set(topics)
+        self.stored: list[str] = []  # the topic of each batch that was produced
         self._without, self._refusals, self._configs = without, refusals or {}, configs or {}
 
     @property
@@ -87,6 +90,8 @@ class StubBroker(socketserver.ThreadingTCPServer):
                 )
             case CreateTopicsRequest():
                 return CreateTopicsResponse(topics=[self._create(topic.name) for topic in request.topics])
+            case ProduceRequest():
+                return ProduceResponse(responses=[self._store(topic) for topic in request.topic_data])
             case DescribeConfigsRequest():
                 return DescribeConfigsResponse(results=[self._describe(asked) for asked in request.resources])
         keys = [FindCoordinatorResponse.Coordinator(key=key, **node) for key in request.coordinator_keys]
@@ -100,6 +105,12 @@ class StubBroker(socketserver.ThreadingTCPServer):
         return MetadataResponse.MetadataResponseTopic(
             name=name, error_code=0 if known else _UNKNOWN_TOPIC, partitions=[partition] if known else []
         )
+
+    def _store(self, topic: Any) -> Any:
+        stored = ProduceResponse.TopicProduceResponse
+        self.stored += [topic.name for _ in topic.partition_data]
+        partitions = [stored.PartitionProduceResponse(index=data.index, base_offset=0) for data in topic.partition_data]
+        return stored(name=topic.name, partition_responses=partitions)
 
     def _create(self, name: str) -> Any:
         code, message = self._refusals.get(name, (0, None))

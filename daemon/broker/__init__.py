@@ -4,7 +4,7 @@ This is the only package of the daemon that speaks to Kafka. It knows the client
 it knows nothing of learning or of checkpoints.
 """
 
-from daemon.broker.client import Client
+from daemon.broker.client import Client, plain_producer
 from daemon.broker.connection import abandon
 from daemon.broker.sink import AtLeastOnceSink, TransactionalSink
 from daemon.broker.source import KafkaSource
@@ -18,4 +18,5 @@ __all__ = [
     "abandon",
     "ensure_input_topics",
     "ensure_topics",
+    "plain_producer",
 ]

@@ -7,8 +7,9 @@ from functools import wraps
 from typing import Any
 
 from kafka.errors import KafkaError
+from kafka.protocol.producer import InitProducerIdRequest
 
-from daemon.broker.connection import Connections, client_options, explain
+from daemon.broker.connection import Connections, abandon, client_options, explain
 from daemon.broker.failures import FailureKind, advice_on, kind_of
 from daemon.errors import (
     BrokerUnavailableError,
@@ -23,6 +24,18 @@ from daemon.settings import Settings
 
 _TRANSACTIONS = r"InitProducerId|AddPartitionsToTxn|AddOffsetsToTxn|EndTxn|TxnOffsetCommit|[Tt]ransactional producer"
 """The interfaces of a broker that only transactions use."""
+
+
+def plain_producer(kind: Callable[..., Any], settings: Settings, **options: Any) -> "Client":
+    """Make a producer without transactions: idempotent, or where the broker cannot have that, one request at a time."""
+    client = Client(kind, settings, **options)
+    try:
+        client.require(InitProducerIdRequest)
+    except UnsupportedByBrokerError:
+        abandon(client.library)
+        plain = {"enable_idempotence": False, "max_in_flight_requests_per_connection": 1}
+        client = Client(kind, settings, **plain, **options)
+    return client
 
 
 class Client:
@@ -63,6 +76,12 @@ class Client:
 
         setattr(self, name, call)
         return call
+
+    def require(self, *requests: Any) -> None:
+        """Raise UnsupportedByBrokerError if the broker lacks one of these requests of Kafka's protocol."""
+        with self.translated():
+            for request in requests:
+                self._connections.require(request)
 
     @contextmanager
     def translated(self) -> Iterator[None]:

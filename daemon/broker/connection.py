@@ -60,6 +60,11 @@ class Connections:
         self._client = KafkaNetClient(network, _Manager(network, self, **options), **options)
         return self._client
 
+    def require(self, request: Any) -> None:
+        """Raise the library's IncompatibleBrokerVersion if the broker lacks a request of the protocol."""
+        if self._client is not None:
+            self._client.api_version(request, max_version=request.max_version)
+
     def close(self) -> None:
         """Close the network of a client that was not finished: the library leaves it open."""
         if self._client is not None:

@@ -16,9 +16,16 @@ from urllib.parse import quote
 
 from kafka import KafkaProducer
 from kafka.errors import KafkaError, KafkaTimeoutError
+from kafka.protocol.producer import (
+    AddOffsetsToTxnRequest,
+    AddPartitionsToTxnRequest,
+    EndTxnRequest,
+    InitProducerIdRequest,
+    TxnOffsetCommitRequest,
+)
 from kafka.structs import OffsetAndMetadata
 
-from daemon.broker.client import Client
+from daemon.broker.client import Client, plain_producer
 from daemon.broker.connection import abandon, theirs
 from daemon.broker.failures import FailureKind, kind_of
 from daemon.broker.source import KafkaSource
@@ -43,6 +50,13 @@ MAX_BATCH_BYTES = 512 * 1024
 CHECK_AFTER_S = 3.0
 """After this time without an answer, and as often, it is asked whether the topics are still there."""
 
+_TRANSACTION_REQUESTS = (
+    InitProducerIdRequest,
+    AddPartitionsToTxnRequest,
+    AddOffsetsToTxnRequest,
+    TxnOffsetCommitRequest,
+    EndTxnRequest,
+)
 _log = logging.getLogger(__name__)
 
 Outputs = Mapping[TopicPartition, Sequence[OutputRecord]]
@@ -134,14 +148,11 @@ class KafkaSink(ABC):
         self._discard()
         self._limits = limits_of_published(self._settings)
         smallest = min(limits.max_message_bytes for limits in self._limits.values())
-        self._client = Client(
-            KafkaProducer,
-            self._settings,
+        self._client = self._connect(
             max_request_size=2 * self._settings.max_output_bytes,
             batch_size=min(MAX_BATCH_BYTES, smallest),  # a larger one is refused
             retry_backoff_ms=5,  # the client sleeps this long while the broker still ends the transaction before
             max_block_ms=MAX_BLOCK_MS,
-            **self._options(),
         )
         self._producer = self._client.library  # what fails in a commit is told by ``commit``
         with self._client.translated():
@@ -155,8 +166,8 @@ class KafkaSink(ABC):
         self._discard()
 
     @abstractmethod
-    def _options(self) -> dict[str, Any]:
-        """Say how the producer is made."""
+    def _connect(self, **options: Any) -> Client:
+        """Make the producer."""
 
     @abstractmethod
     def _publish(self, records: Formed, offsets: Offsets, membership: Membership, patience: "_Patience") -> None:
@@ -232,13 +243,17 @@ class TransactionalSink(KafkaSink):
         if self._slot is not None:
             self._slot.close()
 
-    def _options(self) -> dict[str, Any]:
-        return {
-            "transactional_id": self.transactional_id,
-            "transaction_timeout_ms": int(self._settings.transaction_timeout_s * 1000),
-        }
+    def _connect(self, **options: Any) -> Client:
+        return Client(
+            KafkaProducer,
+            self._settings,
+            transactional_id=self.transactional_id,
+            transaction_timeout_ms=int(self._settings.transaction_timeout_s * 1000),
+            **options,
+        )
 
     def _begin(self, patience: "_Patience") -> None:
+        self._client.require(*_TRANSACTION_REQUESTS)
         self._wait(self._transactions.initialize_transactions(), patience, limit_s=self._settings.connect_timeout_s)
         super()._begin(patience)
 
@@ -297,8 +312,8 @@ class AtLeastOnceSink(KafkaSink):
         super().__init__(settings, observer)
         self._source = source
 
-    def _options(self) -> dict[str, Any]:
-        return {}
+    def _connect(self, **options: Any) -> Client:
+        return plain_producer(KafkaProducer, self._settings, **options)
 
     def _publish(
         self,

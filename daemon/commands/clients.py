@@ -15,7 +15,7 @@ from typing import Any, Self
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 
-from daemon.broker import Client, abandon
+from daemon.broker import Client, abandon, plain_producer
 from daemon.commands.child import DaemonProcess
 from daemon.errors import BrokerUnavailableError, InputFileError, MissingTopicError, OnlineLstmError
 from daemon.settings import Settings
@@ -41,7 +41,7 @@ class Publisher:
         self.acknowledged = 0
         self._in_flight: deque[Any] = deque()
         self._heard_at = time.monotonic()  # of the broker, or when there was nothing to hear
-        self._producer = Client(KafkaProducer, settings, linger_ms=linger_ms)
+        self._producer = plain_producer(KafkaProducer, settings, linger_ms=linger_ms)
 
     def send(self, value: bytes, key: bytes | None = None) -> None:
         """Publish a value; check the acknowledgements that came, and wait for some if too many did not.

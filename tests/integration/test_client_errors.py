@@ -1,6 +1,5 @@
 """What a real broker refuses, and what cannot be reached, through every command that has a client of Kafka."""
 
-import ssl
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -15,12 +14,11 @@ from kafka.admin import (
     ResourcePattern,
     ResourceType,
 )
-from kafka_helpers import create_topic, read_committed
+from kafka_helpers import create_topic
 from programs import program
 from tcp_proxy import free_port
 
 from daemon import cli
-from daemon.errors import ExitCode
 from daemon.local_broker import HOST, LocalBroker
 
 pytestmark = pytest.mark.broker
