@@ -549,6 +549,10 @@ class Settings(BaseSettings):
         """Return the pass phrase of the key from where it was given; raises as ``password`` does."""
         return self._secret("ssl_key_password")
 
+    def secrets(self) -> list[str]:
+        """Return all secrets that are given, for what must not show them; raises as ``password`` does."""
+        return [secret for secret in (self.password(), self.key_password()) if secret]
+
     def _secret(self, name: str) -> str | None:
         """Return a secret that is in a setting, or in the file that the setting ``NAME_file`` names."""
         file: Path | None = getattr(self, f"{name}_file")

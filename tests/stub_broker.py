@@ -51,6 +51,7 @@ class StubBroker(socketserver.ThreadingTCPServer):
         without: API keys that it does not have.
         refusals: By topic, the error code and message of the refusal to create it; others are created.
         configs: What it says of the configuration of any topic.
+        advertised: The host that it sends its clients to.
     """
 
     allow_reuse_address = daemon_threads = True
@@ -62,10 +63,12 @@ class StubBroker(socketserver.ThreadingTCPServer):
         without: Collection[int] = (),
         refusals: Mapping[str, tuple[int, str]] | None = None,
         configs: Mapping[str, str] | None = None,
+        advertised: str = HOST,
     ) -> None:
         super().__init__((HOST, 0), _Connection)
         self.topics = set(topics)
         self.stored: list[str] = []  # the topic of each batch that was produced
+        self._advertised = advertised
         self._without, self._refusals, self._configs = without, refusals or {}, configs or {}
 
     @property
@@ -74,7 +77,7 @@ class StubBroker(socketserver.ThreadingTCPServer):
 
     def answer(self, request: Any) -> Any:
         """Return the response to a request."""
-        node = {"node_id": 1, "host": HOST, "port": self.server_address[1]}
+        node = {"node_id": 1, "host": self._advertised, "port": self.server_address[1]}
         match request:
             case ApiVersionsRequest():
                 kept = {key: bounds for key, bounds in INTERFACES.items() if key not in self._without}

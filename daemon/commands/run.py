@@ -31,7 +31,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     """Run until SIGTERM or SIGINT."""
     settings = settings_of(arguments)
     settings.require_consistent()
-    logs.configure(level=settings.log_level, style=settings.log_format)
+    logs.configure(level=settings.log_level, style=settings.log_format, secrets=settings.secrets())
     changed = {n: v for n, v in settings if v != type(settings).model_fields[n].default}
     _log.info("starting version=%s %s", __version__, logs.fields(changed))
     run(settings)
