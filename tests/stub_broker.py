@@ -27,7 +27,7 @@ from kafka.protocol.producer import ProduceRequest, ProduceResponse
 HOST = "127.0.0.1"
 TRANSACTIONS = frozenset({22, 24, 25, 26, 28})
 """API keys: InitProducerId, AddPartitionsToTxn, AddOffsetsToTxn, EndTxn, TxnOffsetCommit."""
-DESCRIBE_CONFIGS = 32
+CREATE_TOPICS, DESCRIBE_CONFIGS = 19, 32
 _ANSWERED = {
     request.API_KEY: request
     for request in (
