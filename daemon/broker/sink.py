@@ -15,7 +15,7 @@ from typing import IO, Any
 from urllib.parse import quote
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError, KafkaTimeoutError
+from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, RecordListTooLargeError
 from kafka.structs import OffsetAndMetadata
 
 from daemon.broker.connection import abandon, client_options, reaching_broker, theirs
@@ -42,6 +42,9 @@ MAX_BATCH_BYTES = 512 * 1024
 CHECK_AFTER_S = 3.0
 """After this time without an answer, and as often, it is asked whether the topics are still there."""
 
+WAIT_MS = 200
+"""As often as this, one who waits looks at what else happens."""
+
 _log = logging.getLogger(__name__)
 
 Outputs = Mapping[TopicPartition, Sequence[OutputRecord]]
@@ -56,6 +59,7 @@ class _RefusedError(Exception):
     def __init__(self, positions: Sequence[Position], error: KafkaError) -> None:
         super().__init__(str(error))
         self.positions = positions
+        self.too_large = isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError)
 
 
 class KafkaSink(ABC):
@@ -73,6 +77,7 @@ class KafkaSink(ABC):
         self._partitions: dict[str, int] = {}
         self._limits: dict[str, TopicLimits] = {}
         self._forms_told: set[str] = set()
+        self._batch_bytes = MAX_BATCH_BYTES
 
     def commit(
         self, outputs: Outputs, offsets: Offsets, membership: Membership, waiting: Callable[[float], None]
@@ -103,7 +108,10 @@ class KafkaSink(ABC):
         try:
             self._publish(records, offsets, membership, patience)
         except _RefusedError as refused:
-            forms.refuse(refused.positions, str(refused))
+            if refused.too_large and len(refused.positions) > 1:
+                self._batch_bytes //= 2  # they may be accepted one by one
+            else:
+                forms.refuse(refused.positions, str(refused))
             return False
         except KafkaError as error:
             kind = kind_of(error)
@@ -138,11 +146,13 @@ class KafkaSink(ABC):
             self._producer = KafkaProducer(
                 **client_options(self._settings),
                 max_request_size=2 * self._settings.max_output_bytes,
-                batch_size=min(MAX_BATCH_BYTES, smallest),  # a larger one is refused
+                batch_size=min(self._batch_bytes, smallest),
                 retry_backoff_ms=5,  # the client sleeps this long while the broker still ends the transaction before
                 max_block_ms=MAX_BLOCK_MS,
                 **self._options(),
             )
+            # the client would split what is too large, after which a transaction never ends
+            self._producer._sender._can_split = lambda *_: False  # noqa: SLF001
             self._begin(_Patience(waiting))
 
     def _topic_of(self, source: TopicPartition, dead_letter: bool) -> str:
@@ -245,8 +255,11 @@ class TransactionalSink(KafkaSink):
         promises = self._send(records)
         places = {theirs(s): OffsetAndMetadata(c.offset, c.metadata, -1) for s, c in offsets.items()}
         try:
-            self._wait(self._transactions.send_offsets_to_transaction(places, membership.proof), patience)
-            self._wait(self._transactions.begin_commit(), patience)
+            for ask in (
+                lambda: self._transactions.send_offsets_to_transaction(places, membership.proof),
+                self._transactions.begin_commit,
+            ):
+                self._wait(ask(), patience, meanwhile=promises.raise_failure)
         except KafkaError as error:  # a record that is not acknowledged fails the transaction
             promises.raise_refusal(error)
             raise
@@ -256,9 +269,17 @@ class TransactionalSink(KafkaSink):
         """What the producer's own methods use, which wait without end: for ever, where the client lost a request."""
         return self._producer._transaction_manager  # noqa: SLF001
 
-    def _wait(self, result: Any, patience: "_Patience", *, limit_s: float = math.inf) -> None:
+    def _wait(
+        self,
+        result: Any,
+        patience: "_Patience",
+        *,
+        limit_s: float = math.inf,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> None:
         self._producer._sender.wakeup()  # noqa: SLF001
-        while not result.wait(timeout_ms=1000):
+        while not result.wait(timeout_ms=WAIT_MS):
+            meanwhile()
             if patience.tell() > limit_s:
                 raise KafkaTimeoutError(f"no answer within {limit_s:g} s")
 
@@ -336,6 +357,11 @@ class _Promises:
         """Raise the first failure."""
         for _, promise in self._promises:
             promise.get()
+
+    def raise_failure(self) -> None:
+        """Raise the first failure that there is by now: the client may not tell of it in the transaction's result."""
+        if self._failed:
+            raise self._failed[0].exception
 
     def raise_refusal(self, error: KafkaError) -> None:
         """Raise _RefusedError if records are the reason of an error: those of the first request that was refused."""
