@@ -15,7 +15,7 @@ from typing import IO, Any
 from urllib.parse import quote
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, RecordListTooLargeError
+from kafka.errors import KafkaError, KafkaTimeoutError
 from kafka.structs import OffsetAndMetadata
 
 from daemon.broker.connection import abandon, client_options, reaching_broker, theirs
@@ -59,7 +59,6 @@ class _RefusedError(Exception):
     def __init__(self, positions: Sequence[Position], error: KafkaError) -> None:
         super().__init__(str(error))
         self.positions = positions
-        self.too_large = isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError)
 
 
 class KafkaSink(ABC):
@@ -77,7 +76,6 @@ class KafkaSink(ABC):
         self._partitions: dict[str, int] = {}
         self._limits: dict[str, TopicLimits] = {}
         self._forms_told: set[str] = set()
-        self._batch_bytes = MAX_BATCH_BYTES
 
     def commit(
         self, outputs: Outputs, offsets: Offsets, membership: Membership, waiting: Callable[[float], None]
@@ -108,10 +106,7 @@ class KafkaSink(ABC):
         try:
             self._publish(records, offsets, membership, patience)
         except _RefusedError as refused:
-            if refused.too_large and len(refused.positions) > 1:
-                self._batch_bytes //= 2  # they may be accepted one by one
-            else:
-                forms.refuse(refused.positions, str(refused))
+            forms.refuse(refused.positions, str(refused))
             return False
         except KafkaError as error:
             kind = kind_of(error)
@@ -146,13 +141,11 @@ class KafkaSink(ABC):
             self._producer = KafkaProducer(
                 **client_options(self._settings),
                 max_request_size=2 * self._settings.max_output_bytes,
-                batch_size=min(self._batch_bytes, smallest),
+                batch_size=min(MAX_BATCH_BYTES, smallest),
                 retry_backoff_ms=5,  # the client sleeps this long while the broker still ends the transaction before
                 max_block_ms=MAX_BLOCK_MS,
                 **self._options(),
             )
-            # the client would split what is too large, after which a transaction never ends
-            self._producer._sender._can_split = lambda *_: False  # noqa: SLF001
             self._begin(_Patience(waiting))
 
     def _topic_of(self, source: TopicPartition, dead_letter: bool) -> str:
