@@ -94,10 +94,7 @@ def test_secrets_are_in_no_line(style: str, capsys: pytest.CaptureFixture[str]) 
     logs.configure(level="DEBUG", style=style, secrets=[secret])
     LOG.debug("options=%s", {"sasl_plain_password": secret})
     LOG.debug("Send: %r", b"\0user\0" + secret.encode())
-    try:
-        raise ValueError(secret)
-    except ValueError:
-        LOG.exception("failed")
+    LOG.error("failed", exc_info=ValueError(secret))
     said = capsys.readouterr().err
     assert "geheim" not in said
     assert 3 <= said.count("**********")

@@ -36,11 +36,11 @@ class KafkaReader(KafkaSource):
 
     def outputs(self, place: TopicPartition, offsets: range) -> Iterator[Published | None]:
         """Give what is in a partition of an output topic; None for what does not say where its input was."""
-        return (read_output(_as_read(record)) for record in self._read(place, offsets))
+        return (read_output(as_read(record)) for record in self._read(place, offsets))
 
     def dead_letters(self, place: TopicPartition, offsets: range) -> Iterator[Published | None]:
         """Give what is in a partition of a dead-letter topic, likewise."""
-        return (read_dead_letter(_as_read(record)) for record in self._read(place, offsets))
+        return (read_dead_letter(as_read(record)) for record in self._read(place, offsets))
 
     def compacted(self, topic: str) -> bool:
         """Say whether a topic keeps only the last record of a key; no, where its configuration may not be read."""
@@ -69,7 +69,8 @@ class KafkaReader(KafkaSource):
                 self._consumer.end_offsets([place], timeout_ms=int(ANSWER_S * 1000))
 
 
-def _as_read(record: Any) -> Read:
+def as_read(record: Any) -> Read:
+    """Turn the library's record into what the codec reads back."""
     return Read(
         offset=record.offset,
         timestamp_ms=record.timestamp,

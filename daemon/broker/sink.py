@@ -50,6 +50,9 @@ MAX_BATCH_BYTES = 512 * 1024
 CHECK_AFTER_S = 3.0
 """After this time without an answer, and as often, it is asked whether the topics are still there."""
 
+WAIT_MS = 200
+"""As often as this, one who waits looks at what else happens."""
+
 _TRANSACTION_REQUESTS = (
     InitProducerIdRequest,
     AddPartitionsToTxnRequest,
@@ -150,7 +153,7 @@ class KafkaSink(ABC):
         smallest = min(limits.max_message_bytes for limits in self._limits.values())
         self._client = self._connect(
             max_request_size=2 * self._settings.max_output_bytes,
-            batch_size=min(MAX_BATCH_BYTES, smallest),  # a larger one is refused
+            batch_size=min(MAX_BATCH_BYTES, smallest),
             retry_backoff_ms=5,  # the client sleeps this long while the broker still ends the transaction before
             max_block_ms=MAX_BLOCK_MS,
         )
@@ -262,8 +265,11 @@ class TransactionalSink(KafkaSink):
         promises = self._send(records)
         places = {theirs(s): OffsetAndMetadata(c.offset, c.metadata, -1) for s, c in offsets.items()}
         try:
-            self._wait(self._transactions.send_offsets_to_transaction(places, membership.proof), patience)
-            self._wait(self._transactions.begin_commit(), patience)
+            for ask in (
+                lambda: self._transactions.send_offsets_to_transaction(places, membership.proof),
+                self._transactions.begin_commit,
+            ):
+                self._wait(ask(), patience, meanwhile=promises.raise_failure)
         except KafkaError as error:  # a record that is not acknowledged fails the transaction
             promises.raise_refusal(error)
             raise
@@ -273,9 +279,17 @@ class TransactionalSink(KafkaSink):
         """What the producer's own methods use, which wait without end: for ever, where the client lost a request."""
         return self._producer._transaction_manager  # noqa: SLF001
 
-    def _wait(self, result: Any, patience: "_Patience", *, limit_s: float = math.inf) -> None:
+    def _wait(
+        self,
+        result: Any,
+        patience: "_Patience",
+        *,
+        limit_s: float = math.inf,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> None:
         self._producer._sender.wakeup()  # noqa: SLF001
-        while not result.wait(timeout_ms=1000):
+        while not result.wait(timeout_ms=WAIT_MS):
+            meanwhile()
             if patience.tell() > limit_s:
                 raise KafkaTimeoutError(f"no answer within {limit_s:g} s")
 
@@ -353,6 +367,11 @@ class _Promises:
         """Raise the first failure."""
         for _, promise in self._promises:
             promise.get()
+
+    def raise_failure(self) -> None:
+        """Raise the first failure that there is by now: the client may not tell of it in the transaction's result."""
+        if self._failed:
+            raise self._failed[0].exception
 
     def raise_refusal(self, error: KafkaError) -> None:
         """Raise _RefusedError if records are the reason of an error: those of the first request that was refused."""

@@ -55,6 +55,7 @@ LISTENERS = {
     "OTHERNAME": "SSL",
     "EXPIRED": "SSL",
     "MUTUAL": "SSL",
+    "KEYLESS": "SSL",
     "LOGIN": "SASL_PLAINTEXT",
     "LOST": "PLAINTEXT",
 }
@@ -74,8 +75,9 @@ class RefusingBroker:
             properties["listeners"] += f",{name}://{self.addresses[name]}"
             properties["advertised.listeners"] += f",{name}://{advertised}"
             properties["listener.security.protocol.map"] += f",{name}:{protocol}"
-        for name in ("TLS", "OTHERNAME", "EXPIRED", "MUTUAL"):
-            store = self._key_store(name.lower(), *KEYS.get(name, ()))
+        for name in ("TLS", "OTHERNAME", "EXPIRED", "MUTUAL", "KEYLESS"):
+            make = self._keyless_store if name == "KEYLESS" else self._key_store
+            store = make(name.lower(), *KEYS.get(name, ()))
             properties |= {
                 f"listener.name.{name.lower()}.ssl.keystore.location": str(store),
                 f"listener.name.{name.lower()}.ssl.keystore.type": "PKCS12",
@@ -101,6 +103,21 @@ class RefusingBroker:
         for command in (
             [keytool, "-genkeypair", *key, "-storetype", "PKCS12", "-keyalg", "RSA", *subject],
             [keytool, "-exportcert", *key, "-rfc", "-file", str(self.certificate(name))],
+        ):
+            subprocess.run(command, check=True, capture_output=True)
+        return store
+
+    def _keyless_store(self, name: str) -> Path:
+        """Make the certificate of an authority without key identifiers, which tools of ten years ago made."""
+        key, store, certificate = self.folder / "keyless.key", self.folder / f"{name}.p12", self.certificate(name)
+        openssl = program("openssl")
+        subject = ["-subj", "/CN=localhost", "-days", "2", "-addext", f"subjectAltName=IP:{HOST}"]
+        bare = [option for kind in ("subject", "authority") for option in ("-addext", f"{kind}KeyIdentifier=none")]
+        made = ["-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out", str(certificate)]
+        for command in (
+            [openssl, "req", "-x509", *made, *subject, *bare],
+            [openssl, "pkcs12", "-export", "-in", str(certificate), "-inkey", str(key), "-out", str(store)]
+            + ["-passout", "pass:changeit"],
         ):
             subprocess.run(command, check=True, capture_output=True)
         return store
@@ -218,7 +235,7 @@ def test_a_wrong_password(broker: RefusingBroker, errors: Errors, command: str) 
         ("run", "stranger", {"create_topics": "false"}, "topic numbers.dlq, predictions does not exist .* DESCRIBE"),
         ("produce", "stranger", {}, "value 1 was not acknowledged.* lacks the right WRITE on the topics"),
         ("produce", "writer", {}, "topic numbers is missing .* Authorization failed.* the right CREATE"),
-        ("watch", "writer", {}, "topic predictions does not exist .* the right DESCRIBE"),
+        ("watch", "writer", {}, "topic predictions does not exist .*the right DESCRIBE"),
         ("watch", "watcher", {}, "TopicAuthorizationFailedError|grant READ on what is read"),
         ("verify", "groupless", {}, "group_id: this user lacks the right READ on this group"),
         ("replay", "groupless", {}, "group_id: this user lacks the right READ on this group"),
@@ -244,7 +261,7 @@ def test_a_right_that_is_missing(  # noqa: PLR0917 - what is given and what is e
 )
 def test_a_right_that_the_loop_needs(broker: RefusingBroker, tmp_path: Path, user: str, words: str) -> None:
     """A daemon without a right to its group or its transactions ends with a usage error before the first record."""
-    settings = small_settings(**login(broker, user, group_id="g", checkpoint_url=tmp_path))
+    settings = small_settings(**login(broker, user, group_id="g", checkpoint_url=str(tmp_path)))
     source, sink = KafkaSource(settings), TransactionalSink(settings)
     deadline = time.monotonic() + PATIENCE_S
 
@@ -329,7 +346,7 @@ def test_an_authority_that_a_strict_openssl_refuses(
         return context
 
     monkeypatch.setattr(ssl, "create_default_context", create_strict)
-    code, said = errors("produce", **encrypted(broker, "TLS"))
+    code, said = errors("produce", **encrypted(broker, "KEYLESS"))
     assert ExitCode.NO_BROKER == code
     assert re.search("CERTIFICATE_VERIFY_FAILED.*: its certificate, or one in ssl_cafile, is not acceptable", said), (
         said
