@@ -114,10 +114,10 @@ class RefusingBroker:
         subject = ["-subj", "/CN=localhost", "-days", "2", "-addext", f"subjectAltName=IP:{HOST}"]
         bare = [option for kind in ("subject", "authority") for option in ("-addext", f"{kind}KeyIdentifier=none")]
         made = ["-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out", str(certificate)]
+        stored = ["-out", str(store), "-passout", "pass:changeit"]
         for command in (
             [openssl, "req", "-x509", *made, *subject, *bare],
-            [openssl, "pkcs12", "-export", "-in", str(certificate), "-inkey", str(key), "-out", str(store)]
-            + ["-passout", "pass:changeit"],
+            [openssl, "pkcs12", "-export", "-in", str(certificate), "-inkey", str(key), *stored],
         ):
             subprocess.run(command, check=True, capture_output=True)
         return store
