@@ -16,6 +16,7 @@ class ExitCode(IntEnum):
     REFUSED = 4
     FENCED = 5
     MISSING_TOOL = 6
+    UNFIT_TOPIC = 7
 
     @property
     def meaning(self) -> str:
@@ -27,10 +28,12 @@ _MEANINGS = {
     ExitCode.OK: "finished, or stopped by a signal after a last commit and checkpoint",
     ExitCode.FAILURE: "an error that the daemon does not expect; nothing uncommitted was published",
     ExitCode.USAGE: "a setting or an argument is wrong, or a topic is missing and may not be created",
-    ExitCode.NO_BROKER: "no broker answered within `connect_timeout_s`, or the store of the checkpoints did not",
+    ExitCode.NO_BROKER: "no broker answered within `connect_timeout_s`, or one that lacks an interface that is needed, "
+    "or the store of the checkpoints did not answer",
     ExitCode.REFUSED: "offsets, checkpoints and input do not fit each other; going on would lose something",
     ExitCode.FENCED: "another process uses the same `instance_id`",
     ExitCode.MISSING_TOOL: "a program that is needed is not installed",
+    ExitCode.UNFIT_TOPIC: "a topic cannot take what is published to it; its configuration or a setting must change",
 }
 
 
@@ -58,8 +61,20 @@ class MissingTopicError(OnlineLstmError):
     exit_code = ExitCode.USAGE
 
 
+class UnfitTopicError(OnlineLstmError):
+    """Raised when a topic refuses what is published to it, and will until it is configured otherwise."""
+
+    exit_code = ExitCode.UNFIT_TOPIC
+
+
 class BrokerUnavailableError(OnlineLstmError):
     """Raised when no broker answers in time."""
+
+    exit_code = ExitCode.NO_BROKER
+
+
+class UnsupportedByBrokerError(OnlineLstmError):
+    """Raised when a broker lacks an interface that is needed, as transactions."""
 
     exit_code = ExitCode.NO_BROKER
 

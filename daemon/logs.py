@@ -8,7 +8,7 @@ import logging
 import math
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -48,7 +48,24 @@ class EventLogger:
             self._logger.log(level, Event(event, fields))
 
 
-class TextFormatter(logging.Formatter):
+class RedactingFormatter(logging.Formatter):
+    """Hides secrets: at DEBUG the Kafka client writes its options and all that it sends.
+
+    Args:
+        secrets: Texts that no line may have in it.
+    """
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        super().__init__()
+        written = {form for secret in secrets for form in (secret, repr(secret)[1:-1], repr(secret.encode())[2:-1])}
+        self._secrets = re.compile("|".join(map(re.escape, sorted(written, key=len, reverse=True))) or "(?!)")
+
+    def redact(self, text: str) -> str:
+        """Return a text with asterisks for each secret."""
+        return self._secrets.sub("**********", text)
+
+
+class TextFormatter(RedactingFormatter):
     """Time, level, event and fields; values that have blanks are quoted."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -56,10 +73,10 @@ class TextFormatter(logging.Formatter):
         lines = [f"{_time(record)} {record.levelname} {record.getMessage()}"]
         if record.exc_info:
             lines.append(self.formatException(record.exc_info))
-        return "\n".join(lines)
+        return self.redact("\n".join(lines))
 
 
-class JsonFormatter(logging.Formatter):
+class JsonFormatter(RedactingFormatter):
     """One JSON object a line, with each field as a member."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -69,24 +86,33 @@ class JsonFormatter(logging.Formatter):
             "time": _time(record),
             "level": record.levelname,
             "logger": record.name,
-            "event": event.name,
-            **{key: _json_value(value) for key, value in event.fields.items()},
+            "event": self.redact(event.name),
+            **{key: self._redacted(_json_value(value)) for key, value in event.fields.items()},
         }
         if record.exc_info:
-            members["exception"] = self.formatException(record.exc_info)
+            members["exception"] = self.redact(self.formatException(record.exc_info))
         return json.dumps(members, ensure_ascii=False)
 
+    def _redacted(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self._redacted(item) for item in value]
+        return self.redact(value) if isinstance(value, str) else value
 
-def configure(*, level: str, style: str) -> None:
-    """Send the log to standard error.
 
-    The Kafka client is heard only when it is in earnest: what it retries is not an event of ours.
+def configure(*, level: str, style: str, secrets: Iterable[str] = ()) -> None:
+    """Send the log to standard error, with none of the secrets in it.
+
+    The lines of the Kafka client itself are written at DEBUG only: what it retries is not an event of ours.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
+    handler.setFormatter(JsonFormatter(secrets) if style == "json" else TextFormatter(secrets))
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    if level != "DEBUG":
-        logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    logging.getLogger("kafka").setLevel(logging.NOTSET if level == "DEBUG" else logging.CRITICAL)
+
+
+def configure_command(*, level: str, style: str, secrets: Iterable[str] = ()) -> None:
+    """Send the log of a command whose output is for a person to standard error: warnings, or all at DEBUG."""
+    configure(level=level if level == "DEBUG" else "WARNING", style=style, secrets=secrets)
 
 
 def tell(message: str) -> None:

@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import accumulate, product
-from typing import TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -28,6 +28,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from daemon import __version__
+from daemon.codec.forms import FORMS, REFUSED_OUTPUT
 from daemon.indicators import lift
 from daemon.records import BASELINES, TopicPartition
 from daemon.reports import (
@@ -35,10 +36,12 @@ from daemon.reports import (
     BatchReport,
     CheckpointReport,
     CheckpointResult,
+    FormReport,
     LineageReason,
     LineageReport,
     PartitionReport,
     Report,
+    TopicReport,
     TransactionReport,
 )
 
@@ -81,6 +84,16 @@ class Metrics:
         self._experts = tuple(experts)
         self._last_batches: dict[TopicPartition, BatchReport | None] = {}
         self._of_partitions: list[tuple[Counter | Gauge, list[tuple[str, ...]]]] = []
+        self._observe_kind: Mapping[type[Report], Callable[[Any], None]] = {
+            AssignmentReport: self._observe_assignment,
+            BatchReport: self._observe_batch,
+            CheckpointReport: self._observe_checkpoint,
+            FormReport: self._observe_form,
+            LineageReport: self._observe_lineage,
+            PartitionReport: self._observe_partition,
+            TopicReport: self._observe_topic,
+            TransactionReport: self._observe_transaction,
+        }
         self._add_counters(reasons)
         self._add_gauges()
         self._add_process(build)
@@ -88,25 +101,9 @@ class Metrics:
 
     def observe(self, report: Report) -> None:
         """Take note of a report; those of partitions that are no longer assigned would bring series back."""
-        match report:
-            case BatchReport() | PartitionReport() | CheckpointReport() | LineageReport() if (
-                report.source not in self._last_batches
-            ):
-                return
-            case BatchReport():
-                self._observe_batch(report)
-            case PartitionReport():
-                self._observe_partition(report)
-            case TransactionReport():
-                self._transactions.labels("committed" if report.committed else "aborted").inc()
-                self._transaction_seconds.observe(report.seconds)
-            case CheckpointReport():
-                self._observe_checkpoint(report)
-            case LineageReport():
-                self._lineages.labels(*_labels(report.source), report.reason).inc()
-                self._lost_records.labels(*_labels(report.source)).inc(report.lost_records)
-            case AssignmentReport():
-                self._observe_assignment(report)
+        source = getattr(report, "source", None)
+        if source is None or source in self._last_batches:
+            self._observe_kind[type(report)](report)
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """Give all metrics and their content type, as OpenMetrics if the ``Accept`` header asks for it."""
@@ -131,6 +128,11 @@ class Metrics:
         self._fit_steps = counter("fit_steps", "Optimizer steps.")
         self._skipped_steps = counter("fit_steps_skipped", "Optimizer steps not taken, as the gradient was not finite.")
         self._dead_letters = counter("dead_letters", "Records sent to the dead-letter topic.", reason=tuple(reasons))
+        self._reformed = counter(
+            "reformed_records",
+            "Records published in another form, as their topic refuses the one they have.",
+            form=FORMS,
+        )
         self._evicted_streams = counter("streams_evicted", "Streams forgotten to stay within max_streams.")
         self._unlabelled = counter("sequences_unlabelled", "Sequences forgotten because their label did not come.")
         self._drifts = counter("drifts", "Times that a stream was found to have changed, as its misses rose.")
@@ -205,6 +207,11 @@ class Metrics:
         self._transactions = counter("transactions", "Transactions by how they ended.", ["result"])
         for result in ("committed", "aborted"):
             self._transactions.labels(result)
+        self._misfits = gauge(
+            "topic_misfits",
+            "1 for each setting of a topic that does not fit what is published to it, as the log says at the start.",
+            ["published_topic", "setting"],
+        )
         info = Info("build", "Versions of what runs.", namespace=NAMESPACE, registry=self.registry)
         info.info({"version": __version__, **build})
 
@@ -287,6 +294,23 @@ class Metrics:
             self._last_checkpoint.labels(*of).set(self._clock())
             self._checkpoint_size.labels(*of).set(report.size_bytes)
             self._checkpoint_offset.labels(*of).set(report.offset)
+
+    def _observe_transaction(self, report: TransactionReport) -> None:
+        self._transactions.labels("committed" if report.committed else "aborted").inc()
+        self._transaction_seconds.observe(report.seconds)
+
+    def _observe_lineage(self, report: LineageReport) -> None:
+        self._lineages.labels(*_labels(report.source), report.reason).inc()
+        self._lost_records.labels(*_labels(report.source)).inc(report.lost_records)
+
+    def _observe_form(self, report: FormReport) -> None:
+        self._reformed.labels(*_labels(report.source), report.form).inc(report.records)
+        if report.form == "dead_letter":
+            self._dead_letters.labels(*_labels(report.source), REFUSED_OUTPUT).inc(report.records)
+
+    def _observe_topic(self, report: TopicReport) -> None:
+        for setting, _ in report.misfits:
+            self._misfits.labels(report.topic, setting).set(1)
 
     def _observe_assignment(self, report: AssignmentReport) -> None:
         self._rebalances.inc()

@@ -142,6 +142,32 @@ class LineageReport:
     lost_records: int
 
 
-Report = AssignmentReport | BatchReport | PartitionReport | TransactionReport | CheckpointReport | LineageReport
+@dataclass(frozen=True, slots=True)
+class FormReport:
+    """Committed records of an input partition were published in a form that their topic takes (``daemon.codec``)."""
+
+    source: TopicPartition
+    form: str
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
+class TopicReport:
+    """What of a topic's configuration does not fit what is published to it: settings of Kafka with their values."""
+
+    topic: str
+    misfits: tuple[tuple[str, str], ...]
+
+
+Report = (
+    AssignmentReport
+    | BatchReport
+    | PartitionReport
+    | TransactionReport
+    | CheckpointReport
+    | LineageReport
+    | FormReport
+    | TopicReport
+)
 Observer = Callable[[Report], None]
 """Called on the loop's thread, so it returns at once and raises nothing."""

@@ -26,7 +26,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from daemon.checkpoint import CheckpointStore, CheckpointWriter
-from daemon.errors import BrokerUnavailableError, CheckpointsUnavailableError, InputGoneError, NotCommittedError
+from daemon.errors import (
+    BrokerUnavailableError,
+    CheckpointsUnavailableError,
+    InputGoneError,
+    MissingTopicError,
+    NotCommittedError,
+)
 from daemon.logs import EventLogger
 from daemon.partition import NetworkFactory, Partition, Processed
 from daemon.records import Committed, InputRecord, Membership, OutputRecord, Polled, TopicPartition
@@ -44,6 +50,9 @@ STOPPING_S = 10.0
 """Longest that a stop waits for a broker that is away."""
 CHECKPOINT_SHARE = 0.05
 """Most of the time that may go into writing checkpoints; the interval stretches to keep to it."""
+
+WAITED_FOR = (BrokerUnavailableError, CheckpointsUnavailableError, MissingTopicError)
+"""What may come back by itself: it is tried again until it does."""
 
 _log = EventLogger(__name__)
 
@@ -219,7 +228,7 @@ class Service:
             polled = self._source.poll(POLL_S, self._batch_events)  # 1
             with self._at_rest, self._forgetting_what_was_begun():
                 self._advance(polled)
-        except (BrokerUnavailableError, CheckpointsUnavailableError) as error:
+        except WAITED_FOR as error:
             waits_for = str(error)  # what was not restored is tried again in the next step
         except InputGoneError:
             if self._settings.on_gap == "refuse":
@@ -249,7 +258,7 @@ class Service:
         """See to it that no checkpoint is taken of a state that an error left between two commits."""
         try:
             yield
-        except (BrokerUnavailableError, CheckpointsUnavailableError):
+        except WAITED_FOR:
             raise  # only what is being restored was touched
         except BaseException:
             self._assignments.clear()

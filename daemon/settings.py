@@ -218,6 +218,8 @@ class Settings(BaseModel):
     ssl_cafile: HomePath | None = _setting("operational", None, "Certificates of the authorities to trust (PEM)")
     ssl_certfile: HomePath | None = _setting("operational", None, "This client's certificate (PEM)")
     ssl_keyfile: HomePath | None = _setting("operational", None, "This client's key (PEM)")
+    ssl_key_password: SecretStr | None = _setting("operational", None, "Pass phrase of the key in ssl_keyfile")
+    ssl_key_password_file: HomePath | None = _setting("operational", None, "File that holds the pass phrase of the key")
 
     # how a record is read
     value_format: Literal["auto", "double", "float", "long", "integer", "string"] = _setting(
@@ -519,17 +521,31 @@ class Settings(BaseModel):
             )
 
     def password(self) -> str | None:
-        """Read the password from where it was given.
+        """Return the password from where it was given.
 
         Raises:
             SettingsError: The file that holds it cannot be read.
         """
-        if self.sasl_password_file is not None:
+        return self._secret("sasl_password")
+
+    def key_password(self) -> str | None:
+        """Return the pass phrase of the key from where it was given; raises as ``password`` does."""
+        return self._secret("ssl_key_password")
+
+    def secrets(self) -> list[str]:
+        """Return all secrets that are given, for what must not show them; raises as ``password`` does."""
+        return [secret for secret in (self.password(), self.key_password()) if secret]
+
+    def _secret(self, name: str) -> str | None:
+        """Return a secret that is in a setting, or in the file that the setting ``NAME_file`` names."""
+        file: Path | None = getattr(self, f"{name}_file")
+        if file is not None:
             try:
-                return self.sasl_password_file.read_text(encoding="utf-8").strip()
+                return file.read_text(encoding="utf-8").strip()
             except (OSError, UnicodeDecodeError) as error:
-                raise SettingsError(f"sasl_password_file: {error}; expected a file that holds the password") from error
-        return self.sasl_password.get_secret_value() if self.sasl_password is not None else None
+                raise SettingsError(f"{name}_file: {error}; expected a file that holds the password") from error
+        given: SecretStr | None = getattr(self, name)
+        return None if given is None else given.get_secret_value()
 
     def of_kind(self, kind: Kind) -> dict[str, Any]:
         """Give the settings of one kind as plain JSON values, but those of another task; of a file, its digest."""

@@ -115,3 +115,26 @@ def test_the_kafka_client_is_heard_only_for_debugging() -> None:
     logs.configure(level="WARNING", style="text")
     assert not logging.getLogger("kafka").isEnabledFor(logging.ERROR)
     assert logging.getLogger().handlers[0].stream is sys.stderr
+
+
+@pytest.mark.parametrize("style", ["text", "json"])
+def test_secrets_are_in_no_line(style: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither as they are nor in what the Kafka client makes of them: options, and bytes that it sends."""
+    secret = 'höchst "geheim"\\'
+    logs.configure(level="DEBUG", style=style, secrets=[secret])
+    LOG.debug("options=%s", {"sasl_plain_password": secret})
+    LOG.debug("Send: %r", b"\0user\0" + secret.encode())
+    LOG.error("failed", exc_info=ValueError(secret))
+    said = capsys.readouterr().err
+    assert "geheim" not in said
+    assert 3 <= said.count("**********")
+
+
+@pytest.mark.parametrize(("level", "shown"), [("INFO", []), ("DEBUG", ["debug", "info"])])
+def test_the_log_of_a_command(level: str, shown: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """A command whose output is for a person shows warnings, and at DEBUG everything, the Kafka client included."""
+    logs.configure_command(level=level, style="text")
+    logging.getLogger("kafka.net").debug("debug")
+    LOG.info("info")
+    LOG.warning("warning")
+    assert [*shown, "warning"] == [line.split(" ")[-1] for line in capsys.readouterr().err.splitlines()]

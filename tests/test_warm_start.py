@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from fakes import LOGS, SIZES, SOURCES, Crash, FakeDaemon, FakeKafka, crash_at, record, small_network, small_settings
@@ -151,14 +152,19 @@ def test_a_backtest_leaves_a_checkpoint_to_begin_from(values: Path, tmp_path: Pa
 
 
 def test_what_cannot_be_begun_from_is_told(values: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """No file, no checkpoint, and one of another shape."""
+    """No file, no checkpoint, a model of Keras 2 with the way to convert it, and one of another shape."""
     checkpoint = tmp_path / "learned.h5"
     assert backtest(values, "--checkpoint", checkpoint)[0] == ExitCode.OK
     other = tmp_path / "other.h5"
     other.write_text("4\n")
+    keras_2 = tmp_path / "keras-2.h5"
+    with h5py.File(keras_2, "w") as file:
+        file.attrs.update({"keras_version": "2.15.0", "backend": "tensorflow", "model_config": "{}"})
     for options, words in (
         (("--set", f"warm_start={tmp_path / 'none.h5'}"), "expected a file: a checkpoint"),
         (("--set", f"warm_start={other}"), "expected a checkpoint"),
+        (("--set", f"warm_start={keras_2}"), "a model that Keras saved as HDF5, the format of Keras 2"),
+        (("--set", f"warm_start={keras_2}"), "call model.load_weights() with this file, and model.save()"),
         (("--set", f"warm_start={checkpoint}", "--set", "window=9"), "learned with window 8"),
     ):
         assert backtest(values, *options)[0] == ExitCode.USAGE

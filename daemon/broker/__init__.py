@@ -4,17 +4,19 @@ This is the only package of the daemon that speaks to Kafka. It knows the client
 it knows nothing of learning or of checkpoints.
 """
 
-from daemon.broker.connection import abandon, client_options, reaching_broker
+from daemon.broker.client import Client, plain_producer
+from daemon.broker.connection import abandon
 from daemon.broker.sink import AtLeastOnceSink, TransactionalSink
 from daemon.broker.source import KafkaSource
-from daemon.broker.topics import ensure_topics
+from daemon.broker.topics import ensure_input_topics, ensure_topics
 
 __all__ = [
     "AtLeastOnceSink",
+    "Client",
     "KafkaSource",
     "TransactionalSink",
     "abandon",
-    "client_options",
+    "ensure_input_topics",
     "ensure_topics",
-    "reaching_broker",
+    "plain_producer",
 ]

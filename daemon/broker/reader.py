@@ -1,15 +1,15 @@
 """One who only looks: reads what a group reads and publishes, and its committed offsets, and never joins it."""
 
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import Any
 
 from kafka import KafkaAdminClient
-from kafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError, RetriableError
 
-from daemon.broker.connection import client_options, reaching_broker, theirs
+from daemon.broker.client import Client
+from daemon.broker.connection import theirs
 from daemon.broker.source import ANSWER_S, KafkaSource, input_record
-from daemon.broker.topics import compacted
+from daemon.broker.topics import configs_of, is_compacted
 from daemon.codec.published import Published, Read, read_dead_letter, read_output
 from daemon.errors import InputGoneError
 from daemon.records import InputRecord, TopicPartition
@@ -36,17 +36,17 @@ class KafkaReader(KafkaSource):
 
     def outputs(self, place: TopicPartition, offsets: range) -> Iterator[Published | None]:
         """Give what is in a partition of an output topic; None for what does not say where its input was."""
-        return (read_output(_as_read(record)) for record in self._read(place, offsets))
+        return (read_output(as_read(record)) for record in self._read(place, offsets))
 
     def dead_letters(self, place: TopicPartition, offsets: range) -> Iterator[Published | None]:
         """Give what is in a partition of a dead-letter topic, likewise."""
-        return (read_dead_letter(_as_read(record)) for record in self._read(place, offsets))
+        return (read_dead_letter(as_read(record)) for record in self._read(place, offsets))
 
     def compacted(self, topic: str) -> bool:
         """Say whether a topic keeps only the last record of a key; no, where its configuration may not be read."""
         if topic not in self._compacted:
-            with reaching_broker(self._settings), closing(KafkaAdminClient(**client_options(self._settings))) as admin:
-                self._compacted[topic] = topic in compacted(admin, [topic])
+            with closing(Client(KafkaAdminClient, self._settings)) as admin:
+                self._compacted[topic] = is_compacted(configs_of(admin, [topic])[topic])
         return self._compacted[topic]
 
     def _read(self, source: TopicPartition, offsets: range) -> Iterator[Any]:
@@ -54,25 +54,23 @@ class KafkaReader(KafkaSource):
         self._consumer.assign([place])
         self._consumer.seek(place, offsets.start)
         while self._consumer.position(place) < offsets.stop:
-            records: dict[Any, list[Any]] = {}
-            with reaching_broker(self._settings), suppress(RetriableError):  # whether anybody is there is asked below
-                try:
-                    records = self._consumer.poll(timeout_ms=POLL_MS)
-                except (NoOffsetForPartitionError, OffsetOutOfRangeError) as error:
-                    raise InputGoneError(
-                        f"{source}: the records from offset {self._consumer.position(place)} on were deleted while "
-                        "they were read: run it again"
-                    ) from error
+            try:
+                records = self._receive(POLL_MS)
+            except InputGoneError as error:
+                raise InputGoneError(
+                    f"{source}: the records from offset {self._consumer.position(place)} on were deleted while "
+                    "they were read: run it again"
+                ) from error
             for record in records.get(place, ()):
                 if record.offset >= offsets.stop:
                     return
                 yield record
-            if not records:
-                with reaching_broker(self._settings):
-                    self._consumer.end_offsets([place], timeout_ms=int(ANSWER_S * 1000))
+            if not records:  # nothing, or nobody
+                self._consumer.end_offsets([place], timeout_ms=int(ANSWER_S * 1000))
 
 
-def _as_read(record: Any) -> Read:
+def as_read(record: Any) -> Read:
+    """Turn the library's record into what the codec reads back."""
     return Read(
         offset=record.offset,
         timestamp_ms=record.timestamp,

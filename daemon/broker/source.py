@@ -11,11 +11,12 @@ import kafka
 from kafka import KafkaConsumer
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.errors import KafkaTimeoutError, NoOffsetForPartitionError, OffsetOutOfRangeError, RetriableError
+from kafka.errors import KafkaTimeoutError, RetriableError
 from kafka.structs import OffsetAndMetadata
 
-from daemon.broker.connection import client_options, ours, reaching_broker, theirs
-from daemon.errors import BrokerUnavailableError, InputGoneError
+from daemon.broker.client import Client
+from daemon.broker.connection import ours, theirs
+from daemon.errors import BrokerUnavailableError, OnlineLstmError
 from daemon.records import Committed, InputRecord, Membership, Polled, TopicPartition
 from daemon.settings import Settings
 
@@ -31,21 +32,21 @@ class KafkaSource:
         self._settings = settings
         self._timeout_ms = int(min(settings.connect_timeout_s, 5.0) * 1000)  # then the loop shows that it waits
         self._listener = _Assignments()
-        with reaching_broker(settings):
-            self._consumer = KafkaConsumer(
-                **client_options(settings),
-                group_id=settings.group_id,
-                group_instance_id=settings.group_instance_id,
-                enable_auto_commit=False,
-                auto_offset_reset="none",  # a lost offset is refused, never skipped
-                isolation_level="read_committed",
-                partition_assignment_strategy=[CooperativeStickyAssignor],
-                session_timeout_ms=int(settings.session_timeout_s * 1000),
-                # a member learns from its heartbeats that partitions are to move
-                heartbeat_interval_ms=int(min(HEARTBEAT_S, settings.session_timeout_s / 3) * 1000),
-                max_poll_interval_ms=int(settings.max_poll_interval_s * 1000),
-                max_poll_records=settings.max_batch_events,
-            )
+        self._consumer = Client(
+            KafkaConsumer,
+            settings,
+            group_id=settings.group_id,
+            group_instance_id=settings.group_instance_id,
+            enable_auto_commit=False,
+            auto_offset_reset="none",  # a lost offset is refused, never skipped
+            isolation_level="read_committed",
+            partition_assignment_strategy=[CooperativeStickyAssignor],
+            session_timeout_ms=int(settings.session_timeout_s * 1000),
+            # a member learns from its heartbeats that partitions are to move
+            heartbeat_interval_ms=int(min(HEARTBEAT_S, settings.session_timeout_s / 3) * 1000),
+            max_poll_interval_ms=int(settings.max_poll_interval_s * 1000),
+            max_poll_records=settings.max_batch_events,
+        )
         self._listener.consumer = self._consumer
         self._answered_at = time.monotonic()
         self._starts = self._latest() if settings.start_from == "latest" else {}
@@ -62,15 +63,7 @@ class KafkaSource:
             BrokerUnavailableError: There are none, and the broker does not answer.
             InputGoneError: The topic does not have the next record.
         """
-        records: dict[Any, list[Any]] = {}
-        with reaching_broker(self._settings), suppress(RetriableError):  # whether anybody is there is asked below
-            try:
-                records = self._consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=most)
-            except (NoOffsetForPartitionError, OffsetOutOfRangeError) as error:
-                raise InputGoneError(
-                    f"the input topic no longer has the records to go on from ({error}): they fell off its retention; "
-                    "set on_gap to continue, or use another group_id to start afresh"
-                ) from error
+        records = self._receive(int(timeout_s * 1000), max_records=most)
         self._require_answer(received=bool(records))
         metadata = self._consumer.group_metadata()
         assigned, revoked, lost = self._listener.take()
@@ -87,22 +80,27 @@ class KafkaSource:
         return {ours(source) for source in self._consumer.assignment()}
 
     def commit(self, offsets: Mapping[TopicPartition, Committed]) -> None:
-        """Commit offsets outside of any transaction; the broker refuses those of a former member."""
-        self._consumer.commit(
+        """Commit offsets outside of any transaction; the broker refuses those of a former member.
+
+        Raises:
+            KafkaError: They are not committed; what that means for the batch is the sink's affair.
+        """
+        self._consumer.library.commit(
             {theirs(source): OffsetAndMetadata(c.offset, c.metadata, -1) for source, c in offsets.items()},
             timeout_ms=self._timeout_ms,
         )
 
     def committed(self, source: TopicPartition) -> Committed | None:
         """Ask the group's committed offset; waits for open transactions."""
-        with reaching_broker(self._settings):
-            try:
-                found = self._consumer.committed(theirs(source), metadata=True, timeout_ms=self._timeout_ms)
-            except KafkaTimeoutError as error:
-                raise BrokerUnavailableError(
-                    f"{source}: the broker does not tell the committed offset; a transaction of another member may "
-                    f"still be open ({error})"
-                ) from error
+        try:
+            found = self._consumer.committed(theirs(source), metadata=True, timeout_ms=self._timeout_ms)
+        except BrokerUnavailableError as error:
+            if not isinstance(error.__cause__, KafkaTimeoutError):
+                raise
+            raise BrokerUnavailableError(
+                f"{source}: the broker does not tell the committed offset; a transaction of another member may "
+                f"still be open ({error})"
+            ) from error
         return None if found is None or found.offset < 0 else Committed(found.offset, found.metadata or "")
 
     def start_offset(self, source: TopicPartition) -> int:
@@ -111,9 +109,8 @@ class KafkaSource:
         if start not in {"earliest", "latest"}:
             moment = datetime.fromisoformat(start)
             moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-            with reaching_broker(self._settings):
-                found = self._consumer.offsets_for_times({place: int(moment.timestamp() * 1000)})[place]
-                return int(found.offset if found else self._consumer.end_offsets([place])[place])
+            found = self._consumer.offsets_for_times({place: int(moment.timestamp() * 1000)})[place]
+            return int(found.offset if found else self._consumer.end_offsets([place])[place])
         if source in self._starts:
             return self._starts[source]
         return self.retained(source).start
@@ -121,15 +118,13 @@ class KafkaSource:
     def retained(self, source: TopicPartition) -> range:
         """Give the offsets that the topic still has or will have next."""
         place = theirs(source)
-        with reaching_broker(self._settings):
-            first = self._consumer.beginning_offsets([place], timeout_ms=self._timeout_ms)[place]
-            end = self._consumer.end_offsets([place], timeout_ms=self._timeout_ms)[place]
+        first = self._consumer.beginning_offsets([place], timeout_ms=self._timeout_ms)[place]
+        end = self._consumer.end_offsets([place], timeout_ms=self._timeout_ms)[place]
         return range(first, end)
 
     def partitions(self, topic: str) -> int:
         """Count a topic's partitions."""
-        with reaching_broker(self._settings):
-            return len(self._consumer.partitions_for_topic(topic) or ())
+        return len(self._consumer.partitions_for_topic(topic) or ())
 
     def begin_at(self, source: TopicPartition, offset: int) -> None:
         """Read a partition from this offset on; before, it is paused."""
@@ -146,20 +141,31 @@ class KafkaSource:
         return int(self._consumer.position(theirs(source)))
 
     def lag(self, source: TopicPartition) -> int:
-        """Count the records that are not yet read, by what the last fetch said."""
+        """Count the records that are not yet read, by what the last fetch said; 0 where that is not known."""
         end = self._consumer.highwater(theirs(source))
-        return 0 if end is None else max(0, int(end) - self.position(source))
+        with suppress(BrokerUnavailableError):
+            return 0 if end is None else max(0, int(end) - self.position(source))
+        return 0
 
     def close(self) -> None:
         """Leave the group."""
         self._consumer.close(timeout_ms=5000)
 
+    def _receive(self, timeout_ms: int, **options: Any) -> dict[Any, list[Any]]:
+        """Return the records of a poll; none where the client would try again, as if there were none."""
+        try:
+            found: dict[Any, list[Any]] = self._consumer.poll(timeout_ms=timeout_ms, **options)
+        except OnlineLstmError as error:
+            if not isinstance(error.__cause__, RetriableError):
+                raise
+            return {}
+        return found
+
     def _require_answer(self, *, received: bool) -> None:
         """Ask the broker something now and then: a poll comes back empty whether there is nothing or nobody."""
         now = time.monotonic()
         if not received and self._consumer.assignment() and now - self._answered_at >= ANSWER_S:
-            with reaching_broker(self._settings):
-                self._consumer.end_offsets(self._consumer.assignment(), timeout_ms=int(ANSWER_S * 1000))
+            self._consumer.end_offsets(self._consumer.assignment(), timeout_ms=int(ANSWER_S * 1000))
             received = True
         if received:
             self._answered_at = now
@@ -176,7 +182,7 @@ class _Assignments(ConsumerRebalanceListener):  # type: ignore[misc]
     A new partition is paused at once, with a position that is never read from, until the loop restored its state.
     """
 
-    consumer: KafkaConsumer
+    consumer: Client
     leaving: Callable[[Iterable[TopicPartition]], None]
 
     def __init__(self) -> None:

@@ -22,6 +22,10 @@ HEADER_BYTES = 512
 
 _WORDS = "online-lstm checkpoint"
 _BEGINNING = re.compile(rf"{_WORDS} ([0-9]+) ".encode())
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+"""What any HDF5 file without a user block begins with."""
+_OF_KERAS = b"keras_version"
+"""An attribute of Keras's files; HDF5 is not asked for it, as the content may be damaged."""
 _TEXT = h5py.string_dtype("utf-8")
 _TIMELESS = h5p.create(h5p.GROUP_CREATE)
 _TIMELESS.set_obj_track_times(False)
@@ -54,6 +58,12 @@ def unpack(data: bytes, name: str) -> dict[str, Any]:
         CheckpointDamagedError: The data is not a checkpoint, not the content that was written, or of another format.
     """
     beginning = _BEGINNING.match(data)
+    if data.startswith(_HDF5) and _OF_KERAS in data:
+        raise CheckpointDamagedError(
+            f"{name}: a model that Keras saved as HDF5, the format of Keras 2, and no checkpoint: to convert it, build "
+            "its layers with Keras 3, call model.load_weights() with this file, and model.save() with a name that "
+            "ends in .keras"
+        )
     if beginning is None:
         raise CheckpointDamagedError(
             f"{name}: begins with {data[:32]!r}, expected '{_WORDS} {FORMAT}': no checkpoint, or a damaged one"

@@ -6,6 +6,7 @@ give the same dead letters.
 
 import base64
 
+from daemon.codec.forms import REFUSED_OUTPUT
 from daemon.codec.size import headers_bytes
 from daemon.codec.values import Read, quote, reader_of, shown
 from daemon.errors import BadInputError
@@ -25,8 +26,9 @@ REASONS = (
     "wrong_length",
     "too_many_labels",
     "no_sequence",
+    REFUSED_OUTPUT,
 )
-"""Every word that the reason of a ``BadInputError`` can be; the last ones say what no longer fits what was learned."""
+"""Every reason of a dead letter: of a ``BadInputError``, and at last of a prediction that the output topic refused."""
 
 
 class Decoder:

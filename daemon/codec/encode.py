@@ -10,6 +10,7 @@ import struct
 from dataclasses import replace
 from datetime import timedelta
 
+from daemon.codec.forms import TIMESTAMP
 from daemon.codec.messages import writer_of
 from daemon.codec.size import record_bytes
 from daemon.codec.values import quote
@@ -33,7 +34,7 @@ DIGEST_BYTES = 16
 
 MAX_ERROR_CHARACTERS = 300
 
-NO_TIMESTAMP: Header = ("online_lstm_timestamp", b"-1")
+NO_TIMESTAMP: Header = (TIMESTAMP, b"-1")
 """Header of a dead letter whose record had no time stamp: publishing gives it one."""
 
 # Most characters of a literal, entries of `top` and of `experts`; the second triple fits any `max_output_bytes`.

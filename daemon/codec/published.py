@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from daemon.codec.encode import NO_TIMESTAMP, YEAR_10000_MS
+from daemon.codec.forms import TIMESTAMP, is_refused_output, original
 from daemon.records import Header, OutputRecord, TopicPartition
 from daemon.times import milliseconds_of
 
@@ -49,11 +50,11 @@ def read_output(read: Read) -> Published | None:
     partition, _, offset = rest.partition("/")
     if not (topic and partition.isdecimal() and offset.isdecimal()):
         return None
-    model = _MODEL.search(read.value or b"")
     source = TopicPartition(topic, int(partition))
     stamp, exact = _encoded_timestamp(named.get("ce_time"), read.timestamp_ms, stamped_by_broker=read.stamped_by_broker)
-    record = OutputRecord(source.partition, stamp, read.key, read.value, read.headers)
-    return Published(read.offset, source, int(offset), model[1].decode() if model else None, record, exact)
+    record = original(OutputRecord(source.partition, stamp, read.key, read.value, read.headers))
+    exact |= TIMESTAMP in named
+    return Published(read.offset, source, int(offset), _lineage_in(read.value), record, exact)
 
 
 def read_dead_letter(read: Read) -> Published | None:
@@ -64,10 +65,18 @@ def read_dead_letter(read: Read) -> Published | None:
     if not (topic and partition.isdigit() and offset.isdigit()):
         return None
     source = TopicPartition(topic, int(partition))
-    had_none = NO_TIMESTAMP in read.headers
-    stamp = -1 if had_none else read.timestamp_ms
-    record = OutputRecord(source.partition, stamp, read.key, read.value, read.headers, dead_letter=True)
-    return Published(read.offset, source, int(offset), None, record, exact=had_none or not read.stamped_by_broker)
+    stamp = -1 if NO_TIMESTAMP in read.headers else read.timestamp_ms
+    exact = TIMESTAMP in named or not read.stamped_by_broker
+    if is_refused_output(read.headers) and TIMESTAMP not in named:
+        stamp, exact = _encoded_timestamp(named.get("ce_time"), stamp, stamped_by_broker=read.stamped_by_broker)
+    record = original(OutputRecord(source.partition, stamp, read.key, read.value, read.headers, dead_letter=True))
+    lineage = None if record.dead_letter else _lineage_in(read.value)
+    return Published(read.offset, source, int(offset), lineage, record, exact)
+
+
+def _lineage_in(value: bytes | None) -> str | None:
+    model = _MODEL.search(value or b"")
+    return model[1].decode() if model else None
 
 
 def _encoded_timestamp(ce_time: bytes | None, timestamp_ms: int, *, stamped_by_broker: bool) -> tuple[int, bool]:

@@ -61,7 +61,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     settings = read_settings()
     if settings.task != "symbol":
         raise SettingsError(f"task: received {settings.task}, expected symbol, which is what is measured")
-    logs.configure(level="WARNING", style=settings.log_format)
+    logs.configure_command(level=settings.log_level, style=settings.log_format, secrets=settings.secrets())
     announce = Console(stderr=True, highlight=False).print
     announce("measuring the engine and the partition")
     figures = [*engine_figures(settings), partition_figure(settings)]

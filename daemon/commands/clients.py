@@ -12,9 +12,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
+from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 
-from daemon.broker import abandon, client_options, reaching_broker
+from daemon.broker import Client, abandon, plain_producer
 from daemon.commands.child import DaemonProcess
 from daemon.errors import BrokerUnavailableError, InputFileError, MissingTopicError, OnlineLstmError
 from daemon.logs import EventLogger
@@ -41,8 +41,7 @@ class Publisher:
         self.acknowledged = 0
         self._in_flight: deque[Any] = deque()
         self._heard_at = time.monotonic()  # of the broker, or when there was nothing to hear
-        with reaching_broker(settings):
-            self._producer = KafkaProducer(**client_options(settings), linger_ms=linger_ms)
+        self._producer = plain_producer(KafkaProducer, settings, linger_ms=linger_ms)
 
     def send(self, value: bytes, key: bytes | None = None) -> None:
         """Publish a value; check the acknowledgements that came, and wait for some if too many did not.
@@ -50,6 +49,7 @@ class Publisher:
         Raises:
             InputFileError: The value is larger than what Kafka takes.
             BrokerUnavailableError: An earlier value was not acknowledged.
+            SettingsError: The broker refused it.
         """
         while self._in_flight and (self._in_flight[0].is_done or len(self._in_flight) >= MAX_IN_FLIGHT):
             self._settle()
@@ -59,11 +59,12 @@ class Publisher:
             self._warn()
         try:
             self._in_flight.append(self._producer.send(self.topic, value, key=key))
-        except MessageSizeTooLargeError as error:
-            raise InputFileError(
-                f"{self.topic}: value {self.acknowledged + len(self._in_flight) + 1} has {len(value)} bytes; {error}"
-            ) from error
-        except KafkaError as error:
+        except OnlineLstmError as error:
+            if isinstance(error.__cause__, MessageSizeTooLargeError):
+                number = self.acknowledged + len(self._in_flight) + 1
+                raise InputFileError(
+                    f"{self.topic}: value {number} has {len(value)} bytes; {error.__cause__}"
+                ) from error
             raise self._failure(error) from error
 
     def flush(self) -> None:
@@ -71,6 +72,7 @@ class Publisher:
 
         Raises:
             BrokerUnavailableError: One was not.
+            SettingsError: The broker refused it.
         """
         while self._in_flight:
             self._settle()
@@ -85,14 +87,15 @@ class Publisher:
             if kind is None:
                 self.flush()
         finally:
-            abandon(self._producer)
+            abandon(self._producer.library)
 
     def _settle(self) -> None:
         """Wait for the oldest acknowledgement; it fails at the client's delivery timeout of two minutes."""
         future = self._in_flight.popleft()
         try:
-            self._wait_for(future)
-        except KafkaError as error:
+            with self._producer.translated():
+                self._wait_for(future)
+        except OnlineLstmError as error:
             raise self._failure(error) from error
         self.acknowledged += 1
         self._heard_at = time.monotonic()
@@ -112,10 +115,11 @@ class Publisher:
             _log.warning("waiting for the broker", topic=self.topic, acknowledged=self.acknowledged)
             self._heard_at = math.inf
 
-    def _failure(self, error: KafkaError) -> BrokerUnavailableError:
-        return BrokerUnavailableError(
-            f"{self.topic}: value {self.acknowledged + 1} was not acknowledged ({error!r}); all before it were: "
-            "see to the broker, then publish from there on"
+    def _failure(self, error: OnlineLstmError) -> OnlineLstmError:
+        """Return an error of the same kind that tells how far it came."""
+        return type(error)(
+            f"{self.topic}: value {self.acknowledged + 1} was not acknowledged; all before it were: see to the broker, "
+            f"then publish from there on. {error}"
         )
 
 
@@ -123,20 +127,20 @@ class Follower:
     """Reads what is committed in one topic, outside of any group."""
 
     def __init__(self, settings: Settings, topic: str, *, from_beginning: bool) -> None:
-        with reaching_broker(settings):
-            self._consumer = KafkaConsumer(
-                **client_options(settings),
-                group_id=None,
-                enable_auto_commit=False,
-                isolation_level="read_committed",
-                auto_offset_reset="earliest",
-            )
-            numbers = self._consumer.partitions_for_topic(topic)
+        self._consumer = Client(
+            KafkaConsumer,
+            settings,
+            group_id=None,
+            enable_auto_commit=False,
+            isolation_level="read_committed",
+            auto_offset_reset="earliest",
+        )
+        numbers = self._consumer.partitions_for_topic(topic)
         if not numbers:
             self.close()
             raise MissingTopicError(
-                f"topic {topic} does not exist at {', '.join(settings.bootstrap_servers)}; `online-lstm run` "
-                "creates it, --output-topic names another one"
+                f"topic {topic} does not exist at {', '.join(settings.bootstrap_servers)}, or this user may not see it "
+                "(the right DESCRIBE); `online-lstm run` creates it, --output-topic names another one"
             )
         partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
         self._consumer.assign(partitions)
@@ -182,7 +186,7 @@ class Follower:
         """Say whether the broker still tells where the topic ends."""
         try:
             self._consumer.end_offsets(list(self._consumer.assignment()), timeout_ms=1000)
-        except KafkaError:
+        except BrokerUnavailableError:
             return False
         return True
 
@@ -197,7 +201,7 @@ def delete_topics(settings: Settings, topics: Sequence[str]) -> None:
     Raises:
         BrokerUnavailableError: The broker does not answer, or does not do it.
     """
-    with reaching_broker(settings), closing(KafkaAdminClient(**client_options(settings))) as admin:
+    with closing(Client(KafkaAdminClient, settings)) as admin:
         admin.delete_topics(list(topics))
 
 
@@ -207,5 +211,5 @@ def delete_group(settings: Settings) -> None:
     Raises:
         BrokerUnavailableError: The broker does not answer, or does not do it.
     """
-    with reaching_broker(settings), closing(KafkaAdminClient(**client_options(settings))) as admin:
+    with closing(Client(KafkaAdminClient, settings)) as admin:
         admin.delete_groups([settings.group_id])

@@ -42,19 +42,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     keys.add_argument("--key", help="the key of all values, which names their stream [default: none]")
     keys.add_argument("--key-separator", metavar="SEP", help="what stands between key and value in each line")
     parser.add_argument("--topic", help="where to [default: the first of input_topics]")
-    add_settings(parser, "bootstrap_servers", "connect_timeout_s", "create_topics")
+    add_settings(parser, "bootstrap_servers", "connect_timeout_s", "create_topics", "log_level")
 
 
 def main(arguments: argparse.Namespace) -> ExitCode:
     """Publish until the input ends, or until a signal; then wait for the acknowledgements."""
-    from daemon.broker import ensure_topics
+    from daemon.broker import ensure_input_topics
     from daemon.commands.clients import Publisher
 
     given = {} if arguments.topic is None else {"input_topics": [arguments.topic]}
     settings = settings_of(arguments, **given)
-    logs.configure(level="WARNING", style=settings.log_format)
+    logs.configure_command(level=settings.log_level, style=settings.log_format, secrets=settings.secrets())
     with _messages(arguments) as messages:
-        ensure_topics(settings)
+        ensure_input_topics(settings)
         with Publisher(settings, settings.input_topics[0]) as publisher:
             started = time.perf_counter()
             try:

@@ -40,8 +40,9 @@ CHUNK = 500
 """Records that are learned at once; the outputs do not depend on it."""
 ASKED = (
     *("bootstrap_servers", "security_protocol", "sasl_mechanism", "sasl_username", "sasl_password"),
-    *("sasl_password_file", "ssl_cafile", "ssl_certfile", "ssl_keyfile", "connect_timeout_s"),
-    *("input_topics", "group_id", "checkpoint_url", "warm_start"),
+    *("sasl_password_file", "ssl_cafile", "ssl_certfile", "ssl_keyfile"),
+    *("ssl_key_password", "ssl_key_password_file", "connect_timeout_s"),
+    *("input_topics", "group_id", "checkpoint_url", "warm_start", "log_level"),
 )
 """The settings that matter here: those of shape and learning are in the checkpoint."""
 _log = EventLogger(__name__)
@@ -83,7 +84,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     """Replay, write the predictions, and tell on standard error what was verified."""
     settings = settings_of(arguments)
     _require_range(arguments.first, arguments.until)
-    logs.configure(level="WARNING", style=settings.log_format)
+    logs.configure_command(level=settings.log_level, style=settings.log_format, secrets=settings.secrets())
     from daemon.broker.reader import KafkaReader
     from daemon.checkpoint import CheckpointStore
     from daemon.commands.networks import networks_of

@@ -30,7 +30,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     """Run until a signal."""
     settings = settings_of(arguments)
     settings.require_consistent()
-    logs.configure(level=settings.log_level, style=settings.log_format)
+    logs.configure(level=settings.log_level, style=settings.log_format, secrets=settings.secrets())
     changed = {n: v for n, v in settings if v != type(settings).model_fields[n].default}
     _log.info("starting", version=__version__, **changed)
     if ignored := service_links(os.environ):
@@ -72,7 +72,8 @@ def run(settings: Settings) -> None:
     web = WebServer(settings.http_host, settings.http_port, render=metrics.render, health=health, view=board)
     web.start()
     try:
-        ensure_topics(settings)  # once the port is known to be free
+        for misfit in ensure_topics(settings):  # once the port is known to be free
+            metrics.observe(misfit)
         source = KafkaSource(settings)
         rehearse(settings, network)
         summary = Summary()
@@ -86,7 +87,7 @@ def run(settings: Settings) -> None:
         service = Service(
             settings,
             source=source,
-            sink=TransactionalSink(settings) if exactly_once else AtLeastOnceSink(settings, source),
+            sink=TransactionalSink(settings, observe) if exactly_once else AtLeastOnceSink(settings, source, observe),
             store=store,
             network_for=network_for,
             observer=observe,

@@ -43,7 +43,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     if arguments.group is not None:
         arguments.group_id = arguments.group
     settings = settings_of(arguments)
-    logs.configure(level="WARNING", style=settings.log_format)
+    logs.configure_command(level=settings.log_level, style=settings.log_format, secrets=settings.secrets())
     from daemon.broker.reader import KafkaReader
     from daemon.checkpoint import CheckpointStore
     from daemon.commands.findings import examine, published_to

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, metavar="N", help="end after N predictions [default: never]")
     parser.add_argument("--json", action="store_true", help="write the messages as they are")
     parser.add_argument("--lines", action="store_true", help="a line for each, also on a terminal")
-    add_settings(parser, "bootstrap_servers", "connect_timeout_s", "output_topic")
+    add_settings(parser, "bootstrap_servers", "connect_timeout_s", "output_topic", "log_level")
 
 
 def main(arguments: argparse.Namespace) -> ExitCode:
@@ -43,7 +43,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     from daemon.commands.clients import Follower
 
     settings = settings_of(arguments)
-    logs.configure(level="WARNING", style=settings.log_format)
+    logs.configure_command(level=settings.log_level, style=settings.log_format, secrets=settings.secrets())
     console = Console(highlight=False, soft_wrap=True)
     live = console.is_terminal and not (arguments.json or arguments.lines)
     write = write_message if arguments.json else line_writer(console)

@@ -4,12 +4,14 @@ Keras loads when the first file is written or read. Layers are named ``layer_1_l
 them ``head``. Keras does not save the states of a stateful model; ``states_of`` gives them by the layers' names.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise, zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,8 @@ HEAD = "head"
 _SURE = 1e30
 """A bias that nothing outweighs: an output with it is certain, one with its negative impossible."""
 SUFFIX = ".keras"
+_MAJOR = 3
+"""The version of Keras whose files can be read."""
 _RECURRENT = {"units", "activation", "recurrent_activation", "use_bias", "go_backwards", "reset_after"}
 _DECISIVE = {
     "LSTM": _RECURRENT,
@@ -138,8 +142,9 @@ def read_keras(
         model = keras.models.load_model(path, compile=False)
     except (OSError, ValueError, TypeError, KeyError) as error:
         reason = str(error).partition("\n")[0]
+        advice = _told_version(path)
         raise SettingsError(
-            f"{path}: cannot be loaded ({reason}); expected a {SUFFIX} file that Keras saved"
+            f"{path}: cannot be loaded ({reason}); expected a {SUFFIX} file that Keras {_MAJOR} saved{advice}"
         ) from error
     found = _chain_of(model, path)
     has_head = bool(found) and isinstance(found[-1], keras.layers.Dense)
@@ -211,6 +216,21 @@ def _arrays(layout: Layout, state: Floats, head: Head) -> Iterator[list[Floats]]
         first = [kernel[: head.inputs]] if number == 0 else []
         yield first + [next(arrays) for _ in described]
     yield [dense_kernel[: head.outputs].T, dense_bias[: head.outputs, 0]]
+
+
+def _told_version(path: Path) -> str:
+    """Return what to do with a file of another Keras; nothing if it is of this one, or does not tell."""
+    try:
+        with ZipFile(path) as file:
+            version = str(json.loads(file.read("metadata.json"))["keras_version"])
+    except (OSError, BadZipFile, KeyError, TypeError, ValueError):
+        return ""
+    if version.startswith(f"{_MAJOR}."):
+        return ""
+    return (
+        f"; this one is of Keras {version}: to convert it, save its weights there with model.save_weights() as HDF5 (a "
+        f"name that ends in .h5), build its layers with Keras {_MAJOR}, load the weights, and save the model"
+    )
 
 
 def _chain_of(model: Any, path: Path) -> list[Any]:

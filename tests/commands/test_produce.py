@@ -83,7 +83,7 @@ def settings() -> Settings:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> "Run":
-    monkeypatch.setattr("daemon.broker.ensure_topics", lambda _: None)
+    monkeypatch.setattr("daemon.broker.ensure_input_topics", lambda _: None)
     return Run()
 
 

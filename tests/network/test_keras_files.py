@@ -1,6 +1,9 @@
 """A network that is written for Keras, loaded by Keras alone, and read back."""
 
+import json
+import zipfile
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -220,3 +223,25 @@ def test_what_is_no_keras_file_is_refused(tmp_path: Path, content: bytes | None)
         path.write_bytes(content)
     with pytest.raises(SettingsError, match=r"cannot be loaded .* expected a \.keras file"):
         read_keras(path, LAYOUT.layers, "softmax")
+
+
+def test_a_file_of_another_keras(tmp_path: Path) -> None:
+    """It is told apart from a damaged one, with its version and the way to convert it."""
+    path = tmp_path / "old.keras"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("metadata.json", json.dumps({"keras_version": "2.15.0"}))
+        file.writestr("config.json", "{}")
+    words = r"expected a \.keras file that Keras 3 saved; this one is of Keras 2\.15\.0: .*model\.save_weights\(\)"
+    with pytest.raises(SettingsError, match=words):
+        read_keras(path, LAYOUT.layers, "softmax")
+
+
+def test_weights_of_an_old_file_are_loaded_as_documented(tmp_path: Path) -> None:
+    """Keras 3 loads the weights of a whole model in HDF5 into the same layers, and what it saves can be read."""
+    layers = [keras.Input((None, 3)), keras.layers.LSTM(4, return_sequences=True), keras.layers.Dense(3)]
+    old, new = keras.Sequential(layers), keras.models.clone_model(keras.Sequential(layers))
+    old.save(tmp_path / "old.h5")
+    new.load_weights(tmp_path / "old.h5")
+    new.save(tmp_path / "new.keras")
+    file = read_keras(tmp_path / "new.keras", parse_layers(["lstm 4"]), "linear")
+    assert all(map(np.array_equal, old.get_weights(), chain.from_iterable(file.arrays)))
