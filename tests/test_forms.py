@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from daemon.codec.forms import MAX_FORM_BYTES, Forms, TopicLimits, original
 from daemon.codec.size import record_bytes
-from daemon.errors import UnfitTopicError
+from daemon.errors import MissingTopicError, NotCommittedError, UnfitTopicError
 from daemon.records import OutputRecord, TopicPartition
 
 SOURCE = TopicPartition("numbers", 0)
@@ -132,3 +132,24 @@ def test_a_refused_record_throws_nobody_back(tmp_path_factory: pytest.TempPathFa
     assert 1 == sum(("online_lstm_reason", b"refused_output") in record.headers for record in letters)
     assert 2 == refusing.refusals
     assert {()} == set(daemons[1].health.reasons[daemons[1].health.reasons.index(()) :])
+
+
+def test_a_topic_that_is_gone_is_waited_for(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """After a failed commit the loop says which topic is missing, and goes on once it is there again."""
+    kafka = FakeKafka({SOURCE: traffic(12)})
+    daemon = FakeDaemon(kafka, tmp_path_factory.mktemp("gone"))
+    gone = True
+
+    def hook(step: str) -> None:
+        if gone and step == "before commit":
+            raise NotCommittedError("topic output was deleted")
+        if gone and step == "before rebuild":
+            raise MissingTopicError("topic output does not exist: create it, or set create_topics")
+
+    kafka.on_step = hook
+    for _ in range(4):
+        daemon.step()
+    assert "topic output does not exist: create it, or set create_topics" == daemon.health.waiting_for
+    gone = False
+    assert daemon.run().kafka.finished
+    assert "" == daemon.health.waiting_for
