@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from daemon.checkpoint import CheckpointStore, digest_of
+from daemon.codec.forms import Forms, TopicLimits
 from daemon.commands.warm_starts import warm_start_of
 from daemon.errors import FencedError, InputGoneError, NotCommittedError
 from daemon.learners.number import panel_of
@@ -22,6 +23,8 @@ from daemon.reports import NumberReport, Report
 from daemon.service import Service
 from daemon.settings import Settings, read_settings
 
+NOW_MS = 2_000_000
+"""When topics are asked whether they take a timestamp; those of ``record`` are before it."""
 SOURCES = (TopicPartition("numbers", 0), TopicPartition("numbers", 1))
 SMALL = {
     "network": "lstm 4",
@@ -194,6 +197,8 @@ SIZES = (7, 12, 2, 17)
 class FakeKafka:
     """An input topic, one group, and what was published in committed transactions, by input partition.
 
+    ``limits`` has what the topics ``output`` and ``dlq`` tell of what they take, ``refuses`` says of what they do not.
+
     ``on_step`` is called with the name of every step that a daemon takes, before or after it as the name says, and
     may raise what it likes there.
     """
@@ -209,6 +214,9 @@ class FakeKafka:
         self.owners: dict[TopicPartition, str | None] = dict.fromkeys(self.logs)
         self.epochs: Counter[str] = Counter()
         self.on_step: Callable[[str], None] = lambda _: None
+        self.limits: dict[str, TopicLimits] = {}
+        self.refuses: Callable[[str, OutputRecord], bool] = lambda _topic, _record: False
+        self.refusals = 0
 
     @property
     def finished(self) -> bool:
@@ -355,8 +363,26 @@ class FakeSink:
         self._kafka.on_step("before commit")
         if self._kafka.epochs[self._id] != self._epoch:
             raise FencedError(self._id)
-        self._kafka.commit(outputs, offsets, membership)
+        self._kafka.commit(self._accepted(outputs), offsets, membership)
         self._kafka.on_step("after commit")
+
+    def _accepted(
+        self, outputs: Mapping[TopicPartition, Sequence[OutputRecord]]
+    ) -> dict[TopicPartition, list[OutputRecord]]:
+        """Return the records in forms that no topic refuses."""
+        forms = Forms(outputs, lambda _, dead_letter: "dlq" if dead_letter else "output")
+        while True:
+            formed = forms.records(self._kafka.limits, now_ms=NOW_MS)
+            refused = [
+                (source, index)
+                for source, records in formed.items()
+                for index, record in enumerate(records)
+                if self._kafka.refuses(*record)
+            ]
+            if not refused:
+                return {source: [record for _, record in records] for source, records in formed.items()}
+            self._kafka.refusals += 1
+            forms.refuse(refused, "refused")
 
     def rebuild(self, waiting: Callable[[float], None]) -> None:  # noqa: ARG002
         self._kafka.on_step("before rebuild")

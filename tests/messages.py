@@ -14,6 +14,7 @@ from typing import Any
 from tables import table
 
 from daemon.codec import REASONS
+from daemon.codec.forms import REFUSED_OUTPUT, Forms
 from daemon.commands.inputs import read_columns
 from daemon.commands.networks import networks_of
 from daemon.commands.streams import seed_stream
@@ -132,7 +133,7 @@ DEAD_LETTER_HEADERS = {
     "online_lstm_topic": "where the record was",
     "online_lstm_partition": "likewise",
     "online_lstm_offset": "likewise",
-    "online_lstm_timestamp": "only of a record without a time stamp, as Kafka gives the dead letter one",
+    "online_lstm_timestamp": "only where the dead letter has another time stamp than its record: that one, -1 for none",
     "online_lstm_headers_dropped": "only where the record's own headers had no room: how many there were",
     "online_lstm_key_length": "only where the key was cut: bytes of the whole one",
     "online_lstm_key_sha256": "likewise: SHA-256 of the whole one",
@@ -289,6 +290,7 @@ MEANINGS = {
     "wrong_length": "a vector of another length than `features`, or bytes of another length than `value_format` has",
     "too_many_labels": "a label that would be one more than `classes`",
     "no_sequence": "a label alone, of which no sequence is known",
+    "refused_output": "the output topic refused the prediction, which is in the dead letter; the value was learned",
 }
 _LABELS = {"task": "label", "features": 3}
 _CASES: Mapping[str, tuple[Mapping[str, object], InputRecord]] = {
@@ -320,8 +322,21 @@ def reasons() -> str:
     return table(("reason", "when", "for instance"), rows)
 
 
+def _refused_output() -> str:
+    """Have a prediction refused in all of its forms, and give the words of its dead letter."""
+    _, outputs = _partition("symbol")
+    source = TopicPartition("numbers", 0)
+    forms = Forms({source: outputs[-1:]}, lambda _, dead_letter: "numbers.dlq" if dead_letter else "predictions")
+    for _ in range(2):
+        forms.refuse([(source, 0)], "")
+    ((_, letter),) = forms.records({}, now_ms=0)[source]
+    return dict(letter.headers)["online_lstm_error"].decode()
+
+
 def _refusal(reason: str) -> str:
     """Have a record refused for a reason, and give the words."""
+    if reason == REFUSED_OUTPUT:
+        return _refused_output()
     given, record = _CASES[reason]
     if given is _LABELS:
         partition, _ = _partition("label")

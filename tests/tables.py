@@ -14,6 +14,7 @@ from test_layers import HOMES, LAYERS, PACKAGE
 
 from daemon.cli import COMMANDS, build_parser
 from daemon.codec import REASONS
+from daemon.codec.forms import FORMS
 from daemon.commands.options import GROUPS
 from daemon.errors import ExitCode
 from daemon.metrics import Metrics
@@ -202,6 +203,8 @@ def labels_table() -> str:
         ("`baseline`", of_tasks(BASELINES)),
         ("`expert`", of_tasks(EXPERTS) + "; those of the setting `experts`"),
         ("`reason` of dead letters", words(REASONS) + "; [what they mean](messages.md#dead-letters)"),
+        ("`form`", words(FORMS) + "; [what they are](messages.md#other-forms)"),
+        ("`published_topic`, `setting`", "a topic that is published to, and the setting of Kafka"),
         ("`reason` of lineages", words(get_args(LineageReason))),
         ("`result` of checkpoints", words(get_args(CheckpointResult))),
         ("`result` of transactions", "`committed`, `aborted`"),

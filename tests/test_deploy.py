@@ -254,5 +254,6 @@ def test_dashboard_shows_every_gauge_of_how_well_it_predicts() -> None:
     elsewhere = {
         "online_lstm_last_event_timestamp_seconds",  # the lag says more
         "online_lstm_checkpoint_offset",  # for those who go on by hand
+        "online_lstm_topic_misfits",  # of the start, where the log says what each leads to
     }
     assert elsewhere == {name for name in listed if not re.search(rf"\b{name}\b", " ".join(EXPRESSIONS))}

@@ -12,7 +12,9 @@ from daemon.reports import (
     AssignmentReport,
     BatchReport,
     CheckpointReport,
+    FormReport,
     PartitionReport,
+    TopicReport,
     TransactionReport,
 )
 
@@ -61,7 +63,7 @@ def metrics(clock: Clock) -> Metrics:
     metrics = Metrics(
         baselines=("last_value", "most_frequent"),
         experts=("lstm",),
-        reasons=("not_utf8", "not_finite"),
+        reasons=("not_utf8", "not_finite", "refused_output"),
         build={"tensorflow": "2.21.0"},
         coverage=0.8,
         clock=clock,
@@ -224,6 +226,23 @@ def test_record_from_the_future_has_no_age(metrics: Metrics) -> None:
     metrics.observe(dataclasses.replace(BATCH, lag_records=1, last_timestamp_ms=int(NOW_S * 1000) + 9000))
     assert value(metrics, "lag_seconds", **OF) == 0
     assert value(metrics, "end_to_end_seconds_sum") == 0
+
+
+def test_records_in_another_form_are_counted(metrics: Metrics) -> None:
+    """By form; a prediction that became a dead letter is one of the dead letters as well."""
+    assert 0 == value(metrics, "reformed_records_total", form="publication_time", **OF)
+    metrics.observe(FormReport(SOURCE, "publication_time", 3))
+    metrics.observe(FormReport(SOURCE, "dead_letter", 2))
+    assert 3 == value(metrics, "reformed_records_total", form="publication_time", **OF)
+    assert 2 == value(metrics, "dead_letters_total", reason="refused_output", **OF)
+
+
+def test_what_does_not_fit_of_a_topic_is_shown(metrics: Metrics) -> None:
+    """Each setting of the topic that does not fit is a series of 1."""
+    metrics.observe(TopicReport("predictions", (("retention.ms", "records are deleted"),)))
+    of = {"published_topic": "predictions"}
+    assert 1 == value(metrics, "topic_misfits", setting="retention.ms", **of)
+    assert value(metrics, "topic_misfits", setting="cleanup.policy", **of) is None
 
 
 def test_failed_checkpoint_leaves_the_last_one_in_place(metrics: Metrics, clock: Clock) -> None:
