@@ -31,10 +31,12 @@ from daemon import __version__
 from daemon.indicators import lift
 from daemon.records import BASELINES, TopicPartition
 from daemon.reports import (
+    HINTS,
     AssignmentReport,
     BatchReport,
     CheckpointReport,
     CheckpointResult,
+    InputReport,
     LineageReason,
     LineageReport,
     PartitionReport,
@@ -80,6 +82,7 @@ class Metrics:
         self._baselines = tuple(baselines)
         self._experts = tuple(experts)
         self._last_batches: dict[TopicPartition, BatchReport | None] = {}
+        self._lags: dict[TopicPartition, int] = {}
         self._of_partitions: list[tuple[Counter | Gauge, list[tuple[str, ...]]]] = []
         self._add_counters(reasons)
         self._add_gauges()
@@ -89,7 +92,7 @@ class Metrics:
     def observe(self, report: Report) -> None:
         """Take note of a report; those of partitions that are no longer assigned would bring series back."""
         match report:
-            case BatchReport() | PartitionReport() | CheckpointReport() | LineageReport() if (
+            case BatchReport() | PartitionReport() | InputReport() | CheckpointReport() | LineageReport() if (
                 report.source not in self._last_batches
             ):
                 return
@@ -97,6 +100,8 @@ class Metrics:
                 self._observe_batch(report)
             case PartitionReport():
                 self._observe_partition(report)
+            case InputReport():
+                self._observe_input(report)
             case TransactionReport():
                 self._transactions.labels("committed" if report.committed else "aborted").inc()
                 self._transaction_seconds.observe(report.seconds)
@@ -182,6 +187,11 @@ class Metrics:
             "interval_coverage_target", "Share of them that the intervals are to hold, 0 to 1."
         )
         self._lag_records = gauge("lag_records", "Records of the input that are yet to be read.")
+        self._open_transaction = gauge(
+            "open_transaction_seconds",
+            "How long the records that wait have been behind another producer's open transaction, 0 if they are not.",
+        )
+        self._hint = gauge("hint", "1 while there is a hint that something is set wrong, else 0.", hint=tuple(HINTS))
         self._lag_seconds = gauge("lag_seconds", "Age of the last record learned while others wait, in seconds.")
         self._last_event = gauge(
             "last_event_timestamp_seconds", "Timestamp of the last record learned, in seconds since 1970."
@@ -241,7 +251,7 @@ class Metrics:
         self._evicted_streams.labels(*of).inc(report.evicted_streams)
         self._unlabelled.labels(*of).inc(report.unlabelled_sequences)
         self._drifts.labels(*of).inc(report.drifts)
-        self._lag_records.labels(*of).set(report.lag_records)
+        self._observe_lag(report.source, report.lag_records)
         if report.events:
             self._step_seconds.observe(report.step_seconds, events=report.events)
         if report.last_timestamp_ms >= 0:
@@ -263,6 +273,17 @@ class Metrics:
         rate, baselines = report.hit_rate, report.baseline_hit_rates
         _set(self._lift, of, None if rate is None or baselines is None else lift(rate, baselines))
         self._observe_errors(of, report)
+
+    def _observe_input(self, report: InputReport) -> None:
+        of, names = _labels(report.source), {hint.name for hint in report.hints}
+        self._observe_lag(report.source, report.lag_records)
+        self._open_transaction.labels(*of).set(report.open_transaction_s)
+        for name in HINTS:
+            self._hint.labels(*of, name).set(name in names)
+
+    def _observe_lag(self, source: TopicPartition, records: int) -> None:
+        self._lags[source] = records
+        self._lag_records.labels(*_labels(source)).set(records)
 
     def _observe_errors(self, of: tuple[str, str], report: PartitionReport) -> None:
         numbers, first = report.numbers, 1 + len(self._baselines)
@@ -292,6 +313,7 @@ class Metrics:
         self._rebalances.inc()
         for source in report.revoked:
             self._last_batches.pop(source, None)
+            self._lags.pop(source, None)
             for metric, further in self._of_partitions:
                 for values in further:
                     metric.remove(*_labels(source), *values)
@@ -307,7 +329,7 @@ class Metrics:
 
     def _lag_s(self, source: TopicPartition) -> float:
         batch = self._last_batches.get(source)
-        if batch is None or batch.lag_records == 0 or batch.last_timestamp_ms < 0:
+        if batch is None or not self._lags.get(source) or batch.last_timestamp_ms < 0:
             return 0.0
         return self._age_s(batch)
 
