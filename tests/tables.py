@@ -19,7 +19,7 @@ from daemon.errors import ExitCode
 from daemon.metrics import Metrics
 from daemon.presets import PRESETS, TASKS
 from daemon.records import BASELINES, EXPERTS
-from daemon.reports import CheckpointResult, LineageReason
+from daemon.reports import HINTS, CheckpointResult, LineageReason
 from daemon.settings import ENV_PREFIX, KIND_MEANINGS, Settings, kind_of
 from daemon.web import Health, WebServer
 
@@ -33,7 +33,8 @@ ESSENTIAL_SETTINGS = (
 ESSENTIAL_METRICS = (
     *("events", "predictions_scored", "hits", "hit_rate", "baseline_hit_rate", "lift", "log_loss_bits"),
     *("mean_absolute_error", "skill", "interval_coverage", "dead_letters", "fit_steps_skipped"),
-    *("lag_records", "lag_seconds", "last_checkpoint_timestamp_seconds", "lineages", "rebalances", "step_seconds"),
+    *("lag_records", "lag_seconds", "open_transaction_seconds", "hint"),
+    *("last_checkpoint_timestamp_seconds", "lineages", "rebalances", "step_seconds"),
 )
 HTTP_PATHS = {
     "/": "the live page, with its style and script",
@@ -41,7 +42,8 @@ HTTP_PATHS = {
     "does",
     "/metrics": "[metrics](metrics.md) for Prometheus, as OpenMetrics if the `Accept` header asks for it",
     "/livez": "200 while the loop advances, else 503: a restart may help",
-    "/readyz": "200 while records are learned as they come, else 503: starting, no partitions yet, no broker, no store",
+    "/readyz": "200 while records are learned as they come, else 503: starting, no partitions yet, no broker, no store, "
+    "another producer's open transaction",
     "/streams": "the streams that said something last; `?search=TEXT` those whose keys contain it, `?limit=N` how many "
     "[default: 50, at most 500]",
     "/streams/{topic}/{partition}": "the stream without a key of a partition, with its last messages; 404 if there is "
@@ -202,11 +204,17 @@ def labels_table() -> str:
         ("`baseline`", of_tasks(BASELINES)),
         ("`expert`", of_tasks(EXPERTS) + "; those of the setting `experts`"),
         ("`reason` of dead letters", words(REASONS) + "; [what they mean](messages.md#dead-letters)"),
+        ("`hint`", words(HINTS) + "; [what they mean](../own-data.md#hints)"),
         ("`reason` of lineages", words(get_args(LineageReason))),
         ("`result` of checkpoints", words(get_args(CheckpointResult))),
         ("`result` of transactions", "`committed`, `aborted`"),
     ]
     return table(("label", "values"), rows)
+
+
+def hints_table() -> str:
+    """List the hints."""
+    return table(("hint", "while"), [(f"`{name}`", meaning) for name, meaning in HINTS.items()])
 
 
 def buckets_table() -> str:
