@@ -299,6 +299,8 @@ class FakeSource:
         for source in sources[self._turn % 2 :] + sources[: self._turn % 2]:
             if self._positions[source] < self._kafka.firsts[source]:
                 raise InputGoneError("offset out of range")
+            if source in self._kafka.open_transactions:
+                continue
             waiting = [r for r in self._kafka.logs[source] if r.offset >= self._positions[source]]
             if not waiting:
                 self._positions[source] = self._kafka.ends[source]
