@@ -6,7 +6,7 @@ breaks the row: on a healthy input that is the last one.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from daemon.codec.values import is_numeral, shown
@@ -81,35 +81,24 @@ class Hints:
 
     def _text(self, name: str) -> str:
         row, first = self._rows[name], self._first.get(name)
-        match name:
-            case "keys_never_return":
-                told = (
-                    f"nothing is predicted, as no key came twice: each of the last {row:,} values began a stream of its "
-                    "own; set stream_by to partition to make one stream of all keys"
-                )
-                most = self._settings.max_streams
-                return f"{told}, or raise max_streams ({most:,}) if there are more keys" if row > most else told
-            case "nothing_readable":
-                return f"nothing is learned, as each of the last {row:,} records is a dead letter: {self._error}"
-            case "all_missing":
-                path = self._settings.value_path or "value"
-                return f"each of the last {row:,} values is missing: the setting value_path ({path}) says where it is"
-            case "value_never_changes":
-                path = self._settings.value_path or "value"
-                return (
-                    f"all {row:,} values are {shown(str(first))}, so there is nothing to learn: the setting value_path "
-                    f"({path}) says which field is the value"
-                )
-            case "timestamps_stand":
-                when = "no timestamp" if first == -1 else f"the timestamp {first}"
-                return f"all {row:,} records have {when}, but calendar is true: give each record its time, or unset it"
-            case "json_in_strings":
-                return (
-                    f"each of the last {row:,} values is a string with JSON in it, and is learned as a word: have the "
-                    "producer encode it once, or set task to number or label, which read what is in strings"
-                )
-            case _:
-                return "these look like numbers; for errors and intervals set task to number"
+        path, most = self._settings.value_path or "value", self._settings.max_streams
+        texts = {
+            "keys_never_return": f"nothing is predicted, as no key came twice: each of the last {row:,} values began a "
+            "stream; set stream_by to partition to make one stream of all keys"
+            + (f", or raise max_streams ({most:,}) if there are more keys" if row > most else ""),
+            "nothing_readable": f"nothing is learned: each of the last {row:,} records is a dead letter: {self._error}",
+            "all_missing": f"each of the last {row:,} values is missing: the setting value_path ({path}) says which "
+            "field is the value",
+            "value_never_changes": f"all {row:,} values are {shown(str(first))}, so there is nothing to learn: the "
+            f"setting value_path ({path}) says which field is the value",
+            "timestamps_stand": f"all {row:,} records have "
+            + ("no timestamp" if first == -1 else f"the timestamp {first}")
+            + ", but calendar is true: give each record its time, or unset it",
+            "look_like_numbers": "these look like numbers; for errors and intervals set task to number",
+            "json_in_strings": f"each of the last {row:,} values is a string with JSON in it, and is learned as a "
+            "word: have the producer encode it once, or set task to number or label, which read what is in strings",
+        }
+        return texts[name]
 
 
 class Numerals:

@@ -65,9 +65,7 @@ class Monitor:
         clock: Monotonic seconds.
     """
 
-    def __init__(
-        self, settings: Settings, *, topics: Topics, observer: Observer, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, settings: Settings, *, topics: Topics, observer: Observer, clock: Callable[[], float]) -> None:
         self._output_topic = settings.output_topic
         self._topics, self._observer, self._clock = topics, observer, clock
         self._watched: dict[TopicPartition, _Watched] = {}
@@ -146,8 +144,8 @@ def _lost(output: TopicPartition, retained: range, end: int, age_s: float) -> st
         return f"{output} was deleted and created again while the daemon ran: the predictions in it are gone"
     if retained.start > end:
         return (
-            f"{output} lost predictions within {age_s:.0f} s: it keeps them by their timestamps, which are those of the "
-            f"input; set retention.ms of topic {output.topic} above the age of the input, or message.timestamp.type to "
-            "LogAppendTime"
+            f"{output} lost predictions within {age_s:.0f} s: it keeps them by their timestamps, which are those of "
+            f"the input; set retention.ms of topic {output.topic} above the age of the input, or "
+            "message.timestamp.type to LogAppendTime"
         )
     return ""

@@ -42,8 +42,8 @@ HTTP_PATHS = {
     "does",
     "/metrics": "[metrics](metrics.md) for Prometheus, as OpenMetrics if the `Accept` header asks for it",
     "/livez": "200 while the loop advances, else 503: a restart may help",
-    "/readyz": "200 while records are learned as they come, else 503: starting, no partitions yet, no broker, no store, "
-    "another producer's open transaction",
+    "/readyz": "200 while records are learned as they come, else 503: starting, no partitions yet, no broker, no "
+    "store, another producer's open transaction",
     "/streams": "the streams that said something last; `?search=TEXT` those whose keys contain it, `?limit=N` how many "
     "[default: 50, at most 500]",
     "/streams/{topic}/{partition}": "the stream without a key of a partition, with its last messages; 404 if there is "

@@ -70,9 +70,19 @@ def test_examples() -> None:
 @pytest.mark.parametrize(
     ("hint", "given", "records", "told"),
     [
-        ("keys_never_return", {}, rows(100), "no key came twice: each of the last 100 values .* stream_by to partition"),
+        (
+            "keys_never_return",
+            {},
+            rows(100),
+            "no key came twice: each of the last 100 .* set stream_by to partition",
+        ),
         ("keys_never_return", {"task": "number"}, rows(100), "stream_by to partition"),
-        ("nothing_readable", {"task": "number"}, [(None, "open")] * 100, "dead letter: received 'open', expected a number"),
+        (
+            "nothing_readable",
+            {"task": "number"},
+            [(None, "open")] * 100,
+            "letter: received 'open', expected a number",
+        ),
         ("nothing_readable", {}, [(None, {"v": 4})] * 100, "value_path says where it is"),
         ("all_missing", {"task": "number"}, [(None, None)] * 100, "100 values is missing: the setting value_path"),
         (

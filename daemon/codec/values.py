@@ -90,8 +90,6 @@ def _auto(value: bytes, path: tuple[str, ...] | None, *, vectors: bool, label_pa
     if path is None and (number := _number(text)) is not None:
         return Read(*number)
     message = _parse(text, vectors=vectors)
-    if vectors:
-        message = _unquoted(message)
     if path is None and isinstance(message, dict):
         path = ("value",)
     ends = isinstance(message, dict) and message.get("end") is True
@@ -149,7 +147,8 @@ def _parse(text: str, *, vectors: bool) -> Any:
     if text.count("[") + text.count("{") > MAX_NESTING and _nesting(text) > MAX_NESTING:
         raise BadInputError("not_a_value", f"received {shown(text)}, expected JSON of at most {MAX_NESTING} levels")
     try:
-        return _decode_json(text)
+        found = _decode_json(text)
+        return _unquoted(found) if vectors else found
     except json.JSONDecodeError:
         if vectors:
             raise BadInputError(

@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-
 from daemon.commands.backtest_options import format_asked, require_passes, require_separate_files, settings_of
 from daemon.commands.inputs import (
     FORMATS,

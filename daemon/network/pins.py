@@ -63,7 +63,9 @@ def hushed() -> Iterator[None]:
     """
     standard_error = os.dup(2)
     command = [sys.executable, "-I", "-S", "-c", _FILTER]
-    passing_on = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=standard_error, start_new_session=True)
+    passing_on = subprocess.Popen(  # noqa: S603 - this Python, and a program from above
+        command, stdin=subprocess.PIPE, stdout=standard_error, start_new_session=True
+    )
     assert passing_on.stdin is not None
     os.dup2(passing_on.stdin.fileno(), 2)
     passing_on.stdin.close()

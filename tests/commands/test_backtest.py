@@ -262,6 +262,23 @@ def test_numbers_that_are_learned_as_symbols_are_told(
     assert hinted == capsys.readouterr().out.count("hint: these look like numbers; for errors and intervals set task")
 
 
+def test_keys_that_never_return_are_told_instead_of_too_few_values(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The reason why nothing was scored names the setting, and with that there are scores."""
+    rows = [b"key,value", *(b"row-%d,%d" % (number, number % 3) for number in range(120))]
+    file, columns = write(tmp_path / "rows.csv", *rows), ("--column", "value", "--key-column", "key")
+    assert ExitCode.OK == run(file, *columns, "--json", tmp_path / "out.json")
+    report = json.loads((tmp_path / "out.json").read_bytes())
+    assert ["keys_never_return"] == list(report["hints"])
+    assert report["hints"]["keys_never_return"] == report["nothing_scored"]
+    assert "no key came twice" in report["nothing_scored"]
+    assert 1 == capsys.readouterr().out.count("set stream_by to partition")
+    assert ExitCode.OK == run(file, *columns, "--set", "stream_by=partition", "--json", tmp_path / "out.json")
+    report = json.loads((tmp_path / "out.json").read_bytes())
+    assert (119, 1, {}) == (report["scored"], report["streams"], report["hints"])
+
+
 @pytest.mark.parametrize("value", [b"abc", b'"abc"', b'{"value": "abc"}', b'[1, "abc"]'])
 @pytest.mark.parametrize("task", ["number", "label"])
 def test_words_among_numbers_are_told_without_wrong_advice(
