@@ -25,7 +25,7 @@ from daemon.web import Health, WebServer
 
 ESSENTIAL_SETTINGS = (
     *("bootstrap_servers", "input_topics", "output_topic", "group_id", "start_from"),
-    *("value_format", "value_path", "task", "features", "horizons", "classes"),
+    *("value_format", "value_path", "stream_by", "task", "features", "horizons", "classes"),
     *("window", "network", "experts", "model_scope", "max_streams", "learn"),
     *("checkpoint_url", "checkpoint_interval_s", "http_host", "http_port"),
 )
