@@ -24,8 +24,8 @@ $(INSTALLED): pyproject.toml
 	@$(PY) -m pip install -q --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
-tools: ## install Java, Maven, Prometheus, docker-compose, Chromium and npm where they are missing (as root on Debian)
-	@deploy/system-packages.sh java mvn prometheus docker-compose chromium npm
+tools: ## install Java, Maven, Prometheus, docker-compose, Chromium, npm and nginx where they are missing (as root on Debian)
+	@deploy/system-packages.sh java mvn prometheus docker-compose chromium npm nginx
 
 jars: venv tools ## fetch the Kafka that tests run against, once per user
 	@$(PY) -m daemon.local_broker

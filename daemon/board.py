@@ -17,7 +17,15 @@ from typing import Any
 from daemon.curve import Curve, Point
 from daemon.headline import SILENT_S, headline
 from daemon.records import OutputRecord, TopicPartition
-from daemon.reports import AssignmentReport, BatchReport, CheckpointReport, PartitionReport, Report
+from daemon.reports import (
+    AssignmentReport,
+    BatchReport,
+    CheckpointReport,
+    Hint,
+    InputReport,
+    PartitionReport,
+    Report,
+)
 
 LAST = 100
 """So many messages are shown, of all streams together."""
@@ -55,8 +63,8 @@ class Board:
     """An observer that remembers what there is to be seen.
 
     Args:
-        about: What does not change while the daemon runs: ``task``, ``channels`` (predictions an event), names of
-            topics, predictors, versions.
+        about: What does not change while the daemon runs: ``task``, ``channels`` (predictions an event), ``stream_by``,
+            names of topics, predictors, versions.
         baselines: Names of the baselines, in the order in which reports list them.
         clock: Seconds since 1970.
     """
@@ -70,6 +78,7 @@ class Board:
         self._lock = threading.Lock()
         self._reports: dict[TopicPartition, PartitionReport] = {}
         self._lags: dict[TopicPartition, int] = {}
+        self._hints: dict[TopicPartition, tuple[Hint, ...]] = {}
         self._checkpoints: dict[TopicPartition, float] = {}
         self._streams: OrderedDict[Key, deque[bytes]] = OrderedDict()
         self._last: deque[tuple[int, bytes]] = deque(maxlen=LAST)
@@ -96,6 +105,9 @@ class Board:
                     self._draw()
                 case BatchReport():
                     self._add(report)
+                case InputReport():
+                    self._lags[report.source] = report.lag_records
+                    self._hints[report.source] = report.hints
                 case CheckpointReport():
                     self._counts["checkpoint_failures"] += report.result != "written"
                     if report.result == "written":
@@ -160,7 +172,7 @@ class Board:
         return {"name": said["stream"], "topic": topic, "partition": partition, "events": said["event"], **told}
 
     def _forget(self, source: TopicPartition) -> None:
-        for known in (self._reports, self._lags, self._checkpoints):
+        for known in (self._reports, self._lags, self._hints, self._checkpoints):
             known.pop(source, None)
         for key in [key for key in self._streams if key[:2] == (source.topic, source.partition)]:
             del self._streams[key]
@@ -185,7 +197,7 @@ class Board:
         message = output.value or b"{}"
         self._said += 1
         self._last.append((self._said, message))
-        key = (source.topic, source.partition, output.key)
+        key = (source.topic, source.partition, None if self._about.get("stream_by") == "partition" else output.key)
         messages = self._streams.get(key)
         if messages is None:
             messages = self._streams[key] = deque(maxlen=LAST_OF_STREAM)
@@ -242,6 +254,11 @@ class Board:
             "lag_records": sum(self._lags.values()),
             "silent_s": self._silent_s(now),
             "since_drift": since,
+            "hints": [
+                {"partition": str(source), "name": hint.name, "text": hint.text}
+                for source, hints in sorted(self._hints.items())
+                for hint in hints
+            ],
         }
 
     def _rates(self) -> dict[str, Any]:

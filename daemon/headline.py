@@ -22,12 +22,17 @@ LEAST_MARGIN = 0.01
 SILENT_S = 60.0
 """A stream is silent after so long, or after ten times what usually passes between two batches."""
 
+STOPPING = ("keys_never_return", "nothing_readable", "all_missing")
+"""Hints with which a partition predicts nothing that is worth a look."""
+
 Headline = dict[str, str]
 """``text``, and its ``mood``: good, warn, bad, or nothing."""
 
 
 def headline(told: Mapping[str, Any]) -> Headline:
     """Say how it stands, from what ``daemon.board`` tells of it."""
+    if stopping := _stopping(told):
+        return _said("bad", f"{stopping[0].upper()}{stopping[1:]}.")
     if told["scored"] == 0:
         return _said("warn", _beginning(told))
     if told["silent_s"] is not None and told["lag_records"]:
@@ -67,6 +72,15 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.0f} h"
+
+
+def _stopping(told: Mapping[str, Any]) -> str:
+    """Return the hint that says why nothing is predicted, in all partitions or where nothing was yet; else nothing."""
+    for name in STOPPING:
+        texts = [hint["text"] for hint in told["hints"] if hint["name"] == name]
+        if texts and (told["scored"] == 0 or len(texts) == told["partitions"]):
+            return str(texts[0])
+    return ""
 
 
 def _beginning(told: Mapping[str, Any]) -> str:

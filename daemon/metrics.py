@@ -32,11 +32,13 @@ from daemon.codec.forms import FORMS, REFUSED_OUTPUT
 from daemon.indicators import lift
 from daemon.records import BASELINES, TopicPartition
 from daemon.reports import (
+    HINTS,
     AssignmentReport,
     BatchReport,
     CheckpointReport,
     CheckpointResult,
     FormReport,
+    InputReport,
     LineageReason,
     LineageReport,
     PartitionReport,
@@ -83,12 +85,14 @@ class Metrics:
         self._baselines = tuple(baselines)
         self._experts = tuple(experts)
         self._last_batches: dict[TopicPartition, BatchReport | None] = {}
+        self._lags: dict[TopicPartition, int] = {}
         self._of_partitions: list[tuple[Counter | Gauge, list[tuple[str, ...]]]] = []
         self._observe_kind: Mapping[type[Report], Callable[[Any], None]] = {
             AssignmentReport: self._observe_assignment,
             BatchReport: self._observe_batch,
             CheckpointReport: self._observe_checkpoint,
             FormReport: self._observe_form,
+            InputReport: self._observe_input,
             LineageReport: self._observe_lineage,
             PartitionReport: self._observe_partition,
             TopicReport: self._observe_topic,
@@ -184,6 +188,11 @@ class Metrics:
             "interval_coverage_target", "Share of them that the intervals are to hold, 0 to 1."
         )
         self._lag_records = gauge("lag_records", "Records of the input that are yet to be read.")
+        self._open_transaction = gauge(
+            "open_transaction_seconds",
+            "How long the records that wait have been behind another producer's open transaction, 0 if they are not.",
+        )
+        self._hint = gauge("hint", "1 while there is a hint that something is set wrong, else 0.", hint=tuple(HINTS))
         self._lag_seconds = gauge("lag_seconds", "Age of the last record learned while others wait, in seconds.")
         self._last_event = gauge(
             "last_event_timestamp_seconds", "Timestamp of the last record learned, in seconds since 1970."
@@ -248,7 +257,7 @@ class Metrics:
         self._evicted_streams.labels(*of).inc(report.evicted_streams)
         self._unlabelled.labels(*of).inc(report.unlabelled_sequences)
         self._drifts.labels(*of).inc(report.drifts)
-        self._lag_records.labels(*of).set(report.lag_records)
+        self._observe_lag(report.source, report.lag_records)
         if report.events:
             self._step_seconds.observe(report.step_seconds, events=report.events)
         if report.last_timestamp_ms >= 0:
@@ -270,6 +279,17 @@ class Metrics:
         rate, baselines = report.hit_rate, report.baseline_hit_rates
         _set(self._lift, of, None if rate is None or baselines is None else lift(rate, baselines))
         self._observe_errors(of, report)
+
+    def _observe_input(self, report: InputReport) -> None:
+        of, names = _labels(report.source), {hint.name for hint in report.hints}
+        self._observe_lag(report.source, report.lag_records)
+        self._open_transaction.labels(*of).set(report.open_transaction_s)
+        for name in HINTS:
+            self._hint.labels(*of, name).set(name in names)
+
+    def _observe_lag(self, source: TopicPartition, records: int) -> None:
+        self._lags[source] = records
+        self._lag_records.labels(*_labels(source)).set(records)
 
     def _observe_errors(self, of: tuple[str, str], report: PartitionReport) -> None:
         numbers, first = report.numbers, 1 + len(self._baselines)
@@ -316,6 +336,7 @@ class Metrics:
         self._rebalances.inc()
         for source in report.revoked:
             self._last_batches.pop(source, None)
+            self._lags.pop(source, None)
             for metric, further in self._of_partitions:
                 for values in further:
                     metric.remove(*_labels(source), *values)
@@ -331,7 +352,7 @@ class Metrics:
 
     def _lag_s(self, source: TopicPartition) -> float:
         batch = self._last_batches.get(source)
-        if batch is None or batch.lag_records == 0 or batch.last_timestamp_ms < 0:
+        if batch is None or not self._lags.get(source) or batch.last_timestamp_ms < 0:
             return 0.0
         return self._age_s(batch)
 

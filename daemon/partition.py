@@ -19,6 +19,7 @@ from daemon import scores
 from daemon.accuracy import report_of, skill_error, squared_differences
 from daemon.codec import Decoder, Encoder, chain
 from daemon.errors import BadInputError
+from daemon.hints import Hints
 from daemon.indicators import kappa_temporal
 from daemon.learners import AnyNetwork, learners_of
 from daemon.network import Learning
@@ -33,7 +34,7 @@ from daemon.records import (
     TopicPartition,
     Verdict,
 )
-from daemon.reports import NumberReport, PartitionReport
+from daemon.reports import Hint, NumberReport, PartitionReport
 from daemon.rows import Row
 from daemon.settings import Settings
 from daemon.warm_start import WarmStart, require_shape
@@ -126,11 +127,15 @@ def _verdicts(outcome: Outcome) -> Iterator[Verdict]:
 
 @dataclass(frozen=True, slots=True)
 class Processed:
-    """What came of some records: what to publish, in order, the counts, and what was said after each event."""
+    """What came of some records: what to publish, in order, the counts, and what was said after each event.
+
+    ``hints`` are those that hold after these records.
+    """
 
     outputs: list[OutputRecord]
     tally: Tally
     outcomes: Sequence[Outcome] = ()
+    hints: tuple[Hint, ...] = ()
 
 
 def _last_surprise(outcomes: Sequence[Outcome], before: float | None) -> float | None:
@@ -163,6 +168,7 @@ class Partition:
         self.source = source
         self.mark = mark
         self._surprise_bits: float | None = None  # told, and no part of the state
+        self._hints = Hints(settings)  # likewise
         self._begin(learning_of(settings))
 
     def _begin(self, learning: Learning) -> None:
@@ -183,12 +189,14 @@ class Partition:
                 outputs[place] = self._refused(record, error, tally)
         learned = self._learners.learn([one for _, one in decoded])
         outcomes: list[Outcome] = []
+        events: list[Event] = []
         for (place, one), result in zip(decoded, learned.results, strict=True):
             if isinstance(result, BadInputError):
                 outputs[place] = self._refused(one.record, result, tally)
             elif isinstance(one, Event) and result is not None:
                 model = model_of(self.mark.lineage, result.event, learn=self.learning.learn)
                 outputs[place] = self._encoder.output(one, result, model)
+                events.append(one)
                 outcomes.append(result)
                 tally.add(result)
         published = [output for output in outputs if output is not None]
@@ -198,8 +206,9 @@ class Partition:
         self.mark = replace(self.mark, records=self.mark.records + len(records), digest=digest)
         tally.evicted_streams, tally.unlabelled_sequences = learned.evicted, learned.unlabelled
         self._surprise_bits = _last_surprise(outcomes, self._surprise_bits)
+        self._hints.add(events, outcomes, published)
         tally.seconds = time.perf_counter() - started
-        return Processed(published, tally, outcomes)
+        return Processed(published, tally, outcomes, self._hints.standing())
 
     def _refused(self, record: InputRecord, error: BadInputError, tally: Tally) -> OutputRecord:
         tally.dead_letters[error.reason] += 1

@@ -4,7 +4,7 @@ Times taken are in seconds, points in time in milliseconds since 1970 as in Kafk
 A partition's reports arrive between its assignment and its revocation; only a checkpoint may end later.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -129,6 +129,41 @@ class CheckpointReport:
     size_bytes: int = 0
 
 
+HINTS: Mapping[str, str] = {
+    "keys_never_return": "each of the last 100 values began a stream: no key came twice",
+    "nothing_readable": "each of the last 100 records is a dead letter",
+    "all_missing": "each of the last 100 values is missing",
+    "value_never_changes": "all values since the start, 100 or more, are equal",
+    "timestamps_stand": "all records since the start, 100 or more, have one timestamp, or none, with `calendar`",
+    "look_like_numbers": "`task` is not set, and most of the first values are quantities, perhaps in quotes",
+    "json_in_strings": "each of the last 100 values is a string with JSON in it, with the task symbol",
+    "predictions_removed": "the output topic lost predictions within an hour after they were published",
+}
+"""Every hint that something is set wrong although nothing fails, with when there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """One of ``HINTS``; ``text`` names the cause and the setting, for a person."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class InputReport:
+    """What waits in a partition of the input, and the hints that hold there; told every few seconds.
+
+    ``lag_records`` are yet to be read; for ``open_transaction_s`` they have been waiting for a transaction that another
+    producer has not ended.
+    """
+
+    source: TopicPartition
+    lag_records: int
+    open_transaction_s: float
+    hints: tuple[Hint, ...] = ()
+
+
 LineageReason = Literal["beginning", "reset", "gap", "divergence", "shape", "learning"]
 
 
@@ -163,6 +198,7 @@ Report = (
     AssignmentReport
     | BatchReport
     | PartitionReport
+    | InputReport
     | TransactionReport
     | CheckpointReport
     | LineageReport

@@ -34,6 +34,7 @@ from daemon.errors import (
     NotCommittedError,
 )
 from daemon.logs import EventLogger
+from daemon.monitor import Monitor
 from daemon.partition import NetworkFactory, Partition, Processed
 from daemon.records import Committed, InputRecord, Membership, OutputRecord, Polled, TopicPartition
 from daemon.recovery import Recovery, Restored, write_mark
@@ -96,7 +97,10 @@ class Source(Protocol):
         """Give the offset that is read next."""
 
     def lag(self, source: TopicPartition) -> int:
-        """Count the records that are not yet read."""
+        """Count the records that are not yet read, also those of transactions that are open."""
+
+    def behind_transactions(self, sources: Iterable[TopicPartition]) -> set[TopicPartition]:
+        """Return those partitions of which no record can be read before a producer ends its transaction."""
 
     def close(self) -> None:
         """Leave the group."""
@@ -159,7 +163,7 @@ class Service:
         observer: Hears every report.
         health: Hears how the loop is.
         warm_start: What streams begin as.
-        clock: Monotonic seconds, for the checkpoint interval only.
+        clock: Monotonic seconds, for what is done every few seconds; nothing that is learned depends on it.
     """
 
     def __init__(
@@ -182,6 +186,7 @@ class Service:
         self._recovery = Recovery(
             settings, topic=source, store=store, network_for=network_for, observer=observer, warm_start=warm_start
         )
+        self._monitor = Monitor(settings, topics=source, observer=observer, clock=clock)
         self._writer = CheckpointWriter(store)
         self._assignments: dict[TopicPartition, _Assignment] = {}
         self._unrestored: set[TopicPartition] = set()
@@ -245,6 +250,7 @@ class Service:
             self._restore_assigned()
             self._take(polled)
             self._finish_replays(polled.membership)
+            self._watch()
         except NotCommittedError as error:
             _log.warning("batch not committed", reason=error)
             self._sink_ready = False
@@ -306,6 +312,7 @@ class Service:
         self._commit({source: done.outputs for source, done in processed.items()}, offsets, polled.membership)
         for source, done in processed.items():
             self._assignments[source].committed = offsets[source].offset
+            self._monitor.note(source, done.hints)
             self._report_batch(source, done, polled.records[source][-1])  # 5
 
     def _commit(
@@ -473,6 +480,10 @@ class Service:
         )
         self._observer(assignment.partition.report(assignment.checkpointed))
 
+    def _watch(self) -> None:
+        if self._monitor.watch([source for source, one in self._assignments.items() if one.replay is None]):
+            self._report_health()
+
     def _report_health(self) -> None:
         replaying = [
             f"{source} replays to offset {assignment.committed}"
@@ -485,5 +496,7 @@ class Service:
             self._health.not_ready("going back to the committed offsets, which the broker has to tell")
         elif not self._assignments:
             self._health.not_ready("no partition is assigned yet")
+        elif self._monitor.obstacles:
+            self._health.not_ready(*self._monitor.obstacles)
         else:
             self._health.ready()

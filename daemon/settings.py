@@ -226,6 +226,9 @@ class Settings(BaseModel):
         "shape", "auto", "auto (number, JSON) or the Kafka serializer that wrote the values"
     )
     value_path: str | None = _setting("shape", None, "Dotted path of the value in a JSON object [default: value]")
+    stream_by: Literal["key", "partition"] = _setting(
+        "shape", "key", "What a stream is: the records of one key, or all of a partition, whatever their keys"
+    )
     max_value_bytes: int = _setting(
         "shape", 65_536, "A longer value goes to the dead-letter topic", ge=1, le=100_000_000
     )

@@ -156,7 +156,7 @@ def _bind(host: str, port: int) -> socket.socket:
 
 def _application(render: Callable[[str], tuple[bytes, str]], health: Health, view: View) -> Starlette:
     async def live(_: Request) -> Response:
-        return StreamingResponse(_events(health, view), media_type="text/event-stream", headers=_NO_STORE)
+        return StreamingResponse(_events(health, view), media_type="text/event-stream", headers=_UNBUFFERED)
 
     async def streams(request: Request) -> Response:
         limit = request.query_params.get("limit", "50")
@@ -229,6 +229,8 @@ def _key_of(name: str | None) -> bytes | None:
 
 
 _NO_STORE = {"cache-control": "no-store"}
+_UNBUFFERED = {"cache-control": "no-store, no-transform", "x-accel-buffering": "no"}
+"""For a proxy in front of the page: each event is to pass at once, neither collected (nginx) nor compressed."""
 
 
 def _status(reasons: tuple[str, ...], *, otherwise: str) -> JSONResponse:

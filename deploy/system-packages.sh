@@ -1,7 +1,7 @@
 #!/bin/sh
 # Install the Debian packages of those named programs that are missing:
 #
-#     deploy/system-packages.sh java mvn prometheus docker-compose chromium npm
+#     deploy/system-packages.sh java mvn prometheus docker-compose chromium npm nginx
 #
 # Root installs them; anyone else is told the command. Neither a refusal nor a failure ends the build: what
 # cannot do without a program says so itself.
@@ -20,6 +20,7 @@ package_of() {
     case "$1" in
         java) java_package ;;
         mvn) echo maven ;;
+        nginx) echo nginx-light ;;
         *) echo "$1" ;;
     esac
 }

@@ -209,6 +209,8 @@ class FakeKafka:
         self.firsts = dict.fromkeys(self.logs, 0)
         self.offsets: dict[TopicPartition, Committed] = {}
         self.published: dict[TopicPartition, list[OutputRecord]] = {source: [] for source in self.logs}
+        self.removed = 0  # predictions that are gone from the beginning of each output partition
+        self.open_transactions: set[TopicPartition] = set()
         self.generation = 0
         self.members: list[str] = []
         self.owners: dict[TopicPartition, str | None] = dict.fromkeys(self.logs)
@@ -305,6 +307,8 @@ class FakeSource:
         for source in sources[self._turn % 2 :] + sources[: self._turn % 2]:
             if self._positions[source] < self._kafka.firsts[source]:
                 raise InputGoneError("offset out of range")
+            if source in self._kafka.open_transactions:
+                continue
             waiting = [r for r in self._kafka.logs[source] if r.offset >= self._positions[source]]
             if not waiting:
                 self._positions[source] = self._kafka.ends[source]
@@ -324,10 +328,13 @@ class FakeSource:
         return self._kafka.firsts[source]
 
     def retained(self, source: TopicPartition) -> range:
+        if source.topic == "predictions":
+            published = self._kafka.published[TopicPartition("numbers", source.partition)]
+            return range(self._kafka.removed, len(published))
         return range(self._kafka.firsts[source], self._kafka.ends[source])
 
     def partitions(self, topic: str) -> int:
-        return sum(source.topic == topic for source in self._kafka.logs)
+        return len(self._kafka.logs) if topic == "predictions" else sum(s.topic == topic for s in self._kafka.logs)
 
     def begin_at(self, source: TopicPartition, offset: int) -> None:
         self._positions[source] = offset
@@ -341,6 +348,9 @@ class FakeSource:
 
     def lag(self, source: TopicPartition) -> int:
         return self._kafka.ends[source] - self._positions[source]
+
+    def behind_transactions(self, sources: Iterable[TopicPartition]) -> set[TopicPartition]:
+        return {source for source in sources if source in self._kafka.open_transactions and self.lag(source)}
 
     def close(self) -> None:
         self._leaving(self._owned)

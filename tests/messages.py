@@ -134,6 +134,7 @@ DEAD_LETTER_HEADERS = {
     "online_lstm_partition": "likewise",
     "online_lstm_offset": "likewise",
     "online_lstm_timestamp": "only where the dead letter has another time stamp than its record: that one, -1 for none",
+    "online_lstm_value": "only of a record with neither key nor value, which no client sends: its dead letter is empty",
     "online_lstm_headers_dropped": "only where the record's own headers had no room: how many there were",
     "online_lstm_key_length": "only where the key was cut: bytes of the whole one",
     "online_lstm_key_sha256": "likewise: SHA-256 of the whole one",
@@ -257,13 +258,15 @@ def output_headers() -> str:
 
 
 def dead_letter_headers() -> str:
-    """List the headers of dead letters, with those of one that had to be cut everywhere."""
+    """List the headers of dead letters, with those of one that had to be cut everywhere and of one without a value."""
     settings = read_settings({"max_output_bytes": 10_000, "network": "lstm 4"}, environment={})
     source = TopicPartition("numbers", 0)
     partition = Partition(settings, source, next_mark(settings, source, 0, unnamed(1)), networks_of(settings))
     large = InputRecord("numbers", 0, 41, -1, b"k" * 6000, b"{" * 6000, (("trace", b"t" * 6000),))
-    (letter,) = partition.process([large]).outputs
-    return _headers_table(letter.headers, DEAD_LETTER_HEADERS)
+    empty = InputRecord("numbers", 0, 42, 0, None, None)
+    letter, null = partition.process([large, empty]).outputs
+    found = dict(null.headers) | dict(letter.headers)
+    return _headers_table(found.items(), DEAD_LETTER_HEADERS)
 
 
 def _headers_table(found: Iterable[Header], described: Mapping[str, str]) -> str:
@@ -287,6 +290,7 @@ MEANINGS = {
     "not_finite": "NaN, infinite, or too large for a double",
     "missing_path": "JSON without anything at `value_path`",
     "schema_registry": "bytes of a Schema Registry's serializer",
+    "null_value": "a null value that belongs to no key, with the task symbol",
     "wrong_length": "a vector of another length than `features`, or bytes of another length than `value_format` has",
     "too_many_labels": "a label that would be one more than `classes`",
     "no_sequence": "a label alone, of which no sequence is known",
@@ -306,6 +310,7 @@ _CASES: Mapping[str, tuple[Mapping[str, object], InputRecord]] = {
     "not_finite": ({}, _record("numbers", 41, b"NaN", None)),
     "missing_path": ({"value_path": "state.now"}, _record("numbers", 41, b'{"state": 4}', None)),
     "schema_registry": ({}, _record("numbers", 41, b"\0\0\0\0\7\2", None)),
+    "null_value": ({}, _record("numbers", 41, None, None)),
     "wrong_length": ({"task": "number", "features": 3}, _record("numbers", 41, b"[1, 2]", None)),
     "too_many_labels": (
         _LABELS,

@@ -50,6 +50,7 @@ PARTS: Mapping[Path, Mapping[str, Part]] = {
         "exit codes": _made(tables.exit_codes_table),
         "errors": _made(tables.exceptions_table),
     },
+    ROOT / "docs" / "own-data.md": {"hints": _made(tables.hints_table)},
     ROOT / "docs" / "architecture.md": {"layers": _made(tables.layers)},
     ROOT / "docs" / "production.md": {"alerts": _made(tables.alerts)},
     REFERENCE / "http.md": {"paths": _made(tables.http_table)},

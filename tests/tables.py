@@ -20,13 +20,13 @@ from daemon.errors import ExitCode
 from daemon.metrics import Metrics
 from daemon.presets import PRESETS, TASKS
 from daemon.records import BASELINES, EXPERTS
-from daemon.reports import CheckpointResult, LineageReason
+from daemon.reports import HINTS, CheckpointResult, LineageReason
 from daemon.settings import ENV_PREFIX, KIND_MEANINGS, Settings, kind_of
 from daemon.web import Health, WebServer
 
 ESSENTIAL_SETTINGS = (
     *("bootstrap_servers", "input_topics", "output_topic", "group_id", "start_from"),
-    *("value_format", "value_path", "task", "features", "horizons", "classes"),
+    *("value_format", "value_path", "stream_by", "task", "features", "horizons", "classes"),
     *("window", "network", "experts", "model_scope", "max_streams", "learn"),
     *("checkpoint_url", "checkpoint_interval_s", "http_host", "http_port"),
 )
@@ -34,7 +34,8 @@ ESSENTIAL_SETTINGS = (
 ESSENTIAL_METRICS = (
     *("events", "predictions_scored", "hits", "hit_rate", "baseline_hit_rate", "lift", "log_loss_bits"),
     *("mean_absolute_error", "skill", "interval_coverage", "dead_letters", "fit_steps_skipped"),
-    *("lag_records", "lag_seconds", "last_checkpoint_timestamp_seconds", "lineages", "rebalances", "step_seconds"),
+    *("lag_records", "lag_seconds", "open_transaction_seconds", "hint"),
+    *("last_checkpoint_timestamp_seconds", "lineages", "rebalances", "step_seconds"),
 )
 HTTP_PATHS = {
     "/": "the live page, with its style and script",
@@ -42,7 +43,8 @@ HTTP_PATHS = {
     "does",
     "/metrics": "[metrics](metrics.md) for Prometheus, as OpenMetrics if the `Accept` header asks for it",
     "/livez": "200 while the loop advances, else 503: a restart may help",
-    "/readyz": "200 while records are learned as they come, else 503: starting, no partitions yet, no broker, no store",
+    "/readyz": "200 while records are learned as they come, else 503: starting, no partitions yet, no broker, no "
+    "store, another producer's open transaction",
     "/streams": "the streams that said something last; `?search=TEXT` those whose keys contain it, `?limit=N` how many "
     "[default: 50, at most 500]",
     "/streams/{topic}/{partition}": "the stream without a key of a partition, with its last messages; 404 if there is "
@@ -205,11 +207,17 @@ def labels_table() -> str:
         ("`reason` of dead letters", words(REASONS) + "; [what they mean](messages.md#dead-letters)"),
         ("`form`", words(FORMS) + "; [what they are](messages.md#other-forms)"),
         ("`published_topic`, `setting`", "a topic that is published to, and the setting of Kafka"),
+        ("`hint`", words(HINTS) + "; [what they mean](../own-data.md#hints)"),
         ("`reason` of lineages", words(get_args(LineageReason))),
         ("`result` of checkpoints", words(get_args(CheckpointResult))),
         ("`result` of transactions", "`committed`, `aborted`"),
     ]
     return table(("label", "values"), rows)
+
+
+def hints_table() -> str:
+    """List the hints."""
+    return table(("hint", "while"), [(f"`{name}`", meaning) for name, meaning in HINTS.items()])
 
 
 def buckets_table() -> str:

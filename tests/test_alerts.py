@@ -26,6 +26,10 @@ HEALTHY: Series = {  # one value a minute; `0+600x180` rises by 600 a hundred an
     f'online_lstm_baseline_hits_total{{{PARTITION}, baseline="last_value"}}': "0+60x180",
     f"online_lstm_lag_records{{{PARTITION}}}": "0x180",
     f"online_lstm_lag_seconds{{{PARTITION}}}": "0x180",
+    f"online_lstm_open_transaction_seconds{{{PARTITION}}}": "0x180",
+    f'online_lstm_hint{{{PARTITION}, hint="keys_never_return"}}': "0x180",
+    f'online_lstm_hint{{{PARTITION}, hint="predictions_removed"}}': "0x180",
+    f'online_lstm_hint{{{PARTITION}, hint="nothing_readable"}}': "0x180",
     f"online_lstm_lift{{{PARTITION}}}": "0.3x180",
     f"online_lstm_drifts_total{{{PARTITION}}}": "0x180",
     f"online_lstm_streams{{{PARTITION}}}": "1x180",
@@ -48,10 +52,21 @@ def of(name: str, values: str) -> Series:
     return {[series for series in HEALTHY if series.startswith(f"online_lstm_{name}{{")][-1]: values}
 
 
+def hinted(name: str, values: str) -> Series:
+    """Return the series of a hint with other values."""
+    return {f'online_lstm_hint{{{PARTITION}, hint="{name}"}}': values}
+
+
 FIRING: dict[str, Series] = {
     "OnlineLstmDown": {'up{job="online-lstm", instance="a"}': "0x180"},
     "OnlineLstmNoPartitions": of("partitions_assigned", "0x180"),
     "OnlineLstmStalled": of("lag_records", "5x180") | of("events_total", "600x180"),
+    "OnlineLstmOpenTransaction": of("open_transaction_seconds", "0x179 6")
+    | of("lag_records", "5x180")
+    | of("events_total", "600x180"),
+    "OnlineLstmKeysNeverReturn": hinted("keys_never_return", "0x170 1x10"),
+    "OnlineLstmPredictionsRemoved": hinted("predictions_removed", "0x179 1"),
+    "OnlineLstmInputMisread": hinted("nothing_readable", "0x170 1x10"),
     "OnlineLstmFallingBehind": of("lag_records", "0+100x180") | of("lag_seconds", "0+10x180"),
     "OnlineLstmWorseThanBaseline": of("lift", "-0.03x180"),
     "OnlineLstmSkillBelowZero": of("skill", "-0.01x180") | of("lift", "-0.1x180"),
@@ -73,6 +88,10 @@ SILENT: dict[str, Series] = {
     "OnlineLstmDown": {'up{job="online-lstm", instance="a"}': "1x179 0"},
     "OnlineLstmNoPartitions": of("partitions_assigned", "1x178 0 0"),
     "OnlineLstmStalled": of("lag_records", "5x180"),
+    "OnlineLstmOpenTransaction": of("open_transaction_seconds", "0x178 6 2") | of("lag_records", "5x180"),
+    "OnlineLstmKeysNeverReturn": hinted("keys_never_return", "0x178 1 1"),
+    "OnlineLstmPredictionsRemoved": hinted("predictions_removed", "1x170 0x10"),
+    "OnlineLstmInputMisread": hinted("nothing_readable", "0x178 1 1"),
     "OnlineLstmFallingBehind": of("lag_records", "18000-100x180") | of("lag_seconds", "600x180"),
     "OnlineLstmWorseThanBaseline": of("lift", "-0.01x180"),
     "OnlineLstmSkillBelowZero": of("skill", "0.01x180") | of("lift", "-0.1x180"),

@@ -11,7 +11,7 @@ from fakes import NUMBER_REPORT, Clock
 from daemon.board import LAST, LAST_OF_STREAM, MOST_DRIFTS, MOST_STREAMS, Board
 from daemon.curve import POINTS
 from daemon.records import OutputRecord, TopicPartition
-from daemon.reports import AssignmentReport, BatchReport, CheckpointReport, PartitionReport
+from daemon.reports import AssignmentReport, BatchReport, CheckpointReport, Hint, InputReport, PartitionReport
 
 FIRST, SECOND = TopicPartition("numbers", 0), TopicPartition("numbers", 1)
 
@@ -281,3 +281,40 @@ def test_a_partition_that_went_is_no_longer_shown(board: Board) -> None:
     told = board.snapshot()
     assert (0, 0, None) == (told["partitions"], told["lag_records"], told["hit_rate"])
     assert 0 == board.streams()["kept"]
+
+
+def test_what_waits_is_told_though_no_batch_comes(board: Board) -> None:
+    """Records behind an open transaction count, and what was lost with a partition does not."""
+    board.observe(batch([message(None, 1, 4)]))
+    board.observe(InputReport(FIRST, lag_records=51, open_transaction_s=6.0))
+    assert 51 == board.snapshot()["lag_records"]
+    board.observe(AssignmentReport(revoked=(FIRST,)))
+    assert 0 == board.snapshot()["lag_records"]
+
+
+def test_hints_are_told_with_their_partitions(board: Board) -> None:
+    """Those that hold now; one that stops all partitions is the headline."""
+    hint = Hint("keys_never_return", "nothing is predicted, as no key came twice")
+    board.observe(standing(FIRST))
+    board.observe(standing(SECOND))
+    board.observe(InputReport(FIRST, 0, 0.0, (hint,)))
+    told = board.snapshot()
+    assert [{"partition": "numbers/0", "name": hint.name, "text": hint.text}] == told["hints"]
+    assert "no key" not in told["headline"]["text"]
+    board.observe(InputReport(SECOND, 0, 0.0, (hint,)))
+    assert {"mood": "bad", "text": "Nothing is predicted, as no key came twice."} == board.snapshot()["headline"]
+    for source in (FIRST, SECOND):
+        board.observe(InputReport(source, 0, 0.0))
+    assert [] == board.snapshot()["hints"]
+
+
+def test_with_one_stream_by_partition_there_is_one_whatever_the_keys(clock: Clock) -> None:
+    """Its messages have the keys of their records, and it has none."""
+    about = {"task": "symbol", "channels": 1, "stream_by": "partition"}
+    board = Board(about, baselines=("last_value", "most_frequent"), clock=clock)
+    said = json.loads(message(None, 1, 4).value or b"")
+    rows = [OutputRecord(0, 0, b"row-%d" % event, json.dumps(said | {"event": event}).encode(), ()) for event in (1, 2)]
+    board.observe(batch(rows))
+    (stream,) = board.streams()["streams"]
+    assert (None, 2) == (stream["name"], stream["events"])
+    assert board.stream("numbers", 0, None)

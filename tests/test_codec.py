@@ -251,6 +251,75 @@ def test_a_tombstone_forgets_its_stream():
     assert Forget(record, "pump-7") == AUTO.decode(record)
 
 
+@pytest.mark.parametrize(("task", "given"), [("number", {}), ("number", {"value_format": "float"}), ("label", {})])
+def test_a_null_value_without_a_key_is_a_missing_number(task, given):
+    """It belongs to no key, so no stream is forgotten; what the format of other values is does not matter."""
+    event = Decoder(settings(task=task, **given)).decode(replace(RECORD, key=None, value=None))
+    assert ((None,), "null", None) == (event.vector, event.literal, event.stream)
+
+
+def test_a_null_value_without_a_key_is_a_missing_vector():
+    """Each of its numbers is missing."""
+    event = Decoder(settings(task="number", features=3)).decode(replace(RECORD, key=None, value=None))
+    assert ((None, None, None), "[null, null, null]") == (event.vector, event.literal)
+
+
+def test_a_null_value_without_a_key_is_no_symbol():
+    """It is refused, and so is one whose key names no stream."""
+    assert "null_value" == refusal(None, key=None).reason
+    assert "null_value" == refusal(None, Decoder(settings(stream_by="partition"))).reason
+
+
+def test_a_dead_letter_of_nothing_has_a_form_that_clients_send():
+    """They refuse a record with neither key nor value: its value is empty, and a header says so."""
+    letter = ENCODER.dead_letter(replace(RECORD, key=None, value=None), ERROR)
+    assert b"" == letter.value
+    assert ("online_lstm_value", b"null") in letter.headers
+    for other in (replace(RECORD, value=None), replace(RECORD, key=None, value=b"")):
+        letter = ENCODER.dead_letter(other, ERROR)
+        assert other.value == letter.value
+        assert "online_lstm_value" not in dict(letter.headers)
+
+
+def test_a_partition_may_be_one_stream_whatever_the_keys():
+    """No stream is named then, and the output has the key of its record all the same."""
+    event = Decoder(settings(stream_by="partition")).decode(RECORD)
+    assert None is event.stream
+    output = ENCODER.output(event, SILENT, "1f3a9c20@1")
+    assert RECORD.key == output.key
+    assert None is json.loads(output.value)["stream"]
+
+
+@pytest.mark.parametrize(
+    ("value", "vector", "literal"),
+    [
+        (b'"25"', (25.0,), "25"),
+        (b'{"value": "2.50"}', (2.5,), "2.50"),
+        (b'{"value": " +.5 "}', (0.5,), "0.5"),
+        (b'["1", 2, null]', (1.0, 2.0, None), "[1, 2, null]"),
+        (b'"[1, 2, null]"', (1.0, 2.0, None), "[1, 2, null]"),
+        (b'{"value": "[1, 2, null]"}', (1.0, 2.0, None), "[1, 2, null]"),
+        (b'"{\\"value\\": 4}"', (4.0,), "4"),
+        (b'"{\\"value\\": \\"4\\"}"', (4.0,), "4"),
+    ],
+)
+def test_numbers_and_json_in_strings_are_read_where_numbers_are_wanted(value, vector, literal):
+    """A producer that encodes twice, or puts numbers into quotes, means numbers."""
+    event = decode(value, Decoder(settings(task="number", features=len(vector))))
+    assert (vector, literal) == (event.vector, event.literal)
+
+
+@pytest.mark.parametrize("value", [b'"{"', b'"[1, 2"', b'"{\\"a\\": 1, \\"a\\": 2}"', b'"1,5"', b'""'])
+def test_other_strings_are_no_numbers(value):
+    """What cannot be read is refused as a text."""
+    assert "not_a_number" == refusal(value, Decoder(settings(task="number"))).reason
+
+
+def test_a_symbol_in_quotes_is_another_one():
+    """A text never equals a number."""
+    assert ("25", 25) == (decode(b'"25"').symbol, decode(b"25").symbol)
+
+
 @pytest.mark.parametrize(
     ("key", "stream"),
     [(None, None), (b"", ""), ("größe".encode(), "größe"), (b"\xff\x00", "base64:/wA=")],
@@ -654,10 +723,11 @@ def test_vectors_are_read_with_what_is_missing(value, vector, literal):
         ("wrong_length", b"[]"),
         ("wrong_length", b"4"),
         ("wrong_length", b"[1, 2, 3, 4]"),
-        ("not_a_number", b'[1, 2, "3"]'),
+        ("not_a_number", b'[1, 2, "three"]'),
         ("not_a_number", b"[1, 2, true]"),
         ("not_a_number", b"[1, 2, [3]]"),
-        ("not_a_number", b'"4"'),
+        ("not_a_number", b'"four"'),
+        ("wrong_length", b'"4"'),
         ("not_finite", b"[1, 2, NaN]"),
         ("not_finite", b"[1, 2, 1e999]"),
         ("not_a_value", b"[1, 2, 3"),

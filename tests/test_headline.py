@@ -7,7 +7,7 @@ import pytest
 
 from daemon import headline as module
 from daemon import indicators
-from daemon.headline import RULES, conclusion, headline
+from daemon.headline import RULES, STOPPING, conclusion, headline
 from daemon.indicators import paired_error
 from daemon.records import BASELINES
 
@@ -35,7 +35,7 @@ SINCE = {"events": 37, "scored": 36, "hits": 12}
 def told(**changed: Any) -> dict[str, Any]:
     usual: dict[str, Any] = {"task": "symbol", "events": 5000, "scored": 1000, "streams": 1, "lag_records": 0}
     usual |= {"hit_rate": 0.998, "baseline_hit_rates": RATES, "numbers": None, "silent_s": None, "since_drift": None}
-    usual |= {"partitions": 1, "channels": 1, "lift_errors": dict.fromkeys(RULES, 0.01)}
+    usual |= {"hints": [], "partitions": 1, "channels": 1, "lift_errors": dict.fromkeys(RULES, 0.01)}
     return {**usual, "earlier": {"hit_rate": 0.998, "error": None}, "young": False, **changed}
 
 
@@ -255,3 +255,21 @@ def test_a_whole_input_is_told_with_the_same_words(changed: dict[str, Any], mood
 def test_its_examples_are_right(tested: Any) -> None:
     """Those in the docstrings."""
     assert (0, True) == ((done := doctest.testmod(tested)).failed, done.attempted > 0)
+
+
+@pytest.mark.parametrize("name", STOPPING)
+@pytest.mark.parametrize(
+    ("changed", "is_told"),
+    [({}, True), ({"scored": 0, "partitions": 3}, True), ({"partitions": 3}, False)],
+)
+def test_a_hint_that_stops_everything_is_told_first(name: str, changed: dict[str, Any], is_told: bool) -> None:
+    """Where all partitions have it, or nothing was ever predicted; else the others may be well."""
+    hints = [{"partition": "numbers/0", "name": name, "text": "no key came twice"}]
+    said = headline(told(hints=hints, **changed))
+    assert is_told == (said == {"mood": "bad", "text": "No key came twice."})
+
+
+def test_other_hints_leave_the_sentence_as_it_is() -> None:
+    """They are told below."""
+    hints = [{"partition": "numbers/0", "name": "look_like_numbers", "text": "these look like numbers"}]
+    assert headline(told()) == headline(told(hints=hints))

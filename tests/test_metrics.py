@@ -9,10 +9,13 @@ from daemon import __version__
 from daemon.metrics import Metrics
 from daemon.records import TopicPartition
 from daemon.reports import (
+    HINTS,
     AssignmentReport,
     BatchReport,
     CheckpointReport,
     FormReport,
+    Hint,
+    InputReport,
     PartitionReport,
     TopicReport,
     TransactionReport,
@@ -21,6 +24,7 @@ from daemon.reports import (
 NOW_S = 1_800_000_000.0
 SOURCE = TopicPartition("numbers", 3)
 OTHER = TopicPartition("numbers", 4)
+TRANSACTION = "open_transaction_seconds"
 OF = {"topic": "numbers", "partition": "3"}
 BATCH = BatchReport(
     source=SOURCE,
@@ -329,3 +333,22 @@ def test_versions(metrics: Metrics) -> None:
     (build,) = (family for family in metrics.registry.collect() if family.name == "online_lstm_build")
     assert build.samples[0].labels == {"version": __version__, "tensorflow": "2.21.0"}
     assert build.samples[0].value == 1
+
+
+def test_what_waits_is_told_though_no_batch_comes(metrics: Metrics) -> None:
+    """Lag, the age of the last record, and for how long a transaction has been open."""
+    metrics.observe(BATCH)
+    metrics.observe(InputReport(SOURCE, lag_records=51, open_transaction_s=6.0))
+    assert (51, 4, 6) == tuple(value(metrics, name, **OF) for name in ("lag_records", "lag_seconds", TRANSACTION))
+    metrics.observe(InputReport(SOURCE, lag_records=0, open_transaction_s=0.0))
+    assert (0, 0, 0) == tuple(value(metrics, name, **OF) for name in ("lag_records", "lag_seconds", TRANSACTION))
+
+
+def test_every_hint_is_a_series_that_is_one_while_it_holds(metrics: Metrics) -> None:
+    """Those that do not hold are 0, so that an alert ends; a partition that left has none."""
+    metrics.observe(InputReport(SOURCE, 0, 0.0, (Hint("all_missing", "each value is missing"),)))
+    assert {"all_missing": 1.0} | dict.fromkeys(HINTS.keys() - {"all_missing"}, 0.0) == {
+        name: value(metrics, "hint", hint=name, **OF) for name in HINTS
+    }
+    metrics.observe(AssignmentReport(revoked=(SOURCE,)))
+    assert {None} == {value(metrics, "hint", hint=name, **OF) for name in HINTS}

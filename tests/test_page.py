@@ -14,7 +14,7 @@ from daemon.commands.networks import networks_of
 from daemon.commands.run import about
 from daemon.commands.streams import seed_stream
 from daemon.partition import Partition, next_mark, unnamed
-from daemon.reports import AssignmentReport, BatchReport, CheckpointReport
+from daemon.reports import AssignmentReport, BatchReport, CheckpointReport, Hint, InputReport
 from daemon.settings import Settings
 from daemon.web import Health, WebServer
 
@@ -329,3 +329,16 @@ def test_what_a_hit_rate_is_worth_is_shown(start: Callable[..., Daemon], page: P
     shown, tiles = daemon.board.snapshot(), page.locator(".tile")
     assert f"kappa-temporal {shown['kappa_temporal']:.2f}" in tiles.nth(1).inner_text()
     assert f"{shown['surprise_bits']:.1f} bits" == tiles.nth(2).locator("strong").inner_text()
+
+
+def test_hints_are_listed_below_the_sentence(start: Callable[..., Daemon], page: Page) -> None:
+    """Each with its partition; the one that is the sentence itself is not told twice."""
+    daemon = start()
+    numbers, keys = Hint("look_like_numbers", "these look like numbers"), Hint("keys_never_return", "no key came twice")
+    daemon.learn(list(seed_stream(120)))
+    daemon.board.observe(InputReport(SOURCE, 0, 0.0, (keys, numbers)))
+    page.goto(daemon.url)
+    page.get_by_text("No key came twice.", exact=True).wait_for()
+    assert ["numbers/0: these look like numbers"] == page.locator("#hints li").all_inner_texts()
+    daemon.board.observe(InputReport(SOURCE, 0, 0.0))
+    page.locator("#hints li").wait_for(state="detached")

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -193,6 +194,27 @@ def test_a_tombstone_makes_no_output_but_counts_as_a_record() -> None:
     assert 1 == partition.mark.records
 
 
+def test_a_null_value_without_a_key_forgets_nothing() -> None:
+    """The stream without a key goes on; the record is a dead letter, and counted."""
+    partition = partition_of()
+    partition.process([record(offset, b"%d" % (offset % 7)) for offset in range(50)])
+    processed = partition.process([record(50, None)])
+    assert {"null_value": 1} == processed.tally.dead_letters
+    assert [True] == [output.dead_letter for output in processed.outputs]
+    (message,) = messages_of(partition.process([record(51, b"1")]).outputs)
+    assert 51 == message["event"]
+    assert None is not message["verdict"]
+
+
+def test_with_one_stream_by_partition_keys_do_not_matter() -> None:
+    """What is predicted is what would be without keys."""
+    values = [b"%d" % (offset % 7) for offset in range(60)]
+    keyed = [record(offset, value, b"row-%d" % offset) for offset, value in enumerate(values)]
+    by_partition = messages_of(partition_of(stream_by="partition").process(keyed).outputs)
+    without = messages_of(partition_of().process([replace(one, key=None) for one in keyed]).outputs)
+    assert [message | {"model": ""} for message in without] == [message | {"model": ""} for message in by_partition]
+
+
 def test_the_stream_seen_least_recently_leaves() -> None:
     """With too many streams one is forgotten, and begins anew when it comes back."""
     partition = partition_of(max_streams=2)
@@ -273,7 +295,7 @@ def test_the_mark_follows_everything_that_is_published() -> None:
     base = [record(0, b"1"), record(1, b"2")]
     marks = [
         (partition := partition_of(), partition.process(records), partition.mark)[2]
-        for records in (base, [base[0], record(1, b"3")], [base[0], record(1, b"?")], [*base, record(2, None)])
+        for records in (base, [base[0], record(1, b"3")], [base[0], record(1, b"?")], [*base, record(2, None, b"a")])
     ]
     assert 3 == len({mark.digest for mark in marks})
     assert marks[0].digest == marks[3].digest

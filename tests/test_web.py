@@ -2,13 +2,18 @@ import json
 import logging
 import signal
 import socket
+import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes import Clock
+from programs import program
+from tcp_proxy import free_port
 
 from daemon import web
 from daemon.errors import ExitCode, SettingsError
@@ -154,12 +159,56 @@ def test_live_is_a_stream_of_snapshots(server: WebServer) -> None:
     connection.request("GET", "/live")
     response = connection.getresponse()
     assert "text/event-stream; charset=utf-8" == response.headers["content-type"]
+    assert ("no", "no-store, no-transform") == (
+        response.headers["x-accel-buffering"],
+        response.headers["cache-control"],
+    )
     told = []
     for _ in range(2):
         told.append(json.loads(response.readline().removeprefix(b"data: ")))
         assert b"\n" == response.readline()
     assert [(1, 0.5), (2, 1.0)] == [(one["said"], one["drawn"]) for one in told]
     assert ["the daemon is starting"] == told[0]["obstacles"]
+    connection.close()
+
+
+@pytest.fixture
+def proxy(server: WebServer, tmp_path: Path) -> Iterator[int]:
+    """The port of an nginx in front of the page that collects what it passes on, as it does unless told otherwise."""
+    port, config = free_port(), tmp_path / "nginx.conf"
+    paths = "".join(
+        f"{kind}_temp_path {tmp_path / kind};" for kind in ("proxy", "client_body", "fastcgi", "uwsgi", "scgi")
+    )
+    config.write_text(
+        f"daemon off; pid {tmp_path / 'pid'}; error_log stderr; events {{}} http {{ access_log off; {paths} "
+        f"server {{ listen 127.0.0.1:{port}; location / {{ proxy_buffering on; proxy_buffers 8 64k; "
+        f"proxy_pass http://127.0.0.1:{server.port}; }} }} }}"
+    )
+    command = [program("nginx"), "-p", str(tmp_path), "-c", str(config)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as nginx:
+        try:
+            yield port
+        finally:
+            nginx.terminate()
+
+
+def test_the_page_moves_behind_a_proxy_that_collects(proxy: int) -> None:
+    """Two snapshots come through nginx when they were sent, and are not held back until there are many."""
+    deadline = time.monotonic() + 60
+    while True:
+        connection = HTTPConnection("127.0.0.1", proxy, timeout=60)
+        try:
+            connection.request("GET", "/live")
+            response = connection.getresponse()
+            break
+        except ConnectionRefusedError:
+            assert time.monotonic() < deadline, "nginx does not answer"
+            time.sleep(0.05)
+    told = []
+    for _ in range(2):
+        told.append(json.loads(response.readline().removeprefix(b"data: ")))
+        assert b"\n" == response.readline()
+    assert [1, 2] == [one["said"] for one in told]
     connection.close()
 
 

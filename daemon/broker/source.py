@@ -141,11 +141,22 @@ class KafkaSource:
         return int(self._consumer.position(theirs(source)))
 
     def lag(self, source: TopicPartition) -> int:
-        """Count the records that are not yet read, by what the last fetch said; 0 where that is not known."""
+        """Count the records not yet read by what the last fetch said, also those of open transactions; 0 if unknown."""
         end = self._consumer.highwater(theirs(source))
         with suppress(BrokerUnavailableError):
             return 0 if end is None else max(0, int(end) - self.position(source))
         return 0
+
+    def behind_transactions(self, sources: Iterable[TopicPartition]) -> set[TopicPartition]:
+        """Return those partitions of which no record can be read before a producer ends its transaction.
+
+        More records follow there, and the last stable offset, which is the end for this consumer, is reached.
+        """
+        waiting = [theirs(source) for source in sources if self.lag(source)]
+        if not waiting:
+            return set()
+        stable = self._consumer.end_offsets(waiting, timeout_ms=self._timeout_ms)
+        return {ours(place) for place, offset in stable.items() if self.position(ours(place)) >= offset}
 
     def close(self) -> None:
         """Leave the group."""

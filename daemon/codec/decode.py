@@ -8,7 +8,7 @@ import base64
 
 from daemon.codec.forms import REFUSED_OUTPUT
 from daemon.codec.size import headers_bytes
-from daemon.codec.values import Read, quote, reader_of, shown
+from daemon.codec.values import Read, missing, quote, reader_of, shown
 from daemon.errors import BadInputError
 from daemon.records import Event, Forget, InputRecord, Vector
 from daemon.settings import Settings
@@ -23,6 +23,7 @@ REASONS = (
     "not_finite",
     "missing_path",
     "schema_registry",
+    "null_value",
     "wrong_length",
     "too_many_labels",
     "no_sequence",
@@ -46,30 +47,47 @@ class Decoder:
             label_path=settings.label_path if settings.task == "label" else None,
         )
         self._task = settings.task
+        self._by_key = settings.stream_by == "key"
         self._features = settings.features
 
     def decode(self, record: InputRecord) -> Event | Forget:
-        """Decode one record; a null value makes its stream be forgotten.
+        """Decode one record; a null value makes the stream of its key be forgotten.
+
+        Without the stream of a key there is nothing to forget: a null value is then a missing one, where the task
+        has such values.
 
         Raises:
             BadInputError: The value cannot be learned from, or key or headers are too large to be published.
         """
-        stream = stream_of(record.key)
-        if record.value is None:
+        stream = stream_of(record.key) if self._by_key else None
+        if record.value is None and stream is not None:
             return Forget(record, stream)
-        if record.key and stream:
-            self._require_copyable_key(record.key, stream)
+        if record.key:
+            self._require_copyable_key(record.key)
         if record.headers:
             self._require_copyable_headers(record)
-        if len(record.value) > self._max_value_bytes:
-            raise BadInputError(
-                "too_large",
-                f"received a value of {len(record.value)} bytes, expected at most {self._max_value_bytes}: "
-                "the setting max_value_bytes",
-            )
-        read = self._read(record.value)
+        read = self._missing() if record.value is None else self._read_value(record.value)
         vector = () if self._task == "symbol" else self._vector(read)
         return Event(record, stream, read.symbol, read.literal, read.ends, vector, read.label)
+
+    def _read_value(self, value: bytes) -> Read:
+        if len(value) > self._max_value_bytes:
+            raise BadInputError(
+                "too_large",
+                f"received a value of {len(value)} bytes, expected at most {self._max_value_bytes}: "
+                "the setting max_value_bytes",
+            )
+        return self._read(value)
+
+    def _missing(self) -> Read:
+        """Return the missing value that a null value is; raise where the task has none."""
+        if self._task == "symbol":
+            raise BadInputError(
+                "null_value",
+                "received a null value that belongs to no key, expected a value: only with a key, and with the setting "
+                "stream_by at key, does a null value mean that a stream is to be forgotten",
+            )
+        return missing(self._features)
 
     def _vector(self, read: Read) -> Vector:
         vector = read.vector
@@ -89,10 +107,10 @@ class Decoder:
             )
         return vector
 
-    def _require_copyable_key(self, key: bytes, stream: str) -> None:
+    def _require_copyable_key(self, key: bytes) -> None:
         if 8 * len(key) < self._max_copied_bytes:  # JSON escapes a byte with six at most
             return
-        received = max(len(key), len(quote(stream).encode()))
+        received = max(len(key), len(quote(stream_of(key) or "").encode()))
         if received > self._max_copied_bytes:
             raise BadInputError(
                 "key_too_large",

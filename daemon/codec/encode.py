@@ -37,6 +37,9 @@ MAX_ERROR_CHARACTERS = 300
 NO_TIMESTAMP: Header = (TIMESTAMP, b"-1")
 """Header of a dead letter whose record had no time stamp: publishing gives it one."""
 
+NULL_VALUE: Header = ("online_lstm_value", b"null")
+"""Header of a dead letter whose record had neither key nor value: no client sends such one, so its value is empty."""
+
 # Most characters of a literal, entries of `top` and of `experts`; the second triple fits any `max_output_bytes`.
 _CUTS = ((1000, 100, 100), (20, 1, 0))
 YEAR_10000_MS = 253_402_300_800_000
@@ -87,8 +90,9 @@ class Encoder:
             ("online_lstm_partition", b"%d" % record.partition),
             ("online_lstm_offset", b"%d" % record.offset),
             *((NO_TIMESTAMP,) if record.timestamp_ms < 0 else ()),
+            *((NULL_VALUE,) if record.key is None and record.value is None else ()),
         )
-        key, value, headers = record.key, record.value, own + refusal
+        key, value, headers = record.key, b"" if NULL_VALUE in refusal else record.value, own + refusal
         if own and self._excess(key, value, headers) > 0:
             headers = (*refusal, ("online_lstm_headers_dropped", b"%d" % len(own)))
         if key and len(key) > self._max_bytes // 2 and self._excess(key, value, headers) > 0:

@@ -4,6 +4,7 @@ Messages quote neither the JSON library nor the interpreter, and no limit is the
 Python must refuse the same values with the same words.
 """
 
+import contextlib
 import functools
 import json
 import math
@@ -53,7 +54,8 @@ def reader_of(
 ) -> Callable[[bytes], Read]:
     """Give the function that reads values of a format; it raises ``BadInputError``.
 
-    With ``vectors`` an array of numbers and nulls is a value as well, and so is null, for a number that is missing.
+    With ``vectors`` an array of numbers and nulls is a value as well, and so is null, for a number that is missing;
+    a string with a number or with JSON in it is read as what is in it.
     With a ``label_path`` an object may have a label there, with or without a value.
 
     >>> reader_of("auto", "state.0")(b'{"state": ["on"], "end": true}')
@@ -95,6 +97,8 @@ def _auto(value: bytes, path: tuple[str, ...] | None, *, vectors: bool, label_pa
     if label_path is not None and isinstance(message, dict):
         label = _label(_at(message, label_path), text)
     found = _at(message, path or ())
+    if vectors:
+        found = _unquoted(found)
     if vectors and found is None and label is None:  # one number that is missing
         return Read("null", "null", ends, (None,))
     if found is _NOTHING or (found is None and label is not None):
@@ -109,6 +113,16 @@ def _auto(value: bytes, path: tuple[str, ...] | None, *, vectors: bool, label_pa
         literal, vector = _vector(found, text)
         return Read(literal, literal, ends, vector, label)
     return Read(*_symbol(found, text), ends, None, label)
+
+
+def missing(features: int) -> Read:
+    """Return a value of which every number is missing.
+
+    >>> missing(2).literal, missing(2).vector
+    ('[null, null]', (None, None))
+    """
+    literal = "null" if features == 1 else f"[{', '.join(['null'] * features)}]"
+    return Read(literal, literal, vector=(None,) * features)
 
 
 class _NumberText(str):
@@ -133,7 +147,8 @@ def _parse(text: str, *, vectors: bool) -> Any:
     if text.count("[") + text.count("{") > MAX_NESTING and _nesting(text) > MAX_NESTING:
         raise BadInputError("not_a_value", f"received {shown(text)}, expected JSON of at most {MAX_NESTING} levels")
     try:
-        return _decode_json(text)
+        found = _decode_json(text)
+        return _unquoted(found) if vectors else found
     except json.JSONDecodeError:
         if vectors:
             raise BadInputError(
@@ -168,10 +183,32 @@ def _at(message: Any, path: tuple[str, ...]) -> Any:
     return found
 
 
+def is_numeral(text: str) -> bool:
+    """Return whether a text is a number, the way JSON or else a person writes it.
+
+    >>> is_numeral(" +.5 "), is_numeral("1,5")
+    (True, False)
+    """
+    return _NUMBER.fullmatch(text.strip()) is not None
+
+
+def _unquoted(found: Any) -> Any:
+    """Return what a string holds where numbers are wanted: a number, an array or an object; else the string."""
+    if type(found) is not str:
+        return found
+    text = found.strip()
+    if is_numeral(text):
+        return _NumberText(text)
+    if text[:1] in ("[", "{"):
+        with contextlib.suppress(BadInputError):
+            return _parse(text, vectors=True)
+    return found
+
+
 def _vector(found: list[Any], text: str) -> tuple[str, Vector]:
     """Read numbers, and nulls for those that are missing."""
     read: list[tuple[float | None, str]] = []
-    for element in found:
+    for element in map(_unquoted, found):
         if element is None:
             read.append((None, "null"))
         elif isinstance(element, _NumberText):

@@ -9,8 +9,6 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from rich.text import Text
-
 from daemon.commands.backtest_options import format_asked, require_passes, require_separate_files, settings_of
 from daemon.commands.inputs import (
     FORMATS,
@@ -109,9 +107,6 @@ def main(arguments: argparse.Namespace) -> ExitCode:
             _write(results, _report(settings, name, scored.to_json()))
     taken = STANDARD_OUTPUT in {arguments.json, arguments.report, arguments.predictions}
     scored.print(console_for(stderr=taken), name)
-    if scored.looks_like_numbers and "task" not in settings.model_fields_set:
-        hint = "these look like numbers; for errors and intervals: --task number"
-        console_for(stderr=True).print(Text(hint), soft_wrap=True)
     if scored.interrupted:
         raise KeyboardInterrupt
     return ExitCode.OK

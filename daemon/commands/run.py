@@ -109,6 +109,6 @@ def run(settings: Settings) -> None:
 
 def about(settings: Settings) -> dict[str, Any]:
     """Say what the page tells of a daemon that does not change while it runs."""
-    names = ("task", "input_topics", "output_topic", "group_id", "horizons", "channels", "coverage")
+    names = ("task", "stream_by", "input_topics", "output_topic", "group_id", "horizons", "channels", "coverage")
     words = {name: words_of(name, settings.task) for name in settings.baselines}
     return {**{name: getattr(settings, name) for name in names}, "words": words, "version": __version__}

@@ -49,11 +49,6 @@ class Training:
         """Whether there were to be more passes."""
         return self.interrupted_in is not None
 
-    @property
-    def looks_like_numbers(self) -> bool:
-        """What the scorecard says."""
-        return self.scorecard.looks_like_numbers
-
     def to_json(self) -> dict[str, Any]:
         """Give the history, and the figures of what is held out after the best pass."""
         history = {

@@ -4,14 +4,15 @@ The same input must give the same weights on every run, so that a replay can be 
 published. The number of threads and the instruction set decide in which order sums are taken; both are pinned.
 """
 
+import faulthandler
 import os
 import platform
-import re
+import subprocess
+import sys
 from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryFile
 
 XLA_PINS = {
     # for products this small AVX-512 is not faster, and many machines do not have it
@@ -31,7 +32,14 @@ TENSORFLOW_PINS = {
     "ONEDNN_MAX_CPU_ISA": "AVX2",  # XLA's large products are still its
     "CUDA_VISIBLE_DEVICES": "-1",
 }
-_CHATTER = re.compile(rb"WARNING: All log messages before absl|[IWE]\d{4} \d\d:\d\d:")
+PASSED_ON_S = 5.0
+_FILTER = r"""
+import os, re, sys
+chatter = re.compile(rb"WARNING: All log messages before absl|[IWE]\d{4} \d\d:\d\d:")
+for line in sys.stdin.buffer:
+    if not chatter.match(line):
+        os.write(1, line)
+"""
 _XLA_DECIDES = ("--xla_cpu", "--xla_backend")
 _INSTRUCTION_SETS = ("avx2", "avx", "sse4_2")
 
@@ -48,17 +56,31 @@ def pin(environment: MutableMapping[str, str] = os.environ) -> None:
 
 @contextmanager
 def hushed() -> Iterator[None]:
-    """Drop what TensorFlow says of missing GPUs while it loads, before it heeds its log level; the rest passes."""
+    """Drop what TensorFlow says of missing GPUs while it loads, before it heeds its log level; the rest passes.
+
+    A process of its own passes it on, so that the last words of one that crashes are not lost; the crash itself is
+    written to standard error directly, with the line of the program where it was.
+    """
     standard_error = os.dup(2)
-    with TemporaryFile() as said:
-        os.dup2(said.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(standard_error, 2)
-            os.close(standard_error)
-            said.seek(0)
-            os.write(2, b"".join(line for line in said if not _CHATTER.match(line)))
+    command = [sys.executable, "-I", "-S", "-c", _FILTER]
+    passing_on = subprocess.Popen(  # noqa: S603 - this Python, and a program from above
+        command, stdin=subprocess.PIPE, stdout=standard_error, start_new_session=True
+    )
+    assert passing_on.stdin is not None
+    os.dup2(passing_on.stdin.fileno(), 2)
+    passing_on.stdin.close()
+    crashes_told = faulthandler.is_enabled()
+    if not crashes_told:
+        faulthandler.enable(standard_error)
+    try:
+        yield
+    finally:
+        if not crashes_told:
+            faulthandler.disable()
+        os.dup2(standard_error, 2)
+        os.close(standard_error)
+        with suppress(subprocess.TimeoutExpired):  # something that was started meanwhile may go on writing to it
+            passing_on.wait(timeout=PASSED_ON_S)
 
 
 def fingerprint() -> dict[str, str]:

@@ -66,6 +66,9 @@ function headline(now) {
   by("headline").className = `wide ${obstacle ? "bad" : now.headline.mood}`;
   by("headline-text").textContent = obstacle ? `It does not predict just now: ${obstacle}.` : now.headline.text;
   by("headline-note").textContent = levelReached(now);
+  const said = by("headline-text").textContent.toLowerCase();
+  by("hints").replaceChildren(...now.hints.filter(hint => !said.includes(hint.text.toLowerCase()))
+    .map(hint => make("li", `${hint.partition}: ${hint.text}`)));
 }
 function levelReached(now) {
   if (!known(now.level_reached_after) || now.headline.mood !== "good") return "";

@@ -241,13 +241,13 @@ def test_ctrl_c_before_anything_was_learned_leaves_nothing(tmp_path: Path, monke
 @pytest.mark.parametrize(
     ("values", "options", "hinted"),
     [
-        ([b"%.2f" % (20 + (event * 7 % 90) / 7) for event in range(90)], (), True),
-        ([b"%d" % event for event in range(90)], (), True),
-        ([b"%.2f" % event for event in range(90)], ("--task", "symbol"), False),
-        ([b"%.2f" % event for event in range(90)], ("--set", "task=symbol"), False),
+        ([b"%.2f" % (20 + (event * 7 % 90) / 7) for event in range(100)], (), True),
+        ([b"%d" % event for event in range(100)], (), True),
+        ([b"%.2f" % event for event in range(100)], ("--task", "symbol"), False),
+        ([b"%.2f" % event for event in range(100)], ("--set", "task=symbol"), False),
         ([b"0.5", b"1.5"] * 60, (), False),
         ([b"4", b"8"] * 60, (), False),
-        ([b'"%d"' % event for event in range(90)], (), False),
+        ([b'"%d"' % event for event in range(100)], (), True),
     ],
 )
 def test_numbers_that_are_learned_as_symbols_are_told(
@@ -257,9 +257,26 @@ def test_numbers_that_are_learned_as_symbols_are_told(
     options: tuple[str, ...],
     hinted: bool,
 ) -> None:
-    """Once, unless the task was given; levels and states that come again are symbols."""
+    """Once, in quotes or not, unless the task was given; levels and states that come again are symbols."""
     assert ExitCode.OK == run(write(tmp_path / "values.txt", *values), *options)
-    assert hinted == capsys.readouterr().err.count("these look like numbers; for errors and intervals: --task number")
+    assert hinted == capsys.readouterr().out.count("hint: these look like numbers; for errors and intervals set task")
+
+
+def test_keys_that_never_return_are_told_instead_of_too_few_values(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The reason why nothing was scored names the setting, and with that there are scores."""
+    rows = [b"key,value", *(b"row-%d,%d" % (number, number % 3) for number in range(120))]
+    file, columns = write(tmp_path / "rows.csv", *rows), ("--column", "value", "--key-column", "key")
+    assert ExitCode.OK == run(file, *columns, "--json", tmp_path / "out.json")
+    report = json.loads((tmp_path / "out.json").read_bytes())
+    assert ["keys_never_return"] == list(report["hints"])
+    assert report["hints"]["keys_never_return"] == report["nothing_scored"]
+    assert "no key came twice" in report["nothing_scored"]
+    assert 1 == capsys.readouterr().out.count("set stream_by to partition")
+    assert ExitCode.OK == run(file, *columns, "--set", "stream_by=partition", "--json", tmp_path / "out.json")
+    report = json.loads((tmp_path / "out.json").read_bytes())
+    assert (119, 1, {}) == (report["scored"], report["streams"], report["hints"])
 
 
 @pytest.mark.parametrize("value", [b"abc", b'"abc"', b'{"value": "abc"}', b'[1, "abc"]'])

@@ -71,3 +71,20 @@ def test_tensorflow_loads_without_chatter_and_what_others_say_passes() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert "a real error\n" == done.stderr
+
+
+@pytest.mark.parametrize(
+    ("crash", "number", "told"),
+    [
+        ("os.write(2, b'F0000 00:00:00 needs AVX\\n'); os.abort()", 6, "F0000 00:00:00 needs AVX"),
+        ("os.kill(os.getpid(), 11)", 11, "Fatal Python error: Segmentation fault"),
+        ("os.write(2, b'killed soon\\n'); os.kill(os.getpid(), 9)", 9, "killed soon"),
+    ],
+)
+def test_a_crash_while_tensorflow_loads_leaves_its_message(crash: str, number: int, told: str) -> None:
+    """The last words of a process that ends at once are on standard error, and so is where it crashed."""
+    program = f"import os\nfrom daemon.network.pins import hushed\nwith hushed():\n    {crash}\n"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert -number == done.returncode
+    assert told in done.stderr
+    assert (number == 9) or "line 4 in <module>" in done.stderr

@@ -66,6 +66,9 @@ def _about(report: Figures) -> str:
 def _notes(report: Figures) -> Iterator[str]:
     if report["nothing_scored"]:
         yield f"Nothing was scored: {report['nothing_scored']}."
+    yield from (
+        f"{text[0].upper()}{text[1:]}." for text in report["hints"].values() if text != report["nothing_scored"]
+    )
     if report["interrupted_at_line"]:
         yield f"Interrupted at line {report['interrupted_at_line']:,}: these are the figures so far."
     if report.get("interrupted_in_epoch"):

@@ -16,11 +16,11 @@ from rich.text import Text
 from daemon import accuracy
 from daemon.commands.reports.course import Course, Judged
 from daemon.commands.reports.figures import EARLY, channel_tables, number_figures, score_rows
-from daemon.commands.reports.numerals import FIRST, Numerals
 from daemon.errors import InputFileError
 from daemon.indicators import kappa_temporal, lift, paired_error
 from daemon.partition import Processed
 from daemon.records import InputRecord, LabelVerdict, NumberVerdict, OutputRecord
+from daemon.reports import Hint
 from daemon.settings import Settings
 
 MOST_CHUNKS = 1000
@@ -43,7 +43,7 @@ class Scorecard:
         self.last_line = 0
         self.interrupted = False
         self._digest = hashlib.blake2b(digest_size=8)
-        self._numerals = Numerals()
+        self._hints: tuple[Hint, ...] = ()
         self._streams = 0
         self._last_streams: OrderedDict[str | None, None] = OrderedDict()  # the one that spoke last is at the end
         self._scored: Counter[str] = Counter()  # "early" and "late"
@@ -90,7 +90,7 @@ class Scorecard:
 
     def add(self, processed: Processed) -> None:
         """Score what came of some records."""
-        tally = processed.tally
+        tally, self._hints = processed.tally, processed.hints
         if tally.events:
             self._event_seconds.append(tally.seconds / tally.events)
         self._hits.update({name: tally.hits[i] for i, name in enumerate(self._baselines, 1)})
@@ -104,8 +104,6 @@ class Scorecard:
         for message, outcome in zip(messages, processed.outcomes, strict=True):
             self.events += 1
             self._count_stream(message["stream"])
-            if self.events <= FIRST:
-                self._numerals.add(message["value"])
             line, value = message["offset"] + 1, message["value"]
             if outcome.verdict is not None and outcome.hits is not None:
                 judged = Judged(self.events, line, message["stream"], value, outcome.verdict, outcome.hits)
@@ -177,6 +175,7 @@ class Scorecard:
             "streams": self._streams,
             "scored": scored,
             "nothing_scored": None if scored else self._unscored(),
+            "hints": {hint.name: hint.text for hint in self._hints},
             "hit_rate": hit_rate,
             f"hit_rate_first_{EARLY}": _share(self._hits["early"], self._scored["early"]),
             f"hit_rate_after_{EARLY}": _share(self._hits["late"], self._scored["late"]),
@@ -229,13 +228,11 @@ class Scorecard:
             console.print(Text(f"line {bad['line']}: {bad['error']}"), soft_wrap=True)
         if more := self._dead_letters.total() - len(self._bad_lines):
             console.print(Text(f"and {more:,} more"), soft_wrap=True)
+        for text in figures["hints"].values():
+            if text != figures["nothing_scored"]:
+                console.print(Text(f"hint: {text}"), soft_wrap=True)
         if self.interrupted:
             console.print(Text(f"interrupted at line {self.last_line:,}: these are the figures so far"), soft_wrap=True)
-
-    @property
-    def looks_like_numbers(self) -> bool:
-        """Whether the first values are such that another task may have been meant than ``symbol``."""
-        return self._settings.task == "symbol" and self._numerals.are_quantities
 
     def _unscored(self) -> str:
         """Say what is likely to be missing where no prediction was judged."""
@@ -243,7 +240,7 @@ class Scorecard:
             return "learn is false, and no warm_start says what was learned"
         if self._settings.task == "label":
             return "no sequence ended with a label after one was learned; label_path or --label-column says where"
-        return "too few values came"
+        return self._hints[0].text if self._hints else "too few values came"
 
 
 def _share(part: float, whole: int) -> float | None:
