@@ -129,6 +129,7 @@ Topic = Annotated[str, AfterValidator(_topic)]
 Servers = Annotated[tuple[Server, ...], NoDecode, BeforeValidator(_split_on_commas), AfterValidator(_non_empty)]
 Topics = Annotated[tuple[Topic, ...], NoDecode, BeforeValidator(_split_on_commas), AfterValidator(_non_empty)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_on_commas), AfterValidator(_non_empty)]
+Texts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_on_commas)]
 Steps = Annotated[tuple[PositiveInt, ...], NoDecode, BeforeValidator(_split_on_commas), AfterValidator(_ascending)]
 Horizons = Annotated[
     tuple[Annotated[int, Field(ge=1, le=512)], ...],
@@ -233,6 +234,11 @@ class Settings(BaseSettings):
         "shape", "auto", "auto (number, JSON) or the Kafka serializer that wrote the values"
     )
     value_path: str | None = _setting("shape", None, "Dotted path of the value in a JSON object [default: value]")
+    missing_values: Texts = _of_vectors(
+        "shape",
+        ("NA", "N/A", "null", "none", "?", "-", "unknown", "unavailable"),
+        "Texts or numbers that mark a missing number, beside NaN and blanks; letter case does not matter",
+    )
     max_value_bytes: int = _setting(
         "shape", 65_536, "A longer value goes to the dead-letter topic", ge=1, le=100_000_000
     )

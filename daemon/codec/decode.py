@@ -6,8 +6,9 @@ give the same dead letters.
 
 import base64
 
+from daemon.codec.cells import quote, shown
 from daemon.codec.size import headers_bytes
-from daemon.codec.values import Read, quote, reader_of, shown
+from daemon.codec.values import Read, missing, reader_of
 from daemon.errors import BadInputError
 from daemon.records import Event, Forget, InputRecord, Vector
 from daemon.settings import Settings
@@ -27,6 +28,8 @@ REASONS = (
     "no_sequence",
 )
 """Every word that the reason of a ``BadInputError`` can be; the last ones say what no longer fits what was learned."""
+_UNREADABLE = {"not_utf8", "not_a_value", "not_a_number", "not_finite"}
+"""Something came where a number was expected, and could not be read."""
 
 
 class Decoder:
@@ -42,6 +45,8 @@ class Decoder:
             settings.value_path,
             vectors=settings.task != "symbol",
             label_path=settings.label_path if settings.task == "label" else None,
+            missing_values=settings.missing_values,
+            features=settings.features,
         )
         self._task = settings.task
         self._features = settings.features
@@ -69,6 +74,13 @@ class Decoder:
         vector = () if self._task == "symbol" else self._vector(read)
         return Event(record, stream, read.symbol, read.literal, read.ends, vector, read.label)
 
+    def gap(self, record: InputRecord, error: BadInputError) -> Event | None:
+        """Return the missing value in the place of a refused number, so that later ones keep theirs; else None."""
+        if self._task != "number" or error.reason not in _UNREADABLE:
+            return None
+        read = missing(self._features)
+        return Event(record, stream_of(record.key), read.symbol, read.literal, vector=read.vector or ())
+
     def _vector(self, read: Read) -> Vector:
         vector = read.vector
         if vector is None:
@@ -76,7 +88,7 @@ class Decoder:
                 raise BadInputError(
                     "not_a_number",
                     f"received {shown(read.symbol)}, expected a number: the setting task is {self._task}, and "
-                    "only symbol takes words",
+                    "only symbol takes words; missing_values says which texts mark a missing number",
                 )
             vector = (float(read.symbol),)
         if len(vector) != self._features and not (read.label and not vector):
