@@ -14,7 +14,8 @@ from typing import Any
 from tables import table
 
 from daemon.codec import REASONS
-from daemon.commands.inputs import read_columns
+from daemon.codec.cells import Markers
+from daemon.commands.columns import read_columns
 from daemon.commands.networks import networks_of
 from daemon.commands.streams import seed_stream
 from daemon.partition import Partition, next_mark, unnamed
@@ -158,7 +159,7 @@ def _values(task: str) -> Iterator[bytes]:
     elif task == "number":
         path = EXAMPLES / "visitors.csv"
         with path.open("rb") as file:
-            lines = list(read_columns(file, path.name, columns=["visitors"], numbers=True))
+            lines = list(read_columns(file, path.name, columns=["visitors"], markers=Markers()))
         yield from (line.value for line in lines[:1000])
     else:
         yield from (EXAMPLES / "runs.jsonl").read_bytes().splitlines()[:700]

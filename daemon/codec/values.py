@@ -162,8 +162,8 @@ def _parse(text: str, *, vectors: bool) -> Any:
         if vectors:
             raise BadInputError(
                 "not_a_value",
-                f"received {shown(text)}, expected a number, or JSON with numbers: missing_values says which texts mark "
-                "a missing number, and only the task symbol takes words",
+                f"received {shown(text)}, expected a number, or JSON with numbers: missing_values says which texts "
+                "mark a missing number, and only the task symbol takes words",
             ) from None
         raise BadInputError(
             "not_a_value",
