@@ -162,7 +162,7 @@ def test_what_is_no_number_is_refused_and_nothing_else() -> None:
     "unread", [b"NA", b"NaN", b"", b"null", b"ERR", b'"warm"', b"Infinity", b'{"value": 1', b"\xff"]
 )
 def test_what_is_not_read_keeps_its_place(unread: bytes) -> None:
-    """Later values do not move up: what is said after them is what it is where null came; a refusal is published too."""
+    """Later values do not move up: all is said as where null came; what is refused is a dead letter as well."""
     values = [b"%.2f" % value for value in VALUES[:80]]
     told, expected = (
         outputs_of(number_settings(), [record(place, value) for place, value in enumerate(values)])

@@ -209,7 +209,7 @@ def _vector(found: list[Any], text: str, markers: Markers) -> tuple[str, Vector]
             raise BadInputError(
                 "not_a_number",
                 f"received a vector with {_KINDS.get(type(element), 'a string')} in {shown(text)}, expected numbers, "
-                "and for a missing one null or what missing_values names",
+                "and null or what missing_values names for a missing one",
             )
     return f"[{', '.join(literal for _, literal in read)}]", tuple(number for number, _ in read)
 
