@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from daemon.codec.values import is_numeral, shown
+from daemon.codec.cells import is_numeral, shown
 from daemon.records import Event, Outcome, OutputRecord, Symbol
 from daemon.reports import HINTS, Hint
 from daemon.settings import Settings

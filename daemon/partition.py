@@ -187,13 +187,15 @@ class Partition:
                 decoded.append((place, self._decoder.decode(record)))
             except BadInputError as error:
                 outputs[place] = self._refused(record, error, tally)
+                if (gap := self._decoder.gap(record, error)) is not None:
+                    decoded.append((place, gap))
         learned = self._learners.learn([one for _, one in decoded])
         outcomes: list[Outcome] = []
         events: list[Event] = []
         for (place, one), result in zip(decoded, learned.results, strict=True):
             if isinstance(result, BadInputError):
                 outputs[place] = self._refused(one.record, result, tally)
-            elif isinstance(one, Event) and result is not None:
+            elif isinstance(one, Event) and result is not None and outputs[place] is None:  # else it is a gap
                 model = model_of(self.mark.lineage, result.event, learn=self.learning.learn)
                 outputs[place] = self._encoder.output(one, result, model)
                 events.append(one)

@@ -136,6 +136,7 @@ Topic = Annotated[str, AfterValidator(_topic)]
 Servers = Annotated[tuple[Server, ...], BeforeValidator(_split_on_commas), AfterValidator(_non_empty)]
 Topics = Annotated[tuple[Topic, ...], BeforeValidator(_split_on_commas), AfterValidator(_non_empty)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_split_on_commas), AfterValidator(_non_empty)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_split_on_commas)]
 Steps = Annotated[tuple[PositiveInt, ...], BeforeValidator(_split_on_commas), AfterValidator(_ascending)]
 Horizons = Annotated[
     tuple[Annotated[int, Field(ge=1, le=512)], ...],
@@ -228,6 +229,11 @@ class Settings(BaseModel):
     value_path: str | None = _setting("shape", None, "Dotted path of the value in a JSON object [default: value]")
     stream_by: Literal["key", "partition"] = _setting(
         "shape", "key", "What a stream is: the records of one key, or all of a partition, whatever their keys"
+    )
+    missing_values: Texts = _of_vectors(
+        "shape",
+        ("NA", "N/A", "null", "none", "?", "-", "unknown", "unavailable"),
+        "Texts or numbers that mark a missing number, beside NaN and blanks; letter case does not matter",
     )
     max_value_bytes: int = _setting(
         "shape", 65_536, "A longer value goes to the dead-letter topic", ge=1, le=100_000_000

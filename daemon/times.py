@@ -1,8 +1,25 @@
-"""Points in time as Kafka counts them."""
+"""Points in time as Kafka counts them, and the forms that a text may have that stands for one."""
 
+import re
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import lru_cache
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+ISO = "iso"
+EPOCH_UNITS = {"s": 3, "ms": 0, "us": -3, "ns": -6}
+"""Units of a time since 1970, each with its power of ten in milliseconds."""
+MAX_MILLISECONDS = 2**63 - 1
+
+_DAY_MS = 86_400_000
+_EPOCH_TIME = re.compile(r"-?[0-9]+(?:\.[0-9]*)?(?:[eE]\+?[0-9]{1,2})?")
+_UTC = re.compile(r" ?(?:UTC|GMT)$", re.IGNORECASE)
+_CLOCK = re.compile(
+    r"[ T]+([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]{1,9}))?)?"
+    r"(?: ?(am|pm))?(?: ?(?:Z|([+-])([0-9]{2}):?([0-9]{2})?))?$",
+    re.IGNORECASE,
+)
+"""The time of day after a date: hours, minutes, seconds, their fraction, half of the day, and the offset from UTC."""
 
 
 def milliseconds_of(moment: datetime) -> int:
@@ -12,3 +29,60 @@ def milliseconds_of(moment: datetime) -> int:
     1000
     """
     return (moment.replace(tzinfo=moment.tzinfo or UTC) - EPOCH) // timedelta(milliseconds=1)
+
+
+def milliseconds_in(text: str, form: str) -> int | None:
+    """Return the milliseconds since 1970 that a text of this form stands for, None for a text of another form.
+
+    A form is a unit of ``EPOCH_UNITS``, ``iso``, or a pattern as ``strptime`` has it. After a pattern without hours a
+    time of day may follow, of which 24:00 is the next midnight. What names no time zone is UTC.
+
+    >>> milliseconds_in("1.5", "s"), milliseconds_in("02/01/1970 24:00", "%d/%m/%Y"), milliseconds_in("T", "iso")
+    (1500, 172800000, None)
+    """
+    text = text.strip()
+    if form in EPOCH_UNITS:
+        return _since_epoch(text, EPOCH_UNITS[form])
+    text = _UTC.sub("", text)
+    if form == ISO:
+        return _iso(text)
+    clock = None if "%H" in form or "%I" in form else _CLOCK.search(text)
+    date = _date(text[: clock.start()] if clock else text, form)
+    of_day = _of_day(clock) if clock else 0
+    return None if date is None or of_day is None else date + of_day
+
+
+def _since_epoch(text: str, power: int) -> int | None:
+    if not _EPOCH_TIME.fullmatch(text):
+        return None
+    milliseconds = int(Decimal(text).scaleb(power) // 1)
+    return milliseconds if abs(milliseconds) <= MAX_MILLISECONDS else None
+
+
+def _iso(text: str) -> int | None:
+    try:
+        return milliseconds_of(datetime.fromisoformat(text))
+    except ValueError:
+        return None
+
+
+@lru_cache(maxsize=1024)  # rows that follow one another have one date
+def _date(text: str, pattern: str) -> int | None:
+    try:
+        return milliseconds_of(datetime.strptime(text, pattern))  # noqa: DTZ007 - what names no time zone is UTC
+    except ValueError:
+        return None
+
+
+def _of_day(clock: re.Match[str]) -> int | None:
+    """Return the milliseconds since midnight UTC of the date, None for a time that no day has."""
+    hours, minutes, seconds = (int(part or 0) for part in clock.group(1, 2, 3))
+    half = (clock[5] or "").lower()
+    if half and not 1 <= hours <= 12:
+        return None
+    hours = hours % 12 + 12 * (half == "pm") if half else hours
+    milliseconds = 1000 * (60 * (60 * hours + minutes) + seconds) + int(f"{clock[4] or 0:0<3}"[:3])
+    if minutes > 59 or seconds > 59 or milliseconds > _DAY_MS:
+        return None
+    offset = 60_000 * (60 * int(clock[7] or 0) + int(clock[8] or 0))
+    return milliseconds + (offset if clock[6] == "-" else -offset)

@@ -14,8 +14,9 @@ from typing import Any
 from tables import table
 
 from daemon.codec import REASONS
+from daemon.codec.cells import Markers
 from daemon.codec.forms import REFUSED_OUTPUT, Forms
-from daemon.commands.inputs import read_columns
+from daemon.commands.columns import read_columns
 from daemon.commands.networks import networks_of
 from daemon.commands.streams import seed_stream
 from daemon.partition import Partition, next_mark, unnamed
@@ -160,7 +161,7 @@ def _values(task: str) -> Iterator[bytes]:
     elif task == "number":
         path = EXAMPLES / "visitors.csv"
         with path.open("rb") as file:
-            lines = list(read_columns(file, path.name, columns=["visitors"], numbers=True))
+            lines = list(read_columns(file, path.name, columns=["visitors"], markers=Markers()))
         yield from (line.value for line in lines[:1000])
     else:
         yield from (EXAMPLES / "runs.jsonl").read_bytes().splitlines()[:700]
@@ -286,8 +287,8 @@ MEANINGS = {
     "headers_too_large": "so would the headers",
     "not_utf8": "text that is none",
     "not_a_value": "neither a number nor JSON, or JSON of another kind",
-    "not_a_number": "a text where numbers are learned",
-    "not_finite": "NaN, infinite, or too large for a double",
+    "not_a_number": "a text where numbers are learned, and none that `missing_values` names",
+    "not_finite": "infinite, or too large for a double; NaN where it is no missing number (task `symbol`)",
     "missing_path": "JSON without anything at `value_path`",
     "schema_registry": "bytes of a Schema Registry's serializer",
     "null_value": "a null value that belongs to no key, with the task symbol",

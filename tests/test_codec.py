@@ -727,11 +727,11 @@ def test_vectors_are_read_with_what_is_missing(value, vector, literal):
         ("not_a_number", b"[1, 2, true]"),
         ("not_a_number", b"[1, 2, [3]]"),
         ("not_a_number", b'"four"'),
+        ("not_finite", b"[1, 2, Infinity]"),
         ("wrong_length", b'"4"'),
-        ("not_finite", b"[1, 2, NaN]"),
         ("not_finite", b"[1, 2, 1e999]"),
         ("not_a_value", b"[1, 2, 3"),
-        ("wrong_length", b"null"),
+        ("wrong_length", b"[null]"),
         ("missing_path", b'{"values": [1, 2, 3]}'),
     ],
 )
@@ -770,15 +770,84 @@ def test_labels_are_read_with_a_value_or_alone(value, vector, label, ends):
     assert (vector, label, ends) == (read.vector, read.label, read.ends)
 
 
+@pytest.mark.parametrize("label", [b"NaN", b'"NaN"', b'" "', b"null"])
+def test_a_missing_label_is_none_and_loses_nothing_else(label):
+    """Sample and end of the sequence stay; a text that names a class stays one, whatever marks missing numbers."""
+    read = reader_of("auto", None, vectors=True, label_path="label", missing_values=("unknown",))
+    sample = read(b'{"value": 3, "label": %s, "end": true}' % label)
+    assert (3, None, True) == (sample.symbol, sample.label, sample.ends)
+    assert ("unknown", '"unknown"') == read(b'{"value": 3, "label": "unknown"}').label
+
+
 def test_labels_are_found_where_the_path_says():
     """Other people's JSON has its own names."""
     read = reader_of("auto", "data.x", vectors=True, label_path="data.class")(b'{"data": {"x": [1], "class": "a"}}')
     assert ((1.0,), ("a", '"a"')) == (read.vector, read.label)
 
 
-@pytest.mark.parametrize(("reason", "label"), [("not_a_value", b"[1]"), ("not_a_value", b"{}"), ("not_finite", b"NaN")])
+@pytest.mark.parametrize(
+    ("reason", "label"), [("not_a_value", b"[1]"), ("not_a_value", b"{}"), ("not_finite", b"-1e999")]
+)
 def test_what_is_no_label_is_refused(reason, label):
     """Arrays and objects name no class."""
     with pytest.raises(BadInputError) as raised:
         reader_of("auto", None, vectors=True, label_path="label")(b'{"value": [1], "label": %s}' % label)
     assert reason == raised.value.reason
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(b"NA", b"n/a", b" nan ", b"-NaN", b"?", b"-", b"unknown", b"Unavailable", b"", b" \n", b"null", b"None"),
+        *(b"-200", b"-200.0", b"-2e2", b'"-"', b'{"value": NaN}', b'{"value": "unavailable"}', b'{"value": ""}'),
+        *(b'{"value": -200.00}', b'{"value": null}'),
+    ],
+)
+@pytest.mark.parametrize("features", [1, 3])
+def test_a_marked_number_is_missing(value, features):
+    """However the marker is written, alone or in JSON; of a vector every number is missing."""
+    chosen = settings(task="number", features=features, missing_values="NA,N/A,None,?,-,unknown,unavailable,-200")
+    event = decode(value, Decoder(chosen))
+    assert (None,) * features == event.vector
+    assert json.loads(event.literal) == ([None] * 3 if features == 3 else None)
+
+
+@pytest.mark.parametrize(
+    ("value", "vector"),
+    [
+        (b"[3.1, NaN, 385]", (3.1, None, 385)),
+        (b'[3.1, "NA", 385]', (3.1, None, 385)),
+        (b'{"value": ["?", 0, "unavailable"]}', (None, 0, None)),
+    ],
+)
+def test_a_missing_component_is_not_the_vector(value, vector):
+    """The numbers beside it are read, and what is published is JSON."""
+    event = decode(value, VECTORS)
+    assert vector == event.vector == (*strict_json(event.literal),)
+
+
+@pytest.mark.parametrize(
+    ("value_format", "value"),
+    [
+        ("double", struct.pack(">d", math.nan)),
+        ("float", struct.pack(">f", math.nan)),
+        ("long", struct.pack(">q", -200)),
+        ("integer", struct.pack(">i", -200)),
+    ],
+)
+def test_binary_numbers_may_be_missing_too(value_format, value):
+    """NaN, and a number that the settings name."""
+    chosen = settings(task="number", value_format=value_format, missing_values="-200")
+    assert (None,) == decode(value, Decoder(chosen)).vector
+
+
+def test_markers_mean_nothing_to_symbols():
+    """A text in quotes is a symbol like any other; NaN and words without quotes are refused as before."""
+    assert ["unknown", "NA", ""] == [decode(value).symbol for value in (b'"unknown"', b'"NA"', b'""')]
+    assert ["not_finite", "not_a_value", "not_a_value"] == [refusal(value).reason for value in (b"NaN", b"NA", b"")]
+
+
+@pytest.mark.parametrize("value", [b"4", b'{"value": 4}', b' {"value":4}'])
+def test_a_mark_of_utf8_before_a_value_is_no_part_of_it(value):
+    """Programs that write files put one before each record."""
+    assert 4 == decode(b"\xef\xbb\xbf" + value).symbol

@@ -158,6 +158,28 @@ def test_what_is_no_number_is_refused_and_nothing_else() -> None:
     assert 4 == sum(not output.dead_letter for output in outputs)  # of these one is missing
 
 
+@pytest.mark.parametrize(
+    "unread", [b"NA", b"NaN", b"", b"null", b"ERR", b'"warm"', b"Infinity", b'{"value": 1', b"\xff"]
+)
+def test_what_is_not_read_keeps_its_place(unread: bytes) -> None:
+    """Later values do not move up: all is said as where null came; what is refused is a dead letter as well."""
+    values = [b"%.2f" % value for value in VALUES[:80]]
+    told, expected = (
+        outputs_of(number_settings(), [record(place, value) for place, value in enumerate(values)])
+        for values in ([*values[:40], unread, *values[41:]], [*values[:40], b"null", *values[41:]])
+    )
+    assert expected[:40] + expected[41:] == told[:40] + told[41:]
+    refused = [place for place, output in enumerate(told) if output.dead_letter]
+    assert ([] if unread in {b"NA", b"NaN", b"", b"null"} else [40]) == refused
+
+
+def test_what_is_no_measurement_takes_no_place() -> None:
+    """A message of another kind, without the value or with several, is not one of the stream's moments."""
+    messages = [b"1", b'{"type": "hello"}', b"[1, 2]", b"2"]
+    outputs = outputs_of(number_settings(), [record(place, value) for place, value in enumerate(messages)])
+    assert [1, 2] == [json.loads(output.value or b"")["event"] for output in outputs if not output.dead_letter]
+
+
 def test_digits_suffice_at_any_level() -> None:
     """A meter that counts from a million millions: what is published still tells the predictions apart."""
     messages = messages_of(number_settings(), [1e12 + place for place in range(200)])

@@ -6,9 +6,10 @@ give the same dead letters.
 
 import base64
 
+from daemon.codec.cells import quote, shown
 from daemon.codec.forms import REFUSED_OUTPUT
 from daemon.codec.size import headers_bytes
-from daemon.codec.values import Read, missing, quote, reader_of, shown
+from daemon.codec.values import Read, missing, reader_of
 from daemon.errors import BadInputError
 from daemon.records import Event, Forget, InputRecord, Vector
 from daemon.settings import Settings
@@ -30,6 +31,8 @@ REASONS = (
     REFUSED_OUTPUT,
 )
 """Every reason of a dead letter: of a ``BadInputError``, and at last of a prediction that the output topic refused."""
+_UNREADABLE = {"not_utf8", "not_a_value", "not_a_number", "not_finite"}
+"""Something came where a number was expected, and could not be read."""
 
 
 class Decoder:
@@ -45,6 +48,8 @@ class Decoder:
             settings.value_path,
             vectors=settings.task != "symbol",
             label_path=settings.label_path if settings.task == "label" else None,
+            missing_values=settings.missing_values,
+            features=settings.features,
         )
         self._task = settings.task
         self._by_key = settings.stream_by == "key"
@@ -59,7 +64,7 @@ class Decoder:
         Raises:
             BadInputError: The value cannot be learned from, or key or headers are too large to be published.
         """
-        stream = stream_of(record.key) if self._by_key else None
+        stream = self._stream(record)
         if record.value is None and stream is not None:
             return Forget(record, stream)
         if record.key:
@@ -89,6 +94,18 @@ class Decoder:
             )
         return missing(self._features)
 
+    def gap(self, record: InputRecord, error: BadInputError) -> Event | None:
+        """Return the missing value in the place of a refused number, so that later ones keep theirs; else None."""
+        if self._task != "number" or error.reason not in _UNREADABLE:
+            return None
+        read = missing(self._features)
+        return Event(
+            record, stream_of(record.key) if self._by_key else None, read.symbol, read.literal, vector=read.vector or ()
+        )
+
+    def _stream(self, record: InputRecord) -> str | None:
+        return stream_of(record.key) if self._by_key else None
+
     def _vector(self, read: Read) -> Vector:
         vector = read.vector
         if vector is None:
@@ -96,7 +113,7 @@ class Decoder:
                 raise BadInputError(
                     "not_a_number",
                     f"received {shown(read.symbol)}, expected a number: the setting task is {self._task}, and "
-                    "only symbol takes words",
+                    "only symbol takes words; missing_values says which texts mark a missing number",
                 )
             vector = (float(read.symbol),)
         if len(vector) != self._features and not (read.label and not vector):

@@ -10,10 +10,10 @@ import struct
 from dataclasses import replace
 from datetime import timedelta
 
+from daemon.codec.cells import quote
 from daemon.codec.forms import TIMESTAMP
 from daemon.codec.messages import writer_of
 from daemon.codec.size import record_bytes
-from daemon.codec.values import quote
 from daemon.errors import BadInputError
 from daemon.records import (
     Event,

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-from daemon.codec.values import quote
+from daemon.codec.cells import quote
 from daemon.indicators import kappa_temporal
 from daemon.records import (
     NUMBER_SCORES,

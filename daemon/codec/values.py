@@ -10,18 +10,16 @@ import json
 import math
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import accumulate
 from types import NoneType
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from daemon.codec.cells import Markers, is_numeral, not_finite, number_of, quote, shown
 from daemon.errors import BadInputError
 from daemon.records import Label, Symbol, Vector
-
-MAX_NUMBER_CHARACTERS = 100
-"""Of a number without its sign."""
 
 MAX_NESTING = 100
 """Levels of a JSON text, far from where Python's recursion ends, which depends on who calls."""
@@ -40,37 +38,49 @@ class Read(NamedTuple):
     label: Label | None = None
 
 
-_JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+(\.[0-9]*)?|(\.[0-9]+))([eE][+-]?[0-9]+)?")
-_NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
+_BYTE_ORDER_MARK = "\ufeff"
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _KINDS = {bool: "a boolean", NoneType: "null", list: "an array", dict: "an object"}
-quote = json.JSONEncoder(ensure_ascii=False).encode
-"""Give a text as JSON."""
+_NONE = Markers()
+"""What marks a missing label in JSON, where a text is a text because it is in quotes."""
+
+
+class _Numbers(NamedTuple):
+    """How numbers are read, where they are what is wanted: what marks a missing one, and how many a value has."""
+
+    markers: Markers
+    features: int
 
 
 def reader_of(
-    value_format: str, value_path: str | None, *, vectors: bool = False, label_path: str | None = None
+    value_format: str,
+    value_path: str | None,
+    *,
+    vectors: bool = False,
+    label_path: str | None = None,
+    missing_values: Iterable[str] = (),
+    features: int = 1,
 ) -> Callable[[bytes], Read]:
-    """Give the function that reads values of a format; it raises ``BadInputError``.
+    """Return the function that reads values of a format; it raises ``BadInputError``.
 
-    With ``vectors`` an array of numbers and nulls is a value as well, and so is null, for a number that is missing;
-    a string with a number or with JSON in it is read as what is in it.
+    With ``vectors`` an array of numbers is a value as well. A number may then be missing, alone or in an array: null,
+    NaN, blank text, and what ``missing_values`` names; a value that is missing wholly has ``features`` missing numbers.
+    A string with a number or with JSON in it is then read as what is in it.
     With a ``label_path`` an object may have a label there, with or without a value.
 
     >>> reader_of("auto", "state.0")(b'{"state": ["on"], "end": true}')
     Read(symbol='on', literal='"on"', ends=True, vector=None, label=None)
-    >>> reader_of("auto", None, vectors=True, label_path="label")(b'{"value": [0.10, null], "label": 1}')
+    >>> reader_of("auto", None, vectors=True, label_path="label")(b'{"value": [0.10, NaN], "label": 1}')
     Read(symbol='[0.10, null]', literal='[0.10, null]', ends=False, vector=(0.1, None), label=(1, '1'))
     """
-    json_reader = functools.partial(_auto, path=_steps(value_path), vectors=vectors, label_path=_steps(label_path))
+    numbers = _Numbers(Markers(missing_values), features) if vectors else None
     readers: dict[str, Callable[[bytes], Read]] = {
-        "auto": json_reader,
+        "auto": functools.partial(_auto, path=_steps(value_path), numbers=numbers, label_path=_steps(label_path)),
         "string": _string,
-        "double": _double,
-        "float": _float,
-        "long": functools.partial(_integer, layout=">q"),
-        "integer": functools.partial(_integer, layout=">i"),
+        "double": functools.partial(_double, numbers=numbers),
+        "float": functools.partial(_float, numbers=numbers),
+        "long": functools.partial(_integer, layout=">q", numbers=numbers),
+        "integer": functools.partial(_integer, layout=">i", numbers=numbers),
     }
     return readers[value_format]
 
@@ -79,17 +89,16 @@ def _steps(path: str | None) -> tuple[str, ...] | None:
     return tuple(path.split(".")) if path else None
 
 
-def _auto(value: bytes, path: tuple[str, ...] | None, *, vectors: bool, label_path: tuple[str, ...] | None) -> Read:
-    if value[:1] == b"\0" and len(value) >= 5:  # no number and no JSON begins so
-        raise BadInputError(
-            "schema_registry",
-            f"received {shown(value)}, which begins like a Schema Registry's values (here schema "
-            f"{int.from_bytes(value[1:5])}), expected a number or JSON: publish with a plain serializer",
-        )
-    text = _utf8(value).strip()
-    if path is None and (number := _number(text)) is not None:
+def _auto(
+    value: bytes, path: tuple[str, ...] | None, *, numbers: _Numbers | None, label_path: tuple[str, ...] | None
+) -> Read:
+    _refuse_schema_id(value)
+    text = _utf8(value).removeprefix(_BYTE_ORDER_MARK).strip()
+    if path is None and numbers and text in numbers.markers:
+        return missing(numbers.features)
+    if path is None and (number := number_of(text)) is not None:
         return Read(*number)
-    message = _parse(text, vectors=vectors)
+    message = _parse(text, vectors=numbers is not None)
     if path is None and isinstance(message, dict):
         path = ("value",)
     ends = isinstance(message, dict) and message.get("end") is True
@@ -97,20 +106,20 @@ def _auto(value: bytes, path: tuple[str, ...] | None, *, vectors: bool, label_pa
     if label_path is not None and isinstance(message, dict):
         label = _label(_at(message, label_path), text)
     found = _at(message, path or ())
-    if vectors:
+    if numbers:
         found = _unquoted(found)
-    if vectors and found is None and label is None:  # one number that is missing
-        return Read("null", "null", ends, (None,))
-    if found is _NOTHING or (found is None and label is not None):
-        if label is not None:
-            return Read("null", "null", ends, (), label)
+    if label is not None and (found is None or found is _NOTHING):
+        return Read("null", "null", ends, (), label)
+    if found is _NOTHING:
         raise BadInputError(
             "missing_path",
             f"received {shown(text)}, expected a value at {'.'.join(path or ())!a}: "
             "the setting value_path says where it is",
         )
-    if vectors and isinstance(found, list):
-        literal, vector = _vector(found, text)
+    if numbers and _is_missing(found, numbers.markers):
+        return missing(numbers.features)._replace(ends=ends, label=label)
+    if numbers and isinstance(found, list):
+        literal, vector = _vector(found, text, numbers.markers)
         return Read(literal, literal, ends, vector, label)
     return Read(*_symbol(found, text), ends, None, label)
 
@@ -123,6 +132,15 @@ def missing(features: int) -> Read:
     """
     literal = "null" if features == 1 else f"[{', '.join(['null'] * features)}]"
     return Read(literal, literal, vector=(None,) * features)
+
+
+def _refuse_schema_id(value: bytes) -> None:
+    if value[:1] == b"\0" and len(value) >= 5:  # no number and no JSON begins so
+        raise BadInputError(
+            "schema_registry",
+            f"received {shown(value)}, which begins like a Schema Registry's values (here schema "
+            f"{int.from_bytes(value[1:5])}), expected a number or JSON: publish with a plain serializer",
+        )
 
 
 class _NumberText(str):
@@ -153,8 +171,8 @@ def _parse(text: str, *, vectors: bool) -> Any:
         if vectors:
             raise BadInputError(
                 "not_a_value",
-                f"received {shown(text)}, expected a number, or JSON with numbers; null is one that is missing, and "
-                "only the task symbol takes words",
+                f"received {shown(text)}, expected a number, or JSON with numbers: missing_values says which texts "
+                "mark a missing number, and only the task symbol takes words",
             ) from None
         raise BadInputError(
             "not_a_value",
@@ -183,15 +201,6 @@ def _at(message: Any, path: tuple[str, ...]) -> Any:
     return found
 
 
-def is_numeral(text: str) -> bool:
-    """Return whether a text is a number, the way JSON or else a person writes it.
-
-    >>> is_numeral(" +.5 "), is_numeral("1,5")
-    (True, False)
-    """
-    return _NUMBER.fullmatch(text.strip()) is not None
-
-
 def _unquoted(found: Any) -> Any:
     """Return what a string holds where numbers are wanted: a number, an array or an object; else the string."""
     if type(found) is not str:
@@ -205,11 +214,15 @@ def _unquoted(found: Any) -> Any:
     return found
 
 
-def _vector(found: list[Any], text: str) -> tuple[str, Vector]:
-    """Read numbers, and nulls for those that are missing."""
+def _is_missing(found: Any, markers: Markers) -> bool:
+    return found is None or (isinstance(found, str) and found in markers)
+
+
+def _vector(found: list[Any], text: str, markers: Markers) -> tuple[str, Vector]:
+    """Read numbers, some of which may be missing."""
     read: list[tuple[float | None, str]] = []
     for element in map(_unquoted, found):
-        if element is None:
+        if _is_missing(element, markers):
             read.append((None, "null"))
         elif isinstance(element, _NumberText):
             number, literal = _symbol(element, text)
@@ -218,14 +231,14 @@ def _vector(found: list[Any], text: str) -> tuple[str, Vector]:
             raise BadInputError(
                 "not_a_number",
                 f"received a vector with {_KINDS.get(type(element), 'a string')} in {shown(text)}, expected numbers, "
-                "and null for one that is missing",
+                "and null or what missing_values names for a missing one",
             )
     return f"[{', '.join(literal for _, literal in read)}]", tuple(number for number, _ in read)
 
 
 def _label(found: Any, text: str) -> Label | None:
-    """Read a label: a number, a string, or a boolean, which is the number 0 or 1; null and nothing are none."""
-    if found is _NOTHING or found is None:
+    """Read a label: a number, a string or a boolean, which is the number 0 or 1; null, NaN and blanks are none."""
+    if found is _NOTHING or _is_missing(found, _NONE):
         return None
     if isinstance(found, bool):
         return int(found), json.dumps(found)
@@ -240,7 +253,7 @@ def _label(found: Any, text: str) -> Label | None:
 
 def _symbol(found: Any, text: str) -> tuple[Symbol, str]:
     if isinstance(found, _NumberText):
-        number = _number(str(found))
+        number = number_of(str(found))
         assert number is not None
         return number
     if isinstance(found, str):
@@ -251,25 +264,6 @@ def _symbol(found: Any, text: str) -> tuple[Symbol, str]:
         f"received {_KINDS[type(found)]} as the value in {shown(text)}, expected a number or a string: "
         f"{vectors}the setting value_path can point into objects and arrays",
     )
-
-
-def _number(text: str) -> tuple[int | float, str] | None:
-    """Read a number the way JSON, or else a person, writes it; None if the text is none."""
-    exact = _JSON_NUMBER.fullmatch(text)
-    match = exact or _NUMBER.fullmatch(text)
-    if match is None:
-        if _NOT_FINITE.fullmatch(text):
-            raise _not_finite(text)
-        return None
-    if len(text.lstrip("+-")) > MAX_NUMBER_CHARACTERS:
-        raise BadInputError(
-            "not_a_value",
-            f"received {shown(text)}, a number of {len(text)} characters, expected at most {MAX_NUMBER_CHARACTERS}",
-        )
-    number = int(text) if match.lastindex is None else float(text)
-    if not math.isfinite(number):
-        raise _not_finite(text)
-    return number, text if exact else json.dumps(number)
 
 
 def _quoted(text: str) -> tuple[str, str]:
@@ -286,20 +280,20 @@ def _string(value: bytes) -> Read:
     return Read(*_quoted(_utf8(value)))
 
 
-def _double(value: bytes) -> Read:
+def _double(value: bytes, numbers: _Numbers | None) -> Read:
     (number,) = _unpack(">d", value)
-    return _finite(number)
+    return _binary(number, numbers)
 
 
-def _float(value: bytes) -> Read:
+def _float(value: bytes, numbers: _Numbers | None) -> Read:
     (number,) = _unpack(">f", value)
     # NumPy writes the fewest digits that give the same single: 0.1, where its double has 0.10000000149011612.
-    return _finite(float(str(np.float32(number))))
+    return _binary(float(str(np.float32(number))), numbers)
 
 
-def _integer(value: bytes, layout: str) -> Read:
+def _integer(value: bytes, layout: str, numbers: _Numbers | None) -> Read:
     (number,) = _unpack(layout, value)
-    return Read(number, str(number))
+    return _binary(number, numbers)
 
 
 def _unpack(layout: str, value: bytes) -> tuple[Any, ...]:
@@ -313,14 +307,12 @@ def _unpack(layout: str, value: bytes) -> tuple[Any, ...]:
     return struct.unpack(layout, value)
 
 
-def _finite(number: float) -> Read:
+def _binary(number: float, numbers: _Numbers | None) -> Read:
+    if numbers and number in numbers.markers:
+        return missing(numbers.features)
     if not math.isfinite(number):
-        raise _not_finite(str(number))
+        raise not_finite(str(number))
     return Read(number, json.dumps(number))
-
-
-def _not_finite(text: str) -> BadInputError:
-    return BadInputError("not_finite", f"received {shown(text)}, expected a finite number")
 
 
 def _utf8(value: bytes) -> str:
@@ -331,9 +323,3 @@ def _utf8(value: bytes) -> str:
             "not_utf8",
             f"received {shown(value)}, expected UTF-8 text: value_format says how binary values are read",
         ) from None
-
-
-def shown(received: str | bytes) -> str:
-    """Quote what was received in ASCII, cut to what a message has room for."""
-    escaped = f"{received[:64]!a}"
-    return escaped if len(escaped) <= 64 else f"{escaped[:64]}..."

@@ -9,12 +9,22 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from daemon.commands.backtest_options import format_asked, require_passes, require_separate_files, settings_of
+from rich.text import Text
+
+from daemon.codec.cells import Markers
+from daemon.commands.backtest_options import (
+    add_dialect,
+    dialect_of,
+    format_asked,
+    require_passes,
+    require_separate_files,
+    settings_of,
+)
+from daemon.commands.columns import read_columns
 from daemon.commands.inputs import (
     FORMATS,
     Line,
     open_input,
-    read_columns,
     read_lines,
     size_of,
 )
@@ -47,10 +57,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="CSV: where the values are [default: the only column]; several times: vectors, empty cells are missing",
+        help="CSV: where the values are [default: the only column]; several times: vectors",
     )
     parser.add_argument("--key-column", metavar="NAME", help="CSV: where the keys are, which name the streams")
-    parser.add_argument("--time-column", metavar="NAME", help="CSV: where the times are, ISO 8601 or milliseconds")
+    parser.add_argument("--time-column", metavar="NAME", help="CSV: where the times are")
     parser.add_argument(
         "--label-column", metavar="NAME", help="CSV: where the labels are; the last row of a key ends its sequence"
     )
@@ -64,6 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--report", metavar="OUT", help="write a page of HTML with curves; -: standard output")
     parser.add_argument("--checkpoint", metavar="OUT", help="write what was learned, for `run --warm-start OUT`")
+    add_dialect(parser)
     passes = parser.add_argument_group("several passes over the file")
     passes.add_argument("--epochs", type=int, default=1, metavar="N", help="learn it so many times, keep the best")
     passes.add_argument(
@@ -230,10 +241,25 @@ def _values(settings: Settings, file: BinaryIO, arguments: argparse.Namespace) -
             key_column=arguments.key_column,
             time_column=arguments.time_column,
             label_column=arguments.label_column,
-            numbers=settings.task != "symbol",
+            markers=None if settings.task == "symbol" else Markers(settings.missing_values),
+            dialect=dialect_of(arguments),
+            tell=lambda told: console_for(stderr=True).print(Text(told), soft_wrap=True),
         )
         return ended(lines) if arguments.label_column else lines
-    return (line for line in read_lines(file, arguments.file) if line.value.strip())
+    lines = read_lines(file, arguments.encoding)
+    return _without_blanks(lines, kept=settings.task == "number")
+
+
+def _without_blanks(lines: Iterable[Line], *, kept: bool) -> Iterator[Line]:
+    """Leave out blank lines; those between values are missing numbers, where they are ``kept``."""
+    gaps: list[Line] = []
+    for line in lines:
+        if line.value.strip():
+            yield from gaps
+            gaps.clear()
+            yield line
+        elif kept:
+            gaps.append(line)
 
 
 def _showing(lines: Iterable[Line], file: BinaryIO, show: Callable[[int], None]) -> Iterator[Line]:

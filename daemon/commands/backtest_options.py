@@ -1,13 +1,67 @@
 """What ``backtest`` is asked for, as far as it can be refused before anything is learned."""
 
 import argparse
+import codecs
 from collections.abc import Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 
+from daemon.commands.delimited import Dialect
 from daemon.commands.inputs import STANDARD_INPUT, format_of
 from daemon.commands.outputs import STANDARD_OUTPUT
 from daemon.errors import SettingsError
 from daemon.settings import Settings, add_value, parse_assignments, read_settings
+from daemon.times import EPOCH_UNITS, ISO
+
+
+def add_dialect(parser: argparse.ArgumentParser) -> None:
+    """Take how the cells of the file are written, where that is not to be found from the file."""
+    group = parser.add_argument_group("how the file is written, if not as it seems")
+    add_encoding(group)
+    group.add_argument("--separator", type=_character, metavar="CHAR", help="CSV: what separates cells: , ; | or tab")
+    group.add_argument("--decimal", type=_character, metavar="CHAR", help="CSV: the decimal mark of numbers: . or ,")
+    group.add_argument(
+        "--thousands", type=_character, metavar="CHAR", help="CSV: what separates thousands: , . ' space or none"
+    )
+    group.add_argument(
+        "--time-format",
+        type=_time_format,
+        metavar="FORM",
+        help=f"CSV: how times are written: {', '.join((*EPOCH_UNITS, ISO))}, or a pattern like %%d/%%m/%%Y",
+    )
+
+
+def add_encoding(parser: "argparse.ArgumentParser | argparse._ArgumentGroup") -> None:
+    """Take the encoding of a file."""
+    parser.add_argument(
+        "--encoding", type=_encoding, metavar="NAME", help="of FILE: utf-8, utf-16, latin-1, cp1252 and others"
+    )
+
+
+def dialect_of(arguments: argparse.Namespace) -> Dialect:
+    """Return how the file is written, as far as the options say."""
+    return Dialect(**{field.name: getattr(arguments, field.name) for field in fields(Dialect)})
+
+
+def _encoding(text: str) -> str:
+    try:
+        return codecs.lookup(text).name
+    except LookupError:
+        raise argparse.ArgumentTypeError(f"received {text!r}, expected an encoding like utf-8 or cp1252") from None
+
+
+def _character(text: str) -> str:
+    character = {"tab": "\t", "\\t": "\t", "space": " ", "none": ""}.get(text, text)
+    if len(character) > 1 or character.isalnum() or character in {"\n", "\r", '"'}:
+        raise argparse.ArgumentTypeError(f"received {text!r}, expected one mark, or tab, space or none")
+    return character
+
+
+def _time_format(text: str) -> str:
+    if text not in {*EPOCH_UNITS, ISO} and "%" not in text:
+        known = ", ".join((*EPOCH_UNITS, ISO))
+        raise argparse.ArgumentTypeError(f"received {text!r}, expected {known}, or a pattern like %d/%m/%Y")
+    return text
 
 
 def settings_of(arguments: argparse.Namespace) -> Settings:
@@ -28,7 +82,8 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     if settings.calendar and not arguments.time_column:
         raise SettingsError("calendar: received true without times, expected CSV with a --time-column")
     columns = (arguments.column, arguments.key_column, arguments.time_column, arguments.label_column)
-    if any(columns) and format_asked(arguments) != "csv":
+    dialect = replace(dialect_of(arguments), encoding=None)
+    if (any(columns) or dialect != Dialect()) and format_asked(arguments) != "csv":
         raise SettingsError(f"column: {arguments.file} is read as {format_asked(arguments)}, expected --format csv")
     if arguments.label_column:
         _require_labels(settings, arguments)

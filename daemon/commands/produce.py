@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from daemon import logs
+from daemon.commands.backtest_options import add_encoding
 from daemon.commands.inputs import STANDARD_INPUT, open_input, read_lines
 from daemon.commands.options import add_settings, settings_of
 from daemon.commands.progress import progress_bar
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument(
         "--seed-stream", type=_count, metavar="N", help="N values of a stream that repeats after 27; 0: without end"
     )
+    add_encoding(parser)
     parser.add_argument(
         "--rate", type=_rate, default=0.0, metavar="EVENTS_PER_S", help="values a second; 0: as many as go [default: 0]"
     )
@@ -72,7 +74,7 @@ def _messages(arguments: argparse.Namespace) -> Iterator[Iterator[Message]]:
         yield ((key, value) for value in seed_stream(arguments.seed_stream))
         return
     with open_input(arguments.file) as file:
-        lines = (line.value for line in read_lines(file, arguments.file))
+        lines = (line.value for line in read_lines(file, arguments.encoding))
         if arguments.key_separator:
             yield split_keys(lines, arguments.key_separator, arguments.file)
         else:

@@ -4,13 +4,16 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from daemon.codec.cells import Markers, label_of
 from daemon.commands.inputs import Line
+
+_NONE = Markers()
 
 
 def ended(lines: Iterable[Line]) -> Iterator[Line]:
     """Give lines as JSON messages with their labels; the last one of each key says that its sequence is over.
 
-    A label is a number where it is written as one in JSON, and otherwise a string; an empty cell is none.
+    A label is a number where it is written as one, and otherwise a string; an empty cell and NaN are none.
 
     >>> rows = [
     ...     Line(0, b"1.5", b"a", label="up"), Line(1, b"[1, null]", b"b", label=""),
@@ -25,7 +28,8 @@ def ended(lines: Iterable[Line]) -> Iterator[Line]:
     rows = list(lines)
     last = {line.key: place for place, line in enumerate(rows)}
     for place, line in enumerate(rows):
-        label = f', "label": {_text(line.label)}' if line.label else ""
+        found = None if line.label is None else label_of(line.label, _NONE)
+        label = f', "label": {found[1]}' if found else ""
         end = ', "end": true' if last[line.key] == place else ""
         value = _text(line.value.decode())
         yield replace(line, value=f'{{"value": {value}{label}{end}}}'.encode())

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from itertools import count, cycle, islice
 from typing import NamedTuple
 
-from daemon.commands.inputs import open_input, read_columns
+from daemon.commands.columns import read_columns
+from daemon.commands.inputs import open_input
 from daemon.errors import InputFileError
 
 SEED_PERIOD = (*[4] * 6, 8, *[4] * 5, 8, *[4] * 6, 8, *[4] * 6, 28)

@@ -423,3 +423,64 @@ def test_why_nothing_was_scored_is_told(
     shown = capsys.readouterr().out
     assert f"nothing was scored: {words}" in shown
     assert ("predicted and not learned" in shown) == ("learn=false" in options)
+
+
+def test_how_a_file_is_read_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Once, where it is no disturbance; options say otherwise, and a marker of a missing number is a setting."""
+    rows = [b"%d.3.2026;%d,5;x" % (1 + event % 28, event % 7) for event in range(60)]
+    rows[10], rows[20], rows[30] = b"11.3.2026;-200;x", b"21.3.2026;oops;x", b"31.3.2026;?"
+    file = write(tmp_path / "values.csv", b"time;value;note", *rows)
+    out = tmp_path / "out.jsonl"
+    options = ("--column", "value", "--time-column", "time", "--set", "calendar=true", "--predictions", out)
+    markers = ("--set", "missing_values=-200")
+    assert ExitCode.OK == number_run(monkeypatch, file, *options, *markers)
+    told = capsys.readouterr().err.splitlines()
+    assert f"{file}: read as: separator ';', numbers with decimal ',', times as %d.%m.%Y" == told[0]
+    assert f"{file}: of 60 rows 1 of another length than the header" in told[1]
+    assert "1 without value; 1 whose value is no number, taken as missing (the first in line 22: 'oops')" in told[1]
+    messages = read_messages(out)
+    assert [None] * 3 == [messages[place]["value"] and messages[place]["value"][0] for place in (10, 20, 30)]
+    assert (60, 6.5) == (len(messages), messages[6]["value"])
+    assert ExitCode.USAGE == run(file, "--task", "number", *options[:4], "--time-format", "%m/%d/%Y")
+    assert "most times are not read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--encoding", "none", "expected an encoding like utf-8"),
+        ("--separator", "ab", "expected one mark, or tab, space or none"),
+        ("--decimal", "5", "expected one mark"),
+        ("--time-format", "hours", "expected s, ms, us, ns, iso, or a pattern like %d/%m/%Y"),
+    ],
+)
+def test_ways_of_writing_that_there_are_not_are_refused(
+    tmp_path: Path, option: str, value: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With what is expected instead."""
+    with pytest.raises(SystemExit) as ended:
+        run(write(tmp_path / "values.csv", b"value", b"4"), option, value)
+    assert ExitCode.USAGE == ended.value.code
+    assert message in capsys.readouterr().err
+
+
+def test_blank_lines_between_numbers_are_missing_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They keep their place; those at the end are none, and a line that was cut in half is refused by itself."""
+    file = write(tmp_path / "values.jsonl", b'{"value": 4}', b"", b'{"value": 5}', b'{"val', b'{"value": 6}', b"", b"")
+    out = tmp_path / "out.jsonl"
+    assert ExitCode.OK == number_run(monkeypatch, file, "--predictions", out)
+    assert [(1, 4), (2, None), (3, 5), (5, 6)] == [(m["event"], m["value"]) for m in read_messages(out)]
+
+
+def test_missing_numbers_cost_no_more_in_any_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A season is kept when some of its values are missing, whatever stands in their place."""
+    values = [b"%d" % (100 + event % 24 * 3) for event in range(600)]
+    outputs = []
+    for marker in (b"", b"NA", b"NaN", b"?", b"Unknown"):
+        rows = [marker if event % 31 == 30 else value for event, value in enumerate(values)]
+        file = write(tmp_path / "values.csv", b"value,x", *[row + b",1" for row in rows])
+        assert ExitCode.OK == number_run(monkeypatch, file, "--column", "value", "--predictions", tmp_path / "o")
+        outputs.append((tmp_path / "o").read_bytes())
+    assert [outputs[0]] * 5 == outputs

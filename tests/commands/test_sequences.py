@@ -101,3 +101,17 @@ def test_labels_are_for_their_task_only(tmp_path: Path, capsys: pytest.CaptureFi
     assert "label_column: expected --task label, received task symbol" in said
     assert "is read as jsonl, expected --format csv" in said
     assert "task: received 'labels', expected 'symbol', 'number' or 'label'" in said
+
+
+@pytest.mark.parametrize("last", ["3,NaN", "3,", "NA,NaN", "x,up", "3", "?,?"])
+def test_a_sequence_ends_with_its_last_row_whatever_is_in_it(tmp_path: Path, last: str) -> None:
+    """A label or a value that cannot be read loses neither the end nor the label that came before."""
+    path = tmp_path / "runs.csv"
+    path.write_text("run,value,kind\n" + f"a,2,up\na,{last}\nb,4,down\nb,.5,down\nc,1,up\nc,2,up\n")
+    columns = ("--key-column", "run", "--column", "value", "--label-column", "kind")
+    assert ExitCode.OK == run(path, *columns, "--predictions", str(tmp_path / "o"), features=1)
+    messages = messages_in(tmp_path / "o")
+    assert [1, 2] * 3 == [message["sample"] for message in messages]
+    assert ["down", "up"] == [message["verdict"]["label"] for message in messages if message["verdict"]]
+    assert [None, "a", "b"] == [None, messages[1]["stream"], messages[2]["stream"]]
+    assert ("down", True) == (messages[3]["verdict"]["label"], messages[3]["verdict"]["predicted"] == "up")
