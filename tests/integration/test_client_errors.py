@@ -108,18 +108,22 @@ class RefusingBroker:
         return store
 
     def _keyless_store(self, name: str) -> Path:
-        """Make the certificate of an authority without key identifiers, which tools of ten years ago made."""
-        key, store, certificate = self.folder / "keyless.key", self.folder / f"{name}.p12", self.certificate(name)
-        openssl = program("openssl")
-        subject = ["-subj", "/CN=localhost", "-days", "2", "-addext", f"subjectAltName=IP:{HOST}"]
+        """Make a certificate of an authority without key identifiers, which tools of ten years ago made."""
+        store, authority = self.folder / f"{name}.p12", self.certificate(name)
+        path = {kind: str(self.folder / f"{name}-{kind}") for kind in ("ca.key", "key", "csr", "pem", "extensions")}
+        Path(path["extensions"]).write_text(
+            f"subjectAltName=IP:{HOST}\nauthorityKeyIdentifier=none\n", encoding="ascii"
+        )
         bare = [option for kind in ("subject", "authority") for option in ("-addext", f"{kind}KeyIdentifier=none")]
-        made = ["-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out", str(certificate)]
-        stored = ["-out", str(store), "-passout", "pass:changeit"]
-        for command in (
-            [openssl, "req", "-x509", *made, *subject, *bare],
-            [openssl, "pkcs12", "-export", "-in", str(certificate), "-inkey", str(key), *stored],
+        signed = ["-CA", str(authority), "-CAkey", path["ca.key"], "-CAcreateserial", "-extfile", path["extensions"]]
+        new, stored = ["-newkey", "rsa:2048", "-nodes"], ["-out", str(store), "-passout", "pass:changeit"]
+        for arguments in (
+            ["req", "-x509", *new, "-keyout", path["ca.key"], "-out", str(authority), "-subj", "/CN=authority", *bare],
+            ["req", *new, "-keyout", path["key"], "-out", path["csr"], "-subj", "/CN=localhost"],
+            ["x509", "-req", "-in", path["csr"], *signed, "-out", path["pem"]],
+            ["pkcs12", "-export", "-in", path["pem"], "-inkey", path["key"], *stored],
         ):
-            subprocess.run(command, check=True, capture_output=True)
+            subprocess.run([program("openssl"), *arguments], check=True, capture_output=True)
         return store
 
     def certificate(self, name: str) -> Path:
