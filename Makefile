@@ -7,7 +7,7 @@ PY := .venv/bin/python
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help stale venv tools jars demo bench cost evaluate check test soak docs screenshots lint format lock outdated clean
+.PHONY: help stale venv tools jars demo bench cost evaluate check test soak docs screenshots lint format dist lock outdated clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile | expand -t 18
@@ -68,6 +68,10 @@ lint: .venv/installed/lint ## check style and types
 format: .venv/installed/lint ## bring the code into form
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
+
+dist: .venv/installed/test ## build sdist and wheel into dist, with the version of the last tag
+	@.venv/bin/uv build --quiet --no-build-isolation --python $(PY) --out-dir dist
+	@ls dist
 
 lock: .venv/installed/test ## write the exact versions of all packages to deploy/requirements (UPGRADE=1: the newest)
 	@$(PY) deploy/lock.py $(if $(UPGRADE),--upgrade)

@@ -83,8 +83,9 @@ def say(line: str) -> None:
 
 @contextmanager
 def only_one() -> Iterator[None]:
-    """Wait until no other process installs into this directory; the lock ends with the process."""
+    """Wait until no other process installs into this directory; the lock ends with this process and those it starts."""
     directory = os.open(ROOT, os.O_RDONLY)
+    os.set_inheritable(directory, True)  # an installer that outlives a killed make still has it
     try:
         try:
             fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -106,7 +107,13 @@ def run(*command: object, environment: Mapping[str, str]) -> tuple[int, str]:
         ours, theirs = os.pipe()
     began, tail = time.monotonic(), b""
     process = subprocess.Popen(
-        list(map(str, command)), cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs
+        list(map(str, command)),
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+        close_fds=False,
     )
     os.close(theirs)
     while True:
