@@ -1,28 +1,27 @@
 # Everything from a fresh checkout: `make demo` to see it work, `make test` to check it.
 
-PYTHON ?= python3
+SUPPORTED := (3, 11) <= sys.version_info < (3, 14)
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+  $$python -c 'import sys; sys.exit(not $(SUPPORTED))' 2>/dev/null && echo $$python && break; done)
 PY := .venv/bin/python
-INSTALLED := .venv/.installed
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help venv tools jars demo bench cost evaluate test soak docs screenshots lint format clean
+.PHONY: help stale venv tools jars demo bench cost evaluate check test soak docs screenshots lint format dist lock outdated clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile | expand -t 18
 
-venv: $(INSTALLED) ## make .venv with the daemon and all that it needs
+# an environment that was moved here, or whose Python is gone, is made again
+STALE := $(shell [ -x $(PY) ] && [ "$$(cat .venv/installed/.directory 2>/dev/null)" = "$(CURDIR)" ] || echo stale)
 
-$(INSTALLED): pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "online-lstm needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo missing)." >&2; \
-	  echo "Name another one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || deploy/system-packages.sh python3-venv
-	@echo "making .venv with $$($(PYTHON) --version)"
-	@$(PYTHON) -m venv .venv
-	@echo "installing the daemon and its libraries into .venv (one to ten minutes, 2 GB)"
-	@$(PY) -m pip install -q --disable-pip-version-check -e '.[dev]'
-	@touch $@
+.venv/installed/%: deploy/requirements/%.txt deploy/requirements/installer.txt pyproject.toml $(STALE)
+	@"$(or $(PYTHON),python3)" -c 'import sys; sys.exit(not $(SUPPORTED))' 2>/dev/null || { \
+	  echo "make: online-lstm needs Python 3.11, 3.12 or 3.13; name one that you have: make PYTHON=/path/to/python3.12" >&2; \
+	  exit 1; }
+	@"$(PYTHON)" deploy/install.py $*
+
+venv: .venv/installed/runtime ## make .venv with the daemon and what it needs
 
 tools: ## install Java, Maven, Prometheus, docker-compose, Chromium, npm and nginx where they are missing (as root on Debian)
 	@deploy/system-packages.sh java mvn prometheus docker-compose chromium npm nginx
@@ -43,28 +42,42 @@ cost: venv ## cost of a value beside that of a C program (REFERENCE=lstm.c)
 evaluate: venv ## measure how well it learns, into docs/learning.md (TAXI=nyc_taxi.csv)
 	@.venv/bin/online-lstm evaluate --markdown docs/learning.md $(if $(TAXI),--taxi $(TAXI))
 
-test: venv tools jars ## lint, types, and all tests with branch coverage
+check: .venv/installed/test ## lint, types, and the fast tests: a minute, without Java or a browser
+	@$(MAKE) --no-print-directory lint
+	@$(PY) -m pytest -n $(WORKERS) --dist worksteal -m 'not long'
+
+test: .venv/installed/test tools jars ## lint, types, and all tests with branch coverage
 	@$(MAKE) --no-print-directory lint
 	@$(PY) -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term
 
-soak: venv tools jars ## a million events under faults, half an hour or so (SOAK='--events 100000 --report FILE')
+soak: .venv/installed/test tools jars ## a million events under faults, half an hour or so (SOAK='--events 100000 --report FILE')
 	@$(PY) tests/soak.py $(SOAK)
 
-docs: venv ## build the documentation into docs/_build; a warning is an error
+docs: .venv/installed/docs ## build the documentation into docs/_build; a warning is an error
 	@$(PY) -m sphinx --fail-on-warning --keep-going --nitpicky --quiet docs docs/_build
 	@echo "docs/_build/index.html"
 
-screenshots: venv tools jars ## make the pictures of the documentation anew, into docs/images
+screenshots: .venv/installed/test tools jars ## make the pictures of the documentation anew, into docs/images
 	@$(PY) docs/screenshots.py
 
-lint: venv ## check style and types
+lint: .venv/installed/lint ## check style and types
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
 
-format: venv ## bring the code into form
+format: .venv/installed/lint ## bring the code into form
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
+
+dist: .venv/installed/test ## build sdist and wheel into dist, with the version of the last tag
+	@.venv/bin/uv build --quiet --no-build-isolation --python $(PY) --out-dir dist
+	@ls dist
+
+lock: .venv/installed/test ## write the exact versions of all packages to deploy/requirements (UPGRADE=1: the newest)
+	@$(PY) deploy/lock.py $(if $(UPGRADE),--upgrade)
+
+outdated: .venv/installed/test ## list what `make lock UPGRADE=1` would change
+	@$(PY) deploy/lock.py --outdated
 
 clean: ## remove what these targets made in this directory
 	rm -rf .venv build dist docs/_build *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -26,10 +26,7 @@ package_of() {
 }
 
 is_there() {
-    case "$1" in
-        python3-venv) python3 -c 'import ensurepip' 2>/dev/null ;;
-        *) command -v "$1" >/dev/null 2>&1 ;;
-    esac
+    command -v "$1" >/dev/null 2>&1
 }
 
 install() {

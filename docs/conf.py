@@ -5,13 +5,11 @@ end of ``index.md``.
 """
 
 import re
-import tomllib
+from importlib import metadata
 from pathlib import Path
 
-PROJECT = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-
-project = PROJECT["name"]
-version = release = PROJECT["version"]
+project = "online-lstm"
+version = release = metadata.version(project)
 author = copyright = re.search(r"Copyright \(c\) (.+)", (Path(__file__).parent.parent / "LICENSE").read_text())[1]
 
 extensions = ["myst_parser"]
