@@ -11,6 +11,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
+RECORDS = DOCS / "adr"
+FOR_DEVELOPERS = (RECORDS, DOCS / "dev")
+"""Folders of pages that are linked, and in no table of contents of the users."""
 MARKDOWN = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
 MADE = {"docs/_build"}
 """What is named, and there only when somebody has made it."""
@@ -113,13 +116,25 @@ def test_nothing_is_loaded_from_elsewhere(built: Path) -> None:
     ]
 
 
-def test_the_front_page_lists_every_page() -> None:
-    """Whoever reads it in the repository finds them as well as whoever reads what is built."""
+def test_the_front_page_lists_every_page_for_users() -> None:
+    """The list for the repository and the contents of the built site have every page except the developers' ones."""
     text = (DOCS / "index.md").read_text(encoding="utf-8")
     contents = [
         line for block in re.findall(r"```{toctree}\n.*?\n\n(.*?)```", text, re.DOTALL) for line in block.split()
     ]
     assert sorted(f"{name}.md" for name in contents) == sorted(
-        str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md") if path.name != "index.md"
+        str(path.relative_to(DOCS))
+        for path in DOCS.rglob("*.md")
+        if path.name != "index.md" and not any(path.is_relative_to(folder) for folder in FOR_DEVELOPERS)
     )
     assert {f"{name}.md" for name in contents} == set(_LINK.findall(_CODE.sub("", text))) - {"images/page-light.png"}
+
+
+def test_the_index_of_decisions_lists_every_record_by_title() -> None:
+    """Records are numbered without a gap, and a title in the index is the record's heading."""
+    records = sorted(RECORDS.glob("[0-9]*.md"))
+    titles = [path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ") for path in records]
+    listed = re.findall(r"^- \[(.+)\]\((.+)\)$", (RECORDS / "index.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert [(title, path.name) for title, path in zip(titles, records, strict=True)] == listed
+    numbers = [f"{number:04}" for number in range(1, len(records) + 1)]
+    assert numbers == [path.name[:4] for path in records] == [title[:4] for title in titles]
