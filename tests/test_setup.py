@@ -170,7 +170,7 @@ def test_without_an_index_the_way_out_is_named(project: Project, silent_port: in
         PIP_NO_INDEX="0",
         PIP_FIND_LINKS="",
         PIP_INDEX_URL=f"http://127.0.0.1:{port}/simple",
-        PIP_RETRIES="0",
+        PIP_RETRIES="1",
         PIP_DEFAULT_TIMEOUT="1",
     )
     assert line == (
