@@ -63,7 +63,7 @@ REASONS = (
         "a package is not the one that was locked: the download was damaged, or the index serves other files",
     ),
     (
-        r"[Cc]onnect|timed? ?out|dns error|name resolution|error sending request|Failed to fetch|certificate|Max retries",
+        r"[Cc]onnect|timed? ?out|dns error|name resolution|error sending request|Failed to fetch|certificate",
         "the package index did not answer: check the network, the proxy (HTTPS_PROXY) and the index (PIP_INDEX_URL)",
     ),
 )
