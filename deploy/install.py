@@ -63,8 +63,7 @@ REASONS = (
         "a package is not the one that was locked: the download was damaged, or the index serves other files",
     ),
     (
-        r"[Cc]onnect|timed? ?out|resolve host|dns error|name resolution|error sending request|Failed to fetch"
-        r"|Max retries|SSLError|certificate|40[137] |50[0234] ",
+        r"[Cc]onnect|timed? ?out|dns error|name resolution|error sending request|Failed to fetch|certificate",
         "the package index did not answer: check the network, the proxy (HTTPS_PROXY) and the index (PIP_INDEX_URL)",
     ),
 )

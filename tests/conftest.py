@@ -45,8 +45,12 @@ FIRST = ("test_faults.py", "test_docs.py", "test_exactly_once.py")
 """Files with the longest tests; of several workers none shall have one left when the others have ended."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before tests are selected by their markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest, then with all that needs a broker; workers steal from the end."""
+    for item in items:
+        if item.get_closest_marker("broker") or {"bootstrap", "browser"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker("long")
     names = {name: place for place, name in enumerate(FIRST)}
     items.sort(key=lambda item: (names.get(item.path.name, len(FIRST)), item.path.parent.name != "integration"))
 

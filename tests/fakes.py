@@ -101,6 +101,11 @@ def record(
     return InputRecord(source.topic, source.partition, offset, 1_000_000 + offset, key, value)
 
 
+def is_tombstone(given: InputRecord) -> bool:
+    """Say whether a record has its stream forgotten, and so no output; a null without a key has one."""
+    return given.value is None and given.key is not None
+
+
 def traffic(count: int, *, seed: int = 0, source: TopicPartition = SOURCES[0], gaps: bool = False) -> list[InputRecord]:
     """Make records of four keys with patterns over growing alphabets, and all that can come between.
 

@@ -17,9 +17,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 LOCKED = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "deploy/requirements").glob("*.txt")}
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
-PYTHONS = [
-    name.rpartition(" ")[2] for name in PROJECT["classifiers"] if re.fullmatch(r".*:: Python :: 3\.\d+", name)
-]
+PYTHONS = [name.rpartition(" ")[2] for name in PROJECT["classifiers"] if re.fullmatch(r".*:: Python :: 3\.\d+", name)]
 
 
 def requirements_of(environment: str) -> list[Requirement]:
