@@ -118,7 +118,7 @@ def traffic(count: int, *, seed: int = 0, source: TopicPartition = SOURCES[0], g
         seen[key] += 1
         number = seen[key] % (3 + seen[key] // 12)
         ways = (b"%d" % number, b"%d.0" % number, b'"%d"' % number, b'{"value": %d, "end": true}' % number, b"?", None)
-        records.append(record(offset, chance.choices(ways, (30, 5, 5, 1, 1, 0.3))[0], key, source))
+        records.append(record(offset, chance.choices(ways, (30, 5, 5, 1, 1, 0.6))[0], key, source))
         offset += chance.choice((1, 1, 2, 4)) if gaps else 1
     return records
 
