@@ -57,7 +57,16 @@ class RedactingFormatter(logging.Formatter):
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         super().__init__()
-        written = {form for secret in secrets for form in (secret, repr(secret)[1:-1], repr(secret.encode())[2:-1])}
+        written = {
+            form
+            for secret in secrets
+            for form in (
+                secret,
+                repr(secret)[1:-1],
+                repr(secret.encode())[2:-1],
+                json.dumps(secret, ensure_ascii=False)[1:-1],
+            )
+        }
         self._secrets = re.compile("|".join(map(re.escape, sorted(written, key=len, reverse=True))) or "(?!)")
 
     def redact(self, text: str) -> str:
@@ -126,6 +135,11 @@ def tell(message: str) -> None:
 def tell_of_bug(error: Exception) -> None:
     """Say with its traceback that an exception ends the program which nobody had expected."""
     logging.getLogger(__name__).error("unexpected error", exc_info=error)
+
+
+def _written(secret: str) -> tuple[str, ...]:
+    """Return a secret as it is, and as Python and JSON write it."""
+    return secret, repr(secret)[1:-1], repr(secret.encode())[2:-1], json.dumps(secret, ensure_ascii=False)[1:-1]
 
 
 def _in_json() -> bool:

@@ -148,7 +148,7 @@ def _label_ways(chance: random.Random, count: int) -> Iterator[tuple[bytes | Non
             f'{{"label": {label}}}': 4,
             f'{{"label": {label}, "end": true}}': 2,
             "[1, 2, 3]": 1,
-            "?": 1,
+            "??": 1,
             "": 0.5,
         }
         yield key, ways
@@ -173,7 +173,7 @@ def _number_ways(chance: random.Random, count: int) -> Iterator[tuple[bytes | No
             "[null, null]": 2,
             f'{{"value": {vector}, "end": true}}': 1,
             "[1, 2, 3]": 1,
-            "?": 1,
+            "??": 1,
             "": 0.5,
         }
         yield key, ways

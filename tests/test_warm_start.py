@@ -131,9 +131,17 @@ def values(tmp_path: Path) -> Path:
 SMALL = ("--set", "network=lstm 4", "--set", "window=8", "--set", "replay_history=0")
 
 
+def replaced(given: Sequence[str], options: Sequence[object]) -> list[str]:
+    """Return ``--set`` options, of which the later ones of a setting stand instead of the earlier ones."""
+    names = {str(option).partition("=")[0] for option in options}
+    pairs = zip(given[::2], given[1::2], strict=True)
+    kept = [word for option, value in pairs if value.partition("=")[0] not in names for word in (option, value)]
+    return [*kept, *map(str, options)]
+
+
 def backtest(values: Path, *options: object) -> tuple[int, list[dict[str, Any]]]:
     out = values.with_suffix(".jsonl")
-    code = cli.main(["backtest", str(values), *SMALL, "--predictions", str(out), *map(str, options)])
+    code = cli.main(["backtest", str(values), *replaced(SMALL, options), "--predictions", str(out)])
     return code, [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
 
 
@@ -270,7 +278,7 @@ def test_a_keras_file_that_does_not_fit_is_told(
     """Which layer it is, what it is, and what is expected."""
     values, given = exported("symbol")
     warm = ("--set", f"warm_start={values.with_name('learned.keras')}")
-    assert ExitCode.USAGE == cli.main(["backtest", str(values), *given, *warm, *change])
+    assert ExitCode.USAGE == cli.main(["backtest", str(values), *replaced(given, change), *warm])
     said = capsys.readouterr().err
     assert "warm_start: " in said
     assert words in said

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from daemon.broker.topics import configs_of, is_compacted, limits_in
 from daemon.codec.forms import TopicLimits
 from daemon.errors import BrokerUnavailableError, SettingsError, UnsupportedByBrokerError
