@@ -15,20 +15,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
+from online_lstm.cli.main import main as online_lstm
+from online_lstm.devtools.daemon_process import DaemonProcess
+from online_lstm.devtools.local_kafka import local_broker, say
+from online_lstm.devtools.sample_data import seed_stream
+from online_lstm.errors import ExitCode
+from online_lstm.settings import Settings, read_settings
+from online_lstm.streaming.kafka import ensure_topics
+from online_lstm.streaming.kafka.plain_clients import Follower, Publisher
+from online_lstm.terminal.live_view import Screen
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 from rich.console import Console
 from rich.padding import Padding
-
-from daemon import cli
-from daemon.broker import ensure_topics
-from daemon.commands.child import DaemonProcess
-from daemon.commands.clients import Follower, Publisher
-from daemon.commands.screen import Screen
-from daemon.commands.streams import seed_stream
-from daemon.errors import ExitCode
-from daemon.local_broker import local_broker, say
-from daemon.settings import Settings, read_settings
 
 IMAGES = Path(__file__).parent / "images"
 EXAMPLES = Path(__file__).parent / "examples"
@@ -111,7 +110,7 @@ def report(folder: Path) -> Path:
     """Write the report that `reports.md` begins with."""
     path = folder / "report.html"
     columns = ["--column", "value", "--key-column", "window"]
-    if cli.main(["backtest", str(EXAMPLES / "online-loop.csv"), *columns, "--report", str(path)]) != ExitCode.OK:
+    if online_lstm(["backtest", str(EXAMPLES / "online-loop.csv"), *columns, "--report", str(path)]) != ExitCode.OK:
         sys.exit("there is no report")
     return path
 

@@ -36,8 +36,7 @@ with warnings.catch_warnings():
     # kafka-python reads its schemas while it is imported, in a way that Python 3.11 and 3.12 warn of
     warnings.filterwarnings("ignore", r"(read|open)_text is deprecated", DeprecationWarning)
     from kafka_helpers import create_topic, delete_topics
-
-    from daemon.local_broker import bootstrap_or_local
+    from online_lstm.devtools.local_kafka import bootstrap_or_local
 
 MakeTopic = Callable[..., str]
 

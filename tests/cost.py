@@ -20,15 +20,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from online_lstm.cli.bench import machine
+from online_lstm.devtools.sample_data import SEED_PERIOD, seed_stream
+from online_lstm.events import InputRecord, TopicPartition
+from online_lstm.learning.model_factory import networks_of
+from online_lstm.learning.partition import Partition, learning_of, next_mark, unnamed
+from online_lstm.settings import Settings, read_settings
 from rich.console import Console
 from rich.table import Column, Table
-
-from daemon.commands.bench import machine
-from daemon.commands.networks import networks_of
-from daemon.commands.streams import SEED_PERIOD, seed_stream
-from daemon.partition import Partition, learning_of, next_mark, unnamed
-from daemon.records import InputRecord, TopicPartition
-from daemon.settings import Settings, read_settings
 
 SETTINGS = (
     *("cells", "classes", "window", "learning_rate", "beta_1", "beta_2", "epsilon", "clip_norm", "decay", "optimizer"),

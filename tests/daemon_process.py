@@ -6,7 +6,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from daemon.commands import child
+from online_lstm.devtools import daemon_process
 
 SMALL = {"network": "lstm 4", "window": "8", "suffix_contexts": "64"}
 """A model that learns little but quickly."""
@@ -15,7 +15,7 @@ PATIENCE_S = 120.0
 """Longest that is waited for anything; a machine may be slow, or stand still for a while."""
 
 
-class DaemonProcess(child.DaemonProcess):
+class DaemonProcess(daemon_process.DaemonProcess):
     """One daemon; settings are given by name."""
 
     def __init__(self, folder: Path, name: str = "daemon", **settings: object) -> None:

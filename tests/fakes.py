@@ -12,16 +12,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from daemon.checkpoint import CheckpointStore, digest_of
-from daemon.codec.forms import Forms, TopicLimits
-from daemon.commands.warm_starts import warm_start_of
-from daemon.errors import FencedError, InputGoneError, NotCommittedError
-from daemon.learners.number import panel_of
-from daemon.network import Classifier, Learning, Network, Regression, Shape
-from daemon.records import Committed, InputRecord, Membership, OutputRecord, Polled, TopicPartition
-from daemon.reports import NumberReport, Report
-from daemon.service import Service
-from daemon.settings import Settings, read_settings
+from online_lstm.checkpoint import CheckpointStore, digest_of
+from online_lstm.checkpoint.warm_start_file import warm_start_of
+from online_lstm.codec.forms import Forms, TopicLimits
+from online_lstm.errors import FencedError, InputGoneError, NotCommittedError
+from online_lstm.events import Committed, InputRecord, Membership, OutputRecord, Polled, TopicPartition
+from online_lstm.learning.network import Classifier, Learning, Network, Regression, Shape
+from online_lstm.learning.number.number_learner import panel_of
+from online_lstm.settings import Settings, read_settings
+from online_lstm.streaming.service import Service
+from online_lstm.telemetry import NumberReport, Report
 
 NOW_MS = 2_000_000
 """When topics are asked whether they take a timestamp; those of ``record`` are before it."""

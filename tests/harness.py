@@ -24,11 +24,10 @@ from kafka.admin import TransactionState
 from kafka.errors import RetriableError
 from kafka.producer.future import FutureRecordMetadata
 from kafka_helpers import read_committed
+from online_lstm.checkpoint import CheckpointStore, digest_of
+from online_lstm.devtools.local_kafka import LocalBroker
+from online_lstm.events import InputRecord, TopicPartition
 from tcp_proxy import COORDINATOR, END_TXN, HOST, TcpProxy, free_port
-
-from daemon.checkpoint import CheckpointStore, digest_of
-from daemon.local_broker import LocalBroker
-from daemon.records import InputRecord, TopicPartition
 
 MODEL = {**SMALL, "max_vocabulary": 3, "max_streams": 3, "score_window": 20}
 """One program to compile at each start, and little room, so that symbols and streams come and go."""

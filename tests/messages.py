@@ -11,17 +11,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from online_lstm.backtest.columns import read_columns
+from online_lstm.codec import REASONS
+from online_lstm.codec.cells import Markers
+from online_lstm.codec.forms import REFUSED_OUTPUT, Forms
+from online_lstm.devtools.sample_data import seed_stream
+from online_lstm.events import Header, InputRecord, OutputRecord, TopicPartition
+from online_lstm.learning.model_factory import networks_of
+from online_lstm.learning.partition import Partition, next_mark, unnamed
+from online_lstm.settings import read_settings
 from tables import table
-
-from daemon.codec import REASONS
-from daemon.codec.cells import Markers
-from daemon.codec.forms import REFUSED_OUTPUT, Forms
-from daemon.commands.columns import read_columns
-from daemon.commands.networks import networks_of
-from daemon.commands.streams import seed_stream
-from daemon.partition import Partition, next_mark, unnamed
-from daemon.records import Header, InputRecord, OutputRecord, TopicPartition
-from daemon.settings import read_settings
 
 EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
 WIDTH = 84

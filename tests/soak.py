@@ -28,8 +28,7 @@ from harness import Fleet, Group, Oracle, ProxiedBroker, TakeOver, take_over
 from kafka import KafkaConsumer
 from kafka import TopicPartition as KafkaPartition
 from kafka_helpers import create_topic
-
-from daemon.commands.progress import progress_bar
+from online_lstm.terminal.progress import progress_bar
 
 PARTITIONS = 4
 STEADY_SHARE = 0.6

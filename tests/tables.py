@@ -1,6 +1,7 @@
 """Tables of the documentation that list what the code has: settings, metrics, exit codes, commands and HTTP paths."""
 
 import argparse
+import ast
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
@@ -9,20 +10,20 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import yaml
+from online_lstm.cli.main import COMMANDS, build_parser
+from online_lstm.cli.options import GROUPS
+from online_lstm.codec import REASONS
+from online_lstm.codec.forms import FORMS
+from online_lstm.errors import ExitCode
+from online_lstm.events import BASELINES, EXPERTS
+from online_lstm.observability.http_server import Health, WebServer
+from online_lstm.observability.prometheus import Metrics
+from online_lstm.settings import KIND_MEANINGS, Settings, kind_of
+from online_lstm.settings.presets import PRESETS, TASKS
+from online_lstm.settings.sources import ENV_PREFIX
+from online_lstm.telemetry import HINTS, CheckpointResult, LineageReason
 from pydantic.fields import FieldInfo
-from test_layers import HOMES, LAYERS, PACKAGE
-
-from daemon.cli import COMMANDS, build_parser
-from daemon.codec import REASONS
-from daemon.codec.forms import FORMS
-from daemon.commands.options import GROUPS
-from daemon.errors import ExitCode
-from daemon.metrics import Metrics
-from daemon.presets import PRESETS, TASKS
-from daemon.records import BASELINES, EXPERTS
-from daemon.reports import HINTS, CheckpointResult, LineageReason
-from daemon.settings import ENV_PREFIX, KIND_MEANINGS, Settings, kind_of
-from daemon.web import Health, WebServer
+from test_layers import HOMES, ORDER, PACKAGE
 
 ESSENTIAL_SETTINGS = (
     *("bootstrap_servers", "input_topics", "output_topic", "group_id", "start_from"),
@@ -240,7 +241,7 @@ def exit_codes_table() -> str:
 
 def exceptions_table() -> str:
     """List what ends the process with each code, as the errors' own descriptions say it."""
-    from daemon import errors  # noqa: PLC0415
+    from online_lstm import errors  # noqa: PLC0415
 
     kinds = [
         kind
@@ -328,13 +329,17 @@ def _served() -> set[str]:
 
 
 def layers() -> str:
-    """List the layers of modules, lowest first, each with the libraries that are its own."""
+    """Return the table of modules and packages in their order, with the first line of each docstring."""
     rows = []
-    for number, names in enumerate(LAYERS, 1):
-        told = [f"`{name}/`" if (PACKAGE / name).is_dir() else f"`{name}`" for name in sorted(names)]
-        libraries = [library for library, homes in HOMES.items() if homes & names]
-        rows.append((str(number), ", ".join(told), ", ".join(libraries)))
-    return table(("layer", "modules", "libraries that only these use"), rows)
+    for name in ORDER:
+        path = PACKAGE / name / "__init__.py" if (PACKAGE / name).is_dir() else PACKAGE / f"{name}.py"
+        about = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        libraries = [
+            library for library, homes in HOMES.items() if any(f"{home}.".startswith(f"{name}.") for home in homes)
+        ]
+        shown = f"`{name}/`" if path.name == "__init__.py" else f"`{name}`"
+        rows.append((shown, about.partition("\n")[0], ", ".join(libraries)))
+    return table(("module", "what it owns", "libraries that only these use"), rows)
 
 
 def alerts() -> str:

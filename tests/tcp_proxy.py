@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Coroutine
 from contextlib import suppress
 from typing import Any, Self, TypeVar
 
-from daemon.processes import reserve_port
+from online_lstm.devtools.processes import reserve_port
 
 HOST = "127.0.0.1"
 HEARTBEAT, ADD_OFFSETS_TO_TXN, END_TXN = 12, 25, 26

@@ -2,12 +2,11 @@
 
 import numpy as np
 import pytest
-
-from daemon import accuracy
+from online_lstm.learning.scoring import regression
 
 
 def losses_of(values, predictions):
-    return accuracy.losses_of(values, predictions, np.full(values.shape, np.nan))
+    return regression.losses_of(values, predictions, np.full(values.shape, np.nan))
 
 
 def test_the_standard_error_of_a_skill_is_that_of_paired_differences():
@@ -17,13 +16,13 @@ def test_the_standard_error_of_a_skill_is_that_of_paired_differences():
     values[::7] = np.nan  # nothing is judged there
     noise = random.normal(size=(400, 1, 3)) * (0.5, 1.5, 1.0)  # published, last value, seasonal: the best baseline
     losses = losses_of(values, values[..., None] + noise)
-    sums, squares = losses.sum(axis=0), accuracy.squared_differences(losses)
+    sums, squares = losses.sum(axis=0), regression.squared_differences(losses)
     errors = np.abs(noise[:, 0])[np.isfinite(values[:, 0])]
     differences = errors[:, 0] - errors[:, 2]
     expected = np.std(differences) / len(differences) ** 0.5 / errors[:, 2].mean()
-    assert accuracy.skill_error(sums, squares) == pytest.approx(expected)
-    assert accuracy.report_of(sums, 1).skill == pytest.approx(-differences.mean() / errors[:, 2].mean())
-    by_event = sum(accuracy.squared_differences(event) for event in losses)
+    assert regression.skill_error(sums, squares) == pytest.approx(expected)
+    assert regression.report_of(sums, 1).skill == pytest.approx(-differences.mean() / errors[:, 2].mean())
+    by_event = sum(regression.squared_differences(event) for event in losses)
     np.testing.assert_allclose(squares, by_event)
 
 
@@ -33,7 +32,7 @@ def test_of_several_channels_it_is_what_it_is_where_they_err_together():
     values, noise = random.normal(size=(100, 1)), random.normal(size=(100, 1, 3))
     one = losses_of(values, values[..., None] + noise)
     two = np.concatenate([one, one], axis=1)
-    errors = [accuracy.skill_error(each.sum(axis=0), accuracy.squared_differences(each)) for each in (one, two)]
+    errors = [regression.skill_error(each.sum(axis=0), regression.squared_differences(each)) for each in (one, two)]
     assert errors[0] == pytest.approx(errors[1])
 
 
@@ -43,4 +42,4 @@ def test_a_skill_that_is_none_has_no_standard_error():
     right = losses_of(np.ones((3, 1)), np.ones((3, 1, 3)))
     huge = losses_of(np.ones((3, 1)), np.array([[[1e200, 3e200, 4e200]]] * 3))
     for losses in (nothing, right, huge):
-        assert accuracy.skill_error(losses.sum(axis=0), accuracy.squared_differences(losses)) is None
+        assert regression.skill_error(losses.sum(axis=0), regression.squared_differences(losses)) is None

@@ -5,8 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from daemon.atomic_write import ABANDONED_AFTER_S, remove_abandoned, replacing
+from online_lstm.atomic_write import ABANDONED_AFTER_S, remove_abandoned, replacing
 
 
 @pytest.mark.parametrize("durable", [False, True])

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 from fakes import NUMBER_REPORT, Clock
-
-from daemon.board import LAST, LAST_OF_STREAM, MOST_DRIFTS, MOST_STREAMS, Board
-from daemon.curve import POINTS
-from daemon.records import OutputRecord, TopicPartition
-from daemon.reports import AssignmentReport, BatchReport, CheckpointReport, Hint, InputReport, PartitionReport
+from online_lstm.events import OutputRecord, TopicPartition
+from online_lstm.observability.dashboard import LAST, LAST_OF_STREAM, MOST_DRIFTS, MOST_STREAMS, Board
+from online_lstm.observability.history import POINTS
+from online_lstm.telemetry import AssignmentReport, BatchReport, CheckpointReport, Hint, InputReport, PartitionReport
 
 FIRST, SECOND = TopicPartition("numbers", 0), TopicPartition("numbers", 1)
 

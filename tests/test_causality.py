@@ -18,10 +18,9 @@ from fakes import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from daemon.commands.networks import networks_of
-from daemon.partition import NetworkFactory, Partition, next_mark, unnamed
-from daemon.records import InputRecord, OutputRecord
+from online_lstm.events import InputRecord, OutputRecord
+from online_lstm.learning.model_factory import networks_of
+from online_lstm.learning.partition import NetworkFactory, Partition, next_mark, unnamed
 
 pytestmark = pytest.mark.no_cover  # see pyproject.toml
 

@@ -9,15 +9,14 @@ from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
-
-from daemon import cli
-from daemon.errors import ExitCode, FencedError
+from online_lstm.cli import main
+from online_lstm.errors import ExitCode, FencedError
 
 SAYING = """
 import sys
 from rich.console import Console
 from daemon import cli
-from daemon.commands import broker
+from online_lstm.cli import broker
 
 broker.main = lambda _: {statement} or 0
 sys.exit(cli.main(["broker"]))
@@ -58,7 +57,7 @@ def test_a_reader_that_went_away_ends_it_quietly(statement: str, unbuffered: boo
 
 def test_a_help_text_may_be_read_in_part() -> None:
     """``online-lstm run --help | head -1``."""
-    ended = run("-m", "daemon.cli", "run", "--help", stdout=closed_pipe())
+    ended = run("-m", "online_lstm.cli.main", "run", "--help", stdout=closed_pipe())
     assert (141, "") == (ended.returncode, ended.stderr)
 
 
@@ -79,7 +78,7 @@ def test_a_help_text_may_be_read_in_part() -> None:
 def test_closed_streams_are_told_in_one_line(command: str, closed: str, code: int, said: str | None) -> None:
     """Where the command cannot do without them; nothing is said where nobody could read it."""
     ended = subprocess.run(
-        ["sh", "-c", f"exec {sys.executable} -m daemon.cli {command} {closed}"],
+        ["sh", "-c", f"exec {sys.executable} -m online_lstm.cli.main {command} {closed}"],
         capture_output=True,
         text=True,
         check=False,
@@ -95,7 +94,7 @@ def test_closed_streams_are_told_in_one_line(command: str, closed: str, code: in
 FIRST_OPENED = """
 import os
 from daemon import cli
-from daemon.commands import broker
+from online_lstm.cli import broker
 
 broker.main = lambda _: os._exit(os.open("/dev/null", os.O_RDONLY))
 cli.main(["broker"])
@@ -123,13 +122,13 @@ def test_ctrl_c_is_heard_while_commands_are_loaded(
     turned_into_another.__cause__ = KeyboardInterrupt()
     for error in (KeyboardInterrupt(), turned_into_another):
         monkeypatch.setattr(importlib, "import_module", raising(error))
-        assert 130 == cli.main(["broker"])
+        assert 130 == main.main(["broker"])
     assert ("", "") == tuple(capsys.readouterr())
 
 
 def test_little_is_loaded_before_ctrl_c_is_heard() -> None:
     """Nothing of the commands, and nothing that they need."""
-    program = "import sys, daemon.cli; print(*{name.partition('.')[0] for name in sys.modules})"
+    program = "import sys, online_lstm.cli.main; print(*{name.partition('.')[0] for name in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     assert "daemon" in loaded
     assert set() == {"argparse", "logging", "pydantic", "rich", "numpy"} & set(loaded)
@@ -139,8 +138,8 @@ def test_our_errors_are_messages_with_their_codes(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """On standard error."""
-    monkeypatch.setattr("daemon.commands.broker.main", raising(FencedError("another one")))
-    assert ExitCode.FENCED == cli.main(["broker"])
+    monkeypatch.setattr("online_lstm.cli.broker.main", raising(FencedError("another one")))
+    assert ExitCode.FENCED == main.main(["broker"])
     assert "online-lstm: another one\n" == capsys.readouterr().err
 
 
@@ -160,7 +159,7 @@ def test_options_that_are_not_known_are_told(
     argv: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """And what they may have been meant as."""
-    assert ExitCode.USAGE == cli.main(argv)
+    assert ExitCode.USAGE == main.main(argv)
     assert words in capsys.readouterr().err
 
 
@@ -169,8 +168,8 @@ def test_all_other_errors_come_with_a_traceback(
     error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whoever reports one needs it."""
-    monkeypatch.setattr("daemon.commands.broker.main", raising(error))
-    assert ExitCode.FAILURE == cli.main(["broker"])
+    monkeypatch.setattr("online_lstm.cli.broker.main", raising(error))
+    assert ExitCode.FAILURE == main.main(["broker"])
     (record,) = caplog.records
     assert record.exc_info
     assert error is record.exc_info[1]

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-
-from daemon.codec import REASONS, Decoder, Encoder, chain, stream_of
-from daemon.codec.size import record_bytes
-from daemon.codec.values import reader_of
-from daemon.errors import BadInputError
-from daemon.records import (
+from online_lstm.codec import REASONS, Decoder, Encoder, chain, stream_of
+from online_lstm.codec.size import record_bytes
+from online_lstm.codec.values import reader_of
+from online_lstm.errors import BadInputError
+from online_lstm.events import (
     NUMBER_SCORES,
     Event,
     Forget,
@@ -25,7 +24,7 @@ from daemon.records import (
     SymbolPrediction,
     SymbolVerdict,
 )
-from daemon.settings import BYTES_OF_CHANNEL, BYTES_OF_MESSAGE, read_settings
+from online_lstm.settings import BYTES_OF_CHANNEL, BYTES_OF_MESSAGE, read_settings
 
 FORMATS = ("auto", "double", "float", "long", "integer", "string")
 SMALLEST = 10_000

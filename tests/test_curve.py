@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
-
-from daemon.curve import FEWEST_EVENTS, POINTS, Curve, Point
+from online_lstm.observability.history import FEWEST_EVENTS, POINTS, Curve, Point
 
 
 def curve_of(points: Sequence[tuple[int, float]]) -> Curve:

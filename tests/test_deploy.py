@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from programs import program
-
-from daemon.metrics import Metrics
-from daemon.records import BASELINES, EXPERTS, TopicPartition
-from daemon.reports import (
+from online_lstm.events import BASELINES, EXPERTS, TopicPartition
+from online_lstm.observability.prometheus import Metrics
+from online_lstm.settings import Settings
+from online_lstm.settings.sources import ENV_PREFIX
+from online_lstm.telemetry import (
     AssignmentReport,
     BatchReport,
     CheckpointReport,
@@ -21,7 +21,7 @@ from daemon.reports import (
     PartitionReport,
     TransactionReport,
 )
-from daemon.settings import ENV_PREFIX, Settings
+from programs import program
 
 ROOT = Path(__file__).parent.parent
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())

@@ -13,11 +13,10 @@ from pathlib import Path
 
 import pytest
 import screenshots
+from online_lstm.cli import main
+from online_lstm.cli.main import build_parser
+from online_lstm.settings import read_settings
 from PIL import Image
-
-from daemon import cli
-from daemon.cli import build_parser
-from daemon.settings import read_settings
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -82,7 +81,7 @@ def test_commands_say_what_the_page_shows(
     for number, (command, shown) in enumerate(commands_of(page)):
         words = shlex.split(command.replace("\\\n", " "))
         if number and words[0] == "online-lstm" and not SHELL & set("".join(words)):
-            code, (said, complaint) = cli.main(words[1:]), capfd.readouterr()
+            code, (said, complaint) = main.main(words[1:]), capfd.readouterr()
         else:
             code, said, complaint = in_a_shell(command)
         assert re.fullmatch(pattern_of(shown), f"{said.strip()}\n"), f"$ {command}\n{said}{complaint}"

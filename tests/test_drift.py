@@ -10,16 +10,15 @@ import pytest
 from fakes import LABELS, NUMBERS, SOURCES, record, small_settings
 from hypothesis import given
 from hypothesis import strategies as st
+from online_lstm.checkpoint import digest_of
+from online_lstm.errors import StateMismatchError
+from online_lstm.events import InputRecord, Outcome
+from online_lstm.learning.model_factory import networks_of
+from online_lstm.learning.model_states import score, score_fields
+from online_lstm.learning.partition import Partition, next_mark, unnamed
+from online_lstm.learning.scoring import drift
+from online_lstm.learning.state.packed import Row, Rows
 from river.drift import PageHinkley
-
-from daemon import drift
-from daemon.checkpoint import digest_of
-from daemon.commands.networks import networks_of
-from daemon.errors import StateMismatchError
-from daemon.learners.rows import score, score_fields
-from daemon.partition import Partition, next_mark, unnamed
-from daemon.records import InputRecord, Outcome
-from daemon.rows import Row, Rows
 
 SHARES = st.lists(st.sampled_from([0.0, 1.0]), max_size=600) | st.lists(
     st.fractions(min_value=0, max_value=1, max_denominator=12).map(float), max_size=300

@@ -4,11 +4,10 @@ import doctest
 import importlib
 from pathlib import Path
 
+import online_lstm
 import pytest
 
-import daemon
-
-PACKAGE = Path(daemon.__file__).parent
+PACKAGE = Path(online_lstm.__file__).parent
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if ">>> " in path.read_text(encoding="utf-8"))
 
 

@@ -32,11 +32,10 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-
-from daemon.checkpoint import store
-from daemon.errors import BrokerUnavailableError, CheckpointDamagedError, NotCommittedError
-from daemon.network import Learning, Network, Run, Shape
-from daemon.records import Committed, OutputRecord, TopicPartition
+from online_lstm.checkpoint import store
+from online_lstm.errors import BrokerUnavailableError, CheckpointDamagedError, NotCommittedError
+from online_lstm.events import Committed, OutputRecord, TopicPartition
+from online_lstm.learning.network import Learning, Network, Run, Shape
 
 LOGS = {source: traffic(12, seed=5 + source.partition, source=source, gaps=True) for source in SOURCES}
 LABEL_LOGS = {source: label_traffic(24, seed=source.partition, source=source, gaps=True) for source in SOURCES}

@@ -7,11 +7,10 @@ import pytest
 from fakes import NOW_MS, SOURCES, FakeDaemon, FakeKafka, traffic
 from hypothesis import given
 from hypothesis import strategies as st
-
-from daemon.codec.forms import MAX_FORM_BYTES, Forms, TopicLimits, original
-from daemon.codec.size import record_bytes
-from daemon.errors import MissingTopicError, NotCommittedError, UnfitTopicError
-from daemon.records import OutputRecord, TopicPartition
+from online_lstm.codec.forms import MAX_FORM_BYTES, Forms, TopicLimits, original
+from online_lstm.codec.size import record_bytes
+from online_lstm.errors import MissingTopicError, NotCommittedError, UnfitTopicError
+from online_lstm.events import OutputRecord, TopicPartition
 
 SOURCE = TopicPartition("numbers", 0)
 HEADERS = (("ce_id", b"numbers/0/41"), ("trace", b"abc"))

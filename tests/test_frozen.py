@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 from fakes import SOURCES, record, small_network, small_settings
-
-from daemon.checkpoint import digest_of
-from daemon.commands.networks import networks_of
-from daemon.partition import Partition, learning_of, next_mark, unnamed
-from daemon.records import InputRecord
+from online_lstm.checkpoint import digest_of
+from online_lstm.events import InputRecord
+from online_lstm.learning.model_factory import networks_of
+from online_lstm.learning.partition import Partition, learning_of, next_mark, unnamed
 
 LOOP = [1, 2, 3, 1, 2, 4] * 60
 ROOMY: dict[str, Any] = {"suffix_contexts": 1024}

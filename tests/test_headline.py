@@ -4,12 +4,11 @@ import doctest
 from typing import Any
 
 import pytest
-
-from daemon import headline as module
-from daemon import indicators
-from daemon.headline import RULES, STOPPING, conclusion, headline
-from daemon.indicators import paired_error
-from daemon.records import BASELINES
+from online_lstm import significance
+from online_lstm.events import BASELINES
+from online_lstm.observability import assessment as module
+from online_lstm.observability.assessment import RULES, STOPPING, conclusion, headline
+from online_lstm.significance import paired_error
 
 RATES = {"last_value": 0.1, "most_frequent": 0.2, "suffix_memory": 0.6}
 NUMBERS = {
@@ -251,7 +250,7 @@ def test_a_whole_input_is_told_with_the_same_words(changed: dict[str, Any], mood
     assert {"mood": mood, "text": text} == conclusion(figures(**changed))
 
 
-@pytest.mark.parametrize("tested", [module, indicators])
+@pytest.mark.parametrize("tested", [module, significance])
 def test_its_examples_are_right(tested: Any) -> None:
     """Those in the docstrings."""
     assert (0, True) == ((done := doctest.testmod(tested)).failed, done.attempted > 0)

@@ -8,13 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-
-from daemon import hints as module
-from daemon.codec import Decoder, Encoder
-from daemon.errors import BadInputError
-from daemon.hints import Hints
-from daemon.records import Event, InputRecord, Outcome
-from daemon.settings import read_settings
+from online_lstm.codec import Decoder, Encoder
+from online_lstm.errors import BadInputError
+from online_lstm.events import Event, InputRecord, Outcome
+from online_lstm.learning import hints as module
+from online_lstm.learning.hints import Hints
+from online_lstm.settings import read_settings
 
 Record = tuple[str | None, object]
 """The key and the value of a record; bytes are the value as they are."""

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-
-from daemon.experts.numbers import NumberPanel, intervals
-from daemon.rows import Rows
+from online_lstm.learning.number import intervals
+from online_lstm.learning.number.number_ensemble import NumberPanel
+from online_lstm.learning.state.packed import Rows
 
 EVENTS = 10_000
 RANDOM = np.random.default_rng(11)

@@ -15,16 +15,15 @@ from fakes import (
     record,
     small_settings,
 )
+from online_lstm.checkpoint import digest_of
+from online_lstm.checkpoint.hdf5 import pack
+from online_lstm.errors import SettingsError, StateMismatchError
+from online_lstm.events import InputRecord, OutputRecord
+from online_lstm.learning.model_factory import networks_of
+from online_lstm.learning.partition import NetworkFactory, Partition, Processed, next_mark, unnamed
+from online_lstm.learning.warm_start import WarmStart
+from online_lstm.settings import Settings
 from sequences import gestures, lines_of, runs
-
-from daemon.checkpoint import digest_of
-from daemon.checkpoint.hdf5 import pack
-from daemon.commands.networks import networks_of
-from daemon.errors import SettingsError, StateMismatchError
-from daemon.partition import NetworkFactory, Partition, Processed, next_mark, unnamed
-from daemon.records import InputRecord, OutputRecord
-from daemon.settings import Settings
-from daemon.warm_start import WarmStart
 
 TRAFFIC = label_traffic(500)
 

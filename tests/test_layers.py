@@ -4,51 +4,36 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import online_lstm
 import pytest
 
-import daemon
-
-PACKAGE = Path(daemon.__file__).parent
-LAYERS = (
-    {"atomic_write", "errors", "records", "processes", "shutdown", "times", "indicators", "headline"},
-    {"homes", "logs", "rows", "reports", "presets", "curve"},
-    {"settings_sources"},
-    {"settings"},
-    {"codec", "vocabulary", "scores", "scaler", "accuracy", "drift"},
-    {"network", "experts", "stored", "hints"},
-    {"tasks", "warm_start"},
-    {"learners"},
-    {"partition"},
-    {"checkpoint", "broker", "metrics", "summary", "board", "web", "local_broker"},
-    {"recovery", "monitor"},
-    {"service"},
-    {"commands"},
-    {"cli"},
+PACKAGE = Path(online_lstm.__file__).parent
+ORDER = (
+    *("errors", "events", "significance", "timestamps", "atomic_write", "home_directory", "shutdown", "logs"),
+    *("telemetry", "settings", "codec", "learning", "checkpoint", "streaming", "observability"),
+    *("terminal", "backtest", "audit", "devtools", "evaluation", "cli"),
 )
+"""Modules and packages of ``online_lstm``; each imports only from those before it."""
 HOMES = {
-    "tensorflow": {"network"},
-    "keras": {"network"},
+    "tensorflow": {"learning.network"},
+    "keras": {"learning.network"},
+    "numba": {"learning.jit"},
     "h5py": {"checkpoint"},
     "fsspec": {"checkpoint"},
-    "kafka": {"broker", "local_broker", "commands"},
-    "prometheus_client": {"metrics", "commands"},  # the demo reads what the metrics write
-    "numba": {"experts"},
-    "matplotlib": {"commands"},
-    "jinja2": {"commands"},
-    "starlette": {"web"},
-    "uvicorn": {"web"},
+    "kafka": {"streaming.kafka", "devtools"},
+    "prometheus_client": {"observability", "cli"},  # the demo reads what the metrics write
+    "matplotlib": {"backtest"},
+    "jinja2": {"backtest"},
+    "starlette": {"observability"},
+    "uvicorn": {"observability"},
     "pydantic": {"settings"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
 def name_of(path: Path) -> str:
-    """The module or package directly below ``daemon`` that a file belongs to."""
+    """Return the module or package directly below ``online_lstm`` that a file belongs to."""
     return path.relative_to(PACKAGE).with_suffix("").parts[0]
-
-
-def layer_of(name: str) -> int:
-    return next(number for number, names in enumerate(LAYERS) if name in names)
 
 
 def imports_of(path: Path) -> Iterator[str]:
@@ -79,20 +64,19 @@ def module_path(parts: list[str]) -> Path:
     return place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
 
 
-def test_every_module_has_its_layer() -> None:
-    """A new module is put into the order, and one that went leaves it."""
-    names = {name_of(path) for path in MODULES} - {"__init__"}
-    assert set().union(*LAYERS) == names
+def test_the_order_names_every_module() -> None:
+    """A new module is put into the order, and a removed one leaves it."""
+    assert set(ORDER) == {name_of(path) for path in MODULES} - {"__init__"}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_module_imports_from_layers_below_only(path: Path) -> None:
+def test_a_module_imports_only_from_those_before_it(path: Path) -> None:
     """Neither upwards nor sideways; within a package there is an order of its own."""
     name = name_of(path)
     for imported in inner_imports_of(path):
         other = imported.partition(".")[0]
         if other != name:
-            assert layer_of(other) < layer_of(name), f"{name} imports {imported}"
+            assert ORDER.index(other) < ORDER.index(name), f"{name} imports {imported}"
 
 
 @pytest.mark.parametrize("package", sorted({p.parent for p in MODULES} - {PACKAGE}), ids=lambda path: path.name)
@@ -111,15 +95,30 @@ def test_the_modules_of_a_package_do_not_import_in_circles(package: Path) -> Non
 
 
 @pytest.mark.parametrize("library", HOMES)
-def test_a_foreign_library_has_one_place(library: str) -> None:
-    """What it is like to use a library is the affair of the modules named here."""
-    users = {name_of(path) for path in MODULES if any(name.partition(".")[0] == library for name in imports_of(path))}
-    assert users <= HOMES[library]
+def test_a_library_is_imported_in_its_home_only(library: str) -> None:
+    """What it is like to use a library concerns the packages named here."""
+    for path in MODULES:
+        if any(name.partition(".")[0] == library for name in imports_of(path)):
+            module = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+            assert any(f"{module}.".startswith(f"{home}.") for home in HOMES[library]), f"{module} imports {library}"
+
+
+def test_module_names_are_unique() -> None:
+    """A name stands for one thing, wherever it is."""
+    names = [path.stem for path in MODULES if path.stem != "__init__"]
+    assert sorted(set(names)) == sorted(names)
+
+
+def test_class_names_are_unique() -> None:
+    """Two classes of one name would have to be told apart by their modules."""
+    trees = (ast.parse(path.read_text(encoding="utf-8")) for path in MODULES)
+    names = [node.name for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)]
+    assert [] == sorted({name for name in names if names.count(name) > 1})
 
 
 def test_the_command_line_loads_nothing_heavy() -> None:
     """A help text comes at once: neither TensorFlow nor numba nor Kafka is imported for it."""
     heavy = "{'tensorflow', 'keras', 'numba', 'kafka', 'h5py', 'matplotlib', 'jinja2'}"
-    program = f"import sys, daemon.cli; daemon.cli.build_parser(); print(sorted({heavy} & sys.modules.keys()))"
+    program = f"import sys\nfrom online_lstm.cli import main\nmain.build_parser()\nprint(sorted({heavy} & sys.modules.keys()))"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "[]" == found.stdout.strip()

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from fakes import LABELS, SOURCES, record, small_classifier, small_network, small_settings
-
-from daemon.commands.networks import networks_of
-from daemon.partition import NetworkFactory, Partition, next_mark, unnamed
-from daemon.settings import Settings
+from online_lstm.learning.model_factory import networks_of
+from online_lstm.learning.partition import NetworkFactory, Partition, next_mark, unnamed
+from online_lstm.settings import Settings
 
 EVENTS = 3000
 RANDOM = np.random.default_rng(7)

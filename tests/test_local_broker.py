@@ -13,10 +13,8 @@ from pathlib import Path
 import pytest
 from kafka import KafkaProducer
 from kafka_helpers import create_topic, produce, read_committed
-
-from daemon import local_broker as module
-from daemon.errors import BrokerUnavailableError, ExitCode, MissingToolError, SettingsError
-from daemon.local_broker import (
+from online_lstm.devtools import local_kafka as module
+from online_lstm.devtools.local_kafka import (
     BOOTSTRAP_VARIABLE,
     LocalBroker,
     bootstrap_or_local,
@@ -24,6 +22,7 @@ from daemon.local_broker import (
     broker_properties,
     local_broker,
 )
+from online_lstm.errors import BrokerUnavailableError, ExitCode, MissingToolError, SettingsError
 
 QUIET = lambda _: None  # noqa: E731
 
@@ -295,7 +294,7 @@ class TestOnJava:
 
 def foreground(data: Path) -> subprocess.Popen[str]:
     program = (
-        "import sys; from pathlib import Path; from daemon.local_broker import run_broker;"
+        "import sys; from pathlib import Path; from online_lstm.devtools.local_kafka import run_broker;"
         "sys.exit(run_broker(0, Path(sys.argv[1])))"
     )
     return subprocess.Popen([sys.executable, "-c", program, data], stdout=subprocess.PIPE, text=True)

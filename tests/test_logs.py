@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
-
-from daemon import logs
-from daemon.records import TopicPartition
+from online_lstm import logs
+from online_lstm.events import TopicPartition
 
 LOG = logs.EventLogger("daemon.test")
 

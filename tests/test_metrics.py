@@ -2,13 +2,10 @@ import dataclasses
 
 import pytest
 from fakes import NUMBER_REPORT, Clock
-from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
-from prometheus_client.parser import text_string_to_metric_families as parse_text
-
-from daemon import __version__
-from daemon.metrics import Metrics
-from daemon.records import TopicPartition
-from daemon.reports import (
+from online_lstm import __version__
+from online_lstm.events import TopicPartition
+from online_lstm.observability.prometheus import Metrics
+from online_lstm.telemetry import (
     HINTS,
     AssignmentReport,
     BatchReport,
@@ -20,6 +17,8 @@ from daemon.reports import (
     TopicReport,
     TransactionReport,
 )
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 NOW_S = 1_800_000_000.0
 SOURCE = TopicPartition("numbers", 3)

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 from fakes import SOURCES, Clock, FakeDaemon, FakeKafka, record, small_settings
-
-from daemon.monitor import EVERY_S, MIN_KEPT_S, OPEN_TRANSACTION_S, OUTPUTS_EVERY_S, Monitor
-from daemon.records import TopicPartition
-from daemon.reports import Hint, InputReport, Report
+from online_lstm.events import TopicPartition
+from online_lstm.streaming.monitor import EVERY_S, MIN_KEPT_S, OPEN_TRANSACTION_S, OUTPUTS_EVERY_S, Monitor
+from online_lstm.telemetry import Hint, InputReport, Report
 
 FIRST, SECOND = SOURCES
 HINT = Hint("all_missing", "each of the last 100 values is missing")

@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 from fakes import SOURCES, record, small_settings
 from numpy.typing import NDArray
-
-from daemon.commands.networks import networks_of
-from daemon.experts.numbers import NumberPanel
-from daemon.partition import NetworkFactory, Partition, next_mark, unnamed
-from daemon.records import InputRecord, OutputRecord
-from daemon.rows import Rows
-from daemon.settings import Settings
+from online_lstm.events import InputRecord, OutputRecord
+from online_lstm.learning.model_factory import networks_of
+from online_lstm.learning.number.number_ensemble import NumberPanel
+from online_lstm.learning.partition import NetworkFactory, Partition, next_mark, unnamed
+from online_lstm.learning.state.packed import Rows
+from online_lstm.settings import Settings
 
 CASES: dict[str, dict[str, Any]] = {
     "vectors": {"features": 3},

@@ -2,23 +2,20 @@
 
 import numpy as np
 import pytest
-
-from daemon.experts.numbers import (
-    EXPERTS,
-    NumberPanel,
-    Observed,
+from online_lstm.learning.number import (
     clock,
     fallback,
     linear,
     neighbours,
+    period_search,
     profile,
     ridge,
     scaling,
-    season,
-    stack,
+    stacking,
 )
-from daemon.experts.numbers.seasonal import Seasonal
-from daemon.rows import Rows
+from online_lstm.learning.number.number_ensemble import EXPERTS, NumberPanel, Observed
+from online_lstm.learning.number.seasonal import Seasonal
+from online_lstm.learning.state.packed import Rows
 
 HISTORY = 1024
 
@@ -459,20 +456,20 @@ class TestSeason:
     @pytest.mark.parametrize("period", [7, 24, 100])
     def test_a_period_is_found(self, period, seed):
         """Behind noise that is as large as the season."""
-        found = season.find_periods(sine(2048, period, spread=0.7, seed=seed), np.array([1, 1]))
+        found = period_search.find_periods(sine(2048, period, spread=0.7, seed=seed), np.array([1, 1]))
         assert period == found[0]
 
     @pytest.mark.parametrize("seed", range(3))
     def test_noise_has_no_period(self, seed):
         """Neither has what only looks back a little, and a walk."""
         for values in (noise(512, seed), autoregression(2048, 0.95, seed), np.cumsum(noise(2048, seed)), np.ones(300)):
-            assert [1, 1] == season.find_periods(values, np.array([1, 1])).tolist()
+            assert [1, 1] == period_search.find_periods(values, np.array([1, 1])).tolist()
 
     def test_a_day_within_a_week_is_found(self):
         """The longer period is the one that explains more."""
         steps = np.arange(2048)
         values = np.sin(2 * np.pi * steps / 48) * np.where(steps // 48 % 7 < 5, 1, 0.4) + 0.1 * noise(2048)
-        assert [336, 48] == season.find_periods(values, np.array([1, 1])).tolist()
+        assert [336, 48] == period_search.find_periods(values, np.array([1, 1])).tolist()
 
     @pytest.mark.parametrize("spread", [0, 0.03, 0.3])
     @pytest.mark.parametrize("period", [24, 48])
@@ -481,13 +478,13 @@ class TestSeason:
         values = sine(4096, period, spread=spread)
         periods = np.array([1, 1])
         for end in (256, *range(512, 4097, 512)):
-            periods = season.find_periods(values[max(0, end - 2048) : end], periods)
+            periods = period_search.find_periods(values[max(0, end - 2048) : end], periods)
             assert (period, 1) == tuple(periods) or (end == 256 and abs(period - periods[0]) <= 1)
 
     def test_a_period_in_use_stays_while_it_is_about_as_good(self):
         """Twice the period is a period as well."""
-        assert 48 == season.find_periods(sine(2048, 24), np.array([48, 1]))[0]
-        assert 24 == season.find_periods(sine(2048, 24), np.array([30, 1]))[0]
+        assert 48 == period_search.find_periods(sine(2048, 24), np.array([48, 1]))[0]
+        assert 24 == period_search.find_periods(sine(2048, 24), np.array([30, 1]))[0]
 
 
 class TestProfile:
@@ -642,8 +639,8 @@ class TestNeighbours:
 
 class TestStack:
     def published(self, predictions, values, horizon):
-        rows = Rows(stack.fields(predictions.shape[1], horizon))
-        return stack.observe(rows.view(rows.add()), values, predictions, np.ones(len(values)), horizon=horizon)
+        rows = Rows(stacking.fields(predictions.shape[1], horizon))
+        return stacking.observe(rows.view(rows.add()), values, predictions, np.ones(len(values)), horizon=horizon)
 
     def test_it_is_as_good_as_the_best_expert(self):
         """One expert is good and two are not: the weights go to it."""
@@ -672,8 +669,8 @@ class TestStack:
         predictions[1500:] = 4.0
         published, _ = self.published(predictions, values, 5)
         least, most = predictions.min(axis=1), predictions.max(axis=1)
-        assert (published >= least - stack.MARGIN * (most - least)).all()
-        assert (published <= most + stack.MARGIN * (most - least)).all()
+        assert (published >= least - stacking.MARGIN * (most - least)).all()
+        assert (published <= most + stacking.MARGIN * (most - least)).all()
         np.testing.assert_array_equal(4.0, published[1500:])
 
     def test_where_the_experts_agree_but_for_rounding_it_is_what_the_first_one_says(self):

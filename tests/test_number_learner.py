@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 from fakes import SOURCES, record, small_settings
-
-from daemon.commands.networks import networks_of
-from daemon.partition import NetworkFactory, Partition, next_mark, unnamed
-from daemon.records import InputRecord, OutputRecord
-from daemon.settings import Settings
+from online_lstm.events import InputRecord, OutputRecord
+from online_lstm.learning.model_factory import networks_of
+from online_lstm.learning.partition import NetworkFactory, Partition, next_mark, unnamed
+from online_lstm.settings import Settings
 
 RANDOM = np.random.default_rng(3)
 NOISE = RANDOM.normal(size=2000)

@@ -6,17 +6,16 @@ from typing import Any
 
 import pytest
 from fakes import SOURCES, record, small_network, small_settings
+from online_lstm.cli.run import about
+from online_lstm.devtools.sample_data import seed_stream
+from online_lstm.learning.model_factory import networks_of
+from online_lstm.learning.partition import Partition, next_mark, unnamed
+from online_lstm.observability.dashboard import Board
+from online_lstm.observability.http_server import Health, WebServer
+from online_lstm.settings import Settings
+from online_lstm.telemetry import AssignmentReport, BatchReport, CheckpointReport, Hint, InputReport
 from playwright.sync_api import Browser, Page
 from tcp_proxy import free_port
-
-from daemon.board import Board
-from daemon.commands.networks import networks_of
-from daemon.commands.run import about
-from daemon.commands.streams import seed_stream
-from daemon.partition import Partition, next_mark, unnamed
-from daemon.reports import AssignmentReport, BatchReport, CheckpointReport, Hint, InputReport
-from daemon.settings import Settings
-from daemon.web import Health, WebServer
 
 HOSTILE = "<img src=x onerror=\"document.title='broken'\"><script>document.title='broken'</script>"
 SOURCE = SOURCES[0]

@@ -15,12 +15,11 @@ from fakes import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from daemon.checkpoint import digest_of
-from daemon.commands.networks import networks_of
-from daemon.errors import StateMismatchError
-from daemon.partition import Partition, Tally, learning_of, next_mark, unnamed
-from daemon.records import InputRecord, OutputRecord
+from online_lstm.checkpoint import digest_of
+from online_lstm.errors import StateMismatchError
+from online_lstm.events import InputRecord, OutputRecord
+from online_lstm.learning.model_factory import networks_of
+from online_lstm.learning.partition import Partition, Tally, learning_of, next_mark, unnamed
 
 TRAFFIC = traffic(400)
 Result = tuple[list[OutputRecord], str, tuple[int, ...]]

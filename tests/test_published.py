@@ -5,12 +5,11 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from daemon.codec import Decoder, Encoder
-from daemon.codec.published import Published, Read, read_dead_letter, read_output
-from daemon.errors import BadInputError
-from daemon.records import InputRecord, Outcome, OutputRecord, TopicPartition
-from daemon.settings import read_settings
+from online_lstm.codec import Decoder, Encoder
+from online_lstm.codec.published import Published, Read, read_dead_letter, read_output
+from online_lstm.errors import BadInputError
+from online_lstm.events import InputRecord, Outcome, OutputRecord, TopicPartition
+from online_lstm.settings import read_settings
 
 SETTINGS = read_settings({}, environment={})
 DECODER, ENCODER = Decoder(SETTINGS), Encoder(SETTINGS)

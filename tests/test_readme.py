@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 from messages import alike
+from online_lstm.cli.main import COMMANDS
+from online_lstm.settings import Settings
 from readme import PARTS, README, ROOT, with_parts
-
-from daemon.cli import COMMANDS
-from daemon.settings import Settings
 
 
 @pytest.mark.parametrize("path", PARTS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -18,17 +18,16 @@ from fakes import (
     record,
     traffic,
 )
-
-from daemon.errors import (
+from online_lstm.errors import (
     CheckpointsUnavailableError,
     InputGoneError,
     RecoveryRefusedError,
     ReplayDivergedError,
     StateMismatchError,
 )
-from daemon.records import Committed, OutputRecord, TopicPartition
-from daemon.recovery import read_mark
-from daemon.reports import CheckpointReport, LineageReport
+from online_lstm.events import Committed, OutputRecord, TopicPartition
+from online_lstm.streaming.recovery import read_mark
+from online_lstm.telemetry import CheckpointReport, LineageReport
 
 FIRST = SOURCES[0]
 

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
-
-from daemon.errors import StateMismatchError
-from daemon.rows import Field, Rows
+from online_lstm.errors import StateMismatchError
+from online_lstm.learning.state.packed import Field, Rows
 
 FIELDS = {"events": Field((), "int64"), "window": Field((3,), "int32", -1)}
 

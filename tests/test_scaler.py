@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-
-from daemon import scaler
-from daemon.rows import Row, Rows
+from online_lstm.learning.state import scaler
+from online_lstm.learning.state.packed import Row, Rows
 
 RANDOM = np.random.default_rng(11)
 

@@ -12,18 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 from fakes import SOURCES, record, small_network, small_settings, traffic
-
-from daemon.checkpoint import digest_of
-from daemon.checkpoint.hdf5 import pack, unpack
-from daemon.commands.contents import streams_of, with_network
-from daemon.commands.networks import networks_of
-from daemon.errors import SettingsError, StateMismatchError
-from daemon.network import Network
-from daemon.partition import NetworkFactory, Partition, learning_of, next_mark, unnamed
-from daemon.records import InputRecord
-from daemon.settings import Settings, read_settings
-from daemon.stored import stored_streams
-from daemon.warm_start import WarmStart
+from online_lstm.audit.describe import streams_of, with_network
+from online_lstm.checkpoint import digest_of
+from online_lstm.checkpoint.hdf5 import pack, unpack
+from online_lstm.errors import SettingsError, StateMismatchError
+from online_lstm.events import InputRecord
+from online_lstm.learning.model_factory import networks_of
+from online_lstm.learning.network import Network
+from online_lstm.learning.partition import NetworkFactory, Partition, learning_of, next_mark, unnamed
+from online_lstm.learning.state.snapshot import stored_streams
+from online_lstm.learning.warm_start import WarmStart
+from online_lstm.settings import Settings, read_settings
 
 LOOP = [1, 2, 3, 1, 2, 4]
 LONG_LOOP = [1, 2, 3, 1, 2, 4, 5, 1, 2, 3, 3, 6]

@@ -20,14 +20,13 @@ from fakes import (
 )
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from daemon.checkpoint import KEEP
-from daemon.errors import BrokerUnavailableError, FencedError, NotCommittedError, ReplayDivergedError
-from daemon.partition import Partition
-from daemon.records import Committed, Membership, OutputRecord, Polled, TopicPartition
-from daemon.recovery import read_mark
-from daemon.reports import BatchReport, CheckpointReport, TransactionReport
-from daemon.service import CHECKPOINT_SHARE, WAITING_S
+from online_lstm.checkpoint import KEEP
+from online_lstm.errors import BrokerUnavailableError, FencedError, NotCommittedError, ReplayDivergedError
+from online_lstm.events import Committed, Membership, OutputRecord, Polled, TopicPartition
+from online_lstm.learning.partition import Partition
+from online_lstm.streaming.recovery import read_mark
+from online_lstm.streaming.service import CHECKPOINT_SHARE, WAITING_S
+from online_lstm.telemetry import BatchReport, CheckpointReport, TransactionReport
 
 STEPS = ("before poll", "after poll", "before commit", "after commit", "before checkpoint", "after checkpoint")
 

@@ -2,10 +2,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-
-from daemon.errors import SettingsError
-from daemon.presets import PRESETS, TASKS
-from daemon.settings import KIND_MEANINGS, Settings, kind_of, parse_assignments, read_settings
+from online_lstm.errors import SettingsError
+from online_lstm.settings import KIND_MEANINGS, Settings, kind_of, parse_assignments, read_settings
+from online_lstm.settings.presets import PRESETS, TASKS
 
 
 def test_every_setting_says_what_it_is_and_what_changing_it_means() -> None:

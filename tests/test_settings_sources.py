@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from daemon import cli
-from daemon.commands.options import settings_of
-from daemon.errors import ExitCode, SettingsError
-from daemon.settings import Settings, is_list, parse_assignments, read_settings
+from online_lstm.cli import main
+from online_lstm.cli.options import settings_of
+from online_lstm.errors import ExitCode, SettingsError
+from online_lstm.settings import Settings, is_list, parse_assignments, read_settings
 
 LINKS = {
     "ONLINE_LSTM_SERVICE_HOST": "10.0.0.7",
@@ -187,10 +186,10 @@ def test_ignored_variables_are_told_in_one_line(
     """A daemon beside such a Service starts, and says which variables it does not read."""
     for name, value in LINKS.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("daemon.logs.configure", lambda **_: None)
-    monkeypatch.setattr("daemon.commands.run.run", lambda _: None)
+    monkeypatch.setattr("online_lstm.logs.configure", lambda **_: None)
+    monkeypatch.setattr("online_lstm.cli.run.run", lambda _: None)
     with caplog.at_level("INFO"):
-        assert ExitCode.OK == cli.main(["run"])
+        assert ExitCode.OK == main.main(["run"])
     assert [f"variables of Kubernetes Services ignored names={','.join(sorted(LINKS))}"] == caplog.messages[1:]
 
 
@@ -246,7 +245,7 @@ def test_a_pipe_of_settings_is_read_once_for_all(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     writer = threading.Thread(target=pipe.write_text, args=("window = 32\n",))
     writer.start()
-    arguments = cli.build_parser().parse_args(["run", "--config", str(pipe)])
+    arguments = main.build_parser().parse_args(["run", "--config", str(pipe)])
     writer.join()
     assert [32, 32] == [settings_of(arguments).window for _ in range(2)]
 
@@ -255,14 +254,14 @@ def test_a_pipe_of_settings_is_read_once_for_all(tmp_path: Path) -> None:
 def test_a_list_may_be_given_in_several_options(name: str) -> None:
     """They add up, with run and with --set; one option may hold several."""
     option = f"--{name.replace('_', '-')}"
-    parsed = cli.build_parser().parse_args(["run", option, "a", f"{option}=b,c"])
+    parsed = main.build_parser().parse_args(["run", option, "a", f"{option}=b,c"])
     assert "a,b,c" == getattr(parsed, name)
     assert {name: "a,b,c"} == parse_assignments([f"{name}=a", f"{name}=b,c"])
 
 
 def test_both_topics_of_two_options_are_read() -> None:
     """None of them is dropped."""
-    parsed = cli.build_parser().parse_args(["run", "--input-topics", "a", "--input-topics", "b"])
+    parsed = main.build_parser().parse_args(["run", "--input-topics", "a", "--input-topics", "b"])
     assert ("a", "b") == settings_of(parsed).input_topics
 
 
@@ -283,7 +282,7 @@ def test_an_option_is_given_once_and_with_a_value(
     """Of two values one would be dropped in silence."""
     config = tmp_path / "settings.toml"
     config.touch()
-    assert ExitCode.USAGE == cli.main([part.format(config=config) for part in argv])
+    assert ExitCode.USAGE == main.main([part.format(config=config) for part in argv])
     assert f"online-lstm: {message}\n" == capsys.readouterr().err
 
 

@@ -6,12 +6,11 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-
-from daemon.shutdown import SIGNALS, Shutdown, interrupt
+from online_lstm.shutdown import SIGNALS, Shutdown, interrupt
 
 TWICE = """
 import signal
-from daemon.shutdown import Shutdown, exit_at_once
+from online_lstm.shutdown import Shutdown, exit_at_once
 
 with Shutdown(on_second=exit_at_once):
     signal.raise_signal(signal.{name})

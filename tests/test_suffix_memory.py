@@ -2,9 +2,10 @@ import random
 
 import numpy as np
 import pytest
-
-from daemon.experts.symbols import Run, suffix_memory
-from daemon.experts.symbols.suffix_kernels import (
+from online_lstm.learning.state.packed import Rows
+from online_lstm.learning.state.vocabulary import Vocabulary
+from online_lstm.learning.symbol import suffix_memory
+from online_lstm.learning.symbol.suffix_kernels import (
     AGES,
     BEHIND,
     DECAY_OF_SHARES,
@@ -19,8 +20,7 @@ from daemon.experts.symbols.suffix_kernels import (
     MOST_VISITS,
     ORDERS,
 )
-from daemon.rows import Rows
-from daemon.vocabulary import Vocabulary
+from online_lstm.learning.symbol.symbol_ensemble import Run
 
 PERIOD = [4] * 6 + [8] + [4] * 5 + [8] + [4] * 6 + [8] + [4] * 6 + [28]
 SEQUENCES = ["6874230", "1874235", "6342785", "1342780", "09785341", "29785346", "04358796", "24358791"]

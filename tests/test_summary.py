@@ -1,10 +1,9 @@
 import logging
 
 import pytest
-
-from daemon.records import TopicPartition
-from daemon.reports import AssignmentReport, BatchReport, TransactionReport
-from daemon.summary import EVERY_S, Summary
+from online_lstm.events import TopicPartition
+from online_lstm.observability.log_summary import EVERY_S, Summary
+from online_lstm.telemetry import AssignmentReport, BatchReport, TransactionReport
 
 SOURCES = (TopicPartition("numbers", 0), TopicPartition("numbers", 1))
 

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numba.core.caching import CacheImpl
-
-from daemon.experts.jit import compiled
-from daemon.experts.symbols import Codes, Run, SymbolPanel, suffix_memory
-from daemon.records import BASELINES as BASELINES_OF
-from daemon.records import EXPERTS as EXPERTS_OF
-from daemon.rows import Rows
-from daemon.settings import read_settings
-from daemon.vocabulary import Vocabulary
+from online_lstm.events import BASELINES as BASELINES_OF
+from online_lstm.events import EXPERTS as EXPERTS_OF
+from online_lstm.learning.jit import compiled
+from online_lstm.learning.state.packed import Rows
+from online_lstm.learning.state.vocabulary import Vocabulary
+from online_lstm.learning.symbol import suffix_memory
+from online_lstm.learning.symbol.symbol_ensemble import Codes, Run, SymbolPanel
+from online_lstm.settings import read_settings
 
 MAX_CODES = 4
 BASELINES, EXPERTS = BASELINES_OF["symbol"], EXPERTS_OF["symbol"]
@@ -338,7 +338,8 @@ def test_nothing_is_learned_about_experts_from_an_event_that_nobody_predicted():
 
 def test_import_loads_no_compiler():
     """The compiler is loaded when the first stream begins: `--help` should not wait for it."""
-    code = "import sys, daemon.experts.symbols, daemon.learners; sys.exit('numba' in sys.modules)"
+    modules = "online_lstm.learning.symbol.symbol_ensemble, online_lstm.learning.learners"
+    code = f"import sys, {modules}; sys.exit('numba' in sys.modules)"
     assert 0 == subprocess.run([sys.executable, "-c", code], check=False).returncode
 
 

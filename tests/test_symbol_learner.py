@@ -4,17 +4,16 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from fakes import record, small_network, small_settings
-
-from daemon.learners import rehearse
-from daemon.learners.rows import NetworkRows
-from daemon.learners.scope import OwnNetworks
-from daemon.learners.symbol import SymbolLearner
-from daemon.network import Network
-from daemon.partition import learning_of
-from daemon.records import BASELINES, Event, Outcome, SymbolVerdict
-from daemon.records import EXPERTS as EXPERTS_OF
-from daemon.rows import Rows
-from daemon.settings import Settings
+from online_lstm.events import BASELINES, Event, Outcome, SymbolVerdict
+from online_lstm.events import EXPERTS as EXPERTS_OF
+from online_lstm.learning.learners import rehearse
+from online_lstm.learning.model_states import NetworkRows
+from online_lstm.learning.network import Network
+from online_lstm.learning.partition import learning_of
+from online_lstm.learning.state.packed import Rows
+from online_lstm.learning.symbol.symbol_learner import SymbolLearner
+from online_lstm.learning.weight_sharing import OwnNetworks
+from online_lstm.settings import Settings
 
 EXPERTS = EXPERTS_OF["symbol"]
 FIRST_EXPERT = 1 + len(BASELINES["symbol"])

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from daemon.errors import StateMismatchError
-from daemon.vocabulary import Sighting, Vocabulary
+from online_lstm.errors import StateMismatchError
+from online_lstm.learning.state.vocabulary import Sighting, Vocabulary
 
 symbols = st.one_of(st.integers(-3, 12), st.sampled_from([0.5, 2.5]), st.sampled_from(["", "4", "ä"]))
 streams = st.lists(symbols, max_size=60)

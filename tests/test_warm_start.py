@@ -11,14 +11,13 @@ import h5py
 import numpy as np
 import pytest
 from fakes import LOGS, SIZES, SOURCES, Crash, FakeDaemon, FakeKafka, crash_at, record, small_network, small_settings
-
-from daemon import cli
-from daemon.checkpoint import digest_of
-from daemon.checkpoint.hdf5 import pack, unpack
-from daemon.errors import ExitCode, StateMismatchError
-from daemon.partition import Partition, next_mark, unnamed
-from daemon.records import InputRecord
-from daemon.warm_start import WarmStart
+from online_lstm.checkpoint import digest_of
+from online_lstm.checkpoint.hdf5 import pack, unpack
+from online_lstm.cli import main
+from online_lstm.errors import ExitCode, StateMismatchError
+from online_lstm.events import InputRecord
+from online_lstm.learning.partition import Partition, next_mark, unnamed
+from online_lstm.learning.warm_start import WarmStart
 
 LOOP = [1, 2, 3, 1, 2, 4]
 
@@ -141,7 +140,7 @@ def replaced(given: Sequence[str], options: Sequence[object]) -> list[str]:
 
 def backtest(values: Path, *options: object) -> tuple[int, list[dict[str, Any]]]:
     out = values.with_suffix(".jsonl")
-    code = cli.main(["backtest", str(values), *replaced(SMALL, options), "--predictions", str(out)])
+    code = main.main(["backtest", str(values), *replaced(SMALL, options), "--predictions", str(out)])
     return code, [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
 
 
@@ -212,9 +211,9 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[
         values.write_text(lines_of(task))
         options = ["network=lstm 6", *TASKS[task]]
         given = tuple(part for option in options for part in ("--set", option))
-        assert ExitCode.OK == cli.main(["backtest", str(values), *given, "--checkpoint", str(checkpoint)])
+        assert ExitCode.OK == main.main(["backtest", str(values), *given, "--checkpoint", str(checkpoint)])
         stream = () if task == "label" else ("--stream", "null")
-        assert ExitCode.OK == cli.main(["export", str(checkpoint), str(keras), *stream])
+        assert ExitCode.OK == main.main(["export", str(checkpoint), str(keras), *stream])
         return values, given
 
     return export
@@ -222,7 +221,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[
 
 def scores_of(values: Path, given: Sequence[str], *more: str) -> dict[str, Any]:
     report = values.with_name("report.json")
-    assert ExitCode.OK == cli.main(["backtest", str(values), *given, *more, "--json", str(report)])
+    assert ExitCode.OK == main.main(["backtest", str(values), *given, *more, "--json", str(report)])
     figures: dict[str, Any] = json.loads(report.read_text())
     return figures
 
@@ -246,7 +245,7 @@ def test_a_keras_file_is_begun_from(exported: Callable[[str], tuple[Path, tuple[
 
 def hdf5_state(values: Path, given: Sequence[str], *more: str) -> dict[str, Any]:
     checkpoint = values.with_name("again.h5")
-    assert ExitCode.OK == cli.main(["backtest", str(values), *given, *more, "--checkpoint", str(checkpoint)])
+    assert ExitCode.OK == main.main(["backtest", str(values), *given, *more, "--checkpoint", str(checkpoint)])
     return unpack(checkpoint.read_bytes(), "again")
 
 
@@ -278,7 +277,7 @@ def test_a_keras_file_that_does_not_fit_is_told(
     """Which layer it is, what it is, and what is expected."""
     values, given = exported("symbol")
     warm = ("--set", f"warm_start={values.with_name('learned.keras')}")
-    assert ExitCode.USAGE == cli.main(["backtest", str(values), *replaced(given, change), *warm])
+    assert ExitCode.USAGE == main.main(["backtest", str(values), *replaced(given, change), *warm])
     said = capsys.readouterr().err
     assert "warm_start: " in said
     assert words in said
@@ -292,7 +291,7 @@ def test_the_json_beside_a_keras_file_is_part_of_it(
     alone = tmp_path / "alone.keras"
     alone.write_bytes(values.with_name("learned.keras").read_bytes())
     warm = ("--set", f"warm_start={alone}")
-    assert ExitCode.USAGE == cli.main(["backtest", str(values), *given, *warm])
+    assert ExitCode.USAGE == main.main(["backtest", str(values), *given, *warm])
     assert (
         "No such file or directory; expected the JSON file that `export` writes beside alone.keras"
         in capsys.readouterr().err

@@ -12,12 +12,11 @@ from typing import Any
 
 import pytest
 from fakes import Clock
+from online_lstm.errors import ExitCode, SettingsError
+from online_lstm.observability import http_server
+from online_lstm.observability.http_server import Health, WebServer
 from programs import program
 from tcp_proxy import free_port
-
-from daemon import web
-from daemon.errors import ExitCode, SettingsError
-from daemon.web import Health, WebServer
 
 
 @pytest.fixture
@@ -240,7 +239,7 @@ def test_stop_frees_the_port_at_once(health: Health, monkeypatch: pytest.MonkeyP
     unfinished = socket.create_connection(("127.0.0.1", server.port))
     unfinished.sendall(b"GET /metrics HTTP/1.1\r\nHost:")
     # far more than a moment: how long it takes depends on the machine, that it ends on its own does not
-    monkeypatch.setattr(web, "STOP_TIMEOUT_S", 120.0)
+    monkeypatch.setattr(http_server, "STOP_TIMEOUT_S", 120.0)
     thread = server._thread
     server.stop()
     assert thread

@@ -7,25 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import online_lstm
 import pytest
 from kafka import errors
+from online_lstm.cli import main
+from online_lstm.errors import BrokerUnavailableError, ExitCode, SettingsError, UnsupportedByBrokerError
+from online_lstm.settings import Settings, read_settings
+from online_lstm.streaming.kafka import AtLeastOnceSink, KafkaSource, TransactionalSink, ensure_topics
+from online_lstm.streaming.kafka.client import Client
+from online_lstm.streaming.kafka.connection import LostConnection, explain
+from online_lstm.streaming.kafka.failures import ADVICE, KIND_OF_ERROR, FailureKind
 from stub_broker import CREATE_TOPICS, DESCRIBE_CONFIGS, TRANSACTIONS, StubBroker, stub_broker
 
-import daemon
-from daemon import cli
-from daemon.broker import AtLeastOnceSink, KafkaSource, TransactionalSink, ensure_topics
-from daemon.broker.client import Client
-from daemon.broker.connection import LostConnection, explain
-from daemon.broker.failures import ADVICE, KIND_OF_ERROR, FailureKind
-from daemon.errors import (
-    BrokerUnavailableError,
-    ExitCode,
-    SettingsError,
-    UnsupportedByBrokerError,
-)
-from daemon.settings import Settings, read_settings
-
-PACKAGE = Path(daemon.__file__).parent
+PACKAGE = Path(online_lstm.__file__).parent
 CLIENTS = {"KafkaAdminClient", "KafkaConsumer", "KafkaProducer"}
 UNTRANSLATED = {
     ("broker/sink.py", "rebuild"),  # what fails in a commit decides what happens to the batch
@@ -242,7 +236,7 @@ def test_a_broker_without_an_interface() -> None:
 def run(broker: StubBroker, monkeypatch: pytest.MonkeyPatch, *argv: str, **given: object) -> int:
     for name, value in {"bootstrap_servers": broker.bootstrap, "connect_timeout_s": 3, **given}.items():
         monkeypatch.setenv(f"ONLINE_LSTM_{name.upper()}", str(value))
-    return cli.main(argv)
+    return main.main(argv)
 
 
 def test_produce_creates_its_own_topic_only(monkeypatch: pytest.MonkeyPatch) -> None:

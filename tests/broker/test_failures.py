@@ -2,8 +2,7 @@ import inspect
 
 import pytest
 from kafka import errors
-
-from daemon.broker.failures import KIND_OF_ERROR, FailureKind, kind_of
+from online_lstm.streaming.kafka.failures import KIND_OF_ERROR, FailureKind, kind_of
 
 CLASSES = {found for found in vars(errors).values() if inspect.isclass(found) and issubclass(found, errors.KafkaError)}
 

@@ -3,10 +3,9 @@
 from typing import Any
 
 import pytest
-
-from daemon.broker.topics import configs_of, is_compacted, limits_in
-from daemon.codec.forms import TopicLimits
-from daemon.errors import BrokerUnavailableError, SettingsError, UnsupportedByBrokerError
+from online_lstm.codec.forms import TopicLimits
+from online_lstm.errors import BrokerUnavailableError, SettingsError, UnsupportedByBrokerError
+from online_lstm.streaming.kafka.topics import configs_of, is_compacted, limits_in
 
 
 class Admin:

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-
-from daemon.checkpoint.hdf5 import FORMAT, HEADER_BYTES, digest_of, pack, unpack
-from daemon.errors import CheckpointDamagedError
+from online_lstm.checkpoint.hdf5 import FORMAT, HEADER_BYTES, digest_of, pack, unpack
+from online_lstm.errors import CheckpointDamagedError
 
 STATE = {
     "lineage": "1f3a9c20",

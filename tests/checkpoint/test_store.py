@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from daemon.atomic_write import ABANDONED_AFTER_S
-from daemon.checkpoint import CheckpointStore
-from daemon.errors import CheckpointDamagedError, CheckpointsUnavailableError, SettingsError
-from daemon.records import TopicPartition
+from online_lstm.atomic_write import ABANDONED_AFTER_S
+from online_lstm.checkpoint import CheckpointStore
+from online_lstm.errors import CheckpointDamagedError, CheckpointsUnavailableError, SettingsError
+from online_lstm.events import TopicPartition
 
 SOURCE = TopicPartition("numbers", 3)
 LINEAGE = "1f3a9c20"
@@ -125,7 +124,7 @@ def test_a_missing_library_is_named(url: str, library: str, way: str, monkeypatc
 def test_a_directory_needs_no_library_of_object_stores(tmp_path: Path) -> None:
     """Start-up time: fsspec is imported when a URL asks for it, and not before."""
     program = (
-        "import sys; from daemon.checkpoint import CheckpointStore;"
+        "import sys; from online_lstm.checkpoint import CheckpointStore;"
         "CheckpointStore(sys.argv[1], 'g').require_writable();"
         "print(sorted({'fsspec', 's3fs'} & sys.modules.keys()))"
     )

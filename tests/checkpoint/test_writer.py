@@ -3,9 +3,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from daemon.checkpoint import CheckpointStore, CheckpointWriter
-from daemon.records import TopicPartition
+from online_lstm.checkpoint import CheckpointStore, CheckpointWriter
+from online_lstm.events import TopicPartition
 
 SOURCE = TopicPartition("numbers", 3)
 

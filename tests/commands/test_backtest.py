@@ -9,29 +9,28 @@ from typing import Any, BinaryIO
 
 import pytest
 from fakes import SMALL, small_network, small_settings
+from online_lstm.backtest import runner
+from online_lstm.backtest.input_files import Line
+from online_lstm.backtest.report.score_tables import ABBREVIATIONS, channel_tables
+from online_lstm.checkpoint.files import read_file
+from online_lstm.cli import backtest as backtest_command
+from online_lstm.cli import main
+from online_lstm.cli.backtest import backtest
+from online_lstm.devtools.sample_data import seed_stream
+from online_lstm.errors import ExitCode
+from online_lstm.learning.partition import Partition
+from online_lstm.shutdown import Shutdown
 from rich.console import Console
-
-from daemon import cli
-from daemon.checkpoint.files import read_file
-from daemon.commands import backtest as backtest_command
-from daemon.commands import learning
-from daemon.commands.backtest import backtest
-from daemon.commands.inputs import Line
-from daemon.commands.reports.figures import ABBREVIATIONS, channel_tables
-from daemon.commands.streams import seed_stream
-from daemon.errors import ExitCode
-from daemon.partition import Partition
-from daemon.shutdown import Shutdown
 
 
 @pytest.fixture(autouse=True)
 def compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(learning, "networks_of", lambda _: small_network)
+    monkeypatch.setattr(runner, "networks_of", lambda _: small_network)
 
 
 def run(*arguments: object) -> int:
     assignments = [part for name, value in SMALL.items() for part in ("--set", f"{name}={value}")]
-    return cli.main(["backtest", *assignments, *map(str, arguments)])
+    return main.main(["backtest", *assignments, *map(str, arguments)])
 
 
 def write(path: Path, *lines: bytes) -> Path:

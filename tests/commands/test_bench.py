@@ -4,14 +4,14 @@ import argparse
 
 import pytest
 from fakes import small_network, small_settings
-
-from daemon.commands import bench, networks
-from daemon.errors import SettingsError
+from online_lstm.cli import bench
+from online_lstm.errors import SettingsError
+from online_lstm.learning import model_factory
 
 
 @pytest.fixture(autouse=True)
 def little_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(networks, "networks_of", lambda _: small_network)
+    monkeypatch.setattr(model_factory, "networks_of", lambda _: small_network)
     monkeypatch.setattr(bench, "ENGINE_EVENTS", 128)
     monkeypatch.setattr(bench, "WARM_UP_EVENTS", 10)
     monkeypatch.setattr(bench, "PARTITION_EVENTS", 100)

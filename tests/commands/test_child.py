@@ -10,7 +10,7 @@ from pathlib import Path
 PARENT = """
 import sys
 from pathlib import Path
-from daemon.commands.child import DaemonProcess
+from online_lstm.devtools.daemon_process import DaemonProcess
 
 daemon = DaemonProcess(Path(sys.argv[1]), {"bootstrap_servers": "127.0.0.1:9", "connect_timeout_s": 60})
 daemon.start()
@@ -25,7 +25,9 @@ def test_a_daemon_ends_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout
         process = Path("/proc", parent.stdout.readline().strip())
-        wait_until(lambda: b"daemon.cli" in (process / "cmdline").read_bytes().split(b"\0")[2:3])  # nothing before it
+        wait_until(
+            lambda: b"online_lstm.cli.main" in (process / "cmdline").read_bytes().split(b"\0")[2:3]
+        )  # nothing before it
         parent.send_signal(signal.SIGKILL)
     wait_until(lambda: ended(process))
 

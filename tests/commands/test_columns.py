@@ -4,12 +4,11 @@ import io
 from pathlib import Path
 
 import pytest
-
-from daemon.codec.cells import Markers
-from daemon.commands.columns import read_columns
-from daemon.commands.delimited import MAX_ROW_LINES, Dialect
-from daemon.commands.inputs import Line, open_input
-from daemon.errors import InputFileError
+from online_lstm.backtest.columns import read_columns
+from online_lstm.backtest.delimited import MAX_ROW_LINES, Dialect
+from online_lstm.backtest.input_files import Line, open_input
+from online_lstm.codec.cells import Markers
+from online_lstm.errors import InputFileError
 
 MARKERS = Markers(["NA", "N/A", "?", "-", "unknown", "-200"])
 

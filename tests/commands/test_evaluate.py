@@ -7,12 +7,10 @@ from pathlib import Path
 
 import pytest
 from fakes import SMALL, small_network, small_settings
-
-from daemon import cli
-from daemon.commands import networks
-from daemon.commands.comparison import BEGIN, END, Comparison, Found, place_figures
-from daemon.commands.evaluate import compare, learn
-from daemon.commands.protocols import (
+from online_lstm.cli import main
+from online_lstm.cli.evaluate import compare, learn
+from online_lstm.errors import ExitCode, SettingsError
+from online_lstm.evaluation.protocols import (
     LAST,
     LATE,
     MOVING,
@@ -30,21 +28,22 @@ from daemon.commands.protocols import (
     relearned,
     share_of_first,
 )
-from daemon.errors import ExitCode, SettingsError
-from daemon.records import BASELINES as BASELINES_OF
-from daemon.records import EXPERTS as EXPERTS_OF
+from online_lstm.evaluation.seed_statistics import BEGIN, END, Comparison, Found, place_figures
+from online_lstm.events import BASELINES as BASELINES_OF
+from online_lstm.events import EXPERTS as EXPERTS_OF
+from online_lstm.learning import model_factory
 
 BASELINES, EXPERTS = BASELINES_OF["symbol"], EXPERTS_OF["symbol"]
 
 
 @pytest.fixture(autouse=True)
 def compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(networks, "networks_of", lambda _: small_network)
+    monkeypatch.setattr(model_factory, "networks_of", lambda _: small_network)
 
 
 def run(*arguments: object) -> int:
     assignments = [part for name, value in SMALL.items() for part in ("--set", f"{name}={value}")]
-    return cli.main(["evaluate", *map(str, arguments), *assignments])
+    return main.main(["evaluate", *map(str, arguments), *assignments])
 
 
 def track(hits: str, scored: str | None = None) -> Track:
@@ -175,7 +174,7 @@ def test_a_listed_element_was_among_the_likeliest_before_it_came() -> None:
 def test_seeds_are_of_stream_and_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each seed begins with other weights, also on a stream that knows no seed."""
     seeds = []
-    monkeypatch.setattr(networks, "networks_of", lambda given: seeds.append(given.seed) or small_network)
+    monkeypatch.setattr(model_factory, "networks_of", lambda given: seeds.append(given.seed) or small_network)
     compare(small_settings(), PROTOCOLS["seed"], seeds=range(4, 6), events=5)
     assert [4, 5] == seeds
 
@@ -284,7 +283,7 @@ def test_numbers_are_measured_by_their_errors(
 ) -> None:
     """With the task and the horizon of the protocol; each predictor has its figure, and knowing more is better."""
     monkeypatch.undo()  # a network of numbers
-    monkeypatch.setattr("daemon.commands.streams.TAXI_FIRST", 400)
+    monkeypatch.setattr("online_lstm.devtools.sample_data.TAXI_FIRST", 400)
     report = tmp_path / "r.json"
     assert ExitCode.OK == run(name, "--taxi", taxi_file, "--seeds", 1, "--json", report)
     (protocol,) = json.loads(report.read_text())["protocols"]

@@ -8,18 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from daemon import cli
-from daemon.checkpoint.hdf5 import pack
-from daemon.commands.contents import settings_of
-from daemon.commands.networks import networks_of
-from daemon.errors import ExitCode, SettingsError
-from daemon.network.layers import parse_layers
-from daemon.network.layout import Layout
-from daemon.network.pins import pin
-from daemon.partition import Partition, learning_of, next_mark, unnamed
-from daemon.records import InputRecord, TopicPartition
-from daemon.settings import Settings
+from online_lstm.audit.describe import settings_of
+from online_lstm.checkpoint.hdf5 import pack
+from online_lstm.cli import main
+from online_lstm.errors import ExitCode, SettingsError
+from online_lstm.events import InputRecord, TopicPartition
+from online_lstm.learning.model_factory import networks_of
+from online_lstm.learning.network.layers import parse_layers
+from online_lstm.learning.network.layout import Layout
+from online_lstm.learning.network.runtime import pin
+from online_lstm.learning.partition import Partition, learning_of, next_mark, unnamed
+from online_lstm.settings import Settings
 
 pin()
 import keras  # noqa: E402 - after the pins
@@ -60,7 +59,7 @@ def checkpoint(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple
 
 def export(path: Path, *options: str) -> tuple[keras.Model, dict[str, Any]]:
     out = path.with_name("pump.keras")
-    assert ExitCode.OK == cli.main(["export", str(path), str(out), *options])
+    assert ExitCode.OK == main.main(["export", str(path), str(out), *options])
     return keras.models.load_model(out), json.loads(out.with_suffix(".json").read_text(encoding="utf-8"))
 
 
@@ -201,7 +200,7 @@ def test_one_of_several_streams_is_to_be_named(
     """The message says which ones there are; nothing is written."""
     path = tmp_path / "learned.h5"
     path.write_bytes(pack(state_of("symbol"), {}))
-    assert ExitCode.USAGE == cli.main(["export", str(path), str(tmp_path / "fan.keras"), *options])
+    assert ExitCode.USAGE == main.main(["export", str(path), str(tmp_path / "fan.keras"), *options])
     told = capsys.readouterr().err
     assert f"--stream: received {received}, expected the key of a stream in {path}: " in told
     assert "pump" in told
@@ -211,7 +210,7 @@ def test_one_of_several_streams_is_to_be_named(
 
 def test_another_file_ending_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Keras knows its own files by it."""
-    assert ExitCode.USAGE == cli.main(["export", str(tmp_path / "learned.h5"), "network.h5"])
+    assert ExitCode.USAGE == main.main(["export", str(tmp_path / "learned.h5"), "network.h5"])
     assert "received network.h5, expected a path that ends in .keras" in capsys.readouterr().err
 
 
@@ -222,7 +221,7 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes | None)
     if content:
         path.write_bytes(content)
     expected = ExitCode.REFUSED if content else ExitCode.USAGE
-    assert expected == cli.main(["export", str(path), str(tmp_path / "network.keras")])
+    assert expected == main.main(["export", str(path), str(tmp_path / "network.keras")])
 
 
 def labels_state(classes: int, count: int) -> dict[str, Any]:

@@ -4,9 +4,8 @@ import io
 from pathlib import Path
 
 import pytest
-
-from daemon.commands.inputs import Line, format_of, open_input, read_lines
-from daemon.errors import InputFileError
+from online_lstm.backtest.input_files import Line, format_of, open_input, read_lines
+from online_lstm.errors import InputFileError
 
 
 @pytest.mark.parametrize(

@@ -21,15 +21,14 @@ from fakes import (
     small_settings,
     traffic,
 )
-
-from daemon import cli
-from daemon.checkpoint import CheckpointStore, digest_of
-from daemon.checkpoint.files import read_file
-from daemon.commands.networks import networks_of
-from daemon.errors import ExitCode
-from daemon.partition import Partition, next_mark, unnamed
-from daemon.records import InputRecord, TopicPartition
-from daemon.settings import Settings
+from online_lstm.checkpoint import CheckpointStore, digest_of
+from online_lstm.checkpoint.files import read_file
+from online_lstm.cli import main
+from online_lstm.errors import ExitCode
+from online_lstm.events import InputRecord, TopicPartition
+from online_lstm.learning.model_factory import networks_of
+from online_lstm.learning.partition import Partition, next_mark, unnamed
+from online_lstm.settings import Settings
 
 FIRST = SOURCES[0]
 COUNT = 60
@@ -52,7 +51,7 @@ def newest(daemon: FakeDaemon) -> Path:
 
 
 def inspect(path: Path, folder: Path) -> tuple[int, dict]:
-    code = cli.main(["inspect", str(path), "--json", str(folder / "report.json")])
+    code = main.main(["inspect", str(path), "--json", str(folder / "report.json")])
     return code, json.loads((folder / "report.json").read_text(encoding="utf-8"))
 
 
@@ -110,7 +109,7 @@ def test_weights_are_summed_up(daemon: FakeDaemon, newest: Path, tmp_path: Path)
 
 def test_tables_have_what_a_person_asks_for(newest: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """No cell is cut where nobody sees how wide the terminal is."""
-    assert ExitCode.OK == cli.main(["inspect", str(newest)])
+    assert ExitCode.OK == main.main(["inspect", str(newest)])
     shown = capsys.readouterr().out
     for said in ("numbers/0 of 2", f"{COUNT}", "network=lstm 4", "window (3, 8)", "suffix memory", "whole"):
         assert said in shown
@@ -124,7 +123,7 @@ def test_many_streams_are_not_all_shown(tmp_path: Path, capsys: pytest.CaptureFi
     partition.process([record(number, b"4", b"key-%d" % number) for number in range(25)])
     CheckpointStore(str(tmp_path), "many").write(FIRST, 25, partition.state())
     (path,) = tmp_path.rglob("*.h5")
-    assert ExitCode.OK == cli.main(["inspect", str(path)])
+    assert ExitCode.OK == main.main(["inspect", str(path)])
     shown = capsys.readouterr().out
     assert "key-24" in shown
     assert "key-4 " not in shown
@@ -175,7 +174,7 @@ def test_another_format_is_refused(newest: Path, tmp_path: Path, capsys: pytest.
     content = newest.read_bytes()[512:]
     header = f"online-lstm checkpoint 99 {hashlib.sha256(content).hexdigest()}".encode().ljust(512, b"\0")
     (tmp_path / "later.h5").write_bytes(header + content)
-    assert ExitCode.REFUSED == cli.main(["inspect", str(tmp_path / "later.h5")])
+    assert ExitCode.REFUSED == main.main(["inspect", str(tmp_path / "later.h5")])
     assert "of format 99, expected 1" in capsys.readouterr().err
 
 
@@ -183,7 +182,7 @@ def test_another_format_is_refused(newest: Path, tmp_path: Path, capsys: pytest.
 def test_what_is_not_there_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     """A file, a directory, or checkpoints in one: exit code 2."""
     (tmp_path / "empty").mkdir()
-    assert ExitCode.USAGE == cli.main(["inspect", str(tmp_path / name)])
+    assert ExitCode.USAGE == main.main(["inspect", str(tmp_path / name)])
     assert f"online-lstm: {tmp_path / name}: no " in capsys.readouterr().err
 
 
@@ -197,7 +196,7 @@ def test_a_file_may_be_named_from_where_it_is(newest: Path, monkeypatch: pytest.
 
 def test_json_alone_goes_to_standard_output(newest: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """The tables go to standard error then."""
-    assert ExitCode.OK == cli.main(["inspect", str(newest), "--json", "-"])
+    assert ExitCode.OK == main.main(["inspect", str(newest), "--json", "-"])
     said = capfd.readouterr()
     assert COUNT == json.loads(said.out)["records"]
     assert "lineage" in said.err

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-
-from daemon import cli
-from daemon.commands.options import GROUPS, add_settings, metavar_of, settings_of
-from daemon.settings import Settings
+from online_lstm.cli import main
+from online_lstm.cli.options import GROUPS, add_settings, metavar_of, settings_of
+from online_lstm.settings import Settings
 
 
 def test_every_group_begins_at_a_setting() -> None:
@@ -40,7 +39,7 @@ def test_an_option_says_what_it_takes(annotation: object, expected: str) -> None
 def test_the_help_of_run_has_each_setting_in_its_group(capsys: pytest.CaptureFixture[str]) -> None:
     """With its default and the words of a choice; the usage line stays a line."""
     with pytest.raises(SystemExit):
-        cli.main(["run", "--help"])
+        main.main(["run", "--help"])
     text = capsys.readouterr().out
     assert "usage: online-lstm run [--help] [--config FILE] [--SETTING VALUE ...]\n" in text
     assert list(GROUPS.values()) == [

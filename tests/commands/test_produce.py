@@ -12,13 +12,12 @@ from pathlib import Path
 
 import pytest
 from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
-
-from daemon import cli
-from daemon.commands import clients, produce
-from daemon.commands.produce import Message, paced, split_keys, until_requested
-from daemon.errors import BrokerUnavailableError, ExitCode, InputFileError
-from daemon.settings import Settings, read_settings
-from daemon.shutdown import Shutdown
+from online_lstm.cli import main, produce
+from online_lstm.cli.produce import Message, paced, split_keys, until_requested
+from online_lstm.errors import BrokerUnavailableError, ExitCode, InputFileError
+from online_lstm.settings import Settings, read_settings
+from online_lstm.shutdown import Shutdown
+from online_lstm.streaming.kafka import plain_clients
 
 
 class Acknowledgement:
@@ -72,7 +71,7 @@ class Producer:
 @pytest.fixture
 def producer(monkeypatch: pytest.MonkeyPatch) -> Producer:
     made = Producer()
-    monkeypatch.setattr(clients, "KafkaProducer", lambda **_: made)
+    monkeypatch.setattr(plain_clients, "KafkaProducer", lambda **_: made)
     return made
 
 
@@ -83,7 +82,7 @@ def settings() -> Settings:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> "Run":
-    monkeypatch.setattr("daemon.broker.ensure_input_topics", lambda _: None)
+    monkeypatch.setattr("online_lstm.streaming.kafka.ensure_input_topics", lambda _: None)
     return Run()
 
 
@@ -130,8 +129,8 @@ def test_a_key_ends_at_the_first_separator() -> None:
 
 def test_values_in_flight_are_bounded(producer: Producer, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """The client itself would take in any number."""
-    monkeypatch.setattr(clients, "MAX_IN_FLIGHT", 3)
-    with clients.Publisher(settings, "numbers") as publisher:
+    monkeypatch.setattr(plain_clients, "MAX_IN_FLIGHT", 3)
+    with plain_clients.Publisher(settings, "numbers") as publisher:
         for _ in range(10):
             publisher.send(b"4")
     assert 3 == producer.most_in_flight
@@ -140,7 +139,7 @@ def test_values_in_flight_are_bounded(producer: Producer, settings: Settings, mo
 
 def test_a_value_that_is_not_acknowledged_is_an_error(producer: Producer, settings: Settings) -> None:
     """The message says how far it came."""
-    publisher = clients.Publisher(settings, "numbers")
+    publisher = plain_clients.Publisher(settings, "numbers")
     for value in (b"1", b"2", b"lost", b"4"):
         publisher.send(value)
     with pytest.raises(BrokerUnavailableError, match=r"numbers: value 3 was not acknowledged.*all before it were"):
@@ -152,7 +151,7 @@ def test_closing_does_not_bury_the_error(producer: Producer, settings: Settings)
     """The client is made to give up what is in flight, and its own complaint about that is not heard."""
 
     def publish() -> None:
-        with clients.Publisher(settings, "numbers") as publisher:
+        with plain_clients.Publisher(settings, "numbers") as publisher:
             for value in (b"1", b"lost", b"3"):
                 publisher.send(value)
 
@@ -163,7 +162,7 @@ def test_closing_does_not_bury_the_error(producer: Producer, settings: Settings)
 
 def test_a_loss_is_noticed_with_the_next_value(producer: Producer, settings: Settings) -> None:
     """Not only when there are too many in flight, which at a slow rate takes hours."""
-    publisher = clients.Publisher(settings, "numbers")
+    publisher = plain_clients.Publisher(settings, "numbers")
     publisher.send(b"lost")
     producer.last.is_done = True
     with pytest.raises(BrokerUnavailableError, match="value 1 was not acknowledged"):
@@ -179,8 +178,8 @@ def test_a_silent_broker_is_told_once(
     flushing: bool,
 ) -> None:
     """While it is waited for at the end, and between two values."""
-    monkeypatch.setattr(clients, "SLOW_S", 0.0 if flushing else -1.0)
-    publisher = clients.Publisher(settings, "numbers")
+    monkeypatch.setattr(plain_clients, "SLOW_S", 0.0 if flushing else -1.0)
+    publisher = plain_clients.Publisher(settings, "numbers")
     publisher.send(b"slow")
     if flushing:
         publisher.flush()
@@ -198,7 +197,7 @@ def test_keys_are_the_bytes_that_were_typed(producer: Producer, run: Run) -> Non
 
 def test_a_value_that_is_too_large_is_named(producer: Producer, settings: Settings) -> None:
     """It is the input that is wrong, not the broker."""
-    publisher = clients.Publisher(settings, "numbers")
+    publisher = plain_clients.Publisher(settings, "numbers")
     publisher.send(b"1")
     with pytest.raises(InputFileError, match=r"numbers: value 2 has 4 bytes; .*too large"):
         publisher.send(b"huge")
@@ -254,7 +253,7 @@ def test_a_second_signal_is_obeyed_at_once() -> None:
 def test_impossible_numbers_are_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """The parser says so, with the exit code for wrong arguments."""
     with pytest.raises(SystemExit) as ended:
-        cli.main(["produce", *arguments])
+        main.main(["produce", *arguments])
     assert ExitCode.USAGE == ended.value.code
     assert "received" in capsys.readouterr().err
 
@@ -267,7 +266,7 @@ def test_without_a_broker_it_says_where_it_looked() -> None:
         # in a process of its own: the client leaves sockets behind when it finds no broker
         arguments = ["--seed-stream", "1", "--bootstrap-servers", address, "--connect-timeout-s", "0.3"]
         ended = subprocess.run(
-            [sys.executable, "-m", "daemon.cli", "produce", *arguments],
+            [sys.executable, "-m", "online_lstm.cli.main", "produce", *arguments],
             capture_output=True,
             text=True,
             timeout=300,

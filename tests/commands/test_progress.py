@@ -3,9 +3,8 @@
 import re
 
 import pytest
-
-from daemon.commands import progress
-from daemon.commands.progress import progress_bar
+from online_lstm.terminal import progress
+from online_lstm.terminal.progress import progress_bar
 
 
 @pytest.mark.parametrize("total", [None, 10])

@@ -8,13 +8,12 @@ from typing import Any
 import pytest
 from fakes import LOGS, SOURCES, FakeDaemon, FakeKafka, FakeSource, learned_until, record, small_network
 from fakes import small_settings as settings_with
-
-from daemon.checkpoint import CheckpointStore
-from daemon.commands import replay as command
-from daemon.commands.replay import Route, plan, replay, source_of
-from daemon.errors import MissingTopicError, RecoveryRefusedError, ReplayDivergedError, SettingsError
-from daemon.partition import generation_of
-from daemon.records import Committed, InputRecord, OutputRecord, TopicPartition
+from online_lstm.checkpoint import CheckpointStore
+from online_lstm.cli import replay as command
+from online_lstm.cli.replay import Route, plan, replay, source_of
+from online_lstm.errors import MissingTopicError, RecoveryRefusedError, ReplayDivergedError, SettingsError
+from online_lstm.events import Committed, InputRecord, OutputRecord, TopicPartition
+from online_lstm.learning.partition import generation_of
 
 FIRST = SOURCES[0]
 SETTINGS = settings_with()

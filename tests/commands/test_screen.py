@@ -6,9 +6,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from online_lstm.terminal.live_view import CURVE, LINES, Screen, sparkline
 from rich.console import Console
-
-from daemon.commands.screen import CURVE, LINES, Screen, sparkline
 
 
 def record(**fields: Any) -> SimpleNamespace:

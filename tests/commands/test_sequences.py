@@ -6,24 +6,23 @@ from typing import Any
 
 import pytest
 from fakes import LABELS, SMALL, small_classifier
-
-from daemon import cli
-from daemon.commands import learning
-from daemon.commands.inputs import Line
-from daemon.commands.sequences import ended
-from daemon.errors import ExitCode
+from online_lstm.backtest import runner
+from online_lstm.backtest.input_files import Line
+from online_lstm.backtest.sequence_ends import ended
+from online_lstm.cli import main
+from online_lstm.errors import ExitCode
 
 
 @pytest.fixture(autouse=True)
 def compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(learning, "networks_of", lambda _: small_classifier)
+    monkeypatch.setattr(runner, "networks_of", lambda _: small_classifier)
 
 
 def run(path: Path, *arguments: str, **settings: object) -> int:
     given = {**SMALL, **LABELS, **settings}
     del given["task"]
     assignments = [part for name, value in given.items() for part in ("--set", f"{name}={value}")]
-    return cli.main(["backtest", str(path), "--task", "label", *assignments, *arguments])
+    return main.main(["backtest", str(path), "--task", "label", *assignments, *arguments])
 
 
 def messages_in(path: Path) -> list[dict[str, Any]]:
@@ -94,9 +93,9 @@ def test_labels_are_for_their_task_only(tmp_path: Path, capsys: pytest.CaptureFi
     """Of other tasks a column of labels is refused, and so is one that is in no CSV."""
     path = tmp_path / "runs.csv"
     path.write_text("run,sample,kind\n1,2,3\n")
-    assert ExitCode.USAGE == cli.main(["backtest", str(path), "--label-column", "kind", "--key-column", "run"])
+    assert ExitCode.USAGE == main.main(["backtest", str(path), "--label-column", "kind", "--key-column", "run"])
     assert ExitCode.USAGE == run(path, "--label-column", "kind", "--format", "jsonl")
-    assert ExitCode.USAGE == cli.main(["backtest", str(path), "--task", "labels"])
+    assert ExitCode.USAGE == main.main(["backtest", str(path), "--task", "labels"])
     said = capsys.readouterr().err.replace("\n", " ")
     assert "label_column: expected --task label, received task symbol" in said
     assert "is read as jsonl, expected --format csv" in said

@@ -4,8 +4,7 @@ from collections import defaultdict
 from itertools import islice, pairwise
 
 import pytest
-
-from daemon.commands.streams import (
+from online_lstm.devtools.sample_data import (
     LOOP,
     LOOP_CEILING,
     LOOP_SYMBOLS,

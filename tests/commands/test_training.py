@@ -8,15 +8,14 @@ from typing import Any
 
 import pytest
 from fakes import SMALL, small_network, small_settings
-
-from daemon import cli
-from daemon.commands import learning
-from daemon.commands import training as training_command
-from daemon.commands.inputs import Line
-from daemon.commands.streams import seed_stream
-from daemon.commands.training import Training, split, train
-from daemon.errors import ExitCode, InputFileError
-from daemon.network import Learning
+from online_lstm.backtest import epochs as training_command
+from online_lstm.backtest import runner
+from online_lstm.backtest.epochs import Training, split, train
+from online_lstm.backtest.input_files import Line
+from online_lstm.cli import main
+from online_lstm.devtools.sample_data import seed_stream
+from online_lstm.errors import ExitCode, InputFileError
+from online_lstm.learning.network import Learning
 
 LINES = [Line(number, value) for number, value in enumerate(seed_stream(200))]
 
@@ -24,7 +23,7 @@ LINES = [Line(number, value) for number, value in enumerate(seed_stream(200))]
 @pytest.fixture(autouse=True)
 def compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
     known: dict[Learning, Any] = {}
-    monkeypatch.setattr(learning, "networks_of", lambda _: lambda how: known.setdefault(how, small_network(how)))
+    monkeypatch.setattr(runner, "networks_of", lambda _: lambda how: known.setdefault(how, small_network(how)))
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +33,7 @@ def trained() -> Training:
 
 def run(*arguments: object) -> int:
     assignments = [part for name, value in SMALL.items() for part in ("--set", f"{name}={value}")]
-    return cli.main(["backtest", *assignments, *map(str, arguments)])
+    return main.main(["backtest", *assignments, *map(str, arguments)])
 
 
 def test_the_pass_that_predicts_best_what_is_held_out_is_kept(trained: Training) -> None:

@@ -11,15 +11,14 @@ from typing import Any
 import fakes
 import pytest
 from fakes import SIZES, SOURCES, FakeDaemon, FakeKafka, FakeSource, learned_until, small_settings
+from online_lstm.audit.consistency import Log, prove
+from online_lstm.audit.partition_audit import Finding, examine
+from online_lstm.checkpoint import CheckpointStore
+from online_lstm.cli import verify
+from online_lstm.codec.published import Published, Read, read_dead_letter, read_output
+from online_lstm.errors import MissingTopicError
+from online_lstm.events import Committed, InputRecord, OutputRecord, TopicPartition
 from rich.console import Console
-
-from daemon.checkpoint import CheckpointStore
-from daemon.codec.published import Published, Read, read_dead_letter, read_output
-from daemon.commands import verify
-from daemon.commands.findings import Finding, examine
-from daemon.commands.proof import Log, prove
-from daemon.errors import MissingTopicError
-from daemon.records import Committed, InputRecord, OutputRecord, TopicPartition
 
 FIRST, SECOND = SOURCES
 LOGS = {

@@ -9,14 +9,14 @@ from types import SimpleNamespace
 
 import pytest
 from kafka.errors import KafkaTimeoutError
+from online_lstm.cli import watch
+from online_lstm.cli.watch import line_writer, write_message
+from online_lstm.errors import ExitCode
+from online_lstm.settings import read_settings
+from online_lstm.streaming.kafka import plain_clients
+from online_lstm.streaming.kafka.plain_clients import Follower
+from online_lstm.terminal.formatting import line_of
 from rich.console import Console
-
-from daemon.commands import clients, watch
-from daemon.commands.clients import Follower
-from daemon.commands.lines import line_of
-from daemon.commands.watch import line_writer, write_message
-from daemon.errors import ExitCode
-from daemon.settings import read_settings
 
 
 def message(**fields: object) -> bytes:
@@ -128,14 +128,14 @@ class Consumer:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clients, "SLOW_S", -1.0)
+    monkeypatch.setattr(plain_clients, "SLOW_S", -1.0)
 
 
 def test_a_silence_is_told_once(impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """And again when there is another one after a record."""
     first, second = record(b"1"), record(b"2")
     consumer = Consumer([], [], [first, second], [], [first])
-    monkeypatch.setattr(clients, "KafkaConsumer", lambda **_: consumer)
+    monkeypatch.setattr(plain_clients, "KafkaConsumer", lambda **_: consumer)
     follower, heard = Follower(read_settings(), "predictions", from_beginning=False), []
     for found in itertools.islice(follower.follow(lambda: heard.append("idle")), 3):
         heard.append(found.value)  # noqa: PERF401 - the follower appends in between
@@ -158,7 +158,7 @@ def test_watch_says_what_it_waits_for(
 ) -> None:
     """On standard error; the lines on standard output are predictions only."""
     consumer = Consumer([], [record(message())], answers=answers)
-    monkeypatch.setattr(clients, "KafkaConsumer", lambda **_: consumer)
+    monkeypatch.setattr(plain_clients, "KafkaConsumer", lambda **_: consumer)
     parser = argparse.ArgumentParser()
     watch.add_arguments(parser)
     assert ExitCode.OK == watch.main(parser.parse_args(["--limit", "1"]))

@@ -22,13 +22,12 @@ from kafka.admin import (
     ResourceType,
 )
 from kafka_helpers import create_topic, read_committed
+from online_lstm.cli import main
+from online_lstm.devtools.local_kafka import HOST, LocalBroker
+from online_lstm.errors import ExitCode, SettingsError
+from online_lstm.streaming.kafka import KafkaSource, TransactionalSink, ensure_topics
 from programs import program
 from tcp_proxy import free_port
-
-from daemon import cli
-from daemon.broker import KafkaSource, TransactionalSink, ensure_topics
-from daemon.errors import ExitCode, SettingsError
-from daemon.local_broker import HOST, LocalBroker
 
 pytestmark = pytest.mark.broker
 PASSWORD = "correct horse"
@@ -198,7 +197,7 @@ def errors(
             monkeypatch.delenv(f"ONLINE_LSTM_{name.upper()}")
         settings_before.clear()
         settings_before.update(given)
-        code = cli.main([command, *(arguments or COMMANDS[command])])
+        code = main.main([command, *(arguments or COMMANDS[command])])
         return int(code), capsys.readouterr().err
 
     return run

@@ -11,13 +11,11 @@ import pytest
 from conftest import MakeTopic
 from daemon_process import SMALL, DaemonProcess
 from kafka_helpers import produce, read_committed, wait_for_records
-
-from daemon import cli
-from daemon.commands import bench
-from daemon.commands.clients import Follower
-from daemon.commands.streams import seed_stream
-from daemon.errors import ExitCode
-from daemon.settings import read_settings
+from online_lstm.cli import bench, main
+from online_lstm.devtools.sample_data import seed_stream
+from online_lstm.errors import ExitCode
+from online_lstm.settings import read_settings
+from online_lstm.streaming.kafka.plain_clients import Follower
 
 pytestmark = pytest.mark.broker
 
@@ -37,7 +35,7 @@ def test_lines_arrive_in_order_with_their_keys(bootstrap: str, topic: str, tmp_p
     lines = [b"pump-%d:%d" % (number % 3, number) for number in range(500)]
     file = tmp_path / "values.txt"
     file.write_bytes(b"\n".join([*lines, b"pump-0:"]))
-    assert ExitCode.OK == cli.main(["produce", str(file), "--key-separator", ":"])
+    assert ExitCode.OK == main.main(["produce", str(file), "--key-separator", ":"])
     records = read_committed(bootstrap, topic)[0]
     assert [*lines, b"pump-0:"] == [record.key + b":" + record.value for record in records]
 
@@ -46,7 +44,7 @@ def test_lines_arrive_in_order_with_their_keys(bootstrap: str, topic: str, tmp_p
 def test_a_signal_tells_how_many_were_acknowledged(bootstrap: str, topic: str, number: signal.Signals) -> None:
     """As many as the topic has then, and the exit code is that of a good end."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "daemon.cli", "produce", "--seed-stream", "0", "--rate", "500"],
+        [sys.executable, "-m", "online_lstm.cli.main", "produce", "--seed-stream", "0", "--rate", "500"],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -77,7 +75,7 @@ def test_a_signal_ends_watch_in_order(bootstrap: str, topic: str, number: signal
     """As Ctrl-C does: with the code of a good end, and no traceback."""
     produce(bootstrap, topic, [b"1"])
     process = subprocess.Popen(
-        [sys.executable, "-m", "daemon.cli", "watch", "--from-beginning", "--json"],
+        [sys.executable, "-m", "online_lstm.cli.main", "watch", "--from-beginning", "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -106,9 +104,9 @@ def test_sighup_ends_run_as_sigterm_does(bootstrap: str, make_topic: MakeTopic, 
 def test_watch_shows_messages_from_the_beginning(bootstrap: str, topic: str, capfd: pytest.CaptureFixture[str]) -> None:
     """As many as are asked for, as lines or as they are."""
     produce(bootstrap, topic, [b'{"first": 1}', b"2", b"3"])
-    assert ExitCode.OK == cli.main(["watch", "--from-beginning", "--limit", "2", "--json"])
+    assert ExitCode.OK == main.main(["watch", "--from-beginning", "--limit", "2", "--json"])
     assert '{"first": 1}\n2\n' == capfd.readouterr().out
-    assert ExitCode.OK == cli.main(["watch", "--from-beginning", "--limit", "1"])
+    assert ExitCode.OK == main.main(["watch", "--from-beginning", "--limit", "1"])
     assert f"{topic}/0/0  not a prediction: " in capfd.readouterr().out
 
 
@@ -117,7 +115,7 @@ def test_watch_ends_with_whoever_reads_it(bootstrap: str, topic: str, style: str
     """``online-lstm watch | head -1`` says nothing on standard error."""
     produce(bootstrap, topic, [b"%d" % number for number in range(20_000)])
     ended = subprocess.run(
-        ["sh", "-c", f'"$0" -m daemon.cli watch --from-beginning {style} | head -1 | wc -l', sys.executable],
+        ["sh", "-c", f'"$0" -m online_lstm.cli.main watch --from-beginning {style} | head -1 | wc -l', sys.executable],
         capture_output=True,
         timeout=300,
         check=True,
@@ -127,7 +125,7 @@ def test_watch_ends_with_whoever_reads_it(bootstrap: str, topic: str, style: str
 
 def test_watch_names_a_topic_that_is_missing(bootstrap: str, topic: str, capsys: pytest.CaptureFixture[str]) -> None:
     """It does not wait for it to appear."""
-    assert ExitCode.USAGE == cli.main(["watch", "--output-topic", "nowhere"])
+    assert ExitCode.USAGE == main.main(["watch", "--output-topic", "nowhere"])
     assert "topic nowhere does not exist at" in capsys.readouterr().err
 
 

@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 from fakes import small_settings
 from kafka_helpers import create_topic
+from online_lstm.devtools.local_kafka import HOST, LocalBroker
+from online_lstm.errors import BrokerUnavailableError, SettingsError
+from online_lstm.streaming.kafka import KafkaSource, TransactionalSink, ensure_topics
 from tcp_proxy import free_port
-
-from daemon.broker import KafkaSource, TransactionalSink, ensure_topics
-from daemon.errors import BrokerUnavailableError, SettingsError
-from daemon.local_broker import HOST, LocalBroker
 
 pytestmark = pytest.mark.broker
 PASSWORD = "correct horse"

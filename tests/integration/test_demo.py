@@ -18,7 +18,7 @@ def test_the_demo_shows_what_it_promises(bootstrap: str) -> None:
     On a broker that is not its own it leaves nothing behind.
     """
     done = subprocess.run(
-        [sys.executable, "-m", "daemon.cli", "demo", "--events", "5000"],
+        [sys.executable, "-m", "online_lstm.cli.main", "demo", "--events", "5000"],
         env=os.environ | {"ONLINE_LSTM_BOOTSTRAP_SERVERS": bootstrap},
         stdin=subprocess.DEVNULL,
         capture_output=True,

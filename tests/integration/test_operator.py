@@ -15,14 +15,13 @@ from kafka import TopicPartition as KafkaPartition
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.structs import OffsetAndMetadata
 from kafka_helpers import create_topic, delete_topics, produce, read_committed
-
-from daemon import cli
-from daemon.broker.reader import KafkaReader
-from daemon.checkpoint import CheckpointStore
-from daemon.errors import ExitCode, InputGoneError
-from daemon.partition import generation_of
-from daemon.records import TopicPartition
-from daemon.settings import read_settings
+from online_lstm.checkpoint import CheckpointStore
+from online_lstm.cli import main
+from online_lstm.errors import ExitCode, InputGoneError
+from online_lstm.events import TopicPartition
+from online_lstm.learning.partition import generation_of
+from online_lstm.settings import read_settings
+from online_lstm.streaming.kafka.partition_reader import KafkaReader
 
 pytestmark = pytest.mark.broker
 
@@ -126,7 +125,7 @@ class Verify:
         self._report = folder / "verify.json"
 
     def __call__(self, learned: Learned, **changed: object) -> tuple[int, dict]:
-        code = cli.main(["verify", *learned.options(**changed), "--json", str(self._report)])
+        code = main.main(["verify", *learned.options(**changed), "--json", str(self._report)])
         return code, json.loads(self._report.read_text(encoding="utf-8"))
 
 
@@ -176,7 +175,7 @@ def test_replay_says_what_was_published(learned: Learned, capfdbinary: pytest.Ca
         for lineage, start, stop in ranges:
             named = ["--lineage", lineage] if lineage == first else []
             place = ["--from", str(start), "--until", str(stop), "--partition", str(number)]
-            code = cli.main(["replay", *place, *named, *_without_output(learned)])
+            code = main.main(["replay", *place, *named, *_without_output(learned)])
             seen = capfdbinary.readouterr()
             assert ExitCode.OK == code, seen.err.decode()
             expected = [value for offset, value in published.items() if start <= offset < stop]
@@ -207,7 +206,7 @@ def test_replay_finds_a_checkpoint_that_the_input_does_not_lead_to(
         copied.store.write(source, offset, state)
     out = tmp_path / "predictions.jsonl"
     place = ["--from", str(offsets[-2]), "--until", str(offsets[-1]), "--partition", "0", "--predictions", str(out)]
-    assert ExitCode.REFUSED == cli.main(["replay", *place, *_without_output(copied)])
+    assert ExitCode.REFUSED == main.main(["replay", *place, *_without_output(copied)])
     assert f"replaying offsets {offsets[-2]} to {offsets[-1]} gave" in capfd.readouterr().err
     assert not out.exists()
 
@@ -224,7 +223,7 @@ def test_replay_says_which_offsets_there_are(learned: Learned, capfd: pytest.Cap
         (["--from", "0", "--until", str(end), "--lineage", first], f"expected at most {begin}: lineage {first}"),
         (["--from", "0", "--until", "5", "--lineage", "nine"], f"received 'nine', expected one of {first}, {second}"),
     ):
-        code = cli.main(["replay", *arguments, "--partition", "0", *_without_output(learned)])
+        code = main.main(["replay", *arguments, "--partition", "0", *_without_output(learned)])
         assert (ExitCode.USAGE, True) == (code, said in capfd.readouterr().err), said
 
 
@@ -353,7 +352,7 @@ def test_a_topic_that_is_not_there_is_a_wrong_setting(learned: Learned, capfd: p
     for command in (["verify"], ["replay", "--from", "0", "--until", "1"]):
         options = learned.options(input_topics="not-there") if command == ["verify"] else _without_output(learned)
         missing = [] if command == ["verify"] else ["--topic", "not-there"]
-        assert ExitCode.USAGE == cli.main([*command, *options, *missing])
+        assert ExitCode.USAGE == main.main([*command, *options, *missing])
         assert "topic not-there does not exist" in capfd.readouterr().err
 
 

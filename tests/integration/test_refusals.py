@@ -12,16 +12,15 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.structs import ConsumerGroupMetadata
 from kafka_helpers import create_topic, delete_topics, read_committed, wait_for_partitions
-
-from daemon.broker import AtLeastOnceSink, KafkaSource, TransactionalSink, ensure_topics, topics
-from daemon.broker.reader import as_read
-from daemon.broker.sink import KafkaSink
-from daemon.codec import encode
-from daemon.codec.published import read_dead_letter, read_output
-from daemon.errors import BadInputError, ExitCode, MissingTopicError, NotCommittedError, UnfitTopicError
-from daemon.records import Committed, InputRecord, Membership, OutputRecord, TopicPartition
-from daemon.reports import FormReport, Report
-from daemon.settings import Settings
+from online_lstm.codec import encode
+from online_lstm.codec.published import read_dead_letter, read_output
+from online_lstm.errors import BadInputError, ExitCode, MissingTopicError, NotCommittedError, UnfitTopicError
+from online_lstm.events import Committed, InputRecord, Membership, OutputRecord, TopicPartition
+from online_lstm.settings import Settings
+from online_lstm.streaming.kafka import AtLeastOnceSink, KafkaSource, TransactionalSink, ensure_topics, topics
+from online_lstm.streaming.kafka.partition_reader import as_read
+from online_lstm.streaming.kafka.producer import KafkaSink
+from online_lstm.telemetry import FormReport, Report
 
 pytestmark = pytest.mark.broker
 HOUR_MS = 3_600_000

@@ -19,13 +19,12 @@ from kafka import KafkaAdminClient
 from kafka import TopicPartition as KafkaPartition
 from kafka.structs import OffsetAndMetadata
 from kafka_helpers import produce, read_committed, wait_for_partitions
-
-from daemon.broker import AtLeastOnceSink, KafkaSource, TransactionalSink, ensure_topics
-from daemon.checkpoint import CheckpointStore, CheckpointWriter
-from daemon.errors import RecoveryRefusedError, ReplayDivergedError
-from daemon.records import TopicPartition
-from daemon.reports import BatchReport, CheckpointReport, LineageReport, Report
-from daemon.service import Service
+from online_lstm.checkpoint import CheckpointStore, CheckpointWriter
+from online_lstm.errors import RecoveryRefusedError, ReplayDivergedError
+from online_lstm.events import TopicPartition
+from online_lstm.streaming.kafka import AtLeastOnceSink, KafkaSource, TransactionalSink, ensure_topics
+from online_lstm.streaming.service import Service
+from online_lstm.telemetry import BatchReport, CheckpointReport, LineageReport, Report
 
 pytestmark = pytest.mark.broker
 COUNT = 60

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
-
-from daemon.network import Classifier, Learning, Shape
-from daemon.network.forward import forward
-from daemon.network.sequences_program import compile_fit
+from online_lstm.learning.network import Classifier, Learning, Shape
+from online_lstm.learning.network.forward import forward
+from online_lstm.learning.network.label_program import compile_fit
 
 FEATURES = 3
 LEARNING = Learning(

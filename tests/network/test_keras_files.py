@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from daemon.errors import SettingsError
-from daemon.network.forward import forward
-from daemon.network.keras_files import Head, keras_bytes, read_keras, states_of
-from daemon.network.layers import parse_layers
-from daemon.network.layout import Floats, Layout
-from daemon.network.pins import pin
+from online_lstm.errors import SettingsError
+from online_lstm.learning.network.forward import forward
+from online_lstm.learning.network.keras_files import Head, keras_bytes, read_keras, states_of
+from online_lstm.learning.network.layers import parse_layers
+from online_lstm.learning.network.layout import Floats, Layout
+from online_lstm.learning.network.runtime import pin
 
 pin()
 import keras  # noqa: E402 - after the pins

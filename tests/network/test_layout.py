@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
-
-from daemon.network.layers import Layer, parse_layers
-from daemon.network.layout import Layout
+from online_lstm.learning.network.layers import Layer, parse_layers
+from online_lstm.learning.network.layout import Layout
 
 MIXED = parse_layers(["gru 3", "layer_norm", "dense 4 tanh", "dropout 0.5", "lstm 2", "leaky_relu"])
 STACKS = [parse_layers(["lstm 3"]), parse_layers(["lstm 5", "lstm 2"]), parse_layers(["dense 6", "gru 2"]), MIXED]

@@ -1,13 +1,11 @@
 import numpy as np
 import pytest
-
-from daemon.network.pins import pin
+from online_lstm.learning.network.runtime import pin
 
 pin()
 import keras  # noqa: E402 - after the pins
 import tensorflow as tf  # noqa: E402
-
-from daemon.network.lstm import lstm  # noqa: E402
+from online_lstm.learning.network.lstm import lstm  # noqa: E402
 
 STEPS, BATCH, BELOW, UNITS = 7, 2, 3, 5
 

@@ -8,9 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
-from daemon.network import Learning, Network, Past, Run, Shape
-from daemon.network.layout import Layout
+from online_lstm.learning.network import Learning, Network, Past, Run, Shape
+from online_lstm.learning.network.layout import Layout
 
 WINDOW = 16
 SHAPE = Shape(("lstm 6", "lstm 4"), window=WINDOW, carried=True, seed=1, replay_history=70)

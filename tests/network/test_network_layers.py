@@ -1,8 +1,7 @@
 import pytest
-
-from daemon.errors import SettingsError
-from daemon.network import Shape
-from daemon.network.layers import Dense, Dropout, Gru, Layer, LayerNorm, LeakyRelu, Lstm, parse_layers
+from online_lstm.errors import SettingsError
+from online_lstm.learning.network import Shape
+from online_lstm.learning.network.layers import Dense, Dropout, Gru, Layer, LayerNorm, LeakyRelu, Lstm, parse_layers
 
 
 def test_a_shape_has_its_layers_from_the_input_up() -> None:

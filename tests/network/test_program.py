@@ -5,18 +5,16 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-
-from daemon.network.pins import pin
+from online_lstm.learning.network.runtime import pin
 
 pin()
 import keras  # noqa: E402 - after the pins
 import tensorflow as tf  # noqa: E402
-
-from daemon.network.forward import forward  # noqa: E402
-from daemon.network.layers import Dense, Dropout, Gru, Layer, LayerNorm, LeakyRelu, Lstm, parse_layers  # noqa: E402
-from daemon.network.layout import Layout  # noqa: E402
-from daemon.network.program import Memory, _extra_steps, _fit_step  # noqa: E402
-from daemon.network.shape import Learning  # noqa: E402
+from online_lstm.learning.network.forward import forward  # noqa: E402
+from online_lstm.learning.network.hyperparameters import Learning  # noqa: E402
+from online_lstm.learning.network.layers import Dense, Dropout, Gru, Layer, LayerNorm, LeakyRelu, Lstm, parse_layers  # noqa: E402
+from online_lstm.learning.network.layout import Layout  # noqa: E402
+from online_lstm.learning.network.symbol_program import Memory, _extra_steps, _fit_step  # noqa: E402
 
 PLAIN = Learning(
     learning_rate=1e-2,

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-
-from daemon.network import Learning, Past, Regression, Shape
+from online_lstm.learning.network import Learning, Past, Regression, Shape
 
 FEATURES, WINDOW = 2, 8
 LEARNING = Learning(

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
-
-from daemon.network.replay import STRIDE, Past, draw, places
+from online_lstm.learning.network.replay_buffer import STRIDE, Past, draw, places
 
 WINDOW, STATES = 3, 2
 

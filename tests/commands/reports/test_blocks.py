@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-
-from daemon.commands.reports.blocks import MOST_BLOCKS, Blocks
+from online_lstm.backtest.report.blocks import MOST_BLOCKS, Blocks
 
 
 def filled(rows: np.ndarray) -> Blocks:

@@ -1,8 +1,7 @@
 """Reliability of probabilities."""
 
 import pytest
-
-from daemon.commands.reports.calibration import BINS, Reliability
+from online_lstm.backtest.report.calibration import BINS, Reliability
 
 
 def test_the_error_is_the_mean_distance_of_hits_from_probabilities() -> None:

@@ -6,16 +6,15 @@ from typing import Any
 
 import pytest
 from fakes import SMALL, small_network
-
-from daemon import cli
-from daemon.commands import learning
-from daemon.commands.reports.compare_reports import require_comparable, rows_of
-from daemon.commands.streams import seed_stream
-from daemon.errors import ExitCode, InputFileError
+from online_lstm.backtest import runner
+from online_lstm.backtest.report.compare_reports import require_comparable, rows_of
+from online_lstm.cli import main
+from online_lstm.devtools.sample_data import seed_stream
+from online_lstm.errors import ExitCode, InputFileError
 
 
 def run(*arguments: object) -> int:
-    return cli.main(["backtest", *map(str, arguments)])
+    return main.main(["backtest", *map(str, arguments)])
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +25,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "other.txt").write_bytes(b"1\n2\n" * 60)
     assignments = [part for name, value in SMALL.items() for part in ("--set", f"{name}={value}")]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(learning, "networks_of", lambda _: small_network)
+        patch.setattr(runner, "networks_of", lambda _: small_network)
         for name, file, more in (("a", "values", ()), ("b", "values", ("--set", "experts=lstm")), ("c", "other", ())):
             file_options = (folder / f"{file}.txt", "--json", folder / f"{name}.json")
             assert ExitCode.OK == run(*file_options, *assignments, *more)

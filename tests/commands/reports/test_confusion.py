@@ -3,8 +3,7 @@
 from collections import Counter
 
 import numpy as np
-
-from daemon.commands.reports.confusion import MOST_SHOWN, MOST_TRACKED, Confusion
+from online_lstm.backtest.report.confusion import MOST_SHOWN, MOST_TRACKED, Confusion
 
 
 def test_few_values_are_counted_exactly() -> None:

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 from fakes import SMALL
-
-from daemon import accuracy
-from daemon.commands.reports.blocks import MOST_BLOCKS
-from daemon.commands.reports.course import Course, Judged
-from daemon.records import LabelVerdict, NumberVerdict, SymbolVerdict
-from daemon.settings import Settings, read_settings
+from online_lstm.backtest.report.blocks import MOST_BLOCKS
+from online_lstm.backtest.report.learning_curve import Course, Judged
+from online_lstm.events import LabelVerdict, NumberVerdict, SymbolVerdict
+from online_lstm.learning.scoring import regression
+from online_lstm.settings import Settings, read_settings
 
 SYMBOLS = read_settings({})
 NUMBERS = read_settings({"task": "number", "horizons": "1,2"})
@@ -38,7 +37,7 @@ def symbol(event: int, *, hit: bool, bits: float = 1.0) -> Judged:
 def number(event: int, errors: list[list[float]], values: list[float], settings: Settings) -> Judged:
     """Make a verdict from the errors of each predictor on each channel."""
     predictions = np.array(values)[:, None] - np.array(errors)
-    losses = accuracy.losses_of(np.array(values), predictions, np.array([1.0] + [0.0] * (len(values) - 1)))
+    losses = regression.losses_of(np.array(values), predictions, np.array([1.0] + [0.0] * (len(values) - 1)))
     verdict = NumberVerdict(tuple(predictions[:, 0]), (True,), tuple(values), (True,), (), losses)
     return Judged(event, event, None, values, verdict, (1,) * len(errors[0]))
 

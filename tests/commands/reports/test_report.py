@@ -19,20 +19,19 @@ from fakes import (
     small_network,
     small_settings,
 )
+from online_lstm.backtest import runner
+from online_lstm.backtest.input_files import Line
+from online_lstm.backtest.report.charts import Series, line_chart
+from online_lstm.backtest.report.html_report import render
+from online_lstm.backtest.report.scorecard import Scorecard
+from online_lstm.cli import main
+from online_lstm.cli.backtest import _report as full_report
+from online_lstm.cli.backtest import backtest
+from online_lstm.devtools.sample_data import seed_stream
+from online_lstm.errors import ExitCode
+from online_lstm.learning.model_factory import networks_of
+from online_lstm.observability.assessment import conclusion
 from PIL import Image
-
-from daemon import cli
-from daemon.commands import learning
-from daemon.commands.backtest import _report as full_report
-from daemon.commands.backtest import backtest
-from daemon.commands.inputs import Line
-from daemon.commands.networks import networks_of
-from daemon.commands.reports.charts import Series, line_chart
-from daemon.commands.reports.report import render
-from daemon.commands.reports.scorecard import Scorecard
-from daemon.commands.streams import seed_stream
-from daemon.errors import ExitCode
-from daemon.headline import conclusion
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -57,7 +56,7 @@ def report_of(task: str, lines: list[Line], **given: Any) -> dict[str, Any]:
     settings_given, networks, _ = WAYS[task]
     settings = small_settings(**settings_given, **given)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(learning, "networks_of", networks)
+        patch.setattr(runner, "networks_of", networks)
         scorecard = backtest(settings, "values", lines)
     report: dict[str, Any] = json.loads(json.dumps(full_report(settings, "values", scorecard.to_json())))
     return report
@@ -82,9 +81,9 @@ def test_page_and_report_are_as_certain_of_the_same(task: str) -> None:
     settings_given, networks, _ = WAYS[task]
     settings = small_settings(**settings_given, score_window=600, max_streams=50)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(learning, "networks_of", networks)
-        partition, scorecard = learning.beginning(settings, "values")(), Scorecard(settings)
-        for _ in learning.learn(partition, lines_of(task, 150), scorecard):
+        patch.setattr(runner, "networks_of", networks)
+        partition, scorecard = runner.beginning(settings, "values")(), Scorecard(settings)
+        for _ in runner.learn(partition, lines_of(task, 150), scorecard):
             pass
     figures, standing = scorecard.to_json(), partition.report(None)
     assert pytest.approx(list(figures["lift_errors"].values())) == standing.lift_errors
@@ -293,11 +292,11 @@ def test_drifts_are_marked_and_their_recovery_told(
 def test_passes_over_a_file_are_told(tmp_path: Path, load: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """The figures of what is held out, and the losses of all passes."""
     known: dict[Any, Any] = {}
-    monkeypatch.setattr(learning, "networks_of", lambda _: lambda how: known.setdefault(how, small_network(how)))
+    monkeypatch.setattr(runner, "networks_of", lambda _: lambda how: known.setdefault(how, small_network(how)))
     file, page = tmp_path / "values.txt", tmp_path / "page.html"
     file.write_bytes(b"".join(value + b"\n" for value in seed_stream(300)))
     assignments = [part for name, value in SMALL.items() for part in ("--set", f"{name}={value}")]
-    assert ExitCode.OK == cli.main(["backtest", str(file), *assignments, "--epochs", "2", "--report", str(page)])
+    assert ExitCode.OK == main.main(["backtest", str(file), *assignments, "--epochs", "2", "--report", str(page)])
     tab = load(page.read_bytes())
     assert "Losses by epoch" in tab.locator("body").inner_text()
     assert "60 values, 1 stream; held out" in tab.locator("header").inner_text()

@@ -8,15 +8,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from online_lstm.backtest.report.score_tables import EARLY
+from online_lstm.backtest.report.scorecard import MAX_BAD_LINES, MOST_CHUNKS, Scorecard
+from online_lstm.backtest.report.time_to_learn import MOST_DRIFTS
+from online_lstm.errors import InputFileError
+from online_lstm.events import LabelVerdict, Outcome, OutputRecord, SymbolVerdict
+from online_lstm.learning.partition import Processed, Tally
+from online_lstm.settings import Settings, read_settings
 from rich.console import Console
-
-from daemon.commands.reports.figures import EARLY
-from daemon.commands.reports.scorecard import MAX_BAD_LINES, MOST_CHUNKS, Scorecard
-from daemon.commands.reports.time_to_learn import MOST_DRIFTS
-from daemon.errors import InputFileError
-from daemon.partition import Processed, Tally
-from daemon.records import LabelVerdict, Outcome, OutputRecord, SymbolVerdict
-from daemon.settings import Settings, read_settings
 
 
 def message(stream: str | None) -> OutputRecord:

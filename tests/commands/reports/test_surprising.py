@@ -3,8 +3,8 @@
 import doctest
 import random
 
-from daemon.commands.reports import surprising as module
-from daemon.commands.reports.surprising import MOST, Surprising
+from online_lstm.backtest.report import top_surprises as module
+from online_lstm.backtest.report.top_surprises import MOST, Surprising
 
 
 def test_after_any_part_the_most_surprising_ones_are_known() -> None:

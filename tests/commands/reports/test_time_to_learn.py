@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-
-from daemon.commands.reports.time_to_learn import MOST_DRIFTS, WINDOW, Recoveries, TimeToLearn
+from online_lstm.backtest.report.time_to_learn import MOST_DRIFTS, WINDOW, Recoveries, TimeToLearn
 
 
 def time_to_learn(worths: Sequence[float], *, higher: bool = True) -> int | None:

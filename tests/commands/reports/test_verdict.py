@@ -5,9 +5,8 @@ import random
 from typing import Any
 
 import pytest
-
-from daemon.commands.reports import verdict as module
-from daemon.commands.reports.verdict import has_blocks, verdict_of
+from online_lstm.backtest.report import paired_comparison as module
+from online_lstm.backtest.report.paired_comparison import has_blocks, verdict_of
 
 
 def report(worth: list[Any], counts: list[int] | None = None, measure: str = "hit_rate") -> dict[str, Any]:

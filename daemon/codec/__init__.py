@@ -1,9 +1,0 @@
-"""Between Kafka's bytes and the daemon's records: input values decoded, predictions and dead letters encoded.
-
-The codec knows formats, limits and headers; it knows nothing of what is learned, or of the client library.
-"""
-
-from daemon.codec.decode import REASONS, Decoder, stream_of
-from daemon.codec.encode import Encoder, chain
-
-__all__ = ["REASONS", "Decoder", "Encoder", "chain", "stream_of"]

@@ -1,0 +1,1 @@
+"""Look into what was published and learned: consistency, checkpoints, exports."""

@@ -1,0 +1,164 @@
+"""What is in a restored state, stream by stream, as a person would ask for it; of labels, what all streams share."""
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_lstm.backtest.report.score_tables import number_figures
+from online_lstm.learning.label.label_task import NONE
+from online_lstm.learning.network.label_model import layout_of
+from online_lstm.learning.network.layers import parse_layers
+from online_lstm.learning.network.layout import Layout
+from online_lstm.learning.scoring import classification
+from online_lstm.learning.state.packed import Row
+from online_lstm.learning.state.snapshot import Stored, stored_streams
+from online_lstm.learning.symbol.symbol_ensemble import SymbolPanel
+from online_lstm.learning.symbol.symbol_task import SymbolTask
+from online_lstm.settings import Settings
+from online_lstm.significance import kappa_temporal
+
+LAST_VALUES = 8
+"""So many of a stream's latest values are told."""
+
+
+def settings_of(state: dict[str, Any]) -> Settings:
+    """Give the shape settings that a state was learned with, the others as by default."""
+    return Settings.model_construct().with_shape(json.loads(state["shape"]))
+
+
+def with_network(state: dict[str, Any], stored: Stored) -> Stored:
+    """Give a stream with the whole of its network, where part of it is shared by all streams."""
+    if "shared" not in state:
+        return stored
+    shared = state["shared"]
+    network = {**stored.network, "network": np.concatenate([shared["network"], stored.network["states"]])}
+    return stored._replace(classes=int(shared["classes"]), network=network)
+
+
+def streams_of(state: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Describe each stream of what ``Partition.state`` gave, the one seen last first."""
+    settings = settings_of(state)
+    if settings.task == "label":
+        yield from _sequences(state)
+        return
+    layers = parse_layers(settings.network)
+    for stored in reversed([*stored_streams(state)]):
+        key, classes, vocabulary, row, network = with_network(state, stored)
+        layout = Layout(layers, classes)
+        of_task = _symbols(settings, row, network, vocabulary) if settings.task == "symbol" else _numbers(settings, row)
+        yield {
+            "key": key,
+            "events": int(row["events"][0]),
+            **_scores(settings, row),
+            **of_task,
+            "network_classes": classes,
+            **_network(layout, network["network"]),
+        }
+
+
+def learner_of(state: dict[str, Any]) -> dict[str, Any] | None:
+    """Describe what all streams share, None where each has all of its own."""
+    if "learner" not in state:
+        return None
+    settings = settings_of(state)
+    row = {name: array[0] for name, array in state["learner"]["arrays"].items()}
+    layout = layout_of(parse_layers(settings.network), features=settings.features, classes=settings.classes)
+    labels = [json.loads(literal) for literal in state["learner"]["labels"]]
+    return {
+        "events": int(row["events"][0]),
+        **_scores(settings, row),
+        "labels": [list(pair) for pair in zip(labels, row["label_counts"].tolist(), strict=False)],
+        "scale_means": row["scale_means"].tolist(),
+        "scale_deviations": np.sqrt(row["scale_variances"]).tolist(),
+        **_network(layout, row["network"]),
+    }
+
+
+def _sequences(state: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    labels = [json.loads(literal) for literal in state["learner"]["labels"]]
+    for contexts, waits in ((state["streams"], False), (state["waiting"], True)):
+        for number in reversed(range(len(contexts["keys"]))):
+            row = {name: array[number] for name, array in contexts["arrays"].items() if name != "samples"}
+            likeliest = sorted(zip(row["pending"].tolist(), labels, strict=False), key=lambda pair: -pair[0])
+            label = int(row["label"][0])
+            yield {
+                "key": json.loads(contexts["keys"][number]),
+                "waiting": waits,
+                "samples": int(row["length"][0]),
+                "label": None if label == NONE else labels[label],
+                "prediction": [[name, round(p, 6)] for p, name in likeliest if p > 0] or None,
+            }
+
+
+def _network(layout: Layout, row: NDArray[np.float32]) -> dict[str, Any]:
+    weights = row[: layout.sizes[0]].astype(np.float64)
+    return {
+        "fit_steps": int(row[3 * layout.sizes[0]]),
+        "weights": len(weights),
+        "weights_norm": float(np.sqrt(weights @ weights)) if np.isfinite(weights).all() else None,
+    }
+
+
+def _scores(settings: Settings, row: Row) -> dict[str, Any]:
+    rates, losses = classification.summary({name: row[name][None] for name in classification.NAMES}) or (None, None)
+    names, first = (*settings.baselines, *settings.experts), len(settings.baselines)
+
+    def by_name(figures: tuple[float, ...] | None) -> list[dict[str, float] | None]:
+        if figures is None:
+            return [None, None]
+        named = list(zip(names, figures, strict=True))
+        return [dict(named[:first]), dict(named[first:])]
+
+    told: dict[str, Any] = {
+        "scored": int(row["scores_count"][0]),
+        "hit_rate": rates[0] if rates else None,
+    }
+    told["baseline_hit_rates"], told["expert_hit_rates"] = by_name(rates[1:] if rates else None)
+    drifts, last = row["drift_events"].tolist()
+    told |= {"drifts": drifts, "last_drift_event": last or None}
+    if settings.task != "number":
+        # the last value is the first baseline
+        told["kappa_temporal"] = kappa_temporal(rates[0], rates[1]) if rates else None
+        return {**told, "log_loss_bits": None if losses is None else float(losses[0])}
+    return {**told, **number_figures(settings, losses)}
+
+
+def _symbols(settings: Settings, row: Row, network: Row, vocabulary: dict[str, Any]) -> dict[str, Any]:
+    task = SymbolTask(settings)
+    task.restore(vocabulary)
+    ids, literals = task.vocabulary.ids(), task.vocabulary.literals()
+    window = row["window"][row["window"] >= 0]
+    codes = task.codes([], network["pending"][None], np.array([task.known], np.int32))
+    forecast, _ = SymbolPanel(settings).observe(row, task.values([]), codes, pending=False)
+    (prediction,) = task.predictions(forecast, [])
+    return {
+        "vocabulary": task.known - 1,
+        "candidates": len(vocabulary["literals"]) - (task.known - 1),
+        "last_values": [json.loads(literals[ids[code]]) if code else None for code in window[-LAST_VALUES:].tolist()],
+        "prediction": [[json.loads(literal), round(p, 6)] for literal, p in prediction.top]
+        if prediction and len(window)
+        else None,
+    }
+
+
+def _numbers(settings: Settings, row: Row) -> dict[str, Any]:
+    values = np.where(row["number_missing"], np.nan, row["number_values"])
+    lines = [line[len(line) - known :] for line, (known,) in zip(values, row["number_events"].tolist(), strict=True)]
+    longest = max(map(len, lines))
+    # a component that came later than others has fewer values
+    told = [numbers_or_none(np.concatenate([np.full(longest - len(line), np.nan), line])) for line in lines]
+    latest = [list(line) if settings.features > 1 else line[0] for line in zip(*told, strict=True)]
+    predicted = numbers_or_none(row["pending"][-1, ..., 0].ravel())
+    return {
+        "last_values": latest[-LAST_VALUES:],
+        "prediction": settings.nested(predicted) if any(value is not None for value in predicted) else None,
+    }
+
+
+def numbers_or_none(numbers: NDArray[np.float64]) -> list[float | None]:
+    """Give numbers for JSON, None for those that are not finite."""
+    return [number if math.isfinite(number) else None for number in numbers.tolist()]

@@ -1,0 +1,120 @@
+"""What an exported network is told with: what goes in, what comes out, and where its stream is."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from online_lstm.audit.describe import numbers_or_none, with_network
+from online_lstm.learning.learners import AnyNetwork
+from online_lstm.learning.network import Classifier, Network, Regression
+from online_lstm.learning.network.layout import Floats
+from online_lstm.learning.state.scaler import MOST_DEVIATIONS
+from online_lstm.learning.state.snapshot import Stored, stored_streams
+from online_lstm.learning.symbol.symbol_task import SymbolTask
+from online_lstm.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A network as a Keras file: its ``content``, what is told beside it, and what goes in and out in words."""
+
+    content: bytes
+    about: dict[str, Any]
+    inputs: str
+    outputs: str
+
+
+def export(
+    settings: Settings, state: dict[str, Any], place: int | None, network: AnyNetwork, *, stateful: bool
+) -> Exported:
+    """Make a Keras file of a network in what ``Partition.state`` gave.
+
+    ``about`` is what is told as JSON: what the columns stand for, and the window of the stream at this place among the
+    keys (none: of no stream), with the states before it.
+    """
+    about: dict[str, Any] = {"task": settings.task, "network": list(settings.network)}
+    if isinstance(network, Classifier):
+        exported = _label(state, place, network, stateful=stateful)
+    else:
+        assert place is not None
+        stream = with_network(state, [*stored_streams(state)][place])
+        about["events"] = int(stream.row["events"][0])
+        if isinstance(network, Network):
+            exported = _symbol(settings, stream, network, stateful=stateful)
+        else:
+            exported = _number(settings, stream, network, stateful=stateful)
+    return Exported(exported.content, about | exported.about, exported.inputs, exported.outputs)
+
+
+def _symbol(settings: Settings, stream: Stored, network: Network, *, stateful: bool) -> Exported:
+    task = SymbolTask(settings)
+    task.restore(stream.vocabulary)
+    ids, literals = task.vocabulary.ids(), task.vocabulary.literals()
+    state, window = stream.network["network"], stream.row["window"]
+    about = {
+        "symbols": [None, *(json.loads(literals[ids[code]]) for code in range(1, task.known))],
+        "window": window[window >= 0].tolist(),
+        "states": _plain(network.states_of(state, stream.classes)),
+    }
+    return Exported(
+        network.to_keras(state, stream.classes, known=task.known, stateful=stateful),
+        about,
+        inputs=f"a symbol as one-hot of {task.known}, the first of which is any that is not known",
+        outputs=f"the probabilities that the {task.known} come next",
+    )
+
+
+def _number(settings: Settings, stream: Stored, network: Regression, *, stateful: bool) -> Exported:
+    state, lines = stream.network["network"], stream.row["lines"]
+    present = lines[:, network.features] > 0
+    # what the linear experts said last, and the spreads that the network's outputs are in
+    linear, spread = stream.row["number_asked"][..., -1].reshape(-1, 2).T
+    about = {
+        "horizons": list(settings.horizons),
+        "linear": numbers_or_none(linear),
+        "spread": numbers_or_none(spread),
+        "window": lines[present, : network.features].tolist(),
+        "states": _plain(network.states_of(state)),
+    }
+    return Exported(
+        network.to_keras(state, stateful=stateful),
+        about,
+        inputs=f"{network.features} features of a value, as the daemon made them: the window has the last ones",
+        outputs="by how many spreads each component, at each horizon, differs from what the linear expert says",
+    )
+
+
+def _label(state: dict[str, Any], place: int | None, network: Classifier, *, stateful: bool) -> Exported:
+    shared = {name: array[0] for name, array in state["learner"]["arrays"].items()}
+    labels = [json.loads(literal) for literal in state["learner"]["labels"]]
+    about = {
+        "events": int(shared["events"][0]),
+        "labels": labels + [None] * (network.classes - len(labels)),
+        "means": shared["scale_means"].tolist(),
+        "deviations": np.sqrt(shared["scale_variances"]).tolist(),
+        "most_deviations": MOST_DEVIATIONS,
+        "window": [] if place is None else _samples(state["streams"]["arrays"], place),
+        "states": _plain(network.states_of(shared["network"])),
+    }
+    return Exported(
+        network.to_keras(shared["network"], shared["learned"], stateful=stateful),
+        about,
+        inputs=f"a sample of {network.features} numbers, each in deviations from its mean",
+        outputs="the probability of the second label"
+        if network.classes == 2
+        else f"the probabilities of the {network.classes} labels",
+    )
+
+
+def _samples(arrays: Mapping[str, Any], place: int) -> list[list[float]]:
+    """Give the samples of the open sequence at this place; those of all are stored one after another."""
+    ends = np.cumsum(arrays["length"][:, 0])
+    samples: list[list[float]] = arrays["samples"][ends[place] - arrays["length"][place, 0] : ends[place]].tolist()
+    return samples
+
+
+def _plain(states: dict[str, list[Floats]]) -> dict[str, list[list[float]]]:
+    return {name: [array.tolist() for array in arrays] for name, arrays in states.items()}

@@ -1,0 +1,1 @@
+"""Learn from a file as the daemon would learn from a topic, and report how it went."""

@@ -1,0 +1,109 @@
+"""Where values come from when not from Kafka: files and standard input.
+
+It reads lines as the bytes that a record of the input topic would have; what they mean is the codec's affair.
+"""
+
+import codecs
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import BinaryIO, Literal, get_args
+
+from online_lstm.backtest.delimited import marked_encoding
+from online_lstm.errors import InputFileError
+from online_lstm.home_directory import expand_home
+
+Format = Literal["text", "csv", "jsonl"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+STANDARD_INPUT = "-"
+
+_FORMAT_OF_SUFFIX: dict[str, Format] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".json": "jsonl",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One value of a file: the number of its line from 0, the bytes of value and key, and the time, -1 for none.
+
+    ``label`` is the text of the cell of a label, None where there is no column of labels.
+    """
+
+    number: int
+    value: bytes
+    key: bytes | None = None
+    timestamp_ms: int = -1
+    label: str | None = None
+
+
+def format_of(path: str) -> Format:
+    """Say by the suffix how a file is read; whatever has none of the known ones is text.
+
+    >>> format_of("june.csv"), format_of("-")
+    ('csv', 'text')
+    """
+    return _FORMAT_OF_SUFFIX.get(Path(path).suffix.lower(), "text")
+
+
+@contextmanager
+def open_input(path: str) -> Iterator[BinaryIO]:
+    """Open a file, or standard input for ``-``.
+
+    Raises:
+        InputFileError: There is no such file, or it cannot be read.
+    """
+    if path == STANDARD_INPUT:
+        try:
+            os.read(0, 0)
+        except OSError as error:  # it is closed, or open for writing only
+            raise InputFileError(
+                f"standard input: {error.strerror}; expected values on standard input, or the path of a file"
+            ) from error
+        yield sys.stdin.buffer
+        return
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(expand_home(path).open("rb"))
+        except OSError as error:
+            raise InputFileError(
+                f"{path}: {error.strerror}; expected a file of values, or - for standard input"
+            ) from error
+        yield file
+
+
+def size_of(path: str) -> int | None:
+    """Give a file's size in bytes, None where only its end tells."""
+    return Path(path).stat().st_size if Path(path).is_file() else None
+
+
+def read_lines(file: BinaryIO, encoding: str | None = None) -> Iterator[Line]:
+    """Yield every line as it is, blank ones too, without what ends it.
+
+    The bytes are those of the file; where an encoding is given, or a mark at its start says UTF-16 or UTF-32, they are
+    the same text in UTF-8.
+    """
+    first = file.readline()
+    encoding = encoding or marked_encoding(first[:4])
+    lines: Iterable[bytes] = chain([first] if first else [], file)
+    if encoding not in {None, "utf-8-sig"}:
+        lines = _in_utf8(lines, encoding)
+    for number, line in enumerate(lines):
+        content = line.removeprefix(codecs.BOM_UTF8) if number == 0 else line
+        yield Line(number, content.removesuffix(b"\n").removesuffix(b"\r"))
+
+
+def _in_utf8(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
+    rest = ""
+    for text in codecs.iterdecode(chunks, encoding, errors="replace"):
+        *lines, rest = (rest + text).split("\n")
+        yield from (line.encode() for line in lines)
+    if rest:
+        yield rest.encode()

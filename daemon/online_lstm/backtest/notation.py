@@ -1,0 +1,203 @@
+"""How numbers and times are written in a file: found from all of its cells, once, before any of them is read."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import permutations
+from typing import Generic, TypeVar
+
+from online_lstm.codec.cells import number_of, shown
+from online_lstm.errors import BadInputError
+from online_lstm.timestamps import EPOCH_UNITS, ISO, milliseconds_in
+
+W = TypeVar("W", bound=Hashable)
+TRIED_CELLS = 200
+"""A way of writing that none of so many cells has is not looked for any longer."""
+
+
+@dataclass(frozen=True)
+class Notation:
+    """The mark before the decimals of a number, and the one between its thousands."""
+
+    decimal: str = "."
+    thousands: str = ""
+
+    @cached_property
+    def _form(self) -> re.Pattern[str]:
+        decimals = f"(?:{re.escape(self.decimal)}[0-9]*)?"
+        grouped = f"|[1-9][0-9]{{0,2}}(?:{re.escape(self.thousands)}[0-9]{{3}})+{decimals}" if self.thousands else ""
+        return re.compile(f"[+-]?(?:(?:[0-9]+{decimals}|{re.escape(self.decimal)}[0-9]+)(?:[eE][+-]?[0-9]+)?{grouped})")
+
+    def number(self, cell: str) -> tuple[int | float, str] | None:
+        """Return the number in a cell and its JSON text, None where there is none that is finite.
+
+        >>> Notation(",", ".").number("1.234,5"), Notation(thousands=",").number("1,23")
+        ((1234.5, '1234.5'), None)
+        """
+        text = _one_space(cell)
+        if self != PLAIN:
+            if not self._form.fullmatch(text):
+                return None
+            text = text.replace(self.thousands, "") if self.thousands else text
+            text = text.replace(self.decimal, ".")
+        try:
+            return number_of(text)
+        except BadInputError:
+            return None
+
+    def __str__(self) -> str:
+        thousands = f", thousands {self.thousands!r}" if self.thousands else ""
+        return f"decimal {self.decimal!r}{thousands}"
+
+
+PLAIN = Notation()
+NOTATIONS = (
+    *(PLAIN, Notation(","), Notation(thousands=","), Notation(",", ".")),
+    *(Notation(decimal, thousands) for thousands in (" ", "'") for decimal in (".", ",")),
+)
+
+TIME_FORMS = (
+    ISO,
+    *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y-%m", "%d.%m.%Y", "%d.%m.%y"),
+    *("%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d/%m/%y", "%m/%d/%y"),
+    *("%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y"),
+    *("%Y%m%d", "%Y%m%d%H", "%Y%m%d%H%M", "%Y%m%d%H%M%S"),
+    *EPOCH_UNITS,
+)
+_NAMES = {ISO: "ISO 8601", **{unit: f"epoch {unit}" for unit in EPOCH_UNITS}}
+_DIGITS = {"%Y%m%d": 8, "%Y%m%d%H": 10, "%Y%m%d%H%M": 12, "%Y%m%d%H%M%S": 14}
+_LEAST_MS = {"s": 10**11, "ms": 10**12, "us": 10**12, "ns": 10**12}
+_MOST_MS = 10**13
+"""Numbers are times of a unit where these are of 2001 (in seconds 1973) to 2286: each number of one unit at most."""
+
+
+class Votes(Generic[W]):
+    """Counts, for each of several ways of writing, the cells that can be read so.
+
+    Args:
+        ways: The ways, those first that count where others can be read as well.
+        read: Returns what a cell says if it is written so, else None.
+        name: Returns what a way is called.
+        alike: Whether a cell says the same in each way, which saves reading it in all of them.
+    """
+
+    def __init__(
+        self,
+        ways: Sequence[W],
+        read: Callable[[str, W], object],
+        name: Callable[[W], str],
+        alike: Callable[[str], bool] = lambda _: False,
+    ) -> None:
+        self._read, self._name, self._alike = read, name, alike
+        self._of_any = 0
+        self._ways = list(ways)
+        self.cells = 0
+        self._counts: Counter[W] = Counter()
+        self._failures: dict[W, tuple[int, str]] = {}
+        self._clashes: dict[tuple[W, W], str] = {}
+
+    def add(self, cell: str, line: int) -> None:
+        """Count one cell of a line."""
+        self.cells += 1
+        if self._alike(cell):
+            self._of_any += 1
+            return
+        found = {}
+        for way in self._ways:
+            found[way] = self._read(cell, way)
+            if found[way] is None:
+                self._failures.setdefault(way, (line, cell))
+            else:
+                self._counts[way] += 1
+        if len({value for value in found.values() if value is not None}) > 1:
+            self._note_clashes(cell, {way: value for way, value in found.items() if value is not None})
+        if self.cells - self._of_any == TRIED_CELLS and self._counts:
+            self._ways = [way for way in self._ways if self._counts[way]]
+
+    def _note_clashes(self, cell: str, found: dict[W, object]) -> None:
+        for (one, its), (other, others) in permutations(found.items(), 2):
+            if its != others:
+                self._clashes.setdefault((one, other), cell)
+
+    @property
+    def best(self) -> W:
+        """The way that most cells can be read, the first one of several."""
+        return max(self._ways, key=lambda way: self._counts[way])
+
+    @property
+    def unread(self) -> int:
+        """How many cells cannot be read in the best way."""
+        return self.cells - self._of_any - self._counts[self.best]
+
+    @property
+    def failure(self) -> str:
+        """The first of these cells, and its line."""
+        line, cell = self._failures[self.best]
+        return f"the first in line {line}: {shown(cell)}"
+
+    @property
+    def rival(self) -> str | None:
+        """What else a cell may be, in a way that as many cells can be read; None if nothing."""
+        best = self.best
+        for other in self._ways:
+            if (cell := self._clashes.get((best, other))) and self._counts[other] == self._counts[best]:
+                return f"{shown(cell)}: {self._name(best)}, or {self._name(other)}"
+        return None
+
+
+def number_votes(separator: str, decimal: str | None, thousands: str | None) -> Votes[Notation]:
+    """Return the votes on how numbers are written, as far as it is not given.
+
+    Between commas a decimal comma is rarer than one between thousands.
+    """
+    order = sorted(NOTATIONS, key=lambda way: separator == "," and way.decimal == ",")
+    ways = [way for way in order if decimal in {None, way.decimal} and thousands in {None, way.thousands}]
+    ways = ways or [Notation(decimal or ".", thousands or "")]
+    return Votes(ways, lambda cell, way: found[0] if (found := way.number(cell)) else None, str, _is_whole)
+
+
+def _is_whole(cell: str) -> bool:
+    return cell.isascii() and cell.isdigit()
+
+
+def time_votes(time_format: str | None) -> Votes[str]:
+    """Return the votes on how times are written; a form that is given is taken as it is."""
+    if time_format is not None:
+        return Votes([time_format], since_1970, name_of_form)
+    return Votes(TIME_FORMS, _plausible, name_of_form)
+
+
+def since_1970(cell: str, form: str) -> int | None:
+    """Return the time in a cell in milliseconds, None if it is of another form, or before 1970."""
+    milliseconds = milliseconds_in(cell, form)
+    return None if milliseconds is None or milliseconds < 0 else milliseconds
+
+
+def name_of_form(form: str) -> str:
+    """Return what a form of times is called.
+
+    >>> name_of_form("ms"), name_of_form("%d/%m/%Y")
+    ('epoch ms', '%d/%m/%Y')
+    """
+    return _NAMES.get(form, form)
+
+
+def _plausible(cell: str, form: str) -> int | None:
+    """Read a time where nobody says what its digits are."""
+    text = cell.strip()
+    digits = len(text) - len(text.lstrip("0123456789"))
+    if form in _DIGITS and (digits != _DIGITS[form] or not "1900" <= text[:4] < "2100"):
+        return None
+    if form == ISO and digits == len(text):
+        return None
+    milliseconds = since_1970(cell, form)
+    if milliseconds is not None and form in EPOCH_UNITS and not _LEAST_MS[form] <= milliseconds < _MOST_MS:
+        return None
+    return milliseconds
+
+
+def _one_space(cell: str) -> str:
+    """Strip a cell, and make the spaces within numbers one."""
+    return cell.strip().replace("\u00a0", " ").replace("\u202f", " ")

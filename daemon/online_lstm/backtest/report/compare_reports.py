@@ -1,0 +1,257 @@
+"""``backtest --compare A B``: two reports that ``--json`` wrote, figure by figure, and which one is better."""
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from online_lstm.backtest.backtest_options import require_apart
+from online_lstm.backtest.report.paired_comparison import Verdict, has_blocks, verdict_of
+from online_lstm.backtest.report.score_tables import EARLY, TITLES
+from online_lstm.errors import ExitCode, InputFileError, SettingsError
+from online_lstm.terminal.formatting import printable
+from online_lstm.terminal.output_file import STANDARD_OUTPUT, create_output
+from online_lstm.terminal.tables import console_for, table_of
+
+HIGHER, LOWER = 1, -1
+MOST_CHARACTERS = 300
+"""A setting has room for so many."""
+ALONE = ("json", "report")
+"""Options that may be given beside ``--compare``."""
+NEEDED: Mapping[str, Any] = {
+    "file": str,
+    "task": str,
+    "input_digest": str,
+    "events": int,
+    "scored": int,
+    "hit_rate": int | float | None,
+    "curve": dict,
+    "blocks": dict,
+    "time_to_learn": dict,
+    "settings": dict,
+    "versions": dict,
+}
+"""What a report has that can be compared, and what it is."""
+
+Report = Mapping[str, Any]
+Lines = list[tuple[str, str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A figure of both reports; ``better`` is A, B, or nothing where neither is, or there is no better."""
+
+    name: str
+    a: float | None
+    b: float | None
+    better: str = ""
+
+    @property
+    def difference(self) -> float | None:
+        """B minus A."""
+        return None if self.a is None or self.b is None else self.b - self.a
+
+    def cells(self) -> list[str]:
+        """Give the row as text."""
+        difference = "-" if self.difference is None else f"{self.difference:+.4g}"
+        return [self.name, self.better, _figure(self.a), _figure(self.b), difference]
+
+
+def compare(arguments: argparse.Namespace) -> ExitCode:
+    """Print what differs, and write it where ``--json`` and ``--report`` say."""
+    _require_alone(arguments)
+    a, b = map(read_report, arguments.compare)
+    require_comparable(a, b, *arguments.compare)
+    verdict, rows, settings = verdict_of(a, b), list(rows_of(a, b)), list(differing(a, b))
+    names, page = arguments.compare, b""
+    if arguments.report is not None:
+        page = _page(a, b, verdict, names=names, rows=rows, differing=settings)
+    with ExitStack() as stack:
+        outputs = {
+            option: stack.enter_context(create_output(option, path))
+            for option in ALONE
+            if (path := getattr(arguments, option)) is not None
+        }
+        if "json" in outputs:
+            told = {"a": names[0], "b": names[1], **_to_json(verdict, rows, settings)}
+            outputs["json"].write(json.dumps(told, indent=2, ensure_ascii=False).encode() + b"\n")
+        if "report" in outputs:
+            outputs["report"].write(page)
+    console = console_for(stderr=STANDARD_OUTPUT in {arguments.json, arguments.report})
+    console.print(Text(verdict.text), soft_wrap=True)
+    _print(console, names, rows, settings)
+    return ExitCode.OK
+
+
+def read_report(path: str) -> Report:
+    """Read a report that ``backtest --json`` wrote.
+
+    Raises:
+        InputFileError: There is no such file, or it is something else.
+    """
+    try:
+        report = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputFileError(f"{path}: {error.strerror}; expected what `backtest --json` wrote") from error
+    except ValueError as error:
+        raise InputFileError(f"{path}: received no JSON ({error}); expected what `backtest --json` wrote") from error
+    missing = [
+        name
+        for name in NEEDED
+        if not isinstance(report, dict) or name not in report or not isinstance(report[name], NEEDED[name])
+    ]
+    if not missing and not all(isinstance(report["curve"].get(name), list) for name in ("events", "prediction")):
+        missing = ["curve"]
+    if not missing and not has_blocks(report):
+        missing = ["blocks"]
+    if missing:
+        raise InputFileError(
+            f"{path}: received JSON without {', '.join(missing)}, or with something else there; expected what "
+            "`backtest --json` of this version wrote: make it again"
+        )
+    return dict(report)
+
+
+def require_comparable(a: Report, b: Report, a_name: str, b_name: str) -> None:
+    """Refuse reports whose figures are not about the same.
+
+    Raises:
+        InputFileError: They are of different tasks or inputs.
+    """
+    tasks = [report["task"] for report in (a, b)]
+    if tasks[0] != tasks[1]:
+        raise InputFileError(
+            f"compare: {a_name} is of task {tasks[0]}, {b_name} of task {tasks[1]}; expected the same task"
+        )
+    if a["input_digest"] != b["input_digest"]:
+        raise InputFileError(
+            f"compare: {a_name} is about {_input(a)}, {b_name} about {_input(b)}, which are not the same values; "
+            "expected reports of the same file, columns and held-out share"
+        )
+
+
+def rows_of(a: Report, b: Report) -> Iterator[Row]:
+    """Give the figures that both reports have, the most important ones first."""
+    yield Row("scored predictions", a["scored"], b["scored"])
+    yield _row("hit rate", a["hit_rate"], b["hit_rate"], HIGHER)
+    first, after = f"hit_rate_first_{EARLY}", f"hit_rate_after_{EARLY}"
+    yield _row(f"hit rate, first {EARLY} values", a.get(first), b.get(first), HIGHER)
+    yield _row(f"hit rate, after value {EARLY}", a.get(after), b.get(after), HIGHER)
+    yield _row("lift over the best baseline", a.get("lift"), b.get("lift"), HIGHER)
+    if "log_loss_bits" in a:
+        yield _row("kappa-temporal", a.get("kappa_temporal"), b.get("kappa_temporal"), HIGHER)
+        yield _row("log loss, bits", a["log_loss_bits"], b.get("log_loss_bits"), LOWER)
+    for name, title in TITLES.items():
+        if name == "interval_coverage" and name in a:
+            yield _covered(title, a, b)
+        elif name in a and (a[name] is not None or b.get(name) is not None):
+            yield _row(title, a[name], b.get(name), HIGHER if name.startswith("skill") else LOWER)
+    if "calibration" in a:
+        of_a, of_b = (report.get("calibration", {}).get("expected_calibration_error") for report in (a, b))
+        yield _row("expected calibration error", of_a, of_b, LOWER)
+    of_a, of_b = (report["time_to_learn"].get("events") for report in (a, b))
+    yield _row("time to learn, values", of_a, of_b, LOWER)
+    yield _row("time per event, ms", a.get("event_ms"), b.get("event_ms"), LOWER)
+
+
+def _row(name: str, a: float | None, b: float | None, way: int) -> Row:
+    if a is None or b is None or a == b:
+        return Row(name, a, b)
+    return Row(name, a, b, "A" if way * (a - b) > 0 else "B")
+
+
+def _covered(title: str, a: Report, b: Report) -> Row:
+    """Say whose intervals hold more nearly what they were to."""
+    of_a, of_b = a["interval_coverage"], b.get("interval_coverage")
+    if of_a is None or of_b is None:
+        return Row(title, of_a, of_b)
+    off_a, off_b = abs(of_a - a["settings"]["coverage"]), abs(of_b - b["settings"]["coverage"])
+    better = _row(title, off_a, off_b, LOWER).better
+    return Row(title, of_a, of_b, better)
+
+
+def differing(a: Report, b: Report) -> Iterator[tuple[str, str, str]]:
+    """Give the settings and versions that differ, as text; what a report does not have is a dash."""
+    for kind in ("settings", "versions"):
+        names = dict.fromkeys([*a[kind], *b[kind]])
+        for name in names:
+            if a[kind].get(name) != b[kind].get(name):
+                yield name, *(_text(report[kind][name]) if name in report[kind] else "-" for report in (a, b))
+
+
+def _to_json(verdict: Verdict, rows: list[Row], settings: Lines) -> dict[str, Any]:
+    figures = [
+        {"figure": row.name, "a": row.a, "b": row.b, "difference": row.difference, "better": row.better or None}
+        for row in rows
+    ]
+    return {
+        "verdict": verdict._asdict(),
+        "figures": figures,
+        "differing": [{"name": name, "a": a, "b": b} for name, a, b in settings],
+    }
+
+
+def _print(console: Console, names: list[str], rows: list[Row], settings: Lines) -> None:
+    for letter, name in zip("AB", names, strict=True):
+        console.print(Text(f"{letter}: {name}"), soft_wrap=True)
+    table = table_of("figure", "better", "A >", "B >", "B - A >")
+    for row in rows:
+        table.add_row(*map(Text, row.cells()))
+    console.print(table)
+    if not settings:
+        console.print(Text("settings and versions are the same"))
+        return
+    table = table_of("setting or version", "A", "B")
+    for line in settings:
+        table.add_row(*map(Text, line))
+    console.print(table)
+
+
+def _page(a: Report, b: Report, said: Verdict, *, names: list[str], rows: list[Row], differing: Lines) -> bytes:
+    """Write the comparison as a page of HTML."""
+    from online_lstm.backtest.report.html_report import compared
+
+    headline = {"text": said.text, "mood": "good" if said.better else ""}
+    return compared(a, b, headline, names=names, rows=[row.cells() for row in rows], differing=differing)
+
+
+def _require_alone(arguments: argparse.Namespace) -> None:
+    """Refuse what would be passed over."""
+    if arguments.file is not None:
+        raise SettingsError(
+            f"compare: received {arguments.file} beside --compare, expected either FILE, to learn from, or two reports"
+        )
+    given = [
+        name
+        for name in ("predictions", "checkpoint", "plot", "held_out", "format", "task", "config", "column", "set")
+        if getattr(arguments, name)
+    ]
+    if arguments.epochs > 1:
+        given.append("epochs")
+    if given:
+        raise SettingsError(
+            f"compare: received --{given[0].replace('_', '-')} beside it, expected --json, --report or nothing: "
+            "nothing is learned"
+        )
+    require_apart(
+        {option: getattr(arguments, option) for option in ALONE}, dict.fromkeys(arguments.compare, "compared")
+    )
+
+
+def _input(report: Report) -> str:
+    return f"{report['file']} ({report['events']:,} values)"
+
+
+def _figure(figure: float | None) -> str:
+    return "-" if figure is None else f"{figure:,}" if isinstance(figure, int) else f"{figure:.4g}"
+
+
+def _text(value: Any) -> str:
+    """Write a value of a report, which may be another one's, so that it does nothing to a terminal."""
+    return printable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), MOST_CHARACTERS)

@@ -1,0 +1,173 @@
+"""The figures of a backtest as a person reads them, and those of predicted numbers by their names.
+
+Of numbers there are figures of all together, and of each component and horizon.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.table import Table
+from rich.text import Text
+
+from online_lstm.events import NUMBER_SCORES
+from online_lstm.learning.scoring import regression
+from online_lstm.settings import Settings
+from online_lstm.significance import words_of
+from online_lstm.terminal.tables import table_of
+
+EARLY = 500
+"""How many values count as the time of learning."""
+_DRIFTS_SHOWN = 5
+"""At so many values it is said that there was a drift."""
+TITLES = {
+    "mean_absolute_error": "mean absolute error",
+    "root_mean_squared_error": "root mean squared error",
+    "mean_absolute_percentage_error": "mean absolute percentage error, as a share",
+    "mean_absolute_error_ratio": "mean absolute error by mean value",
+    "skill": "skill against the best baseline",
+    "skill_last_value": "skill against last value",
+    "skill_seasonal_naive": "skill against seasonal naive",
+    "interval_coverage": "share within the interval",
+}
+ABBREVIATIONS = {
+    "mean_absolute_error": "MAE",
+    "baseline_mean_absolute_error": "baseline's",
+    "root_mean_squared_error": "RMSE",
+    "mean_absolute_percentage_error": "MAPE",
+    "skill_last_value": "skill, last",
+    "skill_seasonal_naive": "skill, season",
+    "interval_coverage": "covered",
+}
+
+
+def number_figures(settings: Settings, sums: NDArray[np.float64] | None) -> dict[str, Any]:
+    """Name the figures of sums or means of what adds up, float64 ``(C, columns)``; all None where nothing was scored.
+
+    Errors of several components together are None, as they may have several units. Where there is more than one
+    channel, ``channels`` has the figures of each.
+    """
+    names, predictors = (*settings.baselines, *settings.experts), settings.first_expert + len(settings.experts)
+    if sums is None:
+        sums = np.zeros((settings.channels, regression.columns(predictors)))
+    report = regression.report_of(sums, settings.features)
+    errors = report.mean_absolute_errors or (None,) * predictors
+    by_name = dict(zip(names, errors[1:], strict=True))
+    figures: dict[str, Any] = {
+        "mean_absolute_error": errors[0],
+        "baseline_mean_absolute_errors": {name: by_name[name] for name in settings.baselines},
+        "expert_mean_absolute_errors": {name: by_name[name] for name in settings.experts},
+        "root_mean_squared_error": report.root_mean_squared_error,
+        "mean_absolute_percentage_error": report.mean_absolute_percentage_error,
+        "mean_absolute_error_ratio": report.mean_absolute_error_ratio,
+        "skill": report.skill,
+        **{f"skill_{name}": skill for name, skill in zip(settings.baselines, report.skills, strict=True)},
+        "interval_coverage": report.interval_coverage,
+    }
+    return figures if settings.channels == 1 else {**figures, "channels": list(_channels(settings, sums))}
+
+
+def number_rows(figures: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
+    """Give what the figures are called, the figures, and how they are written."""
+    for name, title in TITLES.items():
+        style = "+.4f" if name.startswith("skill") else ".6g" if name.endswith("_error") else ".4f"
+        if name == "mean_absolute_percentage_error":
+            style = ".4f"
+        if figures[name] is not None or "channels" not in figures:  # else it has no unit
+            yield title, figures[name], style
+        if name == "mean_absolute_error" and "channels" not in figures:
+            for kind in ("baseline", "expert"):
+                for who, error in figures[f"{kind}_mean_absolute_errors"].items():
+                    yield f"mean absolute error, {kind} {spoken(who)}", error, ".6g"
+
+
+def score_rows(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Give the figures of a scorecard as a person reads them, each with what it is."""
+    yield "events", f"{figures['events']:,}"
+    yield "streams", f"{figures['streams']:,}"
+    yield "hit rate", _shown(figures["hit_rate"])
+    yield f"hit rate, first {EARLY} values", _shown(figures[f"hit_rate_first_{EARLY}"])
+    yield f"hit rate, after value {EARLY}", _shown(figures[f"hit_rate_after_{EARLY}"])
+    for name, rate in figures["baseline_hit_rates"].items():
+        yield f"baseline {words_of(name, figures['task'])}", _shown(rate)
+    yield "lift over the best baseline", _shown(figures["lift"], "+.4f")
+    if "log_loss_bits" in figures:
+        yield "kappa-temporal", _shown(figures["kappa_temporal"])
+        yield "log loss", _shown(figures["log_loss_bits"], ".4f", " bits")
+    else:
+        for title, figure, style in number_rows(figures):
+            yield title, _shown(figure, style)
+    if "settled_at_sample" in figures:
+        yield "samples a sequence", _shown(figures["samples_a_sequence"], ".1f")
+        yield "prediction settled at sample", _shown(figures["settled_at_sample"], ".1f")
+    yield "time to learn, values", _shown(figures["time_to_learn"]["events"], ",")
+    yield "drifts", _when(figures["drifts"], figures["drift_events"])
+    yield "last miss at value", _shown(figures["last_miss"], ",")
+    yield "time per event, without compiling", _shown(figures["event_ms"], ".3f", " ms", none="too few to tell")
+    yield "dead letters", f"{sum(figures['dead_letters'].values()):,}"
+    for reason, count in figures["dead_letters"].items():
+        yield f"dead letters, {spoken(reason)}", f"{count:,}"
+
+
+def channel_tables(figures: Mapping[str, Any], width: int) -> list[Table]:
+    """Lay out the figures of each component and horizon, with the usual abbreviations.
+
+    As many tables as it takes for each to be no wider than ``width``, if that is possible at all.
+    """
+    places = [[str(channel["component"]), str(channel["horizon"])] for channel in figures["channels"]]
+    heads = [["component", "horizon"], *([ABBREVIATIONS[name]] for name in NUMBER_SCORES)]
+    lines = [places, *([[digits(channel[name])] for channel in figures["channels"]] for name in NUMBER_SCORES)]
+    beside = _width(heads[0], places)
+    tables: list[list[int]] = []
+    room = 0
+    for column in range(1, len(heads)):
+        needed = _width(heads[column], lines[column])
+        if not tables or needed > room:
+            tables.append([0])
+            room = width - beside - 1
+        tables[-1].append(column)
+        room -= needed
+    return [_table_of([heads[column] for column in chosen], [lines[column] for column in chosen]) for chosen in tables]
+
+
+def _table_of(heads: Sequence[Sequence[str]], lines: Sequence[Sequence[Sequence[str]]]) -> Table:
+    table = table_of(*(f"{name} >" for names in heads for name in names))
+    for cells in zip(*lines, strict=True):
+        table.add_row(*(Text(cell) for some in cells for cell in some))
+    return table
+
+
+def _width(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> int:
+    """Count the characters that columns take, with a blank to both sides and a rule."""
+    return sum(max(map(len, column)) + 3 for column in zip(heads, *lines, strict=True))
+
+
+def digits(figure: float | None) -> str:
+    """Write a figure with four digits, a dash where there is none."""
+    return "-" if figure is None else f"{figure:.4g}"
+
+
+def spoken(name: str) -> str:
+    """Write a name as words."""
+    return name.replace("_", " ")
+
+
+def _when(drifts: int, events: Sequence[int]) -> str:
+    """Say how many there were, and at which values the first of them."""
+    if not drifts:
+        return "none"
+    shown = ", ".join(f"{event:,}" for event in events[:_DRIFTS_SHOWN])
+    return f"{drifts:,} (at {shown}{', …' if drifts > _DRIFTS_SHOWN else ''})"
+
+
+def _shown(figure: float | None, style: str = ".4f", unit: str = "", *, none: str = "none") -> str:
+    return none if figure is None else f"{figure:{style}}{unit}"
+
+
+def _channels(settings: Settings, sums: NDArray[np.float64]) -> Iterator[dict[str, Any]]:
+    scores = np.where(np.isfinite(found := regression.scores_of(sums)), found, np.nan).T.tolist()
+    places = [(component, horizon) for horizon in settings.horizons for component in range(settings.features)]
+    for (component, horizon), line in zip(places, scores, strict=True):
+        told = {name: None if figure != figure else figure for name, figure in zip(NUMBER_SCORES, line, strict=True)}  # noqa: PLR0124 - NaN is not
+        yield {"component": component, "horizon": horizon, **told}

@@ -1,0 +1,247 @@
+"""What a learner scored over a finite input, from its output messages: as a table and as JSON."""
+
+import hashlib
+import json
+from collections import Counter, OrderedDict, deque
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from online_lstm.backtest.report.learning_curve import Course, Judged
+from online_lstm.backtest.report.score_tables import EARLY, channel_tables, number_figures, score_rows
+from online_lstm.errors import InputFileError
+from online_lstm.events import InputRecord, LabelVerdict, NumberVerdict, OutputRecord
+from online_lstm.learning.partition import Processed
+from online_lstm.learning.scoring import regression
+from online_lstm.settings import Settings
+from online_lstm.significance import kappa_temporal, lift, paired_error
+from online_lstm.telemetry import Hint
+
+MOST_CHUNKS = 1000
+"""The time of an event is taken from the last ones."""
+FEWEST_CHUNKS = 3
+"""From so many chunks on, one in which a program was compiled does not move the median."""
+
+MAX_BAD_LINES = 5
+"""How many refused lines are shown."""
+
+
+class Scorecard:
+    """Scores of the values so far, all streams together in the order of the input."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._numbers = settings.task == "number"
+        self._baselines = settings.baselines
+        self._experts = settings.experts
+        self.events = 0
+        self.last_line = 0
+        self.interrupted = False
+        self._digest = hashlib.blake2b(digest_size=8)
+        self._hints: tuple[Hint, ...] = ()
+        self._streams = 0
+        self._last_streams: OrderedDict[str | None, None] = OrderedDict()  # the one that spoke last is at the end
+        self._scored: Counter[str] = Counter()  # "early" and "late"
+        self._hits: Counter[str] = Counter()  # by the same, and by baseline
+        self._judged = 0  # events with a verdict
+        self._hit_squares: Counter[str] = Counter()  # of own hits minus those of each baseline, added up over events
+        self._surprise_bits = 0.0
+        self._settings = settings
+        self._losses: NDArray[np.float64] | None = None  # of channels, what adds up
+        self._error_squares: NDArray[np.float64] | None = None  # as accuracy.squared_differences gives them
+        self._sequences, self._samples, self._settled = 0, 0, 0  # of labels
+        self._last_miss: int | None = None
+        self.course = Course(settings)
+        self._event_seconds: deque[float] = deque(maxlen=MOST_CHUNKS)  # of each chunk
+        self._dead_letters: Counter[str] = Counter()
+        self._bad_lines: list[dict[str, Any]] = []
+
+    @property
+    def lines(self) -> int:
+        """How many values there were, with the refused ones."""
+        return self.events + self._dead_letters.total()
+
+    def require_events(self, name: str) -> None:
+        """Refuse an input of which nothing was learned; ``name`` says which.
+
+        Raises:
+            InputFileError: There was no value, or every one was refused.
+        """
+        if not self.lines:
+            raise InputFileError(f"{name}: received no values, expected at least one line that is not blank")
+        if not self.events:
+            first = self._bad_lines[0]
+            counts = ", ".join(f"{reason} {count:,}" for reason, count in sorted(self._dead_letters.items()))
+            raise InputFileError(
+                f"{name}: nothing was learned, all {self.lines:,} values were refused ({counts}); the first one, in "
+                f"line {first['line']}: {first['error']}"
+            )
+
+    def read(self, records: Sequence[InputRecord]) -> None:
+        """Note what was read: the last line, and a digest that is the same for the same input."""
+        self.last_line = records[-1].offset + 1
+        for record in records:
+            self._digest.update(repr((record.key, record.timestamp_ms, record.value)).encode())
+
+    def add(self, processed: Processed) -> None:
+        """Score what came of some records."""
+        tally, self._hints = processed.tally, processed.hints
+        if tally.events:
+            self._event_seconds.append(tally.seconds / tally.events)
+        self._hits.update({name: tally.hits[i] for i, name in enumerate(self._baselines, 1)})
+        self._dead_letters.update(tally.dead_letters)
+        messages: list[dict[str, Any]] = []
+        for output in processed.outputs:
+            if output.dead_letter:
+                self._refuse(output)
+            else:
+                messages.append(json.loads(output.value or b""))
+        for message, outcome in zip(messages, processed.outcomes, strict=True):
+            self.events += 1
+            self._count_stream(message["stream"])
+            line, value = message["offset"] + 1, message["value"]
+            if outcome.verdict is not None and outcome.hits is not None:
+                judged = Judged(self.events, line, message["stream"], value, outcome.verdict, outcome.hits)
+                self._score(judged, outcome.scored)
+            for verdict, hits in outcome.unpublished:
+                self._score(Judged(self.events, line, None, None, verdict, hits), 1)
+
+    def _count_stream(self, stream: str | None) -> None:
+        if stream not in self._last_streams:
+            self._streams += 1
+            self._last_streams[stream] = None
+            if len(self._last_streams) > self._settings.max_streams:
+                self._last_streams.popitem(last=False)
+        self._last_streams.move_to_end(stream)
+
+    def _score(self, judged: Judged, scored: int) -> None:
+        verdict, hits = judged.verdict, judged.hits
+        self.course.add(judged)
+        when = "early" if self.events <= EARLY else "late"
+        self._scored[when] += scored
+        self._hits[when] += hits[0]
+        self._judged += 1
+        for name, other in zip(self._baselines, hits[1:], strict=False):
+            self._hit_squares[name] += (hits[0] - other) ** 2
+        if isinstance(verdict, NumberVerdict):
+            squares = regression.squared_differences(verdict.losses)
+            self._losses = verdict.losses if self._losses is None else self._losses + verdict.losses
+            self._error_squares = squares if self._error_squares is None else self._error_squares + squares
+        else:
+            self._surprise_bits += verdict.surprise_bits
+            if isinstance(verdict, LabelVerdict):
+                self._sequences += 1
+                self._samples += verdict.samples
+                self._settled += verdict.settled
+        if hits[0] < scored:
+            self._last_miss = self.events
+
+    def _refuse(self, output: OutputRecord) -> None:
+        if len(self._bad_lines) < MAX_BAD_LINES:
+            said = {name: content.decode() for name, content in output.headers if name.startswith("online_lstm_")}
+            self._bad_lines.append(
+                {
+                    "line": int(said["online_lstm_offset"]) + 1,
+                    "reason": said["online_lstm_reason"],
+                    "error": said["online_lstm_error"],
+                }
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """Give all figures; rates, bits and errors are None where nothing was scored.
+
+        ``last_miss`` and the first of the ``drift_events`` count the values that were learned from 1, a bad line's
+        ``line`` the lines of the input.
+        ``event_ms`` is the median over the last chunks, so that compiling does not count; None of too few.
+        ``streams`` counts one that was silent while ``max_streams`` others spoke anew, as it is for the learner.
+        """
+        scored = self._scored.total()
+        hit_rate = _share(self._hits["early"] + self._hits["late"], scored)
+        baselines = {name: _share(self._hits[name], scored) for name in self._baselines}
+        last_value, known = baselines["last_value"], [rate for rate in baselines.values() if rate is not None]
+        kappa = None if hit_rate is None or last_value is None else kappa_temporal(hit_rate, last_value)
+        bits = {"kappa_temporal": kappa, "log_loss_bits": _share(self._surprise_bits, scored)}
+        losses = self._number_figures() if self._numbers else bits
+        return {
+            "task": self._settings.task,
+            "input_digest": self._digest.hexdigest(),
+            "interrupted_at_line": self.last_line if self.interrupted else None,
+            "events": self.events,
+            "streams": self._streams,
+            "scored": scored,
+            "nothing_scored": None if scored else self._unscored(),
+            "hints": {hint.name: hint.text for hint in self._hints},
+            "hit_rate": hit_rate,
+            f"hit_rate_first_{EARLY}": _share(self._hits["early"], self._scored["early"]),
+            f"hit_rate_after_{EARLY}": _share(self._hits["late"], self._scored["late"]),
+            "baseline_hit_rates": baselines,
+            "lift": None if hit_rate is None else lift(hit_rate, known),
+            "lift_errors": {name: self._lift_error(name) for name in self._baselines},
+            **losses,
+            **(self._sequence_figures() if self._sequences else {}),
+            **self.course.to_json(),
+            "last_miss": self._last_miss,
+            "event_ms": 1000 * median(self._event_seconds) if len(self._event_seconds) >= FEWEST_CHUNKS else None,
+            "dead_letters": dict(sorted(self._dead_letters.items())),
+            "bad_lines": self._bad_lines,
+        }
+
+    def _lift_error(self, name: str) -> float | None:
+        """Give the standard error of the hit rate minus that of a baseline."""
+        if not self._judged:
+            return None
+        total = self._hits["early"] + self._hits["late"] - self._hits[name]
+        return paired_error(total, self._hit_squares[name], self._judged, self._scored.total())
+
+    def _number_figures(self) -> dict[str, Any]:
+        figures, error = number_figures(self._settings, self._losses), None
+        if self._losses is not None and self._error_squares is not None:
+            error = regression.skill_error(self._losses, self._error_squares)
+        return {**figures, "skill_error": error}
+
+    def _sequence_figures(self) -> dict[str, Any]:
+        """Give means over the sequences: how many samples they had, and from which one on the prediction stayed."""
+        return {
+            "samples_a_sequence": self._samples / self._sequences,
+            "settled_at_sample": self._settled / self._sequences,
+        }
+
+    def print(self, console: Console, name: str, how: str | None = None) -> None:
+        """Lay the figures out for a person; ``name`` says what was learned from, ``how`` what was predicted."""
+        table = Table("what", Column("figure", justify="right"))
+        figures = self.to_json()
+        for what, figure in score_rows(figures):
+            table.add_row(Text(what), Text(figure))
+        learned = "each value predicted before it was learned" if self._settings.learn else "predicted and not learned"
+        console.print(Text(f"{name}: {how or learned}"), soft_wrap=True)
+        console.print(table)
+        for channels in channel_tables(figures, console.width) if "channels" in figures else ():
+            console.print(channels)
+        if figures["nothing_scored"]:
+            console.print(Text(f"nothing was scored: {figures['nothing_scored']}"), soft_wrap=True)
+        for bad in self._bad_lines:
+            console.print(Text(f"line {bad['line']}: {bad['error']}"), soft_wrap=True)
+        if more := self._dead_letters.total() - len(self._bad_lines):
+            console.print(Text(f"and {more:,} more"), soft_wrap=True)
+        for text in figures["hints"].values():
+            if text != figures["nothing_scored"]:
+                console.print(Text(f"hint: {text}"), soft_wrap=True)
+        if self.interrupted:
+            console.print(Text(f"interrupted at line {self.last_line:,}: these are the figures so far"), soft_wrap=True)
+
+    def _unscored(self) -> str:
+        """Say what is likely to be missing where no prediction was judged."""
+        if not self._settings.learn and self._settings.warm_start is None:
+            return "learn is false, and no warm_start says what was learned"
+        if self._settings.task == "label":
+            return "no sequence ended with a label after one was learned; label_path or --label-column says where"
+        return self._hints[0].text if self._hints else "too few values came"
+
+
+def _share(part: float, whole: int) -> float | None:
+    return part / whole if whole else None

@@ -1,0 +1,48 @@
+"""Values of a file as the records of partition 0 of a topic, learned a chunk after another, and scored."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from online_lstm.backtest.input_files import Line
+from online_lstm.backtest.report.scorecard import Scorecard
+from online_lstm.checkpoint.warm_start_file import warm_start_of
+from online_lstm.events import InputRecord, TopicPartition
+from online_lstm.learning.model_factory import networks_of
+from online_lstm.learning.partition import Partition, next_mark, unnamed
+from online_lstm.settings import Settings
+from online_lstm.shutdown import Shutdown
+
+CHUNK = 500
+"""Records that are taken at once; neither messages nor figures depend on it."""
+
+
+def beginning(settings: Settings, name: str) -> Callable[[], Partition]:
+    """Give the function that makes partitions of the topic ``name`` that have learned nothing, or a warm start.
+
+    What they are compiled to is made once.
+    """
+    source = TopicPartition(name, 0)
+    mark = next_mark(settings, source, 0, unnamed(partitions=1))
+    network_for, warm_start = networks_of(settings), warm_start_of(settings)
+    return lambda: Partition(settings, source, mark, network_for, warm_start)
+
+
+def learn(
+    partition: Partition,
+    lines: Iterable[Line],
+    scorecard: Scorecard,
+    *,
+    chunk: int = CHUNK,
+    shutdown: Shutdown | None = None,
+) -> Iterator[list[bytes]]:
+    """Let a partition take lines, score what comes of them, and give the output messages of each chunk.
+
+    It ends with the lines, or when a stop is requested, after those that were read.
+    """
+    topic, shutdown = partition.source.topic, shutdown or Shutdown()
+    records = (InputRecord(topic, 0, line.number, line.timestamp_ms, line.key, line.value) for line in lines)
+    while batch := shutdown.take(records, chunk):
+        processed = partition.process(batch)
+        scorecard.read(batch)
+        scorecard.add(processed)
+        yield [output.value or b"" for output in processed.outputs if not output.dead_letter]
+    scorecard.interrupted = shutdown.requested

@@ -1,0 +1,84 @@
+"""Checkpoint files by path or URL, whatever group they are of: for people who want to look into them."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from online_lstm.checkpoint.hdf5 import attributes_of, unpack
+from online_lstm.checkpoint.storage import place_at
+from online_lstm.errors import CheckpointDamagedError, CheckpointsUnavailableError, InputFileError
+from online_lstm.events import TopicPartition
+
+SUFFIX = ".h5"
+_NAME = re.compile(r"([^/]+)/([^/]+)/([0-9]+)/([^/]+)/([0-9]{20})\.h5\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointFile:
+    """One file: its ``state``, or what is wrong with it in ``damage``.
+
+    What its name says (``source``, ``lineage``, ``offset``) is None if it does not have the name of a checkpoint.
+    """
+
+    location: str
+    size: int
+    group: str | None
+    source: TopicPartition | None
+    lineage: str | None
+    offset: int | None
+    state: dict[str, Any] = field(default_factory=dict)
+    attributes: dict[str, str] = field(default_factory=dict)
+    damage: str | None = None
+
+
+def find_files(url: str) -> list[str]:
+    """List the checkpoints at any depth below a directory or URL; a file, or a URL that ends like one, is itself.
+
+    Raises:
+        InputFileError: There are none, or they may not be listed.
+        CheckpointsUnavailableError: The object store cannot be reached.
+    """
+    if url.endswith(SUFFIX) or Path(url).is_file():
+        return [url]
+    try:
+        names = place_at(url).names("")
+    except OSError as error:
+        raise _unreadable(url, error) from error
+    found = sorted(f"{url.rstrip('/')}/{name}" for name in names if name.endswith(SUFFIX))
+    if not found:
+        raise InputFileError(f"{url}: no checkpoints there; expected a file, or a directory or URL with some below it")
+    return found
+
+
+def read_file(url: str) -> CheckpointFile:
+    """Read a file, be it whole or damaged.
+
+    Raises:
+        InputFileError: There is none, or it may not be read.
+        CheckpointsUnavailableError: The object store cannot be reached.
+    """
+    folder, _, name = url.rpartition("/")
+    place = place_at(folder or ("/" if url.startswith("/") else "."))
+    try:
+        data = place.get(name)
+    except OSError as error:
+        raise _unreadable(url, error) from error
+    named = _NAME.search(url)
+    known: dict[str, Any] = {"group": None, "source": None, "lineage": None, "offset": None}
+    if named:
+        source = TopicPartition(named[2], int(named[3]))
+        known = {"group": named[1], "source": source, "lineage": named[4], "offset": int(named[5])}
+    try:
+        state = unpack(data, url)
+    except CheckpointDamagedError as error:
+        return CheckpointFile(url, len(data), **known, damage=str(error))
+    return CheckpointFile(url, len(data), **known, state=state, attributes=attributes_of(data))
+
+
+def _unreadable(url: str, error: OSError) -> InputFileError | CheckpointsUnavailableError:
+    if isinstance(error, TimeoutError | ConnectionError):
+        return CheckpointsUnavailableError(f"{url}: cannot be reached ({error}); start it, or name another")
+    if isinstance(error, FileNotFoundError):
+        return InputFileError(f"{url}: no such file; expected a checkpoint, or a directory or URL with some below it")
+    return InputFileError(f"{url}: cannot be read ({error}); expected a checkpoint that this process may read")

@@ -1,0 +1,150 @@
+"""The checkpoints of one consumer group: their names, and which of them are kept."""
+
+import errno
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+from uuid import uuid4
+
+from online_lstm.checkpoint.hdf5 import pack, unpack
+from online_lstm.checkpoint.storage import place_at
+from online_lstm.errors import CheckpointDamagedError, CheckpointsUnavailableError, SettingsError
+from online_lstm.events import TopicPartition
+from online_lstm.logs import EventLogger
+
+KEEP = 3
+"""Newest files of a lineage that are kept, beside its first one."""
+
+_FILE = re.compile(r"([^/]+)/([0-9]{20})\.h5")
+_log = EventLogger(__name__)
+
+
+class CheckpointStore:
+    """The checkpoints of one consumer group below a directory or the URL of an object store.
+
+    A file is ``<group>/<topic>/<partition>/<lineage>/<offset>.h5``; the offset is the next one to read. Of a lineage
+    the newest files are kept, as any may be damaged, and the first one: from there all of it can be replayed again.
+
+    ``origin`` says where the bits in it were made; it is kept beside the state, for people.
+    """
+
+    def __init__(self, url: str, group_id: str, origin: Mapping[str, str] | None = None) -> None:
+        self._url = url
+        self._place = place_at(url)
+        self._origin = dict(origin or {})
+        self._group = quote(group_id, safe="").replace(".", "%2E")
+
+    def require_writable(self) -> None:
+        """Put, read and remove a small file below the group, and list.
+
+        Raises:
+            SettingsError: One of these is refused.
+            CheckpointsUnavailableError: The object store cannot be reached.
+        """
+        probe = f"{self._group}/.probe-{uuid4().hex}"
+        try:
+            self._place.put(probe, b"online-lstm probe")
+            self._place.get(probe)
+            self._place.remove(probe)
+            self._place.names(probe)
+        except (TimeoutError, ConnectionError) as error:
+            raise CheckpointsUnavailableError(
+                f"checkpoint_url: received {self._url!r}, which cannot be reached ({error}); start it, or name another"
+            ) from error
+        except OSError as error:
+            raise SettingsError(
+                f"checkpoint_url: received {self._url!r}, which cannot be used ({error}); expected a directory, or "
+                "a bucket and prefix, in which this process may list, read, write and remove files"
+            ) from error
+
+    def lineages(self, source: TopicPartition) -> list[str]:
+        """List the lineages that have a checkpoint, in alphabetical order.
+
+        Raises:
+            CheckpointsUnavailableError: They cannot be listed now.
+        """
+        with self._must_answer(self._folder(source)):
+            return sorted({lineage for lineage, _ in self._list(source)})
+
+    def offsets(self, source: TopicPartition, lineage: str) -> list[int]:
+        """List the offsets of a lineage's checkpoints, newest first.
+
+        Raises:
+            CheckpointsUnavailableError: They cannot be listed now.
+        """
+        with self._must_answer(self._folder(source, lineage)):
+            return self._offsets(source, lineage)
+
+    def location(self, source: TopicPartition, lineage: str, offset: int) -> str:
+        """Give the path or URL of a checkpoint."""
+        return self._place.location(self._name(source, lineage, offset))
+
+    def path(self, source: TopicPartition, lineage: str, offset: int) -> Path:
+        """Give the path of a checkpoint in a directory."""
+        return Path(self.location(source, lineage, offset))
+
+    def write(self, source: TopicPartition, offset: int, state: Mapping[str, Any]) -> int:
+        """Write a checkpoint durably, remove older ones that are no longer kept, and give its size in bytes.
+
+        Raises:
+            OSError: It could not be written, or not as far as one can know.
+        """
+        lineage = state["lineage"]
+        data = pack(state, self._origin)
+        self._place.put(self._name(source, lineage, offset), data)
+        try:
+            up_to_this = [known for known in self._offsets(source, lineage) if known <= offset]
+            for old in up_to_this[KEEP:-1]:
+                self._place.remove(self._name(source, lineage, old))
+        except OSError as error:
+            _log.warning("old checkpoints not removed", source=source, lineage=lineage, error=error)
+        return len(data)
+
+    def read(self, source: TopicPartition, lineage: str, offset: int) -> dict[str, Any]:
+        """Read a checkpoint back.
+
+        Raises:
+            CheckpointDamagedError: It is gone, cannot be read, or is not what was written.
+            CheckpointsUnavailableError: The place of all of them cannot be asked now.
+        """
+        name = self._name(source, lineage, offset)
+        location = self._place.location(name)
+        with self._must_answer(name):
+            try:
+                data = self._place.get(name)
+            except OSError as error:
+                if not (isinstance(error, FileNotFoundError | IsADirectoryError) or error.errno == errno.EIO):
+                    raise
+                self._list(source, lineage)  # raises if it is not this file alone that is gone
+                raise CheckpointDamagedError(f"{location}: cannot be read ({error})") from error
+        return unpack(data, location)
+
+    def _list(self, source: TopicPartition, lineage: str = "") -> list[tuple[str, int]]:
+        """List lineages and offsets."""
+        folder = self._folder(source)
+        names = self._place.names(self._folder(source, lineage))
+        found = (_FILE.fullmatch(name.removeprefix(f"{folder}/")) for name in names)
+        return [(file[1], int(file[2])) for file in found if file]
+
+    def _offsets(self, source: TopicPartition, lineage: str) -> list[int]:
+        return sorted((offset for _, offset in self._list(source, lineage)), reverse=True)
+
+    def _folder(self, source: TopicPartition, lineage: str = "") -> str:
+        return f"{self._group}/{source.topic}/{source.partition}/{lineage}".rstrip("/")
+
+    def _name(self, source: TopicPartition, lineage: str, offset: int) -> str:
+        return f"{self._folder(source, lineage)}/{offset:020d}.h5"
+
+    @contextmanager
+    def _must_answer(self, where: str) -> Iterator[None]:
+        """Nothing may be concluded from silence: it is no sign that there are no checkpoints."""
+        try:
+            yield
+        except OSError as error:
+            raise CheckpointsUnavailableError(
+                f"checkpoint_url: {self._place.location(where)} cannot be read ({error}); expected an answer, as going "
+                "on without one could lose what was learned: make it reachable and readable for this process"
+            ) from error

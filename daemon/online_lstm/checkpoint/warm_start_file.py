@@ -1,0 +1,131 @@
+"""What the setting ``warm_start`` names: a checkpoint, or a Keras file that ``export`` or anyone else has written."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from online_lstm.errors import InputFileError, SettingsError, StateMismatchError
+from online_lstm.events import InputRecord, TopicPartition
+from online_lstm.learning.model_factory import networks_of
+from online_lstm.learning.network import Classifier, Network, Regression
+from online_lstm.learning.number.number_learner import NumberLearner
+from online_lstm.learning.partition import Partition, learning_of, unnamed
+from online_lstm.learning.state.packed import Rows
+from online_lstm.learning.warm_start import WarmStart
+from online_lstm.settings import KERAS_SUFFIX, Settings
+
+_NOWHERE = TopicPartition("warm-start", 0)
+_TRUSTED = 1000
+"""A scale that comes with a network counts as one of so many samples: it moves on, but not at once."""
+
+
+def warm_start_of(settings: Settings) -> WarmStart | None:
+    """Read what streams begin as, if the settings say so.
+
+    Raises:
+        SettingsError: The file is neither a checkpoint nor a Keras model, or does not fit the shape settings.
+    """
+    if settings.warm_start is None:
+        return None
+    keras = settings.warm_start.suffix == KERAS_SUFFIX
+    try:
+        state = _from_keras(settings, settings.warm_start) if keras else _from_checkpoint(settings.warm_start)
+        return WarmStart(settings, state)
+    except (InputFileError, StateMismatchError, SettingsError) as error:
+        raise SettingsError(f"warm_start: {error}") from error
+
+
+def _from_checkpoint(path: Path) -> dict[str, Any]:
+    from online_lstm.checkpoint.files import read_file
+
+    file = read_file(str(path))
+    if file.damage:
+        raise SettingsError(f"{file.damage}; expected a checkpoint, or a {KERAS_SUFFIX} file")
+    return file.state
+
+
+def _from_keras(settings: Settings, path: Path) -> dict[str, Any]:
+    """Give the state of a partition with one stream that knows the network, and nothing else."""
+    plain = settings.model_copy(update={"warm_start": None, "value_format": "auto", "value_path": None})
+    network = networks_of(plain)(learning_of(plain))
+    partition = Partition(plain, _NOWHERE, unnamed(1), lambda _: network)
+    match network:
+        case Network():
+            state = _with_symbols(plain, partition, network, path)
+        case Regression():
+            state = _with_numbers(plain, partition, network, path)
+        case Classifier():
+            state = _with_labels(partition, network, path)
+    return {**state, "shape": json.dumps(settings.of_kind("shape"))}
+
+
+def _with_symbols(settings: Settings, partition: Partition, network: Network, path: Path) -> dict[str, Any]:
+    weights, known = network.from_keras(path)
+    symbols = _told(path, "symbols", known)[1:]
+    partition.learn_with(learning_of(settings.model_copy(update={"learn": True})))
+    # each is seen until it is admitted, in the order of the codes, and as a sequence of its own
+    seen = [symbol for place, symbol in enumerate(symbols) for _ in range(settings.admit_after if place else 1)]
+    values = [json.dumps({"value": symbol, "end": True}).encode() for symbol in seen]
+    refused = partition.process(_records(values)).tally.dead_letters
+    state = partition.state()
+    classes = network.classes_for(known)
+    if refused or [classes] != state["streams"]["classes"].tolist():
+        raise SettingsError(
+            f"{path.with_suffix('.json')}: symbols: received {known - 1} of them, expected numbers or strings, each "
+            f"once, and at most {settings.max_vocabulary}: the setting max_vocabulary"
+        )
+    return _with_network(state, str(classes), weights, network.states_size)
+
+
+def _with_numbers(settings: Settings, partition: Partition, network: Regression, path: Path) -> dict[str, Any]:
+    weights = network.from_keras(path)
+    partition.process(_records([json.dumps([0.0] * settings.features).encode()]))
+    state = partition.state()
+    # of the value that made the stream nothing is left
+    rows = Rows(NumberLearner.stream_fields(settings))
+    state["streams"]["arrays"] = rows.take([rows.add()])
+    return _with_network(state, str(network.features), weights, network.states_size)
+
+
+def _with_labels(partition: Partition, network: Classifier, path: Path) -> dict[str, Any]:
+    weights, state = network.from_keras(path), partition.state()
+    labels = _told(path, "labels", network.classes)
+    known = [label for label in labels if label is not None]
+    means, deviations = (np.array(_told(path, name, network.features), float) for name in ("means", "deviations"))
+    state["learner"]["labels"] = [json.dumps(label, ensure_ascii=False) for label in known]
+    arrays = state["learner"]["arrays"]
+    arrays["network"][0] = weights
+    arrays["learned"][0, : len(known)] = True
+    arrays["scale_means"][0], arrays["scale_variances"][0] = means, deviations**2
+    arrays["scale_counts"][0] = _TRUSTED
+    return state
+
+
+def _with_network(state: dict[str, Any], classes: str, weights: Any, states_size: int) -> dict[str, Any]:
+    """Put weights into a stream's own network, or into the one that all streams share."""
+    if "shared" in state:
+        state["shared"]["network"] = weights[:-states_size].copy()
+    else:
+        state["networks"][classes]["network"][0] = weights
+    return state
+
+
+def _told(path: Path, name: str, count: int) -> list[Any]:
+    """Read a list from the JSON file that ``export`` writes beside a Keras file."""
+    beside = path.with_suffix(".json")
+    try:
+        told = json.loads(beside.read_text(encoding="utf-8")).get(name)
+    except (OSError, ValueError, AttributeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise SettingsError(
+            f"{beside}: {reason}; expected the JSON file that `export` writes beside {path.name}"
+        ) from error
+    if not isinstance(told, list) or len(told) != count:
+        raise SettingsError(f"{beside}: {name}: received {str(told)[:64]}, expected a list of {count}")
+    return told
+
+
+def _records(values: list[bytes]) -> list[InputRecord]:
+    return [InputRecord(_NOWHERE.topic, 0, place, -1, None, value) for place, value in enumerate(values)]

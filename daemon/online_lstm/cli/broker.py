@@ -1,0 +1,46 @@
+"""``online-lstm broker``: a Kafka broker for trying things out, where there is none."""
+
+import argparse
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from online_lstm.errors import ExitCode, SettingsError
+from online_lstm.home_directory import expand_home
+
+HELP = "run a local Kafka broker, until Ctrl-C"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Take where it listens and what it keeps."""
+    parser.add_argument(
+        "--port", type=int, default=9092, metavar="PORT", help="port to listen on, 0: a free one [default: 9092]"
+    )
+    parser.add_argument(
+        "--data",
+        type=expand_home,
+        metavar="DIR",
+        help="directory that keeps the topics until the next start [default: a temporary one]",
+    )
+
+
+def main(arguments: argparse.Namespace) -> ExitCode:
+    """Run until a signal."""
+    from online_lstm.devtools.local_kafka import run_broker
+
+    if not 0 <= arguments.port <= 65535:
+        raise SettingsError(f"port: received {arguments.port}, expected a number from 0 (any free port) to 65535")
+    if arguments.data is not None:
+        _require_directory(arguments.data)
+    return run_broker(arguments.port, arguments.data)
+
+
+def _require_directory(path: Path) -> None:
+    """Make sure that the broker can keep its topics there."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise SettingsError(
+            f"data: cannot keep topics in {path}: {error.strerror}; expected a directory, or the path of a new one"
+        ) from error

@@ -1,0 +1,114 @@
+"""``online-lstm export``: write a stream's network as a Keras model."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.text import Text
+
+from online_lstm.errors import CheckpointDamagedError, ExitCode, SettingsError
+from online_lstm.terminal.formatting import printable
+from online_lstm.terminal.output_file import create_output
+from online_lstm.terminal.tables import console_for, table_of
+
+HELP = "write a stream's network as a Keras model"
+SUFFIX = ".keras"
+NO_KEY = "null"
+MOST_KEYS = 20
+"""So many streams are named to someone who asked for another one."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Take the checkpoint, which stream of it, and where it goes."""
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a file or its URL (s3://bucket/…/N.h5)")
+    parser.add_argument(
+        "out", metavar=f"OUT{SUFFIX}", help="the model; what goes in and out, and its states, are in OUT.json beside it"
+    )
+    parser.add_argument(
+        "--stream",
+        metavar="KEY",
+        help=f"the stream, by its key ({NO_KEY}: the one without); needed where there are several networks",
+    )
+    parser.add_argument(
+        "--stateful", action="store_true", help="one that remembers from call to call, for one sequence at a time"
+    )
+
+
+def main(arguments: argparse.Namespace) -> ExitCode:
+    """Write the model, and beside it what is told with it.
+
+    Raises:
+        CheckpointDamagedError: The checkpoint is.
+        SettingsError: There is no such stream, or the files cannot be written.
+    """
+    out = Path(arguments.out)
+    if out.suffix != SUFFIX:
+        raise SettingsError(f"OUT{SUFFIX}: received {arguments.out}, expected a path that ends in {SUFFIX}")
+    from online_lstm.checkpoint.files import read_file
+
+    file = read_file(arguments.checkpoint)
+    if file.damage is not None:
+        raise CheckpointDamagedError(file.damage)
+    from online_lstm.audit.describe import settings_of
+    from online_lstm.audit.keras_export import export
+    from online_lstm.learning.model_factory import networks_of
+    from online_lstm.learning.partition import learning_of, model_of
+
+    settings = settings_of(file.state)
+    keys = [json.loads(key) for key in file.state["streams"]["keys"]]
+    shared = "learner" in file.state  # streams share one network
+    place = _place_of(arguments.stream, keys, arguments.checkpoint, needed=not shared)
+    network = networks_of(settings)(learning_of(settings))
+    exported = export(settings, file.state, place, network, stateful=arguments.stateful)
+    about: dict[str, Any] = {"model": model_of(file.state["lineage"], exported.about["events"], learn=settings.learn)}
+    if place is not None:
+        about["stream"] = keys[place]
+    about |= exported.about
+    beside = out.with_suffix(".json")
+    with create_output("export-json", str(beside)) as output:
+        output.write(_lines(about).encode())
+    with create_output("export", str(out)) as output:
+        output.write(exported.content)
+    console = console_for(stderr=False)
+    whose = "all streams" if place is None else f"stream {_name_of(keys[place])}"
+    console.print(Text(f"{out}: {whose}, after {about['events']:,} values"), soft_wrap=True)
+    table = table_of("what", "content")
+    states = f"kept from call to call, zero at first; {beside} has those before its window"
+    for what, content in (
+        ("network", ", ".join(settings.network)),
+        ("input", exported.inputs),
+        ("output", exported.outputs),
+        ("states", states if arguments.stateful else "zero before each sequence"),
+        (beside.name, ", ".join(about)),
+    ):
+        table.add_row(what, Text(content))
+    console.print(table)
+    return ExitCode.OK
+
+
+def _lines(about: dict[str, Any]) -> str:
+    """Write JSON with a line for each name."""
+    lines = (f"  {json.dumps(name)}: {json.dumps(about[name], ensure_ascii=False, allow_nan=False)}" for name in about)
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _place_of(wanted: str | None, keys: Sequence[str | None], checkpoint: str, *, needed: bool) -> int | None:
+    """Find a stream by its key, or take the only one; None where all share a network, and none was asked for."""
+    if wanted is None and not needed:
+        return None
+    if wanted is None and len(keys) == 1:
+        return 0
+    if wanted in keys and wanted is not None:
+        return keys.index(wanted)
+    if wanted == NO_KEY and None in keys:
+        return keys.index(None)
+    names = ", ".join(map(_name_of, keys[-MOST_KEYS:][::-1])) or "there is none"
+    more = f" and {len(keys) - MOST_KEYS:,} more" if len(keys) > MOST_KEYS else ""
+    received = "nothing" if wanted is None else repr(wanted)
+    raise SettingsError(f"--stream: received {received}, expected the key of a stream in {checkpoint}: {names}{more}")
+
+
+def _name_of(key: str | None) -> str:
+    return NO_KEY if key is None else printable(key)

@@ -1,0 +1,149 @@
+"""``online-lstm produce``: publish the lines of a file, or the seed's stream, to an input topic."""
+
+import argparse
+import math
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from online_lstm import logs
+from online_lstm.backtest.backtest_options import add_encoding
+from online_lstm.backtest.input_files import STANDARD_INPUT, open_input, read_lines
+from online_lstm.cli.options import add_settings, settings_of
+from online_lstm.devtools.sample_data import seed_stream
+from online_lstm.errors import ExitCode, InputFileError
+from online_lstm.shutdown import Shutdown
+from online_lstm.terminal.progress import progress_bar
+
+if TYPE_CHECKING:  # it loads the Kafka client
+    from online_lstm.streaming.kafka.plain_clients import Publisher
+
+HELP = "publish values to an input topic"
+Message = tuple[bytes | None, bytes]
+"""Key and value."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Take what to publish, how fast, and where."""
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument(
+        "file", nargs="?", default=STANDARD_INPUT, metavar="FILE", help="a value a line [default: -, standard input]"
+    )
+    source.add_argument(
+        "--seed-stream", type=_count, metavar="N", help="N values of a stream that repeats after 27; 0: without end"
+    )
+    add_encoding(parser)
+    parser.add_argument(
+        "--rate", type=_rate, default=0.0, metavar="EVENTS_PER_S", help="values a second; 0: as many as go [default: 0]"
+    )
+    keys = parser.add_mutually_exclusive_group()
+    keys.add_argument("--key", help="the key of all values, which names their stream [default: none]")
+    keys.add_argument("--key-separator", metavar="SEP", help="what stands between key and value in each line")
+    parser.add_argument("--topic", help="where to [default: the first of input_topics]")
+    add_settings(parser, "bootstrap_servers", "connect_timeout_s", "create_topics", "log_level")
+
+
+def main(arguments: argparse.Namespace) -> ExitCode:
+    """Publish until the input ends, or until a signal; then wait for the acknowledgements."""
+    from online_lstm.streaming.kafka import ensure_input_topics
+    from online_lstm.streaming.kafka.plain_clients import Publisher
+
+    given = {} if arguments.topic is None else {"input_topics": [arguments.topic]}
+    settings = settings_of(arguments, **given)
+    logs.configure_command(level=settings.log_level, style=settings.log_format, secrets=settings.secrets())
+    with _messages(arguments) as messages:
+        ensure_input_topics(settings)
+        with Publisher(settings, settings.input_topics[0]) as publisher:
+            started = time.perf_counter()
+            try:
+                _publish(messages, publisher, rate=arguments.rate, total=arguments.seed_stream or None)
+            finally:
+                _report(publisher, time.perf_counter() - started)
+    return ExitCode.OK
+
+
+@contextmanager
+def _messages(arguments: argparse.Namespace) -> Iterator[Iterator[Message]]:
+    """Open what is to be published."""
+    key = None if arguments.key is None else os.fsencode(arguments.key)
+    if arguments.seed_stream is not None:
+        yield ((key, value) for value in seed_stream(arguments.seed_stream))
+        return
+    with open_input(arguments.file) as file:
+        lines = (line.value for line in read_lines(file, arguments.encoding))
+        if arguments.key_separator:
+            yield split_keys(lines, arguments.key_separator, arguments.file)
+        else:
+            yield ((key, value) for value in lines)
+
+
+def split_keys(lines: Iterable[bytes], separator: str, name: str) -> Iterator[Message]:
+    """Split each line at its first separator.
+
+    >>> list(split_keys([b"pump-7:4", b"pump-8:a:b"], ":", "-"))
+    [(b'pump-7', b'4'), (b'pump-8', b'a:b')]
+
+    Raises:
+        InputFileError: A line has no separator.
+    """
+    for number, line in enumerate(lines, 1):
+        key, found, value = line.partition(os.fsencode(separator))
+        if not found:
+            raise InputFileError(f"{name}: line {number}: received {line[:60]!r}, expected KEY{separator}VALUE")
+        yield key, value
+
+
+def _publish(messages: Iterator[Message], publisher: "Publisher", *, rate: float, total: int | None) -> None:
+    """Publish all messages and wait until they are acknowledged."""
+    with Shutdown() as shutdown, progress_bar("publishing", total) as show:
+        try:
+            for number, (key, value) in enumerate(until_requested(shutdown, paced(messages, rate)), 1):
+                publisher.send(value, key)
+                show(number)
+        except InputFileError:  # what came before the bad line is good
+            publisher.flush()
+            raise
+        publisher.flush()
+
+
+def paced(messages: Iterator[Message], rate: float) -> Iterator[Message]:
+    """Let messages pass at this rate (messages a second), or at once with 0."""
+    if rate == 0:
+        yield from messages
+        return
+    started = time.monotonic()
+    for number, message in enumerate(messages):
+        time.sleep(max(0.0, started + number / rate - time.monotonic()))
+        yield message
+
+
+def until_requested(shutdown: Shutdown, messages: Iterator[Message]) -> Iterator[Message]:
+    """Yield messages until a stop is requested: that ends the wait for a message, but never the sending of one."""
+    while taken := shutdown.take(messages, 1):
+        yield from taken
+
+
+def _report(publisher: "Publisher", seconds: float) -> None:
+    count = publisher.acknowledged
+    rate = f" ({count / seconds:,.0f}/s)" if seconds > 0 else ""
+    Console(highlight=False).print(
+        f"published {count:,} values to {publisher.topic} in {seconds:.2f} s{rate}", markup=False, soft_wrap=True
+    )
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 0:
+        raise argparse.ArgumentTypeError(f"received {text}, expected 0 or more")
+    return count
+
+
+def _rate(text: str) -> float:
+    rate = float(text)
+    if not 0 <= rate < math.inf:
+        raise argparse.ArgumentTypeError(f"received {text}, expected 0 or a number of values a second")
+    return rate

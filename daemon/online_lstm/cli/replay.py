@@ -1,0 +1,289 @@
+"""``online-lstm replay``: time travel; the predictions for some offsets once more, the same bytes as live.
+
+The learners are those of a checkpoint. They learn from the input topic up to the first offset without a word, and
+then say what the daemon said. Nothing is written to Kafka or to the checkpoints, and no group is joined.
+"""
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from online_lstm import logs
+from online_lstm.cli.options import add_settings, settings_of
+from online_lstm.errors import (
+    CheckpointDamagedError,
+    ExitCode,
+    MissingTopicError,
+    RecoveryRefusedError,
+    ReplayDivergedError,
+    SettingsError,
+)
+from online_lstm.events import InputRecord, Mark, OutputRecord, TopicPartition
+from online_lstm.logs import EventLogger
+from online_lstm.settings import Settings
+from online_lstm.terminal.output_file import STANDARD_OUTPUT, create_output
+from online_lstm.terminal.progress import progress_bar
+
+if TYPE_CHECKING:  # they load HDF5, numba and the Kafka client
+    from online_lstm.checkpoint import CheckpointStore
+    from online_lstm.learning.partition import NetworkFactory
+    from online_lstm.streaming.recovery import Topic
+
+HELP = "predict again what was predicted for some offsets"
+CHUNK = 500
+"""Records that are learned at once; the outputs do not depend on it."""
+ASKED = (
+    *("bootstrap_servers", "security_protocol", "sasl_mechanism", "sasl_username", "sasl_password"),
+    *("sasl_password_file", "ssl_cafile", "ssl_certfile", "ssl_keyfile"),
+    *("ssl_key_password", "ssl_key_password_file", "connect_timeout_s"),
+    *("input_topics", "group_id", "checkpoint_url", "warm_start", "log_level"),
+)
+"""The settings that matter here: those of shape and learning are in the checkpoint."""
+_log = EventLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a replay starts, what it is for, and what it has to come to on its way.
+
+    ``state`` is that of the checkpoint at ``start``; the outputs for the offsets in ``wanted`` are given. ``marks``
+    are those of other checkpoints, and the committed one, by offset, up to the last offset that is wanted.
+    """
+
+    source: TopicPartition
+    lineage: str
+    start: int
+    wanted: range
+    state: Mapping[str, Any]
+    marks: Mapping[int, Mark]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Take what is replayed, and where the predictions go."""
+    parser.add_argument("--from", dest="first", type=int, required=True, metavar="OFFSET", help="first input offset")
+    parser.add_argument("--until", type=int, required=True, metavar="OFFSET", help="the input offset after the last")
+    parser.add_argument("--topic", metavar="NAME", help="input topic [default: the only one in input_topics]")
+    parser.add_argument("--partition", type=int, metavar="N", help="input partition [default: the only one]")
+    parser.add_argument("--lineage", metavar="NAME", help="whose predictions [default: the one that the group is in]")
+    parser.add_argument(
+        "--predictions",
+        metavar="OUT",
+        default=STANDARD_OUTPUT,
+        help="write the output messages here, one a line [default: -, standard output]",
+    )
+    add_settings(parser, *ASKED)
+
+
+def main(arguments: argparse.Namespace) -> ExitCode:
+    """Replay, write the predictions, and tell on standard error what was verified."""
+    settings = settings_of(arguments)
+    _require_range(arguments.first, arguments.until)
+    logs.configure_command(level=settings.log_level, style=settings.log_format, secrets=settings.secrets())
+    from online_lstm.checkpoint import CheckpointStore
+    from online_lstm.learning.model_factory import networks_of
+    from online_lstm.streaming.kafka.partition_reader import KafkaReader
+
+    with closing(KafkaReader(settings)) as topic, create_output("predictions", arguments.predictions) as out:
+        source = source_of(settings, topic, topic_name=arguments.topic, partition=arguments.partition)
+        store = CheckpointStore(settings.checkpoint_url, settings.group_id)
+        wanted = range(arguments.first, arguments.until)
+        route = plan(settings, topic, store, source=source, wanted=wanted, lineage=arguments.lineage)
+        stored = {**json.loads(route.state["shape"]), **json.loads(route.state["learning"])}
+        stored.pop("warm_start")  # the file itself has to be given again, if there was one
+        learned_with = settings_of(arguments, **stored)
+        written: Counter[str] = Counter()
+        with progress_bar("replaying", route.wanted.stop - route.start, unit="offsets") as show:
+            records = topic.records(source, range(route.start, route.wanted.stop))
+            for output in replay(route, learned_with, _showing(records, route, show), networks_of(learned_with)):
+                written["dead letters" if output.dead_letter else "predictions"] += 1
+                if not output.dead_letter:
+                    out.write((output.value or b"") + b"\n")
+        out.flush()
+    Console(stderr=True, highlight=False).print(_summary(route, written), markup=False, soft_wrap=True)
+    return ExitCode.OK
+
+
+def source_of(settings: Settings, topic: "Topic", *, topic_name: str | None, partition: int | None) -> TopicPartition:
+    """Find out which partition is meant.
+
+    Raises:
+        SettingsError: It is not said, and there are several, or it does not exist.
+        MissingTopicError: There is no such topic.
+    """
+    if topic_name is None and len(settings.input_topics) > 1:
+        raise SettingsError(f"topic: received none, expected one of {', '.join(settings.input_topics)}: --topic NAME")
+    name = topic_name or settings.input_topics[0]
+    count = topic.partitions(name)
+    if not count:
+        servers = ", ".join(settings.bootstrap_servers)
+        raise MissingTopicError(f"topic {name} does not exist at {servers}; --topic or --input-topics names another")
+    if partition is None and count > 1:
+        raise SettingsError(f"partition: received none, expected 0 to {count - 1}: --partition N")
+    if partition is not None and not 0 <= partition < count:
+        raise SettingsError(f"partition: received {partition}, expected 0 to {count - 1}: {name} has {count}")
+    return TopicPartition(name, partition or 0)
+
+
+def plan(
+    settings: Settings,
+    topic: "Topic",
+    store: "CheckpointStore",
+    *,
+    source: TopicPartition,
+    wanted: range,
+    lineage: str | None = None,
+) -> Route:
+    """Choose the checkpoint to start from: the newest whole one at or below the first offset.
+
+    Raises:
+        SettingsError: The lineage does not exist, or has not been where is asked for.
+        RecoveryRefusedError: The group has no lineage, or checkpoints or records that are needed are gone.
+    """
+    from online_lstm.learning.partition import generation_of
+    from online_lstm.streaming.recovery import read_mark
+
+    committed = topic.committed(source)
+    current = None
+    if committed is not None and committed.metadata:
+        current = read_mark(committed.metadata, source)
+    known = sorted(store.lineages(source), key=generation_of)
+    if lineage is None and current is None:
+        raise RecoveryRefusedError(
+            f"{source}: the group {settings.group_id} has no committed offset of this daemon, so the lineage has to be "
+            f"named: --lineage, one of {', '.join(known) or 'none that has checkpoints'}"
+        )
+    name = lineage or (current.lineage if current else "")
+    if name not in known:
+        raise SettingsError(
+            f"lineage: received {name!r}, expected one of {', '.join(known) or 'none'}, which have checkpoints of "
+            f"{source} in {settings.checkpoint_url}"
+        )
+    marks = dict(_marks(store, source, name))
+    if not marks:
+        raise RecoveryRefusedError(f"{source}: no checkpoint of lineage {name} can be read: bring them back")
+    starts = sorted(marks)
+    if committed is not None and current is not None and current.lineage == name:
+        marks[committed.offset] = current
+        end = committed.offset
+    else:
+        end = _end_of(store, source, name, newest=starts[-1])
+    _require_reached(source, name, wanted, reached=range(starts[0], end))
+    start = max(offset for offset in starts if offset <= wanted.start)
+    _require_retained(source, topic.retained(source), start=start, wanted=wanted, starts=starts)
+    on_the_way = {offset: mark for offset, mark in marks.items() if start < offset <= wanted.stop}
+    return Route(source, name, start, wanted, store.read(source, name, start), on_the_way)
+
+
+def replay(
+    route: Route, settings: Settings, records: Iterable[InputRecord], network_for: "NetworkFactory"
+) -> Iterator[OutputRecord]:
+    """Learn, and give what was published for the offsets that are wanted, dead letters too.
+
+    Args:
+        route: Where from and what for.
+        settings: With the shape and learning settings of the checkpoint.
+        records: Those of the input from the route's start on.
+        network_for: Gives the network for learning settings.
+
+    Raises:
+        ReplayDivergedError: It comes to another mark than there was; some of what it gave may be wrong.
+    """
+    from online_lstm.checkpoint.warm_start_file import warm_start_of
+    from online_lstm.learning.partition import Partition, mark_of
+
+    partition = Partition(settings, route.source, mark_of(dict(route.state)), network_for, warm_start_of(settings))
+    partition.restore(dict(route.state))
+    agreed = route.start
+    remaining = iter(records)
+    waiting = next(remaining, None)
+    for stop in sorted({route.wanted.start, route.wanted.stop, *route.marks}):
+        while waiting is not None and waiting.offset < stop:
+            batch: list[InputRecord] = []
+            while waiting is not None and waiting.offset < stop and len(batch) < CHUNK:
+                batch.append(waiting)
+                waiting = next(remaining, None)
+            outputs = partition.process(batch).outputs
+            if batch[0].offset >= route.wanted.start:
+                yield from outputs
+        expected = route.marks.get(stop)
+        if expected is not None and partition.mark != expected:
+            raise ReplayDivergedError(
+                f"{route.source}: replaying offsets {agreed} to {stop} gave {partition.mark}, but it was {expected}: "
+                "another CPU or TensorFlow, or an input topic that changed; what was written for offsets from "
+                f"{max(agreed, route.wanted.start)} on may differ from what was published"
+            )
+        agreed = stop if expected is not None else agreed
+
+
+def _require_range(first: int, until: int) -> None:
+    if not 0 <= first < until:
+        raise SettingsError(f"from, until: received {first} and {until}, expected 0 <= from < until")
+
+
+def _marks(store: "CheckpointStore", source: TopicPartition, lineage: str) -> Iterator[tuple[int, Mark]]:
+    """Give offset and mark of the checkpoints of a lineage that can be read."""
+    from online_lstm.learning.partition import mark_of
+
+    for offset in store.offsets(source, lineage):
+        try:
+            yield offset, mark_of(store.read(source, lineage, offset))
+        except CheckpointDamagedError as error:
+            _log.warning("checkpoint passed over", source=source, offset=offset, reason=error)
+
+
+def _end_of(store: "CheckpointStore", source: TopicPartition, lineage: str, *, newest: int) -> int:
+    """Say how far a lineage is known to have come: where the next one began, or to its newest checkpoint."""
+    from online_lstm.learning.partition import generation_of
+
+    following = [name for name in store.lineages(source) if generation_of(name) == generation_of(lineage) + 1]
+    beginnings = [store.offsets(source, name)[-1] for name in following]
+    return max([newest, *beginnings])
+
+
+def _require_reached(source: TopicPartition, lineage: str, wanted: range, *, reached: range) -> None:
+    if wanted.start < reached.start:
+        raise SettingsError(
+            f"from: received {wanted.start}, expected {reached.start} or more: the first checkpoint of {source} that "
+            f"can be read in lineage {lineage} is of that offset; --lineage names another one"
+        )
+    if wanted.stop > reached.stop:
+        raise SettingsError(
+            f"until: received {wanted.stop}, expected at most {reached.stop}: lineage {lineage} of {source} is not "
+            "known to have come farther; --lineage names another one"
+        )
+
+
+def _require_retained(source: TopicPartition, retained: range, *, start: int, wanted: range, starts: list[int]) -> None:
+    if wanted.stop > retained.stop:
+        raise RecoveryRefusedError(
+            f"{source}: received --until {wanted.stop}, but the topic ends at {retained.stop}: it was created anew"
+        )
+    if start < retained.start:
+        later = [offset for offset in starts if offset >= retained.start]
+        raise RecoveryRefusedError(
+            f"{source}: to replay from {wanted.start} the records from {start} on are needed, where the checkpoint "
+            f"before is, but the topic begins at {retained.start}; "
+            + (f"--from {later[0]} or later is possible" if later else "no checkpoint is at that offset or later")
+        )
+
+
+def _showing(records: Iterable[InputRecord], route: Route, show: Any) -> Iterator[InputRecord]:
+    for record in records:
+        show(record.offset - route.start)
+        yield record
+
+
+def _summary(route: Route, written: Counter[str]) -> str:
+    at = ", ".join(map(str, sorted(route.marks)))
+    return (
+        f"{route.source}: {written['predictions']:,} predictions of lineage {route.lineage} for offsets "
+        f"{route.wanted.start} to {route.wanted.stop}, {written['dead letters']:,} dead letters left out; learned from "
+        f"the checkpoint at {route.start}; "
+        + (f"agrees with what was recorded at {at}" if at else "nothing recorded on the way to compare it with")
+    )

@@ -1,0 +1,114 @@
+"""``online-lstm run``: the daemon, put together from its parts."""
+
+import argparse
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+from online_lstm import __version__, logs
+from online_lstm.cli.options import add_settings, settings_of
+from online_lstm.errors import ExitCode
+from online_lstm.logs import EventLogger
+from online_lstm.settings import Settings
+from online_lstm.settings.sources import service_links
+from online_lstm.shutdown import Shutdown, exit_at_once
+from online_lstm.significance import words_of
+
+if TYPE_CHECKING:
+    from online_lstm.telemetry import Report
+
+HELP = "learn from the input topics and publish predictions, until a signal"
+_log = EventLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Take every setting."""
+    add_settings(parser)
+
+
+def main(arguments: argparse.Namespace) -> ExitCode:
+    """Run until a signal."""
+    settings = settings_of(arguments)
+    settings.require_consistent()
+    logs.configure(level=settings.log_level, style=settings.log_format, secrets=settings.secrets())
+    changed = {n: v for n, v in settings if v != type(settings).model_fields[n].default}
+    _log.info("starting", version=__version__, **changed)
+    if ignored := service_links(os.environ):
+        _log.info("variables of Kubernetes Services ignored", names=ignored)
+    run(settings)
+    return ExitCode.OK
+
+
+def run(settings: Settings) -> None:
+    """Build the parts, lowest first, and run the loop."""
+    from online_lstm.checkpoint import CheckpointStore
+    from online_lstm.checkpoint.warm_start_file import warm_start_of
+    from online_lstm.codec import REASONS
+    from online_lstm.learning.learners import rehearse
+    from online_lstm.learning.model_factory import networks_of
+    from online_lstm.learning.network import fingerprint
+    from online_lstm.learning.partition import learning_of
+    from online_lstm.observability.dashboard import Board
+    from online_lstm.observability.http_server import Health, WebServer
+    from online_lstm.observability.log_summary import Summary
+    from online_lstm.observability.prometheus import Metrics
+    from online_lstm.streaming.kafka import AtLeastOnceSink, KafkaSource, TransactionalSink, ensure_topics
+    from online_lstm.streaming.service import Service
+
+    warm_start = warm_start_of(settings)
+    network_for = networks_of(settings)
+    network = network_for(learning_of(settings))  # a wrong layer is told before anything is started
+    health = Health()
+    store = CheckpointStore(settings.checkpoint_url, settings.group_id, origin=fingerprint())
+    store.require_writable()
+    metrics = Metrics(
+        baselines=settings.baselines,
+        experts=settings.experts,
+        reasons=REASONS,
+        build=fingerprint(),
+        coverage=settings.coverage,
+    )
+    board = Board(about(settings), baselines=settings.baselines)
+    web = WebServer(settings.http_host, settings.http_port, render=metrics.render, health=health, view=board)
+    web.start()
+    try:
+        for misfit in ensure_topics(settings):  # once the port is known to be free
+            metrics.observe(misfit)
+        source = KafkaSource(settings)
+        rehearse(settings, network)
+        summary = Summary()
+
+        def observe(report: "Report") -> None:
+            metrics.observe(report)
+            summary.observe(report)
+            board.observe(report)
+
+        exactly_once = settings.delivery == "exactly_once"
+        service = Service(
+            settings,
+            source=source,
+            sink=TransactionalSink(settings, observe) if exactly_once else AtLeastOnceSink(settings, source, observe),
+            store=store,
+            network_for=network_for,
+            observer=observe,
+            health=health,
+            warm_start=warm_start,
+        )
+
+        def stop(number: signal.Signals) -> None:
+            _log.info("stopping", signal=number.name)
+            service.stop()
+
+        # a second signal loses nothing: what is not committed is read again
+        with Shutdown(stop, on_second=exit_at_once):
+            _log.info("serving", url=f"http://{settings.http_host}:{web.port}")
+            service.run()
+    finally:
+        web.stop()
+
+
+def about(settings: Settings) -> dict[str, Any]:
+    """Say what the page tells of a daemon that does not change while it runs."""
+    names = ("task", "stream_by", "input_topics", "output_topic", "group_id", "horizons", "channels", "coverage")
+    words = {name: words_of(name, settings.task) for name in settings.baselines}
+    return {**{name: getattr(settings, name) for name in names}, "words": words, "version": __version__}

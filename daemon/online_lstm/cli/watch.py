@@ -1,0 +1,101 @@
+"""``online-lstm watch``: follow the predictions as they are committed, in a live view or a line for each."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.live import Live
+
+from online_lstm import logs
+from online_lstm.cli.options import add_settings, settings_of
+from online_lstm.errors import ExitCode, SettingsError
+from online_lstm.settings import Settings
+from online_lstm.shutdown import Shutdown, interrupt
+from online_lstm.terminal.formatting import line_of
+from online_lstm.terminal.live_view import Screen
+
+if TYPE_CHECKING:  # it loads the Kafka client
+    from online_lstm.streaming.kafka.plain_clients import Follower
+
+HELP = "follow the predictions, until Ctrl-C"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Take where to begin and end, and how it is shown."""
+    parser.add_argument(
+        "--from-beginning", action="store_true", help="begin with the oldest prediction [default: with the next]"
+    )
+    parser.add_argument("--limit", type=int, metavar="N", help="end after N predictions [default: never]")
+    parser.add_argument("--json", action="store_true", help="write the messages as they are")
+    parser.add_argument("--lines", action="store_true", help="a line for each, also on a terminal")
+    add_settings(parser, "bootstrap_servers", "connect_timeout_s", "output_topic", "log_level")
+
+
+def main(arguments: argparse.Namespace) -> ExitCode:
+    """Follow until the limit, or a signal."""
+    if arguments.limit is not None and arguments.limit < 1:
+        raise SettingsError(f"limit: received {arguments.limit}, expected 1 or more")
+    from online_lstm.streaming.kafka.plain_clients import Follower
+
+    settings = settings_of(arguments)
+    logs.configure_command(level=settings.log_level, style=settings.log_format, secrets=settings.secrets())
+    console = Console(highlight=False, soft_wrap=True)
+    live = console.is_terminal and not (arguments.json or arguments.lines)
+    write = write_message if arguments.json else line_writer(console)
+    follow = partial(Follower, settings, settings.output_topic, from_beginning=arguments.from_beginning)
+    try:
+        with Shutdown(interrupt), closing(follow()) as follower:
+            records = islice(follower.follow(lambda: _say_what_is_awaited(follower, settings)), arguments.limit)
+            if live:
+                _show(records, settings.output_topic)
+            else:
+                _write_all(records, write)
+    except KeyboardInterrupt:
+        pass
+    return ExitCode.OK
+
+
+def _say_what_is_awaited(follower: "Follower", settings: Settings) -> None:
+    servers = ", ".join(settings.bootstrap_servers)
+    if follower.broker_answers():
+        said = f"no new prediction in {settings.output_topic} at {servers} yet: waiting for a daemon to publish one"
+    else:
+        said = f"no broker answers at {servers} any more: waiting for it"
+    Console(stderr=True, highlight=False).print(f"{said} (Ctrl-C ends)", style="dim", markup=False, soft_wrap=True)
+
+
+def _show(records: Iterable[Any], topic: str) -> None:
+    """Keep a view of them up to date, four times a second."""
+    screen = Screen(topic)
+    with Live(get_renderable=screen.render, console=Console(highlight=False), refresh_per_second=4):
+        _write_all(records, screen.add)
+
+
+def _write_all(records: Iterable[Any], write: Callable[[Any], None]) -> None:
+    for record in records:
+        write(record)
+
+
+def write_message(record: Any) -> None:
+    """Write a record's value as it is."""
+    sys.stdout.buffer.write((record.value or b"") + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def line_writer(console: Console) -> Callable[[Any], None]:
+    """Give the function that writes a record as a line, in colour where the console has any."""
+
+    def write(record: Any) -> None:
+        line = line_of(record.value, f"{record.topic}/{record.partition}/{record.offset}")
+        if console.is_terminal:
+            console.print(line)
+        else:
+            sys.stdout.write(line.plain + "\n")
+            sys.stdout.flush()
+
+    return write

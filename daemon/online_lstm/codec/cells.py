@@ -1,0 +1,110 @@
+"""Read the text of a cell: a number, a missing value, or a label.
+
+The one reader for the values of records and for the cells of files. What a text means depends on the text and on the
+settings alone, never on other texts.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterable
+
+from online_lstm.errors import BadInputError
+from online_lstm.events import Label
+
+MAX_NUMBER_CHARACTERS = 100
+"""Of a number without its sign."""
+
+_JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(\.[0-9]*)?|(\.[0-9]+))([eE][+-]?[0-9]+)?")
+_NAN = re.compile(r"[+-]?nan", re.IGNORECASE)
+_NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
+
+quote = json.JSONEncoder(ensure_ascii=False).encode
+"""Give a text as JSON."""
+
+
+def shown(received: str | bytes) -> str:
+    """Quote what was received in ASCII, cut to what a message has room for."""
+    escaped = f"{received[:64]!a}"
+    return escaped if len(escaped) <= 64 else f"{escaped[:64]}..."
+
+
+def number_of(text: str) -> tuple[int | float, str] | None:
+    """Return a number, written the way JSON or else a person writes it, and its JSON text; None if there is none.
+
+    >>> number_of("0.10"), number_of("+.5"), number_of("1,5")
+    ((0.1, '0.10'), (0.5, '0.5'), None)
+
+    Raises:
+        BadInputError: The number is not finite, or too long.
+    """
+    exact = _JSON_NUMBER.fullmatch(text)
+    match = exact or _NUMBER.fullmatch(text)
+    if match is None:
+        if _NOT_FINITE.fullmatch(text):
+            raise not_finite(text)
+        return None
+    if len(text.lstrip("+-")) > MAX_NUMBER_CHARACTERS:
+        raise BadInputError(
+            "not_a_value",
+            f"received {shown(text)}, a number of {len(text)} characters, expected at most {MAX_NUMBER_CHARACTERS}",
+        )
+    number = int(text) if match.lastindex is None else float(text)
+    if not math.isfinite(number):
+        raise not_finite(text)
+    return number, text if exact else json.dumps(number)
+
+
+def is_numeral(text: str) -> bool:
+    """Return whether a text is a number, the way JSON or else a person writes it.
+
+    >>> is_numeral(" +.5 "), is_numeral("1,5")
+    (True, False)
+    """
+    return _NUMBER.fullmatch(text.strip()) is not None
+
+
+def not_finite(text: str) -> BadInputError:
+    """Return the refusal of a number that is infinite, or none."""
+    return BadInputError("not_finite", f"received {shown(text)}, expected a finite number")
+
+
+class Markers:
+    """The texts and numbers that mark a missing value: NaN and blank text always, others as the settings say.
+
+    Letter case and spaces around a text do not matter, nor how a number is written.
+
+    >>> markers = Markers(["NA", "-200"])
+    >>> [cell in markers for cell in (" na ", "", "-NaN", "-200.0", -200, "unknown", "0")]
+    [True, True, True, True, True, False, False]
+    """
+
+    def __init__(self, markers: Iterable[str] = ()) -> None:
+        self._texts = frozenset(marker.strip().casefold() for marker in markers) | {""}
+        self._numbers = frozenset(float(text) for text in self._texts if _NUMBER.fullmatch(text))
+
+    def __contains__(self, cell: str | float) -> bool:
+        if not isinstance(cell, str):
+            return math.isnan(cell) or cell in self._numbers
+        text = cell.strip()
+        return (
+            text.casefold() in self._texts
+            or _NAN.fullmatch(text) is not None
+            or (bool(self._numbers) and _NUMBER.fullmatch(text) is not None and float(text) in self._numbers)
+        )
+
+
+def label_of(text: str, markers: Markers) -> Label | None:
+    """Return a label with its JSON text, a number where the text is a finite one; None for a missing label.
+
+    >>> label_of("+2", Markers()), label_of("up", Markers()), label_of("NaN", Markers())
+    ((2, '2'), ('up', '"up"'), None)
+    """
+    if text in markers:
+        return None
+    try:
+        number = number_of(text.strip())
+    except BadInputError:
+        number = None
+    return number or (text, quote(text))

@@ -1,0 +1,159 @@
+"""Decode an input record: its stream, its value, and whether an output could carry what it copies from it.
+
+What is refused and the words that say so depend on the record and the settings alone, because a replay must
+give the same dead letters.
+"""
+
+import base64
+
+from online_lstm.codec.cells import quote, shown
+from online_lstm.codec.forms import REFUSED_OUTPUT
+from online_lstm.codec.size import headers_bytes
+from online_lstm.codec.values import Read, missing, reader_of
+from online_lstm.errors import BadInputError
+from online_lstm.events import Event, Forget, InputRecord, Vector
+from online_lstm.settings import Settings
+
+REASONS = (
+    "too_large",
+    "key_too_large",
+    "headers_too_large",
+    "not_utf8",
+    "not_a_value",
+    "not_a_number",
+    "not_finite",
+    "missing_path",
+    "schema_registry",
+    "null_value",
+    "wrong_length",
+    "too_many_labels",
+    "no_sequence",
+    REFUSED_OUTPUT,
+)
+"""Every reason of a dead letter: of a ``BadInputError``, and at last of a prediction that the output topic refused."""
+_UNREADABLE = {"not_utf8", "not_a_value", "not_a_number", "not_finite"}
+"""Something came where a number was expected, and could not be read."""
+
+
+class Decoder:
+    """Decodes records as ``value_format``, ``value_path`` and the size limits of the settings ask."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._max_value_bytes = settings.max_value_bytes
+        # Key, key again as "stream", and headers fill at most three quarters of an output; the encoder bounds
+        # all the rest.
+        self._max_copied_bytes = settings.max_output_bytes // 4
+        self._read = reader_of(
+            settings.value_format,
+            settings.value_path,
+            vectors=settings.task != "symbol",
+            label_path=settings.label_path if settings.task == "label" else None,
+            missing_values=settings.missing_values,
+            features=settings.features,
+        )
+        self._task = settings.task
+        self._by_key = settings.stream_by == "key"
+        self._features = settings.features
+
+    def decode(self, record: InputRecord) -> Event | Forget:
+        """Decode one record; a null value makes the stream of its key be forgotten.
+
+        Without the stream of a key there is nothing to forget: a null value is then a missing one, where the task
+        has such values.
+
+        Raises:
+            BadInputError: The value cannot be learned from, or key or headers are too large to be published.
+        """
+        stream = self._stream(record)
+        if record.value is None and stream is not None:
+            return Forget(record, stream)
+        if record.key:
+            self._require_copyable_key(record.key)
+        if record.headers:
+            self._require_copyable_headers(record)
+        read = self._missing() if record.value is None else self._read_value(record.value)
+        vector = () if self._task == "symbol" else self._vector(read)
+        return Event(record, stream, read.symbol, read.literal, read.ends, vector, read.label)
+
+    def _read_value(self, value: bytes) -> Read:
+        if len(value) > self._max_value_bytes:
+            raise BadInputError(
+                "too_large",
+                f"received a value of {len(value)} bytes, expected at most {self._max_value_bytes}: "
+                "the setting max_value_bytes",
+            )
+        return self._read(value)
+
+    def _missing(self) -> Read:
+        """Return the missing value that a null value is; raise where the task has none."""
+        if self._task == "symbol":
+            raise BadInputError(
+                "null_value",
+                "received a null value that belongs to no key, expected a value: only with a key, and with the setting "
+                "stream_by at key, does a null value mean that a stream is to be forgotten",
+            )
+        return missing(self._features)
+
+    def gap(self, record: InputRecord, error: BadInputError) -> Event | None:
+        """Return the missing value in the place of a refused number, so that later ones keep theirs; else None."""
+        if self._task != "number" or error.reason not in _UNREADABLE:
+            return None
+        read = missing(self._features)
+        return Event(
+            record, stream_of(record.key) if self._by_key else None, read.symbol, read.literal, vector=read.vector or ()
+        )
+
+    def _stream(self, record: InputRecord) -> str | None:
+        return stream_of(record.key) if self._by_key else None
+
+    def _vector(self, read: Read) -> Vector:
+        vector = read.vector
+        if vector is None:
+            if isinstance(read.symbol, str):
+                raise BadInputError(
+                    "not_a_number",
+                    f"received {shown(read.symbol)}, expected a number: the setting task is {self._task}, and "
+                    "only symbol takes words; missing_values says which texts mark a missing number",
+                )
+            vector = (float(read.symbol),)
+        if len(vector) != self._features and not (read.label and not vector):
+            raise BadInputError(
+                "wrong_length",
+                f"received {shown(read.literal)} with {len(vector)} numbers, expected {self._features}: "
+                "the setting features",
+            )
+        return vector
+
+    def _require_copyable_key(self, key: bytes) -> None:
+        if 8 * len(key) < self._max_copied_bytes:  # JSON escapes a byte with six at most
+            return
+        received = max(len(key), len(quote(stream_of(key) or "").encode()))
+        if received > self._max_copied_bytes:
+            raise BadInputError(
+                "key_too_large",
+                f"received a key that takes {received} bytes, itself or as JSON text, expected at most "
+                f"{self._max_copied_bytes}: a quarter of the setting max_output_bytes",
+            )
+
+    def _require_copyable_headers(self, record: InputRecord) -> None:
+        received = headers_bytes(record.headers)
+        if received > self._max_copied_bytes:
+            raise BadInputError(
+                "headers_too_large",
+                f"received {len(record.headers)} headers that take {received} bytes, expected at most "
+                f"{self._max_copied_bytes}: a quarter of the setting max_output_bytes",
+            )
+
+
+def stream_of(key: bytes | None) -> str | None:
+    """Name the stream of a key.
+
+    >>> stream_of(b"pump-7"), stream_of(bytes([255, 0])), stream_of(None)
+    ('pump-7', 'base64:/wA=', None)
+    """
+    if key is None:
+        return None
+    try:
+        return key.decode()
+    except UnicodeDecodeError:
+        return "base64:" + base64.b64encode(key).decode()

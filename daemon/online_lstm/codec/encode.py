@@ -1,0 +1,195 @@
+"""Encode what is published: predictions as CloudEvents with a JSON value, refused records as dead letters.
+
+The bytes depend on the arguments and ``max_output_bytes`` alone, and whatever comes in, they fit into it.
+"""
+
+import functools
+import hashlib
+import json
+import struct
+from dataclasses import replace
+from datetime import timedelta
+
+from online_lstm.codec.cells import quote
+from online_lstm.codec.forms import TIMESTAMP
+from online_lstm.codec.messages import writer_of
+from online_lstm.codec.size import record_bytes
+from online_lstm.errors import BadInputError
+from online_lstm.events import (
+    Event,
+    Header,
+    InputRecord,
+    LabelPrediction,
+    LabelVerdict,
+    Outcome,
+    OutputRecord,
+    SymbolPrediction,
+    SymbolVerdict,
+)
+from online_lstm.settings import Settings
+from online_lstm.timestamps import EPOCH
+
+DIGEST_BYTES = 16
+"""Length of the digests that ``chain`` takes and gives; the first one of a chain is zeros."""
+
+MAX_ERROR_CHARACTERS = 300
+
+NO_TIMESTAMP: Header = (TIMESTAMP, b"-1")
+"""Header of a dead letter whose record had no time stamp: publishing gives it one."""
+
+NULL_VALUE: Header = ("online_lstm_value", b"null")
+"""Header of a dead letter whose record had neither key nor value: no client sends such one, so its value is empty."""
+
+# Most characters of a literal, entries of `top` and of `experts`; the second triple fits any `max_output_bytes`.
+_CUTS = ((1000, 100, 100), (20, 1, 0))
+YEAR_10000_MS = 253_402_300_800_000
+_CONSTANT_HEADERS: tuple[Header, ...] = (
+    ("ce_type", b"online-lstm.prediction"),
+    ("ce_specversion", b"1.0"),
+    ("content-type", b"application/json"),
+)
+_VALUE_NAMES = ("online_lstm_original_length", "online_lstm_sha256")
+_KEY_NAMES = ("online_lstm_key_length", "online_lstm_key_sha256")
+
+
+class Encoder:
+    """Encodes records of at most ``max_output_bytes``."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._max_bytes = settings.max_output_bytes
+        self._write = writer_of(settings)
+
+    def output(self, event: Event, outcome: Outcome, model: str) -> OutputRecord:
+        """Encode what is said after an event of a record that ``Decoder`` let pass.
+
+        The strings in a message that would be too large are cut, and headers tell length and SHA-256 of the
+        whole one.
+        """
+        record = event.record
+        headers = _cloud_event(record) + _copied(record)
+        value = self._write(event, outcome, model).encode()
+        if record_bytes(record.key, value, headers) > self._max_bytes:
+            headers += _fingerprint(value, *_VALUE_NAMES)
+            for cuts in _CUTS:
+                value = self._write(*_cut(event, outcome, *cuts), model).encode()
+                if record_bytes(record.key, value, headers) <= self._max_bytes:
+                    break
+        return OutputRecord(record.partition, record.timestamp_ms, record.key, value, headers)
+
+    def dead_letter(self, record: InputRecord, error: BadInputError) -> OutputRecord:
+        """Encode a refused record with headers that say why and where it was.
+
+        In one that would be too large, the input's headers go first, then what a key has beyond half of the
+        limit, then the end of the value; headers tell what is missing.
+        """
+        own = tuple(header for header in record.headers if not header[0].startswith("online_lstm_"))
+        refusal = (
+            ("online_lstm_error", str(error)[:MAX_ERROR_CHARACTERS].encode()),
+            ("online_lstm_reason", error.reason.encode()),
+            ("online_lstm_topic", record.topic.encode()),
+            ("online_lstm_partition", b"%d" % record.partition),
+            ("online_lstm_offset", b"%d" % record.offset),
+            *((NO_TIMESTAMP,) if record.timestamp_ms < 0 else ()),
+            *((NULL_VALUE,) if record.key is None and record.value is None else ()),
+        )
+        key, value, headers = record.key, b"" if NULL_VALUE in refusal else record.value, own + refusal
+        if own and self._excess(key, value, headers) > 0:
+            headers = (*refusal, ("online_lstm_headers_dropped", b"%d" % len(own)))
+        if key and len(key) > self._max_bytes // 2 and self._excess(key, value, headers) > 0:
+            headers += _fingerprint(key, *_KEY_NAMES)
+            key = key[: self._max_bytes // 2]
+        if value and self._excess(key, value, headers) > 0:
+            headers += _fingerprint(value, *_VALUE_NAMES)
+            value = value[: -self._excess(key, value, headers)]
+        return OutputRecord(record.partition, record.timestamp_ms, key, value, headers, dead_letter=True)
+
+    def _excess(self, key: bytes | None, value: bytes | None, headers: tuple[Header, ...]) -> int:
+        return record_bytes(key, value, headers) - self._max_bytes
+
+
+def chain(digest: bytes, record: OutputRecord) -> bytes:
+    """Extend a rolling BLAKE2b-128 digest by all that a reader of this record can see.
+
+    All lengths come before all contents, so no byte can move from one field to another unnoticed.
+    """
+    names = [name.encode() for name, _ in record.headers]
+    contents = [record.key or b"", record.value or b"", *names, *[value for _, value in record.headers]]
+    lengths = struct.pack(
+        f">???q{len(contents)}I",
+        record.dead_letter,
+        record.key is None,
+        record.value is None,
+        record.timestamp_ms,
+        *map(len, contents),
+    )
+    count = len(names).to_bytes(4)
+    return hashlib.blake2b(b"".join((digest, count, lengths, *contents)), digest_size=DIGEST_BYTES).digest()
+
+
+def _cut(event: Event, outcome: Outcome, characters: int, entries: int, experts: int) -> tuple[Event, Outcome]:
+    """Shorten what a stream's values can make long: a number never is."""
+    verdict, prediction = outcome.verdict, outcome.prediction
+    if isinstance(verdict, SymbolVerdict):
+        verdict = replace(verdict, predicted=_cut_literal(verdict.predicted, characters))
+    if isinstance(verdict, LabelVerdict):
+        label, predicted = _cut_literal(verdict.label, characters), _cut_literal(verdict.predicted, characters)
+        verdict = replace(verdict, label=label, predicted=predicted)
+    if isinstance(prediction, LabelPrediction):
+        given = tuple((_cut_literal(literal, characters), p) for literal, p in prediction.probabilities[:entries])
+        prediction = replace(prediction, probabilities=given)
+    if isinstance(prediction, SymbolPrediction):
+        top = tuple((_cut_literal(literal, characters), p) for literal, p in prediction.top[:entries])
+        told = tuple(
+            (None if literal is None else _cut_literal(literal, characters), p, w)
+            for literal, p, w in prediction.experts[:experts]
+        )
+        prediction = replace(prediction, top=top, experts=told)
+    return (
+        replace(event, literal=_cut_literal(event.literal, characters)),
+        replace(outcome, verdict=verdict, prediction=prediction),
+    )
+
+
+def _cut_literal(literal: str, characters: int) -> str:
+    if not literal.startswith('"'):  # a number is short by itself
+        return literal
+    text: str = json.loads(literal)
+    return literal if len(text) <= characters else quote(text[: characters - 1] + "…")
+
+
+def _cloud_event(record: InputRecord) -> tuple[Header, ...]:
+    """Give the headers of the CloudEvents Kafka protocol binding 1.0.2, binary mode."""
+    place = f"{record.topic}/{record.partition}/{record.offset}"
+    headers = (
+        ("ce_id", place.encode()),
+        ("ce_source", f"/online-lstm/{record.topic}".encode()),
+        *_CONSTANT_HEADERS,
+    )
+    # Brokers accept time stamps beyond the calendar, for instance microseconds given as milliseconds.
+    if 0 <= record.timestamp_ms < YEAR_10000_MS:
+        return (*headers, ("ce_time", _time(record.timestamp_ms)))
+    return headers
+
+
+def _time(timestamp_ms: int) -> bytes:
+    seconds, milliseconds = divmod(timestamp_ms, 1000)
+    return b"%s.%03dZ" % (_second(seconds), milliseconds)
+
+
+@functools.lru_cache(maxsize=16)
+def _second(seconds: int) -> bytes:
+    return f"{EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}".encode()
+
+
+def _copied(record: InputRecord) -> tuple[Header, ...]:
+    return tuple(
+        [
+            header
+            for header in record.headers
+            if not header[0].startswith(("ce_", "online_lstm_")) and header[0] != "content-type"
+        ]
+    )
+
+
+def _fingerprint(content: bytes, length: str, sha256: str) -> tuple[Header, Header]:
+    return (length, b"%d" % len(content)), (sha256, hashlib.sha256(content).hexdigest().encode())

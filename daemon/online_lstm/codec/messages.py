@@ -1,0 +1,188 @@
+"""The JSON that is published of an event, for each task.
+
+Written by hand, field by field: it is most of the time that encoding takes, and its bytes are compared by replays.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+
+from online_lstm.codec.cells import quote
+from online_lstm.events import (
+    NUMBER_SCORES,
+    Event,
+    LabelPrediction,
+    LabelVerdict,
+    NumberPrediction,
+    NumberVerdict,
+    Outcome,
+    SymbolPrediction,
+    SymbolVerdict,
+)
+from online_lstm.settings import Settings
+from online_lstm.significance import kappa_temporal
+
+Writer = Callable[[Event, Outcome, str], str]
+"""Gives the text for an event, its outcome and the name of the model."""
+
+
+def writer_of(settings: Settings) -> Writer:
+    """Give what writes the messages of a task."""
+    said: dict[str, Callable[[Outcome], str]] = {
+        "symbol": partial(_symbols, experts=settings.experts),
+        "number": partial(_numbers, experts=settings.experts, listed=_listing(settings)),
+        "label": _labels,
+    }
+    told = _number_rates if settings.task == "number" else _rates
+    return partial(_write, said=said[settings.task], rates=partial(told, baselines=slice(1, settings.first_expert)))
+
+
+def _write(
+    event: Event, outcome: Outcome, model: str, *, said: Callable[[Outcome], str], rates: Callable[[Outcome], str]
+) -> str:
+    record = event.record
+    return (
+        f'{{"stream": {"null" if event.stream is None else quote(event.stream)}, '
+        f'"topic": {quote(record.topic)}, "partition": {record.partition}, "offset": {record.offset}, '
+        f'"event": {outcome.event}, "value": {event.literal}, {said(outcome)}, '
+        f'{rates(outcome)}, "model": {quote(model)}}}'
+    )
+
+
+def _number_rates(outcome: Outcome, baselines: slice) -> str:
+    if not (rates := outcome.hit_rates):
+        return '"hit_rate": null, "baseline_hit_rate": null'
+    return f'"hit_rate": {_rounded(rates[0], 6)}, "baseline_hit_rate": {_rounded(max(rates[baselines]), 6)}'
+
+
+def _rates(outcome: Outcome, baselines: slice) -> str:
+    rates = outcome.hit_rates
+    kappa = kappa_temporal(rates[0], rates[baselines.start]) if rates else None  # the last value is the first baseline
+    return f'{_number_rates(outcome, baselines)}, "kappa_temporal": {"null" if kappa is None else _rounded(kappa, 6)}'
+
+
+def _symbols(outcome: Outcome, experts: Sequence[str]) -> str:
+    verdict, prediction = outcome.verdict, outcome.prediction
+    assert verdict is None or isinstance(verdict, SymbolVerdict)
+    assert prediction is None or isinstance(prediction, SymbolPrediction)
+    return (
+        f'"verdict": {_symbol_verdict(verdict)}, {_symbol_prediction(prediction)}, '
+        f'"experts": {_symbol_experts(prediction, experts)}'
+    )
+
+
+def _symbol_verdict(verdict: SymbolVerdict | None) -> str:
+    if verdict is None:
+        return "null"
+    return (
+        f'{{"predicted": {verdict.predicted}, "hit": {"true" if verdict.hit else "false"}, '
+        f'"probability": {_rounded(verdict.probability, 6)}, '
+        f'"surprise_bits": {_rounded(verdict.surprise_bits, 4)}, "drift": {_flag(verdict.drift)}}}'
+    )
+
+
+def _symbol_prediction(prediction: SymbolPrediction | None) -> str:
+    if prediction is None:
+        return '"prediction": null, "probability": null, "top": []'
+    top = [(literal, _rounded(probability, 6)) for literal, probability in prediction.top]
+    listed = ", ".join([f"[{literal}, {probability}]" for literal, probability in top])
+    return f'"prediction": {top[0][0]}, "probability": {top[0][1]}, "top": [{listed}]'
+
+
+def _symbol_experts(prediction: SymbolPrediction | None, names: Sequence[str]) -> str:
+    if prediction is None:
+        return "{}"
+    listed = [
+        f'"{name}": [{"null, null" if literal is None else f"{literal}, {_rounded(probability, 6)}"}, '
+        f"{_rounded(weight, 4)}]"
+        for name, (literal, probability, weight) in zip(names, prediction.experts, strict=False)
+    ]
+    return f"{{{', '.join(listed)}}}"
+
+
+def _numbers(outcome: Outcome, experts: Sequence[str], listed: Callable[[Iterable[str]], str]) -> str:
+    verdict, prediction = outcome.verdict, outcome.prediction
+    assert verdict is None or isinstance(verdict, NumberVerdict)
+    assert prediction is None or isinstance(prediction, NumberPrediction)
+    values, interval, told = "null", "null", ""
+    if prediction is not None:
+        values = listed(map(_number, prediction.values))
+        interval = listed([_interval(low, high) for low, high in prediction.bounds])
+        told = ", ".join(
+            f'"{name}": {listed(map(_weighed, said, weights))}'
+            for name, (said, weights) in zip(experts, prediction.experts, strict=True)
+        )
+    return (
+        f'"verdict": {_number_verdict(verdict, listed)}, "prediction": {values}, "interval": {interval}, '
+        f'"experts": {{{told}}}'
+    )
+
+
+def _number_verdict(verdict: NumberVerdict | None, listed: Callable[[Iterable[str]], str]) -> str:
+    if verdict is None:
+        return "null"
+    scores = [
+        f'"{name}": {listed(map(_number, line))}' for name, line in zip(NUMBER_SCORES, verdict.scores, strict=True)
+    ]
+    return (
+        f'{{"predicted": {listed(map(_number, verdict.predicted))}, "hit": {listed(map(_flag, verdict.hits))}, '
+        f'"error": {listed(map(_number, verdict.errors))}, "covered": {listed(map(_flag, verdict.covered))}, '
+        f'{", ".join(scores)}, "drift": {_flag(verdict.drift)}}}'
+    )
+
+
+def _listing(settings: Settings) -> Callable[[Iterable[str]], str]:
+    """Give what writes JSON texts, one for each component at each horizon, in the lists that the settings ask for."""
+    template = json.dumps(settings.nested(["%s"] * settings.channels)).replace('"', "")
+    return lambda told: template % tuple(told)
+
+
+def _weighed(said: float, weight: float) -> str:
+    return f"[{_number(said)}, {_rounded(weight, 4)}]"
+
+
+def _interval(low: float, high: float) -> str:
+    return f"[{_number(low)}, {_number(high)}]" if math.isfinite(low) and math.isfinite(high) else "null"
+
+
+def _flag(flag: bool | None) -> str:
+    return "null" if flag is None else "true" if flag else "false"
+
+
+def _labels(outcome: Outcome) -> str:
+    verdict, prediction = outcome.verdict, outcome.prediction
+    assert verdict is None or isinstance(verdict, LabelVerdict)
+    assert prediction is None or isinstance(prediction, LabelPrediction)
+    given = [(literal, _rounded(p, 6)) for literal, p in prediction.probabilities] if prediction else []
+    likeliest, probability = given[0] if given else ("null", "null")
+    listed = ", ".join([f"[{literal}, {p}]" for literal, p in given])
+    return (
+        f'"verdict": {_label_verdict(verdict)}, "sample": {prediction.sample if prediction else "null"}, '
+        f'"prediction": {likeliest}, "probability": {probability}, "probabilities": [{listed}]'
+    )
+
+
+def _label_verdict(verdict: LabelVerdict | None) -> str:
+    if verdict is None:
+        return "null"
+    return (
+        f'{{"label": {verdict.label}, "predicted": {verdict.predicted}, "hit": {"true" if verdict.hit else "false"}, '
+        f'"probability": {_rounded(verdict.probability, 6)}, '
+        f'"surprise_bits": {_rounded(verdict.surprise_bits, 4)}, '
+        f'"samples": {verdict.samples}, "settled": {verdict.settled}, "drift": {_flag(verdict.drift)}}}'
+    )
+
+
+def _rounded(number: float, digits: int) -> str:
+    # JSON has no infinity, which is the surprise of what had been given no probability at all.
+    return repr(round(number, digits) + 0.0) if math.isfinite(number) else "null"
+
+
+def _number(number: float) -> str:
+    """Write a number with as many digits as tell it from all others: its level may be far above its spread.
+
+    >>> _number(17.25), _number(-2 / 3), _number(1e300), _number(float("inf"))
+    ('17.25', '-0.6666666666666666', '1e+300', 'null')
+    """
+    return repr(number + 0.0) if math.isfinite(number) else "null"

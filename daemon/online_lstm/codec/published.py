@@ -1,0 +1,99 @@
+"""Read back what ``Encoder`` wrote: which input record a published one speaks of, and the record as it was encoded."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from online_lstm.codec.encode import NO_TIMESTAMP, YEAR_10000_MS
+from online_lstm.codec.forms import TIMESTAMP, is_refused_output, original
+from online_lstm.events import Header, OutputRecord, TopicPartition
+from online_lstm.timestamps import milliseconds_of
+
+_MODEL = re.compile(rb'"model": "([0-9a-f]{8}(?:-[0-9]+)?)@[0-9]+(?: frozen)?"\}\Z')
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One record as it was read from the output or the dead-letter topic.
+
+    ``stamped_by_broker`` says that the time stamp is that of its arrival, and not the one it was sent with.
+    """
+
+    offset: int
+    timestamp_ms: int
+    stamped_by_broker: bool
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[Header, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """One record of the output or the dead-letter topic, and the input record that it says it speaks of.
+
+    ``position`` is its own offset. ``lineage`` is None in a dead letter, and in what only looks like a prediction.
+    ``exact`` says that ``record`` is what was encoded, and not one whose time stamp the broker replaced.
+    """
+
+    position: int
+    source: TopicPartition
+    offset: int
+    lineage: str | None
+    record: OutputRecord
+    exact: bool
+
+
+def read_output(read: Read) -> Published | None:
+    """Read a record of the output topic; None if it does not say where its input was."""
+    named = dict(read.headers)
+    topic, _, rest = named.get("ce_id", b"").decode(errors="replace").partition("/")
+    partition, _, offset = rest.partition("/")
+    if not (topic and partition.isdecimal() and offset.isdecimal()):
+        return None
+    source = TopicPartition(topic, int(partition))
+    stamp, exact = _encoded_timestamp(named.get("ce_time"), read.timestamp_ms, stamped_by_broker=read.stamped_by_broker)
+    record = original(OutputRecord(source.partition, stamp, read.key, read.value, read.headers))
+    exact |= TIMESTAMP in named
+    return Published(read.offset, source, int(offset), _lineage_in(read.value), record, exact)
+
+
+def read_dead_letter(read: Read) -> Published | None:
+    """Read a record of the dead-letter topic; None if it does not say where its input was."""
+    named = dict(read.headers)
+    topic = named.get("online_lstm_topic", b"").decode(errors="replace")
+    partition, offset = (named.get(f"online_lstm_{name}", b"") for name in ("partition", "offset"))
+    if not (topic and partition.isdigit() and offset.isdigit()):
+        return None
+    source = TopicPartition(topic, int(partition))
+    stamp = -1 if NO_TIMESTAMP in read.headers else read.timestamp_ms
+    exact = TIMESTAMP in named or not read.stamped_by_broker
+    if is_refused_output(read.headers) and TIMESTAMP not in named:
+        stamp, exact = _encoded_timestamp(named.get("ce_time"), stamp, stamped_by_broker=read.stamped_by_broker)
+    record = original(OutputRecord(source.partition, stamp, read.key, read.value, read.headers, dead_letter=True))
+    lineage = None if record.dead_letter else _lineage_in(read.value)
+    return Published(read.offset, source, int(offset), lineage, record, exact)
+
+
+def _lineage_in(value: bytes | None) -> str | None:
+    model = _MODEL.search(value or b"")
+    return model[1].decode() if model else None
+
+
+def _encoded_timestamp(ce_time: bytes | None, timestamp_ms: int, *, stamped_by_broker: bool) -> tuple[int, bool]:
+    """Give the time stamp that was encoded; a header says it but for records without any, or of year 10000 and later.
+
+    >>> _encoded_timestamp(b"1970-01-01T00:16:40.123Z", 5, stamped_by_broker=True)
+    (1000123, True)
+    >>> _encoded_timestamp(None, 5, stamped_by_broker=False)
+    (-1, True)
+    """
+    if ce_time is None:
+        late = timestamp_ms >= YEAR_10000_MS
+        return (timestamp_ms if late else -1), not stamped_by_broker
+    if not stamped_by_broker:
+        return timestamp_ms, True
+    try:
+        moment = datetime.strptime(ce_time.decode(), "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    except ValueError:
+        return timestamp_ms, False
+    return milliseconds_of(moment), True

@@ -1,0 +1,1 @@
+"""Published benchmark protocols, and statistics over seeds."""

@@ -1,0 +1,307 @@
+"""The protocols of ``online-lstm evaluate``: which stream, what is measured on it, and what others reached.
+
+It knows nothing of how anything is learned: a predictor is what it had right, element by element.
+Its length is that of the protocols, each of which says what it is about.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import compress
+from typing import Any
+
+from online_lstm.devtools.sample_data import (
+    LOOP_CEILING,
+    PHASE,
+    TAXI_FIRST,
+    TAXI_HORIZON,
+    Element,
+    high_order,
+    noisy_loop,
+    seed_elements,
+    switching,
+)
+
+EARLY = 500
+LATE = 1000
+LAST = 300
+"""So many scored elements are the end of a stream, or of its part before the switch."""
+MOVING = 100
+LEVEL = 0.95
+"""It has learned when so many of the last ``MOVING`` scored elements were right."""
+
+_PAPER = (
+    "Cui, Ahmad and Hawkins, Continuous online sequence learning with an unsupervised neural network model, Neural "
+    "Computation 28(11), 2016, doi:10.1162/NECO_a_00893: their own eight sequences, of the same make as these"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One predictor over one stream, element by element.
+
+    ``hits`` has no hit where nothing had been predicted. ``bits`` is the surprise of each element, None where it had
+    no probability; ``listed`` says whether it was among the likeliest that were named; ``errors`` are those of numbers,
+    without sign, None where there was no prediction, and ``values`` the numbers. What a predictor does not say is
+    empty.
+    """
+
+    scored: Sequence[bool]
+    hits: Sequence[bool]
+    bits: Sequence[float | None] = ()
+    listed: Sequence[bool] = ()
+    errors: Sequence[float | None] = ()
+    values: Sequence[float] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One figure of a predictor over a stream, None where there is none.
+
+    ``none`` is what a person is shown where no seed gave a figure. ``targets`` says what is expected of the mean over
+    the seeds, by predictor; ``leads`` expects of the published prediction to be as good as every other predictor.
+    """
+
+    name: str
+    of: Callable[[Track], float | None]
+    digits: int = 3
+    none: str = ""
+    higher_is_better: bool = True
+    targets: Mapping[str, float] = field(default_factory=dict)
+    leads: bool = False
+
+    def as_good(self, reached: float, expected: float) -> bool:
+        """Say whether a figure is no worse than another one."""
+        return reached >= expected if self.higher_is_better else reached <= expected
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What others reached, by the names of the measures."""
+
+    who: str
+    figures: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """A stream of ``events`` elements for each of ``seeds`` seeds, and what is measured on it.
+
+    ``settings`` are those that the measures need. ``file`` says which option names the file that the stream is read
+    from, instead of being made.
+    """
+
+    name: str
+    about: str
+    stream: Callable[[int, int], Iterator[Element]]
+    events: int
+    measures: tuple[Measure, ...]
+    seeds: int = 5
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    published: tuple[Published, ...] = ()
+    source: str = ""
+    file: str = ""
+
+
+def share_of_first(track: Track) -> float | None:
+    """Give the hit rate of the first ``EARLY`` elements."""
+    return _mean(track.hits[:EARLY])
+
+
+def misses_later(track: Track) -> float | None:
+    """Count the misses after the first ``LATE`` elements."""
+    later = track.hits[LATE:]
+    return len(later) - sum(later) if later else None
+
+
+def hit_rate(track: Track) -> float | None:
+    """Give the hit rate of all elements."""
+    return _mean(track.hits)
+
+
+def mean_bits(track: Track) -> float | None:
+    """Give the mean surprise of all elements."""
+    return _mean([bits for bits in track.bits if bits is not None])
+
+
+def last_hits(track: Track) -> float | None:
+    """Give the hit rate of the last ``LAST`` scored elements."""
+    return _mean(list(compress(track.hits, track.scored))[-LAST:])
+
+
+def last_hits_before_switch(track: Track) -> float | None:
+    """Give the hit rate of the last ``LAST`` scored elements of the first half."""
+    return _mean(list(compress(track.hits[: len(track.hits) // 2], track.scored))[-LAST:])
+
+
+def last_listed(track: Track) -> float | None:
+    """Say how many of the last ``LAST`` scored elements were listed."""
+    return _mean(list(compress(track.listed, track.scored))[-LAST:])
+
+
+def last_bits(track: Track) -> float | None:
+    """Give the mean surprise of the last ``LAST`` scored elements."""
+    bits = [bits for bits in compress(track.bits, track.scored) if bits is not None]
+    return _mean(bits[-LAST:])
+
+
+def error_ratio(track: Track) -> float | None:
+    """Give the sum of the errors by that of the values, without signs, of the scored elements."""
+    pairs = list(zip(compress(track.errors, track.scored), compress(track.values, track.scored), strict=True))
+    if not pairs or any(error is None for error, _ in pairs):
+        return None
+    return sum(error for error, _ in pairs if error is not None) / sum(abs(value) for _, value in pairs)
+
+
+def learned(track: Track) -> float | None:
+    """Give the elements until ``LEVEL`` of the last ``MOVING`` scored ones are hits, in the first half."""
+    half = len(track.hits) // 2
+    return _elements_to_learn(track.hits[:half], track.scored[:half])
+
+
+def relearned(track: Track) -> float | None:
+    """Give the same for the second half, of which alone the scored elements count."""
+    half = len(track.hits) // 2
+    return _elements_to_learn(track.hits[half:], track.scored[half:])
+
+
+def _elements_to_learn(hits: Sequence[bool], scored: Sequence[bool]) -> float | None:
+    """Count the elements up to the first one at which it has learned; scored ones that are yet to come are misses."""
+    recent: list[bool] = []
+    for element, hit in compress(enumerate(hits, 1), scored):
+        recent = [*recent[1 - MOVING :], hit]
+        if sum(recent) >= LEVEL * MOVING:
+            return element
+    return None
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def _switched(seed: int, events: int) -> Iterator[Element]:
+    return high_order(seed, events, switch=events // 2)
+
+
+def _taxi(*, calendar: bool) -> Protocol:
+    known = "the calendar, from the time stamps, is known as well" if calendar else "nothing but the numbers is known"
+    return Protocol(
+        name="taxi-calendar" if calendar else "taxi",
+        about=f"Passengers of New York's taxis by the half-hour, {TAXI_HORIZON} half-hours ahead; {known}. Scale and "
+        f"seasons are found while running. Sum of the errors by the sum of the values from row {TAXI_FIRST:,} on, "
+        "without signs.",
+        stream=lambda *_: iter(()),
+        events=17_520,
+        measures=(
+            Measure(
+                "MAPE",
+                error_ratio,
+                digits=4,
+                higher_is_better=False,
+                targets={"prediction": 0.054 if calendar else 0.059},
+            ),
+            Measure("hits", last_hits),
+        ),
+        settings={"task": "number", "horizons": (TAXI_HORIZON,), "calendar": calendar},
+        published=(
+            Published("HTM", {"MAPE": 0.0787}),
+            Published("LSTM-6000, trained anew each week", {"MAPE": 0.0819}),
+            Published("LSTM-online", {"MAPE": 0.101}),
+        ),
+        source=_PAPER.partition(": their own")[0],
+        file="taxi",
+    )
+
+
+def _with_endings(endings: int) -> Protocol:
+    return Protocol(
+        name=f"high-order-multiple-{endings}",
+        about=f"The same sequences with {endings} equally likely endings each, without a switch. An ending is listed "
+        f"if it is among the {endings} likeliest; at best all are, {1 / endings:.0%} are hits, and an ending "
+        f"surprises by {endings.bit_length() - 1} bit{'s' * (endings > 2)}. The last {LAST} scored elements.",
+        stream=partial(high_order, endings=endings),
+        events=10_000,
+        measures=(
+            Measure("listed", last_listed),
+            Measure("hits", last_hits),
+            Measure("bits", last_bits, higher_is_better=False),
+        ),
+        settings={"top": endings},
+    )
+
+
+_AGAINST_ALL = (
+    Measure("hits", hit_rate, leads=True),
+    Measure("bits", mean_bits, higher_is_better=False, leads=True),
+)
+_ALL = (
+    Protocol(
+        name="seed",
+        about="A loop of 27 values, of which 23 are the same one: it has to be counted how often that came. Hit rate "
+        f"of the first {EARLY} values, the first one included, and misses after the first {LATE:,}.",
+        stream=lambda _, events: seed_elements(events),
+        events=100_000,
+        measures=(
+            Measure(f"first {EARLY}", share_of_first, targets={"prediction": 0.985, "lstm": 0.975}),
+            Measure(
+                f"misses after {LATE:,}",
+                misses_later,
+                digits=1,
+                higher_is_better=False,
+                targets={"prediction": 0, "lstm": 0},
+            ),
+        ),
+    ),
+    Protocol(
+        name="high-order",
+        about="Eight sequences of seven and eight values in random order, whose last value follows from the first one "
+        "over a run that several share; after each one a value out of 50,000 that says nothing. Halfway the endings "
+        f"are exchanged. Only last values are scored: hit rate of the last {LAST} before the switch and of the last "
+        f"{LAST} of all, and how many elements it took until {LEVEL:.0%} of the last {MOVING} scored ones were right, "
+        "from the beginning and from the switch (those that had not come yet count as misses, so no predictor can "
+        f"have learned before the {LEVEL * MOVING:.0f}th, at about element 810).",
+        stream=_switched,
+        events=20_000,
+        measures=(
+            Measure("before", last_hits_before_switch, targets={"prediction": 0.998, "lstm": 0.99}),
+            Measure("after", last_hits, targets={"prediction": 0.998, "lstm": 0.99}),
+            Measure("learned at", learned, digits=0, none="never", higher_is_better=False),
+            Measure(
+                "relearned after",
+                relearned,
+                digits=0,
+                none="never",
+                higher_is_better=False,
+                targets={"prediction": 1000, "lstm": 2100},
+            ),
+        ),
+        seeds=10,
+        published=(
+            Published("HTM", {"before": 1.0, "after": 1.0, "learned at": 7010, "relearned after": 2935}),
+            Published("LSTM-online", {"before": 0.895, "after": 0.879, "learned at": 4540, "relearned after": 3275}),
+            Published("TDNN", {"before": 1.0, "after": 1.0, "learned at": 2766, "relearned after": 3917}),
+        ),
+        source=_PAPER,
+    ),
+    _with_endings(2),
+    _with_endings(4),
+    Protocol(
+        name="noise",
+        about="A loop of 30 values out of five, one in twenty of them replaced by any of the five. Who knows the loop "
+        f"has a hit rate of {LOOP_CEILING:.2f} and a surprise of 0.32 bits. All elements, also those of learning.",
+        stream=noisy_loop,
+        events=20_000,
+        measures=_AGAINST_ALL,
+    ),
+    Protocol(
+        name="switch",
+        about=f"Another loop of 5 to 40 values out of six after every {PHASE:,} elements. All elements, also those of "
+        "learning.",
+        stream=switching,
+        events=20_000,
+        measures=_AGAINST_ALL,
+    ),
+    _taxi(calendar=False),
+    _taxi(calendar=True),
+)
+PROTOCOLS = {protocol.name: protocol for protocol in _ALL}

@@ -1,0 +1,205 @@
+"""What an evaluation found, beside what was published and what is expected: tables, Markdown and JSON."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from online_lstm.errors import SettingsError
+from online_lstm.evaluation.protocols import Measure, Protocol
+
+PREDICTION = "prediction"
+"""The name of the predictor that is published."""
+BEGIN, END = "<!-- figures -->\n", "<!-- /figures -->"
+"""What a Markdown file has its figures between."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One measure of one predictor, one value for each seed; None where a seed gave none."""
+
+    values: tuple[float | None, ...]
+
+    @property
+    def given(self) -> list[float]:
+        """The values that there are."""
+        return [value for value in self.values if value is not None]
+
+    @property
+    def mean(self) -> float | None:
+        """The mean of the values that there are."""
+        return sum(self.given) / len(self.given) if self.given else None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every seed gave a value."""
+        return None not in self.values
+
+    def to_json(self) -> dict[str, Any]:
+        """Give all values and what sums them up."""
+        summed_up = {"mean": self.mean, "min": min(self.given, default=None), "max": max(self.given, default=None)}
+        return summed_up | {"values": list(self.values)}
+
+    def parts(self, measure: Measure) -> list[str]:
+        """Say the mean, the range if there is one, and how many seeds gave none."""
+        if self.mean is None:
+            return [measure.none]
+        low, high = _shown(min(self.given), measure.digits), _shown(max(self.given), measure.digits)
+        parts = [_shown(self.mean, measure.digits)]
+        if low != high:
+            parts.append(f"{low} to {high}")
+        if not self.complete:
+            parts.append(f"{len(self.values) - len(self.given)} of {len(self.values)} {measure.none}")
+        return parts
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What was expected of the mean of a measure, and whether it was reached on all seeds together."""
+
+    who: str
+    measure: str
+    expected: str
+    reached: str
+    met: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The figures of one protocol: ``found[predictor][measure]``, the published prediction first."""
+
+    protocol: Protocol
+    events: int
+    seeds: range
+    found: Mapping[str, Mapping[str, Found]]
+
+    @property
+    def title(self) -> str:
+        """What was run."""
+        first, last = self.seeds[0], self.seeds[-1]
+        seeds = f"seed {first}" if first == last else f"seeds {first} to {last}"
+        return f"{self.protocol.name}: {self.events:,} elements, {seeds}"
+
+    def targets(self) -> list[Target]:
+        """Hold the figures against what is expected."""
+        targets = []
+        for measure in self.protocol.measures:
+            for who, expected in measure.targets.items():
+                if who in self.found:
+                    sign = "at least" if measure.higher_is_better else "at most"
+                    targets.append(self._target(measure, who, f"{sign} {_shown(expected, measure.digits)}", expected))
+            if measure.leads:
+                others = [found[measure.name].mean for who, found in self.found.items() if who != PREDICTION]
+                means = [mean for mean in others if mean is not None]
+                if means:
+                    best = max(means) if measure.higher_is_better else min(means)
+                    text = f"as good as every other, {_shown(best, measure.digits)}"
+                    targets.append(self._target(measure, PREDICTION, text, best))
+        return targets
+
+    def _target(self, measure: Measure, who: str, text: str, expected: float) -> Target:
+        found = self.found[who][measure.name]
+        met = found.complete and found.mean is not None and measure.as_good(found.mean, expected)
+        return Target(who, measure.name, text, ", ".join(found.parts(measure)), met)
+
+    def header(self) -> list[str]:
+        """Give the names of the columns."""
+        return ["predictor", *(measure.name for measure in self.protocol.measures)]
+
+    def rows(self, separator: str) -> list[list[str]]:
+        """Give a row for each predictor and then for each published one, in the columns of ``header``.
+
+        The parts of a figure are joined by ``separator``.
+        """
+        measures = self.protocol.measures
+        ours = [
+            [_spoken(who), *(separator.join(found[measure.name].parts(measure)) for measure in measures)]
+            for who, found in self.found.items()
+        ]
+        theirs = [
+            [
+                f"published: {them.who}",
+                *(_shown(them.figures.get(measure.name), measure.digits) for measure in measures),
+            ]
+            for them in self.protocol.published
+        ]
+        return ours + theirs
+
+    def to_json(self) -> dict[str, Any]:
+        """Give everything as plain data."""
+        return {
+            "protocol": self.protocol.name,
+            "events": self.events,
+            "seeds": list(self.seeds),
+            "found": {
+                who: {name: found.to_json() for name, found in by_measure.items()}
+                for who, by_measure in self.found.items()
+            },
+            "targets": [
+                {"predictor": t.who, "measure": t.measure, "expected": t.expected, "reached": t.reached, "met": t.met}
+                for t in self.targets()
+            ],
+            "published": {them.who: dict(them.figures) for them in self.protocol.published},
+            "source": self.protocol.source or None,
+        }
+
+    def print(self, console: Console) -> None:
+        """Lay the figures out for a person."""
+        first, *others = self.header()
+        table = Table(Column(first, no_wrap=True), *(Column(name, justify="right") for name in others))
+        for row in self.rows("\n"):
+            table.add_row(*map(Text, row))
+        console.print(Text(self.title), soft_wrap=True)
+        console.print(table)
+        for target in self.targets():
+            console.print(Text(_sentence(target)), soft_wrap=True)
+        if self.protocol.source:
+            console.print(Text(f"published: {self.protocol.source}"), soft_wrap=True)
+        console.print()
+
+    def markdown(self) -> str:
+        """Write the figures as a section of a document."""
+        lines = [f"### {self.title}", "", self.protocol.about, ""]
+        lines += _markdown_table(self.header(), self.rows(", "))
+        if targets := self.targets():
+            lines += ["", *(f"- {_sentence(target)}" for target in targets)]
+        if self.protocol.source:
+            lines += ["", f"Published figures: {self.protocol.source}."]
+        return "\n".join(lines) + "\n"
+
+
+def place_figures(figures: str, document: str, name: str) -> str:
+    """Put figures where a document has its figures.
+
+    Raises:
+        SettingsError: There is no such place.
+    """
+    pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
+    if not pattern.search(document):
+        raise SettingsError(
+            f"markdown: {name} has no place for figures; expected a new file, or one with the lines "
+            f"{BEGIN.strip()} and {END}"
+        )
+    return pattern.sub(lambda _: f"{BEGIN}{figures}{END}", document, count=1)
+
+
+def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    rules = ["---", *(["---:"] * (len(header) - 1))]
+    return [f"| {' | '.join(row)} |" for row in (header, rules, *rows)]
+
+
+def _sentence(target: Target) -> str:
+    reached = "reached" if target.met else "not reached"
+    return f"{reached}: {_spoken(target.who)}, {target.measure}, expected {target.expected}: {target.reached or 'none'}"
+
+
+def _spoken(who: str) -> str:
+    return who.replace("_", " ")
+
+
+def _shown(figure: float | None, digits: int) -> str:
+    return "" if figure is None else f"{figure:,.{digits}f}"

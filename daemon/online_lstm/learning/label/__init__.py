@@ -1,0 +1,1 @@
+"""Task label: predict the label of a sequence while it goes on."""

@@ -1,0 +1,82 @@
+"""What learners of all tasks have in common: rows of networks, the scores of their predictors, the test for drift."""
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_lstm.learning.network import Classifier, Network, Regression
+from online_lstm.learning.scoring import classification, drift
+from online_lstm.learning.state.packed import Field, Row, Rows
+from online_lstm.learning.weight_sharing import Scope
+from online_lstm.settings import Settings
+
+AnyNetwork = Network | Regression | Classifier
+
+
+class _Described(Protocol):
+    @staticmethod
+    def network_fields(network: AnyNetwork, classes: int) -> dict[str, Field]: ...
+
+
+class NetworkRows(dict[int, Rows]):
+    """Packed arrays of networks, by their number of classes, made when first needed; ``scope`` says whose they are."""
+
+    def __init__(self, learner: type[_Described], network: AnyNetwork, scope: Scope) -> None:
+        self._learner = learner
+        self._network = network
+        self.scope = scope
+
+    def __missing__(self, classes: int) -> Rows:
+        rows = self[classes] = Rows(self.scope.fields(self._learner.network_fields(self._network, classes)))
+        return rows
+
+
+class Scored(NamedTuple):
+    """What the scores say of K events: the hits of all predictors at each, their rates after it, whether it drifts."""
+
+    hits: list[tuple[int, ...] | None]
+    rates: list[tuple[float, ...] | None]
+    drifts: list[bool]
+
+
+def score_fields(settings: Settings, losses: int | tuple[int, ...], *, predictions: int = 1) -> dict[str, Field]:
+    """Describe the arrays of one stream that ``score`` writes to; see ``scores.fields``."""
+    predictors = settings.first_expert + len(settings.experts)
+    return {
+        **classification.fields(settings.score_window, predictors, losses, predictions=predictions),
+        **drift.fields(),
+    }
+
+
+def score(
+    stream: Row,
+    settings: Settings,
+    *,
+    first: int,
+    scored: NDArray[np.bool_],
+    hits: NDArray[np.generic],
+    losses: NDArray[np.float64],
+) -> Scored:
+    """Score K events; nobody is scored where nothing had been predicted.
+
+    Args:
+        stream: The arrays of the stream, written to.
+        settings: How many events are scored together, and what counts as a drift.
+        first: The number of the first event.
+        scored: Which events are scored, bool ``(K,)``.
+        hits: Who was right, or how often, as ``scores.record`` takes it; read where scored.
+        losses: What they lost, float64 ``(K, ...)``; read where scored.
+    """
+    before = classification.rates(stream)
+    judged = hits[scored]
+    rates = classification.record(stream, judged, losses[scored])
+    missed = classification.misses(judged)
+    found = drift.detect(stream, missed, delta=settings.drift_delta, threshold=settings.drift_threshold)
+    drifts = [False] * len(scored)
+    for place in np.flatnonzero(scored)[found].tolist() if any(found) else ():
+        drifts[place] = True
+        stream["drift_events"][:] = stream["drift_events"][0] + 1, first + place
+    known = [None if before is None else tuple(before.tolist()), *map(tuple, rates.tolist())]
+    told = [tuple(line) if counts else None for line, counts in zip(hits.tolist(), scored.tolist(), strict=True)]
+    return Scored(told, [known[number] for number in np.cumsum(scored).tolist()], drifts)

@@ -1,0 +1,217 @@
+"""The network of labels: stacked layers that say at every sample of a sequence which label the whole of it has.
+
+The weights belong to all sequences, the states to each of them; both are the caller's. A sample costs one step of
+the cells; a sequence that is over and has its label costs one fit step on all of it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_lstm.learning.network.hyperparameters import Learning, Shape
+from online_lstm.learning.network.keras_files import Head, keras_bytes, read_state, states_of
+from online_lstm.learning.network.layers import Layer
+from online_lstm.learning.network.layout import Floats, Integers, Layout
+from online_lstm.learning.network.rng import dropout_seeds
+from online_lstm.learning.network.runtime import hushed, pin
+
+SHORTEST = 8
+"""Steps of the smallest fit program; a shorter sequence is padded to it."""
+
+PositionWeights = Literal["all", "last", "linear"]
+"""How much the samples of a sequence count in its fit step."""
+
+
+def outputs_of(classes: int) -> int:
+    """Say how many outputs so many labels need: one for two of them, through a sigmoid."""
+    return 1 if classes == 2 else classes
+
+
+def layout_of(layers: tuple[Layer, ...], *, features: int, classes: int) -> Layout:
+    """Lay out a classifier's state row: a line of it has a feature's row of the first kernel and an output's column."""
+    return Layout(layers, max(features, outputs_of(classes)))
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """What one call gives for K samples of S sequences.
+
+    ``probabilities``, float32 (K, classes), are those after each sample; ``states``, float32 (S, states_size), are
+    those of each sequence after its last one.
+    """
+
+    probabilities: Floats
+    states: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What one fit step gives.
+
+    ``state`` is the row after it, float32 (state_size,), ``fit_steps`` is 1 if it was taken and ``skipped_steps`` 1 if
+    it would not have been finite; ``loss`` is the one before it, in nats, weighted over the positions.
+    """
+
+    state: Floats
+    fit_steps: int
+    skipped_steps: int
+    loss: float
+
+
+class Classifier:
+    """Stacked layers from samples of ``features`` numbers to the probabilities of ``classes`` labels.
+
+    Two labels need one output, through a sigmoid; more have one each, through a softmax. A label that no sequence was
+    learned with is impossible.
+    A state is one flat row, float32 (state_size,), of the layout with as many classes as there are features or
+    outputs: what would be a class's line of weights has a feature's row of the first kernel and an output's column of
+    the last one. The states in it stay zero, since sequences have their own.
+
+    Raises:
+        SettingsError: A layer is none, or the layers do not go together.
+    """
+
+    events: ClassVar[int] = 64
+    """The most samples, and the most sequences, that one call carries."""
+
+    def __init__(
+        self, shape: Shape, learning: Learning, *, features: int, classes: int, position_weights: PositionWeights
+    ) -> None:
+        self._shape = shape
+        self._learning = learning
+        self._position_weights = position_weights
+        self._layout = layout_of(shape.stack, features=features, classes=classes)
+        self._fits: dict[int, Callable[[Floats, Integers], Floats]] = {}
+        self.features = features
+        self.classes = classes
+
+    @staticmethod
+    def bucket(length: int) -> int:
+        """Give the steps that a sequence of this length is padded to: a power of two, at least ``SHORTEST``.
+
+        >>> [Classifier.bucket(length) for length in (1, 8, 9, 500)]
+        [8, 8, 16, 512]
+        """
+        return max(SHORTEST, 1 << (length - 1).bit_length())
+
+    @property
+    def state_size(self) -> int:
+        """The length of a state row."""
+        return self._layout.row_size
+
+    @property
+    def states_size(self) -> int:
+        """The length of the states of one sequence, which are zeros before its first sample."""
+        return self._layout.sizes[-1]
+
+    @cached_property
+    def initial(self) -> Floats:
+        """The state before the first sequence."""
+        return self._layout.initial(self._shape.seed)
+
+    def positions(self, length: int) -> Floats:
+        """Give the weights of the samples of a sequence, which sum to 1, float32 (length,)."""
+        weights = np.zeros(length, np.float32)
+        if self._position_weights == "last":
+            weights[-1] = 1
+        else:
+            weights[:] = 1 if self._position_weights == "all" else np.arange(1, length + 1)
+        weights /= weights.sum()
+        return weights
+
+    def to_keras(self, state: Floats, possible: NDArray[np.bool_], *, stateful: bool = False) -> bytes:
+        """Give the content of a Keras file: from scaled samples to the probabilities of labels, of two the second's."""
+        return keras_bytes(self._layout, state, self._head, stateful=stateful, possible=possible)
+
+    def from_keras(self, path: Path) -> Floats:
+        """Read the weights of a Keras file into a state that is initial otherwise.
+
+        Raises:
+            SettingsError: There is no such file, or a layer does not fit.
+        """
+        return read_state(path, self._layout, self._head, self.initial)
+
+    def states_of(self, state: Floats) -> dict[str, list[Floats]]:
+        """Give the states before a sequence, zeros, by the names of the Keras file's layers."""
+        return states_of(self._layout, state)
+
+    def run(
+        self, state: Floats, samples: Floats, places: NDArray[np.integer], states: Floats, possible: NDArray[np.bool_]
+    ) -> Steps:
+        """Take K samples, each in turn one step of the cells from where its sequence is.
+
+        What is said of a sample is the same, bit for bit, whatever else is in the call.
+
+        Args:
+            state: Left as it is.
+            samples: Scaled, float32 (K, features), 0 <= K <= ``events``.
+            places: Whose sample each is, integers (K,).
+            states: Where the S sequences are, float32 (S, states_size), left as they are.
+            possible: Which labels can be, (classes,).
+        """
+        count, known = len(samples), len(states)
+        padded = np.zeros((self.events, self.features), np.float32)
+        padded[:count] = samples
+        before = np.zeros((self.events, self.states_size), np.float32)
+        before[:known] = states
+        integers = np.zeros(1 + self.events, np.int32)
+        integers[0], integers[1 : 1 + count] = count, places
+        weights = state[: self._layout.sizes[0]]
+        row = np.concatenate([weights, padded.ravel(), before.ravel(), possible.astype(np.float32)])
+        answer = self._steps(row, integers)
+        after = before.size
+        return Steps(
+            probabilities=answer[after:].reshape(self.events, self.classes)[:count],
+            states=answer[:after].reshape(before.shape)[:known],
+        )
+
+    def fit(self, state: Floats, samples: Floats, label: int, possible: NDArray[np.bool_], *, number: int) -> Fitted:
+        """Take one fit step on a whole sequence, many to many, from zero states.
+
+        Args:
+            state: Left as it is.
+            samples: Scaled, float32 (length, features).
+            label: Its class.
+            possible: Which labels can be, its own among them, (classes,).
+            number: The how manieth sequence it is that is learned from, which says what is dropped.
+        """
+        length = len(samples)
+        steps = self.bucket(length)
+        # padded in front: there a masked step leaves the zero states as they are
+        padded = np.zeros((steps, self.features), np.float32)
+        padded[steps - length :] = samples
+        positions = np.zeros(steps, np.float32)
+        positions[steps - length :] = self.positions(length)
+        row = np.concatenate([state, padded.ravel(), positions, possible.astype(np.float32)])
+        seed = dropout_seeds(self._shape.seed, number, 1)[0] if self._layout.drops_out else ()
+        answer = self._fit(steps)(row, np.array([length, label, *seed], np.int32))
+        taken, skipped, loss = answer[self.state_size :].tolist()
+        return Fitted(answer[: self.state_size], int(taken), int(skipped), loss)
+
+    @property
+    def _head(self) -> Head:
+        return Head(self.features, outputs_of(self.classes), "sigmoid" if self.classes == 2 else "softmax")
+
+    @cached_property
+    def _steps(self) -> Callable[[Floats, Integers], Floats]:
+        pin()
+        with hushed():
+            from online_lstm.learning.network.label_program import compile_steps  # noqa: PLC0415 - loads TensorFlow
+
+        return compile_steps(self._layout, features=self.features, classes=self.classes, events=self.events)
+
+    def _fit(self, steps: int) -> Callable[[Floats, Integers], Floats]:
+        if steps not in self._fits:
+            pin()
+            with hushed():
+                from online_lstm.learning.network.label_program import compile_fit  # noqa: PLC0415 - loads TensorFlow
+
+            self._fits[steps] = compile_fit(
+                self._layout, self._learning, features=self.features, classes=self.classes, steps=steps
+            )
+        return self._fits[steps]

@@ -1,0 +1,221 @@
+"""The network of one shape: compiled programs and the state rows that they work on.
+
+The state belongs to the caller; the network remembers its compiled programs, and what states begin with.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from online_lstm.errors import SettingsError
+from online_lstm.learning.network.hyperparameters import Learning, Shape
+from online_lstm.learning.network.keras_files import Head, keras_bytes, read_keras, states_of
+from online_lstm.learning.network.layout import FEWEST_CLASSES, Floats, Integers, Layout
+from online_lstm.learning.network.replay_buffer import STRIDE, Past, draw, places
+from online_lstm.learning.network.rng import dropout_seeds, drops_out
+from online_lstm.learning.network.runtime import hushed, pin
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one call gives for K events.
+
+    ``state`` is the row after them, float32 (state_size,). Row k of ``probabilities``, float32 (K + 1, classes),
+    was predicted before event k, the last row for the event to come. ``fit_steps``, int32 (K,), counts the optimizer
+    steps of each event, ``skipped_steps``, int32 (K,), those whose loss, gradient or result was not finite, so that
+    weights, moments and step count stayed as they were. ``losses`` are those of the windows before the first step,
+    float32 (K,), in nats a position. ``windows``, int32 (K, window + 1), and ``edges``, float32 (K, states_size), are
+    what each event was fitted on: its window, with itself as last target, and the states at the left edge.
+    """
+
+    state: Floats
+    probabilities: Floats
+    fit_steps: Integers
+    skipped_steps: Integers
+    losses: Floats
+    windows: Integers
+    edges: Floats
+
+
+class Network:
+    """Stacked layers under a softmax over ``classes`` codes; a program is compiled per ``classes`` when first run.
+
+    A state is one flat row, float32 (state_size,): see ``online_lstm.learning.network.layout``.
+
+    Raises:
+        SettingsError: A layer is none, or the layers do not go together.
+    """
+
+    events: ClassVar[int] = 64
+    """The most events that one call carries; at this many the call itself is a twentieth of the time."""
+
+    def __init__(self, shape: Shape, learning: Learning) -> None:
+        self._shape = shape
+        self._learning = learning
+        self._layers = shape.stack
+        self._drops_out = drops_out(self._layout(FEWEST_CLASSES), learning, replayed=shape.replay_history > 0)
+        self._initial: dict[int, Floats] = {}  # drawn once, though every stream begins with it
+        self._programs: dict[int, Callable[[Floats, Integers], Floats]] = {}
+
+    @staticmethod
+    def classes_for(known: int) -> int:
+        """Give the capacity for this many known classes: a power of two, at least 4.
+
+        >>> [Network.classes_for(known) for known in (1, 4, 5, 256)]
+        [4, 4, 8, 256]
+        """
+        return max(FEWEST_CLASSES, 1 << (known - 1).bit_length())
+
+    def state_size(self, classes: int) -> int:
+        """Give the length of a state row."""
+        return self._layout(classes).row_size
+
+    @property
+    def states_size(self) -> int:
+        """The length of the left-edge states, with which a state row ends."""
+        return self._layout(FEWEST_CLASSES).sizes[-1]
+
+    def kept_windows(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Give the shapes of the arrays of a stream's ``Past``: codes and left-edge states."""
+        kept = places(self._shape.replay_history)
+        return (kept, self._shape.window + 1), (kept, self.states_size)
+
+    def no_past(self) -> Past:
+        """Give the past of a stream that has none, with arrays of its own."""
+        codes, states = self.kept_windows()
+        return Past(0, np.full(codes, -1, np.int32), np.zeros(states, np.float32))
+
+    def initial(self, classes: int) -> Floats:
+        """Give the state before the first event, a function of shape and classes alone."""
+        if classes not in self._initial:
+            self._initial[classes] = self._layout(classes).initial(self._shape.seed)
+        return self._initial[classes].copy()
+
+    def grow(self, state: Floats, classes: int, larger: int) -> Floats:
+        """Give the state with room for more classes: what was learned stays, new classes start as initially."""
+        return self._layout(classes).grow(state, self._layout(larger), self._shape.seed)
+
+    def forget_class(self, state: Floats, classes: int, code: int) -> None:
+        """Let a class that is used for another symbol start as initially, in place."""
+        self._layout(classes).reset_class(state, code, self._shape.seed)
+
+    def reset_states(self, state: Floats, classes: int) -> None:
+        """Set the left-edge states to zero, in place: the sequence breaks here."""
+        self._layout(classes).reset_states(state)
+
+    def to_keras(self, state: Floats, classes: int, *, known: int, stateful: bool = False) -> bytes:
+        """Give the content of a Keras file: from the one-hot codes below ``known`` to their probabilities."""
+        return keras_bytes(self._layout(classes), state, Head(known, known, "softmax"), stateful=stateful)
+
+    def from_keras(self, path: Path) -> tuple[Floats, int]:
+        """Read the weights of a Keras file into a state that is initial otherwise; give it and how many codes it knows.
+
+        The state has ``classes_for`` that many.
+
+        Raises:
+            SettingsError: There is no such file, or a layer does not fit.
+        """
+        file = read_keras(path, self._layers, "softmax")
+        known = file.head.outputs
+        if file.head.inputs != known:
+            raise SettingsError(
+                f"{path}: layer 1: received a kernel for {file.head.inputs} inputs, expected {known}: "
+                "one for each output, code 0, unknown, among them"
+            )
+        layout = self._layout(self.classes_for(known))
+        state = self.initial(layout.classes)
+        file.fill(layout, state)
+        return state, known
+
+    def states_of(self, state: Floats, classes: int) -> dict[str, list[Floats]]:
+        """Give the left-edge states by the names of the Keras file's layers."""
+        return states_of(self._layout(classes), state)
+
+    def prepare(self, classes: int) -> None:
+        """Compile the program for this capacity, unless it is compiled already."""
+        if classes not in self._programs:
+            nothing = np.full(self._shape.window, -1, np.int32)
+            self.run(self.initial(classes), classes, nothing, np.array([1], np.int32), self.no_past())
+
+    def run(self, state: Floats, classes: int, codes: Integers, known: Integers, past: Past | None = None) -> Run:
+        """Take K events, each in turn: predict it, fit on the window before it with it as last target, slide.
+
+        Args:
+            state: Left as it is.
+            classes: The capacity that the state has.
+            codes: The window before the first event, with -1 on the left where it is not filled yet, then the
+                K codes that arrived; int32 (window + K,), 0 <= K <= ``events``.
+            known: The number of classes known when event k was predicted, ``known[K]`` now; int32 (K + 1,). All
+                codes of the window and event k are below ``known[k + 1]``.
+            past: The events before, and the windows that may be replayed, left as they are; needed where the shape says
+                that some are, and where it drops out.
+        """
+        count, window = len(known) - 1, self._shape.window
+        windows = codes[np.arange(count)[:, None] + np.arange(window + 1)]
+        integers = np.zeros(window + 2 * self.events + 4, np.int32)
+        integers[0] = count
+        integers[1 : 1 + len(codes)] = codes
+        integers[2 + window + self.events :][: count + 1] = known
+        row = state
+        if self._shape.replay_history:
+            assert past is not None
+            earlier, sources, edges = self._replayed(windows, count, past)
+            integers = np.concatenate([integers, earlier.ravel(), sources])
+            row = np.concatenate([state, edges.ravel()])
+        if self._drops_out:
+            assert past is not None
+            seeds = np.zeros((self.events + 1, 2), np.int32)
+            seeds[:count] = dropout_seeds(self._shape.seed, past.events + 1, count)
+            integers = np.concatenate([integers, seeds.ravel()])
+        answer = self._program(classes)(row, integers)
+        size = self.state_size(classes)
+        report = answer[size:].reshape(self.events + 1, -1)
+        return Run(
+            state=answer[:size],
+            probabilities=report[: count + 1, 3 : 3 + classes],
+            fit_steps=report[:count, 0].astype(np.int32),
+            skipped_steps=report[:count, 1].astype(np.int32),
+            losses=report[:count, 2],
+            windows=windows,
+            edges=report[:count, 3 + classes :],
+        )
+
+    def _replayed(self, windows: Integers, count: int, past: Past) -> tuple[Integers, Integers, Floats]:
+        """Gather what the events of a call replay, as the program takes it: codes, sources and left-edge states.
+
+        A window of the call itself is named by its place among the call's events, because its states are not known yet.
+        """
+        codes_shape, states_shape = self.kept_windows()
+        codes = np.full((self.events + 1, codes_shape[1]), -1, np.int32)
+        sources = np.full(self.events + 1, -1, np.int32)
+        states = np.zeros((self.events + 1, states_shape[1]), np.float32)
+        drawn = draw(self._shape.seed, past.events + 1, count, self._shape.replay_history)
+        kept = drawn // STRIDE % codes_shape[0]
+        states[:count] = past.states[kept]
+        codes[:count] = past.windows[kept]
+        sources[:count] = np.maximum(drawn - past.events - 1, -1)
+        inside = sources[:count] >= 0
+        codes[:count][inside] = windows[sources[:count][inside]]
+        return codes, sources, states
+
+    def _layout(self, classes: int) -> Layout:
+        return Layout(self._layers, classes)
+
+    def _program(self, classes: int) -> Callable[[Floats, Integers], Floats]:
+        if classes not in self._programs:
+            pin()
+            with hushed():
+                from online_lstm.learning.network.symbol_program import compile_program  # noqa: PLC0415 - loads TensorFlow
+
+            self._programs[classes] = compile_program(
+                self._layout(classes),
+                self._learning,
+                window=self._shape.window,
+                carried=self._shape.carried,
+                replayed=self._shape.replay_history > 0,
+                events=self.events,
+            )
+        return self._programs[classes]

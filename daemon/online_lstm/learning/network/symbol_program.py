@@ -1,0 +1,241 @@
+"""The compiled program: a loop whose body is one fit step; for most events, one is all (predict, fit, slide).
+
+One call carries up to ``events`` events in one XLA computation. How many there are is an argument, so one
+program serves all, and the bits do not depend on how a stream is cut into calls. An event that was missed is
+fitted again a few times before the window slides, as far as the budget for that goes.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from online_lstm.learning.network.forward import after_first_step, forward
+from online_lstm.learning.network.hyperparameters import Learning
+from online_lstm.learning.network.layout import Floats, Integers, Layout
+from online_lstm.learning.network.lstm import Tensor
+from online_lstm.learning.network.rng import drops_out
+
+IMPOSSIBLE = -1e30
+"""The logit of what cannot be: not -inf, whose product with 0 would be NaN in the cross-entropy."""
+
+
+class Memory(NamedTuple):
+    """The parts of a state row: what an event changes.
+
+    Float32: ``weights``, ``m``, ``v`` (weights_size,), ``steps`` (1,), ``spent`` (1,), ``states`` (states_size,).
+    The step count is exact up to 2**24 and stays there, where Adam's bias correction has long been 1. ``spent`` is
+    what extra steps have taken from their budget and events have not refilled yet.
+    """
+
+    weights: Tensor
+    m: Tensor
+    v: Tensor
+    steps: Tensor
+    spent: Tensor
+    states: Tensor
+
+
+def compile_program(
+    layout: Layout, learning: Learning, *, window: int, carried: bool, replayed: bool, events: int
+) -> Callable[[Floats, Integers], Floats]:
+    """Trace the program for one capacity; XLA compiles it at its first call.
+
+    It takes a row, float32, and integers, int32. The row is the state (row_size,) and, where windows are replayed,
+    the left-edge states of those from before the call (events + 1, states_size). The integers are the number of
+    events K (1,), codes (window + events + 1,), known (events + 2,) and, where windows are replayed, their codes
+    (events + 1, window + 1) and of what event of the call each is, -1 for one of before (events + 1,), and, where
+    something is dropped, the seeds of each event's dropout (events + 1, 2).
+    It gives one row, float32: the new state (row_size,), then (events + 1, 3 + classes + states_size): steps
+    applied, steps skipped, first loss, probabilities and the left-edge states that each event found; K + 1 of
+    them are meaningful.
+    It is one array each way, because every further one adds some 10 us to a call.
+    """
+    states_size, windows = layout.sizes[-1], (events + 1) * replayed
+    seeds = (events + 1) * drops_out(layout, learning, replayed=replayed)
+    row_sizes = [layout.row_size, windows * states_size]
+    integer_sizes = [1, window + events + 1, events + 2, windows * (window + 1), windows, 2 * seeds]
+
+    def run(row: Tensor, integers: Tensor) -> Tensor:
+        state, edges = tf.split(row, row_sizes)
+        count, codes, known, earlier, places, dropout = tf.split(integers, integer_sizes)
+        edges, earlier = tf.reshape(edges, (windows, states_size)), tf.reshape(earlier, (windows, window + 1))
+
+        def trip(k: Tensor, left: Tensor, memory: Memory, report: Tensor) -> tuple[Tensor, Tensor, Memory, Tensor]:
+            """Take one fit step for event k; ``left`` extra ones are owed after it, -1 if it has just come."""
+            new, arrived = left < 0, k < count[0]
+            here, classes = tf.slice(codes, [k], [window + 1]), tf.slice(known, [k], [2])
+            batch, starts = here[None], memory.states[None]
+            if replayed:
+                # gathered: a slice that starts at a value of the arguments would be compiled anew for each value
+                place = tf.gather(places, k)
+                found = tf.gather(report, tf.maximum(place, 0))[-states_size:]
+                replay_start = tf.where(place < 0, tf.gather(edges, k), found)
+                replay = tf.where(new, tf.gather(earlier, k), -1)  # once an event, not in its extra steps
+                batch, starts = tf.stack([here, replay]), tf.stack([memory.states, replay_start])
+            seed = (
+                tf.gather(tf.reshape(dropout, (seeds, 2)), k) + tf.stack([left, 0])
+                if seeds and learning.learn
+                else None
+            )
+            fitted, slid, line = _fit_step(
+                layout, learning, memory, codes=batch, starts=starts, known=classes, arrived=arrived, dropout=seed
+            )
+            extra = _extra_steps(learning, memory, line[3:], codes=here, known=classes[0], arrived=arrived)
+            owed = tf.where(new, extra, left)
+            refilled = tf.maximum(memory.spent + tf.cast(extra, tf.float32) - learning.extra_refill, 0.0)
+            slides = (owed == 0) & arrived & carried & tf.reduce_all(tf.math.is_finite(slid))
+            line = tf.concat([line, memory.states], 0)
+            memory = fitted._replace(
+                spent=tf.where(new & arrived, refilled, memory.spent),
+                states=tf.where(slides, slid, memory.states),
+            )
+            line = tf.where(new, line, report[k] + tf.concat([line[:2], tf.zeros(line.shape[0] - 2)], 0))
+            report = tf.tensor_scatter_nd_update(report, [[k]], [line])
+            return k + tf.cast(owed == 0, tf.int32), owed - 1, memory, report
+
+        memory = Memory(*tf.split(state, layout.sizes))
+        report = tf.zeros((events + 1, 3 + layout.classes + states_size))
+        start = (tf.constant(0), tf.constant(-1), memory, report)
+        *_, memory, report = tf.while_loop(lambda k, *_: k <= count[0], trip, start)
+        return tf.concat([*memory, tf.reshape(report, [-1])], 0)
+
+    return compiled(run, sum(row_sizes), sum(integer_sizes))
+
+
+def compiled(
+    run: Callable[[Tensor, Tensor], Tensor], floats: int, integers: int
+) -> Callable[[Floats, Integers], Floats]:
+    """Compile a function of one row of each kind, of these lengths, that gives a row of floats."""
+    signature = [tf.TensorSpec((floats,)), tf.TensorSpec((integers,), tf.int32)]
+    # without autograph: there is no Python to turn into graphs, and its files would outlive a process that is killed
+    function = tf.function(run, jit_compile=True, autograph=False, input_signature=signature)
+    # called flat, because binding the arguments to the signature takes 0.1 of the 0.5 ms of a call with one event
+    program = function.get_concrete_function().inference_fn
+
+    def call(row: Floats, numbers: Integers) -> Floats:
+        (answer,) = program.call_flat(tf.constant(row), tf.constant(numbers))
+        copied: Floats = answer.numpy()
+        return copied
+
+    return call
+
+
+def _fit_step(
+    layout: Layout,
+    learning: Learning,
+    memory: Memory,
+    *,
+    codes: Tensor,
+    starts: Tensor,
+    known: Tensor,
+    arrived: Tensor,
+    dropout: Tensor | None,
+) -> tuple[Memory, Tensor, Tensor]:
+    """Predict the last of the first ``codes`` from those before it and, if it has arrived, fit all of them.
+
+    ``codes`` are int32 (B, window + 1), this event's window and those that are replayed with it, ``starts`` their
+    left-edge states, float32 (B, states_size), ``known`` int32 (2,): the classes known before and after the arrival.
+    Where layers drop out (``dropout`` is that of ``forward``), what is predicted has a pass of its own.
+    Returns what is in memory now, the left-edge states one step on, and a line of the report without them.
+    """
+    codes = tf.transpose(codes)
+    mask = tf.cast(codes[:-1] >= 0, tf.float32)
+
+    def pass_through(sequences: int, dropout: Tensor | None) -> tuple[Tensor, list[Tensor]]:
+        inputs = tf.maximum(codes[:-1, :sequences], 0)
+        here, before = mask[:, :sequences], starts[:sequences]
+        return forward(
+            layout,
+            memory.weights,
+            lambda kernel: tf.gather(kernel, inputs),
+            here,
+            before,
+            dropout=dropout,
+            replay_dropout=learning.replay_dropout,
+        )
+
+    with tf.GradientTape() as tape:
+        tape.watch(memory.weights)
+        logits, states = pass_through(codes.shape[1], dropout)
+        losses = _cross_entropies(_among(logits, known[1]), codes[1:]) * mask
+        objective = tf.reduce_sum(losses) / tf.maximum(tf.reduce_sum(mask), 1.0)
+
+    def fit() -> tuple[Memory, Tensor]:
+        loss = tf.reduce_sum(losses[:, 0]) / tf.maximum(tf.reduce_sum(mask[:, 0]), 1.0)
+        return stepped(learning, memory, tape.gradient(objective, memory.weights), loss, wanted=mask[-1, 0] > 0)
+
+    if dropout is not None and layout.drops_out:
+        logits, states = pass_through(1, None)
+    memory, done = fitted_if(arrived, learning, memory, fit)
+    probabilities = tf.nn.softmax(_among(logits[-1, 0], known[0]))
+    return memory, after_first_step(states), tf.concat([done, probabilities], 0)
+
+
+def _extra_steps(
+    learning: Learning, memory: Memory, probabilities: Tensor, *, codes: Tensor, known: Tensor, arrived: Tensor
+) -> Tensor:
+    """Say how many further steps an event is worth, int32 (): some if it was missed, within the budget.
+
+    Code 0, unknown, is never predicted and never hit; nor is a class that was not known before.
+    """
+    if not learning.learn:
+        return tf.constant(0)
+    predicted = 1 + tf.argmax(probabilities[1:], output_type=tf.int32)
+    judged = arrived & (codes[-2] >= 0) & (known > 1)
+    missed = judged & ((predicted != codes[-1]) | (codes[-1] >= known))
+    affordable = tf.cast(learning.extra_budget - memory.spent[0], tf.int32)
+    return tf.where(missed, tf.minimum(learning.extra_steps, affordable), 0)
+
+
+def _among(logits: Tensor, known: Tensor) -> Tensor:
+    """Leave only the codes below ``known`` possible; logits are (..., classes)."""
+    return tf.where(tf.range(logits.shape[-1]) < known, logits, IMPOSSIBLE)
+
+
+def _cross_entropies(logits: Tensor, targets: Tensor) -> Tensor:
+    """Give the loss of each position, in nats."""
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(targets, 0), logits)
+
+
+def fitted_if(
+    arrived: Tensor, learning: Learning, memory: Memory, fit: Callable[[], tuple[Memory, Tensor]]
+) -> tuple[Memory, Tensor]:
+    """Give what ``fit`` gives if there is something to learn from, else memory as it is and zeros."""
+    done = tf.zeros(3)
+    if not learning.learn:
+        return memory, done
+    found: tuple[Memory, Tensor] = tf.cond(arrived, fit, lambda: (memory, done))
+    return found
+
+
+def stepped(
+    learning: Learning, memory: Memory, gradient: Tensor, loss: Tensor, *, wanted: Tensor
+) -> tuple[Memory, Tensor]:
+    """Clip the gradient and take a step of Adam, if it is wanted and everything is finite.
+
+    Returns what is in memory now, and float32 (3,): 1 for a step, 1 for one that would not have been finite, the loss.
+    """
+    norm = tf.norm(gradient)
+    clipped = gradient * tf.minimum(1.0, learning.clip_norm / norm)
+    fitted = _adam_step(learning, memory, clipped, loss)
+    finite = tf.math.is_finite(fitted.weights) & tf.math.is_finite(fitted.v)
+    possible = tf.reduce_all(finite) & tf.math.is_finite(norm) & tf.math.is_finite(loss)
+    applied = possible & wanted
+    kept = [tf.where(applied, new, old) for new, old in zip(fitted, memory, strict=True)]
+    return Memory(*kept), tf.stack([tf.cast(applied, tf.float32), tf.cast(~possible, tf.float32), loss])
+
+
+def _adam_step(learning: Learning, memory: Memory, gradient: Tensor, loss: Tensor) -> Memory:
+    """Take one step of Adam (Kingma and Ba, 2015, algorithm 1: epsilon beside the corrected second moment).
+
+    The rate is multiplied by min(1, loss / gate_loss): what is learned is left alone.
+    """
+    steps = memory.steps + 1
+    root = tf.sqrt(1 - tf.pow(learning.beta_2, steps))
+    gate = tf.minimum(1.0, loss / learning.gate_loss) if learning.gate_loss > 0 else 1.0
+    m = memory.m + (gradient - memory.m) * (1 - learning.beta_1)
+    v = memory.v + (gradient * gradient - memory.v) * (1 - learning.beta_2)
+    rate = learning.learning_rate * gate * root / (1 - tf.pow(learning.beta_1, steps))
+    weights = memory.weights - rate * m / (tf.sqrt(v) + learning.epsilon * root)
+    return memory._replace(weights=weights, m=m, v=v, steps=steps)

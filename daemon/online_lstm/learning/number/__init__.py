@@ -1,0 +1,1 @@
+"""Task number: forecast the next values of a stream of numbers."""

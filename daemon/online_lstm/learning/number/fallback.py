@@ -1,0 +1,100 @@
+"""What is published when the experts are lost: a baseline, for as long as it was much better lately.
+
+For the stack and each baseline there is a running mean of the absolute errors, and for each baseline the running share
+of events at which its error was less than half the stack's. After ``LEAST_JUDGED`` labels, the best baseline whose mean
+error is less than half the stack's, and that was so much better ``OFTEN``, is published instead. It takes both: a few
+bad events are not enough, nor is it to be a little closer most of the time and far off when it matters. What is wrong
+by less than ``LEAST_RELATIVE_ERROR`` of the mean size of the values is as good as right.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_lstm.learning.jit import compiled
+from online_lstm.learning.state.packed import Field, Row
+
+RATE = 0.02
+MUCH = 0.5
+OFTEN = 0.75
+LEAST_RELATIVE_ERROR = 1e-12
+LEAST_JUDGED = 20
+
+
+class Record(NamedTuple):
+    """The arrays of one stream, with P predictors, the first one being the stack, and M pending labels."""
+
+    errors: NDArray[np.float64]  # (P,): running mean
+    shares: NDArray[np.float64]  # (P,): of events at which a predictor was much better than the stack
+    size: NDArray[np.float64]  # (1,): running mean of the absolute values
+    judged: NDArray[np.int64]  # (1,): events so far whose label has come
+    pending: NDArray[np.float64]  # (M, P): predictions, oldest first
+    waiting: NDArray[np.int64]  # (1,): how many of them there are
+
+
+def fields(predictors: int, pending: int) -> dict[str, Field]:
+    """Describe the arrays of one stream, of which so many labels may be pending."""
+    described = {
+        "errors": Field((predictors,), "float64"),
+        "shares": Field((predictors,), "float64"),
+        "size": Field((1,), "float64"),
+        "judged": Field((1,), "int64"),
+        "pending": Field((pending, predictors), "float64"),
+        "waiting": Field((1,), "int64"),
+    }
+    return {_PREFIX + name: described[name] for name in Record._fields}
+
+
+def observe(
+    row: Row, values: NDArray[np.float64], predictions: NDArray[np.float64], *, horizon: int
+) -> NDArray[np.int64]:
+    """Learn K values, and choose after each among the predictions, float64 ``(K, P)``; int64 ``(K,)``, 0 the stack.
+
+    A value that is missing is NaN; the label of an event comes ``horizon`` events later.
+    """
+    record = Record(*[row[_PREFIX + name] for name in Record._fields])
+    asked = np.concatenate((record.pending, predictions))
+    chosen = np.empty(len(values), np.int64)
+    _observe(record, values, asked, horizon, chosen)
+    record.pending[:] = asked[len(values) :]
+    return chosen
+
+
+def break_sequence(row: Row) -> None:
+    """Let the next value be no label of what was predicted before it."""
+    row[_PREFIX + "waiting"][:] = 0
+
+
+_PREFIX = "fallback_"
+
+
+@compiled
+def _observe(
+    record: Record,
+    values: NDArray[np.float64],
+    waiting: NDArray[np.float64],
+    horizon: int,
+    chosen: NDArray[np.int64],
+) -> None:
+    for event in range(len(values)):
+        asked = waiting[len(record.pending) - horizon + event]
+        if record.waiting[0] < horizon:
+            record.waiting[0] += 1
+        elif not np.isnan(values[event]):
+            record.judged[0] += 1
+            rate = max(RATE, 1 / record.judged[0])
+            record.size[0] += rate * (abs(values[event]) - record.size[0])
+            of_stack = abs(values[event] - asked[0])
+            for predictor in range(len(record.errors)):
+                error = abs(values[event] - asked[predictor])
+                record.errors[predictor] += rate * (error - record.errors[predictor])
+                better = 1.0 if error < MUCH * of_stack else 0.0
+                record.shares[predictor] += rate * (better - record.shares[predictor])
+        best = 0
+        wrong = record.judged[0] >= LEAST_JUDGED and record.errors[0] > LEAST_RELATIVE_ERROR * record.size[0]
+        for predictor in range(1, len(record.errors)):
+            much = wrong and record.errors[predictor] < MUCH * record.errors[0]
+            if much and record.shares[predictor] > OFTEN and record.errors[predictor] < record.errors[best]:
+                best = predictor
+        chosen[event] = best

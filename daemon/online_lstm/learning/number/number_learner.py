@@ -1,0 +1,252 @@
+"""The learner of a stream of numbers: experts that learn at once, a network for what they leave over, and their mean.
+
+The linear experts say first what comes at each horizon of each component; the network learns by how much the values
+will differ from that, in spreads of the stream. Each prediction arrives at its target one horizon later.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_lstm.events import Event, NumberPrediction, NumberVerdict, Outcome
+from online_lstm.learning.model_states import NetworkRows, Scored, score, score_fields
+from online_lstm.learning.network import Past, Regression
+from online_lstm.learning.network.hyperparameters import line_width
+from online_lstm.learning.network.number_model import RegressionRun
+from online_lstm.learning.number.number_task import NumberTask
+from online_lstm.learning.scoring import classification, regression
+from online_lstm.learning.state.packed import Field, Row, Rows
+from online_lstm.learning.state.vocabulary import Vocabulary
+from online_lstm.settings import Settings
+
+if TYPE_CHECKING:  # it loads numba
+    from online_lstm.learning.number.number_ensemble import NumberPanel, Observed
+
+
+def panel_of(settings: Settings) -> "NumberPanel":
+    """Give the experts that the settings ask for."""
+    from online_lstm.learning.number.number_ensemble import NumberPanel  # noqa: PLC0415 - loads numba
+
+    return NumberPanel(
+        components=settings.features,
+        horizons=settings.horizons,
+        history=settings.history,
+        periods=settings.periods[::-1],
+        lags=settings.lags,
+        calendar=settings.calendar,
+        experts=settings.experts,
+        coverage=settings.coverage,
+        interval_rate=settings.interval_rate,
+        learns=settings.learn,
+    )
+
+
+class NumberLearner:
+    """One stream's view on its rows."""
+
+    symbols = 0
+
+    @staticmethod
+    def stream_fields(settings: Settings) -> dict[str, Field]:
+        """Describe the arrays of one stream.
+
+        ``lines`` are the network's; ``pending`` is what everybody predicted after each of the last events up to the
+        longest horizon, and the scale of the values then.
+        """
+        panel = panel_of(settings)
+        predictors = settings.first_expert + len(settings.experts)
+        shape, longest = (len(settings.horizons), settings.features), settings.horizons[-1]
+        width = line_width(panel.features, settings.channels)
+        return {
+            "events": Field((1,), "int64"),
+            "lines": Field((settings.window + longest - 1, width), "float32"),
+            "pending": Field((longest, *shape, predictors + 1), "float64", np.nan),
+            **panel.fields(),
+            **score_fields(
+                settings, (settings.channels, regression.columns(predictors)), predictions=settings.channels
+            ),
+        }
+
+    @staticmethod
+    def network_fields(network: Regression, classes: int) -> dict[str, Field]:  # noqa: ARG004 - as of other tasks
+        """Describe the arrays of one stream's network."""
+        windows, states = network.kept_windows()
+        return {
+            "network": Field((network.state_size,), "float32"),
+            "replay_lines": Field(windows, "float32"),
+            "replay_states": Field(states, "float32"),
+        }
+
+    def __init__(self, settings: Settings, network: Regression, *, streams: Rows, networks: NetworkRows) -> None:
+        self._settings = settings
+        self._network = network
+        self._streams = streams
+        self._scope = networks.scope
+        self._panel = panel_of(settings)
+        self._experts = settings.experts
+        self._horizons = settings.horizons
+        self.task = NumberTask(settings)
+        self.classes = network.features
+        self._network_rows = networks[self.classes]
+        self.row = streams.add()
+        self.network_row = self._network_rows.add()
+        self._scope.begin(self._network_rows.view(self.network_row), network.initial)
+
+    def close(self) -> None:
+        """Give the rows back."""
+        self._streams.remove(self.row)
+        self._network_rows.remove(self.network_row)
+
+    def vocabulary(self) -> dict[str, Any]:
+        """Give the vocabulary of numbers: none."""
+        return Vocabulary(max_codes=1, admit_after=1).state()
+
+    def resume(self, classes: int, vocabulary: dict[str, Any]) -> None:
+        """Take over what is restored beside the arrays: nothing."""
+
+    def recall(self) -> None:
+        """Read what is pending from the restored arrays: it stays there."""
+
+    def break_sequence(self) -> None:
+        """Let the next event begin a sequence: nothing is predicted for it, and nothing of before leads up to it."""
+        stream = self._streams.view(self.row)
+        stream["lines"][:], stream["pending"][:] = 0, np.nan
+        self._panel.break_sequence(stream)
+        network = self._network_rows.view(self.network_row)
+        state = self._scope.state_of(network)
+        self._network.reset_states(state)
+        self._scope.keep(network, state)
+
+    def learn(self, events: Sequence[Event]) -> list[Outcome]:
+        """Score, fit and predict, one event after another."""
+        outcomes: list[Outcome] = []
+        first = 0
+        for place, event in enumerate(events, 1):
+            if event.ends or place - first == self._network.events:
+                outcomes += self._learn_run(events[first:place])
+                first = place
+        return outcomes + self._learn_run(events[first:])
+
+    def _learn_run(self, run: Sequence[Event]) -> list[Outcome]:
+        """Learn up to ``network.events`` events in one call of the network."""
+        if not run:
+            return []
+        count, stream = len(run), self._streams.view(self.row)
+        values, times = self.task.values(run)
+        observed = self._panel.observe(stream, values, times)
+        lines = self._lines(stream, observed)
+        result = self._fit(stream, lines)
+        outputs = result.outputs[1:].astype(np.float64).reshape(observed.spread.shape)
+        lstm = observed.linear + observed.spread * outputs
+        experts = observed.predictions(self._experts, lstm)
+        published, weights = self._panel.stack(stream, observed, lstm)
+        bounds, covered = self._panel.bound(stream, observed, published)
+        scale = np.broadcast_to(observed.scale[..., None], published.shape)
+        made = np.concatenate([published[..., None], observed.baselines, experts, scale[..., None]], axis=-1)
+        # what is said has horizons before components
+        pending = np.concatenate([stream["pending"], made.swapaxes(1, 2)])
+        verdicts, judged, counts = self._judge(stream, values, self._due(pending, count), covered.swapaxes(1, 2))
+        predictions: list[NumberPrediction | None] = [
+            *self.task.predictions(*[array.swapaxes(1, 2) for array in (published, bounds, experts, weights)])
+        ]
+        first = int(stream["events"][0]) + 1
+        stream["events"][0] += count
+        stream["lines"][:] = lines[count:]
+        stream["pending"][:] = pending[count:]
+        if run[-1].ends:
+            predictions[-1] = None  # of a sequence that is over
+            self.break_sequence()
+        steps = zip(result.fit_steps.tolist(), result.skipped_steps.tolist(), strict=True)
+        return [
+            Outcome(
+                first + i,
+                fitted,
+                skipped,
+                verdicts[i],
+                predictions[i],
+                judged.hits[i],
+                judged.rates[i],
+                scored=counts[i],
+            )
+            for i, (fitted, skipped) in enumerate(steps)
+        ]
+
+    def _lines(self, stream: Row, observed: "Observed") -> NDArray[np.float32]:
+        """Put a line of each event to those before, and the targets that arrive into the lines they belong to."""
+        count, width = observed.features.shape
+        channels = len(self._network.horizons)
+        new = np.zeros((count, self._network.width), np.float32)
+        new[:, :width], new[:, width] = observed.features, 1
+        lines = np.concatenate([stream["lines"], new])
+        known = np.isfinite(observed.residuals)
+        targets = np.where(known, observed.residuals, 0)
+        for place, horizon in enumerate(self._horizons):
+            arriving = lines[len(stream["lines"]) - horizon :][:count, width + 1 :]
+            arriving[:, place : channels : len(self._horizons)] = targets[..., place]
+            arriving[:, channels + place :: len(self._horizons)] = known[..., place]
+        return lines
+
+    def _fit(self, stream: Row, lines: NDArray[np.float32]) -> RegressionRun:
+        """Let the network learn from the lines, and keep some of them to learn from again."""
+        network = self._network_rows.view(self.network_row)
+        past = Past(int(stream["events"][0]), network["replay_lines"], network["replay_states"], self._network.stride)
+        result = self._network.run(self._scope.state_of(network), lines, past)
+        self._scope.keep(network, result.state)
+        window = network["replay_lines"].shape[1]
+        windows = np.lib.stride_tricks.sliding_window_view(lines, window, axis=0)[: len(result.edges)]
+        past.keep(windows.transpose(0, 2, 1), result.edges)
+        return result
+
+    def _due(self, pending: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+        """Pick of what is pending what is about the next K events, float64 ``(K, H, D, P + 1)``."""
+        longest = self._horizons[-1]
+        due = [pending[longest - h :][:count, place] for place, h in enumerate(self._horizons)]
+        return np.stack(due, axis=1)
+
+    def _judge(
+        self, stream: Row, values: NDArray[np.float64], due: NDArray[np.float64], covered: NDArray[np.float64]
+    ) -> tuple[list[NumberVerdict | None], Scored, list[int]]:
+        """Score what had been predicted of K events, if anything had; give verdicts, scores, how many were scored.
+
+        Args:
+            stream: The arrays of the stream, written to.
+            values: NaN where missing, float64 ``(K, D)``.
+            due: What everybody had predicted, and the scale then, float64 ``(K, H, D, P + 1)``.
+            covered: Whether values were within their intervals, float64 ``(K, H, D)``.
+        """
+        predictions, scale = due[..., :-1], due[..., -1]
+        arrived = np.broadcast_to(values[:, None], scale.shape)
+        losses = regression.losses_of(arrived, predictions, covered)
+        known: NDArray[np.bool_] = losses[..., 0] > 0
+        hits = self.task.hits(regression.absolute_errors(losses), scale) & known[..., None]
+        of_each = (len(values), -1)
+        scored: NDArray[np.bool_] = np.any(known, axis=(1, 2))
+        losses = losses.reshape(*of_each, losses.shape[-1])
+        with np.errstate(over="ignore"):
+            errors = np.where(known, arrived - predictions[..., 0], np.nan)
+        sums = classification.window_sums(stream, losses[scored])
+        counts = known.sum(axis=(1, 2))
+        several = known[0].size > 1
+        told = score(
+            stream,
+            self._settings,
+            first=int(stream["events"][0]) + 1,
+            scored=scored,
+            hits=np.column_stack([hits.sum(axis=(1, 2)), counts]) if several else hits[:, 0, 0],
+            losses=losses,
+        )
+        if several:
+            told = told._replace(hits=[None if line is None else line[:-1] for line in told.hits])
+        verdicts = self.task.verdicts(
+            scored,
+            predictions[..., 0].reshape(of_each),
+            errors.reshape(of_each),
+            hits[..., 0].reshape(of_each),
+            covered.reshape(of_each),
+            losses=losses,
+            sums=sums,
+            drifts=told.drifts,
+        )
+        return verdicts, told, counts.tolist()

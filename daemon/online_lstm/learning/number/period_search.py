@@ -1,0 +1,132 @@
+"""The periods of a series: how long its season is, and a shorter one within it.
+
+Values are cut to six spreads (median absolute deviations) around their median; e_t = x_t - phi x_(t-1) is what the last
+value does not say (prewhitening: without it a season cannot be seen behind a random walk), cut likewise. With the
+autocorrelations r of either series (Box and Jenkins, "Time Series Analysis", 1970), the season of period p explains
+
+    s = m - (1 - m) p / N        m = mean of r(p), r(2p), ... r(kp)  -  mean of all r from r(p/2) to r(kp + p/2)
+
+of the variance: what slowly comes and goes is as like a period ago as at any other time, and p / N is what it costs to
+know a profile from N / p periods. k is at most eight, and only peaks of m count, of at least ``LEAST_SHARE`` in the
+series itself (what wanders has its swings) or ``LEAST_SHARE_WHITE`` in what the last value does not say; the better of
+both counts. Taken is the shortest period that leaves unexplained at most ``CLOSE`` times what the best one does, and
+``SLACK`` more, or ``SLACK_OF_DIVISORS`` more if the best one is a multiple of it: without noise all multiples explain
+all, and chance says which one most. One that is in use stays as long as it does not leave more.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_lstm.learning.jit import compiled
+
+LEAST_SHARE, LEAST_SHARE_WHITE = 0.25, 0.08
+LEAST_EVENTS = 24.0  # that a share is of: 24 of 128 values may be chance
+CLOSE, SLACK, SLACK_OF_DIVISORS = 1.1, 0.01, 0.05
+LEAST_PERIODS = 4  # that the values have to hold
+MOST_MULTIPLES = 8
+MOST_SPREADS = 6.0
+
+
+def find_periods(values: NDArray[np.float64], present: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Find the period of a series and the shorter one within it, which is at most half of it.
+
+    Args:
+        values: The series, float64 ``(N,)``.
+        present: The periods in use, int64 ``(2,)``.
+
+    Returns:
+        Both periods in steps, the longer first, int64 ``(2,)``; 1 for none.
+    """
+    shares = _shares(values)
+    period = _best(shares, len(shares), present[0])
+    within = _best(shares, period // 2 + 1, present[1])
+    return np.array([period, within], np.int64)
+
+
+def _best(shares: NDArray[np.float64], end: int, present: int) -> int:
+    """Choose a period below ``end``; 1 for none."""
+    shares = shares[:end]
+    best = shares.max(initial=-np.inf)
+    if best < 0:
+        return 1
+    divisors = np.argmax(shares) % np.maximum(np.arange(len(shares)), 1) == 0
+    good = 1 - shares <= CLOSE * max(1 - best, 0) + np.where(divisors, SLACK_OF_DIVISORS, SLACK)
+    if present < len(shares) and good[present]:
+        return int(present)
+    return int(np.argmax(good))
+
+
+def _shares(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give the share of the variance that the season of each period explains; -inf where it is none."""
+    least = LEAST_EVENTS / len(values)
+    cut = _cut(values)
+    shares = _shares_of(cut, max(LEAST_SHARE, least))
+    white = _shares_of(_cut(_whitened(cut)), max(LEAST_SHARE_WHITE, least))
+    better: NDArray[np.float64] = np.maximum(shares, white)
+    return better
+
+
+def _cut(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scale by median and spread, and cut what is far away."""
+    away = values - np.median(values)
+    spread = np.median(np.abs(away)) or np.abs(away).max()
+    if spread == 0:
+        return np.zeros(len(values))
+    with np.errstate(over="ignore"):
+        cut: NDArray[np.float64] = np.clip(away / spread, -MOST_SPREADS, MOST_SPREADS)
+    return cut
+
+
+@compiled
+def _whitened(series: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Take away what the last value says of the next; the first one stays."""
+    mean = _mean(series)
+    total = 0.0
+    together = 0.0
+    for step in range(1, len(series)):
+        total += (series[step - 1] - mean) ** 2
+        together += (series[step - 1] - mean) * (series[step] - mean)
+    phi = together / total if total > 0 else 0.0
+    white = series.copy()
+    for step in range(1, len(series)):
+        white[step] -= phi * series[step - 1]
+    return white
+
+
+@compiled
+def _mean(series: NDArray[np.float64]) -> float:
+    """Give the mean, added up in the same order on every machine."""
+    total = 0.0
+    for number in series:
+        total += number
+    return total / len(series)
+
+
+@compiled
+def _shares_of(series: NDArray[np.float64], least: float) -> NDArray[np.float64]:
+    count, most = len(series), len(series) // 2
+    series = series - _mean(series)
+    sums = np.zeros(most + 1)
+    for step in range(count):
+        for lag in range(min(most + 1, count - step)):
+            sums[lag] += series[step] * series[step + lag]
+    r = np.zeros(most + 1)
+    total = np.zeros(most + 2)  # of r below
+    for lag in range(most + 1):
+        if sums[0] > 0:
+            r[lag] = sums[lag] / sums[0] * count / (count - lag)
+        total[lag + 1] = total[lag] + r[lag]
+    means = np.full(count // LEAST_PERIODS + 2, -np.inf)
+    for period in range(2, len(means)):
+        multiples = min(most // period, MOST_MULTIPLES)
+        mean = 0.0
+        for multiple in range(1, multiples + 1):
+            mean += r[multiple * period] / multiples
+        first, end = (period + 1) // 2, min(most, (2 * multiples + 1) * period // 2) + 1
+        means[period] = mean - (total[end] - total[first]) / (end - first)
+    shares = np.full(len(means) - 1, -np.inf)
+    for period in range(2, len(shares)):
+        if means[period - 1] < means[period] >= means[period + 1]:
+            share = means[period] - (1 - means[period]) * period / count
+            shares[period] = share if share >= least else -np.inf
+    return shares

@@ -1,0 +1,274 @@
+"""What is usual: a profile of the season, and how far values are from it.
+
+Each step of a period is a slot, or each half hour of a week; without a season there is one slot. It holds a fast and a
+slow running mean of its values, and the running mean size of the deviations from the fast one (seasonal exponential
+smoothing without a trend: Winters, "Forecasting sales by exponentially weighted moving averages", 1960). With u that
+size in a slot and v the one over all slots, the spread of a slot is s = 0.7 u + 0.3 v, and
+
+    deviation d_t = (y_t - fast mean of t's slot) / s, cut to 8 in size
+
+is what the experts look at and what they predict: it has no unit, and neither level nor season.
+Nothing gets far at once: means move as if a deviation were at most 2.5 spreads, u and v as if it were at most 4 v and
+20 v. A value that is more than 20 s and 20 v from the fast mean is *far*. If ``JUMP`` values in a row are, all slots
+move to the new level and learn anew; a slot that is far at ``SLOT_JUMP`` visits in a row takes the value that came.
+For a value that is missing stands in what is usual and so much of the last deviation as usually lasts, phi d_(t-1)
+with phi = sum d_t d_(t-1) / (1 + sum d_(t-1)^2) over pairs that are known; nothing is learned from it.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_lstm.learning.jit import compiled
+from online_lstm.learning.state.packed import Field, Row
+
+FAST, SLOW = 0.1, 0.02  # rates of the means, at each visit of a slot
+RATE_OF_SIZES = 0.1
+RATE_OF_SIZE = 0.005  # at each event
+OVERALL = 0.3
+MOST_DEVIATION = 8.0
+MOST_MOVE = 2.5
+FAR = 20.0
+JUMP = 5
+SLOT_JUMP = 3
+FORGETTING = 0.999  # of the sums of phi, at each pair
+LEAST_SPREAD = 1e-300
+LEAST_RELATIVE_SPREAD = 1e-12
+
+
+class Profile(NamedTuple):
+    """The arrays of one stream, with room for P slots."""
+
+    fast: NDArray[np.float64]  # (P,)
+    slow: NDArray[np.float64]  # (P,)
+    sizes: NDArray[np.float64]  # (P,): u
+    visits: NDArray[np.int64]  # (P,)
+    size: NDArray[np.float64]  # (1,): v
+    sized: NDArray[np.int64]  # (1,): deviations that v is the mean of
+    far_visits: NDArray[np.int64]  # (P,): the latest visits of a slot that were far, in a row
+    far: NDArray[np.float64]  # (JUMP,): the latest differences that were far, in a row
+    far_count: NDArray[np.int64]  # (1,)
+    latest: NDArray[np.float64]  # (2,): the latest value that was known, and the deviation of the latest event
+    lasting: NDArray[np.float64]  # (2,): sums of phi
+    missing: NDArray[np.bool_]  # (1,): whether there is no known value just before the next
+
+
+class Scaled(NamedTuple):
+    """K events in the units of the profile; what is usual is that of the H steps predicted."""
+
+    values: NDArray[np.float64]  # (K,): with what stands in for those that are missing
+    deviations: NDArray[np.float32]  # (K,)
+    usual: NDArray[np.float64]  # (H, K): fast mean, in units of the values
+    drift: NDArray[np.float64]  # (H, K): slow minus fast mean, in spreads
+    spread: NDArray[np.float64]  # (H, K): in units of the values, above 0
+    jumps: NDArray[np.float64]  # (K,): how far the level was moved, by the last ``JUMP`` values; 0 for hardly any event
+
+
+class Ahead(NamedTuple):
+    """What is known after each of K events of one of the steps predicted, as in ``Scaled``."""
+
+    usual: NDArray[np.float64]  # (K,)
+    drift: NDArray[np.float64]  # (K,)
+    spread: NDArray[np.float64]  # (K,)
+
+
+def ahead(scaled: Scaled, step: int) -> Ahead:
+    """Pick one of the steps predicted."""
+    return Ahead(scaled.usual[step], scaled.drift[step], scaled.spread[step])
+
+
+def fields(prefix: str, slots: int) -> dict[str, Field]:
+    """Describe the arrays of one stream."""
+    described = {
+        "fast": Field((slots,), "float64"),
+        "slow": Field((slots,), "float64"),
+        "sizes": Field((slots,), "float64"),
+        "visits": Field((slots,), "int64"),
+        "size": Field((1,), "float64"),
+        "sized": Field((1,), "int64"),
+        "far_visits": Field((slots,), "int64"),
+        "far": Field((JUMP,), "float64"),
+        "far_count": Field((1,), "int64"),
+        "latest": Field((2,), "float64"),
+        "lasting": Field((2,), "float64"),
+        "missing": Field((1,), "bool", 1),
+    }
+    return {prefix + name: described[name] for name in Profile._fields}
+
+
+def observe(
+    row: Row, prefix: str, values: NDArray[np.float64], slots: NDArray[np.int64], *, learns: bool = True
+) -> Scaled:
+    """Learn K values, or only follow them, and scale them.
+
+    Args:
+        row: The arrays of the stream, written to.
+        prefix: That of their names.
+        values: At most 1e300 in size, NaN where missing, float64 ``(K,)``.
+        slots: Of the events, and of the steps that something is predicted for, int64 ``(1 + H, K)``.
+        learns: Else only the latest value moves on.
+    """
+    count, ahead = len(values), (len(slots) - 1, len(values))
+    scaled = Scaled(
+        values.copy(), np.zeros(count, np.float32), np.empty(ahead), np.empty(ahead), np.empty(ahead), np.zeros(count)
+    )
+    _observe(Profile(*[row[prefix + name] for name in Profile._fields]), values, slots, learns, scaled)
+    return scaled
+
+
+def break_sequence(row: Row, prefix: str) -> None:
+    """Let no deviation of before last until the next value."""
+    row[prefix + "latest"][1] = 0
+    row[prefix + "missing"][:] = True
+
+
+@compiled
+def _observe(
+    profile: Profile,
+    values: NDArray[np.float64],
+    slots: NDArray[np.int64],
+    learns: bool,
+    scaled: Scaled,
+) -> None:
+    for event in range(len(values)):
+        value = values[event]
+        slot = slots[0, event]
+        missing = np.isnan(value)
+        if missing:
+            if profile.visits[slot] == 0:
+                scaled.values[event] = profile.latest[0]
+            else:
+                lasts = profile.lasting[0] / (1 + profile.lasting[1])
+                scaled.deviations[event] = lasts * profile.latest[1]
+                scaled.values[event] = profile.fast[slot] + _spread(profile, slot) * scaled.deviations[event]
+        else:
+            profile.latest[0] = value
+            if learns:
+                scaled.deviations[event], scaled.jumps[event] = _learn(profile, slot, value)
+            elif profile.visits[slot] > 0:
+                scaled.deviations[event] = _deviation(profile, slot, value)
+            if learns and not profile.missing[0]:
+                before = profile.latest[1]
+                profile.lasting[0] = FORGETTING * profile.lasting[0] + before * scaled.deviations[event]
+                profile.lasting[1] = FORGETTING * profile.lasting[1] + before * before
+        profile.missing[0] = missing
+        profile.latest[1] = scaled.deviations[event]
+        for step in range(len(slots) - 1):
+            ahead = slots[1 + step, event]
+            if profile.visits[ahead] == 0:
+                scaled.usual[step, event] = profile.latest[0]
+                scaled.spread[step, event] = _spread(profile, slot)
+                scaled.drift[step, event] = 0.0
+            else:
+                scaled.usual[step, event] = profile.fast[ahead]
+                scaled.spread[step, event] = _spread(profile, ahead)
+                drift = (profile.slow[ahead] - profile.fast[ahead]) / scaled.spread[step, event]
+                scaled.drift[step, event] = min(max(drift, -MOST_DEVIATION), MOST_DEVIATION)
+
+
+@compiled
+def _learn(profile: Profile, slot: int, value: float) -> tuple[float, float]:
+    """Learn a value of a slot; give its deviation, and how far the level was moved."""
+    if profile.visits[slot] == 0:
+        _restart(profile, slot, value)
+        return 0.0, 0.0
+    difference = value - profile.fast[slot]
+    spread = _spread(profile, slot)
+    deviation = _deviation(profile, slot, value)
+    far = abs(difference) > FAR * max(spread, profile.size[0])
+    known = profile.sized[0] > JUMP  # else it is not a jump, but the first time that a spread is taken
+    jump = _jump(profile, difference, far)
+    if jump == 0 and not _jump_of_slot(profile, slot, value, far):
+        _move(profile, slot, value, MOST_MOVE * spread if far or profile.visits[slot] > 1 else np.inf)
+    return deviation, jump if known else 0.0
+
+
+@compiled
+def _deviation(profile: Profile, slot: int, value: float) -> float:
+    deviation: float = (value - profile.fast[slot]) / _spread(profile, slot)
+    return min(max(deviation, -MOST_DEVIATION), MOST_DEVIATION)
+
+
+@compiled
+def _restart(profile: Profile, slot: int, value: float) -> None:
+    profile.fast[slot] = profile.slow[slot] = value
+    profile.visits[slot] = 1
+    profile.far_visits[slot] = 0
+
+
+@compiled
+def _least(profile: Profile, slot: int) -> float:
+    least: float = max(LEAST_SPREAD, LEAST_RELATIVE_SPREAD * abs(profile.fast[slot]))
+    return least
+
+
+@compiled
+def _spread(profile: Profile, slot: int) -> float:
+    """Give the spread of a slot, above 0."""
+    own = profile.sizes[slot] if profile.visits[slot] > 1 else profile.size[0]
+    spread: float = max((1 - OVERALL) * own + OVERALL * profile.size[0], _least(profile, slot))
+    return spread
+
+
+@compiled
+def _jump(profile: Profile, difference: float, far: bool) -> float:
+    """Move all slots to a new level, if the last values were all far; say how far they were moved."""
+    if not far:
+        profile.far_count[0] = 0
+        return 0.0
+    profile.far[profile.far_count[0]] = difference
+    profile.far_count[0] += 1
+    if profile.far_count[0] < JUMP:
+        return 0.0
+    jump = _middle(profile.far)
+    size = 0.0
+    for of_one in profile.far:
+        size += abs(of_one - jump) / JUMP
+    profile.far_count[0] = 0
+    profile.size[0] = size
+    profile.sized[0] = JUMP
+    for slot in range(len(profile.visits)):
+        if profile.visits[slot] > 0:
+            _restart(profile, slot, profile.fast[slot] + jump)
+    return jump
+
+
+@compiled
+def _middle(numbers: NDArray[np.float64]) -> float:
+    """Give the median of an odd number of numbers."""
+    for place in range(len(numbers)):
+        below = 0
+        for other in range(len(numbers)):
+            if (numbers[other], other) < (numbers[place], place):
+                below += 1
+        if below == len(numbers) // 2:
+            break
+    middle: float = numbers[place]
+    return middle
+
+
+@compiled
+def _jump_of_slot(profile: Profile, slot: int, value: float, far: bool) -> bool:
+    """Let a slot begin anew with a value, if its last visits were all far."""
+    profile.far_visits[slot] = profile.far_visits[slot] + 1 if far else 0
+    if profile.far_visits[slot] < SLOT_JUMP:
+        return False
+    _restart(profile, slot, value)
+    return True
+
+
+@compiled
+def _move(profile: Profile, slot: int, value: float, most: float) -> None:
+    """Move the means of a slot towards a value, by no more than their rates of ``most``, and the sizes likewise."""
+    size = abs(value - profile.fast[slot])
+    profile.sized[0] += 1
+    most_size = FAR * max(profile.size[0], min(_least(profile, slot), LEAST_RELATIVE_SPREAD * abs(value)))
+    profile.size[0] += max(RATE_OF_SIZE, 1 / profile.sized[0]) * (min(size, most_size) - profile.size[0])
+    profile.visits[slot] += 1
+    if profile.visits[slot] == 2:
+        profile.sizes[slot] = profile.size[0]
+    often = 1 / profile.visits[slot]
+    profile.sizes[slot] += max(RATE_OF_SIZES, often) * (min(size, 4 * profile.size[0]) - profile.sizes[slot])
+    profile.fast[slot] += max(FAST, often) * min(max(value - profile.fast[slot], -most), most)
+    profile.slow[slot] += max(SLOW, often) * min(max(value - profile.slow[slot], -most), most)

@@ -1,0 +1,181 @@
+"""Regression that learns while it goes: recursive least squares with forgetting, a ridge and late labels.
+
+For an event s with inputs x_s, a base b_s and a spread v_s, the prediction of the value h steps later is
+
+    b_s + v_s w.x_s        w = w0 + (R + ridge I)^-1 r
+
+and when that value y has come, with its outcome o = (y - b_s) / v_s, cut to 8 in size,
+
+    R = forgetting R + a x x'        r = forgetting r + a x (o - w0.x)        a = min(1, m / |o - w.x|)
+
+where m is the running mean of |o - w.x|: large errors count by their size only (Huber, "Robust estimation of a
+location parameter", 1964). Keeping R instead of its inverse, with a ridge that is not forgotten (exponentially
+weighted least squares in information form, Haykin, "Adaptive Filter Theory"), there is nothing that could wind up or
+lose its symmetry: R + ridge I has a Cholesky decomposition whatever comes.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_lstm.learning.jit import compiled
+from online_lstm.learning.state.packed import Field, Row
+
+MOST = 8.0
+RATE_OF_ERROR = 0.005
+
+
+class Ridge(NamedTuple):
+    """The arrays of one stream, with N inputs and M pending labels, at least h."""
+
+    products: NDArray[np.float64]  # (N, N): R, of which the lower half is used
+    answers: NDArray[np.float64]  # (N,): r
+    weights: NDArray[np.float64]  # (N,): w
+    error: NDArray[np.float64]  # (1,): m
+    learned: NDArray[np.int64]  # (1,)
+    pending: NDArray[np.float64]  # (M, N + 2): inputs, base and spread of the last events, oldest first; spread 0: none
+
+
+class Fitted(NamedTuple):
+    """What is predicted after K events, and what they were."""
+
+    predictions: NDArray[np.float64]  # (K,): in units of the values
+    weights: NDArray[np.float64]  # (K, N)
+    outcomes: NDArray[np.float64]  # (K,): o of the event h steps before, NaN where it is not known
+
+
+def fields(prefix: str, *, pending: int, first_weights: NDArray[np.float64]) -> dict[str, Field]:
+    """Describe the arrays of one stream; ``first_weights`` are w0, float64 ``(N,)``."""
+    inputs = len(first_weights)
+    described = {
+        "products": Field((inputs, inputs), "float64"),
+        "answers": Field((inputs,), "float64"),
+        "weights": Field((inputs,), "float64", tuple(first_weights)),
+        "error": Field((1,), "float64"),
+        "learned": Field((1,), "int64"),
+        "pending": Field((pending, inputs + 2), "float64"),
+    }
+    return {prefix + name: described[name] for name in Ridge._fields}
+
+
+def observe(
+    row: Row,
+    prefix: str,
+    values: NDArray[np.float64],
+    inputs: NDArray[np.float64],
+    *,
+    horizon: int,
+    first_weights: NDArray[np.float64],
+    forgetting: float,
+    ridge: float,
+    learns: bool = True,
+) -> Fitted:
+    """Learn from K values what had been asked ``horizon`` events before each, and predict after each.
+
+    Args:
+        row: The arrays of the stream, written to.
+        prefix: That of their names.
+        values: NaN where missing, float64 ``(K,)``; of these nothing is learned.
+        inputs: Inputs, bases and spreads of the events, float64 ``(K, N + 2)``.
+        horizon: h, as in the formula.
+        first_weights: w0, float64 ``(N,)``.
+        forgetting: What remains of R and r at each event.
+        ridge: As in the formula.
+        learns: Else weights stay as they are, and only what came is told.
+    """
+    count, size = len(values), len(first_weights)
+    fitted = Fitted(np.empty(count), np.empty((count, size)), np.empty(count))
+    state = Ridge(*[row[prefix + name] for name in Ridge._fields])
+    waiting = np.concatenate((state.pending, inputs))
+    _observe(state, values, waiting, (first_weights, forgetting, ridge, horizon, learns), fitted)
+    state.pending[:] = waiting[count:]
+    return fitted
+
+
+def break_sequence(row: Row, prefix: str) -> None:
+    """Let nothing that was asked before the next value learn from it."""
+    row[prefix + "pending"][...] = 0
+
+
+@compiled
+def _observe(
+    state: Ridge,
+    values: NDArray[np.float64],
+    waiting: NDArray[np.float64],
+    how: tuple[NDArray[np.float64], float, float, int, bool],
+    fitted: Fitted,
+) -> None:
+    first_weights, forgetting, ridge, horizon, learns = how
+    size = len(first_weights)
+    pending = len(state.pending)
+    lower = np.empty((size, size))
+    for event in range(len(values)):
+        asked = waiting[pending - horizon + event]
+        fitted.outcomes[event] = np.nan
+        if asked[size + 1] > 0 and not np.isnan(values[event]):
+            outcome = min(max((values[event] - asked[size]) / asked[size + 1], -MOST), MOST)
+            fitted.outcomes[event] = outcome
+            if learns:
+                _learn(state, asked[:size], outcome, first_weights, forgetting)
+                _solve(state.products, state.answers, ridge, lower, state.weights)
+                for place in range(size):
+                    state.weights[place] += first_weights[place]
+        now = waiting[pending + event]
+        scaled = 0.0
+        for place in range(size):
+            fitted.weights[event, place] = state.weights[place]
+            scaled += state.weights[place] * now[place]
+        fitted.predictions[event] = now[size] + now[size + 1] * min(max(scaled, -MOST), MOST)
+
+
+@compiled
+def _learn(
+    state: Ridge,
+    inputs: NDArray[np.float64],
+    outcome: float,
+    first_weights: NDArray[np.float64],
+    forgetting: float,
+) -> None:
+    """Add one labelled event to R and r."""
+    error = outcome
+    answer = outcome
+    for place in range(len(inputs)):
+        error -= state.weights[place] * inputs[place]
+        answer -= first_weights[place] * inputs[place]
+    state.learned[0] += 1
+    state.error[0] += max(1 / state.learned[0], RATE_OF_ERROR) * (abs(error) - state.error[0])
+    attention = 1.0 if abs(error) <= state.error[0] else state.error[0] / abs(error)
+    for place in range(len(inputs)):
+        given = attention * inputs[place]
+        state.answers[place] = forgetting * state.answers[place] + given * answer
+        for other in range(place + 1):
+            state.products[place, other] = forgetting * state.products[place, other] + given * inputs[other]
+
+
+@compiled
+def _solve(
+    products: NDArray[np.float64],
+    answers: NDArray[np.float64],
+    ridge: float,
+    lower: NDArray[np.float64],
+    solution: NDArray[np.float64],
+) -> None:
+    """Write (R + ridge I)^-1 r, by Cholesky decomposition into ``lower``."""
+    size = len(answers)
+    for row in range(size):
+        for column in range(row + 1):
+            rest = products[row, column] + (ridge if row == column else 0.0)
+            for place in range(column):
+                rest -= lower[row, place] * lower[column, place]
+            lower[row, column] = np.sqrt(max(rest, ridge)) if row == column else rest / lower[column, column]
+    for row in range(size):
+        rest = answers[row]
+        for place in range(row):
+            rest -= lower[row, place] * solution[place]
+        solution[row] = rest / lower[row, row]
+    for row in range(size - 1, -1, -1):
+        rest = solution[row]
+        for place in range(row + 1, size):
+            rest -= lower[place, row] * solution[place]
+        solution[row] = rest / lower[row, row]

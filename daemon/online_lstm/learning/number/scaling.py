@@ -1,0 +1,89 @@
+"""Where the values of a stream are, and how far they spread, while it goes.
+
+With e_t = y_t - centre, the spread is the running mean of |e_t|, and the centre that of y_t; the spread moves as if
+|e_t| were at most 20 spreads, and the centre as if it were at most 3. So one wild value changes little, and a new level
+or unit is learned all the same.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_lstm.learning.jit import compiled
+from online_lstm.learning.state.packed import Field, Row
+
+RATE = 0.002
+MOST_MOVE, MOST_GROWTH = 3.0, 20.0
+MOST_SCALED = 8.0
+LEAST_SPREAD = 1e-300
+LEAST_RELATIVE_SPREAD = 1e-12
+
+
+class Scaled(NamedTuple):
+    """What is known after each of K values."""
+
+    numbers: NDArray[np.float64]  # (K, 1 + M): value and others, in spreads from the centre, cut to 8 in size
+    spread: NDArray[np.float64]  # (K,): in units of the values, above 0
+
+
+class Scale(NamedTuple):
+    """The arrays of one stream."""
+
+    centre: NDArray[np.float64]  # (1,)
+    spread: NDArray[np.float64]  # (1,)
+    seen: NDArray[np.int64]  # (1,)
+
+
+def fields() -> dict[str, Field]:
+    """Describe the arrays of one stream."""
+    described = {"centre": Field((1,), "float64"), "spread": Field((1,), "float64"), "seen": Field((1,), "int64")}
+    return {_PREFIX + name: described[name] for name in Scale._fields}
+
+
+def observe(row: Row, values: NDArray[np.float64], instead: NDArray[np.float64], others: NDArray[np.float64]) -> Scaled:
+    """Learn K values, at most 1e300 in size, and scale them.
+
+    Args:
+        row: The arrays of the stream, written to.
+        values: NaN where missing, float64 ``(K,)``.
+        instead: The values, with what stands in for those that are missing, float64 ``(K,)``.
+        others: Other numbers in the same units, float64 ``(M, K)``.
+    """
+    scaled = Scaled(np.empty((len(values), 1 + len(others))), np.empty(len(values)))
+    _observe(Scale(*[row[name] for name in _NAMES]), values, np.concatenate((instead[None], others)), scaled)
+    return scaled
+
+
+_PREFIX = "scale_"
+_NAMES = [_PREFIX + name for name in Scale._fields]
+
+
+@compiled
+def _observe(scale: Scale, values: NDArray[np.float64], numbers: NDArray[np.float64], scaled: Scaled) -> None:
+    for event in range(len(values)):
+        if not np.isnan(values[event]):
+            _learn(scale, values[event])
+        spread = scaled.spread[event] = max(scale.spread[0], _least(scale))
+        for place in range(len(numbers)):
+            away = (numbers[place, event] - scale.centre[0]) / spread
+            scaled.numbers[event, place] = min(max(away, -MOST_SCALED), MOST_SCALED)
+
+
+@compiled
+def _learn(scale: Scale, value: float) -> None:
+    if scale.seen[0] == 0:
+        scale.centre[0] = value
+    least = _least(scale)
+    scale.seen[0] += 1
+    rate = max(RATE, 1 / scale.seen[0])
+    away = value - scale.centre[0]
+    spread = max(scale.spread[0], least)
+    scale.spread[0] += rate * (min(abs(away), MOST_GROWTH * spread) - scale.spread[0])
+    scale.centre[0] += rate * min(max(away, -MOST_MOVE * spread), MOST_MOVE * spread)
+
+
+@compiled
+def _least(scale: Scale) -> float:
+    least: float = max(LEAST_SPREAD, LEAST_RELATIVE_SPREAD * abs(scale.centre[0]))
+    return least

@@ -1,0 +1,225 @@
+"""What depends on the season: the periods, the profile, and the linear experts on deviations from it.
+
+At set numbers of events the periods are looked for in the history, as if all of it had been at the level of now. Where
+they have changed, profile and linear expert forget all they have learned, and learn that history anew, one sequence
+after another.
+"""
+
+import itertools
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_lstm.learning.number import linear, period_search, profile
+from online_lstm.learning.state.packed import Field, Row, repeated
+
+JUMPS = 8
+"""So many jumps of the level are remembered."""
+
+FIRST_SEARCH = 128
+"""Periods are looked for after so many events, twice as many, and so on, then after each quarter of the history."""
+
+
+class Scaled(NamedTuple):
+    """K events in the units of the profile, and the deviations of the N events before them as well."""
+
+    profile: profile.Scaled
+    deviations: NDArray[np.float32]  # (N + K,)
+
+
+class Learned(NamedTuple):
+    """What is predicted after K events of H targets, and where it says so of the N events before them as well."""
+
+    outcomes: NDArray[np.float32]  # (H, N + K): deviations of what came later, 0 before, NaN where not known
+    by_clock: NDArray[np.float64]  # (K, 0 or H + 1): what the clock tells, without a unit
+    predictions: NDArray[np.float64]  # (H, K): of the linear expert
+
+
+class Seasonal:
+    """The state that depends on the season, of one component; arguments as for ``NumberPanel``.
+
+    Events are scaled first, so that the deviations of other components are known, and predicted from after that.
+    ``others`` is how many of them there are.
+    """
+
+    def __init__(
+        self,
+        *,
+        horizons: tuple[int, ...],
+        history: int,
+        periods: tuple[int, ...],
+        lags: tuple[int, ...],
+        calendar: bool,
+        others: int = 0,
+        learns: bool = True,
+    ) -> None:
+        self._horizons = horizons
+        self._history = history
+        self._periods = periods
+        self._lags = lags
+        self._calendar = calendar
+        self._others = others
+        self._learns = learns
+
+    def fields(self) -> dict[str, Field]:
+        """Describe the arrays of one stream."""
+        return {
+            "season_periods": Field((2,), "int64", (*self._periods, 1, 1)[:2]),
+            "season_jumps": Field((2, JUMPS), "float64"),  # number of the event, and how far
+            **self._learned_fields(),
+        }
+
+    def until_search(self, events: int) -> int:
+        """Say how many events are learned after the first ``events`` until periods are looked for."""
+        quarter = self._history // 4
+        if events >= quarter:
+            return quarter - events % quarter
+        following = FIRST_SEARCH
+        while following <= events:
+            following *= 2
+        return min(following, quarter) - events
+
+    def search(
+        self,
+        row: Row,
+        events: int,
+        values: NDArray[np.float64],
+        *,
+        missing: NDArray[np.bool_],
+        begins: NDArray[np.bool_],
+        clock: NDArray[np.float64],
+        others: NDArray[np.float64],
+    ) -> bool:
+        """Look for the periods; if they have changed, learn the history anew and say so.
+
+        Args:
+            row: The arrays of the stream, written to.
+            events: How many there have been.
+            values: The last of them, with the one before for one that is missing, float64 ``(N,)``.
+            missing: Which of them are missing, bool ``(N,)``.
+            begins: Which of them began a sequence, bool ``(N,)``.
+            clock: What the clock told of these, as for ``predict``.
+            others: Deviations of other components at these, as for ``predict``.
+        """
+        if self._periods or not self._learns:
+            return False
+        steps = np.arange(events - len(values), events)
+        values = values.copy()
+        for step, jump in row["season_jumps"].T:
+            values[steps <= step - profile.JUMP] += jump
+        found = period_search.find_periods(values, row["season_periods"])
+        if np.array_equal(found, row["season_periods"]):
+            return False
+        row["season_periods"][:] = found
+        for name, field in self._learned_fields().items():
+            row[name][...] = field.fill
+        values[missing] = np.nan
+        firsts = [0, *(1 + np.flatnonzero(begins[1:])).tolist(), len(values)]
+        for first, end in itertools.pairwise(firsts):
+            if first > 0:
+                self.break_sequence(row)
+            here = slice(first, end)
+            scaled = self.scale(row, values[here], steps[here])
+            self.predict(row, values[here], scaled, clock=clock[:, here], others=others[here])
+        return True
+
+    def break_sequence(self, row: Row) -> None:
+        """Let the next value begin a sequence: the deviations before it are not looked at, nor are labels for them."""
+        row["season_deviations"][:] = 0
+        row["season_outcomes"][:] = 0
+        profile.break_sequence(row, _PROFILE)
+        for place in range(len(self._horizons)):
+            linear.break_sequence(self._row_ahead(row, place))
+
+    def scale(self, row: Row, values: NDArray[np.float64], steps: NDArray[np.int64]) -> Scaled:
+        """Learn what is usual from K values.
+
+        Args:
+            row: The arrays of the stream, written to.
+            values: At most 1e300 in size, NaN where missing, float64 ``(K,)``.
+            steps: The numbers of the events, int64 ``(K,)``.
+        """
+        period = int(row["season_periods"][0])
+        slots = (steps + np.array([[0], *([horizon] for horizon in self._horizons)])) % period
+        scaled = profile.observe(row, _PROFILE, values, slots, learns=self._learns)
+        jumped = np.flatnonzero(scaled.jumps)
+        remember(row["season_jumps"], np.stack([steps[jumped], scaled.jumps[jumped]]))
+        return Scaled(scaled, remember(row["season_deviations"], scaled.deviations))
+
+    def predict(
+        self,
+        row: Row,
+        values: NDArray[np.float64],
+        scaled: Scaled,
+        *,
+        clock: NDArray[np.float64],
+        others: NDArray[np.float64],
+    ) -> Learned:
+        """Learn what deviations lead to from K values that were scaled, and predict after each.
+
+        Args:
+            row: The arrays of the stream, written to.
+            values: As for ``scale``.
+            scaled: What it gave.
+            clock: What is usual by the clock at the targets, and how far the value is from what was, in spreads,
+                float64 ``(H + 1, K)``; anything without a calendar.
+            others: The deviations of other components at the same events, float64 ``(K, M)``.
+        """
+        count, by_clock = len(values), np.empty((len(values), 0))
+        if self._calendar:
+            with np.errstate(over="ignore"):
+                apart = np.clip(
+                    (clock[:-1] - scaled.profile.usual) / scaled.profile.spread,
+                    -profile.MOST_DEVIATION,
+                    profile.MOST_DEVIATION,
+                )
+            by_clock = np.column_stack([apart.T, clock[-1]])
+        known = np.concatenate((row["season_outcomes"], np.zeros((len(self._horizons), count), np.float32)), axis=1)
+        predictions = np.empty((len(self._horizons), count))
+        for place, horizon in enumerate(self._horizons):
+            fitted = linear.observe(
+                self._row_ahead(row, place),
+                values,
+                scaled.deviations,
+                profile.ahead(scaled.profile, place),
+                horizon=horizon,
+                back=self._taps(row, horizon),
+                others=np.column_stack([by_clock[:, [place, -1]] if self._calendar else by_clock, others]),
+                learns=self._learns,
+            )
+            known[place, self._history - horizon :][:count] = fitted.outcomes
+            predictions[place] = fitted.predictions
+        row["season_outcomes"][...] = known[:, count:]
+        return Learned(known, by_clock, predictions)
+
+    def back(self, row: Row, horizon: int) -> list[int]:
+        """Say how many steps ago an event was where the target is, in the period and in the shorter one."""
+        return [linear.whole_periods(period, horizon) - horizon for period in row["season_periods"].tolist()]
+
+    def _taps(self, row: Row, horizon: int) -> NDArray[np.int64]:
+        return linear.taps(horizon=horizon, lags=self._lags, periods=row["season_periods"])
+
+    @staticmethod
+    def _row_ahead(row: Row, place: int) -> Row:
+        return {name: row[name][place] for name in linear.NAMES}
+
+    def _learned_fields(self) -> dict[str, Field]:
+        taps = len(linear.taps(horizon=1, lags=self._lags, periods=np.ones(2, np.int64)))
+        others = self._others + (2 if self._calendar else 0)
+        return {
+            "season_deviations": Field((self._history,), "float32"),
+            "season_outcomes": Field((len(self._horizons), self._history), "float32"),
+            **profile.fields(_PROFILE, max(self._history // period_search.LEAST_PERIODS, *self._periods, 1)),
+            **repeated(linear.fields(pending=self._horizons[-1], taps=taps, others=others), len(self._horizons)),
+        }
+
+
+_PROFILE = "profile_"
+
+
+def remember(remembered: NDArray[Any], new: NDArray[Any]) -> NDArray[Any]:
+    """Append what is new to what is remembered, ``(..., H)``, which keeps its latest H; give all, ``(..., H + K)``."""
+    both = np.concatenate((remembered, new), axis=-1)
+    remembered[...] = both[..., new.shape[-1] :]
+    return both

@@ -1,0 +1,289 @@
+"""A partition's learners: records in, records to publish out, and nothing else.
+
+What it gives is a function of its settings and of the records so far, whatever calls they came in. It keeps the mark
+that lets a replay be verified. It knows neither Kafka nor files.
+"""
+
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_lstm.codec import Decoder, Encoder, chain
+from online_lstm.errors import BadInputError
+from online_lstm.events import (
+    Event,
+    Forget,
+    InputRecord,
+    Mark,
+    NumberVerdict,
+    Outcome,
+    OutputRecord,
+    TopicPartition,
+    Verdict,
+)
+from online_lstm.learning.hints import Hints
+from online_lstm.learning.learners import AnyNetwork, learners_of
+from online_lstm.learning.network import Learning
+from online_lstm.learning.scoring import classification
+from online_lstm.learning.scoring.regression import report_of, skill_error, squared_differences
+from online_lstm.learning.state.packed import Row
+from online_lstm.learning.warm_start import WarmStart, require_shape
+from online_lstm.settings import Settings
+from online_lstm.significance import kappa_temporal
+from online_lstm.telemetry import Hint, NumberReport, PartitionReport
+
+NetworkFactory = Callable[[Learning], AnyNetwork]
+
+
+def unnamed(partitions: int) -> Mark:
+    """Give the mark of learners that have learned nothing, in a topic of so many partitions."""
+    return Mark(lineage="", records=0, digest=bytes(16), partitions=partitions)
+
+
+def generation_of(lineage: str) -> int:
+    """Count a lineage and all before it: 1 for the first one of a partition.
+
+    >>> generation_of("1f3a9c20"), generation_of("8c0d3f11-2"), generation_of("")
+    (1, 2, 0)
+    """
+    _, _, generation = lineage.partition("-")
+    return int(generation or bool(lineage))
+
+
+def learning_of(settings: Settings) -> Learning:
+    """Pick the settings of how it is learned."""
+    return Learning(**settings.of_kind("learning"))
+
+
+def model_of(lineage: str, events: int, *, learn: bool) -> str:
+    """Name what has learned from so many events.
+
+    >>> model_of("1f3a9c20", 42, learn=False)
+    '1f3a9c20@42 frozen'
+    """
+    return f"{lineage}@{events}{'' if learn else ' frozen'}"
+
+
+def next_mark(settings: Settings, source: TopicPartition, offset: int, before: Mark) -> Mark:
+    """Name the lineage that begins at this offset after another one.
+
+    The name follows from the settings, the place and the lineage before, so that a beginning that is repeated after
+    a crash is the same one.
+    """
+    origin = json.dumps([settings.shape_digest(), source.topic, source.partition, offset, before.lineage])
+    name = hashlib.sha256(origin.encode()).hexdigest()[:8]
+    generation = generation_of(before.lineage) + 1
+    return replace(before, lineage=name if generation == 1 else f"{name}-{generation}", digest=bytes(16))
+
+
+def mark_of(state: dict[str, Any]) -> Mark:
+    """Read the mark of what ``Partition.state`` gave."""
+    return Mark(
+        state["lineage"], int(state["records"]), bytes.fromhex(state["digest"]), partitions=int(state["partitions"])
+    )
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts over some records."""
+
+    events: int = 0
+    scored: int = 0
+    hits: Counter[int] = field(default_factory=Counter)
+    fit_steps: int = 0
+    skipped_steps: int = 0
+    dead_letters: Counter[str] = field(default_factory=Counter)
+    evicted_streams: int = 0
+    unlabelled_sequences: int = 0
+    drifts: int = 0
+    seconds: float = 0.0
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one event."""
+        self.events += 1
+        self.fit_steps += outcome.fit_steps
+        self.skipped_steps += outcome.skipped_steps
+        for hits, scored in ((outcome.hits, outcome.scored), *((hits, 1) for _, hits in outcome.unpublished)):
+            if hits is not None:
+                self.scored += scored
+                for place, count in enumerate(hits):
+                    self.hits[place] += count
+        self.drifts += sum(verdict.drift for verdict in _verdicts(outcome))
+
+
+def _verdicts(outcome: Outcome) -> Iterator[Verdict]:
+    """Go through what was judged with an event, its own verdict last."""
+    yield from (verdict for verdict, _ in outcome.unpublished)
+    if outcome.verdict is not None:
+        yield outcome.verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Processed:
+    """What came of some records: what to publish, in order, the counts, and what was said after each event.
+
+    ``hints`` are those that hold after these records.
+    """
+
+    outputs: list[OutputRecord]
+    tally: Tally
+    outcomes: Sequence[Outcome] = ()
+    hints: tuple[Hint, ...] = ()
+
+
+def _last_surprise(outcomes: Sequence[Outcome], before: float | None) -> float | None:
+    """Give the surprise of the value that was judged last, of before if there is none; of numbers there is none."""
+    for outcome in reversed(outcomes):
+        for verdict in reversed([*_verdicts(outcome)]):
+            return None if isinstance(verdict, NumberVerdict) else verdict.surprise_bits
+    return before
+
+
+class Partition:
+    """All learners of one partition.
+
+    ``network_for`` gives the network for given learning settings; partitions may share it, since it has no state.
+    ``warm_start`` is what learners begin as, where they do not begin with nothing learned.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        source: TopicPartition,
+        mark: Mark,
+        network_for: NetworkFactory,
+        warm_start: WarmStart | None = None,
+    ) -> None:
+        self._settings = settings
+        self._warm_start = warm_start
+        self._network_for = network_for
+        self._decoder, self._encoder = Decoder(settings), Encoder(settings)
+        self.source = source
+        self.mark = mark
+        self._surprise_bits: float | None = None  # told, and no part of the state
+        self._hints = Hints(settings)  # likewise
+        self._begin(learning_of(settings))
+
+    def _begin(self, learning: Learning) -> None:
+        self.learning = learning
+        in_force = self._settings.model_copy(update=asdict(learning))
+        self._learners = learners_of(in_force, self._network_for(learning), self._warm_start)
+
+    def process(self, records: Sequence[InputRecord]) -> Processed:
+        """Learn from records in their order and say what to publish for each."""
+        started = time.perf_counter()
+        tally = Tally()
+        outputs: list[OutputRecord | None] = [None] * len(records)
+        decoded: list[tuple[int, Event | Forget]] = []
+        for place, record in enumerate(records):
+            try:
+                decoded.append((place, self._decoder.decode(record)))
+            except BadInputError as error:
+                outputs[place] = self._refused(record, error, tally)
+                if (gap := self._decoder.gap(record, error)) is not None:
+                    decoded.append((place, gap))
+        learned = self._learners.learn([one for _, one in decoded])
+        outcomes: list[Outcome] = []
+        events: list[Event] = []
+        for (place, one), result in zip(decoded, learned.results, strict=True):
+            if isinstance(result, BadInputError):
+                outputs[place] = self._refused(one.record, result, tally)
+            elif isinstance(one, Event) and result is not None and outputs[place] is None:  # else it is a gap
+                model = model_of(self.mark.lineage, result.event, learn=self.learning.learn)
+                outputs[place] = self._encoder.output(one, result, model)
+                events.append(one)
+                outcomes.append(result)
+                tally.add(result)
+        published = [output for output in outputs if output is not None]
+        digest = self.mark.digest
+        for output in published:
+            digest = chain(digest, output)
+        self.mark = replace(self.mark, records=self.mark.records + len(records), digest=digest)
+        tally.evicted_streams, tally.unlabelled_sequences = learned.evicted, learned.unlabelled
+        self._surprise_bits = _last_surprise(outcomes, self._surprise_bits)
+        self._hints.add(events, outcomes, published)
+        tally.seconds = time.perf_counter() - started
+        return Processed(published, tally, outcomes, self._hints.standing())
+
+    def _refused(self, record: InputRecord, error: BadInputError, tally: Tally) -> OutputRecord:
+        tally.dead_letters[error.reason] += 1
+        return self._encoder.dead_letter(record, error)
+
+    def report(self, checkpoint_offset: int | None) -> PartitionReport:
+        """Say how the learners stand, all streams together."""
+        standing = self._learners.standing()
+        summary = classification.summary(standing.scores)
+        rates, losses = summary or (None, None)
+        first, numbers = self._settings.first_expert, self._settings.task == "number"
+        # the last value is the first baseline
+        kappa = kappa_temporal(rates[0], rates[1]) if rates and not numbers else None
+        return PartitionReport(
+            source=self.source,
+            streams=standing.streams,
+            vocabulary=standing.symbols,
+            waiting_sequences=standing.waiting,
+            scored=classification.scored(standing.scores),
+            lift_errors=classification.lift_errors(standing.scores, first - 1),
+            hit_rate=None if rates is None else rates[0],
+            baseline_hit_rates=None if rates is None else rates[1:first],
+            expert_hit_rates=None if rates is None else rates[first:],
+            log_loss_bits=None if losses is None or numbers else float(losses[0]),
+            numbers=self._numbers(standing.scores, losses) if numbers and losses is not None else None,
+            checkpoint_offset=checkpoint_offset,
+            kappa_temporal=kappa,
+            surprise_bits=self._surprise_bits,
+        )
+
+    def _numbers(self, rows: Row, losses: NDArray[np.float64]) -> NumberReport:
+        """Say how far off predictions were, from the scores of all streams and the mean losses of an event."""
+        error = skill_error(classification.scored(rows) * losses, squared_differences(rows["scores_losses"]))
+        return replace(report_of(losses, self._settings.features), skill_error=error)
+
+    def begin_lineage(self, offset: int) -> None:
+        """Go on under another name from this offset on, with a digest of its own."""
+        self.mark = next_mark(self._settings, self.source, offset, self.mark)
+
+    def prepare(self) -> None:
+        """Compile what will be used, so that the next record does not wait for it."""
+        self._learners.prepare()
+
+    def break_sequences(self) -> None:
+        """Begin the sequences of all streams anew: what comes next does not follow on what came last."""
+        self._learners.break_sequences()
+
+    def learn_with(self, learning: Learning) -> None:
+        """Learn with other learning settings from now on."""
+        if learning != self.learning:
+            state = self.state()
+            state["learning"] = json.dumps(asdict(learning), sort_keys=True)
+            self.restore(state)
+
+    def state(self) -> dict[str, Any]:
+        """Copy everything that was learned, as nested plain data; streams are in the order they were last seen."""
+        return {
+            "lineage": self.mark.lineage,
+            "records": np.int64(self.mark.records),
+            "digest": self.mark.digest.hex(),
+            "partitions": np.int64(self.mark.partitions),
+            "shape": json.dumps(self._settings.of_kind("shape"), sort_keys=True),
+            "learning": json.dumps(asdict(self.learning), sort_keys=True),
+            **self._learners.state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what ``state`` gave.
+
+        Raises:
+            StateMismatchError: It was made with other shape settings, or is not what ``state`` gives.
+        """
+        require_shape(self._settings, json.loads(state["shape"]), f"the state of {self.source}")
+        self._begin(Learning(**json.loads(state["learning"])))
+        self._learners.restore(state)
+        self.mark = mark_of(state)

@@ -1,0 +1,1 @@
+"""How good predictions were: hit rates, errors, drift, significance."""

@@ -1,0 +1,1 @@
+"""What is learned, as plain arrays: packed records, vocabulary, scaler, stream snapshots."""

@@ -1,0 +1,92 @@
+"""Packed arrays: one row per stream, so a thousand streams are a dozen arrays and not twelve thousand.
+
+A learner is a view on one row. Rows are recycled; what a row's number is never shows in any output or state.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_lstm.errors import StateMismatchError
+
+Row = Mapping[str, NDArray[Any]]
+"""The arrays of one stream, as views: writing into them writes into the packed arrays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """Shape, dtype and first content of one array of a row, one number or as many as there are in the array."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    fill: float | tuple[float, ...] = 0
+
+
+def repeated(fields: Mapping[str, Field], count: int) -> dict[str, Field]:
+    """Describe the arrays of so many of the same, along a further first axis."""
+    return {name: replace(field, shape=(count, *field.shape)) for name, field in fields.items()}
+
+
+class Rows:
+    """Packed arrays with the given fields; rows are added and removed one at a time."""
+
+    def __init__(self, fields: Mapping[str, Field]) -> None:
+        self._fields = dict(fields)
+        self._free: list[int] = []
+        self._arrays = {name: np.empty((0, *field.shape), field.dtype) for name, field in self._fields.items()}
+
+    def add(self) -> int:
+        """Give the number of a row with first contents."""
+        if not self._free:
+            self._enlarge()
+        number = self._free.pop()
+        for name, field in self._fields.items():
+            self._arrays[name][number] = field.fill
+        return number
+
+    def remove(self, number: int) -> None:
+        """Recycle a row."""
+        self._free.append(number)
+
+    def view(self, number: int) -> dict[str, NDArray[Any]]:
+        """Give the arrays of one row as views, valid until the next ``add``."""
+        return {name: array[number, ...] for name, array in self._arrays.items()}
+
+    def column(self, name: str) -> NDArray[Any]:
+        """Give one packed array of all rows, valid until the next ``add``."""
+        return self._arrays[name]
+
+    def take(self, numbers: Sequence[int], names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
+        """Copy some rows, in this order, as arrays of shape ``(len(numbers), ...)``; all arrays or the named ones."""
+        index = np.asarray(numbers, np.intp)
+        return {name: self._arrays[name][index] for name in (self._arrays if names is None else names)}
+
+    def put(self, numbers: Sequence[int], arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Write what ``take`` gave into these rows.
+
+        Raises:
+            StateMismatchError: A name, shape or dtype is another than that of the fields.
+        """
+        require_same("names", sorted(arrays), sorted(self._fields))
+        index = np.asarray(numbers, np.intp)
+        for name, field in self._fields.items():
+            require_same(f"shape of {name}", arrays[name].shape, (len(index), *field.shape))
+            require_same(f"dtype of {name}", arrays[name].dtype, np.dtype(field.dtype))
+            self._arrays[name][index] = arrays[name]
+
+    def _enlarge(self) -> None:
+        for name, array in self._arrays.items():
+            before = len(array)
+            larger = np.zeros((max(1, 2 * before), *array.shape[1:]), array.dtype)
+            larger[:before] = array
+            self._arrays[name] = larger
+        self._free.extend(range(max(1, 2 * before) - 1, before - 1, -1))
+
+
+def require_same(what: str, received: object, expected: object) -> None:
+    """Raise ``StateMismatchError`` unless both are equal."""
+    if received != expected:
+        raise StateMismatchError(f"{what} in the restored state: received {received}, expected {expected}")

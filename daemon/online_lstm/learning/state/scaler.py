@@ -1,0 +1,100 @@
+"""The scale of measurements that is found while running: each is taken in deviations from its mean.
+
+It owns a mean and a variance for each of the numbers of a sample, over all samples of a partition; what the numbers
+mean it does not know. The scale changes after the first, second, fourth ... sixty-fourth sample, and then after every
+``BLOCK`` samples, so it is a function of the samples and not of the calls that they came in.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_lstm.learning.state.packed import Field, Row
+
+BLOCK = 64
+"""Samples after which the scale is looked at anew."""
+MOST_DEVIATIONS = 5.0
+"""A number is taken to be no farther from the mean than so many standard deviations: an outlier moves little."""
+MOST_SAMPLES = 32_768
+"""So many samples are remembered: older ones fade, and the scale follows a drift."""
+MOST_VALUE = 1e150
+"""A number beyond it counts as this one, so that its square is finite."""
+_NORMAL = 1.4826
+"""Standard deviation of normal numbers by their median absolute deviation."""
+
+Numbers = NDArray[np.float64]
+
+
+def fields(features: int) -> dict[str, Field]:
+    """Describe the arrays of a scale of so many numbers; ``block`` has the samples since the scale last changed.
+
+    Until the first block is full it has all samples.
+    """
+    return {
+        "scale_samples": Field((1,), "int64"),
+        "scale_block": Field((BLOCK, features), "float64", np.nan),
+        "scale_counts": Field((features,), "float64"),
+        "scale_means": Field((features,), "float64"),
+        "scale_variances": Field((features,), "float64"),
+    }
+
+
+def room(row: Row) -> int:
+    """Say after how many more samples the scale changes."""
+    seen = int(row["scale_samples"][0])
+    return (1 << seen.bit_length()) - seen if seen < BLOCK else BLOCK - seen % BLOCK
+
+
+def scaled(row: Row, samples: Numbers) -> NDArray[np.float32]:
+    """Give samples, float64 (K, features), in standard deviations from the mean; what is missing (NaN) is at it.
+
+    Of a number that has been the same so far, any other one is one standard deviation away.
+    """
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        away = samples - row["scale_means"]
+        deviations = away / np.sqrt(row["scale_variances"])
+    deviations = np.where(row["scale_variances"] > 0, deviations, np.sign(away))
+    unknown = np.isnan(samples) | (row["scale_counts"] == 0)
+    return np.where(unknown, 0, np.clip(deviations, -MOST_DEVIATIONS, MOST_DEVIATIONS)).astype(np.float32)
+
+
+def observe(row: Row, samples: Numbers) -> None:
+    """Learn from samples, float64 (K, features), at most as many as there is ``room`` for."""
+    seen = int(row["scale_samples"][0])
+    place = seen % BLOCK
+    row["scale_block"][place : place + len(samples)] = np.clip(samples, -MOST_VALUE, MOST_VALUE)
+    changes = len(samples) == room(row)
+    row["scale_samples"][0] = seen = seen + len(samples)
+    if changes and seen <= BLOCK:
+        _begin(row, row["scale_block"][:seen])
+    elif changes:
+        _move(row, row["scale_block"])
+
+
+def _begin(row: Row, block: Numbers) -> None:
+    """Take mean and variance of the first samples, without those that are far from the median."""
+    for feature, column in enumerate(block.T):
+        known = column[~np.isnan(column)]
+        if len(known):
+            median = np.median(known)
+            most = MOST_DEVIATIONS * _NORMAL * np.median(np.abs(known - median))
+            near = np.clip(known, median - most, median + most) if most else known
+            row["scale_counts"][feature] = len(known)
+            row["scale_means"][feature], row["scale_variances"][feature] = near.mean(), near.var()
+
+
+def _move(row: Row, block: Numbers) -> None:
+    """Move mean and variance on (Chan, Golub and LeVeque, 1979), by deviations that are limited."""
+    counts, means, variances = row["scale_counts"], row["scale_means"], row["scale_variances"]
+    known = ~np.isnan(block)
+    # the first numbers that differ are no outliers: nothing is known yet of how far they differ
+    most = np.where(variances > 0, MOST_DEVIATIONS * np.sqrt(variances), MOST_VALUE)
+    first = (counts == 0) & known.any(axis=0)
+    means[:] = np.where(first, np.where(known, block, 0)[known.argmax(axis=0), np.arange(block.shape[1])], means)
+    away = np.where(known, np.clip(block - means, -most, most), 0)
+    new = known.sum(axis=0)
+    total = counts + new
+    share = 1 / np.maximum(total, 1)
+    step = away.sum(axis=0) * share
+    variances[:] = np.maximum((counts * variances + (away * away).sum(axis=0)) * share - step * step, 0)
+    means += step
+    counts[:] = np.minimum(total, MOST_SAMPLES)

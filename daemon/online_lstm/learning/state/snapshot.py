@@ -1,0 +1,31 @@
+"""The streams in a partition's state, one by one: for whoever begins from them, or wants to look at them."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from online_lstm.learning.state.packed import Row
+from online_lstm.learning.state.vocabulary import unpack
+
+
+class Stored(NamedTuple):
+    """One stream: its vocabulary, its arrays, and those of its network, which has so many classes."""
+
+    key: str | None
+    classes: int
+    vocabulary: dict[str, Any]
+    row: Row
+    network: Row
+
+
+def stored_streams(state: Mapping[str, Any]) -> Iterator[Stored]:
+    """Give each stream of what ``Partition.state`` gave, the one seen least recently first; arrays are views."""
+    streams = state["streams"]
+    places: Counter[int] = Counter()  # networks of as many classes are in the order of their streams
+    columns = (streams["keys"], streams["classes"].tolist(), unpack(streams["vocabularies"]))
+    for number, (key, classes, vocabulary) in enumerate(zip(*columns, strict=True)):
+        row = {name: array[number] for name, array in streams["arrays"].items()}
+        network = {name: array[places[classes]] for name, array in state["networks"][str(classes)].items()}
+        places[classes] += 1
+        yield Stored(json.loads(key), classes, vocabulary, row, network)

@@ -1,0 +1,227 @@
+"""A vocabulary that is found while running: which small integers the values of one stream go by.
+
+It owns the naming of values, nothing else: what is learned about a value is kept elsewhere, by these integers.
+Bounded: the values seen least recently leave, and their integers are used again.
+"""
+
+import json
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from online_lstm.errors import StateMismatchError
+from online_lstm.events import Symbol
+from online_lstm.learning.state.packed import require_same
+
+_ARRAYS = {"ids": np.int32, "codes": np.int32, "sightings": np.int64}
+"""Of a state, beside the literals, with an entry for each of them."""
+
+
+class Sighting(NamedTuple):
+    """What a value goes by at one sighting (a tuple, because one is made for every event).
+
+    ``value_id`` names the value to the experts; ``fresh`` says that it was given at this sighting. ``code`` names
+    it to the network, 0 while it is not admitted; ``admitted`` says that it was at this sighting, ``replaced``
+    that the code was taken from another value. ``left`` is the value id of one that had to leave, or -1.
+    ``adopted`` says that the value had been adopted and is seen for the first time now.
+    """
+
+    value_id: int
+    fresh: bool = False
+    code: int = 0
+    admitted: bool = False
+    replaced: bool = False
+    left: int = -1
+    adopted: bool = False
+
+
+@dataclass(slots=True)
+class _Entry:
+    literal: str
+    value_id: int
+    code: int = 0
+    sightings: int = 0
+
+
+class Vocabulary:
+    """The values of one stream: at most ``max_codes`` that are admitted and as many candidates.
+
+    A candidate is admitted at its ``admit_after``-th sighting, the first value of all at once. A value that was adopted
+    has a code without a sighting.
+    """
+
+    def __init__(self, *, max_codes: int, admit_after: int) -> None:
+        self._max_codes = max_codes
+        self._admit_after = admit_after
+        self._clear()
+
+    @property
+    def known(self) -> int:
+        """How many codes are in use, with 0."""
+        return len(self._admitted) + 1
+
+    @property
+    def full(self) -> bool:
+        """Whether a value can only be admitted in place of another one."""
+        return len(self._admitted) == self._max_codes
+
+    def literals(self) -> dict[int, str]:
+        """Give the JSON text of each value by its id, the way it came when it was admitted or else first seen."""
+        return {value_id: entry.literal for value_id, entry in self._by_id.items()}
+
+    def ids(self) -> dict[int, int]:
+        """Give the value ids of the codes in use."""
+        return {code: entry.value_id for code, entry in self._by_code.items()}
+
+    def literal_of(self, code: int) -> str:
+        """Give the JSON text of the value that a code in use stands for."""
+        return self._by_code[code].literal
+
+    def observe(self, symbol: Symbol, literal: str, *, admits: bool = True) -> Sighting:
+        """See a value whose JSON text is ``literal``; without ``admits`` it stays a candidate if it is one."""
+        entry = self._admitted.get(symbol)
+        if entry is not None:
+            self._admitted.move_to_end(symbol)
+            adopted = entry.sightings == 0
+            entry.sightings += adopted
+            return Sighting(entry.value_id, code=entry.code, adopted=adopted)
+        entry = self._candidates.pop(symbol, None)
+        fresh = entry is None
+        enough = not self._admitted or (entry.sightings if entry else 0) + 1 >= self._admit_after
+        admitted = admits and enough
+        replaced = admitted and self.full
+        code = self.known if admitted else 0
+        left = -1
+        # whoever has to leave leaves first, so that there is always a free id
+        if replaced:
+            stalest = self._forget_stalest(self._admitted)
+            code, left = stalest.code, stalest.value_id
+        elif fresh and not admitted and len(self._candidates) == self._max_codes:
+            left = self._forget_stalest(self._candidates).value_id
+        if entry is None:
+            entry = _Entry(literal, self._free_id())
+            self._by_id[entry.value_id] = entry
+        entry.sightings += 1
+        if admitted:
+            entry.literal, entry.code = literal, code
+            self._by_code[code] = self._admitted[symbol] = entry
+        else:
+            self._candidates[symbol] = entry
+        return Sighting(entry.value_id, fresh, code, admitted, replaced, left)
+
+    def adopt(self, literal: str) -> int:
+        """Admit a value by its JSON text, which another vocabulary admitted, without a sighting; give its id.
+
+        Its code is the next one; there has to be one.
+        """
+        symbol = _symbol_of(literal)
+        entry = self._candidates.pop(symbol, None) or _Entry(literal, self._free_id())
+        entry.literal, entry.code = literal, self.known
+        self._by_id[entry.value_id] = self._by_code[entry.code] = self._admitted[symbol] = entry
+        return entry.value_id
+
+    def state(self) -> dict[str, Any]:
+        """Give all that is known, admitted values before candidates, each least recently seen first.
+
+        Returns:
+            ``literals``, a list of N strings; ``ids`` and ``codes``, int32 ``(N,)`` (code 0: a candidate);
+            ``sightings``, int64 ``(N,)``, counted until a value is admitted.
+        """
+        entries = [*self._admitted.values(), *self._candidates.values()]
+        return {
+            "literals": [entry.literal for entry in entries],
+            "ids": np.array([entry.value_id for entry in entries], np.int32),
+            "codes": np.array([entry.code for entry in entries], np.int32),
+            "sightings": np.array([entry.sightings for entry in entries], np.int64),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over what ``state`` gave.
+
+        Raises:
+            StateMismatchError: It is not a state of a vocabulary with these bounds; nothing is taken over.
+        """
+        self._require_restorable(state)
+        symbols = [_symbol_of(literal) for literal in state["literals"]]
+        require_same("vocabulary: number of different values", len(set(symbols)), len(symbols))
+        self._clear()
+        columns = (state["literals"], state["ids"].tolist(), state["codes"].tolist(), state["sightings"].tolist())
+        for symbol, *column in zip(symbols, *columns, strict=True):
+            entry = _Entry(*column)
+            self._by_id[entry.value_id] = entry
+            if entry.code:
+                self._by_code[entry.code] = self._admitted[symbol] = entry
+            else:
+                self._candidates[symbol] = entry
+        # an ascending list is a heap already
+        self._freed_ids.extend(sorted(set(range(max(self._by_id, default=-1))) - self._by_id.keys()))
+
+    def _clear(self) -> None:
+        self._admitted: OrderedDict[Symbol, _Entry] = OrderedDict()
+        self._candidates: OrderedDict[Symbol, _Entry] = OrderedDict()
+        self._by_id: dict[int, _Entry] = {}
+        self._by_code: dict[int, _Entry] = {}
+        self._freed_ids: list[int] = []
+
+    def _forget_stalest(self, entries: OrderedDict[Symbol, _Entry]) -> _Entry:
+        _, entry = entries.popitem(last=False)
+        del self._by_id[entry.value_id]
+        heappush(self._freed_ids, entry.value_id)
+        return entry
+
+    def _free_id(self) -> int:
+        # the smallest one, so that it depends on the ids in use only and not on the order they were freed in
+        return heappop(self._freed_ids) if self._freed_ids else len(self._by_id)
+
+    def _require_restorable(self, state: Mapping[str, Any]) -> None:
+        require_same("vocabulary: names", sorted(state), ["codes", "ids", "literals", "sightings"])
+        count = len(state["literals"])
+        for name, dtype in _ARRAYS.items():
+            require_same(f"vocabulary: shape of {name}", state[name].shape, (count,))
+            require_same(f"vocabulary: dtype of {name}", state[name].dtype, np.dtype(dtype))
+        ids, codes = state["ids"], state["codes"][state["codes"] != 0]
+        require_same("vocabulary: codes", sorted(codes.tolist()), list(range(1, len(codes) + 1)))
+        require_same("vocabulary: number of different ids", len(set(ids.tolist())), count)
+        fits = max(len(codes), count - len(codes)) <= self._max_codes
+        require_same(f"vocabulary: room for all in `max_vocabulary` {self._max_codes}", fits, expected=True)
+        in_range = bool(((ids >= 0) & (ids < 2 * self._max_codes)).all())
+        require_same(f"vocabulary: ids below {2 * self._max_codes}", in_range, expected=True)
+
+
+def pack(states: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Lay the states of vocabularies of different sizes end to end."""
+    return {
+        "sizes": np.array([len(state["literals"]) for state in states], np.int64),
+        "literals": [literal for state in states for literal in state["literals"]],
+        **{
+            name: np.concatenate([np.empty(0, dtype), *(state[name] for state in states)], dtype=dtype)
+            for name, dtype in _ARRAYS.items()
+        },
+    }
+
+
+def unpack(packed: dict[str, Any]) -> list[dict[str, Any]]:
+    """Give the states that were packed."""
+    ends = np.cumsum(packed["sizes"]).tolist()
+    return [
+        {name: packed[name][end - size : end] for name in ("literals", *_ARRAYS)}
+        for end, size in zip(ends, packed["sizes"].tolist(), strict=True)
+    ]
+
+
+def _symbol_of(literal: str) -> Symbol:
+    try:
+        symbol = json.loads(literal)
+    except ValueError as error:
+        raise StateMismatchError(
+            f"vocabulary: literal in the restored state: received {literal!r}, expected JSON text ({error})"
+        ) from error
+    if isinstance(symbol, bool) or not isinstance(symbol, int | float | str):
+        raise StateMismatchError(
+            f"vocabulary: literal in the restored state: received {literal!r}, expected a number or a string"
+        )
+    return symbol

@@ -1,0 +1,215 @@
+"""A learner for each stream: what one stream learns does not show in another one, unless they share a network.
+
+It owns the packed arrays of all streams, and decides which stream leaves when there are too many.
+"""
+
+import json
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from online_lstm.events import Event, Forget, Outcome
+from online_lstm.learning.learner_protocol import Learned, Standing
+from online_lstm.learning.model_states import NetworkRows
+from online_lstm.learning.network import Network, Regression
+from online_lstm.learning.scoring import classification
+from online_lstm.learning.state.packed import Field, Rows, require_same
+from online_lstm.learning.state.vocabulary import pack, unpack
+from online_lstm.learning.warm_start import WarmStart
+from online_lstm.learning.weight_sharing import OwnNetworks, SharedNetwork
+from online_lstm.settings import Settings
+
+
+class StreamLearner(Protocol):
+    """One stream's view on its rows: ``row`` of the streams, ``network_row`` of the networks of ``classes``."""
+
+    row: int
+    network_row: int
+    classes: int
+
+    def __init__(self, settings: Settings, network: Any, *, streams: Rows, networks: NetworkRows) -> None: ...
+
+    @staticmethod
+    def stream_fields(settings: Settings) -> dict[str, Field]:
+        """Describe the arrays of one stream, whatever its network is like."""
+
+    @staticmethod
+    def network_fields(network: Any, classes: int) -> dict[str, Field]:
+        """Describe the arrays of one stream whose network has this many classes."""
+
+    @property
+    def symbols(self) -> int:
+        """How many symbols the vocabulary has."""
+
+    def vocabulary(self) -> dict[str, Any]:
+        """Give the vocabulary as plain data."""
+
+    def close(self) -> None:
+        """Give the rows back."""
+
+    def resume(self, classes: int, vocabulary: dict[str, Any]) -> None:
+        """Take over a restored vocabulary and a row of ``classes``, before the arrays are written."""
+
+    def recall(self) -> None:
+        """Take note of the restored arrays."""
+
+    def break_sequence(self) -> None:
+        """Let the next event begin a sequence: nothing is predicted for it, and nothing of before leads up to it."""
+
+    def learn(self, events: Sequence[Event]) -> list[Outcome]:
+        """Score, fit and predict, one event after another."""
+
+
+class StreamLearners:
+    """The learners of all streams of a partition, at most ``max_streams``; each is a ``learner`` of the task.
+
+    Where they share a network (``model_scope``), events are learned in the order of the input: a call of the network
+    carries events of one stream that follow each other. Else a stream's events of a call are learned together.
+    ``warm_start`` is what streams begin as, where they do not begin with nothing learned.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        network: Network | Regression,
+        learner: type[StreamLearner],
+        warm_start: WarmStart | None = None,
+    ) -> None:
+        self._settings = settings
+        self._warm_start = warm_start
+        self._network = network
+        self._learner = learner
+        self._clear()
+
+    def _clear(self) -> None:
+        self._streams = Rows(self._learner.stream_fields(self._settings))
+        self._shared = None
+        if self._settings.model_scope == "partition":
+            self._shared = SharedNetwork(self._settings, self._network)
+            if self._warm_start is not None and self._warm_start.shared is not None:
+                self._shared.restore(self._warm_start.shared)
+        self._networks = NetworkRows(self._learner, self._network, self._shared or OwnNetworks())
+        self.by_stream: OrderedDict[str | None, StreamLearner] = OrderedDict()  # least recently seen first
+
+    def learn(self, inputs: Sequence[Event | Forget]) -> Learned:
+        """Learn from the events of all streams."""
+        call = _Call(Learned([None] * len(inputs)))
+        for place, one in enumerate(inputs):
+            if self._shared and one.stream not in call.waiting:
+                self._learn_waiting(call)
+            if isinstance(one, Forget):
+                self._forget(call, one.stream)
+                continue
+            if one.stream not in self.by_stream:
+                if len(self.by_stream) >= self._settings.max_streams:
+                    self._forget(call, next(iter(self.by_stream)))
+                    call.learned.evicted += 1
+                self._warm_up(self._add(one.stream), one.stream)
+            self.by_stream.move_to_end(one.stream)
+            call.waiting.setdefault(one.stream, []).append((place, one))
+        self._learn_waiting(call)
+        return call.learned
+
+    def _learn_waiting(self, call: "_Call") -> None:
+        for stream in list(call.waiting):
+            self._learn_stream(call, stream)
+
+    def _learn_stream(self, call: "_Call", stream: str | None) -> None:
+        waiting = call.waiting.pop(stream, [])
+        if waiting:
+            outcomes = self.by_stream[stream].learn([event for _, event in waiting])
+            for (place, _), outcome in zip(waiting, outcomes, strict=True):
+                call.learned.results[place] = outcome
+
+    def _forget(self, call: "_Call", stream: str | None) -> None:
+        """Let a stream go, after what it still has to learn in this call."""
+        self._learn_stream(call, stream)
+        learner = self.by_stream.pop(stream, None)
+        if learner is not None:
+            learner.close()
+
+    def _add(self, stream: str | None) -> StreamLearner:
+        learner = self._learner(self._settings, self._network, streams=self._streams, networks=self._networks)
+        self.by_stream[stream] = learner
+        return learner
+
+    def _warm_up(self, learner: StreamLearner, stream: str | None) -> None:
+        begins = self._warm_start and self._warm_start.of(stream)
+        if not begins:
+            return
+        learner.resume(begins.classes, begins.vocabulary)
+        self._streams.put([learner.row], {name: array[None] for name, array in begins.row.items()})
+        rows = self._networks[begins.classes]
+        rows.put([learner.network_row], {name: array[None] for name, array in begins.network.items()})
+        learner.recall()
+        learner.break_sequence()
+
+    def standing(self) -> Standing:
+        """Say how the learners stand."""
+        learners = self.by_stream.values()
+        rows = self._streams.take([learner.row for learner in learners], classification.NAMES)
+        return Standing(len(learners), max((learner.symbols for learner in learners), default=0), rows)
+
+    def prepare(self) -> None:
+        """Compile what the streams that there are will use."""
+        for classes in sorted({learner.classes for learner in self.by_stream.values()}):
+            self._network.prepare(classes)
+
+    def break_sequences(self) -> None:
+        """Begin the sequences of all streams anew."""
+        for learner in self.by_stream.values():
+            learner.break_sequence()
+
+    def state(self) -> dict[str, Any]:
+        """Copy everything that was learned; streams are in the order they were last seen."""
+        learners = list(self.by_stream.values())
+        by_classes: dict[int, list[int]] = {}
+        for learner in learners:
+            by_classes.setdefault(learner.classes, []).append(learner.network_row)
+        shared = {"shared": self._shared.state()} if self._shared else {}
+        return {
+            **shared,
+            "streams": {
+                "keys": [json.dumps(stream) for stream in self.by_stream],
+                "classes": np.array([learner.classes for learner in learners], np.int32),
+                "arrays": self._streams.take([learner.row for learner in learners]),
+                "vocabularies": pack([learner.vocabulary() for learner in learners]),
+            },
+            "networks": {
+                str(classes): self._networks[classes].take(rows) for classes, rows in sorted(by_classes.items())
+            },
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what ``state`` gave.
+
+        Raises:
+            StateMismatchError: It is not what ``state`` gives.
+        """
+        self._clear()
+        if self._shared:
+            self._shared.restore(state["shared"])
+        streams = state["streams"]
+        by_classes: dict[int, list[int]] = {}
+        vocabularies = unpack(streams["vocabularies"])
+        for key, classes, vocabulary in zip(streams["keys"], streams["classes"].tolist(), vocabularies, strict=True):
+            learner = self._add(json.loads(key))
+            learner.resume(classes, vocabulary)
+            by_classes.setdefault(classes, []).append(learner.network_row)
+        self._streams.put([learner.row for learner in self.by_stream.values()], streams["arrays"])
+        require_same("class counts", sorted(state["networks"]), sorted(str(classes) for classes in by_classes))
+        for classes, rows in by_classes.items():
+            self._networks[classes].put(rows, state["networks"][str(classes)])
+        for learner in self.by_stream.values():
+            learner.recall()
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """The work on one call: what came of it, and the events that wait by stream, with their places among the inputs."""
+
+    learned: Learned
+    waiting: dict[str | None, list[tuple[int, Event]]] = field(default_factory=dict)

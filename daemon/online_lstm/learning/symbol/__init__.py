@@ -1,0 +1,1 @@
+"""Task symbol: predict the next value of a stream of symbols."""

@@ -1,0 +1,298 @@
+"""The inner loops of the mixture, whose formulas are told in ``online_lstm.learning.symbol.mixture``."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_lstm.learning.jit import compiled
+from online_lstm.learning.symbol.expert_inputs import Codes, Expected
+
+LEAST_WEIGHT, MOST_WEIGHT = 0.05, 2.0
+FIRST_STEPS = 20  # by so many times its later self a situation's rate is higher at first; it falls with its visits
+SPREAD = 0.003  # of what an expert says, so much is spread evenly over S
+LEAST = 1e-4  # no probability is taken to be nearer to 0 or 1 where it stands alone
+STEP = 0.75  # in log odds, between two probabilities that are calibrated
+CALIBRATED = 25
+FIRST_SAMPLES, MOST_SAMPLES = 4, 200  # calibration moves by 1 / samples
+
+
+class Mixer(NamedTuple):
+    """The arrays of one stream, with E experts, Q situations and B probabilities that are calibrated."""
+
+    weights: NDArray[np.float64]  # (E,): W
+    corrections: NDArray[np.float64]  # (Q, E): U
+    rest_weights: NDArray[np.float64]  # (E,): the same for v
+    rest_corrections: NDArray[np.float64]  # (Q, E)
+    visits: NDArray[np.int64]  # (Q,)
+    calibration: NDArray[np.float64]  # (B,): how often the likeliest value came, by its log odds
+    calibration_samples: NDArray[np.int64]  # (B,): events that taught it, at most MOST_SAMPLES
+
+
+class Mixed(NamedTuple):
+    """What a run of the mixer writes; see ``online_lstm.learning.symbol.expert_inputs.Forecast``."""
+
+    top: NDArray[np.int32]  # (K + 1, top)
+    top_probabilities: NDArray[np.float64]  # (K + 1, top)
+    probability: NDArray[np.float64]  # (K,)
+    weights: NDArray[np.float64]  # (K + 1, E)
+    bits: NDArray[np.float64]  # (K, E)
+
+
+class Views(NamedTuple):
+    """What is thought of one event while it is mixed: E experts, V value ids, the first of them candidates."""
+
+    candidates: NDArray[np.int32]  # (V,): value ids
+    beliefs: NDArray[np.float64]  # (E, V): by value id
+    rests: NDArray[np.float64]  # (E,)
+    logs: NDArray[np.float64]  # (E, V): l, by candidate
+    odds: NDArray[np.float64]  # (E,): o
+    mixture: NDArray[np.float64]  # (V,): p(s | S), by candidate
+    published: NDArray[np.float64]  # (V,): by candidate
+
+
+@compiled
+def mix(
+    mixer: Mixer,
+    told: tuple[Codes, Expected, float],
+    course: tuple[NDArray[np.int64], NDArray[np.int32], int],
+    rates: tuple[float, float],
+    mixed: Mixed,
+) -> None:
+    """Write ``mixed``, which comes as zeros, and learn.
+
+    Args:
+        mixer: Written to.
+        told: What the LSTM and the memories say, and what probability of theirs names nothing.
+        course: The situations, int64 ``(K + 1,)``, the ids that came, -1 for a new one, int32 ``(K,)``, and the first
+            event that is learned from.
+        rates: Of W and of U.
+        mixed: Written to.
+    """
+    codes, expected, least_named = told
+    situations, values, first = course
+    experts, size = len(mixer.weights), expected.probabilities.shape[2]
+    views = Views(
+        np.empty(size, np.int32),
+        np.empty((experts, size)),
+        np.empty(experts),
+        np.empty((experts, size)),
+        np.empty(experts),
+        np.empty(size),
+        np.empty(size),
+    )
+    for event in range(len(situations)):
+        situation = situations[event]
+        _tell(codes, event, views.beliefs[0], views.rests)
+        for kind in range(experts - 1):
+            views.rests[1 + kind] = expected.rest[event, kind]
+            kept = 1 - expected.rest[event, kind]
+            _scale(expected.probabilities[event, kind], least_named, kept, views.beliefs[1 + kind])
+        named = _name_candidates(views.beliefs, views.rests, views.candidates)
+        candidates, mixture, published = views.candidates[:named], views.mixture[:named], views.published[:named]
+        for expert in range(experts):
+            weight = mixer.weights[expert] + mixer.corrections[situation, expert]
+            mixed.weights[event, expert] = max(weight, LEAST_WEIGHT)
+        rest = _share_out(mixer, views, situation, mixed.weights[event], mixture)
+        place, rest_published = _calibrate(mixer.calibration, mixture, rest, published)
+        _list_top(published, candidates, mixed.top[event], mixed.top_probabilities[event])
+        if event < len(values):
+            came = _place_of(values[event], candidates)
+            mixed.probability[event] = published[came] if came >= 0 else rest_published
+            for expert in range(experts):
+                own = views.beliefs[expert, values[event]] if came >= 0 else views.rests[expert]
+                mixed.bits[event, expert] = -math.log2(_bounded(own))
+            if event >= first:
+                step = rates[1] * (1 + FIRST_STEPS / (1 + mixer.visits[situation]))
+                mixer.visits[situation] += 1
+                _learn_rest(mixer, situation, views.odds, (1.0 if came < 0 else 0.0) - rest, (rates[0], step))
+                if came >= 0:
+                    _learn_weights(mixer, situation, views.logs[:, :named], mixture, (came, (rates[0], step)))
+                if named > 0:
+                    right = 1.0 if came >= 0 and came == np.argmax(mixture) else 0.0
+                    _learn_calibration(mixer.calibration, mixer.calibration_samples, place, right)
+
+
+@compiled
+def _bounded(probability: float) -> float:
+    return LEAST + (1 - 2 * LEAST) * probability
+
+
+@compiled
+def _tell(codes: Codes, event: int, beliefs: NDArray[np.float64], rests: NDArray[np.float64]) -> None:
+    """Write what the LSTM says, by value id."""
+    beliefs[:] = 0
+    for code in range(1, codes.known[event]):
+        beliefs[codes.ids[min(event, 1), code]] = codes.probabilities[event, code]
+    rests[0] = codes.probabilities[event, 0]
+
+
+@compiled
+def _scale(probabilities: NDArray[np.float64], least: float, scale: float, beliefs: NDArray[np.float64]) -> None:
+    for value in range(len(beliefs)):
+        beliefs[value] = scale * probabilities[value] if probabilities[value] > least else 0.0
+
+
+@compiled
+def _name_candidates(beliefs: NDArray[np.float64], rests: NDArray[np.float64], candidates: NDArray[np.int32]) -> int:
+    """Write the ids that an expert names, ascending, and what the others leave for them; give how many there are."""
+    named = 0
+    for value in range(beliefs.shape[1]):
+        for expert in range(len(beliefs)):
+            if beliefs[expert, value] > 0:
+                candidates[named] = value
+                named += 1
+                break
+    for expert in range(len(beliefs)):
+        unnamed = 1
+        for place in range(named):
+            if beliefs[expert, candidates[place]] == 0:
+                unnamed += 1
+        for place in range(named):
+            if beliefs[expert, candidates[place]] == 0:
+                beliefs[expert, candidates[place]] = rests[expert] / unnamed
+    return named
+
+
+@compiled
+def _place_of(value: int, candidates: NDArray[np.int32]) -> int:
+    for place in range(len(candidates)):
+        if candidates[place] == value:
+            return place
+    return -1
+
+
+@compiled
+def _share_out(
+    mixer: Mixer, views: Views, situation: int, weights: NDArray[np.float64], mixture: NDArray[np.float64]
+) -> float:
+    """Write p(s | S) of the candidates, give r."""
+    named = len(mixture)
+    rest_score = 0.0
+    for expert in range(len(weights)):
+        rest = _bounded(views.rests[expert])
+        views.odds[expert] = math.log(rest / (1 - rest))
+        rest_weight = mixer.rest_weights[expert] + mixer.rest_corrections[situation, expert]
+        rest_score += max(rest_weight, 0.0) * views.odds[expert]
+        for place in range(named):
+            belief = views.beliefs[expert, views.candidates[place]]
+            views.logs[expert, place] = math.log(SPREAD / named + (1 - SPREAD) * belief)
+    _normalise(weights, views.logs[:, :named], mixture)
+    return 1 / (1 + math.exp(-rest_score))
+
+
+@compiled
+def _normalise(weights: NDArray[np.float64], logs: NDArray[np.float64], mixture: NDArray[np.float64]) -> None:
+    most, total = -np.inf, 0.0
+    for place in range(len(mixture)):
+        mixture[place] = 0
+        for expert in range(len(weights)):
+            mixture[place] += weights[expert] * logs[expert, place]
+        most = max(most, mixture[place])
+    for place in range(len(mixture)):
+        mixture[place] = math.exp(mixture[place] - most)
+        total += mixture[place]
+    for place in range(len(mixture)):
+        mixture[place] /= total
+
+
+@compiled
+def _calibrate(
+    calibration: NDArray[np.float64], mixture: NDArray[np.float64], rest: float, published: NDArray[np.float64]
+) -> tuple[float, float]:
+    """Write what is published of the candidates.
+
+    Returns:
+        The place of the likeliest one among the probabilities that are calibrated, and what is published of all
+        values that nobody named.
+    """
+    if len(mixture) == 0:
+        return 0.0, rest
+    best = np.argmax(mixture)
+    others = rest
+    for candidate in range(len(mixture)):
+        if candidate != best:
+            others += (1 - rest) * mixture[candidate]
+    probability = _bounded((1 - rest) * mixture[best])
+    place = math.log(probability / (1 - probability)) / STEP + CALIBRATED // 2
+    place = min(max(place, 0.0), CALIBRATED - 1.0)
+    below = min(int(place), CALIBRATED - 2)
+    part = place - below
+    calibrated = (1 - part) * calibration[below] + part * calibration[below + 1]
+    likeliest = (probability + calibrated) / 2
+    scale = (1 - likeliest) / others
+    for candidate in range(len(mixture)):
+        published[candidate] = scale * (1 - rest) * mixture[candidate]
+    published[best] = likeliest
+    return place, scale * rest
+
+
+@compiled
+def _list_top(
+    published: NDArray[np.float64],
+    candidates: NDArray[np.int32],
+    top: NDArray[np.int32],
+    probabilities: NDArray[np.float64],
+) -> None:
+    """Write the likeliest candidates, of equal ones the lower id first."""
+    listed = min(len(top), len(published))
+    for rank in range(listed):
+        best = -1
+        for place in range(len(published)):
+            # behind the one listed last, and ahead of what was found so far
+            ahead = (
+                rank == 0
+                or published[place] < probabilities[rank - 1]
+                or (published[place] == probabilities[rank - 1] and candidates[place] > top[rank - 1])
+            )
+            if ahead and (best < 0 or published[place] > published[best]):
+                best = place
+        top[rank], probabilities[rank] = candidates[best], published[best]
+
+
+@compiled
+def _learn_rest(
+    mixer: Mixer, situation: int, odds: NDArray[np.float64], error: float, rates: tuple[float, float]
+) -> None:
+    for expert in range(len(odds)):
+        _move(mixer.rest_weights, mixer.rest_corrections[situation], expert, error * odds[expert], rates)
+
+
+@compiled
+def _learn_weights(
+    mixer: Mixer,
+    situation: int,
+    logs: NDArray[np.float64],
+    mixture: NDArray[np.float64],
+    came_and_rates: tuple[int, tuple[float, float]],
+) -> None:
+    came, rates = came_and_rates
+    for expert in range(len(logs)):
+        gradient = logs[expert, came]
+        for place in range(len(mixture)):
+            gradient -= mixture[place] * logs[expert, place]
+        _move(mixer.weights, mixer.corrections[situation], expert, gradient, rates)
+
+
+@compiled
+def _move(
+    weights: NDArray[np.float64],
+    corrections: NDArray[np.float64],
+    expert: int,
+    gradient: float,
+    rates: tuple[float, float],
+) -> None:
+    """Move a weight and its correction; neither is above ``MOST_WEIGHT``, and they are not negative together."""
+    weights[expert] = min(max(weights[expert] + rates[0] * gradient, 0.0), MOST_WEIGHT)
+    corrections[expert] = min(max(corrections[expert] + rates[1] * gradient, -weights[expert]), MOST_WEIGHT)
+
+
+@compiled
+def _learn_calibration(
+    calibration: NDArray[np.float64], samples: NDArray[np.int64], place: float, right: float
+) -> None:
+    """Move the nearest probability that is calibrated."""
+    nearest = int(place + 0.5)
+    samples[nearest] = min(samples[nearest] + 1, MOST_SAMPLES - FIRST_SAMPLES)
+    calibration[nearest] += (right - calibration[nearest]) / (samples[nearest] + FIRST_SAMPLES)

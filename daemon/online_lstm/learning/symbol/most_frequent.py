@@ -1,0 +1,61 @@
+"""The baseline that predicts the value it saw most often, of equally frequent ones the latest."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_lstm.learning.jit import compiled
+from online_lstm.learning.state.packed import Field, Row
+from online_lstm.learning.symbol.expert_inputs import Run
+
+
+class Tally(NamedTuple):
+    """The arrays of one stream, ``V`` value ids."""
+
+    prediction: NDArray[np.int32]  # (1,)
+    events: NDArray[np.int64]  # (1,)
+    counts: NDArray[np.int64]  # (V,)
+    seen: NDArray[np.int64]  # (V,): event at which a value came last
+
+
+def fields(values: int) -> dict[str, Field]:
+    """Describe the arrays of one stream; value ids are below ``values``."""
+    described = {
+        "prediction": Field((1,), "int32", -1),
+        "events": Field((1,), "int64"),
+        "counts": Field((values,), "int64"),
+        "seen": Field((values,), "int64"),
+    }
+    return {_PREFIX + name: described[name] for name in Tally._fields}
+
+
+def observe(row: Row, run: Run) -> NDArray[np.int32]:
+    """Learn a run of K values; give what was predicted before each and after the last, int32 ``(K + 1,)``."""
+    favourites = np.empty(len(run.ids) + 1, np.int32)
+    _observe(Tally(*[row[name] for name in _NAMES]), run.ids, run.first, favourites)
+    return favourites
+
+
+_PREFIX = "most_frequent_"
+_NAMES = [_PREFIX + name for name in Tally._fields]
+
+
+@compiled
+def _observe(tally: Tally, ids: NDArray[np.int32], first: NDArray[np.bool_], favourites: NDArray[np.int32]) -> None:
+    counts, seen = tally.counts, tally.seen
+    favourites[0] = tally.prediction[0]
+    for event in range(len(ids)):
+        value = ids[event]
+        best = tally.prediction[0]
+        tally.events[0] += 1
+        counts[value] = 1 if first[event] else counts[value] + 1
+        seen[value] = tally.events[0]
+        if best < 0 or (counts[value] >= counts[best] and value != best):
+            best = value
+        elif value == best and first[event]:
+            # the favourite has left and its id is a newcomer's: who is the favourite now?
+            for other in range(len(counts)):
+                if (counts[other], seen[other]) > (counts[best], seen[best]):
+                    best = np.int32(other)
+        tally.prediction[0] = favourites[event + 1] = best

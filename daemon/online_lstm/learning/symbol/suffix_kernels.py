@@ -1,0 +1,349 @@
+"""The inner loops of the suffix memory, all in one file because numba keeps their machine code by file.
+
+Helpers are given the arrays they need: handing a whole tuple of arrays to a function that is not inlined costs more
+than the helper does.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_lstm.learning.jit import compiled
+from online_lstm.learning.symbol.expert_inputs import Expected
+
+ORDERS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24)
+BEHIND = 3  # values in the context that leaves out the latest one; it stands before those of ``ORDERS``
+CONTEXTS = 1 + len(ORDERS)
+SUCCESSORS = 4
+PROBES = 8  # places in the table that one context may have
+MOST_VISITS = 4
+AGES = 12
+DECAYS = (0.35, 0.98)  # of a context's counts at each of its visits, for each kind of memory
+LEAST_COUNT = 0.02
+DECAY_OF_SHARES = 0.99  # at each event
+LEAST_SHARE = 1e-4
+LEAST_NAMED = 1e-4  # a probability that is not above names nothing
+FIRST_TRUST, LEAST_TRUST, MOST_TRUST = 0.9, 0.02, 0.995
+FIRST_SAMPLES, MOST_SAMPLES = 2, 50  # trust and novelty move by 1 / samples
+FIRST_NOVELTY, LEAST_NOVELTY, MOST_NOVELTY = 0.5, 1e-4, 0.99
+
+
+class Memory(NamedTuple):
+    """The arrays of one stream: V value ids, C contexts, N of them at once, S successors, B buckets, M kinds of memory.
+
+    The kinds look at the same contexts and forget what followed them at different rates. An id that changes owners
+    names a new value from then on: ``since`` tells contexts and successors of the former owner from those of the
+    present one.
+    """
+
+    prediction: NDArray[np.int32]  # (M,)
+    coming: NDArray[np.int64]  # (1,): number of the coming event, from 1
+    used: NDArray[np.int32]  # (1,): all ids so far are below
+    history: NDArray[np.int64]  # (longest order,): `since` of the last values, latest first, 0 before a sequence
+    since: NDArray[np.int64]  # (V,): event at which a value got its id, or left it
+    shares: NDArray[np.float32]  # (V,): decayed counts of all values
+    keys: NDArray[np.uint64]  # (C,): hash of the context, 0 where none is
+    seen: NDArray[np.int64]  # (C,): event of the last visit
+    visits: NDArray[np.uint8]  # (C,): at most MOST_VISITS
+    successors: NDArray[np.int32]  # (M, C, S)
+    counts: NDArray[np.float32]  # (M, C, S)
+    trust: NDArray[np.float32]  # (M, N, B)
+    samples: NDArray[np.uint8]  # (M, N, B): events that taught the trust, at most MOST_SAMPLES
+    novelty: NDArray[np.float32]  # (M, N + 1): share of values that were not named, by the longest context known
+    novelty_samples: NDArray[np.uint8]  # (M, N + 1): events that taught it, at most MOST_SAMPLES
+
+
+class Recall(NamedTuple):
+    """What the memory holds about the coming event; it follows from the memory and is kept during a run only."""
+
+    keys: NDArray[np.uint64]  # (N,)
+    places: NDArray[np.int64]  # (N,): of the contexts in the table, -1 for a context that is not known
+    buckets: NDArray[np.int64]  # (N,)
+    counts: NDArray[np.float64]  # (M, N, S): of the successors that still own their ids
+
+
+@compiled
+def observe(
+    memory: Memory,
+    run: tuple[NDArray[np.int32], NDArray[np.bool_], NDArray[np.int32]],
+    learns: bool,
+    expected: Expected,
+) -> None:
+    """Learn value ids one after another, or only follow them; ``expected`` comes as zeros and is written.
+
+    Which value an id names is followed in any case.
+    """
+    ids, first, left = run
+    recall = _recall(memory)
+    _expect(memory, recall, expected, 0)
+    expected.favourites[0] = memory.prediction
+    for event in range(len(ids)):
+        value = ids[event]
+        if learns:
+            _learn_novelty(memory, expected, event, -1 if first[event] else value)
+            _learn_trust(memory, recall, -1 if first[event] else value)
+        if left[event] >= 0:
+            memory.since[left[event]] = memory.coming[0]
+            memory.shares[left[event]] = 0
+        if first[event]:
+            memory.since[value] = memory.coming[0]
+            memory.shares[value] = 0
+            memory.used[0] = max(memory.used[0], value + 1)
+        if first[event] or left[event] >= 0:
+            _look_up(memory, recall)  # the id's former owner is no successor any more
+        if learns:
+            _claim_places(memory, recall)
+            _learn_successor(memory, recall, value)
+            _learn_shares(memory.shares[: memory.used[0]], value)
+        for age in range(len(memory.history) - 1, 0, -1):
+            memory.history[age] = memory.history[age - 1]
+        memory.history[0] = memory.since[value]
+        memory.coming[0] += 1
+        _renew(memory, recall)
+        _expect(memory, recall, expected, event + 1)
+        memory.prediction[:] = expected.favourites[event + 1]
+
+
+@compiled
+def _recall(memory: Memory) -> Recall:
+    recall = Recall(
+        np.empty(CONTEXTS, np.uint64),
+        np.empty(CONTEXTS, np.int64),
+        np.zeros(CONTEXTS, np.int64),
+        np.empty((len(memory.prediction), CONTEXTS, SUCCESSORS)),
+    )
+    _renew(memory, recall)
+    return recall
+
+
+@compiled
+def _renew(memory: Memory, recall: Recall) -> None:
+    _hash_contexts(memory.history, recall.keys)
+    _look_up(memory, recall)
+
+
+@compiled
+def _expect(memory: Memory, recall: Recall, expected: Expected, event: int) -> None:
+    """Write what is expected of an event."""
+    depth = 0
+    for order in range(CONTEXTS):
+        if recall.places[order] >= 0:
+            depth = order + 1
+    expected.depths[event] = depth
+    used = memory.used[0]
+    for kind in range(len(memory.prediction)):
+        probabilities = expected.probabilities[event, kind, :used]
+        _interpolate(memory, recall, kind, probabilities)
+        if memory.shares[:used].sum() > 0:
+            expected.favourites[event, kind] = np.argmax(probabilities)
+            expected.rest[event, kind] = memory.novelty[kind, depth]
+
+
+@compiled
+def _mix(word: np.uint64) -> np.uint64:
+    """Mix the bits of a word (the finalizer of splitmix64; Steele, Lea and Flood 2014)."""
+    word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return word ^ (word >> np.uint64(31))
+
+
+@compiled
+def _hash_contexts(history: NDArray[np.int64], keys: NDArray[np.uint64]) -> None:
+    """Write the hash of every context: one chain over the history, cut where an order ends, and one behind the latest.
+
+    The second one begins with a number that no history has, another one where nothing came before.
+    """
+    key = np.uint64(1 if history[0] > 0 else 2) << np.uint64(62)
+    for place in range(1, 1 + BEHIND):
+        key = _chain(key, history[place])
+    keys[0] = key | np.uint64(1)  # never 0, which marks a free place
+    key = np.uint64(0)
+    length = 0
+    for order in range(len(ORDERS)):
+        while length < ORDERS[order]:
+            key = _chain(key, history[length])
+            length += 1
+        keys[1 + order] = key | np.uint64(1)
+
+
+@compiled
+def _chain(key: np.uint64, value: int) -> np.uint64:
+    return _mix(key + np.uint64(0x9E3779B97F4A7C15) + np.uint64(value))
+
+
+@compiled
+def _look_up(memory: Memory, recall: Recall) -> None:
+    """Write places, buckets and counts of the contexts that are known."""
+    keys, seen, visits = memory.keys, memory.seen, memory.visits
+    since, successors, counts = memory.since, memory.successors, memory.counts
+    recall.counts[:] = 0
+    for order in range(CONTEXTS):
+        place = _home(recall.keys[order], len(keys))
+        misses = 0
+        while misses < PROBES and keys[place] != recall.keys[order]:
+            place = _next(place, len(keys))
+            misses += 1
+        recall.places[order] = place if misses < PROBES else -1
+        if misses < PROBES:
+            recall.buckets[order] = (visits[place] - 1) * AGES + _age_group(memory.coming[0] - seen[place])
+            for kind in range(len(memory.prediction)):
+                for successor in range(SUCCESSORS):
+                    if since[successors[kind, place, successor]] <= seen[place]:
+                        recall.counts[kind, order, successor] = counts[kind, place, successor]
+
+
+@compiled
+def _home(key: np.uint64, contexts: int) -> int:
+    # int() would leave it unsigned, and unsigned with signed makes a float in numba
+    return np.int64(key % np.uint64(contexts))  # type: ignore[return-value]
+
+
+@compiled
+def _next(place: int, contexts: int) -> int:
+    return place + 1 if place + 1 < contexts else 0
+
+
+@compiled
+def _age_group(age: int) -> int:
+    """Give half the binary logarithm of an age in events."""
+    group = 0
+    age >>= 1
+    while age > 0 and group < AGES - 1:
+        age >>= 2
+        group += 1
+    return group
+
+
+@compiled
+def _interpolate(memory: Memory, recall: Recall, kind: int, probabilities: NDArray[np.float64]) -> None:
+    """Write the probabilities, from the longest context down: each takes its part of what longer ones left."""
+    successors, counts = memory.successors[kind], recall.counts[kind]
+    probabilities[:] = 0
+    left = 1.0
+    for order in range(CONTEXTS - 1, -1, -1):
+        total = counts[order].sum()
+        if total > 0:
+            place = recall.places[order]
+            trust = float(memory.trust[kind, order, recall.buckets[order]])
+            for successor in range(SUCCESSORS):
+                part = counts[order, successor] / total
+                probabilities[successors[place, successor]] += left * trust * part
+            left *= 1 - trust
+    shares = memory.shares[: len(probabilities)]
+    total = shares.sum()
+    if total > 0:
+        for value in range(len(probabilities)):
+            probabilities[value] += left * shares[value] / total
+
+
+@compiled
+def _learn_novelty(memory: Memory, expected: Expected, event: int, value: int) -> None:
+    """Move the share of values that the memory did not name, for contexts as long as the present one."""
+    depth = expected.depths[event]
+    for kind in range(len(memory.prediction)):
+        known = value >= 0 and expected.probabilities[event, kind, value] > LEAST_NAMED
+        samples = min(memory.novelty_samples[kind, depth] + 1, MOST_SAMPLES)
+        before = float(memory.novelty[kind, depth])
+        moved = before + ((0.0 if known else 1.0) - before) / samples
+        memory.novelty[kind, depth] = min(max(moved, LEAST_NOVELTY), MOST_NOVELTY)
+        memory.novelty_samples[kind, depth] = samples
+
+
+@compiled
+def _learn_trust(memory: Memory, recall: Recall, value: int) -> None:
+    """Move each trust towards the responsibility of its context for the value that came, -1 for a new one."""
+    least = LEAST_SHARE
+    if value >= 0:
+        least = max(least, memory.shares[value] / memory.shares[: memory.used[0]].sum())
+    for kind in range(len(memory.prediction)):
+        below = least
+        successors, counts = memory.successors[kind], recall.counts[kind]
+        trust, samples = memory.trust[kind], memory.samples[kind]
+        for order in range(CONTEXTS):
+            total = counts[order].sum()
+            if total > 0:
+                place, bucket = recall.places[order], recall.buckets[order]
+                share = 0.0
+                for successor in range(SUCCESSORS):
+                    if successors[place, successor] == value:
+                        share += counts[order, successor] / total
+                before = float(trust[order, bucket])
+                mixed = before * share + (1 - before) * below
+                # a value that neither expects says nothing about which of the two to trust
+                if share + below > 10 * LEAST_SHARE:
+                    samples[order, bucket] = min(samples[order, bucket] + 1, MOST_SAMPLES)
+                    moved = before + (before * share / mixed - before) / samples[order, bucket]
+                    trust[order, bucket] = min(max(moved, LEAST_TRUST), MOST_TRUST)
+                below = max(mixed, LEAST_SHARE)
+
+
+@compiled
+def _claim_places(memory: Memory, recall: Recall) -> None:
+    """Visit the known contexts, then give every unknown one the place of the stalest that its key may replace."""
+    keys, seen, visits, coming = memory.keys, memory.seen, memory.visits, memory.coming[0]
+    for order in range(CONTEXTS):
+        if recall.places[order] >= 0:
+            seen[recall.places[order]] = coming
+    for order in range(CONTEXTS):
+        if recall.places[order] < 0:
+            place = _home(recall.keys[order], len(keys))
+            most = -1
+            for _ in range(PROBES):
+                # an age counts a quarter for every visit: what came back once will rather do so again
+                staleness = (coming - seen[place]) >> (2 * visits[place])
+                if staleness > most and seen[place] < coming:
+                    recall.places[order], most = place, staleness
+                place = _next(place, len(keys))
+            if most >= 0:
+                place = recall.places[order]
+                keys[place], seen[place], visits[place] = recall.keys[order], coming, 0
+
+
+@compiled
+def _learn_successor(memory: Memory, recall: Recall, value: int) -> None:
+    """Count the value in all its contexts, where it may take the place of the successor counted least."""
+    visits = memory.visits
+    for order in range(CONTEXTS):
+        place = recall.places[order]
+        if place >= 0:
+            visits[place] = min(visits[place] + 1, MOST_VISITS)
+            for kind in range(len(memory.prediction)):
+                _count(
+                    memory.successors[kind, place],
+                    memory.counts[kind, place],
+                    recall.counts[kind, order],
+                    DECAYS[kind],
+                    value,
+                )
+
+
+@compiled
+def _count(
+    successors: NDArray[np.int32],
+    counts: NDArray[np.float32],
+    before: NDArray[np.float64],
+    decay: float,
+    value: int,
+) -> None:
+    chosen = 0
+    for successor in range(SUCCESSORS):
+        count = decay * before[successor]
+        counts[successor] = count if count > LEAST_COUNT else 0
+        if counts[successor] < counts[chosen]:
+            chosen = successor
+    for successor in range(SUCCESSORS):
+        if successors[successor] == value and counts[successor] > 0:
+            chosen = successor
+    if successors[chosen] != value:
+        successors[chosen] = value
+        counts[chosen] = 0
+    counts[chosen] += 1
+
+
+@compiled
+def _learn_shares(shares: NDArray[np.float32], value: int) -> None:
+    for other in range(len(shares)):
+        # cut to 0 in time: numbers too small to be normalised make arithmetic slow
+        shares[other] = DECAY_OF_SHARES * shares[other] if shares[other] > LEAST_SHARE else 0
+    shares[value] += 1

@@ -1,0 +1,95 @@
+"""Memories of what followed which run of values: n-grams of growing order, interpolated, in bounded space.
+
+A context is the last k values of a sequence, for each order k of ``ORDERS``; what a sequence begins with is a context
+too. The shortest one leaves the last value out and is the ``BEHIND`` values before it, so that a value that says
+nothing hides what came before it for that one value only. A hash table of fixed size keeps for each context up to
+``SUCCESSORS`` values that followed it, with counts that shrink at every visit: to 0.35 in the memory of the first
+kind, where one visit so outweighs all before it, to 0.98 in that of the second. From the shortest context that is
+known up, the prediction is
+
+    p_k = a_b f_k + (1 - a_b) p_(k-1)
+
+where f_k are the shares of the context's successors and a_b is the trust in the contexts of one bucket b: of the same
+order, as many visits (up to ``MOST_VISITS``) and the same age (in powers of 4). p_0 are the shares of all values,
+which decay slowly. Trust is learned by expectation maximisation, like the weights of interpolated n-grams (Jelinek
+and Mercer, "Interpolated estimation of Markov source parameters from sparse data", 1980), one event at a time.
+How much is left for values that a memory does not name is counted, for each length of the longest known context.
+"""
+
+import numpy as np
+
+from online_lstm.learning.state.packed import Field, Row
+from online_lstm.learning.symbol import suffix_kernels as kernels
+from online_lstm.learning.symbol.expert_inputs import Expected, Run
+from online_lstm.learning.symbol.suffix_kernels import (
+    AGES,
+    CONTEXTS,
+    DECAYS,
+    FIRST_NOVELTY,
+    FIRST_SAMPLES,
+    FIRST_TRUST,
+    MOST_VISITS,
+    ORDERS,
+    SUCCESSORS,
+    Memory,
+)
+
+KINDS = len(DECAYS)
+
+
+def fields(contexts: int, values: int, kinds: int) -> dict[str, Field]:
+    """Describe the arrays of one stream.
+
+    Args:
+        contexts: How many contexts are remembered.
+        values: All value ids are below.
+        kinds: How many kinds of memory there are, at most ``KINDS``.
+    """
+    trusted = (kinds, CONTEXTS, MOST_VISITS * AGES)
+    described = {
+        "prediction": Field((kinds,), "int32", -1),
+        "coming": Field((1,), "int64", 1),
+        "used": Field((1,), "int32"),
+        "history": Field((ORDERS[-1],), "int64"),
+        "since": Field((values,), "int64"),
+        "shares": Field((values,), "float32"),
+        "keys": Field((contexts,), "uint64"),
+        "seen": Field((contexts,), "int64"),
+        "visits": Field((contexts,), "uint8"),
+        "successors": Field((kinds, contexts, SUCCESSORS), "int32"),
+        "counts": Field((kinds, contexts, SUCCESSORS), "float32"),
+        "trust": Field(trusted, "float32", FIRST_TRUST),
+        "samples": Field(trusted, "uint8", FIRST_SAMPLES),
+        "novelty": Field((kinds, CONTEXTS + 1), "float32", FIRST_NOVELTY),
+        "novelty_samples": Field((kinds, CONTEXTS + 1), "uint8", 1),
+    }
+    return {_PREFIX + name: described[name] for name in Memory._fields}
+
+
+def observe(row: Row, run: Run, *, learns: bool = True, values: int = 1) -> Expected:
+    """Say what each memory expects of each value of a run, and of the one to come; learn them on the way, or not.
+
+    ``values`` is how many value ids there are to say something of, at least; of those that have not come yet nothing is
+    expected.
+    """
+    memory = Memory(*[row[name] for name in _NAMES])
+    count, kinds = len(run.ids), len(memory.prediction)
+    used = max(values, int(memory.used[0]), int(run.ids.max(initial=-1)) + 1)
+    expected = Expected(
+        np.zeros((count + 1, kinds, used)),
+        np.ones((count + 1, kinds)),
+        np.full((count + 1, kinds), -1, np.int32),
+        np.zeros(count + 1, np.int64),
+    )
+    kernels.observe(memory, (run.ids, run.first, run.left), learns, expected)
+    return expected
+
+
+def break_sequence(row: Row) -> None:
+    """Let no context reach from the next value back to the ones before it."""
+    row[_PREFIX + "history"][:] = 0
+    row[_PREFIX + "prediction"][:] = -1
+
+
+_PREFIX = "suffix_"
+_NAMES = [_PREFIX + name for name in Memory._fields]

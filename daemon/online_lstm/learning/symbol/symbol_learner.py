@@ -1,0 +1,195 @@
+"""The learner of a stream of symbols: vocabulary, network, memories and their mixture."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from online_lstm.events import Event, Outcome, SymbolPrediction
+from online_lstm.learning.model_states import NetworkRows, score, score_fields
+from online_lstm.learning.network import Network, Past
+from online_lstm.learning.state.packed import Field, Row, Rows
+from online_lstm.learning.symbol.symbol_ensemble import SymbolPanel
+from online_lstm.learning.symbol.symbol_task import Encoded, SymbolTask, surprise_bits
+from online_lstm.settings import Settings
+
+
+class SymbolLearner:
+    """One stream's view on its rows: one of ``streams``, one of ``networks[classes]`` by its vocabulary's size."""
+
+    @staticmethod
+    def stream_fields(settings: Settings) -> dict[str, Field]:
+        """Describe the arrays of one stream that do not depend on the size of its vocabulary."""
+        return {
+            "events": Field((1,), "int64"),
+            "window": Field((settings.window,), "int32", -1),
+            **SymbolPanel(settings).fields(),
+            **score_fields(settings, losses=1),
+        }
+
+    @staticmethod
+    def network_fields(network: Network, classes: int) -> dict[str, Field]:
+        """Describe the arrays of one stream whose network has this many classes.
+
+        ``pending`` holds the network's probabilities of the value to come; ``replay_codes`` and
+        ``replay_states`` are the windows that are kept to be learned from again, whatever the number of classes.
+        """
+        codes, states = network.kept_windows()
+        return {
+            "network": Field((network.state_size(classes),), "float32"),
+            "pending": Field((classes,), "float32"),
+            "replay_codes": Field(codes, "int32", -1),
+            "replay_states": Field(states, "float32"),
+        }
+
+    def __init__(self, settings: Settings, network: Network, *, streams: Rows, networks: NetworkRows) -> None:
+        self._settings = settings
+        self._network = network
+        self._streams = streams
+        self._networks = networks
+        self._pending: SymbolPrediction | None = None
+        self._scope = networks.scope
+        self._panel = SymbolPanel(settings)
+        self.task = SymbolTask(settings, self._scope.book)
+        self.row = streams.add()
+        self._take_network_row(network.classes_for(self.task.known))
+        self._scope.begin(self._network_rows.view(self.network_row), network.initial(self.classes))
+
+    def close(self) -> None:
+        """Give the rows back."""
+        self._streams.remove(self.row)
+        self._network_rows.remove(self.network_row)
+
+    def resume(self, classes: int, vocabulary: dict[str, Any]) -> None:
+        """Take over a restored vocabulary and a row of ``classes``, before the arrays are written.
+
+        Call ``recall`` once they are.
+        """
+        self._network_rows.remove(self.network_row)
+        self._take_network_row(classes)
+        self.task.restore(vocabulary)
+
+    @property
+    def symbols(self) -> int:
+        """How many symbols the vocabulary has."""
+        return self.task.known - 1
+
+    def vocabulary(self) -> dict[str, Any]:
+        """Give the vocabulary as plain data."""
+        return self.task.state()
+
+    def recall(self) -> None:
+        """Read the pending prediction back from the restored arrays."""
+        stream = self._streams.view(self.row)
+        if stream["window"][-1] >= 0:
+            pending = self._network_rows.view(self.network_row)["pending"]
+            codes = self.task.codes([], pending[None], np.array([self.task.known], np.int32))
+            forecast, _ = self._panel.observe(stream, self.task.values([]), codes, pending=False)
+            (self._pending,) = self.task.predictions(forecast, [])
+
+    def break_sequence(self) -> None:
+        """Let the next event begin a sequence: nothing is predicted for it, and nothing of before leads up to it."""
+        self._streams.view(self.row)["window"][:] = -1
+        self._panel.break_sequence(self._streams.view(self.row))
+        network = self._network_rows.view(self.network_row)
+        state = self._scope.state_of(network)
+        self._network.reset_states(state, self.classes)
+        self._scope.keep(network, state)
+        self._pending = None
+
+    def learn(self, events: Sequence[Event]) -> list[Outcome]:
+        """Score, fit and predict, one event after another."""
+        outcomes: list[Outcome] = []
+        run: list[Encoded] = []
+        for event in events:
+            encoded = self.task.encode(event)
+            if encoded.sighting.replaced or encoded.known > self.classes:
+                # a class changes hands or is added: what came before is learned without it
+                outcomes += self._learn_run(run)
+                run = []
+                self._make_room(encoded)
+            run.append(encoded)
+            if event.ends or len(run) == self._network.events:
+                outcomes += self._learn_run(run)
+                run = []
+        return outcomes + self._learn_run(run)
+
+    def _learn_run(self, run: list[Encoded]) -> list[Outcome]:
+        """Learn up to ``network.events`` events in one call of the network."""
+        if not run:
+            return []
+        stream, network = self._streams.view(self.row), self._network_rows.view(self.network_row)
+        codes = np.concatenate([stream["window"], np.array([e.sighting.code for e in run], np.int32)])
+        known = np.array([run[0].known_before, *(e.known for e in run)], np.int32)
+        past = _past(stream, network)
+        result = self._network.run(self._scope.state_of(network), self.classes, codes, known, past)
+        past.keep(result.windows, result.edges)
+        # what was published for the first event is judged, also where the classes have changed since
+        probabilities = np.concatenate([network["pending"][None], result.probabilities[1:]])
+        forecast, hits = self._panel.observe(
+            stream, self.task.values(run), self.task.codes(run, probabilities, known), pending=self._pending is not None
+        )
+        predictions = [self._pending, *self.task.predictions(forecast, run)]
+        if run[-1].event.ends:
+            predictions[-1] = None  # of a sequence that is over
+        first = int(stream["events"][0]) + 1
+        told = score(
+            stream,
+            self._settings,
+            first=first,
+            scored=np.array([prediction is not None for prediction in predictions[:-1]]),
+            hits=hits,
+            losses=surprise_bits(forecast.probability)[:, None],
+        )
+        verdicts = self.task.verdicts(predictions[:-1], hits[:, 0], forecast, told.drifts)
+        stream["events"][0] += len(run)
+        stream["window"][:] = codes[len(run) :]
+        self._scope.keep(network, result.state)
+        network["pending"][:] = probabilities[-1]
+        self._pending = predictions[-1]
+        if run[-1].event.ends:
+            self.break_sequence()
+        return [
+            Outcome(
+                first + i,
+                fitted,
+                skipped,
+                verdicts[i],
+                predictions[i + 1],
+                told.hits[i],
+                told.rates[i],
+            )
+            for i, (fitted, skipped) in enumerate(
+                zip(result.fit_steps.tolist(), result.skipped_steps.tolist(), strict=True)
+            )
+        ]
+
+    def _make_room(self, encoded: Encoded) -> None:
+        """Let a class be another symbol's, or move to a row with more classes."""
+        code = encoded.sighting.code
+        if encoded.sighting.replaced:
+            stream, network = self._streams.view(self.row), self._network_rows.view(self.network_row)
+            window = stream["window"]
+            window[window == code] = 0
+            _past(stream, network).forget(code)
+            self._network.forget_class(self._scope.state_of(network), self.classes, code)
+            return
+        smaller, old_row, old_rows = self.classes, self.network_row, self._network_rows
+        old = old_rows.view(old_row)
+        self._take_network_row(self._network.classes_for(encoded.known))
+        new = self._network_rows.view(self.network_row)
+        self._scope.move(self._network, old, new, (smaller, self.classes))
+        new["pending"][:smaller] = old["pending"]
+        for kept in ("replay_codes", "replay_states"):
+            new[kept][:] = old[kept]
+        old_rows.remove(old_row)
+
+    def _take_network_row(self, classes: int) -> None:
+        self.classes = classes
+        self._network_rows = self._networks[classes]
+        self.network_row = self._network_rows.add()
+
+
+def _past(stream: Row, network: Row) -> Past:
+    """View the windows that are kept of a stream."""
+    return Past(int(stream["events"][0]), network["replay_codes"], network["replay_states"])

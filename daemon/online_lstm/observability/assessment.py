@@ -1,0 +1,187 @@
+"""Whether it works, in a sentence: the first thing on the page and in a report, for whoever sees it for the first time.
+
+It reads what the board says of all partitions together, or the figures of a backtest, and claims nothing that these do
+not show: better is what chance would hardly have given.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+RULES: Mapping[str, str] = {
+    "last_value": "repeating the last value",
+    "most_frequent": "always saying the most frequent value",
+    "suffix_memory": "looking up what followed before",
+    "seasonal_naive": "the value of a season ago",
+}
+"""What each baseline does."""
+FEW = 100
+"""Of fewer predictions nothing is concluded yet."""
+LEAST_MARGIN = 0.01
+"""A smaller gain is not called one, however certain it is."""
+SILENT_S = 60.0
+"""A stream is silent after so long, or after ten times what usually passes between two batches."""
+
+STOPPING = ("keys_never_return", "nothing_readable", "all_missing")
+"""Hints with which a partition predicts nothing that is worth a look."""
+
+Headline = dict[str, str]
+"""``text``, and its ``mood``: good, warn, bad, or nothing."""
+
+
+def headline(told: Mapping[str, Any]) -> Headline:
+    """Say how it stands, from what ``online_lstm.observability.dashboard`` tells of it."""
+    if stopping := _stopping(told):
+        return _said("bad", f"{stopping[0].upper()}{stopping[1:]}.")
+    if told["scored"] == 0:
+        return _said("warn", _beginning(told))
+    if told["silent_s"] is not None and told["lag_records"]:
+        waiting = f"{told['lag_records']:,} values wait, and none was learned for {duration(told['silent_s'])}."
+        return _said("bad", waiting)
+    standing = _standing(told)
+    if told["silent_s"] is not None:
+        silent = f"No input is arriving: the last value came {duration(told['silent_s'])} ago."
+        return _said("warn", f"{silent} How it stood then: {standing['text'][0].lower()}{standing['text'][1:]}")
+    return standing
+
+
+def conclusion(figures: Mapping[str, Any]) -> Headline:
+    """Say how a whole input was predicted, from the figures that ``backtest --json`` writes."""
+    scored = figures["scored"]
+    if not scored:
+        return _said("", "Nothing was scored, so there is nothing to tell.")
+    if scored < FEW:
+        return _said("", f"Too little to tell: only {_count(scored, 'prediction')} could be judged.")
+    of, over = _count(scored, "prediction"), {"young": False, "earlier": None}
+    relative = figures.get("mean_absolute_error") is None
+    error = figures.get("mean_absolute_error_ratio" if relative else "mean_absolute_error")
+    if error is None:
+        return _of_hits({**figures, **over}, of)
+    baselines = figures["baseline_mean_absolute_errors"]
+    numbers = {"relative": relative, "error": error, "baseline_errors": baselines}
+    numbers |= {"skill": figures["skill"], "skill_error": figures["skill_error"]}
+    return _of_numbers({**figures, **over, "numbers": numbers}, of)
+
+
+def duration(seconds: float) -> str:
+    """Write how long something takes.
+
+    >>> duration(59.6), duration(600), duration(9000)
+    ('60 s', '10 min', '2 h')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.0f} h"
+
+
+def _stopping(told: Mapping[str, Any]) -> str:
+    """Return the hint that says why nothing is predicted, in all partitions or where nothing was yet; else nothing."""
+    for name in STOPPING:
+        texts = [hint["text"] for hint in told["hints"] if hint["name"] == name]
+        if texts and (told["scored"] == 0 or len(texts) == told["partitions"]):
+            return str(texts[0])
+    return ""
+
+
+def _beginning(told: Mapping[str, Any]) -> str:
+    if not told["events"]:
+        return "Waiting for the first value: no input has arrived yet."
+    return f"It has just begun: {_count(told['events'], 'value')} came, and no prediction could be judged yet."
+
+
+def _standing(told: Mapping[str, Any]) -> Headline:
+    since = told["since_drift"]
+    # the learner of labels is one for all streams of a partition
+    alone = told["partitions" if told["task"] == "label" else "streams"] == 1
+    if since and alone and since["scored"] < told["scored"] * told["channels"]:
+        share = since["hits"] / since["scored"] if since["scored"] else None
+        judged = "" if share is None else f": {_percent(share)} of the predictions since were right"
+        changed = f"The stream changed {_count(since['events'], 'value')} ago and is being learned anew"
+        return _said("warn", f"{changed}{judged}.")
+    of = f"the last {_count(told['scored'], 'prediction')}"
+    return _of_numbers(told, of) if told["numbers"] else _of_hits(told, of)
+
+
+def _of_hits(told: Mapping[str, Any], of: str) -> Headline:
+    own, rates, errors = told["hit_rate"], told["baseline_hit_rates"], told["lift_errors"]
+    name = max(rates, key=rates.__getitem__)
+    best, rule = rates[name], _rule(name, told["task"])
+    judged = f"{_percent(own)} of {of} were right"
+    would = f"{rule} would have had {_percent(best)}"
+    if told["scored"] < FEW:
+        return _said("warn", f"Still learning: {judged}; {would}.")
+    margin = _margin(errors[name])
+    if own - best > margin:
+        return _said("good", f"It works: {judged}; {would}.")
+    simple = {other: rate for other, rate in rates.items() if other != "suffix_memory"}
+    second = max(simple, key=simple.__getitem__)
+    if own - best >= -margin and own - simple[second] > _margin(errors[second]):
+        others = f"{_rule(second, told['task'])} would have had {_percent(simple[second])}"
+        return _said("good", f"It works: {judged}, about as many as by {rule}; {others}.")
+    before = told["earlier"]["hit_rate"] if told["earlier"] else None
+    if told["young"] or (before is not None and own - before > _margin_of_times(own, before, told["scored"])):
+        since = "" if before is None else f", up from {_percent(before)}"
+        return _said("warn", f"Still learning: {judged}{since}; {would}.")
+    if own - best < -margin:
+        return _said("bad", f"Worse than a simple rule: {judged}; {would}.")
+    return _said("warn", f"No better than {rule}, which has {_percent(best)}: {judged}.")
+
+
+def _of_numbers(told: Mapping[str, Any], of: str) -> Headline:
+    numbers = told["numbers"]
+    baselines, skill = numbers["baseline_errors"], numbers["skill"]
+    if numbers["relative"]:  # of several components, each has a best rule of its own
+        judged = f"{of} were off by {_percent(numbers['error'])} of the values' size on average"
+        less = "as much" if skill is None else f"{_percent(abs(skill))} {'less' if skill > 0 else 'more'}"
+        would = f"{less} than by the best simple rule of each number"
+        rule = "the simple rules"
+    else:
+        name = min(baselines, key=baselines.__getitem__)
+        rule = _rule(name, told["task"])
+        judged = f"{of} were off by {numbers['error']:.4g} on average"
+        would = f"{rule} would have been off by {baselines[name]:.4g}"
+    margin = _margin(numbers["skill_error"])
+    if told["scored"] >= FEW and skill is not None and skill > margin:
+        return _said("good", f"It works: {judged}; {would}.")
+    before = told["earlier"]["error"] if told["earlier"] else None
+    falling = before is not None and numbers["error"] < (1 - _share_of_errors(told["scored"])) * before
+    if told["scored"] < FEW or told["young"] or falling:
+        return _said("warn", f"Still learning: {judged}; {would}.")
+    if skill is None or skill >= -margin:
+        return _said("warn", f"No better than {rule}: {judged}; {would}.")
+    return _said("bad", f"Worse than a simple rule: {judged}; {would}.")
+
+
+def _margin(error: float | None) -> float:
+    """Give what two of the same predictions may differ by chance, from the standard error of the difference of each.
+
+    Two of them, and no less than a hundredth; without end where it is not known.
+    """
+    return math.inf if error is None else max(LEAST_MARGIN, 2 * error)
+
+
+def _margin_of_times(rate: float, before: float, scored: int) -> float:
+    """Give the same for hit rates of two times, over so many predictions each, which are others."""
+    return _margin(math.sqrt((rate * (1 - rate) + before * (1 - before)) / scored))
+
+
+def _share_of_errors(scored: int) -> float:
+    """Give the share by which mean errors of two times may differ, where errors scatter as much as they are large."""
+    return _margin(math.sqrt(2 / scored))
+
+
+def _said(mood: str, text: str) -> Headline:
+    return {"mood": mood, "text": text}
+
+
+def _rule(name: str, task: str) -> str:
+    rule = RULES[name]
+    return rule.replace("value", "label") if task == "label" else rule
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,338 @@
+"""What the page shows: how the daemon stands, what it said last, and how the hit rates went, for any thread to ask.
+
+It keeps the messages as they were published and reads them when somebody looks: nothing is done per event but to
+remember it, unless a stream has just changed. Times are the wall clock's, because people look; nothing here is part of
+any state. It is longer than most modules, because all of it is asked and written under one lock.
+"""
+
+import json
+import math
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from online_lstm.events import OutputRecord, TopicPartition
+from online_lstm.observability.assessment import SILENT_S, headline
+from online_lstm.observability.history import Curve, Point
+from online_lstm.telemetry import (
+    AssignmentReport,
+    BatchReport,
+    CheckpointReport,
+    Hint,
+    InputReport,
+    PartitionReport,
+    Report,
+)
+
+LAST = 100
+"""So many messages are shown, of all streams together."""
+LAST_OF_STREAM = 32
+MOST_STREAMS = 1000
+"""So many streams are shown, those that said something last."""
+MOST_DRIFTS = 20
+"""So many changes of streams are marked, the last ones."""
+RATE_S = 10.0
+"""Events per second are taken over so long."""
+BATCHES = 20
+"""What usually passes between two batches is taken over so many of them."""
+
+_TOLD_OF_STREAM = ("value", "prediction", "hit_rate", "baseline_hit_rate", "kappa_temporal", "model")
+
+Key = tuple[str, int, bytes | None]
+"""Topic, partition and key of a stream."""
+
+
+@dataclass(slots=True)
+class _Drift:
+    """A stream that was found to have changed: when, after how many events of this process, and how it went since.
+
+    What is scored and hit since then are predictions, of which an event of numbers may have several.
+    """
+
+    at: float
+    events: int
+    stream: str | None
+    scored: int = 0
+    hits: int = 0
+
+
+class Board:
+    """An observer that remembers what there is to be seen.
+
+    Args:
+        about: What does not change while the daemon runs: ``task``, ``channels`` (predictions an event), ``stream_by``,
+            names of topics, predictors, versions.
+        baselines: Names of the baselines, in the order in which reports list them.
+        clock: Seconds since 1970.
+    """
+
+    def __init__(
+        self, about: dict[str, Any], *, baselines: Sequence[str], clock: Callable[[], float] = time.time
+    ) -> None:
+        self._about = about
+        self._baselines = tuple(baselines)
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._reports: dict[TopicPartition, PartitionReport] = {}
+        self._lags: dict[TopicPartition, int] = {}
+        self._hints: dict[TopicPartition, tuple[Hint, ...]] = {}
+        self._checkpoints: dict[TopicPartition, float] = {}
+        self._streams: OrderedDict[Key, deque[bytes]] = OrderedDict()
+        self._last: deque[tuple[int, bytes]] = deque(maxlen=LAST)
+        self._said = 0
+        self._counts = {"events": 0, "dead_letters": 0, "skipped_steps": 0, "checkpoint_failures": 0}
+        self._counts["drifts"] = 0
+        self._drifts: deque[_Drift] = deque(maxlen=MOST_DRIFTS)
+        self._surprise_bits: float | None = None
+        self._curve = Curve()
+        self._batches: deque[float] = deque(maxlen=BATCHES)
+        self._recent: deque[tuple[float, int]] = deque()
+
+    def observe(self, report: Report) -> None:
+        """Take note of a report."""
+        with self._lock:
+            match report:
+                case AssignmentReport():
+                    for source in report.revoked:
+                        self._forget(source)
+                case PartitionReport():
+                    self._reports[report.source] = report
+                    if report.surprise_bits is not None:
+                        self._surprise_bits = report.surprise_bits
+                    self._draw()
+                case BatchReport():
+                    self._add(report)
+                case InputReport():
+                    self._lags[report.source] = report.lag_records
+                    self._hints[report.source] = report.hints
+                case CheckpointReport():
+                    self._counts["checkpoint_failures"] += report.result != "written"
+                    if report.result == "written":
+                        self._checkpoints[report.source] = self._clock()
+
+    def snapshot(self, said: int = 0, drawn: float = 0) -> dict[str, Any]:
+        """Say how everything stands, and what is new.
+
+        Args:
+            said: The number of the last message that is known already, ``said`` of the snapshot before.
+            drawn: The time of the last point of the curves that is known already, ``drawn`` of the snapshot before.
+        """
+        with self._lock:
+            now = self._clock()
+            reports = list(self._reports.values())
+            last = [message for number, message in self._last if number > said]
+            checkpoints = [self._checkpoints.get(source) for source in self._reports]
+            standing = self._standing(now)
+            return {
+                **self._about,
+                **standing,
+                "headline": headline({**self._about, **standing}),
+                "level_reached_after": self._curve.level_reached_after(standing["hit_rate"]),
+                "log_loss_bits": _mean([report.log_loss_bits for report in reports]),
+                "kappa_temporal": _mean([report.kappa_temporal for report in reports]),
+                "surprise_bits": self._surprise_bits,
+                "vocabulary": max((report.vocabulary for report in reports), default=0),
+                "events_per_s": self._events_per_s(now),
+                "checkpoint_offsets": {str(report.source): report.checkpoint_offset for report in reports},
+                "checkpoint_age_s": max((now - at for at in checkpoints if at is not None), default=None),
+                "unsaved_partitions": checkpoints.count(None),
+                "said": self._said,
+                "messages": [json.loads(message) for message in last],
+                "drawn": self._curve.drawn,
+                "curve": self._curve.after(drawn),
+                "marks": [{"at": drift.at, "events": drift.events, "stream": drift.stream} for drift in self._drifts],
+            }
+
+    def streams(self, search: str = "", limit: int = 50) -> dict[str, Any]:
+        """List the streams whose names contain a text, the one that said something last first."""
+        with self._lock:
+            found = [key for key in reversed(self._streams) if search.casefold() in _name(key).casefold()]
+            return {
+                "found": len(found),
+                "kept": len(self._streams),
+                "streams": [self._described(key) for key in found[:limit]],
+            }
+
+    def stream(self, topic: str, partition: int, key: bytes | None) -> dict[str, Any] | None:
+        """Give what a stream said last, None if it is not among those that are kept."""
+        with self._lock:
+            found = (topic, partition, key)
+            if found not in self._streams:
+                return None
+            messages = [json.loads(message) for message in self._streams[found]]
+            return {**self._described(found), "messages": messages}
+
+    def _described(self, key: Key) -> dict[str, Any]:
+        topic, partition, _ = key
+        said = json.loads(self._streams[key][-1])
+        told = {name: said.get(name) for name in _TOLD_OF_STREAM}
+        return {"name": said["stream"], "topic": topic, "partition": partition, "events": said["event"], **told}
+
+    def _forget(self, source: TopicPartition) -> None:
+        for known in (self._reports, self._lags, self._hints, self._checkpoints):
+            known.pop(source, None)
+        for key in [key for key in self._streams if key[:2] == (source.topic, source.partition)]:
+            del self._streams[key]
+
+    def _add(self, report: BatchReport) -> None:
+        now = self._clock()
+        self._lags[report.source] = report.lag_records
+        self._note_drifts(report, now)
+        if report.events:
+            self._batches.append(now)
+        self._counts["events"] += report.events
+        self._counts["dead_letters"] += sum(count for _, count in report.dead_letters)
+        self._counts["skipped_steps"] += report.skipped_steps
+        self._recent.append((now, report.events))
+        while self._recent[0][0] < now - RATE_S:
+            self._recent.popleft()
+        for output in report.outputs:
+            if not output.dead_letter:
+                self._remember(report.source, output)
+
+    def _remember(self, source: TopicPartition, output: OutputRecord) -> None:
+        message = output.value or b"{}"
+        self._said += 1
+        self._last.append((self._said, message))
+        key = (source.topic, source.partition, None if self._about.get("stream_by") == "partition" else output.key)
+        messages = self._streams.get(key)
+        if messages is None:
+            messages = self._streams[key] = deque(maxlen=LAST_OF_STREAM)
+            if len(self._streams) > MOST_STREAMS:
+                self._streams.popitem(last=False)
+        messages.append(message)
+        self._streams.move_to_end(key)
+
+    def _note_drifts(self, report: BatchReport, now: float) -> None:
+        """Mark the changes of streams in a batch, and count how the predictions did since the last one."""
+        self._counts["drifts"] += report.drifts
+        if not report.drifts:
+            if self._drifts:
+                self._drifts[-1].scored += report.scored
+                self._drifts[-1].hits += report.hits
+            return
+        said = [json.loads(output.value or b"{}") for output in report.outputs if not output.dead_letter]
+        verdicts = [(number, one, one["verdict"]) for number, one in enumerate(said, 1) if one.get("verdict")]
+        if not any(verdict["drift"] for _, _, verdict in verdicts):
+            # it was of sequences that are not published, nobody knows where in the batch: what was judged since begins
+            # with the next one
+            self._drifts.append(_Drift(round(now, 1), self._counts["events"] + report.events, None))
+            return
+        for number, message, verdict in verdicts:
+            if verdict["drift"]:
+                # the learner of labels is one for all sequences
+                stream = None if self._about["task"] == "label" else message["stream"]
+                self._drifts.append(_Drift(round(now, 1), self._counts["events"] + number, stream))
+            elif self._drifts:
+                hits = [hit for hit in _flat(verdict["hit"]) if hit is not None]
+                self._drifts[-1].scored += len(hits)
+                self._drifts[-1].hits += sum(hits)
+
+    def _standing(self, now: float) -> dict[str, Any]:
+        """Give what the headline is made from, of all partitions together.
+
+        ``earlier`` is how it stood before all that is in the score windows now; ``young`` says that nothing had been
+        learned then.
+        """
+        reports, rates = list(self._reports.values()), self._rates()
+        scored = sum(report.scored for report in reports)
+        earlier = self._curve.earlier(self._counts["events"] - scored)
+        last = self._drifts[-1] if self._drifts else None
+        since = last and {"events": self._counts["events"] - last.events, "scored": last.scored, "hits": last.hits}
+        return {
+            **self._counts,
+            **rates,
+            "scored": scored,
+            "earlier": earlier and {"hit_rate": earlier.hit_rates[0], "error": earlier.errors and earlier.errors[0]},
+            "young": earlier is None and not self._curve.resumed,
+            "numbers": self._numbers(),
+            "partitions": len(reports),
+            "streams": sum(report.streams for report in reports),
+            "lag_records": sum(self._lags.values()),
+            "silent_s": self._silent_s(now),
+            "since_drift": since,
+            "hints": [
+                {"partition": str(source), "name": hint.name, "text": hint.text}
+                for source, hints in sorted(self._hints.items())
+                for hint in hints
+            ],
+        }
+
+    def _rates(self) -> dict[str, Any]:
+        """Give the hit rates of all partitions together, each counted alike."""
+        scored = [report for report in self._reports.values() if report.hit_rate is not None]
+        rates = [_mean(column) for column in zip(*(report.baseline_hit_rates or () for report in scored), strict=True)]
+        known = rates or [None] * len(self._baselines)
+        errors = [
+            _error_of_mean(column) for column in zip(*(report.lift_errors or () for report in scored), strict=True)
+        ]
+        return {
+            "hit_rate": _mean([report.hit_rate for report in scored]),
+            "baseline_hit_rates": dict(zip(self._baselines, known, strict=True)),
+            "lift_errors": dict(zip(self._baselines, errors or [None] * len(self._baselines), strict=True)),
+        }
+
+    def _numbers(self) -> dict[str, Any] | None:
+        """Say how far off predictions of numbers were, each partition counted alike; None where there are none.
+
+        Errors are in the unit of the values, or ``relative`` to their mean size where they have several units.
+        """
+        reports = [report.numbers for report in self._reports.values() if report.numbers is not None]
+        in_units = [report.mean_absolute_errors for report in reports if report.mean_absolute_errors]
+        relative = len(in_units) < len(reports)
+        errors = [report.mean_absolute_error_ratios for report in reports] if relative else in_units
+        own, *others = [_mean(column) for column in zip(*errors, strict=True)] or [None]
+        baselines = dict(zip(self._baselines, others, strict=False))
+        if own is None or None in baselines.values():
+            return None
+        return {
+            "relative": relative,
+            "error": own,
+            "baseline_errors": baselines,
+            "skill": _mean([report.skill for report in reports]),
+            "skill_error": _error_of_mean([report.skill_error for report in reports if report.skill is not None]),
+            "interval_coverage": _mean([report.interval_coverage for report in reports]),
+        }
+
+    def _draw(self) -> None:
+        rates, numbers = self._rates(), self._numbers()
+        if rates["hit_rate"] is not None:
+            hit_rates = [rates["hit_rate"], *rates["baseline_hit_rates"].values()]
+            errors = [numbers["error"], *numbers["baseline_errors"].values()] if numbers else None
+            self._curve.add(Point(round(self._clock(), 1), self._counts["events"], hit_rates, errors))
+
+    def _silent_s(self, now: float) -> float | None:
+        """Say for how long nothing has come, None if that is nothing unusual."""
+        if not self._batches:
+            return None
+        silent, gaps = now - self._batches[-1], len(self._batches) - 1
+        usual = (self._batches[-1] - self._batches[0]) / gaps if gaps else 0.0
+        return silent if silent > max(SILENT_S, 10 * usual) else None
+
+    def _events_per_s(self, now: float) -> float:
+        events = sum(count for at, count in self._recent if at >= now - RATE_S)
+        return round(events / RATE_S, 1)
+
+
+def _name(key: Key) -> str:
+    topic, partition, name = key
+    return f"{topic}/{partition}" if name is None else name.decode(errors="replace")
+
+
+def _flat(told: Any) -> list[Any]:
+    """Give what is in nested lists, or what is in none."""
+    return [each for one in told for each in _flat(one)] if isinstance(told, list) else [told]
+
+
+def _error_of_mean(errors: Sequence[float | None]) -> float | None:
+    """Give the standard error of the mean of independent figures from theirs, None where one is not known."""
+    known = [error for error in errors if error is not None]
+    return round(math.hypot(*known) / len(known), 6) if known and len(known) == len(errors) else None
+
+
+def _mean(numbers: Sequence[float | None]) -> float | None:
+    known = [number for number in numbers if number is not None]
+    return round(sum(known) / len(known), 6) if known else None

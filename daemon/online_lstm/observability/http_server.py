@@ -1,0 +1,241 @@
+"""The HTTP side: the live page, metrics, liveness and readiness, served from a thread of its own.
+
+Knows neither Kafka nor the learners; the loop speaks to it through ``Health`` only, and what there is to see comes from
+a ``View``.
+"""
+
+import asyncio
+import base64
+import json
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from online_lstm.errors import SettingsError
+
+PAGE = Path(__file__).parent / "page"
+LIVE_EVERY_S = 1.0
+MOST_LISTED = 500
+SECURITY = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+}
+"""Values of a stream are data: even one that were taken for markup could load and run nothing."""
+STOP_TIMEOUT_S = 5.0
+
+
+class View(Protocol):
+    """What there is to see, for any thread."""
+
+    def snapshot(self, said: int = 0, drawn: float = 0) -> dict[str, Any]:
+        """Say how everything stands, with what is new: messages after number ``said``, points after time ``drawn``."""
+
+    def streams(self, search: str = "", limit: int = 50) -> dict[str, Any]:
+        """List streams whose names contain a text."""
+
+    def stream(self, topic: str, partition: int, key: bytes | None) -> dict[str, Any] | None:
+        """Give what a stream said last."""
+
+
+class Health:
+    """What the loop says about itself; any thread may ask.
+
+    It begins alive and not ready. A broker that is away makes it not ready but leaves it alive, as long as
+    the loop goes on trying: a restart would not bring the broker back.
+
+    Args:
+        patience_s: How long the loop may go without a beat.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, *, patience_s: float = 120.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._patience_s = patience_s
+        self._clock = clock
+        # Each is replaced as a whole, never changed in place, so no reader needs a lock.
+        self._last_beat_s = clock()
+        self._obstacles: tuple[str, ...] = ("the daemon is starting",)
+        self._waiting_for: tuple[str, ...] = ()
+
+    def beat(self, waiting_for: str = "") -> None:
+        """Say that the loop advanced, or that it is alive and what it waits for."""
+        self._last_beat_s = self._clock()
+        self._waiting_for = (waiting_for,) if waiting_for else ()
+
+    def ready(self) -> None:
+        """Say that records are learned as they come."""
+        self._obstacles = ()
+
+    def not_ready(self, *reasons: str) -> None:
+        """Say why records are not learned as they come, for a person to read."""
+        self._obstacles = reasons
+
+    def why_not_live(self) -> tuple[str, ...]:
+        """Give the reason to restart the process, or nothing."""
+        silence_s = self._clock() - self._last_beat_s
+        if silence_s <= self._patience_s:
+            return ()
+        return (f"the loop has not advanced for {silence_s:.0f} s (at most {self._patience_s:.0f} s)",)
+
+    def why_not_ready(self) -> tuple[str, ...]:
+        """Give the reasons not to rely on the predictions just now, or nothing."""
+        return self._obstacles + self._waiting_for + self.why_not_live()
+
+
+class WebServer:
+    """Serves the live page at ``/``, ``/streams``, ``/metrics``, ``/livez`` and ``/readyz``.
+
+    Args:
+        host: Address to bind.
+        port: Port to bind, 0 for a free one; once started, ``port`` is the one bound.
+        render: Gives all metrics and their content type for an ``Accept`` header.
+        health: Where the loop says how it is.
+        view: What there is to see.
+    """
+
+    def __init__(
+        self, host: str, port: int, *, render: Callable[[str], tuple[bytes, str]], health: Health, view: View
+    ) -> None:
+        self.host = host
+        self.port = port
+        config = uvicorn.Config(
+            _application(render, health, view),
+            loop="asyncio",
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="error",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=1,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Bind, then serve from a daemon thread; uvicorn handles signals on the main thread only.
+
+        Raises:
+            SettingsError: The address cannot be bound.
+        """
+        listener = _bind(self.host, self.port)
+        self.port = listener.getsockname()[1]
+        self._thread = threading.Thread(target=self._server.run, args=([listener],), name="web", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Close all connections and end the thread, within 5 s; does nothing if not started."""
+        if self._thread is not None:
+            self._server.should_exit = True
+            self._thread.join(STOP_TIMEOUT_S)
+            self._thread = None
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family)
+    except OSError as error:
+        raise SettingsError(
+            f"http_host, http_port: received {host!r}, {port}: {error.strerror}; expected an address of this"
+            " machine and a port that nothing listens on; set http_port to another, or to 0 for a free one"
+        ) from error
+
+
+def _application(render: Callable[[str], tuple[bytes, str]], health: Health, view: View) -> Starlette:
+    async def live(_: Request) -> Response:
+        return StreamingResponse(_events(health, view), media_type="text/event-stream", headers=_UNBUFFERED)
+
+    async def streams(request: Request) -> Response:
+        limit = request.query_params.get("limit", "50")
+        most = min(int(limit), MOST_LISTED) if limit.isdecimal() and len(limit) < 10 else 50
+        return JSONResponse(view.streams(request.query_params.get("search", ""), most), headers=_NO_STORE)
+
+    async def stream(request: Request) -> Response:
+        place = request.path_params
+        found = view.stream(place["topic"], place["partition"], _key_of(place.get("name")))
+        if found is None:
+            return JSONResponse({"error": "no such stream, or it has been silent for long"}, status_code=404)
+        return JSONResponse(found, headers=_NO_STORE)
+
+    async def metrics(request: Request) -> Response:
+        body, content_type = render(",".join(request.headers.getlist("accept")))
+        return Response(body, headers={"content-type": content_type})
+
+    async def livez(_: Request) -> Response:
+        return _status(health.why_not_live(), otherwise="stalled")
+
+    async def readyz(_: Request) -> Response:
+        return _status(health.why_not_ready(), otherwise="not ready")
+
+    return Starlette(
+        routes=[
+            Route("/metrics", metrics),
+            Route("/livez", livez),
+            Route("/readyz", readyz),
+            Route("/live", live),
+            Route("/streams", streams),
+            Route("/streams/{topic}/{partition:int}", stream),
+            Route("/streams/{topic}/{partition:int}/{name:path}", stream),
+            Mount("/", _Page(directory=PAGE, html=True)),
+        ]
+    )
+
+
+class _Page(StaticFiles):
+    """The files of the page, each with what keeps a browser from doing more than it asks for."""
+
+    async def get_response(self, path: str, scope: Any) -> Response:
+        response = await super().get_response(path, scope)
+        response.headers.update({**SECURITY, "cache-control": "no-cache"})
+        return response
+
+
+async def _events(health: Health, view: View) -> AsyncIterator[str]:
+    """Give a snapshot a second as server-sent events, each with the messages that are new since the one before."""
+    said, drawn = 0, 0.0
+    while True:
+        snapshot = view.snapshot(said, drawn)
+        said, drawn = snapshot["said"], snapshot["drawn"]
+        data = json.dumps({**snapshot, "obstacles": health.why_not_ready()}, ensure_ascii=False)
+        yield f"data: {data}\n\n"
+        await asyncio.sleep(LIVE_EVERY_S)
+
+
+def _key_of(name: str | None) -> bytes | None:
+    """Give the key of a stream's name, as the messages have it.
+
+    >>> _key_of("pump-7"), _key_of("base64:aGk="), _key_of(None)
+    (b'pump-7', b'hi', None)
+    """
+    if name is not None and name.startswith("base64:"):
+        try:
+            return base64.b64decode(name.removeprefix("base64:"), validate=True)
+        except ValueError:
+            pass
+    return None if name is None else name.encode()
+
+
+_NO_STORE = {"cache-control": "no-store"}
+_UNBUFFERED = {"cache-control": "no-store, no-transform", "x-accel-buffering": "no"}
+"""For a proxy in front of the page: each event is to pass at once, neither collected (nginx) nor compressed."""
+
+
+def _status(reasons: tuple[str, ...], *, otherwise: str) -> JSONResponse:
+    return JSONResponse(
+        {"status": otherwise if reasons else "ok", "reasons": reasons},
+        status_code=503 if reasons else 200,
+        headers={"cache-control": "no-store"},
+    )

@@ -1,0 +1,60 @@
+"""What was learned, once a minute in the log: for whoever has no dashboard."""
+
+import time
+from collections.abc import Callable
+
+from online_lstm.events import TopicPartition
+from online_lstm.logs import EventLogger
+from online_lstm.telemetry import AssignmentReport, BatchReport, PartitionReport, Report
+
+EVERY_S = 60.0
+_log = EventLogger(__name__)
+
+
+class Summary:
+    """An observer; it says nothing while nothing is learned."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._since = clock()
+        self._events, self._scored, self._hits, self._drifts = 0, 0, 0, 0
+        self._baseline_hits: tuple[int, ...] = ()
+        self._lags: dict[TopicPartition, int] = {}
+
+    def observe(self, report: Report) -> None:
+        """Take note of a report, and say what there was if it is time to."""
+        match report:
+            case AssignmentReport():
+                for source in report.revoked:
+                    self._lags.pop(source, None)
+            case PartitionReport():
+                self._lags.setdefault(report.source, 0)
+            case BatchReport():
+                self._add(report)
+
+    def _add(self, report: BatchReport) -> None:
+        self._events += report.events
+        self._scored += report.scored
+        self._hits += report.hits
+        self._drifts += report.drifts
+        before = self._baseline_hits or (0,) * len(report.baseline_hits)
+        self._baseline_hits = tuple(map(sum, zip(before, report.baseline_hits, strict=True)))
+        self._lags[report.source] = report.lag_records
+        seconds = self._clock() - self._since
+        if seconds >= EVERY_S:
+            self._say(seconds)
+
+    def _say(self, seconds: float) -> None:
+        scored = max(self._scored, 1)
+        _log.info(
+            "learned",
+            events=self._events,
+            seconds=round(seconds),
+            hit_rate=round(self._hits / scored, 4),
+            best_baseline=round(max(self._baseline_hits, default=0) / scored, 4),
+            drifts=self._drifts,
+            lag_records=sum(self._lags.values()),
+            partitions=len(self._lags),
+        )
+        self._since = self._clock()
+        self._events, self._scored, self._hits, self._drifts, self._baseline_hits = 0, 0, 0, 0, ()

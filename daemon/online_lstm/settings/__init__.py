@@ -1,0 +1,31 @@
+"""Every setting: its model, presets, and how flags, environment and file are read."""
+
+from online_lstm.settings.model import (
+    BYTES_OF_CHANNEL,
+    BYTES_OF_MESSAGE,
+    KERAS_SUFFIX,
+    KIND_MEANINGS,
+    Settings,
+    add_value,
+    alike_setting,
+    is_list,
+    kind_of,
+    parse_assignments,
+    read_settings,
+    type_of,
+)
+
+__all__ = [
+    "BYTES_OF_CHANNEL",
+    "BYTES_OF_MESSAGE",
+    "KERAS_SUFFIX",
+    "KIND_MEANINGS",
+    "Settings",
+    "add_value",
+    "alike_setting",
+    "is_list",
+    "kind_of",
+    "parse_assignments",
+    "read_settings",
+    "type_of",
+]

@@ -1,0 +1,1 @@
+"""The loop between Kafka and the learner: polls, commits, checkpoints, recovery."""

@@ -1,0 +1,216 @@
+"""The plain Kafka clients of the commands: one publishes values, one follows a topic.
+
+Neither is part of a group or of a transaction; what the daemon needs for its guarantees is in
+``online_lstm.streaming.kafka``.
+"""
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from types import TracebackType
+from typing import Any, Self
+
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
+
+from online_lstm.devtools.daemon_process import DaemonProcess
+from online_lstm.errors import BrokerUnavailableError, InputFileError, MissingTopicError, OnlineLstmError
+from online_lstm.logs import EventLogger
+from online_lstm.settings import Settings
+from online_lstm.streaming.kafka import Client, abandon, plain_producer
+
+POLL_MS = 200
+IDLE_TIMEOUT_S = 60.0
+SLOW_S = 5.0
+"""After so long without anything from the broker it is said what is waited for."""
+MAX_IN_FLIGHT = 10_000
+"""Values that wait for their acknowledgement; the client itself would take in any number of them."""
+
+_log = EventLogger(__name__)
+
+
+class Publisher:
+    """Publishes values to one topic in their order; each acknowledgement is checked.
+
+    Leaving its context without an exception waits for all of them.
+    """
+
+    def __init__(self, settings: Settings, topic: str, *, linger_ms: int = 5) -> None:
+        self.topic = topic
+        self.acknowledged = 0
+        self._in_flight: deque[Any] = deque()
+        self._heard_at = time.monotonic()  # of the broker, or when there was nothing to hear
+        self._producer = plain_producer(KafkaProducer, settings, linger_ms=linger_ms)
+
+    def send(self, value: bytes, key: bytes | None = None) -> None:
+        """Publish a value; check the acknowledgements that came, and wait for some if too many did not.
+
+        Raises:
+            InputFileError: The value is larger than what Kafka takes.
+            BrokerUnavailableError: An earlier value was not acknowledged.
+            SettingsError: The broker refused it.
+        """
+        while self._in_flight and (self._in_flight[0].is_done or len(self._in_flight) >= MAX_IN_FLIGHT):
+            self._settle()
+        if not self._in_flight:
+            self._heard_at = time.monotonic()
+        elif time.monotonic() > self._heard_at + SLOW_S:
+            self._warn()
+        try:
+            self._in_flight.append(self._producer.send(self.topic, value, key=key))
+        except OnlineLstmError as error:
+            if isinstance(error.__cause__, MessageSizeTooLargeError):
+                number = self.acknowledged + len(self._in_flight) + 1
+                raise InputFileError(
+                    f"{self.topic}: value {number} has {len(value)} bytes; {error.__cause__}"
+                ) from error
+            raise self._failure(error) from error
+
+    def flush(self) -> None:
+        """Wait until all values are acknowledged.
+
+        Raises:
+            BrokerUnavailableError: One was not.
+            SettingsError: The broker refused it.
+        """
+        while self._in_flight:
+            self._settle()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self.flush()
+        finally:
+            abandon(self._producer.library)
+
+    def _settle(self) -> None:
+        """Wait for the oldest acknowledgement; it fails at the client's delivery timeout of two minutes."""
+        future = self._in_flight.popleft()
+        try:
+            with self._producer.translated():
+                self._wait_for(future)
+        except OnlineLstmError as error:
+            raise self._failure(error) from error
+        self.acknowledged += 1
+        self._heard_at = time.monotonic()
+
+    def _wait_for(self, future: Any) -> None:
+        try:
+            future.get(timeout=SLOW_S)
+        except KafkaTimeoutError:
+            if future.is_done:
+                raise
+            self._warn()
+            future.get()
+
+    def _warn(self) -> None:
+        """Say what is waited for, once in a silence."""
+        if self._heard_at < math.inf:
+            _log.warning("waiting for the broker", topic=self.topic, acknowledged=self.acknowledged)
+            self._heard_at = math.inf
+
+    def _failure(self, error: OnlineLstmError) -> OnlineLstmError:
+        """Return an error of the same kind that tells how far it came."""
+        return type(error)(
+            f"{self.topic}: value {self.acknowledged + 1} was not acknowledged; all before it were: see to the broker, "
+            f"then publish from there on. {error}"
+        )
+
+
+class Follower:
+    """Reads what is committed in one topic, outside of any group."""
+
+    def __init__(self, settings: Settings, topic: str, *, from_beginning: bool) -> None:
+        self._consumer = Client(
+            KafkaConsumer,
+            settings,
+            group_id=None,
+            enable_auto_commit=False,
+            isolation_level="read_committed",
+            auto_offset_reset="earliest",
+        )
+        numbers = self._consumer.partitions_for_topic(topic)
+        if not numbers:
+            self.close()
+            raise MissingTopicError(
+                f"topic {topic} does not exist at {', '.join(settings.bootstrap_servers)}, or this user may not see it "
+                "(the right DESCRIBE); `online-lstm run` creates it, --output-topic names another one"
+            )
+        partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
+        self._consumer.assign(partitions)
+        seek = self._consumer.seek_to_beginning if from_beginning else self._consumer.seek_to_end
+        seek(*partitions)
+        for partition in partitions:
+            self._consumer.position(partition)  # the place is looked up now, not at the first poll
+
+    def poll(self) -> list[Any]:
+        """Give the next records, after ``POLL_MS`` without any an empty list."""
+        return [record for records in self._consumer.poll(timeout_ms=POLL_MS).values() for record in records]
+
+    def receive(self, events: int, daemon: DaemonProcess) -> Iterator[list[Any]]:
+        """Give records, some at a time, until there were this many.
+
+        Raises:
+            OnlineLstmError: The daemon that publishes them ended, or none came for ``IDLE_TIMEOUT_S``.
+        """
+        received = 0
+        deadline = time.monotonic() + IDLE_TIMEOUT_S
+        while received < events:
+            if records := self.poll():
+                received += len(records)
+                deadline = time.monotonic() + IDLE_TIMEOUT_S
+                yield records
+            elif time.monotonic() > deadline:
+                raise OnlineLstmError(f"{received} of {events} predictions came:\n{daemon.log_end()}")
+            else:
+                daemon.require_running()
+
+    def follow(self, when_idle: Callable[[], None]) -> Iterator[Any]:
+        """Give records without end; ``when_idle`` is called when none came for ``SLOW_S``, once in a silence."""
+        deadline = time.monotonic() + SLOW_S
+        while True:
+            if records := self.poll():
+                yield from records
+                deadline = time.monotonic() + SLOW_S
+            elif time.monotonic() > deadline:
+                when_idle()
+                deadline = math.inf
+
+    def broker_answers(self) -> bool:
+        """Say whether the broker still tells where the topic ends."""
+        try:
+            self._consumer.end_offsets(list(self._consumer.assignment()), timeout_ms=1000)
+        except BrokerUnavailableError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._consumer.close(timeout_ms=1000)
+
+
+def delete_topics(settings: Settings, topics: Sequence[str]) -> None:
+    """Delete topics that a command created for itself.
+
+    Raises:
+        BrokerUnavailableError: The broker does not answer, or does not do it.
+    """
+    with closing(Client(KafkaAdminClient, settings)) as admin:
+        admin.delete_topics(list(topics))
+
+
+def delete_group(settings: Settings) -> None:
+    """Delete the consumer group of a daemon that a command started for itself, and that ended.
+
+    Raises:
+        BrokerUnavailableError: The broker does not answer, or does not do it.
+    """
+    with closing(Client(KafkaAdminClient, settings)) as admin:
+        admin.delete_groups([settings.group_id])

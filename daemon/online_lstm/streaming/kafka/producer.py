@@ -1,0 +1,398 @@
+"""Where a batch is published: whole, with its offsets, or not at all; or at least once, where that cannot be had."""
+
+import contextlib
+import fcntl
+import math
+import os
+import socket
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import quote
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaError, KafkaTimeoutError
+from kafka.protocol.producer import (
+    AddOffsetsToTxnRequest,
+    AddPartitionsToTxnRequest,
+    EndTxnRequest,
+    InitProducerIdRequest,
+    TxnOffsetCommitRequest,
+)
+from kafka.structs import OffsetAndMetadata
+
+from online_lstm.codec.forms import Forms, Position, TopicLimits
+from online_lstm.errors import (
+    BrokerUnavailableError,
+    FencedError,
+    MissingTopicError,
+    NotCommittedError,
+    UnfitTopicError,
+)
+from online_lstm.events import Committed, Membership, OutputRecord, TopicPartition
+from online_lstm.logs import EventLogger
+from online_lstm.settings import Settings
+from online_lstm.streaming.kafka.client import Client, plain_producer
+from online_lstm.streaming.kafka.connection import abandon, theirs
+from online_lstm.streaming.kafka.consumer import KafkaSource
+from online_lstm.streaming.kafka.failures import FailureKind, kind_of
+from online_lstm.streaming.kafka.topics import limits_of_published, published_topics, require_published
+from online_lstm.telemetry import FormReport, Observer
+
+MAX_BLOCK_MS = 10_000
+"""Longest that the client waits by itself, for metadata."""
+
+MAX_BATCH_BYTES = 512 * 1024
+"""One request a batch: with the client's default, 500 records take three times as long."""
+CHECK_AFTER_S = 3.0
+"""After this time without an answer, and as often, it is asked whether the topics are still there."""
+
+WAIT_MS = 200
+"""As often as this, one who waits looks at what else happens."""
+
+_TRANSACTION_REQUESTS = (
+    InitProducerIdRequest,
+    AddPartitionsToTxnRequest,
+    AddOffsetsToTxnRequest,
+    TxnOffsetCommitRequest,
+    EndTxnRequest,
+)
+_log = EventLogger(__name__)
+
+Outputs = Mapping[TopicPartition, Sequence[OutputRecord]]
+Formed = Mapping[TopicPartition, Sequence[tuple[str, OutputRecord]]]
+"""Records to publish by input partition, each with its topic."""
+Offsets = Mapping[TopicPartition, Committed]
+
+
+class _RefusedError(Exception):
+    """Raised within this module when records are refused: in another form they may be accepted."""
+
+    def __init__(self, positions: Sequence[Position], error: KafkaError) -> None:
+        super().__init__(str(error))
+        self.positions = positions
+
+
+class KafkaSink(ABC):
+    """A producer that is made anew after any failure; what a batch is published in depends on the kind.
+
+    Args:
+        settings: The settings in force.
+        observer: Hears of records that were published in another form.
+    """
+
+    def __init__(self, settings: Settings, observer: Observer = lambda _: None) -> None:
+        self._settings = settings
+        self._observer = observer
+        self._producer: KafkaProducer = None
+        self._partitions: dict[str, int] = {}
+        self._limits: dict[str, TopicLimits] = {}
+        self._forms_told: set[str] = set()
+
+    def commit(
+        self, outputs: Outputs, offsets: Offsets, membership: Membership, waiting: Callable[[float], None]
+    ) -> None:
+        """Publish outputs and offsets; what a topic refuses is published in another form.
+
+        Raises:
+            NotCommittedError: Something was not acknowledged; ``rebuild``, and go back to the committed offsets.
+            UnfitTopicError: A topic refuses a record in every form, or all records.
+            SettingsError: The broker refuses what only other settings or rights will end.
+        """
+        forms = Forms(outputs, self._topic_of)
+        try:
+            while not self._published(forms, offsets, membership, waiting):
+                self.rebuild(waiting)  # nothing of the batch was committed
+        except KafkaError as error:
+            raise NotCommittedError(f"the batch was not published: {error!r}") from error
+        except (BrokerUnavailableError, MissingTopicError) as error:
+            raise NotCommittedError(f"the batch was not published: {error}") from error
+        self._tell(forms)
+
+    def _published(
+        self, forms: Forms, offsets: Offsets, membership: Membership, waiting: Callable[[float], None]
+    ) -> bool:
+        """Publish a batch in the forms at hand; return False after having taken other forms for what was refused."""
+        records = forms.records(self._limits, now_ms=time.time_ns() // 1_000_000)
+        patience = _Patience(waiting, lambda: require_published(self._settings))
+        try:
+            self._publish(records, offsets, membership, patience)
+        except _RefusedError as refused:
+            forms.refuse(refused.positions, str(refused))
+            return False
+        except KafkaError as error:
+            kind = kind_of(error)
+            if kind in {FailureKind.SETTINGS, FailureKind.UNSUPPORTED}:
+                raise self._client.error_of(error) from error
+            if kind in {FailureKind.TOPIC, FailureKind.RECORD}:
+                raise UnfitTopicError(
+                    f"{', '.join(published_topics(self._settings))}: one of these topics refuses what is published "
+                    f"({error!r}): change its configuration, or name another (output_topic, dead_letter_topic)"
+                ) from error
+            raise
+        return True
+
+    def _tell(self, forms: Forms) -> None:
+        for (source, form), count in forms.counts.items():
+            self._observer(FormReport(source, form, count))
+            if form not in self._forms_told:
+                self._forms_told.add(form)
+                _log.warning("output form changed", form=form, source=source, reason="the topic refuses the usual form")
+
+    def rebuild(self, waiting: Callable[[float], None]) -> None:
+        """Begin, or begin afresh; raises what a ``Client`` and ``limits_of_published`` raise."""
+        self._discard()
+        self._limits = limits_of_published(self._settings)
+        smallest = min(limits.max_message_bytes for limits in self._limits.values())
+        self._client = self._connect(
+            max_request_size=2 * self._settings.max_output_bytes,
+            batch_size=min(MAX_BATCH_BYTES, smallest),
+            retry_backoff_ms=5,  # the client sleeps this long while the broker still ends the transaction before
+            max_block_ms=MAX_BLOCK_MS,
+        )
+        self._producer = self._client.library  # what fails in a commit is told by ``commit``
+        with self._client.translated():
+            self._begin(_Patience(waiting))
+
+    def _topic_of(self, source: TopicPartition, dead_letter: bool) -> str:
+        return self._settings.dead_letters_of(source.topic) if dead_letter else self._settings.output_topic
+
+    def close(self) -> None:
+        """Let the producer go."""
+        self._discard()
+
+    @abstractmethod
+    def _connect(self, **options: Any) -> Client:
+        """Make the producer."""
+
+    @abstractmethod
+    def _publish(self, records: Formed, offsets: Offsets, membership: Membership, patience: "_Patience") -> None:
+        """Publish and commit; raises _RefusedError or KafkaError."""
+
+    def _begin(self, patience: "_Patience") -> None:  # noqa: ARG002 - not all have to wait
+        topics = published_topics(self._settings)
+        self._partitions = {topic: len(self._producer.partitions_for(topic)) for topic in topics}
+
+    def _send(self, records: Formed) -> "_Promises":
+        """Send all records and return the promises of their acknowledgement."""
+        promises = _Promises()
+        for source, formed in records.items():
+            for index, (topic, record) in enumerate(formed):
+                try:
+                    promise = self._producer.send(
+                        topic,
+                        value=record.value,
+                        key=record.key,
+                        headers=list(record.headers),
+                        # the same number where there is one: order is kept, and a key is where readers expect it
+                        partition=record.source_partition % self._partitions[topic],
+                        timestamp_ms=record.timestamp_ms if record.timestamp_ms >= 0 else None,
+                    )
+                except ValueError as error:  # a topic that was deleted and created anew with fewer partitions
+                    raise KafkaError(f"{topic}: {error}") from error
+                promises.add((source, index), promise)
+        return promises
+
+    def _discard(self) -> None:
+        if self._producer is not None:
+            abandon(self._producer)
+            self._producer = None
+
+
+class TransactionalSink(KafkaSink):
+    """Publishes a batch in one transaction, or not at all.
+
+    A rebuilt producer has the broker abort what its transactional id left open, and fences whoever had it.
+    """
+
+    def __init__(self, settings: Settings, observer: Observer = lambda _: None) -> None:
+        super().__init__(settings, observer)
+        self._slot: IO[bytes] | None = None
+        self.transactional_id = f"{settings.group_id}-{settings.instance_id or self._free_slot()}"
+        self._fenced_at: float | None = None
+
+    def commit(
+        self, outputs: Outputs, offsets: Offsets, membership: Membership, waiting: Callable[[float], None]
+    ) -> None:
+        """Publish outputs and offsets, or nothing.
+
+        Raises:
+            NotCommittedError: The transaction is not known to be committed.
+            FencedError: Another process uses this transactional id, again and again.
+        """
+        began = time.monotonic()
+        try:
+            super().commit(outputs, offsets, membership, waiting)
+        except NotCommittedError as error:
+            # a transaction that was open for longer was fenced by the broker itself
+            if (
+                error.__cause__ is not None
+                and kind_of(error.__cause__) is FailureKind.FENCED
+                and time.monotonic() - began < self._settings.transaction_timeout_s
+            ):
+                self._note_fencing()
+            raise
+
+    def close(self) -> None:
+        """Let the producer and the slot go."""
+        super().close()
+        if self._slot is not None:
+            self._slot.close()
+
+    def _connect(self, **options: Any) -> Client:
+        return Client(
+            KafkaProducer,
+            self._settings,
+            transactional_id=self.transactional_id,
+            transaction_timeout_ms=int(self._settings.transaction_timeout_s * 1000),
+            **options,
+        )
+
+    def _begin(self, patience: "_Patience") -> None:
+        self._client.require(*_TRANSACTION_REQUESTS)
+        self._wait(self._transactions.initialize_transactions(), patience, limit_s=self._settings.connect_timeout_s)
+        super()._begin(patience)
+
+    def _publish(self, records: Formed, offsets: Offsets, membership: Membership, patience: "_Patience") -> None:
+        self._producer.begin_transaction()
+        promises = self._send(records)
+        places = {theirs(s): OffsetAndMetadata(c.offset, c.metadata, -1) for s, c in offsets.items()}
+        try:
+            for ask in (
+                lambda: self._transactions.send_offsets_to_transaction(places, membership.proof),
+                self._transactions.begin_commit,
+            ):
+                self._wait(ask(), patience, meanwhile=promises.raise_failure)
+        except KafkaError as error:  # a record that is not acknowledged fails the transaction
+            promises.raise_refusal(error)
+            raise
+
+    @property
+    def _transactions(self) -> Any:
+        """What the producer's own methods use, which wait without end: for ever, where the client lost a request."""
+        return self._producer._transaction_manager  # noqa: SLF001
+
+    def _wait(
+        self,
+        result: Any,
+        patience: "_Patience",
+        *,
+        limit_s: float = math.inf,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._producer._sender.wakeup()  # noqa: SLF001
+        while not result.wait(timeout_ms=WAIT_MS):
+            meanwhile()
+            if patience.tell() > limit_s:
+                raise KafkaTimeoutError(f"no answer within {limit_s:g} s")
+
+    def _note_fencing(self) -> None:
+        """Tolerate being fenced once: a member that was stopped for long is fenced by its own past."""
+        now = time.monotonic()
+        if self._fenced_at is not None and now - self._fenced_at < 6 * self._settings.transaction_timeout_s:
+            raise FencedError(
+                f"another process publishes as {self.transactional_id}: give each its own instance_id, and its own "
+                "group_instance_id where it has one"
+            )
+        self._fenced_at = now
+
+    def _free_slot(self) -> str:
+        """Name this process by its host and the first slot on it that nobody holds, the same one after a restart."""
+        folder = Path(tempfile.gettempdir()) / f"online-lstm-slots-{os.getuid()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        for number in range(10_000):
+            slot = (folder / f"{quote(self._settings.group_id, safe='')}-{number}.lock").open("wb")
+            try:
+                fcntl.flock(slot, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                slot.close()
+                continue
+            self._slot = slot
+            return f"{socket.gethostname()}-{number}"
+        raise FencedError(f"no free slot in {folder}")
+
+
+class AtLeastOnceSink(KafkaSink):
+    """Publishes a batch, waits for every acknowledgement, then commits its offsets: a crash between repeats it."""
+
+    def __init__(self, settings: Settings, source: KafkaSource, observer: Observer = lambda _: None) -> None:
+        super().__init__(settings, observer)
+        self._source = source
+
+    def _connect(self, **options: Any) -> Client:
+        return plain_producer(KafkaProducer, self._settings, **options)
+
+    def _publish(
+        self,
+        records: Formed,
+        offsets: Offsets,
+        membership: Membership,  # noqa: ARG002 - the broker knows whose offsets it takes
+        patience: "_Patience",
+    ) -> None:
+        promises = self._send(records)
+        while not promises.are_done():
+            with contextlib.suppress(KafkaTimeoutError):
+                self._producer.flush(timeout=1.0)
+            patience.tell()
+        try:
+            promises.require()
+        except KafkaError as error:
+            promises.raise_refusal(error)
+            raise
+        self._source.commit(offsets)
+
+
+class _Promises:
+    """The acknowledgements of a batch, and which record was refused first: later ones may fail because of it."""
+
+    def __init__(self) -> None:
+        self._promises: list[tuple[Position, Any]] = []
+        self._failed: list[Any] = []  # of the client's thread
+
+    def add(self, position: Position, promise: Any) -> None:
+        self._promises.append((position, promise))
+        promise.add_errback(lambda _: self._failed.append(promise))
+
+    def are_done(self) -> bool:
+        return all(promise.is_done for _, promise in self._promises)
+
+    def require(self) -> None:
+        """Raise the first failure."""
+        for _, promise in self._promises:
+            promise.get()
+
+    def raise_failure(self) -> None:
+        """Raise the first failure that there is by now: the client may not tell of it in the transaction's result."""
+        if self._failed:
+            raise self._failed[0].exception
+
+    def raise_refusal(self, error: KafkaError) -> None:
+        """Raise _RefusedError if records are the reason of an error: those of the first request that was refused."""
+        refused = [promise for promise in list(self._failed) if kind_of(promise.exception) is FailureKind.RECORD]
+        if refused:
+            # what one request had in it has one result; the broker says which of its records it did not accept
+            request = refused[0]._produce_future  # noqa: SLF001
+            among = {id(promise) for promise in refused if promise._produce_future is request}  # noqa: SLF001
+            positions = [position for position, promise in self._promises if id(promise) in among]
+            raise _RefusedError(positions, refused[0].exception) from error
+
+
+class _Patience:
+    """Tells whoever waits for a broker how long it has been; they may give up by an exception, and so may ``check``."""
+
+    def __init__(self, waiting: Callable[[float], None], check: Callable[[], None] = lambda: None) -> None:
+        self._waiting, self._check = waiting, check
+        self._started = time.monotonic()
+        self._check_at_s = CHECK_AFTER_S
+
+    def tell(self) -> float:
+        """Say that there still is no answer, and for how many seconds."""
+        seconds = time.monotonic() - self._started
+        self._waiting(seconds)
+        if seconds >= self._check_at_s:
+            self._check_at_s = seconds + CHECK_AFTER_S
+            self._check()
+        return seconds

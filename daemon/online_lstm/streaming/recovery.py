@@ -1,0 +1,374 @@
+"""Where a partition's learners come from: its newest checkpoint, and what has to be learned again since.
+
+It decides what may be gone on from, and refuses the rest; it neither reads records nor commits anything. What is
+committed beside each offset is a mark: the lineage, how many records it has seen, and the digest of all outputs.
+
+A lineage is a state's line of descent. One ends and the next begins, at a committed offset, wherever the state that
+goes on is not what a replay of the last one would give: at the beginning, when other learning settings hold, and
+after everything that is refused unless a setting says ``continue``.
+"""
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from online_lstm.checkpoint import CheckpointStore
+from online_lstm.errors import (
+    CheckpointDamagedError,
+    CheckpointsUnavailableError,
+    OnlineLstmError,
+    RecoveryRefusedError,
+    ReplayDivergedError,
+    StateMismatchError,
+)
+from online_lstm.events import Committed, Mark, TopicPartition
+from online_lstm.learning.partition import (
+    NetworkFactory,
+    Partition,
+    generation_of,
+    learning_of,
+    mark_of,
+    next_mark,
+    unnamed,
+)
+from online_lstm.learning.warm_start import WarmStart
+from online_lstm.logs import EventLogger
+from online_lstm.settings import Settings
+from online_lstm.telemetry import CheckpointReport, LineageReason, LineageReport, Observer
+
+_log = EventLogger(__name__)
+
+
+class Topic(Protocol):
+    """What is asked of the input topic and the group."""
+
+    def committed(self, source: TopicPartition) -> Committed | None:
+        """Give the group's committed offset."""
+
+    def start_offset(self, source: TopicPartition) -> int:
+        """Say where a group without an offset begins."""
+
+    def retained(self, source: TopicPartition) -> range:
+        """Give the offsets that the topic still has or will have next."""
+
+    def partitions(self, topic: str) -> int:
+        """Count a topic's partitions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """Learners as of a checkpoint: read on from ``offset``, muted up to the committed offset ``goal``.
+
+    There they have to have come to ``mark``; where no mark can be expected, a lineage begins for this ``reason``.
+    """
+
+    partition: Partition
+    offset: int
+    goal: int
+    mark: Mark | None = None
+    reason: LineageReason = "learning"
+    lost_records: int = 0
+
+
+class Recovery:
+    """Restores partitions of one group.
+
+    Args:
+        settings: The settings in force.
+        topic: The input.
+        store: Where checkpoints are.
+        network_for: Gives the network for some learning settings.
+        observer: Hears of damaged checkpoints and of new lineages.
+        warm_start: What streams begin as.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        topic: Topic,
+        store: CheckpointStore,
+        network_for: NetworkFactory,
+        observer: Observer,
+        warm_start: WarmStart | None = None,
+    ) -> None:
+        self._settings = settings
+        self._topic, self._store, self._network_for, self._observer = topic, store, network_for, observer
+        self._warm_start = warm_start
+
+    def restore(self, source: TopicPartition) -> Restored:
+        """Load what the committed offset asks for.
+
+        Raises:
+            RecoveryRefusedError: Offsets, records or checkpoints are gone, another program commits in this group, or
+                the topic has more partitions than before.
+            StateMismatchError: The group learned with other shape settings.
+            BrokerUnavailableError, CheckpointsUnavailableError: They cannot be asked now.
+        """
+        committed = self._topic.committed(source)
+        if committed is not None and committed.metadata:
+            restored = self._from_mark(source, committed.offset, read_mark(committed.metadata, source))
+        else:
+            restored = self._without_mark(source, committed)
+        _log.info("restored", source=source, checkpoint=restored.offset, committed=restored.goal)
+        return restored
+
+    def conclude(self, restored: Restored, commit: Callable[[Committed], None]) -> bool:
+        """Judge what the replay came to, and say whether a lineage begins with it.
+
+        If so it is committed, and has a checkpoint before the first record of it is.
+
+        Raises:
+            ReplayDivergedError: It is not what was committed.
+            CheckpointsUnavailableError: The checkpoint cannot be written; the partition has to be restored again.
+        """
+        partition, reason = restored.partition, restored.reason
+        diverged = restored.mark is not None and partition.mark != restored.mark
+        if diverged:
+            reason = "divergence"
+            self._refuse_unless(
+                "on_divergence",
+                ReplayDivergedError(
+                    f"{partition.source}: replaying to the committed offset {restored.goal} gave {partition.mark}, but "
+                    f"{restored.mark} was committed: another CPU or TensorFlow, or an input topic that changed; use "
+                    "the same ones"
+                ),
+            )
+        elif restored.mark is not None and partition.learning == learning_of(self._settings):
+            return False
+        partition.learn_with(learning_of(self._settings))
+        partition.begin_lineage(restored.goal)
+        pledge = Committed(restored.goal, write_mark(partition.mark))
+        if reason == "beginning":  # a checkpoint without a committed offset would be one of a group that lost it
+            commit(pledge)
+            self._write(partition, restored.goal)
+        else:  # a committed lineage without a checkpoint could not be restored
+            self._write(partition, restored.goal)
+            commit(pledge)
+        lineage, lost = partition.mark.lineage, restored.lost_records
+        _log.info(
+            "lineage begins",
+            source=partition.source,
+            offset=restored.goal,
+            lineage=lineage,
+            reason=reason,
+            lost_records=lost,
+        )
+        self._observer(LineageReport(partition.source, lineage, reason, lost))
+        return True
+
+    def _write(self, partition: Partition, offset: int) -> None:
+        try:
+            self._store.write(partition.source, offset, partition.state())
+        except OSError as error:
+            raise CheckpointsUnavailableError(
+                f"checkpoint_url: {self._settings.checkpoint_url} cannot be written ({error})"
+            ) from error
+
+    def _from_mark(self, source: TopicPartition, goal: int, mark: Mark) -> Restored:
+        """Load the newest checkpoint of the committed lineage at or below the committed offset."""
+        found = self._newest(source, mark.lineage, goal)
+        if found is None and mark.records == 0 and generation_of(mark.lineage) == 1:
+            return self._begun(source, goal, mark)
+        if found is None:
+            newer = self._store.offsets(source, mark.lineage)
+            self._refuse_unless(
+                "on_gap",
+                RecoveryRefusedError(
+                    f"{source}: no readable checkpoint of lineage {mark.lineage} at or below the committed offset "
+                    f"{goal} in {self._settings.checkpoint_url}"
+                    + (f", the oldest is of {newer[-1]}" if newer else "")
+                    + ": bring the checkpoints back"
+                ),
+            )
+            return self._on_from(self._fresh(source, mark), goal, goal, reason="gap")
+        return self._resume(source, found, goal, mark=mark)
+
+    def _begun(self, source: TopicPartition, goal: int, mark: Mark) -> Restored:
+        """Repeat a beginning that came as far as its commit."""
+        before = unnamed(mark.partitions)
+        if mark == next_mark(self._settings, source, goal, before):
+            return self._on_from(self._fresh(source, before), goal, goal, reason="beginning")
+        self._refuse_unless(
+            "on_shape_change",
+            StateMismatchError(f"{source}: the group began with other shape settings: use these"),
+        )
+        return self._on_from(self._fresh(source, mark), goal, goal, reason="shape")
+
+    def _without_mark(self, source: TopicPartition, committed: Committed | None) -> Restored:
+        """Begin, or find out what a group without a mark had learned."""
+        found = self._newest_of_all(source)
+        if found is None:
+            return self._beginning(source, committed)
+        offset, state = found
+        before = mark_of(state)
+        if committed is None:
+            self._refuse_unless(
+                "on_gap",
+                RecoveryRefusedError(
+                    f"{source}: there are checkpoints in {self._settings.checkpoint_url}, but the group "
+                    f"{self._settings.group_id} has no committed offset: it expired, or was deleted. Commit the right "
+                    f"offset, or continue from the newest checkpoint, at {offset}; what had been published since comes "
+                    "again, with the same ce_id"
+                ),
+            )
+            return self._resume(source, found, offset, reason="reset")
+        goal = committed.offset
+        self._refuse_unless(
+            "on_gap",
+            RecoveryRefusedError(
+                f"{source}: the committed offset {goal} was set by another program, while the newest checkpoint in "
+                f"{self._settings.checkpoint_url} is of {offset}. Continue to go on there, with what was learned from "
+                "the records before it"
+            ),
+        )
+        if (earlier := self._newest(source, before.lineage, goal)) is None:
+            return self._on_from(self._fresh(source, before), goal, goal, reason="reset")
+        return self._resume(source, earlier, goal, reason="reset")
+
+    def _beginning(self, source: TopicPartition, committed: Committed | None) -> Restored:
+        """Begin where the group was set to, or where ``start_from`` says."""
+        partitions = self._topic.partitions(source.topic)
+        before = self._partitions_before(source, partitions)
+        grown = source.partition >= before
+        if grown:
+            self._refuse_unless(
+                "on_growth",
+                RecoveryRefusedError(
+                    f"{source}: the topic had {before} partitions when the group began and has {partitions} now: "
+                    "keys may have moved, and their streams would begin anew in other partitions"
+                ),
+            )
+        if committed is not None:
+            start = committed.offset
+        elif grown:  # whatever start_from says: nothing published since it grew is left out
+            start = self._topic.retained(source).start
+        else:
+            start = self._topic.start_offset(source)
+        return self._on_from(self._fresh(source, unnamed(partitions)), start, start, reason="beginning")
+
+    def _resume(
+        self,
+        source: TopicPartition,
+        found: tuple[int, dict[str, Any]],
+        goal: int,
+        *,
+        mark: Mark | None = None,
+        reason: LineageReason = "learning",
+    ) -> Restored:
+        """Go on from what a checkpoint has."""
+        offset, state = found
+        before = mark_of(state)
+        partition = self._fresh(source, before)
+        try:
+            partition.restore(state)
+        except StateMismatchError as error:
+            self._refuse_unless("on_shape_change", error)
+            return self._on_from(self._fresh(source, before), goal, goal, reason="shape")
+        return self._on_from(partition, offset, goal, mark=mark, reason=reason)
+
+    def _on_from(
+        self,
+        partition: Partition,
+        offset: int,
+        goal: int,
+        *,
+        mark: Mark | None = None,
+        reason: LineageReason = "learning",
+    ) -> Restored:
+        """Go on from a checkpoint, where the topic still has what comes after it."""
+        retained = self._topic.retained(partition.source)
+        if retained.start <= offset and (mark is None or goal <= retained.stop):
+            return Restored(partition, offset, goal, mark, reason)
+        recreated = mark is not None and goal > retained.stop
+        self._refuse_unless(
+            "on_gap",
+            RecoveryRefusedError(
+                f"{partition.source}: the next record to learn from is the one at offset {offset}, of those up to the "
+                f"committed offset {goal}, but the topic begins at {retained.start} and ends at {retained.stop}: "
+                + ("it was created anew" if recreated else "what lies between is gone")
+            ),
+        )
+        partition.break_sequences()
+        start = retained.start
+        lost = 0 if recreated else max(0, start - goal)
+        return Restored(partition, start, start if recreated else max(goal, start), None, "gap", lost)
+
+    def _fresh(self, source: TopicPartition, mark: Mark) -> Partition:
+        """Make learners that have learned nothing, the next ones after those of a mark."""
+        unlearned = Mark(mark.lineage, 0, mark.digest, mark.partitions)
+        return Partition(self._settings, source, unlearned, self._network_for, self._warm_start)
+
+    def _newest(self, source: TopicPartition, lineage: str, limit: int) -> tuple[int, dict[str, Any]] | None:
+        """Read the newest checkpoint at or below an offset; damaged ones are told and passed over."""
+        for offset in self._store.offsets(source, lineage):
+            if offset <= limit:
+                try:
+                    return offset, self._store.read(source, lineage, offset)
+                except CheckpointDamagedError as error:
+                    _log.warning("checkpoint damaged", source=source, offset=offset, error=error)
+                    self._observer(CheckpointReport(source, offset, "damaged"))
+        return None
+
+    def _newest_of_all(self, source: TopicPartition) -> tuple[int, dict[str, Any]] | None:
+        """Read the newest checkpoint of the youngest lineage."""
+        lineages = sorted(self._store.lineages(source), key=generation_of, reverse=True)
+        for lineage in lineages:
+            found = self._newest(source, lineage, 2**63)
+            if found is not None:
+                return found
+        if lineages:
+            self._refuse_unless(
+                "on_gap",
+                RecoveryRefusedError(
+                    f"{source}: the group {self._settings.group_id} has no offset of this daemon, and none of its "
+                    f"checkpoints in {self._settings.checkpoint_url} can be read: bring them back"
+                ),
+            )
+        return None
+
+    def _partitions_before(self, source: TopicPartition, partitions: int) -> int:
+        """Say how many partitions the topic had when the group began; now, if it begins now."""
+        found = []
+        for number in set(range(partitions)) - {source.partition}:
+            other = TopicPartition(source.topic, number)
+            committed = self._topic.committed(other)
+            if committed is not None:
+                with suppress(RecoveryRefusedError):
+                    found.append(read_mark(committed.metadata, other).partitions)
+        return max(found, default=partitions)
+
+    def _refuse_unless(self, setting: str, error: OnlineLstmError) -> None:
+        """Raise an error, with the ways out, unless a setting says to continue."""
+        if getattr(self._settings, setting) != "continue":
+            raise type(error)(f"{error}; or set {setting} to continue, or begin afresh with another group_id")
+        _log.warning("continuing", **{setting: "continue"}, reason=error)
+
+
+def write_mark(mark: Mark) -> str:
+    """Write a mark as the metadata of a committed offset."""
+    return json.dumps(
+        {"lineage": mark.lineage, "records": mark.records, "digest": mark.digest.hex(), "partitions": mark.partitions}
+    )
+
+
+def read_mark(metadata: str, source: TopicPartition) -> Mark:
+    """Read what ``write_mark`` wrote.
+
+    Raises:
+        RecoveryRefusedError: It is something else.
+    """
+    with suppress(ValueError, KeyError, TypeError):
+        fields = json.loads(metadata)
+        return Mark(
+            lineage=str(fields["lineage"]),
+            records=int(fields["records"]),
+            digest=bytes.fromhex(fields["digest"]),
+            partitions=int(fields["partitions"]),
+        )
+    raise RecoveryRefusedError(
+        f"{source}: the committed offset carries {metadata[:80]!r}, which this daemon did not write: another program "
+        "commits in this group; use another group_id"
+    )

@@ -1,0 +1,502 @@
+"""The loop: poll, learn and predict, commit; checkpoint now and then; restore what is assigned.
+
+The commit protocol, step by step (the code below has the same numbers):
+
+1. Poll records; the membership is captured with them.
+2. Learn and predict: records in, outputs and dead letters out. Records below the committed offset are replayed
+   muted, and what they give is compared with what was committed.
+3. Check that the batch is still this member's.
+4. Publish outputs, dead letters, offsets and marks in one transaction.
+5. Report; take a checkpoint if one is due: the state is exactly at the committed offsets.
+
+A failure in 3 or 4 leaves nothing behind on the broker; in memory, every owned partition goes back to its newest
+checkpoint and replays to its committed offset, the same way as after a crash. There is no other way back.
+
+While it polls, the loop is at rest: every state is exactly at its committed offset. Only then does another thread,
+the client's that takes partitions away, look at the states, to leave a checkpoint for the next owner.
+
+The module is longer than others, so that the whole protocol is read in one place.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from online_lstm.checkpoint import CheckpointStore, CheckpointWriter
+from online_lstm.errors import (
+    BrokerUnavailableError,
+    CheckpointsUnavailableError,
+    InputGoneError,
+    MissingTopicError,
+    NotCommittedError,
+)
+from online_lstm.events import Committed, InputRecord, Membership, OutputRecord, Polled, TopicPartition
+from online_lstm.learning.partition import NetworkFactory, Partition, Processed
+from online_lstm.learning.warm_start import WarmStart
+from online_lstm.logs import EventLogger
+from online_lstm.settings import Settings
+from online_lstm.streaming.monitor import Monitor
+from online_lstm.streaming.recovery import Recovery, Restored, write_mark
+from online_lstm.telemetry import AssignmentReport, BatchReport, Observer, TransactionReport
+
+POLL_S = 0.2
+LEAVING_S = 1.0
+"""Longest that a partition that is taken away waits for its checkpoint."""
+WAITING_S = 3.0
+"""After this time without an answer of the broker the daemon is not ready."""
+STOPPING_S = 10.0
+"""Longest that a stop waits for a broker that is away."""
+CHECKPOINT_SHARE = 0.05
+"""Most of the time that may go into writing checkpoints; the interval stretches to keep to it."""
+
+WAITED_FOR = (BrokerUnavailableError, CheckpointsUnavailableError, MissingTopicError)
+"""What may come back by itself: it is tried again until it does."""
+
+_log = EventLogger(__name__)
+
+
+class Source(Protocol):
+    """A member of a consumer group."""
+
+    def subscribe(self, leaving: Callable[[Iterable[TopicPartition]], None]) -> None:
+        """Join the group; ``leaving`` is called, on any thread, before partitions go to another member."""
+
+    def poll(self, timeout_s: float, most: int) -> Polled:
+        """Wait for at most ``most`` records; new partitions are on hold until ``begin_at``.
+
+        Raises:
+            BrokerUnavailableError: The broker does not answer.
+            InputGoneError: The topic does not have the next record.
+        """
+
+    def owned(self) -> set[TopicPartition]:
+        """Give the partitions that are this member's right now."""
+
+    def committed(self, source: TopicPartition) -> Committed | None:
+        """Give the group's committed offset, once no transaction is open on it; may raise BrokerUnavailableError."""
+
+    def start_offset(self, source: TopicPartition) -> int:
+        """Say where a group without an offset begins."""
+
+    def retained(self, source: TopicPartition) -> range:
+        """Give the offsets that the topic still has or will have next."""
+
+    def partitions(self, topic: str) -> int:
+        """Count a topic's partitions."""
+
+    def begin_at(self, source: TopicPartition, offset: int) -> None:
+        """Read a partition from this offset on."""
+
+    def hold(self, source: TopicPartition) -> None:
+        """Read nothing of a partition until ``begin_at``."""
+
+    def position(self, source: TopicPartition) -> int:
+        """Give the offset that is read next."""
+
+    def lag(self, source: TopicPartition) -> int:
+        """Count the records that are not yet read, also those of transactions that are open."""
+
+    def behind_transactions(self, sources: Iterable[TopicPartition]) -> set[TopicPartition]:
+        """Return those partitions of which no record can be read before a producer ends its transaction."""
+
+    def close(self) -> None:
+        """Leave the group."""
+
+
+class Sink(Protocol):
+    """Publishes a batch in one transaction, or not at all.
+
+    ``waiting`` is called every second while there is no answer, with the seconds so far; it may raise.
+    """
+
+    def commit(
+        self,
+        outputs: Mapping[TopicPartition, Sequence[OutputRecord]],
+        offsets: Mapping[TopicPartition, Committed],
+        membership: Membership,
+        waiting: Callable[[float], None],
+    ) -> None:
+        """Commit outputs and offsets together; raise NotCommittedError if that is not known to have happened."""
+
+    def rebuild(self, waiting: Callable[[float], None]) -> None:
+        """Begin, or begin afresh after a failure; raise BrokerUnavailableError if that is not possible yet."""
+
+    def close(self) -> None:
+        """Let go of everything."""
+
+
+class Health(Protocol):
+    """Hears how the loop is."""
+
+    def beat(self, waiting_for: str = "") -> None:
+        """Hear that the loop advanced, or that it is alive and what it waits for."""
+
+    def ready(self) -> None:
+        """Hear that records are learned as they come."""
+
+    def not_ready(self, *reasons: str) -> None:
+        """Hear why they are not."""
+
+
+@dataclass(slots=True)
+class _Assignment:
+    """One owned partition: its learners, the committed offset, and the replay that still has to come there."""
+
+    partition: Partition
+    committed: int
+    replay: Restored | None
+    checkpointed: int
+
+
+class Service:
+    """One member of the group, from its start to its end.
+
+    Args:
+        settings: The settings in force.
+        source: Where records come from.
+        sink: Where outputs go.
+        store: Where checkpoints are.
+        network_for: Gives the network for some learning settings.
+        observer: Hears every report.
+        health: Hears how the loop is.
+        warm_start: What streams begin as.
+        clock: Monotonic seconds, for what is done every few seconds; nothing that is learned depends on it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        source: Source,
+        sink: Sink,
+        store: CheckpointStore,
+        network_for: NetworkFactory,
+        observer: Observer,
+        health: Health,
+        warm_start: WarmStart | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._source, self._sink = source, sink
+        self._warm_start = warm_start
+        self._observer, self._health, self._clock = observer, health, clock
+        self._recovery = Recovery(
+            settings, topic=source, store=store, network_for=network_for, observer=observer, warm_start=warm_start
+        )
+        self._monitor = Monitor(settings, topics=source, observer=observer, clock=clock)
+        self._writer = CheckpointWriter(store)
+        self._assignments: dict[TopicPartition, _Assignment] = {}
+        self._unrestored: set[TopicPartition] = set()
+        self._at_rest = threading.Lock()  # held by the loop whenever it does not poll
+        self._waits_for = ""
+        self._sink_ready = False
+        self._batch_events = settings.max_batch_events
+        self._checkpoint_due = clock() + settings.checkpoint_interval_s
+        self._checkpoint_seconds = 0.0
+        self._stopping = False
+        self.events = 0
+
+    def stop(self) -> None:
+        """Ask the loop to end after the batch at hand; safe in a signal handler."""
+        self._stopping = True
+
+    def start(self) -> None:
+        """Join the group, once it is known that something could be published."""
+        self._sink.rebuild(self._wait_for_sink)
+        self._sink_ready = True
+        self._source.subscribe(self._leaving)
+        self._report_health()
+
+    def run(self) -> None:
+        """Run until stopped, then checkpoint and leave the group."""
+        try:
+            self.start()
+            while not self._stopping:
+                self.step()
+            with self._at_rest:
+                self._checkpoint()
+                self._writer.drain()
+                self._hear_of_checkpoints()
+        finally:
+            self._source.close()
+            self._writer.close()
+            self._sink.close()
+        _log.info("stopped", events=self.events)
+
+    def step(self) -> None:
+        """Take one batch from the topic to the output topic."""
+        waits_for = ""
+        try:
+            polled = self._source.poll(POLL_S, self._batch_events)  # 1
+            with self._at_rest, self._forgetting_what_was_begun():
+                self._advance(polled)
+        except WAITED_FOR as error:
+            waits_for = str(error)  # what was not restored is tried again in the next step
+        except InputGoneError:
+            if self._settings.on_gap == "refuse":
+                raise
+            with self._at_rest:
+                self._go_back()
+        self._wait_for(waits_for)
+
+    def _advance(self, polled: Polled) -> None:
+        self._health.beat(self._waits_for)
+        self._hear_of_checkpoints()
+        try:
+            self._reassign(polled)
+            self._restore_assigned()
+            self._take(polled)
+            self._finish_replays(polled.membership)
+            self._watch()
+        except NotCommittedError as error:
+            _log.warning("batch not committed", reason=error)
+            self._sink_ready = False
+            self._halve_batches()
+            self._go_back()
+        if self._clock() >= self._checkpoint_due and not self._writer.busy:
+            self._checkpoint()
+
+    @contextmanager
+    def _forgetting_what_was_begun(self) -> Iterator[None]:
+        """See to it that no checkpoint is taken of a state that an error left between two commits."""
+        try:
+            yield
+        except WAITED_FOR:
+            raise  # only what is being restored was touched
+        except BaseException:
+            self._assignments.clear()
+            raise
+
+    def _wait_for(self, reason: str) -> None:
+        """Show what is waited for, and that the loop is alive meanwhile; say so once in the log."""
+        if reason and not self._waits_for:
+            _log.warning("waiting", reason=reason)
+        elif self._waits_for and not reason:
+            _log.info("going on")
+        self._waits_for = reason
+        self._health.beat(reason)
+
+    def _wait_for_sink(self, seconds: float) -> None:
+        if seconds >= WAITING_S:
+            self._wait_for(f"the broker has not answered for {seconds:.0f} s")
+        else:
+            self._health.beat(self._waits_for)
+        if self._stopping and seconds >= STOPPING_S:
+            raise NotCommittedError(f"stopped while the broker did not answer for {seconds:.0f} s")
+
+    def _wait_for_commit(self, seconds: float) -> None:
+        """Give up once the broker has: the client may have lost a request of the transaction, and wait for ever."""
+        self._wait_for_sink(seconds)
+        if seconds > self._settings.transaction_timeout_s + WAITING_S:
+            raise NotCommittedError(f"the broker did not answer for {seconds:.0f} s")
+
+    # a batch
+
+    def _take(self, polled: Polled) -> None:
+        processed: dict[TopicPartition, Processed] = {}
+        offsets: dict[TopicPartition, Committed] = {}
+        for source, records in polled.records.items():
+            assignment = self._assignments.get(source)
+            if assignment is None:
+                continue
+            live = self._replay(assignment, records)
+            if live:
+                processed[source] = assignment.partition.process(live)  # 2
+                mark = assignment.partition.mark
+                offsets[source] = Committed(live[-1].offset + 1, write_mark(mark))
+        if not offsets:
+            return
+        self._commit({source: done.outputs for source, done in processed.items()}, offsets, polled.membership)
+        for source, done in processed.items():
+            self._assignments[source].committed = offsets[source].offset
+            self._monitor.note(source, done.hints)
+            self._report_batch(source, done, polled.records[source][-1])  # 5
+
+    def _commit(
+        self,
+        outputs: Mapping[TopicPartition, Sequence[OutputRecord]],
+        offsets: Mapping[TopicPartition, Committed],
+        membership: Membership,
+    ) -> None:
+        started = time.perf_counter()
+        count = sum(map(len, outputs.values()))
+        committed = False
+        try:
+            self._require_membership(membership, offsets)  # 3
+            self._sink.commit(outputs, offsets, membership, self._wait_for_commit)  # 4
+            committed = True
+        finally:
+            self._observer(TransactionReport(time.perf_counter() - started, count, committed))
+        self._batch_events = min(self._settings.max_batch_events, self._batch_events + 1)
+
+    def _require_membership(self, membership: Membership, sources: Mapping[TopicPartition, Committed]) -> None:
+        """Refuse what an expelled member would send: the broker does not check all of it."""
+        if membership.generation < 0 or not membership.member_id:
+            raise NotCommittedError("this member was expelled from the group")
+        lost = [str(source) for source in sources if source not in self._source.owned()]
+        if lost:
+            raise NotCommittedError(f"{', '.join(sorted(lost))} went to another member")
+
+    # restoring
+
+    def _reassign(self, polled: Polled) -> None:
+        if not (polled.assigned or polled.revoked):
+            return
+        for source in polled.revoked:
+            self._assignments.pop(source, None)
+        if polled.lost:
+            self._halve_batches()
+        self._unrestored = (self._unrestored - set(polled.revoked)) | set(polled.assigned)
+        self._observer(AssignmentReport(polled.assigned, polled.revoked))
+        self._report_health()
+
+    def _restore_assigned(self) -> None:
+        """Restore what is assigned and held; a sink that failed is made new before."""
+        if not self._unrestored:
+            return
+        if not self._sink_ready:
+            self._sink.rebuild(self._wait_for_sink)
+            self._sink_ready = True
+        for source in sorted(self._unrestored):
+            restored = self._recovery.restore(source)
+            self._assignments[source] = _Assignment(
+                restored.partition, restored.goal, replay=restored, checkpointed=restored.offset
+            )
+            self._source.begin_at(source, restored.offset)
+            self._unrestored.discard(source)
+        self._report_health()
+
+    def _replay(self, assignment: _Assignment, records: Sequence[InputRecord]) -> Sequence[InputRecord]:
+        """Learn the records below the committed offset without publishing; give those to publish for.
+
+        A replay ends in a step of its own, so that a lineage that begins with it is committed first.
+        """
+        if assignment.replay is None:
+            return records
+        muted = [record for record in records if record.offset < assignment.replay.goal]
+        assignment.partition.process(muted)
+        if len(muted) < len(records):
+            self._source.begin_at(assignment.partition.source, assignment.replay.goal)
+        return ()
+
+    def _finish_replays(self, membership: Membership) -> None:
+        """End the replays whose last records are read: also where the log ends in markers or gaps."""
+        for source, assignment in self._assignments.items():
+            replay = assignment.replay
+            if replay is not None and self._source.position(source) >= replay.goal:
+                self._conclude(source, assignment, replay, membership)
+
+    def _conclude(
+        self, source: TopicPartition, assignment: _Assignment, replay: Restored, membership: Membership
+    ) -> None:
+        """Go live, with a lineage of its own where one begins."""
+        try:
+            begins = self._recovery.conclude(replay, lambda pledge: self._commit({}, {source: pledge}, membership))
+        except CheckpointsUnavailableError:
+            self._go_back()
+            raise
+        if begins:
+            assignment.checkpointed = replay.goal
+        assignment.partition.prepare()
+        assignment.replay = None
+        if not self._settings.learn and self._warm_start is None and not assignment.partition.mark.records:
+            _log.warning("nothing was ever learned", source=source, reason="learn is false: no prediction")
+        _log.info("live", source=source, offset=replay.goal, records=assignment.partition.mark.records)
+        self._observer(assignment.partition.report(assignment.checkpointed))
+        self._report_health()
+
+    def _go_back(self) -> None:
+        """Forget what was learned since the last commit; the next step restores what is still owned."""
+        for source in self._assignments:
+            self._source.hold(source)
+        self._unrestored |= set(self._assignments)
+        self._assignments.clear()
+        self._writer.drain()
+        self._report_health()
+
+    def _halve_batches(self) -> None:
+        """Take less at a time: a batch that was too slow would be too slow again."""
+        self._batch_events = max(1, self._batch_events // 2)
+
+    # checkpoints and reports
+
+    def _checkpoint(self) -> None:
+        """Have the state of every partition that moved written; it is at a committed offset."""
+        self._submit(self._assignments)
+        self._checkpoint_due = self._clock() + self._settings.checkpoint_interval_s
+        self._checkpoint_seconds = 0.0
+
+    def _submit(self, sources: Iterable[TopicPartition]) -> None:
+        for source in sources:
+            assignment = self._assignments.get(source)
+            if assignment and assignment.replay is None and assignment.committed > assignment.checkpointed:
+                self._writer.submit(source, assignment.committed, assignment.partition.state())
+
+    def _leaving(self, sources: Iterable[TopicPartition]) -> None:
+        """Leave checkpoints to the next owner, if that is quick: replay makes up for one that is missing."""
+        if self._at_rest.acquire(timeout=LEAVING_S):
+            try:
+                self._submit(sources)
+                self._writer.drain(LEAVING_S)
+            finally:
+                self._at_rest.release()
+
+    def _hear_of_checkpoints(self) -> None:
+        """Note what the writer did; the interval stretches by what all files since the last one was due took."""
+        for report in self._writer.finished():
+            self._checkpoint_seconds += report.seconds
+            stretched = self._clock() + self._checkpoint_seconds / CHECKPOINT_SHARE
+            self._checkpoint_due = max(self._checkpoint_due, stretched)
+            self._observer(report)
+            assignment = self._assignments.get(report.source)
+            if report.result == "written" and assignment is not None:
+                assignment.checkpointed = max(assignment.checkpointed, report.offset)
+
+    def _report_batch(self, source: TopicPartition, done: Processed, last: InputRecord) -> None:
+        assignment, tally, first = self._assignments[source], done.tally, self._settings.first_expert
+        self.events += tally.events
+        self._observer(
+            BatchReport(
+                source=source,
+                events=tally.events,
+                scored=tally.scored,
+                hits=tally.hits[0],
+                baseline_hits=tuple(tally.hits[i] for i in range(1, first)),
+                expert_hits=tuple(tally.hits[first + i] for i in range(len(self._settings.experts))),
+                fit_steps=tally.fit_steps,
+                skipped_steps=tally.skipped_steps,
+                dead_letters=tuple(sorted(tally.dead_letters.items())),
+                evicted_streams=tally.evicted_streams,
+                unlabelled_sequences=tally.unlabelled_sequences,
+                drifts=tally.drifts,
+                step_seconds=tally.seconds,
+                lag_records=self._source.lag(source),
+                last_timestamp_ms=last.timestamp_ms,
+                outputs=done.outputs,
+            )
+        )
+        self._observer(assignment.partition.report(assignment.checkpointed))
+
+    def _watch(self) -> None:
+        if self._monitor.watch([source for source, one in self._assignments.items() if one.replay is None]):
+            self._report_health()
+
+    def _report_health(self) -> None:
+        replaying = [
+            f"{source} replays to offset {assignment.committed}"
+            for source, assignment in self._assignments.items()
+            if assignment.replay is not None
+        ]
+        if replaying:
+            self._health.not_ready(*replaying)
+        elif self._unrestored:
+            self._health.not_ready("going back to the committed offsets, which the broker has to tell")
+        elif not self._assignments:
+            self._health.not_ready("no partition is assigned yet")
+        elif self._monitor.obstacles:
+            self._health.not_ready(*self._monitor.obstacles)
+        else:
+            self._health.ready()

@@ -1,0 +1,1 @@
+"""What commands write on a terminal: tables, progress, lines of messages, output files."""
