@@ -18,12 +18,12 @@ from typing import Literal
 from online_lstm.cli.main import main as online_lstm
 from online_lstm.devtools.daemon_process import DaemonProcess
 from online_lstm.devtools.local_kafka import local_broker, say
-from online_lstm.devtools.sample_data import seed_stream
+from online_lstm.devtools.sample_data import demo_stream
 from online_lstm.errors import ExitCode
 from online_lstm.settings import Settings, read_settings
 from online_lstm.streaming.kafka import ensure_topics
-from online_lstm.streaming.kafka.plain_clients import Follower, Publisher
-from online_lstm.terminal.live_view import Screen
+from online_lstm.streaming.kafka.plain_clients import PlainProducer, TopicTail
+from online_lstm.terminal.live_view import LiveView
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 from rich.console import Console
@@ -98,9 +98,9 @@ def learning(folder: Path) -> Iterator[tuple[Settings, DaemonProcess]]:
         ensure_topics(settings)
         with DaemonProcess(folder, given) as daemon:
             daemon.wait_until_ready()
-            with Publisher(settings, settings.input_topics[0]) as publisher:
+            with PlainProducer(settings, settings.input_topics[0]) as publisher:
                 began = time.monotonic()
-                for number, value in enumerate(seed_stream(EVENTS)):
+                for number, value in enumerate(demo_stream(EVENTS)):
                     time.sleep(max(0.0, began + number / EVENTS_PER_S - time.monotonic()))
                     publisher.send(value)
             yield settings, daemon
@@ -144,8 +144,8 @@ def take(browser: Browser, url: str, shot: Shot, path: Path) -> None:
 
 def terminal(settings: Settings) -> str:
     """Draw the live view of `watch` after all that was published."""
-    screen = Screen(settings.output_topic)
-    with closing(Follower(settings, settings.output_topic, from_beginning=True)) as follower:
+    screen = LiveView(settings.output_topic)
+    with closing(TopicTail(settings, settings.output_topic, from_beginning=True)) as follower:
         records = follower.follow(lambda: None)
         for _ in range(EVENTS):
             screen.add(next(records))

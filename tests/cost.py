@@ -21,10 +21,10 @@ from pathlib import Path
 
 import numpy as np
 from online_lstm.cli.bench import machine
-from online_lstm.devtools.sample_data import SEED_PERIOD, seed_stream
+from online_lstm.devtools.sample_data import DEMO_PERIOD, demo_stream
 from online_lstm.events import InputRecord, TopicPartition
-from online_lstm.learning.model_factory import networks_of
-from online_lstm.learning.partition import Partition, learning_of, next_mark, unnamed
+from online_lstm.learning.model_factory import model_factory
+from online_lstm.learning.partition import Partition, initial_metadata, learning_settings, next_metadata
 from online_lstm.settings import Settings, read_settings
 from rich.console import Console
 from rich.table import Column, Table
@@ -64,7 +64,7 @@ TARGETS = (
 
 def reference(library: ctypes.CDLL, settings: Settings) -> Timed:
     """Give the turns of the C program."""
-    codes = np.resize(np.unique(SEED_PERIOD, return_inverse=True)[1] + 1, A_TURN + settings.window).astype(np.int32)
+    codes = np.resize(np.unique(DEMO_PERIOD, return_inverse=True)[1] + 1, A_TURN + settings.window).astype(np.int32)
     given = {
         "cells": int(settings.network[0].split()[1]),
         "classes": 16,
@@ -93,8 +93,8 @@ def reference(library: ctypes.CDLL, settings: Settings) -> Timed:
 
 def engine(settings: Settings) -> Timed:
     """Give the turns of the network alone, as many values a call as it carries."""
-    network = networks_of(settings)(learning_of(settings))
-    codes = np.resize(np.unique(SEED_PERIOD, return_inverse=True)[1] + 1, 27 * network.events + settings.window)
+    network = model_factory(settings)(learning_settings(settings))
+    codes = np.resize(np.unique(DEMO_PERIOD, return_inverse=True)[1] + 1, 27 * network.events + settings.window)
     codes, classes = codes.astype(np.int32), 4
     known = np.full(network.events + 1, classes, np.int32)
     state, past, place = network.initial(classes), network.no_past(), 0
@@ -115,8 +115,10 @@ def engine(settings: Settings) -> Timed:
 def partition(settings: Settings) -> Timed:
     """Give the turns from records to outputs."""
     source = TopicPartition("numbers", 0)
-    learners = Partition(settings, source, next_mark(settings, source, 0, unnamed(1)), networks_of(settings))
-    values = enumerate(seed_stream(0))
+    learners = Partition(
+        settings, source, next_metadata(settings, source, 0, initial_metadata(1)), model_factory(settings)
+    )
+    values = enumerate(demo_stream(0))
 
     def turn() -> float:
         records = [

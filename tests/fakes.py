@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from online_lstm.checkpoint import CheckpointStore, digest_of
-from online_lstm.checkpoint.warm_start_file import warm_start_of
+from online_lstm.checkpoint.warm_start_file import read_warm_start
 from online_lstm.codec.forms import Forms, TopicLimits
 from online_lstm.errors import FencedError, InputGoneError, NotCommittedError
-from online_lstm.events import Committed, InputRecord, Membership, OutputRecord, Polled, TopicPartition
-from online_lstm.learning.network import Classifier, Learning, Network, Regression, Shape
-from online_lstm.learning.number.number_learner import panel_of
+from online_lstm.events import Committed, InputRecord, Membership, OutputRecord, PollResult, TopicPartition
+from online_lstm.learning.network import LabelModel, LearningSettings, ModelShape, NumberModel, SymbolModel
+from online_lstm.learning.number.number_learner import number_ensemble_from
 from online_lstm.settings import Settings, read_settings
 from online_lstm.streaming.service import Service
-from online_lstm.telemetry import NumberReport, Report
+from online_lstm.telemetry import RegressionStats, TelemetryEvent
 
 NOW_MS = 2_000_000
 """When topics are asked whether they take a timestamp; those of ``record`` are before it."""
@@ -40,7 +40,7 @@ LABELS = {"task": "label", "features": 2, "classes": 3, "max_sequence": 6, "labe
 """Beside ``SMALL``, for ``label_traffic``."""
 NUMBERS = {"task": "number", "features": 2, "horizons": "1,3", "history": 256}
 """Beside ``SMALL``, for ``number_traffic``."""
-NUMBER_REPORT = NumberReport(
+NUMBER_REPORT = RegressionStats(
     mean_absolute_errors=(2.0, 4.0, 8.0, 3.0),
     root_mean_squared_error=2.5,
     mean_absolute_error_ratios=(0.1, 0.2, 0.4, 0.15),
@@ -71,26 +71,26 @@ def small_settings(**given: Any) -> Settings:
 
 
 @cache
-def small_network(learning: Learning) -> Network:
+def small_network(learning: LearningSettings) -> SymbolModel:
     """Give the network of ``small_settings``; compiled once, whoever asks."""
-    return Network(Shape(layers=("lstm 4",), window=8, carried=True, seed=0, replay_history=40), learning)
+    return SymbolModel(ModelShape(layers=("lstm 4",), window=8, carried=True, seed=0, replay_history=40), learning)
 
 
 @cache
-def small_classifier(learning: Learning) -> Classifier:
+def small_classifier(learning: LearningSettings) -> LabelModel:
     """Give the network of ``small_settings(**LABELS)``; compiled once, too."""
-    shape = Shape(layers=("lstm 4",), window=8, carried=True, seed=0)
-    return Classifier(shape, learning, features=2, classes=3, position_weights="all")
+    shape = ModelShape(layers=("lstm 4",), window=8, carried=True, seed=0)
+    return LabelModel(shape, learning, features=2, classes=3, position_weights="all")
 
 
 @cache
-def small_regression(learning: Learning) -> Regression:
+def small_regression(learning: LearningSettings) -> NumberModel:
     """Give the network of ``small_settings(**NUMBERS)``; compiled once, too."""
     chosen = small_settings(**NUMBERS)
-    return Regression(
-        Shape(layers=("lstm 4",), window=8, carried=True, seed=0, replay_history=40),
+    return NumberModel(
+        ModelShape(layers=("lstm 4",), window=8, carried=True, seed=0, replay_history=40),
         learning,
-        features=panel_of(chosen).features,
+        features=number_ensemble_from(chosen).features,
         horizons=chosen.horizons * chosen.features,
     )
 
@@ -273,18 +273,18 @@ class FakeSource:
         self._generation = -1
         self._turn = 0
 
-    def subscribe(self, leaving: Callable[[Iterable[TopicPartition]], None]) -> None:
-        self._leaving = leaving
+    def subscribe(self, on_revoked: Callable[[Iterable[TopicPartition]], None]) -> None:
+        self._on_revoked = on_revoked
         self._kafka.join(self._member)
 
-    def poll(self, timeout_s: float, max_records: int) -> Polled:  # noqa: ARG002 - it never has to wait
+    def poll(self, timeout_s: float, max_records: int) -> PollResult:  # noqa: ARG002 - it never has to wait
         self._kafka.on_step("before poll")
         if self._member not in self._kafka.members:
             return self._rejoin()
         target = self._kafka.share_of(self._member)
         revoked = self._owned - target
         if revoked:
-            self._leaving(revoked)
+            self._on_revoked(revoked)
         self._kafka.owners |= dict.fromkeys(revoked)
         assigned = {source for source in target - self._owned if self._kafka.owners[source] is None}
         self._kafka.owners |= dict.fromkeys(assigned, self._member)
@@ -293,12 +293,12 @@ class FakeSource:
         self._generation = self._kafka.generation
         records = self._fetch(min(max_records, next(self._sizes)))
         self._kafka.on_step("after poll")
-        return Polled(records, self._membership(), tuple(sorted(assigned)), tuple(sorted(revoked)))
+        return PollResult(records, self._membership(), tuple(sorted(assigned)), tuple(sorted(revoked)))
 
-    def _rejoin(self) -> Polled:
+    def _rejoin(self) -> PollResult:
         lost, self._owned, self._generation = self._owned, set(), -1
         self._kafka.join(self._member)
-        return Polled({}, self._membership(), revoked=tuple(sorted(lost)), lost=True)
+        return PollResult({}, self._membership(), revoked=tuple(sorted(lost)), lost=True)
 
     def _membership(self) -> Membership:
         member = self._member if self._generation >= 0 else ""
@@ -323,16 +323,16 @@ class FakeSource:
                 most -= len(records)
         return fetched
 
-    def owned(self) -> set[TopicPartition]:
+    def assignment(self) -> set[TopicPartition]:
         return set(self._owned)
 
     def committed(self, source: TopicPartition) -> Committed | None:
         return self._kafka.offsets.get(source)
 
-    def start_offset(self, source: TopicPartition) -> int:
+    def initial_offset(self, source: TopicPartition) -> int:
         return self._kafka.firsts[source]
 
-    def retained(self, source: TopicPartition) -> range:
+    def offset_range(self, source: TopicPartition) -> range:
         if source.topic == "predictions":
             published = self._kafka.published[TopicPartition("numbers", source.partition)]
             return range(self._kafka.removed, len(published))
@@ -341,7 +341,7 @@ class FakeSource:
     def partitions(self, topic: str) -> int:
         return len(self._kafka.logs) if topic == "predictions" else sum(s.topic == topic for s in self._kafka.logs)
 
-    def begin_at(self, source: TopicPartition, offset: int) -> None:
+    def seek(self, source: TopicPartition, offset: int) -> None:
         self._positions[source] = offset
         self._held.discard(source)
 
@@ -358,7 +358,7 @@ class FakeSource:
         return {source for source in sources if source in self._kafka.open_transactions and self.lag(source)}
 
     def close(self) -> None:
-        self._leaving(self._owned)
+        self._on_revoked(self._owned)
         self._kafka.leave(self._member)
 
 
@@ -399,7 +399,7 @@ class FakeSink:
             self._kafka.refusals += 1
             forms.refuse(refused, "refused")
 
-    def rebuild(self, waiting: Callable[[float], None]) -> None:  # noqa: ARG002
+    def reconnect(self, waiting: Callable[[float], None]) -> None:  # noqa: ARG002
         self._kafka.on_step("before rebuild")
         self._kafka.epochs[self._id] += 1
         self._epoch = self._kafka.epochs[self._id]
@@ -452,7 +452,7 @@ class FakeDaemon:
     ) -> None:
         self.kafka = kafka
         self.now_s = 0.0
-        self.reports: list[Report] = []
+        self.reports: list[TelemetryEvent] = []
         self.health = FakeHealth()
         self.store = FakeStore(kafka, folder)
         self.source = FakeSource(kafka, member, itertools.cycle(sizes))
@@ -465,7 +465,7 @@ class FakeDaemon:
             network_for={"symbol": small_network, "number": small_regression, "label": small_classifier}[chosen.task],
             observer=self.reports.append,
             health=self.health,
-            warm_start=warm_start_of(chosen),
+            warm_start=read_warm_start(chosen),
             clock=lambda: self.now_s,
         )
         self.service.start()

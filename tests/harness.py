@@ -158,7 +158,7 @@ class ProxiedBroker:
     @contextmanager
     def holding_commit(self, *, answer: bool = False) -> Iterator[bool]:
         """Do something while the end of a transaction is on its way, or the answer to it; say if one has come."""
-        self.proxy.hold(END_TXN, answer=answer)
+        self.proxy.pause(END_TXN, answer=answer)
         try:
             yield self.proxy.wait_until_held()
         finally:
@@ -209,7 +209,7 @@ class Fleet:
             time.sleep(0.02)
 
     @property
-    def settled(self) -> bool:
+    def stable_since_sample(self) -> bool:
         """Whether every partition is some member's, and restored."""
         answers = [member.get("/readyz") for member in self.members]
         return self._oracle.partitions == sum(map(assigned_to, self.members)) and all(
@@ -396,7 +396,7 @@ class Oracle:
     def finish(self, fleet: Fleet) -> Outcome:
         """Wait until all is learned, stop the members in order, and see what came of it."""
         self.wait_for_share(fleet)
-        fleet.wait_until(lambda: fleet.settled, "restore all partitions")
+        fleet.wait_until(lambda: fleet.stable_since_sample, "restore all partitions")
         while fleet.members:
             fleet.leave(fleet.members[0])
         return self.outcome(fleet.group)

@@ -15,10 +15,10 @@ from online_lstm.backtest.columns import read_columns
 from online_lstm.codec import REASONS
 from online_lstm.codec.cells import Markers
 from online_lstm.codec.forms import REFUSED_OUTPUT, Forms
-from online_lstm.devtools.sample_data import seed_stream
+from online_lstm.devtools.sample_data import demo_stream
 from online_lstm.events import Header, InputRecord, OutputRecord, TopicPartition
-from online_lstm.learning.model_factory import networks_of
-from online_lstm.learning.partition import Partition, next_mark, unnamed
+from online_lstm.learning.model_factory import model_factory
+from online_lstm.learning.partition import Partition, initial_metadata, next_metadata
 from online_lstm.settings import read_settings
 from tables import table
 
@@ -148,7 +148,9 @@ def _partition(task: str) -> tuple[Partition, list[OutputRecord]]:
     """Let a learner with the default settings learn an example, and give it with what it said."""
     settings = read_settings(dict(TASKS[task]), environment={})
     source = TopicPartition({"symbol": "numbers", "number": "visitors", "label": "runs"}[task], 0)
-    partition = Partition(settings, source, next_mark(settings, source, 0, unnamed(1)), networks_of(settings))
+    partition = Partition(
+        settings, source, next_metadata(settings, source, 0, initial_metadata(1)), model_factory(settings)
+    )
     key = {"symbol": b"pump-7", "label": b"press-3"}.get(task)
     records = [_record(source.topic, offset, value, key) for offset, value in enumerate(_values(task))]
     return partition, partition.process(records).outputs
@@ -156,7 +158,7 @@ def _partition(task: str) -> tuple[Partition, list[OutputRecord]]:
 
 def _values(task: str) -> Iterator[bytes]:
     if task == "symbol":
-        yield from seed_stream(80)
+        yield from demo_stream(80)
     elif task == "number":
         path = EXAMPLES / "visitors.csv"
         with path.open("rb") as file:
@@ -252,7 +254,9 @@ def output_headers() -> str:
     """List the headers of outputs, with those of one that was cut as well."""
     settings = read_settings({"max_output_bytes": 10_000, "network": "lstm 4"}, environment={})
     source = TopicPartition("numbers", 0)
-    partition = Partition(settings, source, next_mark(settings, source, 0, unnamed(1)), networks_of(settings))
+    partition = Partition(
+        settings, source, next_metadata(settings, source, 0, initial_metadata(1)), model_factory(settings)
+    )
     (cut,) = partition.process([_record("numbers", 41, json.dumps("x" * 20_000).encode(), b"pump-7")]).outputs
     return _headers_table(cut.headers, OUTPUT_HEADERS)
 
@@ -261,7 +265,9 @@ def dead_letter_headers() -> str:
     """List the headers of dead letters, with those of one that had to be cut everywhere and of one without a value."""
     settings = read_settings({"max_output_bytes": 10_000, "network": "lstm 4"}, environment={})
     source = TopicPartition("numbers", 0)
-    partition = Partition(settings, source, next_mark(settings, source, 0, unnamed(1)), networks_of(settings))
+    partition = Partition(
+        settings, source, next_metadata(settings, source, 0, initial_metadata(1)), model_factory(settings)
+    )
     large = InputRecord("numbers", 0, 41, -1, b"k" * 6000, b"{" * 6000, (("trace", b"t" * 6000),))
     empty = InputRecord("numbers", 0, 42, 0, None, None)
     letter, null = partition.process([large, empty]).outputs
@@ -348,7 +354,9 @@ def _refusal(reason: str) -> str:
     else:
         settings = read_settings({"network": "lstm 4", **given}, environment={})
         source = TopicPartition(record.topic, 0)
-        partition = Partition(settings, source, next_mark(settings, source, 0, unnamed(1)), networks_of(settings))
+        partition = Partition(
+            settings, source, next_metadata(settings, source, 0, initial_metadata(1)), model_factory(settings)
+        )
     (letter,) = partition.process([record]).outputs
     headers = dict(letter.headers)
     assert headers["online_lstm_reason"].decode() == reason

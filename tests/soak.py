@@ -308,7 +308,7 @@ class Soak:
             fleet.leave(fleet.members[0])
         while len(fleet.members) < 2:
             fleet.join()
-        fleet.wait_until(lambda: fleet.settled, "restore all partitions")
+        fleet.wait_until(lambda: fleet.stable_since_sample, "restore all partitions")
         self._publish(oracle, PIECE)
         leaver, heir = fleet.members
         name = "a crash (session timeout 10 s)" if crash else "a clean leave"
@@ -316,7 +316,7 @@ class Soak:
 
     def _stop_all(self, oracle: Oracle, fleet: Fleet) -> None:
         oracle.wait_for_share(fleet)
-        fleet.wait_until(lambda: fleet.settled, "restore all partitions")
+        fleet.wait_until(lambda: fleet.stable_since_sample, "restore all partitions")
         while fleet.members:
             fleet.leave(fleet.members[0])
 

@@ -17,7 +17,7 @@ from online_lstm.codec.forms import FORMS
 from online_lstm.errors import ExitCode
 from online_lstm.events import BASELINES, EXPERTS
 from online_lstm.observability.http_server import Health, WebServer
-from online_lstm.observability.prometheus import Metrics
+from online_lstm.observability.prometheus import PrometheusMetrics
 from online_lstm.settings import KIND_MEANINGS, Settings, kind_of
 from online_lstm.settings.presets import PRESETS, TASKS
 from online_lstm.settings.sources import ENV_PREFIX
@@ -161,8 +161,8 @@ def _other_defaults(name: str) -> Iterator[str]:
                 yield f"with {option} `{chosen}` {literal(values[name])}"
 
 
-def _metrics() -> Metrics:
-    return Metrics(baselines=BASELINES["symbol"], experts=EXPERTS["symbol"], reasons=REASONS, build={})
+def _metrics() -> PrometheusMetrics:
+    return PrometheusMetrics(baselines=BASELINES["symbol"], experts=EXPERTS["symbol"], reasons=REASONS, build={})
 
 
 def metrics_table() -> str:

@@ -21,7 +21,7 @@ def test_the_standard_error_of_a_skill_is_that_of_paired_differences():
     differences = errors[:, 0] - errors[:, 2]
     expected = np.std(differences) / len(differences) ** 0.5 / errors[:, 2].mean()
     assert regression.skill_error(sums, squares) == pytest.approx(expected)
-    assert regression.report_of(sums, 1).skill == pytest.approx(-differences.mean() / errors[:, 2].mean())
+    assert regression.regression_stats(sums, 1).skill == pytest.approx(-differences.mean() / errors[:, 2].mean())
     by_event = sum(regression.squared_differences(event) for event in losses)
     np.testing.assert_allclose(squares, by_event)
 

@@ -19,8 +19,8 @@ from fakes import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from online_lstm.events import InputRecord, OutputRecord
-from online_lstm.learning.model_factory import networks_of
-from online_lstm.learning.partition import NetworkFactory, Partition, next_mark, unnamed
+from online_lstm.learning.model_factory import model_factory
+from online_lstm.learning.partition import NetworkFactory, Partition, initial_metadata, next_metadata
 
 pytestmark = pytest.mark.no_cover  # see pyproject.toml
 
@@ -58,13 +58,13 @@ def past_of(case: str) -> list[InputRecord]:
 
 @cache
 def networks_for(case: str) -> NetworkFactory:
-    return networks_of(small_settings(**CASES[case]))
+    return model_factory(small_settings(**CASES[case]))
 
 
 def outputs_of(case: str, *calls: Sequence[InputRecord]) -> list[OutputRecord]:
     """Learn from records in these calls and give all that was published."""
     chosen = small_settings(**CASES[case])
-    mark = next_mark(chosen, SOURCES[0], 0, unnamed(1))
+    mark = next_metadata(chosen, SOURCES[0], 0, initial_metadata(1))
     partition = Partition(chosen, SOURCES[0], mark, networks_for(case))
     return [output for records in calls for output in partition.process(records).outputs]
 

@@ -8,21 +8,21 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from online_lstm.codec import REASONS, Decoder, Encoder, chain, stream_of
+from online_lstm.codec import REASONS, Decoder, Encoder, extend_digest, stream_of
 from online_lstm.codec.size import record_bytes
 from online_lstm.codec.values import reader_of
 from online_lstm.errors import BadInputError
 from online_lstm.events import (
     NUMBER_SCORES,
     Event,
-    Forget,
+    EventResult,
     InputRecord,
+    NumberEvaluation,
     NumberPrediction,
-    NumberVerdict,
-    Outcome,
     OutputRecord,
+    SymbolEvaluation,
     SymbolPrediction,
-    SymbolVerdict,
+    Tombstone,
 )
 from online_lstm.settings import BYTES_OF_CHANNEL, BYTES_OF_MESSAGE, read_settings
 
@@ -30,17 +30,17 @@ FORMATS = ("auto", "double", "float", "long", "integer", "string")
 SMALLEST = 10_000
 
 RECORD = InputRecord("numbers", 0, 41, 1_760_000_000_123, b"pump-7", b"4", ())
-VERDICT = SymbolVerdict("4", hit=True, probability=0.93, surprise_bits=0.1047, expert_bits=(), confidence=0.5)
-OUTCOME = Outcome(
+VERDICT = SymbolEvaluation("4", hit=True, probability=0.93, surprise_bits=0.1047, expert_bits=(), confidence=0.5)
+OUTCOME = EventResult(
     event=42,
     fit_steps=1,
     skipped_steps=0,
-    verdict=VERDICT,
+    evaluation=VERDICT,
     prediction=SymbolPrediction((("8", 0.71), ("4", 0.27)), (("8", 0.6, 0.41), ("8", 0.9, 0.3), (None, 0.0, 0.25))),
     hits=(True, False, True, True, True, False, True),
     hit_rates=(0.97, 0.5, 0.62, 0.6, 0.98, 0.6, 0.99),
 )
-SILENT = Outcome(event=1, fit_steps=1, skipped_steps=0, verdict=None, prediction=None, hits=None, hit_rates=None)
+SILENT = EventResult(event=1, fit_steps=1, skipped_steps=0, evaluation=None, prediction=None, hits=None, hit_rates=None)
 ERROR = BadInputError("not_a_value", "received 'x', expected a number")
 
 
@@ -247,7 +247,7 @@ def test_serializers_of_kafka_refuse(reason, value_format, value):
 def test_a_tombstone_forgets_its_stream():
     """A null value is an order to forget, whatever else the record carries."""
     record = replace(RECORD, value=None, headers=(("h", b"1" * 2_000_000),))
-    assert Forget(record, "pump-7") == AUTO.decode(record)
+    assert Tombstone(record, "pump-7") == AUTO.decode(record)
 
 
 @pytest.mark.parametrize(("task", "given"), [("number", {}), ("number", {"value_format": "float"}), ("label", {})])
@@ -419,8 +419,8 @@ def test_what_is_not_known_yet_is_null():
 def test_infinite_surprise_is_null_and_none_is_zero():
     """JSON has no infinity, and a certain hit surprises by 0.0, not by -0.0."""
     for bits, expected in ((math.inf, "null"), (-0.0, "0.0")):
-        verdict = replace(VERDICT, surprise_bits=bits, expert_bits=(), confidence=0.5)
-        output = ENCODER.output(AUTO.decode(RECORD), replace(OUTCOME, verdict=verdict), "m")
+        evaluation = replace(VERDICT, surprise_bits=bits, expert_bits=(), confidence=0.5)
+        output = ENCODER.output(AUTO.decode(RECORD), replace(OUTCOME, evaluation=evaluation), "m")
         assert f'"surprise_bits": {expected}, "drift": false}}'.encode() in output.value
 
 
@@ -483,7 +483,7 @@ def test_the_smallest_limit_holds_the_worst_output(literal, key):
     outcome = replace(
         OUTCOME,
         event=2**63 - 1,
-        verdict=SymbolVerdict(
+        evaluation=SymbolEvaluation(
             literal, hit=False, probability=1e-7 / 3, surprise_bits=1073.12345, expert_bits=(), confidence=0.5
         ),
         prediction=SymbolPrediction(((literal, 1.234567e-5),) * 100, ((literal, 1.234567e-5, 1.23456789),) * 3),
@@ -508,11 +508,11 @@ def test_the_limit_holds_the_worst_output_of_numbers(features, horizons, longest
     key, headers = longest(limit // 4), (("h", b"1" * (limit // 4 - 21)),)
     record = InputRecord("t" * 249, 2**31 - 1, 2**63 - 1, 253_402_300_799_999, key, literal.encode(), headers)
     numbers, each = (number,) * channels, (False,) * channels
-    outcome = Outcome(
+    outcome = EventResult(
         event=2**63 - 1,
         fit_steps=1,
         skipped_steps=0,
-        verdict=NumberVerdict(numbers, each, numbers, each, (numbers,) * len(NUMBER_SCORES), np.zeros(0)),
+        evaluation=NumberEvaluation(numbers, each, numbers, each, (numbers,) * len(NUMBER_SCORES), np.zeros(0)),
         prediction=NumberPrediction(numbers, ((number, number),) * channels, ((numbers, (-1.23456,) * channels),) * 3),
         hits=(1,) * 6,
         hit_rates=(1 / 3,) * 6,
@@ -542,7 +542,7 @@ def test_any_output_is_strict_json_that_fits(literals, probability, bits, key, h
     record = replace(RECORD, key=key, value=value.encode(), headers=(header,))
     outcome = replace(
         OUTCOME,
-        verdict=SymbolVerdict(
+        evaluation=SymbolEvaluation(
             predicted, hit=False, probability=probability, surprise_bits=bits, expert_bits=(), confidence=0.5
         ),
         prediction=SymbolPrediction(
@@ -662,20 +662,20 @@ CHAINED = OutputRecord(0, 5, b"key", b"value", (("a", b"12"), ("b", b"")))
 )
 def test_the_chain_sees_every_field(changes):
     """A change in any field, and bytes moved from one into another, give another digest."""
-    assert chain(bytes(16), CHAINED) != chain(bytes(16), replace(CHAINED, **changes))
+    assert extend_digest(bytes(16), CHAINED) != extend_digest(bytes(16), replace(CHAINED, **changes))
 
 
 def test_null_and_empty_are_different_to_the_chain():
     """A null key is not an empty one."""
     empty, null = replace(CHAINED, key=b""), replace(CHAINED, key=None)
-    assert chain(bytes(16), empty) != chain(bytes(16), null)
+    assert extend_digest(bytes(16), empty) != extend_digest(bytes(16), null)
 
 
 def test_the_chain_depends_on_all_before():
     """The digest covers the whole history in its order, and stays the same from release to release."""
     other = replace(CHAINED, value=b"other")
-    forward = chain(chain(bytes(16), CHAINED), other)
-    assert forward != chain(chain(bytes(16), other), CHAINED)
+    forward = extend_digest(extend_digest(bytes(16), CHAINED), other)
+    assert forward != extend_digest(extend_digest(bytes(16), other), CHAINED)
     assert "189c9abd635a1867ee60413312e6ba4d" == forward.hex()
 
 
@@ -693,7 +693,7 @@ RECORDS = st.builds(
 @given(first=RECORDS, second=RECORDS)
 def test_the_chain_tells_any_two_records_apart(first, second):
     """Digests are equal exactly where records are."""
-    assert (first == second) == (chain(bytes(16), first) == chain(bytes(16), second))
+    assert (first == second) == (extend_digest(bytes(16), first) == extend_digest(bytes(16), second))
 
 
 VECTORS = Decoder(settings(task="number", features=3))

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
-from online_lstm.observability.history import FEWEST_EVENTS, POINTS, Curve, Point
+from online_lstm.observability.history import FEWEST_EVENTS, POINTS, HistoryPoint, MetricHistory
 
 
-def curve_of(points: Sequence[tuple[int, float]]) -> Curve:
-    curve = Curve()
+def curve_of(points: Sequence[tuple[int, float]]) -> MetricHistory:
+    curve = MetricHistory()
     for number, (events, hit_rate) in enumerate(points):
-        curve.add(Point(float(number), events, [hit_rate, 0.1]))
+        curve.add(HistoryPoint(float(number), events, [hit_rate, 0.1]))
     return curve
 
 
@@ -25,14 +25,14 @@ def test_it_is_thinned_and_begins_where_it_began() -> None:
 
 def test_the_last_point_is_there_also_if_one_is_near() -> None:
     """What is told is how it stands now; the next one takes its place, unless it is far enough from the one before."""
-    curve = Curve()
+    curve = MetricHistory()
     for at, events in ((1.0, 40), (1.05, 80)):
-        curve.add(Point(at, events, [0.5 + events / 200]))
+        curve.add(HistoryPoint(at, events, [0.5 + events / 200]))
     assert [40, 80] == [point.events for point in curve.points]
     assert 80 == curve.level_reached_after(0.9)
-    curve.add(Point(1.08, 90, [0.9]))
+    curve.add(HistoryPoint(1.08, 90, [0.9]))
     assert [40, 90] == [point.events for point in curve.points]
-    curve.add(Point(1.1, 95, [0.9]))
+    curve.add(HistoryPoint(1.1, 95, [0.9]))
     assert [40, 95] == [point.events for point in curve.points]
     assert [1.1] == [point["at"] for point in curve.after(1.08)]
 
@@ -43,8 +43,8 @@ def test_what_is_new_is_told_as_json_has_it() -> None:
     assert 1.0 == curve.drawn
     assert [{"at": 1.0, "events": 20, "hit_rates": [0.75, 0.1], "errors": None}] == curve.after(0.0)
     assert 2 == len(curve.after(-1.0))
-    assert [] == Curve().after(0.0)
-    assert 0.0 == Curve().drawn
+    assert [] == MetricHistory().after(0.0)
+    assert 0.0 == MetricHistory().drawn
 
 
 @pytest.mark.parametrize(
@@ -80,4 +80,4 @@ def test_it_knows_how_it_stood_earlier() -> None:
     assert curve.earlier(9) is None
     assert not curve.resumed
     assert curve_of([(0, 0.5)]).resumed
-    assert not Curve().resumed
+    assert not MetricHistory().resumed

@@ -10,16 +10,16 @@ from typing import Any
 
 import yaml
 from online_lstm.events import BASELINES, EXPERTS, TopicPartition
-from online_lstm.observability.prometheus import Metrics
+from online_lstm.observability.prometheus import PrometheusMetrics
 from online_lstm.settings import Settings
 from online_lstm.settings.sources import ENV_PREFIX
 from online_lstm.telemetry import (
-    AssignmentReport,
-    BatchReport,
-    CheckpointReport,
-    NumberReport,
-    PartitionReport,
-    TransactionReport,
+    AssignmentChanged,
+    BatchCommitted,
+    CheckpointFinished,
+    PartitionStats,
+    RegressionStats,
+    TransactionEnded,
 )
 from programs import program
 
@@ -181,20 +181,20 @@ def test_rows_are_there_for_every_task() -> None:
 
 def labels_of_metrics() -> dict[str, frozenset[str]]:
     """Give the name of every series that the daemon can show, and its labels."""
-    metrics = Metrics(
+    metrics = PrometheusMetrics(
         baselines=BASELINES["number"], experts=EXPERTS["number"], reasons=("not_utf8",), build={}, coverage=0.9
     )
-    metrics.observe(AssignmentReport(assigned=(SOURCE,)))
+    metrics.observe(AssignmentChanged(assigned=(SOURCE,)))
     tell_all(metrics)
     return {sample.name: frozenset(sample.labels) for family in metrics.registry.collect() for sample in family.samples}
 
 
-def tell_all(metrics: Metrics) -> None:
+def tell_all(metrics: PrometheusMetrics) -> None:
     """Tell one report of each kind, with all that any task tells."""
     baselines, experts = len(BASELINES["number"]), len(EXPERTS["number"])
-    metrics.observe(TransactionReport(seconds=0.004, records=11, committed=True))
+    metrics.observe(TransactionEnded(seconds=0.004, records=11, committed=True))
     metrics.observe(
-        BatchReport(
+        BatchCommitted(
             source=SOURCE,
             events=10,
             scored=9,
@@ -211,7 +211,7 @@ def tell_all(metrics: Metrics) -> None:
         )
     )
     metrics.observe(
-        PartitionReport(
+        PartitionStats(
             source=SOURCE,
             streams=1,
             vocabulary=14,
@@ -219,7 +219,7 @@ def tell_all(metrics: Metrics) -> None:
             baseline_hit_rates=(0.1,) * baselines,
             expert_hit_rates=(0.7,) * experts,
             log_loss_bits=0.4,
-            numbers=NumberReport(
+            numbers=RegressionStats(
                 mean_absolute_errors=(2.0,) * (1 + baselines + experts),
                 root_mean_squared_error=2.5,
                 mean_absolute_error_ratios=(0.1, 0.2, 0.2, 0.1, 0.1, 0.1),
@@ -234,7 +234,7 @@ def tell_all(metrics: Metrics) -> None:
             surprise_bits=0.1,
         )
     )
-    metrics.observe(CheckpointReport(SOURCE, 100, "written", seconds=0.02, size_bytes=4096))
+    metrics.observe(CheckpointFinished(SOURCE, 100, "written", seconds=0.02, size_bytes=4096))
 
 
 def test_dashboard_and_rules_name_metrics_that_exist() -> None:

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from online_lstm.checkpoint import digest_of
 from online_lstm.errors import StateMismatchError
-from online_lstm.events import InputRecord, Outcome
-from online_lstm.learning.model_factory import networks_of
+from online_lstm.events import EventResult, InputRecord
+from online_lstm.learning.model_factory import model_factory
 from online_lstm.learning.model_states import score, score_fields
-from online_lstm.learning.partition import Partition, next_mark, unnamed
+from online_lstm.learning.partition import Partition, initial_metadata, next_metadata
 from online_lstm.learning.scoring import drift
-from online_lstm.learning.state.packed import Row, Rows
+from online_lstm.learning.state.packed import ArrayViews, PackedArrays
 from river.drift import PageHinkley
 
 SHARES = st.lists(st.sampled_from([0.0, 1.0]), max_size=600) | st.lists(
@@ -33,12 +33,12 @@ CHANGING = st.lists(
 """Misses that come with one probability, then with another one."""
 
 
-def new_row(**given: Any) -> Row:
-    rows = Rows(score_fields(small_settings(**given), losses=1))
+def new_row(**given: Any) -> ArrayViews:
+    rows = PackedArrays(score_fields(small_settings(**given), losses=1))
     return rows.view(rows.add())
 
 
-def found_in(row: Row, misses: Sequence[float], delta: float = 0.15, threshold: float = 7.0) -> list[int]:
+def found_in(row: ArrayViews, misses: Sequence[float], delta: float = 0.15, threshold: float = 7.0) -> list[int]:
     told = drift.detect(row, np.array(misses, np.float64), delta=delta, threshold=threshold)
     return [place for place, changed in enumerate(told) if changed]
 
@@ -96,7 +96,7 @@ def test_only_what_was_scored_counts(several: bool) -> None:
     """Of several predictions an event, the share that was missed; the event's number is kept and they are counted."""
     settings = small_settings()
     predictors = settings.first_expert + len(settings.experts)
-    rows = Rows(score_fields(settings, 1, predictions=2 if several else 1))
+    rows = PackedArrays(score_fields(settings, 1, predictions=2 if several else 1))
     row = rows.view(rows.add())
     right = np.array([True] * 40 + [False] * 20)
     hits = np.repeat(right[:, None], predictors, axis=1)
@@ -138,14 +138,14 @@ TASKS: dict[str, dict[str, Any]] = {
 
 def partition_of(task: str) -> Partition:
     chosen = small_settings(**TASKS[task])
-    return Partition(chosen, SOURCES[0], next_mark(chosen, SOURCES[0], 0, unnamed(1)), NETWORKS[task])
+    return Partition(chosen, SOURCES[0], next_metadata(chosen, SOURCES[0], 0, initial_metadata(1)), NETWORKS[task])
 
 
-NETWORKS = {task: networks_of(small_settings(**given)) for task, given in TASKS.items()}
+NETWORKS = {task: model_factory(small_settings(**given)) for task, given in TASKS.items()}
 
 
-def drifts_of(outcomes: Sequence[Outcome]) -> list[int]:
-    return [outcome.event for outcome in outcomes if outcome.verdict is not None and outcome.verdict.drift]
+def drifts_of(outcomes: Sequence[EventResult]) -> list[int]:
+    return [outcome.event for outcome in outcomes if outcome.evaluation is not None and outcome.evaluation.drift]
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -35,7 +35,7 @@ from hypothesis.stateful import (
 from online_lstm.checkpoint import store
 from online_lstm.errors import BrokerUnavailableError, CheckpointDamagedError, NotCommittedError
 from online_lstm.events import Committed, OutputRecord, TopicPartition
-from online_lstm.learning.network import Learning, Network, Run, Shape
+from online_lstm.learning.network import LearningSettings, ModelShape, SymbolModel, SymbolRun
 
 LOGS = {source: traffic(12, seed=5 + source.partition, source=source, gaps=True) for source in SOURCES}
 LABEL_LOGS = {source: label_traffic(24, seed=source.partition, source=source, gaps=True) for source in SOURCES}
@@ -56,10 +56,10 @@ class Undisturbed(NamedTuple):
     digests: dict[TopicPartition, str]
 
 
-class ToyNetwork(Network):
+class ToyNetwork(SymbolModel):
     """Its state is a number that depends on every event and on their order; so do its predictions."""
 
-    def run(self, state: Any, classes: int, codes: Any, known: Any, past: Any = None) -> Run:  # noqa: ARG002
+    def run(self, state: Any, classes: int, codes: Any, known: Any, past: Any = None) -> SymbolRun:  # noqa: ARG002
         count = len(known) - 1
         number, probabilities = int(state[0]), np.zeros((count + 1, classes), np.float32)
         for k, code in enumerate([*codes[len(codes) - count :], None]):
@@ -69,7 +69,7 @@ class ToyNetwork(Network):
                 number = (31 * number + int(code) + 1) % 65_521  # a float32 holds it
         after = state.copy()
         after[0] = number
-        return Run(
+        return SymbolRun(
             state=after,
             probabilities=probabilities,
             fit_steps=np.ones(count, np.int32),
@@ -81,8 +81,8 @@ class ToyNetwork(Network):
 
 
 @cache
-def toy_network(learning: Learning) -> Network:
-    return ToyNetwork(Shape(layers=("lstm 4",), window=8, carried=True, seed=0), learning)
+def toy_network(learning: LearningSettings) -> SymbolModel:
+    return ToyNetwork(ModelShape(layers=("lstm 4",), window=8, carried=True, seed=0), learning)
 
 
 def pack(state: Mapping[str, Any], _: Mapping[str, str]) -> bytes:

@@ -11,8 +11,8 @@ import pytest
 from fakes import SOURCES, record, small_network, small_settings
 from online_lstm.checkpoint import digest_of
 from online_lstm.events import InputRecord
-from online_lstm.learning.model_factory import networks_of
-from online_lstm.learning.partition import Partition, learning_of, next_mark, unnamed
+from online_lstm.learning.model_factory import model_factory
+from online_lstm.learning.partition import Partition, initial_metadata, learning_settings, next_metadata
 
 LOOP = [1, 2, 3, 1, 2, 4] * 60
 ROOMY: dict[str, Any] = {"suffix_contexts": 1024}
@@ -20,7 +20,7 @@ ROOMY: dict[str, Any] = {"suffix_contexts": 1024}
 
 def partition_of(**given: Any) -> Partition:
     chosen = small_settings(**ROOMY, **given)
-    return Partition(chosen, SOURCES[0], next_mark(chosen, SOURCES[0], 0, unnamed(1)), small_network)
+    return Partition(chosen, SOURCES[0], next_metadata(chosen, SOURCES[0], 0, initial_metadata(1)), small_network)
 
 
 def records(values: Sequence[object], first: int = 0) -> list[InputRecord]:
@@ -121,7 +121,7 @@ def test_learning_goes_on_where_it_had_stopped(trained: dict[str, Any]) -> None:
     """What is seen while frozen is no hindrance: a new value is learned as soon as it may be."""
     partition = frozen(resumed(trained))
     messages(partition, [7] * 10, len(LOOP))
-    partition.learn_with(learning_of(small_settings()))
+    partition.learn_with(learning_settings(small_settings()))
     said = messages(partition, [1, 2, 7] * 30, len(LOOP) + 10)
     assert all(message["verdict"]["hit"] for message in said[-9:])
 
@@ -133,7 +133,9 @@ WAVE = [20 + 8 * math.sin(place / 4) + 0.3 * math.cos(7 * place) for place in ra
 
 def number_partition(**given: Any) -> Partition:
     chosen = small_settings(task="number", history=256, network="lstm 4", **given)
-    return Partition(chosen, SOURCES[0], next_mark(chosen, SOURCES[0], 0, unnamed(1)), networks_of(chosen))
+    return Partition(
+        chosen, SOURCES[0], next_metadata(chosen, SOURCES[0], 0, initial_metadata(1)), model_factory(chosen)
+    )
 
 
 NUMBERS: dict[str, dict[str, Any]] = {

@@ -7,7 +7,7 @@ import pytest
 from online_lstm import significance
 from online_lstm.events import BASELINES
 from online_lstm.observability import assessment as module
-from online_lstm.observability.assessment import RULES, STOPPING, conclusion, headline
+from online_lstm.observability.assessment import RULES, STOPPING, assess_backtest, assess_live
 from online_lstm.significance import paired_error
 
 RATES = {"last_value": 0.1, "most_frequent": 0.2, "suffix_memory": 0.6}
@@ -140,7 +140,7 @@ def told(**changed: Any) -> dict[str, Any]:
 )
 def test_it_says_what_matters_most(changed: dict[str, Any], mood: str, text: str) -> None:
     """Whether anything comes, then whether the stream changed, then whether it is better than a simple rule."""
-    assert {"mood": mood, "text": text} == headline(told(**changed))
+    assert {"mood": mood, "text": text} == assess_live(told(**changed))
 
 
 @pytest.mark.parametrize(("discordant", "mood"), [(20, "good"), (100, "good"), (101, "warn"), (480, "warn")])
@@ -148,7 +148,7 @@ def test_what_chance_would_give_is_not_called_better(discordant: int, mood: str)
     """Twenty hits more of 1,000 are a lot where both are right nearly always together, else nothing."""
     error = paired_error(20, discordant, events=1000, predictions=1000)
     rates, errors = {"last_value": 0.48, "most_frequent": 0.1}, {"last_value": error, "most_frequent": 0.02}
-    said = headline(told(hit_rate=0.5, baseline_hit_rates=rates, lift_errors=errors, earlier=None))
+    said = assess_live(told(hit_rate=0.5, baseline_hit_rates=rates, lift_errors=errors, earlier=None))
     assert mood == said["mood"]
 
 
@@ -156,9 +156,9 @@ def test_who_is_always_right_is_not_better_for_that() -> None:
     """Three hits more of a hundred are chance, also where the own rate leaves nothing to chance."""
     few = told(hit_rate=1.0, scored=100, baseline_hit_rates={"last_value": 0.97}, earlier=None)
     few |= {"lift_errors": {"last_value": paired_error(3, 3, events=100, predictions=100)}}
-    assert headline(few)["text"].startswith("No better than repeating the last value")
+    assert assess_live(few)["text"].startswith("No better than repeating the last value")
     many = few | {"scored": 1000, "lift_errors": {"last_value": paired_error(30, 30, events=1000, predictions=1000)}}
-    assert "good" == headline(many)["mood"]
+    assert "good" == assess_live(many)["mood"]
 
 
 @pytest.mark.parametrize(
@@ -168,23 +168,23 @@ def test_who_is_always_right_is_not_better_for_that() -> None:
 def test_a_skill_counts_when_the_errors_do_not_scatter_as_much(skill: float, error: float | None, mood: str) -> None:
     """Two standard errors of it; one that nobody knows proves nothing."""
     numbers = NUMBERS | {"skill": skill, "skill_error": error}
-    assert mood == headline(told(task="number", numbers=numbers, earlier=None))["mood"]
+    assert mood == assess_live(told(task="number", numbers=numbers, earlier=None))["mood"]
 
 
 def test_one_of_many_streams_that_changed_is_no_headline() -> None:
     """The others go on as before; and once all that is scored came after a change, it is over."""
-    assert "good" == headline(told(since_drift=SINCE, streams=2))["mood"]
+    assert "good" == assess_live(told(since_drift=SINCE, streams=2))["mood"]
     whole = SINCE | {"scored": 1000, "hits": 998}
-    assert "good" == headline(told(since_drift=whole))["mood"]
-    assert "warn" == headline(told(since_drift=whole, channels=2))["mood"]  # 500 events of 1,000
+    assert "good" == assess_live(told(since_drift=whole))["mood"]
+    assert "warn" == assess_live(told(since_drift=whole, channels=2))["mood"]  # 500 events of 1,000
 
 
 def test_a_change_of_labels_is_that_of_their_partition() -> None:
     """Its sequences have one learner, however many of them are open; of several partitions others go on as before."""
     rates = {"last_value": 0.6, "most_frequent": 0.5}
     of_labels = told(task="label", streams=7, baseline_hit_rates=rates, since_drift=SINCE)
-    assert headline(of_labels)["text"].startswith("The stream changed 37 values ago")
-    assert "good" == headline({**of_labels, "partitions": 2})["mood"]
+    assert assess_live(of_labels)["text"].startswith("The stream changed 37 values ago")
+    assert "good" == assess_live({**of_labels, "partitions": 2})["mood"]
 
 
 def test_every_baseline_has_its_words() -> None:
@@ -247,7 +247,7 @@ OF_1000 = "1,000 predictions were"
 )
 def test_a_whole_input_is_told_with_the_same_words(changed: dict[str, Any], mood: str, text: str) -> None:
     """A report says no more than the page would, and of few predictions nothing."""
-    assert {"mood": mood, "text": text} == conclusion(figures(**changed))
+    assert {"mood": mood, "text": text} == assess_backtest(figures(**changed))
 
 
 @pytest.mark.parametrize("tested", [module, significance])
@@ -264,11 +264,11 @@ def test_its_examples_are_right(tested: Any) -> None:
 def test_a_hint_that_stops_everything_is_told_first(name: str, changed: dict[str, Any], is_told: bool) -> None:
     """Where all partitions have it, or nothing was ever predicted; else the others may be well."""
     hints = [{"partition": "numbers/0", "name": name, "text": "no key came twice"}]
-    said = headline(told(hints=hints, **changed))
+    said = assess_live(told(hints=hints, **changed))
     assert is_told == (said == {"mood": "bad", "text": "No key came twice."})
 
 
 def test_other_hints_leave_the_sentence_as_it_is() -> None:
     """They are told below."""
     hints = [{"partition": "numbers/0", "name": "look_like_numbers", "text": "these look like numbers"}]
-    assert headline(told()) == headline(told(hints=hints))
+    assert assess_live(told()) == assess_live(told(hints=hints))

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from online_lstm.learning.number import intervals
-from online_lstm.learning.number.number_ensemble import NumberPanel
-from online_lstm.learning.state.packed import Rows
+from online_lstm.learning.number.number_ensemble import NumberEnsemble
+from online_lstm.learning.state.packed import PackedArrays
 
 EVENTS = 10_000
 RANDOM = np.random.default_rng(11)
@@ -27,7 +27,7 @@ ERRORS = {
 
 
 def row_of(horizon: int = 1) -> dict[str, NDArray[Any]]:
-    rows = Rows(intervals.fields(horizon))
+    rows = PackedArrays(intervals.fields(horizon))
     return rows.view(rows.add())
 
 
@@ -135,8 +135,8 @@ def test_a_season_whose_noise_has_a_season_is_covered(horizon: int) -> None:
     """As of demand by the half-hour: with the predictions of the experts themselves."""
     usual = 1000 * (2 + np.sin(STEPS / 48 * 2 * np.pi)) * np.where(STEPS // 48 % 7 < 5, 1, 0.7)
     values = (usual * (1 + 0.1 * ERRORS["gaussian"]))[:, None]
-    panel = NumberPanel(horizons=(horizon,), history=2048, experts=("linear", "neighbours"))
-    rows = Rows(panel.fields())
+    panel = NumberEnsemble(horizons=(horizon,), history=2048, experts=("linear", "neighbours"))
+    rows = PackedArrays(panel.fields())
     row = rows.view(rows.add())
     told = []
     for first in range(0, EVENTS, 500):

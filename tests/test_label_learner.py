@@ -19,8 +19,8 @@ from online_lstm.checkpoint import digest_of
 from online_lstm.checkpoint.hdf5 import pack
 from online_lstm.errors import SettingsError, StateMismatchError
 from online_lstm.events import InputRecord, OutputRecord
-from online_lstm.learning.model_factory import networks_of
-from online_lstm.learning.partition import NetworkFactory, Partition, Processed, next_mark, unnamed
+from online_lstm.learning.model_factory import model_factory
+from online_lstm.learning.partition import NetworkFactory, Partition, ProcessedBatch, initial_metadata, next_metadata
 from online_lstm.learning.warm_start import WarmStart
 from online_lstm.settings import Settings
 from sequences import gestures, lines_of, runs
@@ -35,15 +35,17 @@ def label_settings(**given: Any) -> Settings:
 
 @cache
 def networks_for(settings: Settings) -> NetworkFactory:
-    return networks_of(settings)
+    return model_factory(settings)
 
 
 def partition_of(**given: Any) -> Partition:
     settings = label_settings(**given)
-    return Partition(settings, SOURCES[0], next_mark(settings, SOURCES[0], 0, unnamed(1)), networks_for(settings))
+    return Partition(
+        settings, SOURCES[0], next_metadata(settings, SOURCES[0], 0, initial_metadata(1)), networks_for(settings)
+    )
 
 
-def in_calls(partition: Partition, records: Sequence[InputRecord], size: int) -> Iterator[Processed]:
+def in_calls(partition: Partition, records: Sequence[InputRecord], size: int) -> Iterator[ProcessedBatch]:
     for first in range(0, len(records), size):
         yield partition.process(records[first : first + size])
 
@@ -78,7 +80,7 @@ def sequence(label: object, length: int = 3, level: float = 0.0) -> list[object]
 # what does not show
 
 
-def figures_of(results: Sequence[Processed]) -> tuple[int, ...]:
+def figures_of(results: Sequence[ProcessedBatch]) -> tuple[int, ...]:
     tallies = [result.tally for result in results]
     counted = ("events", "scored", "fit_steps", "evicted_streams", "unlabelled_sequences")
     figures = [sum(getattr(tally, name) for tally in tallies) for name in counted]
@@ -94,7 +96,7 @@ def test_the_traffic_has_all_that_can_happen() -> None:
     messages = messages_of(results[0].outputs)
     assert {"too_many_labels", "no_sequence", "wrong_length", "not_a_value"} == set(tally.dead_letters)
     assert min(tally.evicted_streams, tally.unlabelled_sequences, tally.fit_steps, tally.hits[0]) > 5
-    assert any(outcome.unpublished for outcome in results[0].outcomes)
+    assert any(outcome.unpublished_evaluations for outcome in results[0].outcomes)
     assert any(message["sample"] is None and message["verdict"] for message in messages)
     assert any(message["sample"] == 6 for message in messages)
     assert any(is_tombstone(one) for one in TRAFFIC)
@@ -189,12 +191,16 @@ def test_the_verdict_is_about_the_last_sample() -> None:
     for place in range(60):
         *_, before, last = said(partition, *sequence(place % 2, length=4, level=3.0 * (place % 2)))
         if place > 1:
-            verdict, probabilities = last["verdict"], dict(map(tuple, last["probabilities"]))
-            assert (place % 2, last["prediction"], 4) == (verdict["label"], verdict["predicted"], verdict["samples"])
-            assert verdict["hit"] == (verdict["predicted"] == verdict["label"])
-            assert verdict["probability"] == probabilities[place % 2]
-            assert verdict["surprise_bits"] == pytest.approx(-np.log2(verdict["probability"]), abs=1e-3)
-            assert 1 <= verdict["settled"] <= 4
+            evaluation, probabilities = last["verdict"], dict(map(tuple, last["probabilities"]))
+            assert (place % 2, last["prediction"], 4) == (
+                evaluation["label"],
+                evaluation["predicted"],
+                evaluation["samples"],
+            )
+            assert evaluation["hit"] == (evaluation["predicted"] == evaluation["label"])
+            assert evaluation["probability"] == probabilities[place % 2]
+            assert evaluation["surprise_bits"] == pytest.approx(-np.log2(evaluation["probability"]), abs=1e-3)
+            assert 1 <= evaluation["settled"] <= 4
         assert before["verdict"] is None
     assert last["verdict"]["hit"]
     assert 1 == last["verdict"]["settled"]
@@ -212,9 +218,9 @@ def test_settled_is_the_sample_from_which_the_prediction_stayed() -> None:
         messages = said(partition, *values[:5], {"value": values[5], "label": label, "end": True})
         if place > 2:
             favourites = [message["prediction"] for message in messages]
-            settled = max([n for n in range(2, 7) if favourites[n - 1] != favourites[n - 2]], default=1)
-            assert settled == messages[-1]["verdict"]["settled"]
-            seen.add(settled)
+            stable_since_sample = max([n for n in range(2, 7) if favourites[n - 1] != favourites[n - 2]], default=1)
+            assert stable_since_sample == messages[-1]["verdict"]["settled"]
+            seen.add(stable_since_sample)
     assert len(seen) > 2
 
 
@@ -343,11 +349,11 @@ def test_a_silent_sequence_is_over() -> None:
     results = [partition.process([other]) for _ in range(18)]
     assert (["known", "unknown"], []) == keys_of(partition)
     result = partition.process([other])
-    ((verdict, hits),) = result.outcomes[0].unpublished
-    assert (1, 1) == (verdict.samples, json.loads(verdict.label))
+    ((evaluation, hits),) = result.outcomes[0].unpublished_evaluations
+    assert (1, 1) == (evaluation.samples, json.loads(evaluation.label))
     assert (2, 2) == (result.tally.scored, result.tally.fit_steps)
-    assert hits[0] + result.outcomes[0].verdict.hit == result.tally.hits[0]  # type: ignore[union-attr]
-    assert not any(outcome.unpublished for one in results for outcome in one.outcomes)
+    assert hits[0] + result.outcomes[0].evaluation.hit == result.tally.hits[0]  # type: ignore[union-attr]
+    assert not any(outcome.unpublished_evaluations for one in results for outcome in one.outcomes)
     assert (["unknown"], []) == keys_of(partition)
     partition.process([other])
     assert ([], ["unknown"]) == keys_of(partition)
@@ -463,7 +469,7 @@ def test_a_warm_start_has_what_was_learned_and_no_sequences() -> None:
     before = partition_of()
     said(before, *[value for place in range(6) for value in sequence(place % 2, level=place % 2)], [1, 1])
     settings = label_settings()
-    mark = next_mark(settings, SOURCES[0], 0, unnamed(1))
+    mark = next_metadata(settings, SOURCES[0], 0, initial_metadata(1))
     partition = Partition(settings, SOURCES[0], mark, networks_for(settings), WarmStart(settings, before.state()))
     assert ([], []) == keys_of(partition)
     (first,) = said(partition, [0.5, 1])

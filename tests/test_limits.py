@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from fakes import LABELS, SOURCES, record, small_classifier, small_network, small_settings
-from online_lstm.learning.model_factory import networks_of
-from online_lstm.learning.partition import NetworkFactory, Partition, next_mark, unnamed
+from online_lstm.learning.model_factory import model_factory
+from online_lstm.learning.partition import NetworkFactory, Partition, initial_metadata, next_metadata
 from online_lstm.settings import Settings
 
 EVENTS = 3000
@@ -40,7 +40,9 @@ NUMBERS: dict[str, Sequence[float]] = {
 
 def learned(settings: Settings, values: Sequence[object], network_for: NetworkFactory) -> tuple[Partition, list[Any]]:
     """Learn the values; give the partition, and the messages."""
-    partition = Partition(settings, SOURCES[0], next_mark(settings, SOURCES[0], 0, unnamed(1)), network_for)
+    partition = Partition(
+        settings, SOURCES[0], next_metadata(settings, SOURCES[0], 0, initial_metadata(1)), network_for
+    )
     records = [record(place, json.dumps(value).encode()) for place, value in enumerate(values)]
     outputs = [
         output for first in range(0, len(records), 500) for output in partition.process(records[first:][:500]).outputs
@@ -96,7 +98,7 @@ def test_where_nothing_can_be_learned_there_is_no_lift(name: str, lift: float) -
 def test_steps_are_bounded_whatever_is_missed(name: str) -> None:
     """There is one a value, and further ones from the budget and its refills."""
     settings = small_settings(extra_steps=7, extra_budget=50, extra_refill=0.25)
-    mark = next_mark(settings, SOURCES[0], 0, unnamed(1))
+    mark = next_metadata(settings, SOURCES[0], 0, initial_metadata(1))
     partition = Partition(settings, SOURCES[0], mark, small_network)
     records = [record(place, json.dumps(value).encode()) for place, value in enumerate(SYMBOLS[name])]
     steps = np.cumsum([outcome.fit_steps for outcome in partition.process(records).outcomes])
@@ -111,7 +113,7 @@ def number_settings(**given: Any) -> Settings:
 
 @cache
 def number_networks(settings: Settings) -> NetworkFactory:
-    return networks_of(settings)
+    return model_factory(settings)
 
 
 @pytest.mark.no_cover  # see pyproject.toml

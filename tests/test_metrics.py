@@ -4,18 +4,18 @@ import pytest
 from fakes import NUMBER_REPORT, Clock
 from online_lstm import __version__
 from online_lstm.events import TopicPartition
-from online_lstm.observability.prometheus import Metrics
+from online_lstm.observability.prometheus import PrometheusMetrics
 from online_lstm.telemetry import (
     HINTS,
-    AssignmentReport,
-    BatchReport,
-    CheckpointReport,
-    FormReport,
+    AssignmentChanged,
+    BatchCommitted,
+    CheckpointFinished,
     Hint,
-    InputReport,
-    PartitionReport,
-    TopicReport,
-    TransactionReport,
+    InputObserved,
+    OutputFormChanged,
+    PartitionStats,
+    TopicMisfits,
+    TransactionEnded,
 )
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
@@ -25,7 +25,7 @@ SOURCE = TopicPartition("numbers", 3)
 OTHER = TopicPartition("numbers", 4)
 TRANSACTION = "open_transaction_seconds"
 OF = {"topic": "numbers", "partition": "3"}
-BATCH = BatchReport(
+BATCH = BatchCommitted(
     source=SOURCE,
     events=10,
     scored=9,
@@ -41,7 +41,7 @@ BATCH = BatchReport(
     last_timestamp_ms=int(NOW_S * 1000) - 4000,
     drifts=3,
 )
-STANDING = PartitionReport(
+STANDING = PartitionStats(
     source=SOURCE,
     streams=2,
     vocabulary=14,
@@ -62,8 +62,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def metrics(clock: Clock) -> Metrics:
-    metrics = Metrics(
+def metrics(clock: Clock) -> PrometheusMetrics:
+    metrics = PrometheusMetrics(
         baselines=("last_value", "most_frequent"),
         experts=("lstm",),
         reasons=("not_utf8", "not_finite", "refused_output"),
@@ -71,15 +71,15 @@ def metrics(clock: Clock) -> Metrics:
         coverage=0.8,
         clock=clock,
     )
-    metrics.observe(AssignmentReport(assigned=(SOURCE,)))
+    metrics.observe(AssignmentChanged(assigned=(SOURCE,)))
     return metrics
 
 
-def value(metrics: Metrics, name: str, **labels: str) -> float | None:
+def value(metrics: PrometheusMetrics, name: str, **labels: str) -> float | None:
     return metrics.registry.get_sample_value(f"online_lstm_{name}", labels)
 
 
-def series_of(metrics: Metrics, source: TopicPartition) -> set[str]:
+def series_of(metrics: PrometheusMetrics, source: TopicPartition) -> set[str]:
     return {
         sample.name
         for family in metrics.registry.collect()
@@ -88,7 +88,7 @@ def series_of(metrics: Metrics, source: TopicPartition) -> set[str]:
     }
 
 
-def test_counters_begin_at_zero(metrics: Metrics) -> None:
+def test_counters_begin_at_zero(metrics: PrometheusMetrics) -> None:
     """An assigned partition has every counter at 0, for each baseline, reason and result."""
     assert value(metrics, "events_total", **OF) == 0
     assert value(metrics, "baseline_hits_total", **OF, baseline="most_frequent") == 0
@@ -97,7 +97,7 @@ def test_counters_begin_at_zero(metrics: Metrics) -> None:
     assert value(metrics, "transactions_total", result="aborted") == 0
 
 
-def test_gauges_appear_once_known(metrics: Metrics) -> None:
+def test_gauges_appear_once_known(metrics: PrometheusMetrics) -> None:
     """Before the first scored prediction there is no hit rate, rather than one of 0."""
     assert value(metrics, "hit_rate", **OF) is None
     metrics.observe(STANDING)
@@ -128,7 +128,7 @@ def test_gauges_appear_once_known(metrics: Metrics) -> None:
         (NOW_S - 4, "last_event_timestamp_seconds", {}),
     ],
 )
-def test_batches_add_up(metrics: Metrics, expected: float, name: str, labels: dict[str, str]) -> None:
+def test_batches_add_up(metrics: PrometheusMetrics, expected: float, name: str, labels: dict[str, str]) -> None:
     """Two equal batches count twice as much as one."""
     metrics.observe(BATCH)
     metrics.observe(BATCH)
@@ -151,7 +151,9 @@ def test_batches_add_up(metrics: Metrics, expected: float, name: str, labels: di
         (0.8, "interval_coverage_target", {}),
     ],
 )
-def test_errors_of_numbers_are_shown(metrics: Metrics, expected: float, name: str, labels: dict[str, str]) -> None:
+def test_errors_of_numbers_are_shown(
+    metrics: PrometheusMetrics, expected: float, name: str, labels: dict[str, str]
+) -> None:
     """Those in a unit only where there is one; none before the first is known."""
     metrics.observe(dataclasses.replace(STANDING, numbers=NUMBER_REPORT))
     assert expected == value(metrics, name, **OF, **labels)
@@ -177,14 +179,14 @@ def test_errors_of_numbers_are_shown(metrics: Metrics, expected: float, name: st
     ],
 )
 def test_gauges_show_how_the_learners_stand(
-    metrics: Metrics, expected: float, name: str, labels: dict[str, str]
+    metrics: PrometheusMetrics, expected: float, name: str, labels: dict[str, str]
 ) -> None:
     """Gauges are the report's values; the lift is measured against the best baseline."""
     metrics.observe(STANDING)
     assert expected == value(metrics, name, **OF, **labels)
 
 
-def test_sequences_are_shown_where_there_are_labels(metrics: Metrics) -> None:
+def test_sequences_are_shown_where_there_are_labels(metrics: PrometheusMetrics) -> None:
     """How many wait for theirs, and how many were given up; of other tasks nothing waits."""
     metrics.observe(STANDING)
     assert value(metrics, "sequences_waiting", **OF) is None
@@ -195,7 +197,7 @@ def test_sequences_are_shown_where_there_are_labels(metrics: Metrics) -> None:
     assert 2 == value(metrics, "sequences_unlabelled_total", **OF)
 
 
-def test_batch_times(metrics: Metrics) -> None:
+def test_batch_times(metrics: PrometheusMetrics) -> None:
     """A batch counts as its events, each with the batch's mean time, and once with its last record's age."""
     metrics.observe(BATCH)
     metrics.observe(dataclasses.replace(BATCH, events=1, step_seconds=0.4, last_timestamp_ms=-1))
@@ -206,7 +208,7 @@ def test_batch_times(metrics: Metrics) -> None:
     assert value(metrics, "end_to_end_seconds_sum") == pytest.approx(4.0)
 
 
-def test_batch_of_dead_letters_only(metrics: Metrics) -> None:
+def test_batch_of_dead_letters_only(metrics: PrometheusMetrics) -> None:
     """Without an event there is no time per event, without a timestamp no age."""
     metrics.observe(dataclasses.replace(BATCH, events=0, step_seconds=0.0, last_timestamp_ms=-1, lag_records=7))
     assert value(metrics, "step_seconds_count") == 0
@@ -214,7 +216,7 @@ def test_batch_of_dead_letters_only(metrics: Metrics) -> None:
     assert value(metrics, "lag_seconds", **OF) == 0
 
 
-def test_lag_in_seconds_grows_while_records_wait(metrics: Metrics, clock: Clock) -> None:
+def test_lag_in_seconds_grows_while_records_wait(metrics: PrometheusMetrics, clock: Clock) -> None:
     """The lag is the age of the last record as long as others wait, and 0 once none does."""
     assert value(metrics, "lag_seconds", **OF) == 0
     metrics.observe(dataclasses.replace(BATCH, lag_records=5))
@@ -224,35 +226,35 @@ def test_lag_in_seconds_grows_while_records_wait(metrics: Metrics, clock: Clock)
     assert value(metrics, "lag_seconds", **OF) == 0
 
 
-def test_record_from_the_future_has_no_age(metrics: Metrics) -> None:
+def test_record_from_the_future_has_no_age(metrics: PrometheusMetrics) -> None:
     """A producer's clock that is ahead gives an age of 0, not a negative one."""
     metrics.observe(dataclasses.replace(BATCH, lag_records=1, last_timestamp_ms=int(NOW_S * 1000) + 9000))
     assert value(metrics, "lag_seconds", **OF) == 0
     assert value(metrics, "end_to_end_seconds_sum") == 0
 
 
-def test_records_in_another_form_are_counted(metrics: Metrics) -> None:
+def test_records_in_another_form_are_counted(metrics: PrometheusMetrics) -> None:
     """By form; a prediction that became a dead letter is one of the dead letters as well."""
     assert 0 == value(metrics, "reformed_records_total", form="publication_time", **OF)
-    metrics.observe(FormReport(SOURCE, "publication_time", 3))
-    metrics.observe(FormReport(SOURCE, "dead_letter", 2))
+    metrics.observe(OutputFormChanged(SOURCE, "publication_time", 3))
+    metrics.observe(OutputFormChanged(SOURCE, "dead_letter", 2))
     assert 3 == value(metrics, "reformed_records_total", form="publication_time", **OF)
     assert 2 == value(metrics, "dead_letters_total", reason="refused_output", **OF)
 
 
-def test_what_does_not_fit_of_a_topic_is_shown(metrics: Metrics) -> None:
+def test_what_does_not_fit_of_a_topic_is_shown(metrics: PrometheusMetrics) -> None:
     """Each setting of the topic that does not fit is a series of 1."""
-    metrics.observe(TopicReport("predictions", (("retention.ms", "records are deleted"),)))
+    metrics.observe(TopicMisfits("predictions", (("retention.ms", "records are deleted"),)))
     of = {"published_topic": "predictions"}
     assert 1 == value(metrics, "topic_misfits", setting="retention.ms", **of)
     assert value(metrics, "topic_misfits", setting="cleanup.policy", **of) is None
 
 
-def test_failed_checkpoint_leaves_the_last_one_in_place(metrics: Metrics, clock: Clock) -> None:
+def test_failed_checkpoint_leaves_the_last_one_in_place(metrics: PrometheusMetrics, clock: Clock) -> None:
     """Only a checkpoint that was written moves its time, size and offset."""
-    metrics.observe(CheckpointReport(SOURCE, 120, "written", seconds=0.1, size_bytes=4096))
+    metrics.observe(CheckpointFinished(SOURCE, 120, "written", seconds=0.1, size_bytes=4096))
     clock.now_s += 10
-    metrics.observe(CheckpointReport(SOURCE, 130, "failed"))
+    metrics.observe(CheckpointFinished(SOURCE, 130, "failed"))
     assert value(metrics, "last_checkpoint_timestamp_seconds", **OF) == NOW_S
     assert value(metrics, "checkpoint_size_bytes", **OF) == 4096
     assert value(metrics, "checkpoint_offset", **OF) == 120
@@ -261,54 +263,54 @@ def test_failed_checkpoint_leaves_the_last_one_in_place(metrics: Metrics, clock:
     assert value(metrics, "checkpoint_seconds_count") == 1
 
 
-def test_transactions_by_result(metrics: Metrics) -> None:
+def test_transactions_by_result(metrics: PrometheusMetrics) -> None:
     """Committed and aborted transactions are counted apart and timed together."""
-    metrics.observe(TransactionReport(seconds=0.02, records=10, committed=True))
-    metrics.observe(TransactionReport(seconds=0.04, records=10, committed=False))
+    metrics.observe(TransactionEnded(seconds=0.02, records=10, committed=True))
+    metrics.observe(TransactionEnded(seconds=0.04, records=10, committed=False))
     assert value(metrics, "transactions_total", result="committed") == 1
     assert value(metrics, "transactions_total", result="aborted") == 1
     assert value(metrics, "transaction_seconds_sum") == pytest.approx(0.06)
 
 
-def test_revoked_partition_leaves_no_series(metrics: Metrics) -> None:
+def test_revoked_partition_leaves_no_series(metrics: PrometheusMetrics) -> None:
     """After revocation nothing of the partition is shown, and the other one keeps all of its series."""
-    metrics.observe(AssignmentReport(assigned=(OTHER,)))
+    metrics.observe(AssignmentChanged(assigned=(OTHER,)))
     for source in (SOURCE, OTHER):
         metrics.observe(dataclasses.replace(BATCH, source=source))
         metrics.observe(dataclasses.replace(STANDING, source=source))
-        metrics.observe(CheckpointReport(source, 120, "written", seconds=0.1, size_bytes=1))
+        metrics.observe(CheckpointFinished(source, 120, "written", seconds=0.1, size_bytes=1))
     kept = series_of(metrics, OTHER)
     assert kept == series_of(metrics, SOURCE)
-    metrics.observe(AssignmentReport(revoked=(SOURCE,)))
+    metrics.observe(AssignmentChanged(revoked=(SOURCE,)))
     assert set() == series_of(metrics, SOURCE)
     assert kept == series_of(metrics, OTHER)
     assert value(metrics, "partitions_assigned") == 1
     assert value(metrics, "rebalances_total") == 3
 
 
-def test_checkpoint_that_ends_after_revocation(metrics: Metrics) -> None:
+def test_checkpoint_that_ends_after_revocation(metrics: PrometheusMetrics) -> None:
     """A report that comes too late does not bring the partition's series back."""
-    metrics.observe(AssignmentReport(revoked=(SOURCE,)))
-    metrics.observe(CheckpointReport(SOURCE, 120, "written", seconds=0.1, size_bytes=1))
+    metrics.observe(AssignmentChanged(revoked=(SOURCE,)))
+    metrics.observe(CheckpointFinished(SOURCE, 120, "written", seconds=0.1, size_bytes=1))
     assert set() == series_of(metrics, SOURCE)
 
 
-def test_partition_that_comes_back_counts_from_zero(metrics: Metrics) -> None:
+def test_partition_that_comes_back_counts_from_zero(metrics: PrometheusMetrics) -> None:
     """A second assignment begins anew, as Prometheus expects of a counter that was away."""
     metrics.observe(BATCH)
-    metrics.observe(AssignmentReport(revoked=(SOURCE,)))
-    metrics.observe(AssignmentReport(assigned=(SOURCE,)))
+    metrics.observe(AssignmentChanged(revoked=(SOURCE,)))
+    metrics.observe(AssignmentChanged(assigned=(SOURCE,)))
     assert value(metrics, "events_total", **OF) == 0
     assert value(metrics, "lag_seconds", **OF) == 0
 
 
-def test_number_of_baselines_has_to_fit(metrics: Metrics) -> None:
+def test_number_of_baselines_has_to_fit(metrics: PrometheusMetrics) -> None:
     """A report with other baselines than the metrics were made for is a programming error."""
     with pytest.raises(ValueError, match="argument"):
         metrics.observe(dataclasses.replace(BATCH, baseline_hits=(1,)))
 
 
-def test_content_type_follows_the_accept_header(metrics: Metrics) -> None:
+def test_content_type_follows_the_accept_header(metrics: PrometheusMetrics) -> None:
     """Who asks for OpenMetrics gets it, everyone else the text format; both hold the same families."""
     text, text_type = metrics.render("")
     opened, opened_type = metrics.render("application/openmetrics-text; version=1.0.0")
@@ -319,7 +321,7 @@ def test_content_type_follows_the_accept_header(metrics: Metrics) -> None:
     }
 
 
-def test_names_follow_the_conventions(metrics: Metrics) -> None:
+def test_names_follow_the_conventions(metrics: PrometheusMetrics) -> None:
     """All is prefixed, explained and free of creation times; the process's own metrics keep their names."""
     for family in metrics.registry.collect():
         assert family.name.startswith(("online_lstm_", "process_", "python_"))
@@ -327,27 +329,27 @@ def test_names_follow_the_conventions(metrics: Metrics) -> None:
     assert b"_created" not in metrics.render("")[0]
 
 
-def test_versions(metrics: Metrics) -> None:
+def test_versions(metrics: PrometheusMetrics) -> None:
     """What runs is told by labels of a series that is always 1."""
     (build,) = (family for family in metrics.registry.collect() if family.name == "online_lstm_build")
     assert build.samples[0].labels == {"version": __version__, "tensorflow": "2.21.0"}
     assert build.samples[0].value == 1
 
 
-def test_what_waits_is_told_though_no_batch_comes(metrics: Metrics) -> None:
+def test_what_waits_is_told_though_no_batch_comes(metrics: PrometheusMetrics) -> None:
     """Lag, the age of the last record, and for how long a transaction has been open."""
     metrics.observe(BATCH)
-    metrics.observe(InputReport(SOURCE, lag_records=51, open_transaction_s=6.0))
+    metrics.observe(InputObserved(SOURCE, lag_records=51, open_transaction_s=6.0))
     assert (51, 4, 6) == tuple(value(metrics, name, **OF) for name in ("lag_records", "lag_seconds", TRANSACTION))
-    metrics.observe(InputReport(SOURCE, lag_records=0, open_transaction_s=0.0))
+    metrics.observe(InputObserved(SOURCE, lag_records=0, open_transaction_s=0.0))
     assert (0, 0, 0) == tuple(value(metrics, name, **OF) for name in ("lag_records", "lag_seconds", TRANSACTION))
 
 
-def test_every_hint_is_a_series_that_is_one_while_it_holds(metrics: Metrics) -> None:
+def test_every_hint_is_a_series_that_is_one_while_it_holds(metrics: PrometheusMetrics) -> None:
     """Those that do not hold are 0, so that an alert ends; a partition that left has none."""
-    metrics.observe(InputReport(SOURCE, 0, 0.0, (Hint("all_missing", "each value is missing"),)))
+    metrics.observe(InputObserved(SOURCE, 0, 0.0, (Hint("all_missing", "each value is missing"),)))
     assert {"all_missing": 1.0} | dict.fromkeys(HINTS.keys() - {"all_missing"}, 0.0) == {
         name: value(metrics, "hint", hint=name, **OF) for name in HINTS
     }
-    metrics.observe(AssignmentReport(revoked=(SOURCE,)))
+    metrics.observe(AssignmentChanged(revoked=(SOURCE,)))
     assert {None} == {value(metrics, "hint", hint=name, **OF) for name in HINTS}

@@ -8,7 +8,7 @@ import pytest
 from fakes import SOURCES, Clock, FakeDaemon, FakeKafka, record, small_settings
 from online_lstm.events import TopicPartition
 from online_lstm.streaming.monitor import EVERY_S, MIN_KEPT_S, OPEN_TRANSACTION_S, OUTPUTS_EVERY_S, Monitor
-from online_lstm.telemetry import Hint, InputReport, Report
+from online_lstm.telemetry import Hint, InputObserved, TelemetryEvent
 
 FIRST, SECOND = SOURCES
 HINT = Hint("all_missing", "each of the last 100 values is missing")
@@ -27,7 +27,7 @@ class Topics:
         assert topic == "predictions"
         return 2 if self.output.stop else 0
 
-    def retained(self, source: TopicPartition) -> range:
+    def offset_range(self, source: TopicPartition) -> range:
         self.asked.append(source)
         return self.output
 
@@ -43,7 +43,7 @@ class Watch:
 
     def __init__(self) -> None:
         self.topics, self.clock = Topics(), Clock(0.0)
-        self.reports: list[Report] = []
+        self.reports: list[TelemetryEvent] = []
         self.monitor = Monitor(small_settings(), topics=self.topics, observer=self.reports.append, clock=self.clock)
 
     def after(self, seconds: float, live: Iterable[TopicPartition] = (FIRST,)) -> bool:
@@ -56,8 +56,8 @@ class Watch:
             self.clock.now_s = min(end, self.clock.now_s + EVERY_S)
 
     @property
-    def last(self) -> InputReport:
-        assert isinstance(self.reports[-1], InputReport)
+    def last(self) -> InputObserved:
+        assert isinstance(self.reports[-1], InputObserved)
         return self.reports[-1]
 
     def removed(self) -> str:
@@ -77,7 +77,7 @@ def test_records_behind_an_open_transaction_are_told_within_ten_seconds(caplog: 
     assert "transaction.timeout.ms" in reason
     assert 1 == len(caplog.records)
     first = watch.reports[-2]
-    assert isinstance(first, InputReport)
+    assert isinstance(first, InputObserved)
     assert (FIRST, 50) == (first.source, first.lag_records)
     assert OPEN_TRANSACTION_S <= first.open_transaction_s <= 10
     assert (SECOND, 0, 0.0) == (watch.last.source, watch.last.lag_records, watch.last.open_transaction_s)
@@ -177,7 +177,7 @@ def test_the_loop_is_not_ready_behind_an_open_transaction(tmp_path: Path) -> Non
         daemon.step()
     assert daemon.health.reasons[-1][0].startswith("numbers/0 waits for an open transaction")
     last = daemon.reports[-1]
-    assert isinstance(last, InputReport)
+    assert isinstance(last, InputObserved)
     assert last.lag_records >= 50
     kafka.open_transactions = set()
     daemon.run()

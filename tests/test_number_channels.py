@@ -10,10 +10,10 @@ import pytest
 from fakes import SOURCES, record, small_settings
 from numpy.typing import NDArray
 from online_lstm.events import InputRecord, OutputRecord
-from online_lstm.learning.model_factory import networks_of
-from online_lstm.learning.number.number_ensemble import NumberPanel
-from online_lstm.learning.partition import NetworkFactory, Partition, next_mark, unnamed
-from online_lstm.learning.state.packed import Rows
+from online_lstm.learning.model_factory import model_factory
+from online_lstm.learning.number.number_ensemble import NumberEnsemble
+from online_lstm.learning.partition import NetworkFactory, Partition, initial_metadata, next_metadata
+from online_lstm.learning.state.packed import PackedArrays
 from online_lstm.settings import Settings
 
 CASES: dict[str, dict[str, Any]] = {
@@ -33,12 +33,14 @@ def settings_of(case: str) -> Settings:
 
 @cache
 def networks_for(case: str) -> NetworkFactory:
-    return networks_of(settings_of(case))
+    return model_factory(settings_of(case))
 
 
 def partition_of(case: str) -> Partition:
     settings = settings_of(case)
-    return Partition(settings, SOURCES[0], next_mark(settings, SOURCES[0], 0, unnamed(1)), networks_for(case))
+    return Partition(
+        settings, SOURCES[0], next_metadata(settings, SOURCES[0], 0, initial_metadata(1)), networks_for(case)
+    )
 
 
 def vectors(count: int, components: int = 3, missing: float = 0.2) -> NDArray[np.float64]:
@@ -108,17 +110,20 @@ def test_each_horizon_is_judged_by_what_it_had_predicted() -> None:
             predicted = messages[before]["prediction"] if same else None
             for component in range(3):
                 told = None if predicted is None else predicted[number][component]
-                verdict = message["verdict"] and {
+                evaluation = message["verdict"] and {
                     name: of[number][component] for name, of in message["verdict"].items() if name != "drift"
                 }
-                if verdict is None or told is None or np.isnan(values[place, component]):
-                    assert verdict is None or (verdict["error"], verdict["hit"], verdict["covered"]) == (None,) * 3
+                if evaluation is None or told is None or np.isnan(values[place, component]):
+                    assert (
+                        evaluation is None
+                        or (evaluation["error"], evaluation["hit"], evaluation["covered"]) == (None,) * 3
+                    )
                     continue
-                assert told == verdict["predicted"]
-                assert message["value"][component] - told == pytest.approx(verdict["error"])
+                assert told == evaluation["predicted"]
+                assert message["value"][component] - told == pytest.approx(evaluation["error"])
                 interval = messages[before]["interval"][number][component]
                 inside = interval and interval[0] <= message["value"][component] <= interval[1]
-                assert inside == verdict["covered"]
+                assert inside == evaluation["covered"]
 
 
 def test_hit_rate_is_the_share_of_numbers_predicted() -> None:
@@ -200,20 +205,22 @@ def test_components_do_not_disturb_each_other() -> None:
     settings = small_settings(task="number", history=256, features=2, score_window=200)
     clear = vectors(900, 1, missing=0)
     noise = 1e6 * np.random.default_rng(1).normal(size=(900, 1))
-    partition = Partition(settings, SOURCES[0], next_mark(settings, SOURCES[0], 0, unnamed(1)), networks_of(settings))
+    partition = Partition(
+        settings, SOURCES[0], next_metadata(settings, SOURCES[0], 0, initial_metadata(1)), model_factory(settings)
+    )
     outputs = partition.process(records_of(np.hstack([clear, noise]))).outputs
-    verdict = json.loads(outputs[-1].value or b"")["verdict"]
-    assert verdict["mean_absolute_error"][0] < 0.21  # that of the noise alone is 0.16
-    assert verdict["skill_seasonal_naive"][0] > 0.05
+    evaluation = json.loads(outputs[-1].value or b"")["verdict"]
+    assert evaluation["mean_absolute_error"][0] < 0.21  # that of the noise alone is 0.16
+    assert evaluation["skill_seasonal_naive"][0] > 0.05
 
 
-def panel_row(**given: Any) -> tuple[NumberPanel, dict[str, NDArray[Any]]]:
-    panel = NumberPanel(**{"history": 1024, "experts": ("linear", "neighbours"), **given})
-    rows = Rows(panel.fields())
+def panel_row(**given: Any) -> tuple[NumberEnsemble, dict[str, NDArray[Any]]]:
+    panel = NumberEnsemble(**{"history": 1024, "experts": ("linear", "neighbours"), **given})
+    rows = PackedArrays(panel.fields())
     return panel, rows.view(rows.add())
 
 
-def published(panel: NumberPanel, row: dict[str, NDArray[Any]], values: NDArray[np.float64]) -> NDArray[np.float64]:
+def published(panel: NumberEnsemble, row: dict[str, NDArray[Any]], values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Learn values in calls of 64, and give what is published, ``(K, D, H)``."""
     parts = []
     for first in range(0, len(values), 64):
@@ -285,7 +292,7 @@ def test_nothing_is_learned_of_what_is_missing(calendar: bool) -> None:
         np.testing.assert_array_equal(before[name], row[name][1], err_msg=name)
 
 
-def whole_run(panel: NumberPanel, row: dict[str, NDArray[Any]], values: NDArray[np.float64]) -> tuple[Any, Any]:
+def whole_run(panel: NumberEnsemble, row: dict[str, NDArray[Any]], values: NDArray[np.float64]) -> tuple[Any, Any]:
     observed = panel.observe(row, values, 3_600_000 * np.arange(len(values)))
     return observed, panel.stack(row, observed)[0]
 
@@ -303,7 +310,7 @@ def test_no_step_is_taken_where_everything_is_missing() -> None:
     np.testing.assert_array_equal(network[:, :learned], after[:, :learned])
     assert {(0, 0)} == {(outcome.fit_steps, outcome.skipped_steps) for outcome in processed.outcomes}
     assert all(json.loads(output.value or b"")["prediction"][0][0] is not None for output in processed.outputs)
-    assert {None} == {outcome.verdict for outcome in processed.outcomes}
+    assert {None} == {outcome.evaluation for outcome in processed.outcomes}
 
 
 def test_before_the_first_value_nothing_is_said() -> None:

@@ -13,9 +13,9 @@ from online_lstm.learning.number import (
     scaling,
     stacking,
 )
-from online_lstm.learning.number.number_ensemble import EXPERTS, NumberPanel, Observed
+from online_lstm.learning.number.number_ensemble import EXPERTS, NumberEnsemble, Observed
 from online_lstm.learning.number.seasonal import Seasonal
-from online_lstm.learning.state.packed import Rows
+from online_lstm.learning.state.packed import PackedArrays
 
 HISTORY = 1024
 
@@ -35,7 +35,7 @@ class Scalar:
         self.features = panel.features
 
     def row(self):
-        rows = Rows(self.fields())
+        rows = PackedArrays(self.fields())
         return {n: a.reshape(a.shape[1 + n.startswith(OF_CHANNELS) :]) for n, a in rows.view(rows.add()).items()}
 
     def _whole(self, row):
@@ -61,7 +61,7 @@ class Scalar:
 
 def panel_and_row(horizon=5, **settings):
     given = {"horizons": (horizon,), "history": HISTORY, "experts": ("linear", "neighbours")} | settings
-    panel = Scalar(NumberPanel(**given))
+    panel = Scalar(NumberEnsemble(**given))
     return panel, panel.row()
 
 
@@ -351,7 +351,7 @@ def test_the_history_is_learned_anew_at_the_level_of_now():
     seasonal = Seasonal(horizons=(5,), history=HISTORY, periods=(), lags=(), calendar=False)
     states = []
     for before, jump in ((level[:500], 0.0), (level[:500] - 2.0**20, 2.0**20)):
-        rows = Rows(seasonal.fields())
+        rows = PackedArrays(seasonal.fields())
         row = rows.view(rows.add())
         row["season_jumps"][:, -1] = 500 + profile.JUMP - 1, jump
         values = np.concatenate((before, level[500:]))
@@ -442,7 +442,7 @@ def test_the_network_alone_is_published_as_it_is():
 class TestScaling:
     def test_values_come_to_order_one(self):
         """Whatever the unit, also after it has changed."""
-        rows = Rows(scaling.fields())
+        rows = PackedArrays(scaling.fields())
         row = rows.view(rows.add())
         values = np.concatenate((10 * noise(4000), 1e6 + 1000 * noise(8000)))
         scaled = scaling.observe(row, values, values, np.zeros((1, 12000))).numbers[:, 0]
@@ -490,7 +490,7 @@ class TestSeason:
 class TestProfile:
     def test_a_season_is_what_is_usual(self):
         """A pattern that repeats has no deviations from its second time on, and is usual where it will come."""
-        rows = Rows(profile.fields("x_", 10))
+        rows = PackedArrays(profile.fields("x_", 10))
         row = rows.view(rows.add())
         values = np.tile(np.arange(10.0), 5)
         scaled = profile.observe(row, "x_", values, np.stack([np.arange(50), np.arange(50) + 3]) % 10)
@@ -501,7 +501,7 @@ class TestProfile:
 class TestClock:
     def test_what_is_usual_is_known_by_the_time_of_the_week(self):
         """Two weeks of a stream that is twice as large on Sundays, a value an hour: the third week is known."""
-        rows = Rows(clock.fields())
+        rows = PackedArrays(clock.fields())
         row = rows.view(rows.add())
         hours = np.arange(3 * 168)
         values = 1.0 + (hours // 24 % 7 == 6)
@@ -511,7 +511,7 @@ class TestClock:
 
     def test_events_without_a_time_are_kept_apart(self):
         """They neither change what is usual at a time, nor the interval."""
-        rows = Rows(clock.fields())
+        rows = PackedArrays(clock.fields())
         row = rows.view(rows.add())
         clock.observe(row, np.ones(4), np.array([1000, 2000, -1, 3000]), horizons=(1,))
         assert [clock.TIMELESS] == np.flatnonzero(row["clock_profile_visits"] == 1).tolist()
@@ -523,7 +523,7 @@ class TestClock:
     )
     def test_the_mean_interval_is_learned_whatever_the_order(self, name):
         """One value an hour on average, in many ways: what is said of it in the end is within a twentieth."""
-        rows = Rows(clock.fields())
+        rows = PackedArrays(clock.fields())
         row = rows.view(rows.add())
         hours = np.arange(3000)
         hours = {
@@ -550,7 +550,7 @@ class TestClock:
 
 class TestFallback:
     def chosen(self, values, *predictions):
-        rows = Rows(fallback.fields(len(predictions), 2))
+        rows = PackedArrays(fallback.fields(len(predictions), 2))
         return fallback.observe(rows.view(rows.add()), values, np.column_stack(predictions), horizon=2)
 
     def test_a_baseline_that_is_much_better_is_chosen_until_it_is_not(self):
@@ -586,7 +586,7 @@ class TestRidge:
     def test_weights_are_those_of_the_formulas(self):
         """Learning as it goes gives what solving the sums of the docstring gives."""
         horizon, count, first_weights = 3, 80, np.array([0.5, 0.0, -0.1])
-        rows = Rows(ridge.fields("x_", pending=horizon, first_weights=first_weights))
+        rows = PackedArrays(ridge.fields("x_", pending=horizon, first_weights=first_weights))
         row = rows.view(rows.add())
         inputs = np.column_stack([np.random.default_rng(0).normal(size=(count, 3)), noise(count, 1), np.full(count, 2)])
         values = noise(count, 2)
@@ -639,7 +639,7 @@ class TestNeighbours:
 
 class TestStack:
     def published(self, predictions, values, horizon):
-        rows = Rows(stacking.fields(predictions.shape[1], horizon))
+        rows = PackedArrays(stacking.fields(predictions.shape[1], horizon))
         return stacking.observe(rows.view(rows.add()), values, predictions, np.ones(len(values)), horizon=horizon)
 
     def test_it_is_as_good_as_the_best_expert(self):

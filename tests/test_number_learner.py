@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from fakes import SOURCES, record, small_settings
 from online_lstm.events import InputRecord, OutputRecord
-from online_lstm.learning.model_factory import networks_of
-from online_lstm.learning.partition import NetworkFactory, Partition, next_mark, unnamed
+from online_lstm.learning.model_factory import model_factory
+from online_lstm.learning.partition import NetworkFactory, Partition, initial_metadata, next_metadata
 from online_lstm.settings import Settings
 
 RANDOM = np.random.default_rng(3)
@@ -25,7 +25,7 @@ def number_settings(horizon: int = 1, **given: Any) -> Settings:
 
 @cache
 def networks_for(settings: Settings) -> NetworkFactory:
-    return networks_of(settings)
+    return model_factory(settings)
 
 
 def season(event: int) -> float:
@@ -40,7 +40,9 @@ def records_of(values: list[float | None], key: bytes | None = None) -> list[Inp
 
 
 def partition_of(settings: Settings) -> Partition:
-    return Partition(settings, SOURCES[0], next_mark(settings, SOURCES[0], 0, unnamed(1)), networks_for(settings))
+    return Partition(
+        settings, SOURCES[0], next_metadata(settings, SOURCES[0], 0, initial_metadata(1)), networks_for(settings)
+    )
 
 
 def outputs_of(settings: Settings, *calls: list[InputRecord]) -> list[OutputRecord]:
@@ -68,18 +70,22 @@ def test_a_verdict_is_about_the_prediction_made_a_horizon_before(horizon: int) -
 @pytest.mark.parametrize("horizon", HORIZONS)
 def test_a_season_is_learned(horizon: int) -> None:
     """The mean error is near that of the noise, 0.16, and below that of yesterday's value, 0.23."""
-    verdict = messages_of(number_settings(horizon, score_window=200), VALUES)[-1]["verdict"]
-    assert verdict["mean_absolute_error"] < 0.19
-    assert verdict["mean_absolute_error"] < verdict["baseline_mean_absolute_error"] - 0.03
+    evaluation = messages_of(number_settings(horizon, score_window=200), VALUES)[-1]["verdict"]
+    assert evaluation["mean_absolute_error"] < 0.19
+    assert evaluation["mean_absolute_error"] < evaluation["baseline_mean_absolute_error"] - 0.03
 
 
 def test_a_hit_is_what_is_near_enough() -> None:
     """Within the tolerance that was asked for, else within a tenth of the mean distance from the centre."""
     messages = messages_of(number_settings(tolerance=0.25), VALUES)
-    verdicts = [message["verdict"] for message in messages[1:]]
-    assert all(verdict["hit"] == (abs(verdict["error"]) <= 0.25) for verdict in verdicts if verdict["error"] != 0.25)
-    verdicts = [message["verdict"] for message in messages_of(number_settings(), VALUES)[300:]]
-    errors = {hit: [abs(v["error"]) for v in verdicts if v["hit"] is hit] for hit in (False, True)}
+    evaluations = [message["verdict"] for message in messages[1:]]
+    assert all(
+        evaluation["hit"] == (abs(evaluation["error"]) <= 0.25)
+        for evaluation in evaluations
+        if evaluation["error"] != 0.25
+    )
+    evaluations = [message["verdict"] for message in messages_of(number_settings(), VALUES)[300:]]
+    errors = {hit: [abs(v["error"]) for v in evaluations if v["hit"] is hit] for hit in (False, True)}
     assert max(errors[True]) <= 0.1 * 4 * 2 / math.pi * 1.2  # the mean distance of a sine from its centre, and noise
     assert max(errors[True]) > 0.8 * min(errors[False])
 
@@ -183,8 +189,8 @@ def test_digits_suffice_at_any_level() -> None:
     """A meter that counts from a million millions: what is published still tells the predictions apart."""
     messages = messages_of(number_settings(), [1e12 + place for place in range(200)])
     for message in messages[1:]:
-        verdict = message["verdict"]
-        assert message["value"] - verdict["predicted"] == verdict["error"]
+        evaluation = message["verdict"]
+        assert message["value"] - evaluation["predicted"] == evaluation["error"]
     assert abs(messages[-1]["verdict"]["error"]) < 0.5
 
 

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from fakes import SOURCES, record, small_network, small_settings
 from online_lstm.cli.run import about
-from online_lstm.devtools.sample_data import seed_stream
-from online_lstm.learning.model_factory import networks_of
-from online_lstm.learning.partition import Partition, next_mark, unnamed
-from online_lstm.observability.dashboard import Board
+from online_lstm.devtools.sample_data import demo_stream
+from online_lstm.learning.model_factory import model_factory
+from online_lstm.learning.partition import Partition, initial_metadata, next_metadata
+from online_lstm.observability.dashboard import DashboardState
 from online_lstm.observability.http_server import Health, WebServer
 from online_lstm.settings import Settings
-from online_lstm.telemetry import AssignmentReport, BatchReport, CheckpointReport, Hint, InputReport
+from online_lstm.telemetry import AssignmentChanged, BatchCommitted, CheckpointFinished, Hint, InputObserved
 from playwright.sync_api import Browser, Page
 from tcp_proxy import free_port
 
@@ -28,16 +28,16 @@ class Daemon:
         self.settings = settings
         self.health = Health()
         self.health.ready()
-        self.board = Board(about(settings), baselines=settings.baselines)
+        self.board = DashboardState(about(settings), baselines=settings.baselines)
         self.web = WebServer(
             "127.0.0.1", port, render=lambda _: (b"", "text/plain"), health=self.health, view=self.board
         )
         self.web.start()
-        mark = next_mark(settings, SOURCE, 0, unnamed(1))
-        networks = small_network if settings.task == "symbol" else networks_of(settings)
+        mark = next_metadata(settings, SOURCE, 0, initial_metadata(1))
+        networks = small_network if settings.task == "symbol" else model_factory(settings)
         self._partition = Partition(settings, SOURCE, mark, networks)
         self._offset = 0
-        self.board.observe(AssignmentReport(assigned=(SOURCE,)))
+        self.board.observe(AssignmentChanged(assigned=(SOURCE,)))
 
     @property
     def url(self) -> str:
@@ -49,7 +49,7 @@ class Daemon:
         done = self._partition.process(records)
         tally, first = done.tally, self.settings.first_expert
         self.board.observe(
-            BatchReport(
+            BatchCommitted(
                 source=SOURCE,
                 events=tally.events,
                 scored=tally.scored,
@@ -99,8 +99,8 @@ def page(browser: Browser) -> Iterator[Page]:
 def test_it_tells_at_a_glance_how_the_daemon_stands(start: Callable[..., Daemon], page: Page) -> None:
     """Does it learn, is it better, does it keep up, is it safe to restart."""
     daemon = start()
-    daemon.learn(list(seed_stream(300)))
-    daemon.board.observe(CheckpointReport(SOURCE, 300, "written"))
+    daemon.learn(list(demo_stream(300)))
+    daemon.board.observe(CheckpointFinished(SOURCE, 300, "written"))
     page.goto(daemon.url)
     page.get_by_role("status").get_by_text("live").wait_for()
     shown = daemon.board.snapshot()
@@ -131,13 +131,13 @@ def test_it_follows_what_happens(start: Callable[..., Daemon], page: Page) -> No
 def test_it_survives_a_restart_of_the_daemon(start: Callable[..., Daemon], page: Page) -> None:
     """It says that nobody answers, and goes on with the next process."""
     first = start(free_port())  # kept while nobody listens, since the browser goes on calling it
-    first.learn(list(seed_stream(50)))
+    first.learn(list(demo_stream(50)))
     page.goto(first.url)
     page.get_by_text("50 values learned").wait_for()
     first.web.stop()
     page.get_by_role("status").get_by_text("the daemon does not answer").wait_for()
     second = start(first.web.port)
-    second.learn(list(seed_stream(30)))
+    second.learn(list(demo_stream(30)))
     page.get_by_text("30 values learned").wait_for()
     assert 30 == page.locator("#strip span").count()
 
@@ -175,7 +175,7 @@ def test_streams_can_be_searched_and_looked_into(start: Callable[..., Daemon], p
 def test_what_was_restored_is_saved(start: Callable[..., Daemon], page: Page, offset: int, words: str) -> None:
     """A daemon that has just come back has its checkpoint, though it has written none itself."""
     daemon = start()
-    daemon.learn(list(seed_stream(30)), checkpoint_offset=offset)
+    daemon.learn(list(demo_stream(30)), checkpoint_offset=offset)
     page.goto(daemon.url)
     page.locator(".tile").nth(4).get_by_text(words).wait_for()
 
@@ -224,7 +224,7 @@ def test_nothing_is_wider_than_the_screen(start: Callable[..., Daemon], page: Pa
 def test_it_has_a_light_and_a_dark_side(start: Callable[..., Daemon], page: Page, scheme: Any) -> None:
     """Text stands out from the paper in both (WCAG 2: a contrast of at least 4.5)."""
     daemon = start()
-    daemon.learn(list(seed_stream(60)))
+    daemon.learn(list(demo_stream(60)))
     page.emulate_media(color_scheme=scheme)
     page.goto(daemon.url)
     page.get_by_text("60 values learned").wait_for()
@@ -322,7 +322,7 @@ def test_of_labels_the_last_one_is_called_a_label(start: Callable[..., Daemon], 
 def test_what_a_hit_rate_is_worth_is_shown(start: Callable[..., Daemon], page: Page) -> None:
     """Kappa-temporal beside the lift, and the surprise of the last value."""
     daemon = start()
-    daemon.learn(list(seed_stream(300)))
+    daemon.learn(list(demo_stream(300)))
     page.goto(daemon.url)
     page.get_by_text("300 values learned").wait_for()
     shown, tiles = daemon.board.snapshot(), page.locator(".tile")
@@ -334,10 +334,10 @@ def test_hints_are_listed_below_the_sentence(start: Callable[..., Daemon], page:
     """Each with its partition; the one that is the sentence itself is not told twice."""
     daemon = start()
     numbers, keys = Hint("look_like_numbers", "these look like numbers"), Hint("keys_never_return", "no key came twice")
-    daemon.learn(list(seed_stream(120)))
-    daemon.board.observe(InputReport(SOURCE, 0, 0.0, (keys, numbers)))
+    daemon.learn(list(demo_stream(120)))
+    daemon.board.observe(InputObserved(SOURCE, 0, 0.0, (keys, numbers)))
     page.goto(daemon.url)
     page.get_by_text("No key came twice.", exact=True).wait_for()
     assert ["numbers/0: these look like numbers"] == page.locator("#hints li").all_inner_texts()
-    daemon.board.observe(InputReport(SOURCE, 0, 0.0))
+    daemon.board.observe(InputObserved(SOURCE, 0, 0.0))
     page.locator("#hints li").wait_for(state="detached")

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from online_lstm.checkpoint import digest_of
 from online_lstm.errors import StateMismatchError
 from online_lstm.events import InputRecord, OutputRecord
-from online_lstm.learning.model_factory import networks_of
-from online_lstm.learning.partition import Partition, Tally, learning_of, next_mark, unnamed
+from online_lstm.learning.model_factory import model_factory
+from online_lstm.learning.partition import BatchCounts, Partition, initial_metadata, learning_settings, next_metadata
 
 TRAFFIC = traffic(400)
 Result = tuple[list[OutputRecord], str, tuple[int, ...]]
@@ -27,10 +27,10 @@ Result = tuple[list[OutputRecord], str, tuple[int, ...]]
 
 def partition_of(**given: Any) -> Partition:
     chosen = small_settings(**given)
-    return Partition(chosen, SOURCES[0], next_mark(chosen, SOURCES[0], 0, unnamed(2)), small_network)
+    return Partition(chosen, SOURCES[0], next_metadata(chosen, SOURCES[0], 0, initial_metadata(2)), small_network)
 
 
-def figures_of(tally: Tally) -> tuple[int, ...]:
+def figures_of(tally: BatchCounts) -> tuple[int, ...]:
     return (tally.events, tally.scored, tally.hits[0], tally.evicted_streams, sum(tally.dead_letters.values()))
 
 
@@ -72,9 +72,9 @@ def test_what_restored_streams_need_is_compiled_before_a_record_comes(scope: str
     before = partition_of(model_scope=scope)
     before.process(TRAFFIC)
     chosen = small_settings(model_scope=scope)
-    network_for = networks_of(chosen)
-    network = network_for(learning_of(chosen))
-    partition = Partition(chosen, SOURCES[0], before.mark, network_for)
+    network_for = model_factory(chosen)
+    network = network_for(learning_settings(chosen))
+    partition = Partition(chosen, SOURCES[0], before.commit_metadata, network_for)
     partition.restore(before.state())
     assert not network._programs
     partition.prepare()
@@ -195,7 +195,7 @@ def test_a_tombstone_makes_no_output_but_counts_as_a_record() -> None:
     """Readers see nothing of it; a replay has to pass it all the same."""
     partition = partition_of()
     assert [] == partition.process([record(0, None, b"nobody")]).outputs
-    assert 1 == partition.mark.records
+    assert 1 == partition.commit_metadata.records
 
 
 def test_a_null_value_without_a_key_forgets_nothing() -> None:
@@ -271,7 +271,7 @@ def test_a_state_of_other_arrays_is_refused() -> None:
 
 def test_learning_settings_hold_from_where_they_change() -> None:
     """Before, all is as it was; after, it is learned otherwise; the state says which ones are in force."""
-    chosen = learning_of(small_settings(learning_rate=0.001))
+    chosen = learning_settings(small_settings(learning_rate=0.001))
     partition, plain = partition_of(), partition_of()
     assert plain.process(TRAFFIC[:100]).outputs == partition.process(TRAFFIC[:100]).outputs
     partition.learn_with(chosen)
@@ -284,12 +284,12 @@ def test_learning_settings_hold_from_where_they_change() -> None:
 
 def test_a_lineage_is_named_by_where_and_with_what_it_began() -> None:
     """Another partition, another offset or another shape begins another lineage; other learning settings do not."""
-    mark = next_mark(small_settings(), SOURCES[0], 0, unnamed(2))
-    assert mark == next_mark(small_settings(learning_rate=0.5), SOURCES[0], 0, unnamed(2))
+    mark = next_metadata(small_settings(), SOURCES[0], 0, initial_metadata(2))
+    assert mark == next_metadata(small_settings(learning_rate=0.5), SOURCES[0], 0, initial_metadata(2))
     others = [
-        next_mark(small_settings(), SOURCES[1], 0, unnamed(2)),
-        next_mark(small_settings(), SOURCES[0], 1, unnamed(2)),
-        next_mark(small_settings(seed=1), SOURCES[0], 0, unnamed(2)),
+        next_metadata(small_settings(), SOURCES[1], 0, initial_metadata(2)),
+        next_metadata(small_settings(), SOURCES[0], 1, initial_metadata(2)),
+        next_metadata(small_settings(seed=1), SOURCES[0], 0, initial_metadata(2)),
     ]
     assert 4 == len({mark.lineage, *(other.lineage for other in others)})
 
@@ -298,7 +298,7 @@ def test_the_mark_follows_everything_that_is_published() -> None:
     """One other value, or one other dead letter, gives another digest; a tombstone counts as a record only."""
     base = [record(0, b"1"), record(1, b"2")]
     marks = [
-        (partition := partition_of(), partition.process(records), partition.mark)[2]
+        (partition := partition_of(), partition.process(records), partition.commit_metadata)[2]
         for records in (base, [base[0], record(1, b"3")], [base[0], record(1, b"?")], [*base, record(2, None, b"a")])
     ]
     assert 3 == len({mark.digest for mark in marks})

@@ -6,14 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from online_lstm.codec import Decoder, Encoder
-from online_lstm.codec.published import Published, Read, read_dead_letter, read_output
+from online_lstm.codec.published import PublishedRecord, ReadRecord, read_dead_letter, read_output
 from online_lstm.errors import BadInputError
-from online_lstm.events import InputRecord, Outcome, OutputRecord, TopicPartition
+from online_lstm.events import EventResult, InputRecord, OutputRecord, TopicPartition
 from online_lstm.settings import read_settings
 
 SETTINGS = read_settings({}, environment={})
 DECODER, ENCODER = Decoder(SETTINGS), Encoder(SETTINGS)
-OUTCOME = Outcome(event=1, fit_steps=1, skipped_steps=0, verdict=None, prediction=None, hits=None, hit_rates=None)
+OUTCOME = EventResult(
+    event=1, fit_steps=1, skipped_steps=0, evaluation=None, prediction=None, hits=None, hit_rates=None
+)
 YEAR_10000_MS = 253_402_300_800_000
 
 records = st.builds(
@@ -30,10 +32,10 @@ records = st.builds(
 )
 
 
-def published(record: OutputRecord, stamped_at: int | None = None, *, offset: int = 7) -> Read:
+def published(record: OutputRecord, stamped_at: int | None = None, *, offset: int = 7) -> ReadRecord:
     """What a reader of the topic is given; the producer stamps what has no time, the broker all if told to."""
     stamp = record.timestamp_ms if record.timestamp_ms >= 0 else 1_760_000_000_000
-    return Read(
+    return ReadRecord(
         offset=offset,
         timestamp_ms=stamp if stamped_at is None else stamped_at,
         stamped_by_broker=stamped_at is not None,
@@ -48,7 +50,7 @@ def test_a_prediction_is_read_as_it_was_encoded(record: InputRecord) -> None:
     """With or without a time stamp, whatever headers it copied."""
     output = ENCODER.output(DECODER.decode(record), OUTCOME, "1f3a9c20-2@1")
     source = TopicPartition(record.topic, record.partition)
-    expected = Published(7, source, record.offset, "1f3a9c20-2", output, exact=True)
+    expected = PublishedRecord(7, source, record.offset, "1f3a9c20-2", output, exact=True)
     assert expected == read_output(published(output))
 
 
@@ -57,7 +59,7 @@ def test_a_dead_letter_is_read_as_it_was_encoded(record: InputRecord) -> None:
     """It names no lineage."""
     letter = ENCODER.dead_letter(record, BadInputError("not_a_value", "received 'x'"))
     source = TopicPartition(record.topic, record.partition)
-    expected = Published(7, source, record.offset, None, letter, exact=True)
+    expected = PublishedRecord(7, source, record.offset, None, letter, exact=True)
     assert expected == read_dead_letter(published(letter))
 
 

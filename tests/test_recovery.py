@@ -26,8 +26,8 @@ from online_lstm.errors import (
     StateMismatchError,
 )
 from online_lstm.events import Committed, OutputRecord, TopicPartition
-from online_lstm.streaming.recovery import read_mark
-from online_lstm.telemetry import CheckpointReport, LineageReport
+from online_lstm.streaming.recovery import read_metadata
+from online_lstm.telemetry import CheckpointFinished, LineageStarted
 
 FIRST = SOURCES[0]
 
@@ -45,7 +45,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[TopicPartition
 
 
 def lineage_of(kafka: FakeKafka, source: TopicPartition = FIRST) -> str:
-    return read_mark(kafka.offsets[source].metadata, source).lineage
+    return read_metadata(kafka.offsets[source].metadata, source).lineage
 
 
 def said(outputs: list[OutputRecord]) -> list[dict[str, Any]]:
@@ -56,7 +56,7 @@ def said(outputs: list[OutputRecord]) -> list[dict[str, Any]]:
 
 def begun(daemon: FakeDaemon, source: TopicPartition = FIRST) -> list[tuple[str, int]]:
     """Why lineages began, and how many records were lost by it."""
-    return [(r.reason, r.lost_records) for r in daemon.reports if isinstance(r, LineageReport) and r.source == source]
+    return [(r.reason, r.lost_records) for r in daemon.reports if isinstance(r, LineageStarted) and r.source == source]
 
 
 def stopped(kafka: FakeKafka, folder: Path, count: int) -> FakeDaemon:
@@ -433,4 +433,4 @@ def test_damaged_checkpoints_are_told(kafka: FakeKafka, tmp_path: Path) -> None:
     daemon = FakeDaemon(kafka, tmp_path, sizes=SIZES)
     with pytest.raises(RecoveryRefusedError, match="no readable checkpoint"):
         daemon.run()
-    assert {"damaged"} == {r.result for r in daemon.reports if isinstance(r, CheckpointReport)}
+    assert {"damaged"} == {r.result for r in daemon.reports if isinstance(r, CheckpointFinished)}

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 from online_lstm.errors import StateMismatchError
-from online_lstm.learning.state.packed import Field, Rows
+from online_lstm.learning.state.packed import ArraySpec, PackedArrays
 
-FIELDS = {"events": Field((), "int64"), "window": Field((3,), "int32", -1)}
+FIELDS = {"events": ArraySpec((), "int64"), "window": ArraySpec((3,), "int32", -1)}
 
 
 def test_a_new_row_has_its_first_contents() -> None:
     """A row begins with the fill of its fields, also where another row was before."""
-    rows = Rows(FIELDS)
+    rows = PackedArrays(FIELDS)
     first = rows.add()
     rows.view(first)["window"][:] = 7
     rows.view(first)["events"][...] = 9
@@ -21,7 +21,7 @@ def test_a_new_row_has_its_first_contents() -> None:
 
 def test_writing_into_a_view_writes_into_the_arrays() -> None:
     """A view of a row, also of a field without dimensions, is no copy."""
-    rows = Rows(FIELDS)
+    rows = PackedArrays(FIELDS)
     number = rows.add()
     rows.view(number)["events"][...] += 5
     assert [5] == rows.take([number])["events"].tolist()
@@ -29,7 +29,7 @@ def test_writing_into_a_view_writes_into_the_arrays() -> None:
 
 def test_rows_keep_their_contents_while_others_come_and_go() -> None:
     """Growing and recycling touch nothing that is in use."""
-    rows = Rows(FIELDS)
+    rows = PackedArrays(FIELDS)
     numbers = [rows.add() for _ in range(100)]
     for number in numbers:
         rows.view(number)["events"][...] = number
@@ -43,7 +43,7 @@ def test_rows_keep_their_contents_while_others_come_and_go() -> None:
 
 def test_what_is_taken_can_be_put_elsewhere() -> None:
     """Rows travel by ``take`` and ``put`` in the order that is asked for, and are copies in between."""
-    rows, others = Rows(FIELDS), Rows(FIELDS)
+    rows, others = PackedArrays(FIELDS), PackedArrays(FIELDS)
     numbers = [rows.add() for _ in range(3)]
     for number in numbers:
         rows.view(number)["window"][:] = number
@@ -56,7 +56,7 @@ def test_what_is_taken_can_be_put_elsewhere() -> None:
 
 def test_no_row_can_be_taken_and_put() -> None:
     """A partition without streams has arrays of length 0, with the shapes and dtypes of the fields."""
-    rows = Rows(FIELDS)
+    rows = PackedArrays(FIELDS)
     taken = rows.take([])
     assert {"events": (0,), "window": (0, 3)} == {name: array.shape for name, array in taken.items()}
     rows.put([], taken)
@@ -73,7 +73,7 @@ def test_no_row_can_be_taken_and_put() -> None:
 )
 def test_other_names_shapes_and_dtypes_are_refused(arrays: dict[str, np.ndarray], message: str) -> None:
     """A state of something else is not written into rows."""
-    rows = Rows(FIELDS)
+    rows = PackedArrays(FIELDS)
     number = rows.add()
     with pytest.raises(StateMismatchError, match=message):
         rows.put([number], arrays)

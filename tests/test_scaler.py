@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from online_lstm.learning.state import scaler
-from online_lstm.learning.state.packed import Row, Rows
+from online_lstm.learning.state.packed import ArrayViews, PackedArrays
 
 RANDOM = np.random.default_rng(11)
 
 
-def row_of(features: int = 1) -> Row:
-    rows = Rows(scaler.fields(features))
+def row_of(features: int = 1) -> ArrayViews:
+    rows = PackedArrays(scaler.fields(features))
     return rows.view(rows.add())
 
 
-def run(row: Row, samples: NDArray[np.float64], calls: int = 64) -> NDArray[np.float32]:
+def run(row: ArrayViews, samples: NDArray[np.float64], calls: int = 64) -> NDArray[np.float32]:
     """Scale and learn samples, (K, features), in calls of at most so many."""
     said = []
     while len(samples):

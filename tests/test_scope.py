@@ -17,10 +17,10 @@ from online_lstm.checkpoint import digest_of
 from online_lstm.checkpoint.hdf5 import pack, unpack
 from online_lstm.errors import SettingsError, StateMismatchError
 from online_lstm.events import InputRecord
-from online_lstm.learning.model_factory import networks_of
-from online_lstm.learning.network import Network
-from online_lstm.learning.partition import NetworkFactory, Partition, learning_of, next_mark, unnamed
-from online_lstm.learning.state.snapshot import stored_streams
+from online_lstm.learning.model_factory import model_factory
+from online_lstm.learning.network import SymbolModel
+from online_lstm.learning.partition import NetworkFactory, Partition, initial_metadata, learning_settings, next_metadata
+from online_lstm.learning.state.snapshot import stream_snapshots
 from online_lstm.learning.warm_start import WarmStart
 from online_lstm.settings import Settings, read_settings
 
@@ -35,14 +35,16 @@ def shared_settings(**given: Any) -> Settings:
 
 @cache
 def number_networks(settings: Settings) -> NetworkFactory:
-    return networks_of(settings)
+    return model_factory(settings)
 
 
 def partition_of(warm: dict[str, Any] | None = None, **given: Any) -> Partition:
     settings = shared_settings(**given)
     network_for = number_networks(settings) if settings.task == "number" else small_network
     warm_start = WarmStart(settings, warm) if warm else None
-    return Partition(settings, SOURCES[0], next_mark(settings, SOURCES[0], 0, unnamed(1)), network_for, warm_start)
+    return Partition(
+        settings, SOURCES[0], next_metadata(settings, SOURCES[0], 0, initial_metadata(1)), network_for, warm_start
+    )
 
 
 def records(values: Sequence[object], key: bytes | None = None) -> list[InputRecord]:
@@ -104,11 +106,11 @@ def test_a_verdict_is_about_what_the_stream_had_said(given: dict[str, Any]) -> N
             if after["event"] != before["event"] + 1 or before["prediction"] is None:
                 assert after["verdict"] is None
                 continue
-            verdict, published = after["verdict"], dict(before["top"])
-            assert before["prediction"] == verdict["predicted"]
-            assert (before["prediction"] == after["value"]) == verdict["hit"]
+            evaluation, published = after["verdict"], dict(before["top"])
+            assert before["prediction"] == evaluation["predicted"]
+            assert (before["prediction"] == after["value"]) == evaluation["hit"]
             expected = published.get(after["value"], 1 - sum(published.values()))
-            assert verdict["probability"] == pytest.approx(expected, abs=2e-5)
+            assert evaluation["probability"] == pytest.approx(expected, abs=2e-5)
             judged += 1
             with_others_between += places[id(after)] > places[id(before)] + 1
     assert judged > 200
@@ -128,14 +130,14 @@ def test_a_verdict_about_a_number_is_about_what_the_stream_had_said() -> None:
 def test_events_are_learned_in_the_order_of_the_input(monkeypatch: pytest.MonkeyPatch) -> None:
     """One call of the network carries events of one stream that follow each other, and no others."""
     calls: list[int] = []
-    run = Network.run
+    run = SymbolModel.run
 
-    def counted(network: Network, *given: Any) -> Any:
+    def counted(network: SymbolModel, *given: Any) -> Any:
         *_, known, _ = given
         calls.append(len(known) - 1)
         return run(network, *given)
 
-    monkeypatch.setattr(Network, "run", counted)
+    monkeypatch.setattr(SymbolModel, "run", counted)
     keys = (b"a", b"a", b"b", b"b", b"b", b"a", b"c")
     given = [record(place, b"4", key) for place, key in enumerate(keys)]
     partition_of().process(given)
@@ -281,7 +283,7 @@ def test_nothing_shared_moves_without_learning(learned: dict[str, Any]) -> None:
     assert before == shared(partition)
     assert all(message["verdict"]["hit"] for message in said[1:12])
     assert np.mean([message["verdict"]["hit"] for message in said[13:24]]) > 0.6
-    partition.learn_with(learning_of(shared_settings()))
+    partition.learn_with(learning_settings(shared_settings()))
     partition.process(records([9], b"a"))
     assert before != shared(partition)
 
@@ -349,12 +351,12 @@ def test_a_stream_is_stored_with_the_network_that_it_ran_on() -> None:
     partition = partition_of()
     partition.process([*records([1, 2] * 60, b"a"), *records([1, 2, 3, 4, 5, 6] * 2, b"b"), *records(LOOP, b"c")])
     state = partition.state()
-    first, *_, last = (with_network(state, stored) for stored in stored_streams(state))
+    first, *_, last = (with_network(state, stored) for stored in stream_snapshots(state))
     assert ("c", "a") == (last.key, first.key)
     assert 8 == last.classes == first.classes
     assert 4 == state["streams"]["classes"][0]
     known = np.array([len(codes(partition)) + 1], np.int32)
-    network = small_network(learning_of(shared_settings()))
+    network = small_network(learning_settings(shared_settings()))
     past = network.no_past()
     said = network.run(last.network["network"], last.classes, last.row["window"], known, past).probabilities
     assert last.network["pending"].tolist() == said[0].tolist()

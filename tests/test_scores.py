@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from online_lstm.learning.scoring import classification
-from online_lstm.learning.state.packed import Rows
+from online_lstm.learning.state.packed import PackedArrays
 
 WINDOW, PREDICTORS, LOSSES = 5, 3, 2
 
 
 @pytest.fixture
 def row():
-    rows = Rows(classification.fields(score_window=WINDOW, predictors=PREDICTORS, losses=LOSSES))
+    rows = PackedArrays(classification.fields(score_window=WINDOW, predictors=PREDICTORS, losses=LOSSES))
     return rows.view(rows.add())
 
 
@@ -41,7 +41,7 @@ def test_rates_are_shares_of_the_last_window(row):
 def test_the_split_into_runs_does_not_show(lengths):
     """Any split gives the same rates and the same state, bit for bit."""
     hits, losses = run_of(sum(lengths))
-    rows = Rows(classification.fields(score_window=WINDOW, predictors=PREDICTORS, losses=LOSSES))
+    rows = PackedArrays(classification.fields(score_window=WINDOW, predictors=PREDICTORS, losses=LOSSES))
     first, second = rows.add(), rows.add()
     whole = classification.record(rows.view(first), hits, losses)
     edges = np.cumsum([0, *lengths])
@@ -56,7 +56,7 @@ def test_the_split_into_runs_does_not_show(lengths):
 
 def test_summary_pools_the_windows_of_all_streams():
     """Every scored prediction that is still in a window counts once, whosever it was."""
-    rows = Rows(classification.fields(score_window=WINDOW, predictors=PREDICTORS, losses=LOSSES))
+    rows = PackedArrays(classification.fields(score_window=WINDOW, predictors=PREDICTORS, losses=LOSSES))
     numbers = [rows.add() for _ in range(3)]
     runs = [run_of(length) for length in (2, 9, 0)]
     for number, (hits, losses) in zip(numbers, runs, strict=True):
@@ -68,7 +68,7 @@ def test_summary_pools_the_windows_of_all_streams():
 
 def test_lifts_have_the_standard_errors_of_pairs():
     """Those of the differences in the windows: hit by hit where an event is worth one prediction (McNemar)."""
-    rows = Rows(classification.fields(score_window=WINDOW, predictors=PREDICTORS, losses=LOSSES))
+    rows = PackedArrays(classification.fields(score_window=WINDOW, predictors=PREDICTORS, losses=LOSSES))
     numbers = [rows.add() for _ in range(3)]
     assert classification.lift_errors(rows.take(numbers), 2) is None
     runs = [run_of(length) for length in (3, 9, 0)]
@@ -82,7 +82,7 @@ def test_lifts_have_the_standard_errors_of_pairs():
 
 def test_several_predictions_of_an_event_are_no_independent_ones():
     """The standard error of a lift is that of differences of events, by all predictions that were judged."""
-    rows = Rows(classification.fields(score_window=WINDOW, predictors=2, losses=(2, LOSSES), predictions=2))
+    rows = PackedArrays(classification.fields(score_window=WINDOW, predictors=2, losses=(2, LOSSES), predictions=2))
     number = rows.add()
     hits = np.array([[2, 0, 2], [2, 0, 2], [0, 2, 2], [1, 1, 1]], np.int32)
     classification.record(rows.view(number), hits, np.ones((4, 2, LOSSES)))
@@ -95,7 +95,7 @@ def test_sums_of_losses_are_of_the_last_window(lengths):
     """After each event, over the last `score_window` ones with it; whatever is gone leaves nothing behind."""
     hits, losses = run_of(sum(lengths))
     losses[: len(losses) // 2] *= 1e300
-    rows = Rows(classification.fields(score_window=WINDOW, predictors=PREDICTORS, losses=LOSSES))
+    rows = PackedArrays(classification.fields(score_window=WINDOW, predictors=PREDICTORS, losses=LOSSES))
     row_number = rows.add()
     whole = classification.window_sums(rows.view(rows.add()), losses)
     row = rows.view(row_number)
@@ -114,7 +114,7 @@ def test_an_event_may_have_several_predictions(lengths):
     count = sum(lengths)
     told = np.random.default_rng(2).integers(1, 5, count)
     hits = np.column_stack([np.minimum(told, np.random.default_rng(3).integers(0, 5, count)), told])
-    rows = Rows(classification.fields(score_window=WINDOW, predictors=1, losses=(2, LOSSES), predictions=4))
+    rows = PackedArrays(classification.fields(score_window=WINDOW, predictors=1, losses=(2, LOSSES), predictions=4))
     row = rows.view(rows.add())
     rates = [np.empty((0, 1))]
     for start, end in pairwise(np.cumsum([0, *lengths]).tolist()):
@@ -138,7 +138,7 @@ def test_misses_are_shares_of_the_published_predictions():
 
 def test_scored_events_are_those_within_the_windows():
     """Of all streams together."""
-    rows = Rows(classification.fields(score_window=WINDOW, predictors=PREDICTORS, losses=LOSSES))
+    rows = PackedArrays(classification.fields(score_window=WINDOW, predictors=PREDICTORS, losses=LOSSES))
     numbers = [rows.add() for _ in range(3)]
     for number, length in zip(numbers, (2, 9, 0), strict=True):
         classification.record(rows.view(number), *run_of(length))

@@ -22,11 +22,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from online_lstm.checkpoint import KEEP
 from online_lstm.errors import BrokerUnavailableError, FencedError, NotCommittedError, ReplayDivergedError
-from online_lstm.events import Committed, Membership, OutputRecord, Polled, TopicPartition
+from online_lstm.events import Committed, Membership, OutputRecord, PollResult, TopicPartition
 from online_lstm.learning.partition import Partition
-from online_lstm.streaming.recovery import read_mark
+from online_lstm.streaming.recovery import read_metadata
 from online_lstm.streaming.service import CHECKPOINT_SHARE, WAITING_S
-from online_lstm.telemetry import BatchReport, CheckpointReport, TransactionReport
+from online_lstm.telemetry import BatchCommitted, CheckpointFinished, TransactionEnded
 
 STEPS = ("before poll", "after poll", "before commit", "after commit", "before checkpoint", "after checkpoint")
 
@@ -72,7 +72,7 @@ def test_every_record_is_learned_and_answered_once(undisturbed: Outcome) -> None
             if not output.dead_letter
         ]
         assert log[-1].offset + 1 == undisturbed.offsets[source].offset
-        assert len(log) == read_mark(undisturbed.offsets[source].metadata, source).records
+        assert len(log) == read_metadata(undisturbed.offsets[source].metadata, source).records
 
 
 @pytest.mark.parametrize("sizes", [(1,), (100,), (3, 1, 50)])
@@ -283,7 +283,7 @@ def test_what_the_broker_would_take_from_a_zombie_is_never_sent(
     poll, sent = daemon.source.poll, list[str]()
     kafka.on_step = sent.append
 
-    def expelled(timeout_s: float, max_records: int) -> Polled:
+    def expelled(timeout_s: float, max_records: int) -> PollResult:
         polled = poll(timeout_s, max_records)
         return dataclasses.replace(polled, membership=membership) if polled.records else polled
 
@@ -301,12 +301,12 @@ def test_a_batch_of_a_partition_that_left_meanwhile_is_not_sent(
     """The assignment is looked at once more, right before the transaction."""
     daemon = learned_until(kafka, tmp_path, 30)
     before = dict(kafka.offsets)
-    owned = daemon.source.owned
-    daemon.source.owned = lambda: owned() - {SOURCES[1]}  # type: ignore[method-assign]
+    assignment = daemon.source.assignment
+    daemon.source.assignment = lambda: assignment() - {SOURCES[1]}  # type: ignore[method-assign]
     for _ in range(3):
         daemon.step()
     assert before[SOURCES[1]] == kafka.offsets[SOURCES[1]]
-    daemon.source.owned = owned  # type: ignore[method-assign]
+    daemon.source.assignment = assignment  # type: ignore[method-assign]
     assert undisturbed == outcome_of(kafka, daemon.run())
 
 
@@ -359,9 +359,9 @@ def test_replay_publishes_and_counts_nothing(kafka: FakeKafka, tmp_path: Path) -
     ] == again.health.reasons[-1:]
     while again.health.reasons[-1] != ():
         again.step()
-    told = [report for report in again.reports if isinstance(report, TransactionReport | BatchReport)]
+    told = [report for report in again.reports if isinstance(report, TransactionEnded | BatchCommitted)]
     ahead = sum(offset.offset - offsets[source].offset for source, offset in kafka.offsets.items())
-    assert sum(isinstance(report, TransactionReport) for report in told) <= ahead
+    assert sum(isinstance(report, TransactionEnded) for report in told) <= ahead
     for source, outputs in before.items():
         assert outputs == kafka.published[source][: len(outputs)]
 
@@ -373,7 +373,7 @@ def test_no_checkpoint_is_taken_of_a_replay(kafka: FakeKafka, tmp_path: Path, un
     for _ in range(5):
         again.step()
     assert len(again.health.reasons[-1]) == len(SOURCES)
-    assert not [report for report in again.reports if isinstance(report, CheckpointReport)]
+    assert not [report for report in again.reports if isinstance(report, CheckpointFinished)]
     again.die()
     assert undisturbed == outcome_of(kafka, FakeDaemon(kafka, tmp_path, sizes=SIZES).run())
 
@@ -408,7 +408,7 @@ def test_a_weight_that_changed_is_noticed(kafka: FakeKafka, tmp_path: Path) -> N
     """Weights other than the ones that were learned give other probabilities."""
     daemon = learned_until(kafka, tmp_path, 50, checkpoint_interval_s=1)
     daemon.die()
-    lineage = read_mark(kafka.offsets[SOURCES[0]].metadata, SOURCES[0]).lineage
+    lineage = read_metadata(kafka.offsets[SOURCES[0]].metadata, SOURCES[0]).lineage
     *newer, offset, _beginning = daemon.store.offsets(SOURCES[0], lineage)
     for other in newer:
         daemon.store.path(SOURCES[0], lineage, other).unlink()
@@ -424,7 +424,7 @@ def test_a_checkpoint_of_another_history_is_noticed(kafka: FakeKafka, tmp_path: 
     """Also without anything to replay: a checkpoint at the committed offset has to carry the committed mark."""
     daemon = FakeDaemon(kafka, tmp_path, sizes=SIZES).run()
     daemon.stop()
-    lineage = read_mark(kafka.offsets[SOURCES[0]].metadata, SOURCES[0]).lineage
+    lineage = read_metadata(kafka.offsets[SOURCES[0]].metadata, SOURCES[0]).lineage
     offset = daemon.store.offsets(SOURCES[0], lineage)[0]
     state = daemon.store.read(SOURCES[0], lineage, offset)
     assert kafka.offsets[SOURCES[0]].offset == offset
@@ -441,7 +441,7 @@ def test_a_damaged_checkpoint_is_passed_over(kafka: FakeKafka, tmp_path: Path, u
         newest.write_bytes(newest.read_bytes()[:-9])
     daemon = FakeDaemon(kafka, tmp_path, sizes=SIZES).run()
     assert undisturbed == outcome_of(kafka, daemon)
-    reports = [report for report in daemon.reports if isinstance(report, CheckpointReport)]
+    reports = [report for report in daemon.reports if isinstance(report, CheckpointFinished)]
     assert set(SOURCES) == {report.source for report in reports if report.result == "damaged"}
 
 
@@ -480,7 +480,7 @@ def test_a_stop_leaves_a_checkpoint_at_the_committed_offset(
     """The next start has nothing to replay, and the members' share is free at once."""
     daemon = learned_until(kafka, tmp_path, 50, checkpoint_interval_s=1000)
     daemon.stop()
-    written = {r.source: r.offset for r in daemon.reports if isinstance(r, CheckpointReport)}
+    written = {r.source: r.offset for r in daemon.reports if isinstance(r, CheckpointFinished)}
     assert {source: offset.offset for source, offset in kafka.offsets.items()} == written
     assert [] == kafka.members
     again = FakeDaemon(kafka, tmp_path, sizes=SIZES)
@@ -492,16 +492,16 @@ def test_a_stop_leaves_a_checkpoint_at_the_committed_offset(
 def test_checkpoints_are_taken_at_their_interval_and_few_are_kept(kafka: FakeKafka, tmp_path: Path) -> None:
     """A partition that did not move is not written again."""
     daemon = FakeDaemon(kafka, tmp_path, sizes=(3,), checkpoint_interval_s=2).run()
-    offsets = [r.offset for r in daemon.reports if isinstance(r, CheckpointReport) and r.source == SOURCES[0]]
+    offsets = [r.offset for r in daemon.reports if isinstance(r, CheckpointFinished) and r.source == SOURCES[0]]
     assert len(offsets) > KEEP
     assert sorted(set(offsets)) == offsets
     assert {KEEP + 1} == {len(files_of(folder)) for folder in {path.parent for path in files_of(tmp_path)}}
     for _ in range(3):
         daemon.step(100)
-    written = sum(isinstance(report, CheckpointReport) for report in daemon.reports)
+    written = sum(isinstance(report, CheckpointFinished) for report in daemon.reports)
     for _ in range(3):
         daemon.step(100)
-    assert written == sum(isinstance(report, CheckpointReport) for report in daemon.reports)
+    assert written == sum(isinstance(report, CheckpointFinished) for report in daemon.reports)
 
 
 def test_writing_takes_its_share_of_the_time_at_most(
@@ -509,7 +509,7 @@ def test_writing_takes_its_share_of_the_time_at_most(
 ) -> None:
     """Where writing the files of all partitions takes long, the interval stretches by all of them."""
     daemon = learned_until(kafka, tmp_path, 20, checkpoint_interval_s=10)
-    report = CheckpointReport(SOURCES[0], 1, "written", seconds=2.0, size_bytes=1)
+    report = CheckpointFinished(SOURCES[0], 1, "written", seconds=2.0, size_bytes=1)
     monkeypatch.setattr(
         daemon.service._writer, "finished", lambda: iter([report, dataclasses.replace(report, source=SOURCES[1])])
     )
@@ -530,7 +530,7 @@ def test_a_disk_that_is_full_for_a_while_costs_a_longer_replay_only(
     kafka.on_step = full
     for _ in range(5):
         daemon.step()
-    assert "failed" == [r for r in daemon.reports if isinstance(r, CheckpointReport)][-1].result
+    assert "failed" == [r for r in daemon.reports if isinstance(r, CheckpointFinished)][-1].result
     daemon.die()
     kafka.on_step = lambda _: None
     assert undisturbed == outcome_of(kafka, FakeDaemon(kafka, tmp_path, sizes=SIZES).run())

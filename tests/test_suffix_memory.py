@@ -2,7 +2,7 @@ import random
 
 import numpy as np
 import pytest
-from online_lstm.learning.state.packed import Rows
+from online_lstm.learning.state.packed import PackedArrays
 from online_lstm.learning.state.vocabulary import Vocabulary
 from online_lstm.learning.symbol import suffix_memory
 from online_lstm.learning.symbol.suffix_kernels import (
@@ -20,7 +20,7 @@ from online_lstm.learning.symbol.suffix_kernels import (
     MOST_VISITS,
     ORDERS,
 )
-from online_lstm.learning.symbol.symbol_ensemble import Run
+from online_lstm.learning.symbol.symbol_ensemble import ObservedRun
 
 PERIOD = [4] * 6 + [8] + [4] * 5 + [8] + [4] * 6 + [8] + [4] * 6 + [28]
 SEQUENCES = ["6874230", "1874235", "6342785", "1342780", "09785341", "29785346", "04358796", "24358791"]
@@ -28,7 +28,7 @@ SWITCHED = ["6874235", "1874230", "6342780", "1342785", "09785346", "29785341", 
 
 
 def new_row(*, contexts=1024, values=510):
-    rows = Rows(suffix_memory.fields(contexts, values, len(DECAYS)))
+    rows = PackedArrays(suffix_memory.fields(contexts, values, len(DECAYS)))
     return rows.view(rows.add())
 
 
@@ -48,7 +48,7 @@ def learn_ids(row, ids, fresh, left=None):
 def run_of(ids, fresh, left=None):
     none = [-1] * len(ids)
     arrays = [np.array(ids, np.int32), np.array(fresh, np.bool_), np.array(left or none, np.int32)]
-    return Run(*arrays, np.zeros(len(ids), np.bool_))
+    return ObservedRun(*arrays, np.zeros(len(ids), np.bool_))
 
 
 def distribution(row):
@@ -119,10 +119,10 @@ def test_probabilities_are_those_of_the_formulas():
     row, references = new_row(contexts=65_536), [Reference(decay) for decay in DECAYS]
     vocabulary = Vocabulary(max_codes=4, admit_after=2)
     for value in values:
-        sighting = vocabulary.observe(value, str(value))
-        favourites = suffix_memory.observe(row, run_of([sighting.value_id], [sighting.fresh])).favourites[-1]
+        lookup = vocabulary.observe(value, str(value))
+        favourites = suffix_memory.observe(row, run_of([lookup.value_id], [lookup.fresh])).favourites[-1]
         for reference, favourite, (ids, probabilities) in zip(references, favourites, distribution(row), strict=True):
-            reference.learn(sighting.value_id)
+            reference.learn(lookup.value_id)
             expected = reference.distribution()
             assert sorted(expected) == ids.tolist()
             np.testing.assert_allclose([expected[value_id] for value_id in ids.tolist()], probabilities, rtol=1e-4)

@@ -11,10 +11,10 @@ from numba.core.caching import CacheImpl
 from online_lstm.events import BASELINES as BASELINES_OF
 from online_lstm.events import EXPERTS as EXPERTS_OF
 from online_lstm.learning.jit import compiled
-from online_lstm.learning.state.packed import Rows
+from online_lstm.learning.state.packed import PackedArrays
 from online_lstm.learning.state.vocabulary import Vocabulary
 from online_lstm.learning.symbol import suffix_memory
-from online_lstm.learning.symbol.symbol_ensemble import Codes, Run, SymbolPanel
+from online_lstm.learning.symbol.symbol_ensemble import ModelBeliefs, ObservedRun, SymbolEnsemble
 from online_lstm.settings import read_settings
 
 MAX_CODES = 4
@@ -29,8 +29,8 @@ class Bench:
 
     def __init__(self, **given):
         self.settings = read_settings({"max_vocabulary": MAX_CODES, "suffix_contexts": 64, **given}, environment={})
-        self.panel = SymbolPanel(self.settings)
-        rows = Rows(self.panel.fields())
+        self.panel = SymbolEnsemble(self.settings)
+        rows = PackedArrays(self.panel.fields())
         self.row = rows.view(rows.add())
         self.vocabulary = Vocabulary(max_codes=MAX_CODES, admit_after=1)
         self.pending = False
@@ -43,16 +43,16 @@ class Bench:
             for code, value_id in self.vocabulary.ids().items():
                 ids[code] = value_id
             known = self.vocabulary.known
-            sighting = self.vocabulary.observe(value, str(value))
+            lookup = self.vocabulary.observe(value, str(value))
             after = ids.copy()
-            after[sighting.code] = sighting.value_id
-            codes = Codes(
+            after[lookup.code] = lookup.value_id
+            codes = ModelBeliefs(
                 np.array([said] * 2, np.float32),
                 np.array([known, self.vocabulary.known], np.int32),
                 np.stack([ids, after]),
-                np.array([0 if sighting.admitted else sighting.code], np.int32),
+                np.array([0 if lookup.admitted else lookup.code], np.int32),
             )
-            run = as_run([sighting])
+            run = as_run([lookup])
             forecast, hit = self.panel.observe(self.row, run, codes, pending=self.pending)
             self.pending = True
             forecasts.append(forecast)
@@ -124,7 +124,7 @@ def log_odds(probability):
 
 
 def as_run(sightings):
-    return Run(
+    return ObservedRun(
         np.array([s.value_id for s in sightings], np.int32),
         np.array([s.fresh for s in sightings], np.bool_),
         np.array([s.left for s in sightings], np.int32),
@@ -134,7 +134,7 @@ def as_run(sightings):
 
 def unknown_codes(count):
     """What an LSTM says that knows nothing."""
-    return Codes(
+    return ModelBeliefs(
         np.tile(np.array([1, 0, 0, 0], np.float32), (count + 1, 1)),
         np.ones(count + 1, np.int32),
         np.zeros((2, MAX_CODES + 1), np.int32),
@@ -147,7 +147,7 @@ def observe(bench, run):
 
 
 def part(run, start, end):
-    return Run(*[array[start:end] for array in run])
+    return ObservedRun(*[array[start:end] for array in run])
 
 
 def as_ids(values):
@@ -192,7 +192,7 @@ def test_a_fresh_id_is_no_hit_and_takes_nothing_over():
     """The id of the favourite goes to a newcomer: it is not predicted, and the next frequent one is the favourite."""
     ids = np.array([0, 0, 0, 1, 2, 2, 1, 0, 1], np.int32)
     fresh = np.array([True, False, False, True, True, False, False, True, False])
-    _, hits = observe(Bench(), Run(ids, fresh, np.full(9, -1, np.int32), np.zeros(9, np.bool_)))
+    _, hits = observe(Bench(), ObservedRun(ids, fresh, np.full(9, -1, np.int32), np.zeros(9, np.bool_)))
     assert not hits[-2].any()
     assert hits[-1, MOST_FREQUENT]
 
@@ -203,8 +203,8 @@ def test_an_adopted_id_can_be_a_hit_of_the_lstm_and_of_nobody_else():
     ids, fresh = np.array([0, 0, 1, 0, 1, 0], np.int32), np.array([True, False, True, False, False, False])
     left = np.array([-1, -1, 0, -1, -1, -1], np.int32)
     said = np.tile(np.array([0.05, 0.9, 0.05, 0], np.float32), (7, 1))  # of code 1, which is id 0's from event 3 on
-    codes = Codes(said, np.array([1, 1, 1, 2, 2, 2, 2], np.int32), np.zeros((2, 5), np.int32), ids)
-    run = Run(ids, fresh, left, np.arange(6) == 3)
+    codes = ModelBeliefs(said, np.array([1, 1, 1, 2, 2, 2, 2], np.int32), np.zeros((2, 5), np.int32), ids)
+    run = ObservedRun(ids, fresh, left, np.arange(6) == 3)
     forecast, hits = bench.panel.observe(bench.row, run, codes, pending=True)
     assert 0 == forecast.favourites[3, 0]
     assert [True] == hits[3, LSTM : LSTM + 1].tolist()
@@ -265,7 +265,7 @@ def test_the_mixture_is_that_of_its_formulas():
     """Weights, probabilities and calibration follow them event by event, also where a value is new or had to leave."""
     bench, said = Bench(max_vocabulary=9, top=20), np.array([0.1, 0.6, 0.2, 0.06, 0.04], np.float32)
     formulas, vocabulary = Formulas(bench.settings), Vocabulary(max_codes=MAX_CODES, admit_after=1)
-    rows = Rows(suffix_memory.fields(64, 18, 2))
+    rows = PackedArrays(suffix_memory.fields(64, 18, 2))
     memory = rows.view(rows.add())
     values = [1, 2, 3, 1, 2, 4] * 20 + [1, 2, 4, 5, 6, 7] * 15 + [1, 2, 8] * 30
     forecasts, _ = bench.learn(values, said)
@@ -274,14 +274,14 @@ def test_the_mixture_is_that_of_its_formulas():
         for code, value_id in vocabulary.ids().items():
             beliefs[0, value_id] = said[code]
         favourite = vocabulary.ids().get(1, -1)
-        sighting = vocabulary.observe(value, str(value))
-        expected = suffix_memory.observe(memory, as_run([sighting]))
+        lookup = vocabulary.observe(value, str(value))
+        expected = suffix_memory.observe(memory, as_run([lookup]))
         (probabilities, _), (rests, _), (favourites, _) = expected.probabilities, expected.rest, expected.favourites
         beliefs[1:, : probabilities.shape[1]] = np.where(probabilities > 1e-4, (1 - rests)[:, None] * probabilities, 0)
         order = (0, 0, *suffix_memory.ORDERS)[expected.depths[0]]
         agreeing = favourite == favourites[0], favourite == favourites[1], favourites[0] == favourites[1]
         published, rest = formulas.expect(beliefs, np.array([said[0], *rests]), (order.bit_length(), *agreeing))
-        value_id = None if sighting.fresh else sighting.value_id
+        value_id = None if lookup.fresh else lookup.value_id
         forecast, listed = forecasts[event], forecasts[event].top[0] >= 0
         np.testing.assert_allclose(formulas.weights, forecast.weights[0])
         np.testing.assert_allclose(published.get(value_id, rest), forecast.probability[0])

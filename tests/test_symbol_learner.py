@@ -4,15 +4,15 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from fakes import record, small_network, small_settings
-from online_lstm.events import BASELINES, Event, Outcome, SymbolVerdict
+from online_lstm.events import BASELINES, Event, EventResult, SymbolEvaluation
 from online_lstm.events import EXPERTS as EXPERTS_OF
-from online_lstm.learning.learners import rehearse
-from online_lstm.learning.model_states import NetworkRows
-from online_lstm.learning.network import Network
-from online_lstm.learning.partition import learning_of
-from online_lstm.learning.state.packed import Rows
+from online_lstm.learning.learners import warm_up
+from online_lstm.learning.model_states import ModelStates
+from online_lstm.learning.network import SymbolModel
+from online_lstm.learning.partition import learning_settings
+from online_lstm.learning.state.packed import PackedArrays
 from online_lstm.learning.symbol.symbol_learner import SymbolLearner
-from online_lstm.learning.weight_sharing import OwnNetworks
+from online_lstm.learning.weight_sharing import PerStreamWeights
 from online_lstm.settings import Settings
 
 EXPERTS = EXPERTS_OF["symbol"]
@@ -29,15 +29,15 @@ class Bench:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or small_settings()
-        self.network: Network = small_network(learning_of(self.settings))
-        self.streams = Rows(SymbolLearner.stream_fields(self.settings))
-        self.networks = NetworkRows(SymbolLearner, self.network, OwnNetworks())
+        self.network: SymbolModel = small_network(learning_settings(self.settings))
+        self.streams = PackedArrays(SymbolLearner.stream_fields(self.settings))
+        self.networks = ModelStates(SymbolLearner, self.network, PerStreamWeights())
         self.learner = self.another()
 
     def another(self) -> SymbolLearner:
         return SymbolLearner(self.settings, self.network, streams=self.streams, networks=self.networks)
 
-    def learn(self, values: Sequence[int], *, ends: bool = False) -> list[Outcome]:
+    def learn(self, values: Sequence[int], *, ends: bool = False) -> list[EventResult]:
         events = [Event(record(i, b""), None, value, str(value)) for i, value in enumerate(values)]
         if ends:
             last = events[-1]
@@ -52,12 +52,12 @@ class Bench:
 def test_a_verdict_is_about_the_prediction_made_one_event_before() -> None:
     """Each verdict repeats what the outcome before had predicted; the first event has none."""
     outcomes = Bench().learn([1, 2, 3, 1, 2, 3] * 10)
-    assert outcomes[0].verdict is None
+    assert outcomes[0].evaluation is None
     assert outcomes[0].hits is None
     for before, after in pairwise(outcomes):
         assert before.prediction is not None
-        assert after.verdict is not None
-        assert before.prediction.literal == after.verdict.predicted
+        assert after.evaluation is not None
+        assert before.prediction.literal == after.evaluation.predicted
 
 
 def test_a_verdict_says_what_probability_the_value_had() -> None:
@@ -66,18 +66,18 @@ def test_a_verdict_says_what_probability_the_value_had() -> None:
     outcomes = Bench().learn(values)
     for value, (before, after) in zip(values[1:], pairwise(outcomes), strict=True):
         assert before.prediction is not None
-        assert after.verdict is not None
+        assert after.evaluation is not None
         published = dict(before.prediction.top)
         if str(value) in published:
-            assert published[str(value)] == after.verdict.probability
-        assert -np.log2(after.verdict.probability) == pytest.approx(after.verdict.surprise_bits)
-        assert after.verdict.hit == (before.prediction.literal == str(value))
+            assert published[str(value)] == after.evaluation.probability
+        assert -np.log2(after.evaluation.probability) == pytest.approx(after.evaluation.surprise_bits)
+        assert after.evaluation.hit == (before.prediction.literal == str(value))
 
 
 def test_a_value_that_is_not_admitted_was_never_predicted() -> None:
     """Values seen once are unknown to the network: a miss for the event that brings one, whatever was said."""
     outcomes = Bench().learn([1, 1, 2, 3, 4])
-    assert [None, True, False, False, False] == [o.verdict and o.verdict.hit for o in outcomes]
+    assert [None, True, False, False, False] == [o.evaluation and o.evaluation.hit for o in outcomes]
     assert {"1"} == {o.prediction.literal for o in outcomes if o.prediction}
 
 
@@ -87,16 +87,16 @@ def test_an_unknown_value_had_the_probability_of_the_unknown() -> None:
     before, after = bench.learn([1, 1, 2, 2, 3, 3, 4, 4])[-2:]
     assert 8 == bench.learner.classes
     assert before.prediction is not None
-    assert after.verdict is not None
-    assert 1 - sum(p for _, p in before.prediction.top) == pytest.approx(after.verdict.probability, abs=1e-6)
+    assert after.evaluation is not None
+    assert 1 - sum(p for _, p in before.prediction.top) == pytest.approx(after.evaluation.probability, abs=1e-6)
 
 
 def test_a_value_that_nobody_had_seen_had_the_probability_of_the_rest() -> None:
     """Of the mixture, too, what is left beside the values it names was given to all others."""
     before, after = Bench().learn([1, 1, 2, 2, 3, 3, 4])[-2:]
     assert before.prediction is not None
-    assert after.verdict is not None
-    assert 1 - sum(p for _, p in before.prediction.top) == pytest.approx(after.verdict.probability, abs=1e-6)
+    assert after.evaluation is not None
+    assert 1 - sum(p for _, p in before.prediction.top) == pytest.approx(after.evaluation.probability, abs=1e-6)
 
 
 def test_what_was_seen_once_can_be_predicted_by_a_memory() -> None:
@@ -104,8 +104,8 @@ def test_what_was_seen_once_can_be_predicted_by_a_memory() -> None:
     values = [1, 2, 3, 4, 5, 6] * 2
     mixed, alone = Bench(ROOMY).learn(values), Bench(small_settings(experts="lstm")).learn(values)
     assert [str(value) for value in values[7:]] == [o.prediction and o.prediction.literal for o in mixed[6:-1]]
-    assert all(o.verdict and o.verdict.hit for o in mixed[7:])
-    assert not any(o.verdict and o.verdict.hit for o in alone[7:])
+    assert all(o.evaluation and o.evaluation.hit for o in mixed[7:])
+    assert not any(o.evaluation and o.evaluation.hit for o in alone[7:])
 
 
 def test_each_expert_tells_its_value_its_probability_and_its_weight() -> None:
@@ -117,8 +117,8 @@ def test_each_expert_tells_its_value_its_probability_and_its_weight() -> None:
     assert mixed.prediction is not None
     assert ["1"] * 2 == [literal for literal, _, _ in mixed.prediction.experts[1:]]
     assert len(EXPERTS) == len(mixed.prediction.experts)
-    assert isinstance(mixed.verdict, SymbolVerdict)
-    assert len(EXPERTS) == len(mixed.verdict.expert_bits)
+    assert isinstance(mixed.evaluation, SymbolEvaluation)
+    assert len(EXPERTS) == len(mixed.evaluation.expert_bits)
 
 
 def test_no_context_of_a_memory_reaches_over_an_end() -> None:
@@ -136,7 +136,7 @@ def test_the_value_that_takes_over_a_code_is_no_hit() -> None:
     bench = Bench(small_settings(max_vocabulary=1, admit_after=1))
     outcomes = bench.learn([1, 1, 2, 2, 3])
     assert ["1", "1", "2", "2", "3"] == [o.prediction and o.prediction.literal for o in outcomes]
-    assert [None, True, False, True, False] == [o.verdict and o.verdict.hit for o in outcomes]
+    assert [None, True, False, True, False] == [o.evaluation and o.evaluation.hit for o in outcomes]
 
 
 def test_probabilities_are_shared_out_among_known_values() -> None:
@@ -201,7 +201,7 @@ def test_an_end_resets_the_states_of_the_network() -> None:
 def test_a_replaced_value_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """The window does not show the past of one value as that of another, and the class starts afresh."""
     forgotten: list[tuple[int, int]] = []
-    monkeypatch.setattr(Network, "forget_class", lambda _, __, classes, code: forgotten.append((classes, code)))
+    monkeypatch.setattr(SymbolModel, "forget_class", lambda _, __, classes, code: forgotten.append((classes, code)))
     bench = Bench(small_settings(max_vocabulary=1, admit_after=1))
     bench.learn([1, 1, 1, 2])
     assert [-1] * 4 + [0, 0, 0, 1] == bench.arrays()["window"]
@@ -240,7 +240,7 @@ def test_rows_of_a_closed_learner_are_given_to_the_next_one_clean() -> None:
 def test_a_rehearsal_leaves_no_trace() -> None:
     """What is compiled beforehand learns on rows that nobody keeps."""
     bench, fresh = Bench(), Bench()
-    rehearse(bench.settings, bench.network)
+    warm_up(bench.settings, bench.network)
     assert fresh.arrays() == bench.arrays()
 
 

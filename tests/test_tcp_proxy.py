@@ -125,7 +125,7 @@ def test_stall(proxy: TcpProxy) -> None:
 @pytest.mark.parametrize("answer", [False, True])
 def test_hold(proxy: TcpProxy, answer: bool) -> None:
     """A request, or the answer to it, is kept back until it is released; others pass."""
-    proxy.hold(END_TXN, answer=answer)
+    proxy.pause(END_TXN, answer=answer)
     with closing(connect(proxy)) as client, closing(connect(proxy)) as other:
         client.sendall(request(END_TXN))
         assert proxy.wait_until_held()
@@ -137,13 +137,13 @@ def test_hold(proxy: TcpProxy, answer: bool) -> None:
 
 def test_nothing_to_hold(proxy: TcpProxy) -> None:
     """Waiting for what does not come ends."""
-    proxy.hold(END_TXN)
+    proxy.pause(END_TXN)
     assert not proxy.wait_until_held(0.01)
 
 
 def test_what_is_held_ends_with_its_connection(proxy: TcpProxy) -> None:
     """A cut connection takes its held request along."""
-    proxy.hold(END_TXN)
+    proxy.pause(END_TXN)
     with closing(connect(proxy)) as client:
         client.sendall(request(END_TXN))
         assert proxy.wait_until_held()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from online_lstm.errors import StateMismatchError
-from online_lstm.learning.state.vocabulary import Sighting, Vocabulary
+from online_lstm.learning.state.vocabulary import Vocabulary, VocabularyLookup
 
 symbols = st.one_of(st.integers(-3, 12), st.sampled_from([0.5, 2.5]), st.sampled_from(["", "4", "ä"]))
 streams = st.lists(symbols, max_size=60)
@@ -20,12 +20,12 @@ def test_admits_the_first_value_at_once_and_others_when_seen_often_enough():
     """The first value of all has a code at once, a later one at its `admit_after`-th sighting."""
     vocabulary = Vocabulary(max_codes=4, admit_after=3)
     expected = [
-        Sighting(0, fresh=True, code=1, admitted=True),
-        Sighting(1, fresh=True),
-        Sighting(1),
-        Sighting(1, code=2, admitted=True),
-        Sighting(1, code=2),
-        Sighting(0, code=1),
+        VocabularyLookup(0, fresh=True, code=1, admitted=True),
+        VocabularyLookup(1, fresh=True),
+        VocabularyLookup(1),
+        VocabularyLookup(1, code=2, admitted=True),
+        VocabularyLookup(1, code=2),
+        VocabularyLookup(0, code=1),
     ]
     assert expected == sight(vocabulary, [7, 8, 8, 8, 8, 7])
     assert 3 == vocabulary.known
@@ -35,20 +35,24 @@ def test_the_value_seen_least_recently_leaves_its_code_to_the_newcomer():
     """With all codes taken, the stalest admitted value leaves wholly: its id is free, too."""
     vocabulary = Vocabulary(max_codes=2, admit_after=1)
     sight(vocabulary, ["a", "b", "a"])
-    assert Sighting(1, fresh=True, code=2, admitted=True, replaced=True, left=1) == vocabulary.observe("c", '"c"')
+    assert VocabularyLookup(1, fresh=True, code=2, admitted=True, replaced=True, left=1) == vocabulary.observe(
+        "c", '"c"'
+    )
     assert {0: '"a"', 1: '"c"'} == vocabulary.literals()
     assert {1: 0, 2: 1} == vocabulary.ids()
-    assert Sighting(0, fresh=True, code=1, admitted=True, replaced=True, left=0) == vocabulary.observe("b", '"b"')
+    assert VocabularyLookup(0, fresh=True, code=1, admitted=True, replaced=True, left=0) == vocabulary.observe(
+        "b", '"b"'
+    )
 
 
 def test_an_admitted_candidate_keeps_its_id():
     """Admission gives a code, even somebody else's; the id by which experts know the value stays."""
     vocabulary = Vocabulary(max_codes=1, admit_after=2)
     expected = [
-        Sighting(0, fresh=True, code=1, admitted=True),
-        Sighting(1, fresh=True),
-        Sighting(1, code=1, admitted=True, replaced=True, left=0),
-        Sighting(0, fresh=True),
+        VocabularyLookup(0, fresh=True, code=1, admitted=True),
+        VocabularyLookup(1, fresh=True),
+        VocabularyLookup(1, code=1, admitted=True, replaced=True, left=0),
+        VocabularyLookup(0, fresh=True),
     ]
     assert expected == sight(vocabulary, [5, 6, 6, 5])
 
@@ -57,8 +61,8 @@ def test_the_stalest_candidate_leaves():
     """Values seen once do not pile up; one that left starts again."""
     vocabulary = Vocabulary(max_codes=2, admit_after=2)
     sight(vocabulary, [1, 2, 3, 4])
-    assert Sighting(2, fresh=True, left=2) == vocabulary.observe(2, "2")
-    assert Sighting(1, code=2, admitted=True) == vocabulary.observe(4, "4")
+    assert VocabularyLookup(2, fresh=True, left=2) == vocabulary.observe(2, "2")
+    assert VocabularyLookup(1, code=2, admitted=True) == vocabulary.observe(4, "4")
 
 
 def test_equal_numbers_are_one_symbol_and_strings_are_others():
@@ -75,7 +79,7 @@ def test_large_integers_survive_a_restore_exactly():
     values = [2**60, 2**60 + 1]
     sight(vocabulary, values)
     restored.restore(vocabulary.state())
-    assert [Sighting(0, code=1), Sighting(1, code=2)] == sight(restored, values)
+    assert [VocabularyLookup(0, code=1), VocabularyLookup(1, code=2)] == sight(restored, values)
 
 
 @given(streams, bounds)
@@ -83,12 +87,12 @@ def test_ids_and_codes_stay_in_bounds_and_name_one_value_each(values, bound):
     """Whatever comes: ids below 2 * max_codes, codes up to max_codes, and the literals lead back."""
     vocabulary = Vocabulary(**bound)
     for value in values:
-        sighting = vocabulary.observe(value, json.dumps(value))
-        assert 0 <= sighting.value_id < 2 * bound["max_codes"]
-        assert 0 <= sighting.code < vocabulary.known <= bound["max_codes"] + 1
-        assert value == json.loads(vocabulary.literals()[sighting.value_id])
-        if sighting.code:
-            assert sighting.value_id == vocabulary.ids()[sighting.code]
+        lookup = vocabulary.observe(value, json.dumps(value))
+        assert 0 <= lookup.value_id < 2 * bound["max_codes"]
+        assert 0 <= lookup.code < vocabulary.known <= bound["max_codes"] + 1
+        assert value == json.loads(vocabulary.literals()[lookup.value_id])
+        if lookup.code:
+            assert lookup.value_id == vocabulary.ids()[lookup.code]
 
 
 @given(streams, streams, bounds)
@@ -113,7 +117,7 @@ def test_an_adopted_value_has_a_code_before_it_is_seen():
     restored = Vocabulary(max_codes=3, admit_after=1)
     restored.restore(vocabulary.state())
     for one in (vocabulary, restored):
-        assert [Sighting(1, code=2, adopted=True), Sighting(1, code=2)] == sight(one, ["b", "b"])
+        assert [VocabularyLookup(1, code=2, adopted=True), VocabularyLookup(1, code=2)] == sight(one, ["b", "b"])
 
 
 def test_an_adopted_candidate_keeps_its_id():
@@ -121,7 +125,7 @@ def test_an_adopted_candidate_keeps_its_id():
     vocabulary = Vocabulary(max_codes=3, admit_after=2)
     sight(vocabulary, ["a", "b"])
     assert 1 == vocabulary.adopt('"b"')
-    assert [Sighting(1, code=2)] == sight(vocabulary, ["b"])
+    assert [VocabularyLookup(1, code=2)] == sight(vocabulary, ["b"])
 
 
 @given(st.lists(st.tuples(st.booleans(), symbols), max_size=60), bounds)
@@ -134,8 +138,8 @@ def test_vocabularies_that_follow_a_book_have_its_codes(sightings, bound):
         for code in range(follower.known, book.known):
             follower.adopt(book.literal_of(code))
         seen = book.observe(value, literal, admits=not book.full)
-        sighting = follower.observe(value, literal, admits=seen.admitted)
-        assert (seen.code, seen.admitted, False) == (sighting.code, sighting.admitted, seen.replaced)
+        lookup = follower.observe(value, literal, admits=seen.admitted)
+        assert (seen.code, seen.admitted, False) == (lookup.code, lookup.admitted, seen.replaced)
         assert book.known == follower.known
         assert all(0 <= value_id < 2 * bound["max_codes"] for value_id in follower.literals())
         Vocabulary(max_codes=bound["max_codes"], admit_after=1).restore(follower.state())

@@ -16,7 +16,7 @@ from online_lstm.checkpoint.hdf5 import pack, unpack
 from online_lstm.cli import main
 from online_lstm.errors import ExitCode, StateMismatchError
 from online_lstm.events import InputRecord
-from online_lstm.learning.partition import Partition, next_mark, unnamed
+from online_lstm.learning.partition import Partition, initial_metadata, next_metadata
 from online_lstm.learning.warm_start import WarmStart
 
 LOOP = [1, 2, 3, 1, 2, 4]
@@ -29,7 +29,7 @@ def records(values: Sequence[object], key: bytes | None = None, first: int = 0) 
 def partition_of(state: dict[str, Any] | None = None, **given: Any) -> Partition:
     chosen = small_settings(**{"suffix_contexts": 1024, **given})
     warm_start = WarmStart(chosen, state) if state else None
-    mark = next_mark(chosen, SOURCES[0], 0, unnamed(1))
+    mark = next_metadata(chosen, SOURCES[0], 0, initial_metadata(1))
     return Partition(chosen, SOURCES[0], mark, small_network, warm_start)
 
 

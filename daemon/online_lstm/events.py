@@ -91,7 +91,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Forget:
+class Tombstone:
     """A decoded tombstone: the stream of its key is forgotten."""
 
     record: InputRecord
@@ -99,7 +99,7 @@ class Forget:
 
 
 @dataclass(frozen=True, slots=True)
-class SymbolVerdict:
+class SymbolEvaluation:
     """How the pending prediction did once its value arrived.
 
     ``probability`` is what had been given to the value that came, ``surprise_bits`` its -log2; ``expert_bits`` is the
@@ -140,7 +140,7 @@ class SymbolPrediction:
 
 
 @dataclass(frozen=True, slots=True)
-class NumberVerdict:
+class NumberEvaluation:
     """How the predictions of values did that were made one horizon before they arrived.
 
     All have a number for each channel, horizon by horizon of each component: what was ``predicted``, whether that was a
@@ -173,12 +173,13 @@ class NumberPrediction:
 
 
 @dataclass(frozen=True, slots=True)
-class LabelVerdict:
+class LabelEvaluation:
     """How the prediction after a sequence's last sample did, once the sequence was over and its label known.
 
     ``label`` and ``predicted`` are JSON literals, ``probability`` is what had been given to the label,
     ``surprise_bits`` its -log2, and ``confidence`` what had been given to the label that was predicted. The
-    sequence had so many ``samples``, and from number ``settled`` of them on the prediction had not changed any more.
+    sequence had so many ``samples``, and from number ``stable_since_sample`` of them on the prediction had not changed
+    any more.
     """
 
     label: str
@@ -187,12 +188,12 @@ class LabelVerdict:
     probability: float
     surprise_bits: float
     samples: int
-    settled: int
+    stable_since_sample: int
     confidence: float
     drift: bool = False
 
 
-Verdict = SymbolVerdict | NumberVerdict | LabelVerdict
+Evaluation = SymbolEvaluation | NumberEvaluation | LabelEvaluation
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +208,7 @@ class LabelPrediction:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class EventResult:
     """All that is said after one event was learned; ``event`` counts the stream's events from 1.
 
     ``fit_steps`` counts the optimizer steps it was worth, ``skipped_steps`` those that would not have been finite.
@@ -215,23 +216,23 @@ class Outcome:
     for each expert; it is None if nothing had been predicted. Where an event is worth several predictions, each counts
     its hits among the ``scored`` ones. ``hit_rates`` are in the same order over the last ``score_window`` scored
     events, None before the first one. Where streams share a learner, events and scores are those of all of them;
-    ``unpublished`` are verdicts, with their hits, on sequences of other streams that were over with this event, as they
-    had been silent for too long or had to make room.
+    ``unpublished_evaluations`` are verdicts, with their hits, on sequences of other streams that were over with this
+    event, as they had been silent for too long or had to make room.
     """
 
     event: int
     fit_steps: int
     skipped_steps: int
-    verdict: Verdict | None
+    evaluation: Evaluation | None
     prediction: SymbolPrediction | NumberPrediction | LabelPrediction | None
     hits: tuple[int, ...] | None
     hit_rates: tuple[float, ...] | None
-    unpublished: tuple[tuple[LabelVerdict, tuple[int, ...]], ...] = ()
+    unpublished_evaluations: tuple[tuple[LabelEvaluation, tuple[int, ...]], ...] = ()
     scored: int = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class CommitMetadata:
     """How far one partition has come: it goes with every committed offset, so that a replay can be verified.
 
     ``lineage`` names the learned state's line of descent, ``digest`` is the rolling hash over everything published
@@ -255,15 +256,15 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """Who this member was when a batch was polled; ``proof`` is what the broker checks at the commit."""
+    """Who this member was when a batch was polled; ``group_metadata`` is what the broker checks at the commit."""
 
     generation: int
     member_id: str
-    proof: object
+    group_metadata: object
 
 
 @dataclass(frozen=True, slots=True)
-class Polled:
+class PollResult:
     """What one poll brought: records, and what happened to the assignment meanwhile.
 
     ``lost`` says that partitions were taken away from a member that the group thought dead.

@@ -15,7 +15,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class LogEvent:
     """What happened, and to what.
 
     >>> str(Event("starting", {"topics": ("a", "b"), "network": ("lstm 32",), "learn": False}))
@@ -45,7 +45,7 @@ class EventLogger:
 
     def _log(self, level: int, event: str, fields: Mapping[str, Any]) -> None:
         if self._logger.isEnabledFor(level):
-            self._logger.log(level, Event(event, fields))
+            self._logger.log(level, LogEvent(event, fields))
 
 
 class RedactingFormatter(logging.Formatter):
@@ -90,7 +90,7 @@ class JsonFormatter(RedactingFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Format a record."""
-        event = record.msg if isinstance(record.msg, Event) else Event(record.getMessage(), {})
+        event = record.msg if isinstance(record.msg, LogEvent) else LogEvent(record.getMessage(), {})
         members = {
             "time": _time(record),
             "level": record.levelname,

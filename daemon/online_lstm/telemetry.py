@@ -12,7 +12,7 @@ from online_lstm.events import OutputRecord, TopicPartition
 
 
 @dataclass(frozen=True, slots=True)
-class AssignmentReport:
+class AssignmentChanged:
     """The group gave this member partitions, or took some away."""
 
     assigned: tuple[TopicPartition, ...] = ()
@@ -20,7 +20,7 @@ class AssignmentReport:
 
 
 @dataclass(frozen=True, slots=True)
-class BatchReport:
+class BatchCommitted:
     """What one partition did in one committed batch; muted replay makes no such report.
 
     ``baseline_hits`` follows the order of the task's ``BASELINES``, ``expert_hits`` that of the setting
@@ -51,7 +51,7 @@ class BatchReport:
 
 
 @dataclass(frozen=True, slots=True)
-class NumberReport:
+class RegressionStats:
     """How far off predictions of numbers were lately, all components and horizons together.
 
     The mean absolute errors are those of the published prediction, each baseline and each expert, and so are their
@@ -75,7 +75,7 @@ class NumberReport:
 
 
 @dataclass(frozen=True, slots=True)
-class PartitionReport:
+class PartitionStats:
     """How the learners of one partition stand: after a restore, and after each committed batch.
 
     ``waiting_sequences`` counts those among the streams that are over and wait for a label, None where there are no
@@ -94,7 +94,7 @@ class PartitionReport:
     baseline_hit_rates: tuple[float, ...] | None
     expert_hit_rates: tuple[float, ...] | None
     log_loss_bits: float | None
-    numbers: NumberReport | None
+    numbers: RegressionStats | None
     checkpoint_offset: int | None
     waiting_sequences: int | None = None
     scored: int = 0
@@ -104,7 +104,7 @@ class PartitionReport:
 
 
 @dataclass(frozen=True, slots=True)
-class TransactionReport:
+class TransactionEnded:
     """A transaction ended; ``records`` counts outputs and dead letters."""
 
     seconds: float
@@ -116,7 +116,7 @@ CheckpointResult = Literal["written", "failed", "damaged"]
 
 
 @dataclass(frozen=True, slots=True)
-class CheckpointReport:
+class CheckpointFinished:
     """A checkpoint was written, failed to be, or was found damaged when it was needed.
 
     ``offset`` is where it goes on reading; ``seconds`` and ``size_bytes`` are told of one that was written.
@@ -151,7 +151,7 @@ class Hint:
 
 
 @dataclass(frozen=True, slots=True)
-class InputReport:
+class InputObserved:
     """What waits in a partition of the input, and the hints that hold there; told every few seconds.
 
     ``lag_records`` are yet to be read; for ``open_transaction_s`` they have been waiting for a transaction that another
@@ -168,7 +168,7 @@ LineageReason = Literal["beginning", "reset", "gap", "divergence", "shape", "lea
 
 
 @dataclass(frozen=True, slots=True)
-class LineageReport:
+class LineageStarted:
     """A lineage began, and why; ``lost_records`` of the input are gone unread."""
 
     source: TopicPartition
@@ -178,7 +178,7 @@ class LineageReport:
 
 
 @dataclass(frozen=True, slots=True)
-class FormReport:
+class OutputFormChanged:
     """Committed records of an input partition were published in a form that their topic takes (``codec.forms``)."""
 
     source: TopicPartition
@@ -187,23 +187,23 @@ class FormReport:
 
 
 @dataclass(frozen=True, slots=True)
-class TopicReport:
+class TopicMisfits:
     """What of a topic's configuration does not fit what is published to it: settings of Kafka with their values."""
 
     topic: str
     misfits: tuple[tuple[str, str], ...]
 
 
-Report = (
-    AssignmentReport
-    | BatchReport
-    | PartitionReport
-    | InputReport
-    | TransactionReport
-    | CheckpointReport
-    | LineageReport
-    | FormReport
-    | TopicReport
+TelemetryEvent = (
+    AssignmentChanged
+    | BatchCommitted
+    | PartitionStats
+    | InputObserved
+    | TransactionEnded
+    | CheckpointFinished
+    | LineageStarted
+    | OutputFormChanged
+    | TopicMisfits
 )
-Observer = Callable[[Report], None]
+Observer = Callable[[TelemetryEvent], None]
 """Called on the loop's thread, so it returns at once and raises nothing."""

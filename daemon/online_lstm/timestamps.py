@@ -22,7 +22,7 @@ _CLOCK = re.compile(
 """The time of day after a date: hours, minutes, seconds, their fraction, half of the day, and the offset from UTC."""
 
 
-def milliseconds_of(moment: datetime) -> int:
+def epoch_ms(moment: datetime) -> int:
     """Give the whole milliseconds since 1970; a moment without a time zone is taken for UTC.
 
     >>> milliseconds_of(datetime(1970, 1, 1, 0, 0, 1, 500))
@@ -61,7 +61,7 @@ def _since_epoch(text: str, power: int) -> int | None:
 
 def _iso(text: str) -> int | None:
     try:
-        return milliseconds_of(datetime.fromisoformat(text))
+        return epoch_ms(datetime.fromisoformat(text))
     except ValueError:
         return None
 
@@ -69,7 +69,7 @@ def _iso(text: str) -> int | None:
 @lru_cache(maxsize=1024)  # rows that follow one another have one date
 def _date(text: str, pattern: str) -> int | None:
     try:
-        return milliseconds_of(datetime.strptime(text, pattern))  # noqa: DTZ007 - what names no time zone is UTC
+        return epoch_ms(datetime.strptime(text, pattern))  # noqa: DTZ007 - what names no time zone is UTC
     except ValueError:
         return None
 

@@ -13,6 +13,6 @@ consumer = KafkaConsumer(
 )
 for record in consumer:
     message = json.loads(record.value)
-    verdict = message["verdict"]
-    if verdict and message["event"] > 200 and verdict["surprise_bits"] > 7:
-        print(f"{message['event']}: {message['value']} instead of {verdict['predicted']}")
+    evaluation = message["verdict"]
+    if evaluation and message["event"] > 200 and evaluation["surprise_bits"] > 7:
+        print(f"{message['event']}: {message['value']} instead of {evaluation['predicted']}")

@@ -13,7 +13,7 @@ from kafka import errors
 from online_lstm.cli import main
 from online_lstm.errors import BrokerUnavailableError, ExitCode, SettingsError, UnsupportedByBrokerError
 from online_lstm.settings import Settings, read_settings
-from online_lstm.streaming.kafka import AtLeastOnceSink, KafkaSource, TransactionalSink, ensure_topics
+from online_lstm.streaming.kafka import AtLeastOnceProducer, GroupConsumer, TransactionalProducer, ensure_topics
 from online_lstm.streaming.kafka.client import Client
 from online_lstm.streaming.kafka.connection import LostConnection, explain
 from online_lstm.streaming.kafka.failures import ADVICE, KIND_OF_ERROR, FailureKind
@@ -155,11 +155,11 @@ def test_the_reason_of_a_lost_connection_decides_the_hint(reason: str, advice: s
 def test_no_transactions() -> None:
     """With exactly-once delivery the daemon ends with what the broker lacks, and the setting to change."""
     with stub_broker(*TOPICS, without=TRANSACTIONS) as broker:
-        sink = TransactionalSink(settings_for(broker))
+        sink = TransactionalProducer(settings_for(broker))
         with pytest.raises(
             UnsupportedByBrokerError, match=r"not support transactions.*delivery=at_least_once"
         ) as raised:
-            sink.rebuild(lambda _: None)
+            sink.reconnect(lambda _: None)
         sink.close()
     assert ExitCode.NO_BROKER == raised.value.exit_code
 
@@ -168,9 +168,9 @@ def test_the_way_out_of_no_transactions_leads_out() -> None:
     """With at-least-once delivery a record is published, also where the broker has no idempotent producers."""
     with stub_broker(*TOPICS, without=TRANSACTIONS) as broker:
         settings = settings_for(broker, delivery="at_least_once")
-        source = KafkaSource(settings)
-        sink = AtLeastOnceSink(settings, source)
-        sink.rebuild(lambda _: None)
+        source = GroupConsumer(settings)
+        sink = AtLeastOnceProducer(settings, source)
+        sink.reconnect(lambda _: None)
         sink._producer.send("predictions", b"1").get(timeout=30)
         sink.close()
         source.close()

@@ -16,7 +16,7 @@ from online_lstm.checkpoint.files import read_file
 from online_lstm.cli import backtest as backtest_command
 from online_lstm.cli import main
 from online_lstm.cli.backtest import backtest
-from online_lstm.devtools.sample_data import seed_stream
+from online_lstm.devtools.sample_data import demo_stream
 from online_lstm.errors import ExitCode
 from online_lstm.learning.partition import Partition
 from online_lstm.shutdown import Shutdown
@@ -44,7 +44,7 @@ def read_messages(path: Path) -> list[dict[str, Any]]:
 
 def test_report_and_messages_tell_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The figures are those of the messages, which are what the daemon would have published."""
-    file = write(tmp_path / "values.txt", *seed_stream(600))
+    file = write(tmp_path / "values.txt", *demo_stream(600))
     assert ExitCode.OK == run(file, "--json", tmp_path / "report.json", "--predictions", tmp_path / "out.jsonl")
     report, messages = json.loads((tmp_path / "report.json").read_text()), read_messages(tmp_path / "out.jsonl")
     hits = [message["verdict"]["hit"] for message in messages if message["verdict"]]
@@ -62,7 +62,7 @@ def test_report_and_messages_tell_the_same(tmp_path: Path, capsys: pytest.Captur
 
 def test_messages_do_not_depend_on_how_many_records_are_taken_at_once() -> None:
     """One by one, in chunks, or all: the same bytes."""
-    lines = [Line(number, value, key=b"ab"[number % 2 :][:1]) for number, value in enumerate(seed_stream(150))]
+    lines = [Line(number, value, key=b"ab"[number % 2 :][:1]) for number, value in enumerate(demo_stream(150))]
     outputs = []
     for chunk in (1, 7, 500):
         predictions = io.BytesIO()
@@ -175,7 +175,7 @@ def test_ctrl_c_ends_with_what_was_learned_so_far(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The chunk at hand is learned; scores, messages, report and checkpoint are those of what was learned."""
-    file = write(tmp_path / "values.txt", *seed_stream(1200))
+    file = write(tmp_path / "values.txt", *demo_stream(1200))
     process = Partition.process
 
     def interrupted(partition: Partition, records: Any) -> Any:
@@ -198,7 +198,7 @@ def test_ctrl_c_ends_with_what_was_learned_so_far(
 
 def test_a_second_ctrl_c_ends_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Then there are no results, or those of before."""
-    file, out = write(tmp_path / "values.txt", *seed_stream(20)), write(tmp_path / "out.json", b"before")
+    file, out = write(tmp_path / "values.txt", *demo_stream(20)), write(tmp_path / "out.json", b"before")
 
     def interrupted(*_: object) -> None:
         signal.raise_signal(signal.SIGINT)
@@ -214,7 +214,7 @@ def test_what_was_read_before_ctrl_c_is_learned() -> None:
     """Whoever waits for a line that does not come is not made to wait for a whole chunk."""
 
     def lines() -> Iterator[Line]:
-        for number, value in enumerate(seed_stream(60)):
+        for number, value in enumerate(demo_stream(60)):
             yield Line(number, value)
         signal.raise_signal(signal.SIGINT)
 
@@ -303,7 +303,7 @@ def test_the_report_may_go_to_standard_output(tmp_path: Path, capfd: pytest.Capt
 
 def test_what_is_in_the_page_is_in_the_json(tmp_path: Path) -> None:
     """Times, curve, calibration, confusion, surprise; the settings that are not the default are named."""
-    file = write(tmp_path / "values.txt", *seed_stream(600))
+    file = write(tmp_path / "values.txt", *demo_stream(600))
     assert ExitCode.OK == run(file, "--json", tmp_path / "r.json")
     report = json.loads((tmp_path / "r.json").read_text())
     names = {"time_to_learn", "recoveries", "curve", "blocks", "calibration", "confusion", "most_surprising"}
@@ -318,7 +318,7 @@ def test_what_is_in_the_page_is_in_the_json(tmp_path: Path) -> None:
 
 def test_figures_do_not_depend_on_how_many_records_are_taken_at_once() -> None:
     """Nor do those of the course."""
-    lines = [Line(number, value, key=b"ab"[number % 2 :][:1]) for number, value in enumerate(seed_stream(150))]
+    lines = [Line(number, value, key=b"ab"[number % 2 :][:1]) for number, value in enumerate(demo_stream(150))]
     figures = [backtest(small_settings(), "n", lines, chunk=chunk).to_json() | {"event_ms": 0} for chunk in (1, 7, 500)]
     assert [figures[0]] * 3 == figures
 
@@ -381,9 +381,9 @@ def test_several_columns_are_vectors_and_each_is_told(
     messages = read_messages(out)
     assert [0, None] == messages[0]["value"]
     judged = [m["verdict"] for m in messages if m["verdict"]]
-    errors = [verdict["error"][1][1] for verdict in judged if verdict["error"][1][1] is not None]
+    errors = [evaluation["error"][1][1] for evaluation in judged if evaluation["error"][1][1] is not None]
     assert told["channels"][3]["mean_absolute_error"] == pytest.approx(sum(map(abs, errors)) / len(errors))
-    hits = [hit for verdict in judged for line in verdict["hit"] for hit in line if hit is not None]
+    hits = [hit for evaluation in judged for line in evaluation["hit"] for hit in line if hit is not None]
     assert (len(hits), sum(hits) / len(hits)) == (told["scored"], told["hit_rate"])
     shown = capsys.readouterr().out
     assert "┃ component ┃ horizon ┃" in shown  # whole, in a pipe

@@ -11,7 +11,7 @@ from online_lstm.learning import model_factory
 
 @pytest.fixture(autouse=True)
 def little_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_factory, "networks_of", lambda _: small_network)
+    monkeypatch.setattr(model_factory, "model_factory", lambda _: small_network)
     monkeypatch.setattr(bench, "ENGINE_EVENTS", 128)
     monkeypatch.setattr(bench, "WARM_UP_EVENTS", 10)
     monkeypatch.setattr(bench, "PARTITION_EVENTS", 100)

@@ -15,8 +15,8 @@ from online_lstm.evaluation.protocols import (
     LATE,
     MOVING,
     PROTOCOLS,
-    Measure,
-    Track,
+    BenchmarkMetric,
+    Trace,
     hit_rate,
     last_bits,
     last_hits,
@@ -28,7 +28,7 @@ from online_lstm.evaluation.protocols import (
     relearned,
     share_of_first,
 )
-from online_lstm.evaluation.seed_statistics import BEGIN, END, Comparison, Found, place_figures
+from online_lstm.evaluation.seed_statistics import BEGIN, END, Comparison, SeedStatistics, place_figures
 from online_lstm.events import BASELINES as BASELINES_OF
 from online_lstm.events import EXPERTS as EXPERTS_OF
 from online_lstm.learning import model_factory
@@ -38,7 +38,7 @@ BASELINES, EXPERTS = BASELINES_OF["symbol"], EXPERTS_OF["symbol"]
 
 @pytest.fixture(autouse=True)
 def compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_factory, "networks_of", lambda _: small_network)
+    monkeypatch.setattr(model_factory, "model_factory", lambda _: small_network)
 
 
 def run(*arguments: object) -> int:
@@ -46,15 +46,15 @@ def run(*arguments: object) -> int:
     return main.main(["evaluate", *map(str, arguments), *assignments])
 
 
-def track(hits: str, scored: str | None = None) -> Track:
+def track(hits: str, scored: str | None = None) -> Trace:
     """Read hits and scored elements: ``x`` is one."""
-    return Track([mark == "x" for mark in scored or "x" * len(hits)], [mark == "x" for mark in hits])
+    return Trace([mark == "x" for mark in scored or "x" * len(hits)], [mark == "x" for mark in hits])
 
 
 def comparison(name: str, *, prediction: float | None, lstm: float, seeds: int = 2) -> Comparison:
     """Make a comparison whose predictors have one figure for all measures."""
     protocol = PROTOCOLS[name]
-    found = {"prediction": Found((prediction, 1.0)[:seeds]), "lstm": Found((lstm,) * seeds)}
+    found = {"prediction": SeedStatistics((prediction, 1.0)[:seeds]), "lstm": SeedStatistics((lstm,) * seeds)}
     by_measure = {who: dict.fromkeys((m.name for m in protocol.measures), of) for who, of in found.items()}
     return Comparison(protocol, 3000, range(1000, 1000 + seeds), by_measure)
 
@@ -73,7 +73,7 @@ def test_rates_are_of_the_elements_that_they_say() -> None:
 
 def test_surprise_and_lists_are_those_of_who_has_them() -> None:
     """Others have no figure; an element without a prediction has no surprise."""
-    told = Track([True, False, True], [False] * 3, [None, 4.0, 2.0], [True, False, False])
+    told = Trace([True, False, True], [False] * 3, [None, 4.0, 2.0], [True, False, False])
     assert (3.0, 2.0, 0.5) == (mean_bits(told), last_bits(told), last_listed(told))
     silent = track("x")
     assert (None, None, None) == (mean_bits(silent), last_bits(silent), last_listed(silent))
@@ -132,7 +132,7 @@ def test_the_prediction_has_to_be_as_good_as_every_other() -> None:
 )
 def test_a_figure_is_mean_and_range(values: tuple[float | None, ...], expected: list[str]) -> None:
     """The seeds that gave none are told, not left out."""
-    assert expected == Found(values).parts(Measure("any", hit_rate, digits=2, none="never"))
+    assert expected == SeedStatistics(values).parts(BenchmarkMetric("any", hit_rate, digits=2, none="never"))
 
 
 def test_published_rows_stand_beside_ours() -> None:
@@ -174,7 +174,7 @@ def test_a_listed_element_was_among_the_likeliest_before_it_came() -> None:
 def test_seeds_are_of_stream_and_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each seed begins with other weights, also on a stream that knows no seed."""
     seeds = []
-    monkeypatch.setattr(model_factory, "networks_of", lambda given: seeds.append(given.seed) or small_network)
+    monkeypatch.setattr(model_factory, "model_factory", lambda given: seeds.append(given.seed) or small_network)
     compare(small_settings(), PROTOCOLS["seed"], seeds=range(4, 6), events=5)
     assert [4, 5] == seeds
 

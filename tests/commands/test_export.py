@@ -13,14 +13,14 @@ from online_lstm.checkpoint.hdf5 import pack
 from online_lstm.cli import main
 from online_lstm.errors import ExitCode, SettingsError
 from online_lstm.events import InputRecord, TopicPartition
-from online_lstm.learning.model_factory import networks_of
+from online_lstm.learning.model_factory import model_factory
 from online_lstm.learning.network.layers import parse_layers
 from online_lstm.learning.network.layout import Layout
-from online_lstm.learning.network.runtime import pin
-from online_lstm.learning.partition import Partition, learning_of, next_mark, unnamed
+from online_lstm.learning.network.runtime import pin_runtime
+from online_lstm.learning.partition import Partition, initial_metadata, learning_settings, next_metadata
 from online_lstm.settings import Settings
 
-pin()
+pin_runtime()
 import keras  # noqa: E402 - after the pins
 
 SOURCE = TopicPartition("numbers", 0)
@@ -35,7 +35,9 @@ def state_of(task: str) -> dict[str, Any]:
     settings = Settings(
         task=task, **SMALL, **({"history": 256, "horizons": (1, 3), "features": 2} if task == "number" else {})
     )
-    partition = Partition(settings, SOURCE, next_mark(settings, SOURCE, 0, unnamed(1)), networks_of(settings))
+    partition = Partition(
+        settings, SOURCE, next_metadata(settings, SOURCE, 0, initial_metadata(1)), model_factory(settings)
+    )
     values: list[Any] = np.random.default_rng(4).integers(0, 4, COUNT).tolist()
     if task == "number":
         values = [[value, None if value == 2 else -value] for value in values]
@@ -130,7 +132,7 @@ def test_what_was_exported_is_read_back(tmp_path: Path, task: str) -> None:
     path.write_bytes(pack(state, {}))
     export(path, *([] if task == "label" else ["--stream", "pump"]))
     settings = settings_of(state)
-    network: Any = networks_of(settings)(learning_of(settings))
+    network: Any = model_factory(settings)(learning_settings(settings))
     read = network.from_keras(tmp_path / "pump.keras")
     if task == "label":
         expected = state["learner"]["arrays"]["network"][0]
@@ -153,7 +155,7 @@ def test_a_file_with_other_inputs_than_outputs_knows_no_symbols(tmp_path: Path) 
     layers = [keras.Input((None, 3)), keras.layers.GRU(4, return_sequences=True), keras.layers.Dense(4)]
     keras.Sequential(layers).save(tmp_path / "odd.keras")
     settings = Settings(network=("gru 4",))
-    network: Any = networks_of(settings)(learning_of(settings))
+    network: Any = model_factory(settings)(learning_settings(settings))
     with pytest.raises(SettingsError, match="layer 1: received a kernel for 3 inputs, expected 4"):
         network.from_keras(tmp_path / "odd.keras")
 
@@ -227,7 +229,9 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes | None)
 def labels_state(classes: int, count: int) -> dict[str, Any]:
     """A partition that has learned sequences of three labels at most; then one of the key ``pump`` has begun."""
     settings = Settings(task="label", features=2, classes=classes, network=LAYERS, score_window=20)
-    partition = Partition(settings, SOURCE, next_mark(settings, SOURCE, 0, unnamed(1)), networks_of(settings))
+    partition = Partition(
+        settings, SOURCE, next_metadata(settings, SOURCE, 0, initial_metadata(1)), model_factory(settings)
+    )
     draws = np.random.default_rng(4)
     values: list[tuple[bytes, dict[str, Any]]] = []
     for number in range(count):

@@ -26,8 +26,8 @@ from online_lstm.checkpoint.files import read_file
 from online_lstm.cli import main
 from online_lstm.errors import ExitCode
 from online_lstm.events import InputRecord, TopicPartition
-from online_lstm.learning.model_factory import networks_of
-from online_lstm.learning.partition import Partition, next_mark, unnamed
+from online_lstm.learning.model_factory import model_factory
+from online_lstm.learning.partition import Partition, initial_metadata, next_metadata
 from online_lstm.settings import Settings
 
 FIRST = SOURCES[0]
@@ -119,7 +119,7 @@ def test_tables_have_what_a_person_asks_for(newest: Path, capsys: pytest.Capture
 def test_many_streams_are_not_all_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Those seen last are, and how many there are beyond."""
     settings = small_settings(max_streams=30)
-    partition = Partition(settings, FIRST, next_mark(settings, FIRST, 0, unnamed(1)), small_network)
+    partition = Partition(settings, FIRST, next_metadata(settings, FIRST, 0, initial_metadata(1)), small_network)
     partition.process([record(number, b"4", b"key-%d" % number) for number in range(25)])
     CheckpointStore(str(tmp_path), "many").write(FIRST, 25, partition.state())
     (path,) = tmp_path.rglob("*.h5")
@@ -228,7 +228,9 @@ def test_numbers_are_told_as_numbers(tmp_path: Path, capsys: pytest.CaptureFixtu
     """Errors instead of bits, the last values as they came, and what is predicted next."""
     settings = small_settings(task="number", history=256)
     source = TopicPartition("demand", 0)
-    partition = Partition(settings, source, next_mark(settings, source, 0, unnamed(1)), networks_of(settings))
+    partition = Partition(
+        settings, source, next_metadata(settings, source, 0, initial_metadata(1)), model_factory(settings)
+    )
     values = [round(10 + 3 * math.sin(event / 4), 2) for event in range(120)]
     records = [InputRecord("demand", 0, place, -1, b"pump", b"%.2f" % value) for place, value in enumerate(values)]
     last = json.loads(partition.process(records).outputs[-1].value or b"")
@@ -249,7 +251,7 @@ def test_sequences_are_told_with_what_they_share(tmp_path: Path, capsys: pytest.
     """Each with its samples and its prediction, also those that wait for a label; labels and scores are of all."""
     settings = small_settings(**LABELS)
     source = TopicPartition("runs", 0)
-    partition = Partition(settings, source, next_mark(settings, source, 0, unnamed(1)), small_classifier)
+    partition = Partition(settings, source, next_metadata(settings, source, 0, initial_metadata(1)), small_classifier)
     whole = [b"[1, 2]", b'{"value": [2, 3], "label": "up", "end": true}', b'{"value": [9, 9], "label": 0, "end": true}']
     values = [*whole, *whole, b'{"value": [5, 5], "end": true}', b"[1, 2]", b'{"value": [2, 3], "label": 0}']
     outputs = partition.process([record(place, value, b"run") for place, value in enumerate(values)]).outputs
@@ -276,12 +278,12 @@ def test_sequences_are_told_with_what_they_share(tmp_path: Path, capsys: pytest.
 def test_changes_of_a_stream_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """How often it was found to have changed, and at which of its events last; None where it never was."""
     settings = small_settings()
-    partition = Partition(settings, FIRST, next_mark(settings, FIRST, 0, unnamed(1)), small_network)
+    partition = Partition(settings, FIRST, next_metadata(settings, FIRST, 0, initial_metadata(1)), small_network)
     cycles = [b"%d" % (place % 4 + (4 if place >= 150 else 0)) for place in range(170)]
     records = [record(place, value, b"changing") for place, value in enumerate(cycles)]
     records += [record(170 + place, b"7", b"same") for place in range(50)]
     outcomes = partition.process(records).outcomes
-    (found,) = [one.event for one in outcomes if one.verdict is not None and one.verdict.drift]
+    (found,) = [one.event for one in outcomes if one.evaluation is not None and one.evaluation.drift]
     CheckpointStore(str(tmp_path / "checkpoints"), "numbers", origin={}).write(FIRST, 220, partition.state())
     (path,) = (tmp_path / "checkpoints").rglob("*.h5")
     _, told = inspect(path, tmp_path)
@@ -295,7 +297,9 @@ def test_vectors_are_told_component_by_component(tmp_path: Path, capsys: pytest.
     """What was missing is null, also before a component came first; each component and horizon has its figures."""
     settings = small_settings(task="number", history=256, features=2, horizons="1,3")
     source = TopicPartition("demand", 0)
-    partition = Partition(settings, source, next_mark(settings, source, 0, unnamed(1)), networks_of(settings))
+    partition = Partition(
+        settings, source, next_metadata(settings, source, 0, initial_metadata(1)), model_factory(settings)
+    )
     values = [[event % 7, None if event < 116 or event == 118 else event % 3] for event in range(120)]
     records = [
         InputRecord("demand", 0, place, -1, b"pump", json.dumps(value).encode()) for place, value in enumerate(values)

@@ -130,7 +130,7 @@ def test_a_key_ends_at_the_first_separator() -> None:
 def test_values_in_flight_are_bounded(producer: Producer, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """The client itself would take in any number."""
     monkeypatch.setattr(plain_clients, "MAX_IN_FLIGHT", 3)
-    with plain_clients.Publisher(settings, "numbers") as publisher:
+    with plain_clients.PlainProducer(settings, "numbers") as publisher:
         for _ in range(10):
             publisher.send(b"4")
     assert 3 == producer.most_in_flight
@@ -139,7 +139,7 @@ def test_values_in_flight_are_bounded(producer: Producer, settings: Settings, mo
 
 def test_a_value_that_is_not_acknowledged_is_an_error(producer: Producer, settings: Settings) -> None:
     """The message says how far it came."""
-    publisher = plain_clients.Publisher(settings, "numbers")
+    publisher = plain_clients.PlainProducer(settings, "numbers")
     for value in (b"1", b"2", b"lost", b"4"):
         publisher.send(value)
     with pytest.raises(BrokerUnavailableError, match=r"numbers: value 3 was not acknowledged.*all before it were"):
@@ -151,7 +151,7 @@ def test_closing_does_not_bury_the_error(producer: Producer, settings: Settings)
     """The client is made to give up what is in flight, and its own complaint about that is not heard."""
 
     def publish() -> None:
-        with plain_clients.Publisher(settings, "numbers") as publisher:
+        with plain_clients.PlainProducer(settings, "numbers") as publisher:
             for value in (b"1", b"lost", b"3"):
                 publisher.send(value)
 
@@ -162,7 +162,7 @@ def test_closing_does_not_bury_the_error(producer: Producer, settings: Settings)
 
 def test_a_loss_is_noticed_with_the_next_value(producer: Producer, settings: Settings) -> None:
     """Not only when there are too many in flight, which at a slow rate takes hours."""
-    publisher = plain_clients.Publisher(settings, "numbers")
+    publisher = plain_clients.PlainProducer(settings, "numbers")
     publisher.send(b"lost")
     producer.last.is_done = True
     with pytest.raises(BrokerUnavailableError, match="value 1 was not acknowledged"):
@@ -179,7 +179,7 @@ def test_a_silent_broker_is_told_once(
 ) -> None:
     """While it is waited for at the end, and between two values."""
     monkeypatch.setattr(plain_clients, "SLOW_S", 0.0 if flushing else -1.0)
-    publisher = plain_clients.Publisher(settings, "numbers")
+    publisher = plain_clients.PlainProducer(settings, "numbers")
     publisher.send(b"slow")
     if flushing:
         publisher.flush()
@@ -197,7 +197,7 @@ def test_keys_are_the_bytes_that_were_typed(producer: Producer, run: Run) -> Non
 
 def test_a_value_that_is_too_large_is_named(producer: Producer, settings: Settings) -> None:
     """It is the input that is wrong, not the broker."""
-    publisher = plain_clients.Publisher(settings, "numbers")
+    publisher = plain_clients.PlainProducer(settings, "numbers")
     publisher.send(b"1")
     with pytest.raises(InputFileError, match=r"numbers: value 2 has 4 bytes; .*too large"):
         publisher.send(b"huge")

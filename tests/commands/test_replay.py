@@ -13,7 +13,7 @@ from online_lstm.cli import replay as command
 from online_lstm.cli.replay import Route, plan, replay, source_of
 from online_lstm.errors import MissingTopicError, RecoveryRefusedError, ReplayDivergedError, SettingsError
 from online_lstm.events import Committed, InputRecord, OutputRecord, TopicPartition
-from online_lstm.learning.partition import generation_of
+from online_lstm.learning.partition import lineage_generation
 
 FIRST = SOURCES[0]
 SETTINGS = settings_with()
@@ -60,7 +60,7 @@ def offset_of(output: OutputRecord) -> int:
 
 
 def lineages(store: CheckpointStore) -> list[str]:
-    return sorted(store.lineages(FIRST), key=generation_of)
+    return sorted(store.lineages(FIRST), key=lineage_generation)
 
 
 def ends(kafka: FakeKafka, store: CheckpointStore) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from online_lstm.terminal.live_view import CURVE, LINES, Screen, sparkline
+from online_lstm.terminal.live_view import CURVE, LINES, LiveView, sparkline
 from rich.console import Console
 
 
@@ -27,7 +27,7 @@ def record(**fields: Any) -> SimpleNamespace:
     return SimpleNamespace(topic="predictions", partition=0, offset=3, value=json.dumps(default | fields).encode())
 
 
-def shown(screen: Screen) -> str:
+def shown(screen: LiveView) -> str:
     console = Console(file=io.StringIO(), width=120, height=40, force_terminal=True, color_system=None)
     console.print(screen.render())
     assert isinstance(console.file, io.StringIO)
@@ -36,12 +36,12 @@ def shown(screen: Screen) -> str:
 
 def test_it_says_that_nothing_has_come() -> None:
     """And how to end it."""
-    assert "predictions: nothing yet (Ctrl-C ends)" in shown(Screen("predictions"))
+    assert "predictions: nothing yet (Ctrl-C ends)" in shown(LiveView("predictions"))
 
 
 def test_it_shows_rates_values_and_what_comes_next() -> None:
     """With the last lines below."""
-    screen = Screen("predictions")
+    screen = LiveView("predictions")
     for number in range(20):
         screen.add(record(value=number, hit_rate=number / 20))
     text = shown(screen)
@@ -68,7 +68,7 @@ def test_it_shows_rates_values_and_what_comes_next() -> None:
 )
 def test_each_task_is_shown(fields: dict[str, Any], words: str) -> None:
     """Symbols, numbers with intervals, vectors, labels; control characters stay text."""
-    screen = Screen("predictions")
+    screen = LiveView("predictions")
     screen.add(record(**fields))
     assert words in shown(screen)
     assert "\x1b[2J" not in shown(screen)
@@ -76,25 +76,25 @@ def test_each_task_is_shown(fields: dict[str, Any], words: str) -> None:
 
 def test_it_says_what_the_hit_rate_is_worth() -> None:
     """Against the last value, in bits; of a number, its error beside that of the best baseline."""
-    screen = Screen("predictions")
-    screen.add(record(kappa_temporal=0.912, verdict={"predicted": 4, "hit": True, "surprise_bits": 0.1047}))
+    screen = LiveView("predictions")
+    screen.add(record(kappa_temporal=0.912, evaluation={"predicted": 4, "hit": True, "surprise_bits": 0.1047}))
     assert "worth          kappa-temporal 0.912, surprise of the last value 0.1 bits" in shown(screen)
-    screen.add(record(kappa_temporal=None, verdict=None))
+    screen.add(record(kappa_temporal=None, evaluation=None))
     assert "worth          surprise of the last value 0.1 bits" in shown(screen)
-    numbers = Screen("predictions")
+    numbers = LiveView("predictions")
     errors = {"mean_absolute_error": 725.1184, "baseline_mean_absolute_error": 1290}
-    numbers.add(record(verdict={"predicted": 4.5, "hit": True, **errors}))
+    numbers.add(record(evaluation={"predicted": 4.5, "hit": True, **errors}))
     assert "off by 725.118 on average, the best baseline by 1290" in shown(numbers)
-    numbers.add(record(verdict={"predicted": [1, 2], "hit": [True, False], "mean_absolute_error": [1, 2]}))
+    numbers.add(record(evaluation={"predicted": [1, 2], "hit": [True, False], "mean_absolute_error": [1, 2]}))
     assert "worth" not in shown(numbers)
 
 
 def test_a_change_of_the_stream_is_marked_below_the_curve() -> None:
     """Where it was, also when the curve is thinned, and how long ago it is."""
-    screen = Screen("predictions")
+    screen = LiveView("predictions")
     for number in range(1, 1001):
         changed = number in {500, 983}
-        screen.add(record(verdict={"predicted": 4, "hit": not changed, "drift": changed}))
+        screen.add(record(evaluation={"predicted": 4, "hit": not changed, "drift": changed}))
     (line,) = [line for line in shown(screen).splitlines() if line.startswith("changes")]
     assert 2 == line.count("▲")
     assert "2, the last one 17 predictions ago" in line
@@ -102,12 +102,12 @@ def test_a_change_of_the_stream_is_marked_below_the_curve() -> None:
     places = [place - len("changes        ") for place, character in enumerate(line) if character == "▲"]
     assert len(curve) / 2 - 2 <= places[0] <= len(curve) / 2 + 1
     assert len(curve) - 3 <= places[1] < len(curve)
-    assert "changes" not in shown(Screen("predictions"))
+    assert "changes" not in shown(LiveView("predictions"))
 
 
 def test_what_is_no_prediction_is_shown_too() -> None:
     """Another program may write to the topic; the next prediction is still the last one's."""
-    screen = Screen("predictions")
+    screen = LiveView("predictions")
     screen.add(record())
     screen.add(SimpleNamespace(topic="predictions", partition=1, offset=7, value=b"hello"))
     text = shown(screen)
@@ -117,7 +117,7 @@ def test_what_is_no_prediction_is_shown_too() -> None:
 
 def test_the_curve_is_bounded_and_reaches_back_to_the_beginning() -> None:
     """It is thinned by half whenever it gets too long."""
-    screen = Screen("predictions")
+    screen = LiveView("predictions")
     for number in range(1000):
         screen.add(record(hit_rate=number / 1000))
     (line,) = [line for line in shown(screen).splitlines() if line.startswith("hit rate")]

@@ -55,10 +55,10 @@ def test_a_column_of_labels_is_learned_from(tmp_path: Path) -> None:
     assert ExitCode.OK == run(path, *columns, "--json", str(tmp_path / "o.json"), "--predictions", str(tmp_path / "o"))
     messages, report = messages_in(tmp_path / "o"), json.loads((tmp_path / "o.json").read_text())
     assert [1, 2, 3] * 60 == [message["sample"] for message in messages]
-    verdicts = [message["verdict"] for message in messages]
-    assert all((verdict is None) == (place % 3 != 2) for place, verdict in enumerate(verdicts) if place > 3)
-    assert ["odd", "even"] == [verdict["label"] for verdict in verdicts[5::3][:2]]
-    assert verdicts[-1]["hit"]
+    evaluations = [message["verdict"] for message in messages]
+    assert all((evaluation is None) == (place % 3 != 2) for place, evaluation in enumerate(evaluations) if place > 3)
+    assert ["odd", "even"] == [evaluation["label"] for evaluation in evaluations[5::3][:2]]
+    assert evaluations[-1]["hit"]
     assert (180, 60, 59) == (report["events"], report["streams"], report["scored"])
     assert report["hit_rate"] > 0.8
 

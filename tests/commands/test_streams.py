@@ -11,10 +11,10 @@ from online_lstm.devtools.sample_data import (
     PHASE,
     PHASE_PERIODS,
     Element,
+    demo_elements,
+    demo_stream,
     high_order,
     noisy_loop,
-    seed_elements,
-    seed_stream,
     switching,
 )
 
@@ -39,11 +39,11 @@ def sequences_of(elements: list[Element]) -> list[tuple[int, ...]]:
 
 def test_the_seeds_stream_repeats_after_27_values() -> None:
     """Every 28 ends a period; 0 asks for a stream without end; as elements it is scored from the first on."""
-    values = [int(value) for value in seed_stream(54)]
+    values = [int(value) for value in demo_stream(54)]
     assert [26, 53] == [place for place, value in enumerate(values) if value == 28]
     assert values[:27] == values[27:]
-    assert values == [int(value) for value in islice(seed_stream(0), 54)]
-    assert [Element(value, scored=True) for value in values] == list(seed_elements(54))
+    assert values == [int(value) for value in islice(demo_stream(0), 54)]
+    assert [Element(value, scored=True) for value in values] == list(demo_elements(54))
 
 
 @pytest.mark.parametrize("name", MADE)

@@ -13,16 +13,16 @@ from online_lstm.backtest import runner
 from online_lstm.backtest.epochs import Training, split, train
 from online_lstm.backtest.input_files import Line
 from online_lstm.cli import main
-from online_lstm.devtools.sample_data import seed_stream
+from online_lstm.devtools.sample_data import demo_stream
 from online_lstm.errors import ExitCode, InputFileError
-from online_lstm.learning.network import Learning
+from online_lstm.learning.network import LearningSettings
 
-LINES = [Line(number, value) for number, value in enumerate(seed_stream(200))]
+LINES = [Line(number, value) for number, value in enumerate(demo_stream(200))]
 
 
 @pytest.fixture(autouse=True)
 def compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    known: dict[Learning, Any] = {}
+    known: dict[LearningSettings, Any] = {}
     monkeypatch.setattr(runner, "networks_of", lambda _: lambda how: known.setdefault(how, small_network(how)))
 
 

@@ -11,11 +11,11 @@ from typing import Any
 import fakes
 import pytest
 from fakes import SIZES, SOURCES, FakeDaemon, FakeKafka, FakeSource, learned_until, small_settings
-from online_lstm.audit.consistency import Log, prove
-from online_lstm.audit.partition_audit import Finding, examine
+from online_lstm.audit.consistency import OutputLog, check_consistency
+from online_lstm.audit.partition_audit import PartitionAudit, audit_partition
 from online_lstm.checkpoint import CheckpointStore
 from online_lstm.cli import verify
-from online_lstm.codec.published import Published, Read, read_dead_letter, read_output
+from online_lstm.codec.published import PublishedRecord, ReadRecord, read_dead_letter, read_output
 from online_lstm.errors import MissingTopicError
 from online_lstm.events import Committed, InputRecord, OutputRecord, TopicPartition
 from rich.console import Console
@@ -49,10 +49,10 @@ class Topics(FakeSource):
     def letters(self, source: TopicPartition = FIRST) -> list[OutputRecord]:
         return self.logs["numbers.dlq", source.partition]
 
-    def retained(self, source: TopicPartition) -> range:
+    def offset_range(self, source: TopicPartition) -> range:
         place = (source.topic, source.partition)
         if place not in self.logs:
-            return super().retained(source)
+            return super().offset_range(source)
         return range(self.cut.get(place, 0), len(self.logs[place]))
 
     def partitions(self, topic: str) -> int:
@@ -61,18 +61,18 @@ class Topics(FakeSource):
     def compacted(self, topic: str) -> bool:
         return topic in self.compact
 
-    def outputs(self, place: TopicPartition, offsets: range) -> Iterator[Published | None]:
+    def outputs(self, place: TopicPartition, offsets: range) -> Iterator[PublishedRecord | None]:
         return self._read(read_output, place, offsets)
 
-    def dead_letters(self, place: TopicPartition, offsets: range) -> Iterator[Published | None]:
+    def dead_letters(self, place: TopicPartition, offsets: range) -> Iterator[PublishedRecord | None]:
         return self._read(read_dead_letter, place, offsets)
 
-    def _read(self, read: Any, place: TopicPartition, offsets: range) -> Iterator[Published | None]:
+    def _read(self, read: Any, place: TopicPartition, offsets: range) -> Iterator[PublishedRecord | None]:
         log = self.logs[place.topic, place.partition]
         for position in offsets:
             r = log[position]
             stamp = 5 if self._stamped or r.timestamp_ms < 0 else r.timestamp_ms
-            yield read(Read(position, stamp, self._stamped, r.key, r.value, r.headers))
+            yield read(ReadRecord(position, stamp, self._stamped, r.key, r.value, r.headers))
 
 
 def learn(folder: Path, *ways: dict[str, Any], logs: dict[TopicPartition, list[InputRecord]] = LOGS) -> FakeKafka:
@@ -84,10 +84,10 @@ def learn(folder: Path, *ways: dict[str, Any], logs: dict[TopicPartition, list[I
     return kafka
 
 
-def look(topics: Topics, folder: Path, source: TopicPartition = FIRST, **given: Any) -> Finding:
+def look(topics: Topics, folder: Path, source: TopicPartition = FIRST, **given: Any) -> PartitionAudit:
     store = CheckpointStore(str(folder), "online-lstm")
     settings = small_settings(**given).model_copy(update={"window": 64})  # nobody has to repeat the shape
-    return examine(settings, source, store, topics=topics, letters=topics)
+    return audit_partition(settings, source, store, topics=topics, letters=topics)
 
 
 def lineage_of(kafka: FakeKafka, source: TopicPartition = FIRST) -> str:
@@ -116,7 +116,7 @@ def test_what_was_published_agrees(tmp_path: Path, source: TopicPartition, ways:
     kafka = learn(tmp_path, *ways)
     found = look(Topics(kafka), tmp_path, source)
     begin = CheckpointStore(str(tmp_path), "online-lstm").offsets(source, lineage_of(kafka, source))[-1]
-    assert ("agree", [], begin) == (found.verdict, found.faults, found.proof.proven_from)
+    assert ("agree", [], begin) == (found.evaluation, found.faults, found.proof.proven_from)
     assert kafka.offsets[source].offset == found.replay_from
     assert len(ways) - 1 == len(found.other_lineages)
     assert len(Topics(kafka).predictions(source)) == found.proof.predictions + found.proof.earlier
@@ -127,7 +127,7 @@ def test_after_a_crash_it_is_told_what_would_be_replayed(tmp_path: Path) -> None
     kafka = FakeKafka(LOGS)
     learned_until(kafka, tmp_path, 60, checkpoint_interval_s=1000).die()
     found = look(Topics(kafka), tmp_path)
-    assert ("agree", 0, 0) == (found.verdict, found.replay_from, found.proof.proven_from)
+    assert ("agree", 0, 0) == (found.evaluation, found.replay_from, found.proof.proven_from)
 
 
 def test_records_without_a_time_stamp_agree_as_well(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_records_without_a_time_stamp_agree_as_well(tmp_path: Path) -> None:
     logs = {source: [replace(r, timestamp_ms=-1) for r in records] for source, records in LOGS.items()}
     kafka = learn(tmp_path, {}, logs=logs)
     found = look(Topics(kafka), tmp_path)
-    assert ("agree", 0) == (found.verdict, found.proof.proven_from)
+    assert ("agree", 0) == (found.evaluation, found.proof.proven_from)
     assert found.proof.dead_letters > 0
 
 
@@ -143,10 +143,10 @@ def test_time_stamps_that_the_broker_replaced_are_no_fault(tmp_path: Path) -> No
     """Predictions say theirs in a header; where there are dead letters, it cannot be judged."""
     without = {source: [r for r in records if r.value != b"?"] for source, records in LOGS.items()}
     folders = tmp_path / "without", tmp_path / "with"
-    for folder, logs, verdict in zip(folders, (without, LOGS), ("agree", "not proven"), strict=True):
+    for folder, logs, evaluation in zip(folders, (without, LOGS), ("agree", "not proven"), strict=True):
         kafka = learn(folder, {}, logs=logs)
         found = look(Topics(kafka, stamped_by_broker=True), folder)
-        assert (verdict, []) == (found.verdict, found.faults)
+        assert (evaluation, []) == (found.evaluation, found.faults)
     assert "LogAppendTime" in found.notes[0]
 
 
@@ -167,9 +167,9 @@ def test_whatever_is_not_as_it_was_published_is_found(kafka: FakeKafka, tmp_path
         log[:2] = [log[1], log[0]]
     found = look(topics, tmp_path)
     said = {"twice": "there twice or out of order", "swapped": "there twice or out of order"}
-    assert "wrong" == found.verdict
+    assert "wrong" == found.evaluation
     assert any(said.get(change, "not those that were committed") in fault for fault in found.faults)
-    assert "agree" == look(topics, tmp_path, SECOND).verdict
+    assert "agree" == look(topics, tmp_path, SECOND).evaluation
 
 
 def test_damage_is_narrowed_down_to_the_offsets_between_two_checkpoints(kafka: FakeKafka, tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_damage_is_narrowed_down_to_the_offsets_between_two_checkpoints(kafka: F
     topics.predictions()[-1] = replace(topics.predictions()[-1], key=b"other")
     found = look(topics, tmp_path)
     at = json.loads(topics.predictions()[-1].value or b"")["offset"]
-    wrong = [stretch for stretch in found.proof.stretches if stretch.verdict == "differs"]
+    wrong = [stretch for stretch in found.proof.stretches if stretch.evaluation == "differs"]
     assert 1 == len(wrong) < len(found.proof.stretches)
     assert wrong[0].first <= at < wrong[0].stop
     assert [f"the outputs for offsets {wrong[0].first} to {wrong[0].stop} are not those that were committed"] == (
@@ -225,7 +225,7 @@ def test_a_daemon_may_be_at_work_meanwhile(tmp_path: Path) -> None:
         if int(path.stem) > before.offset:
             path.unlink()
     found = look(topics, tmp_path)
-    assert ("agree", []) == (found.verdict, found.faults)
+    assert ("agree", []) == (found.evaluation, found.faults)
     assert found.proof.beyond > before.offset
 
 
@@ -234,7 +234,7 @@ def test_repeats_are_as_at_least_once_allows(kafka: FakeKafka, tmp_path: Path) -
     topics = Topics(kafka)
     topics.predictions()[9:9] = topics.predictions()[4:9]
     found = look(topics, tmp_path, delivery="at_least_once")
-    assert ("agree", ["5 outputs are there more than once, as at_least_once allows"]) == (found.verdict, found.notes)
+    assert ("agree", ["5 outputs are there more than once, as at_least_once allows"]) == (found.evaluation, found.notes)
 
 
 @pytest.mark.parametrize("kind", ["predictions", "numbers.dlq"])
@@ -243,13 +243,13 @@ def test_what_retention_took_is_no_fault(kafka: FakeKafka, tmp_path: Path, kind:
     topics = Topics(kafka)
     topics.cut[kind, 0] = 2
     found = look(topics, tmp_path)
-    assert ("agree", []) == (found.verdict, found.faults)
+    assert ("agree", []) == (found.evaluation, found.faults)
     assert 0 < found.proof.proven_from < found.committed
     assert "by its retention" in found.notes[0]
     topics.cut[kind, 0] = len(topics.logs[kind, 0])
     found = look(topics, tmp_path)
     assert [] == found.faults
-    assert "not proven" == found.verdict or kind == "numbers.dlq"
+    assert "not proven" == found.evaluation or kind == "numbers.dlq"
 
 
 def test_a_compacted_output_topic_cannot_be_judged(kafka: FakeKafka, tmp_path: Path) -> None:
@@ -258,7 +258,7 @@ def test_a_compacted_output_topic_cannot_be_judged(kafka: FakeKafka, tmp_path: P
     topics.compact |= {"predictions", "numbers"}
     del topics.predictions()[-1]
     found = look(topics, tmp_path)
-    assert ("not proven", []) == (found.verdict, found.faults)
+    assert ("not proven", []) == (found.evaluation, found.faults)
     assert any("topic predictions is compacted" in note for note in found.notes)
     assert any("the input topic is compacted" in note for note in found.notes)
 
@@ -271,11 +271,11 @@ def test_a_group_that_was_set_back_and_continued_agrees(tmp_path: Path) -> None:
     FakeDaemon(kafka, tmp_path, sizes=SIZES, on_gap="continue", checkpoint_interval_s=1).run().stop()
     topics = Topics(kafka)
     found = look(topics, tmp_path)
-    assert ("agree", [], offset) == (found.verdict, found.faults, found.proof.proven_from)
+    assert ("agree", [], offset) == (found.evaluation, found.faults, found.proof.proven_from)
     letters = [int(dict(r.headers)["online_lstm_offset"]) for r in topics.letters()]
     assert sum(letter >= offset for letter in set(letters)) == found.proof.dead_letters < len(letters)
     del topics.letters()[-1]
-    assert "wrong" == look(topics, tmp_path).verdict
+    assert "wrong" == look(topics, tmp_path).evaluation
 
 
 # checkpoints and offsets
@@ -295,7 +295,7 @@ def test_without_checkpoints_a_restart_is_refused(kafka: FakeKafka, tmp_path: Pa
     """And nothing can be judged."""
     shutil.rmtree(tmp_path / "online-lstm")
     found = look(Topics(kafka), tmp_path, checkpoint_url=tmp_path.as_uri())
-    assert "wrong" == found.verdict
+    assert "wrong" == found.evaluation
     assert "a restart would be refused: numbers/0: no readable checkpoint of lineage" in found.faults[0]
     where, judged = found.notes
     assert f"{tmp_path.as_uri()} has no checkpoint of it; checkpoint_url says where they are" == where
@@ -326,7 +326,7 @@ def test_foreign_offsets_are_found(kafka: FakeKafka, tmp_path: Path, committed: 
     if committed is not None:
         kafka.offsets[FIRST] = committed
     found = look(Topics(kafka), tmp_path)
-    assert ("wrong", None) == (found.verdict, found.proof)
+    assert ("wrong", None) == (found.evaluation, found.proof)
     assert said in found.faults[0]
 
 
@@ -348,14 +348,14 @@ def test_a_group_that_has_just_begun_is_told(tmp_path: Path) -> None:
     """Without an offset, with one but no checkpoint yet, and before its first record."""
     kafka = FakeKafka(LOGS)
     found = look(Topics(kafka), tmp_path)
-    assert ("nothing learned yet", []) == (found.verdict, found.faults)
+    assert ("nothing learned yet", []) == (found.evaluation, found.faults)
     daemon = FakeDaemon(kafka, tmp_path)
     daemon.step()
     daemon.die()
-    assert ("agree", []) == (look(Topics(kafka), tmp_path).verdict, look(Topics(kafka), tmp_path).faults)
+    assert ("agree", []) == (look(Topics(kafka), tmp_path).evaluation, look(Topics(kafka), tmp_path).faults)
     shutil.rmtree(tmp_path / "online-lstm")
     found = look(Topics(kafka), tmp_path)
-    assert ("nothing learned yet", []) == (found.verdict, found.faults)
+    assert ("nothing learned yet", []) == (found.evaluation, found.faults)
     assert ["the group has begun at offset 0, and has learned nothing yet"] == found.notes
 
 
@@ -412,7 +412,9 @@ def test_outputs_are_streamed(tmp_path: Path) -> None:
             yield Counted(offset)
             most = max(most, len(alive))
 
-    empty = Log("letters", lambda: iter(()))
-    proof = prove("00000000", [(0, bytes(16)), (5000, bytes(16))], outputs=Log("outputs", outputs), letters=empty)
-    assert (5000, "differs") == (proof.predictions, proof.stretches[0].verdict)
+    empty = OutputLog("letters", lambda: iter(()))
+    proof = check_consistency(
+        "00000000", [(0, bytes(16)), (5000, bytes(16))], outputs=OutputLog("outputs", outputs), letters=empty
+    )
+    assert (5000, "differs") == (proof.predictions, proof.stretches[0].evaluation)
     assert most < 5

@@ -14,8 +14,8 @@ from online_lstm.cli.watch import line_writer, write_message
 from online_lstm.errors import ExitCode
 from online_lstm.settings import read_settings
 from online_lstm.streaming.kafka import plain_clients
-from online_lstm.streaming.kafka.plain_clients import Follower
-from online_lstm.terminal.formatting import line_of
+from online_lstm.streaming.kafka.plain_clients import TopicTail
+from online_lstm.terminal.formatting import format_message
 from rich.console import Console
 
 
@@ -45,29 +45,34 @@ def record(value: bytes | None) -> SimpleNamespace:
 def test_a_line_tells_value_verdict_forecast_and_rates() -> None:
     """In the order in which they came about."""
     expected = "numbers/0/41  pump-7  4  hit    next 8 (0.71)  hit rate 0.970  baseline 0.620"
-    assert expected == line_of(message(), "").plain
+    assert expected == format_message(message(), "").plain
 
 
 def test_a_miss_and_a_first_value_are_told_apart() -> None:
     """Where nothing had been predicted there is neither a hit nor a rate; a null key has no name."""
     missed = {"predicted": 8, "hit": False, "probability": 0.02, "surprise_bits": 5.6}
-    assert '  4  miss   predicted "8"  next 8' in line_of(message(verdict=missed | {"predicted": "8"}), "").plain
-    first = line_of(
-        message(stream=None, verdict=None, prediction=None, probability=None, hit_rate=None, baseline_hit_rate=None), ""
+    assert (
+        '  4  miss   predicted "8"  next 8' in format_message(message(evaluation=missed | {"predicted": "8"}), "").plain
+    )
+    first = format_message(
+        message(stream=None, evaluation=None, prediction=None, probability=None, hit_rate=None, baseline_hit_rate=None),
+        "",
     )
     assert "numbers/0/41  -  4  first  next ?  hit rate -  baseline -" == first.plain
 
 
 def test_a_change_of_the_stream_is_told_in_words() -> None:
     """After what came of the value."""
-    verdict = {"predicted": 8, "hit": False, "probability": 0.02, "surprise_bits": 5.6, "drift": True}
-    assert "  miss   predicted 8  the stream changed  next 8" in line_of(message(verdict=verdict), "").plain
-    assert "changed" not in line_of(message(verdict=verdict | {"drift": False}), "").plain
+    evaluation = {"predicted": 8, "hit": False, "probability": 0.02, "surprise_bits": 5.6, "drift": True}
+    assert (
+        "  miss   predicted 8  the stream changed  next 8" in format_message(message(evaluation=evaluation), "").plain
+    )
+    assert "changed" not in format_message(message(evaluation=evaluation | {"drift": False}), "").plain
 
 
 def test_control_characters_of_a_stream_are_escaped() -> None:
     """Neither a value nor a key moves the cursor, whatever was published; nor is it read as markup."""
-    line = line_of(message(stream="\x1b[2J\u202e[red]", value="a\x07\x9b[/red]", prediction="\x7f"), "").plain
+    line = format_message(message(stream="\x1b[2J\u202e[red]", value="a\x07\x9b[/red]", prediction="\x7f"), "").plain
     assert line.isprintable()
     assert r"\x1b[2J\u202e[red]  " in line
     assert r'"a\u0007\x9b[/red]"  hit' in line
@@ -76,13 +81,13 @@ def test_control_characters_of_a_stream_are_escaped() -> None:
 
 def test_long_texts_are_cut() -> None:
     """A line stays a line."""
-    assert len(line_of(message(stream="s" * 1000, value="v" * 1000), "").plain) < 200
+    assert len(format_message(message(stream="s" * 1000, value="v" * 1000), "").plain) < 200
 
 
 @pytest.mark.parametrize("value", [None, b"", b"\xff", b"4", b"[]", b"{}", b'{"verdict": 1}', message(hit_rate="x")])
 def test_what_is_no_prediction_is_shown_as_such(value: bytes | None) -> None:
     """The topic may hold what another program published."""
-    assert line_of(value, "predictions/0/3").plain.startswith("predictions/0/3  not a prediction: ")
+    assert format_message(value, "predictions/0/3").plain.startswith("predictions/0/3  not a prediction: ")
 
 
 def test_hits_are_green_on_a_terminal_and_plain_in_a_pipe(
@@ -95,7 +100,7 @@ def test_hits_are_green_on_a_terminal_and_plain_in_a_pipe(
     line_writer(console)(record(message()))
     assert "\x1b[32mhit" in terminal.getvalue()
     line_writer(Console(file=sys.stdout))(record(message()))
-    assert line_of(message(), "").plain + "\n" == capsys.readouterr().out
+    assert format_message(message(), "").plain + "\n" == capsys.readouterr().out
 
 
 def test_json_is_the_message_as_it_was_published(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
@@ -136,7 +141,7 @@ def test_a_silence_is_told_once(impatient: None, monkeypatch: pytest.MonkeyPatch
     first, second = record(b"1"), record(b"2")
     consumer = Consumer([], [], [first, second], [], [first])
     monkeypatch.setattr(plain_clients, "KafkaConsumer", lambda **_: consumer)
-    follower, heard = Follower(read_settings(), "predictions", from_beginning=False), []
+    follower, heard = TopicTail(read_settings(), "predictions", from_beginning=False), []
     for found in itertools.islice(follower.follow(lambda: heard.append("idle")), 3):
         heard.append(found.value)  # noqa: PERF401 - the follower appends in between
     assert ["idle", b"1", b"2", "idle", b"1"] == heard
@@ -164,35 +169,38 @@ def test_watch_says_what_it_waits_for(
     assert ExitCode.OK == watch.main(parser.parse_args(["--limit", "1"]))
     shown = capsys.readouterr()
     assert f"{expected} (Ctrl-C ends)\n" == shown.err
-    assert line_of(message(), "").plain + "\n" == shown.out
+    assert format_message(message(), "").plain + "\n" == shown.out
 
 
 def test_several_numbers_are_a_hit_if_all_that_came_are() -> None:
     """What is missing counts for nothing."""
     outcomes = {"hit": [[True, None], [True, True]], "miss": [[True, False], [None, True]]}
     for outcome, hits in outcomes.items():
-        verdict = {"predicted": [[1.0, 2.0], [3.0, 4.0]], "hit": hits}
-        fields: dict[str, object] = {"value": [1, None], "prediction": [[1, 2], [3, 4]], "verdict": verdict}
+        evaluation = {"predicted": [[1.0, 2.0], [3.0, 4.0]], "hit": hits}
+        fields: dict[str, object] = {"value": [1, None], "prediction": [[1, 2], [3, 4]], "verdict": evaluation}
         said = {name: of for name, of in json.loads(message(**fields)).items() if name != "probability"}
-        assert f"[1, null]  {outcome}" in line_of(json.dumps(said).encode(), "").plain
+        assert f"[1, null]  {outcome}" in format_message(json.dumps(said).encode(), "").plain
 
 
 def test_labels_are_told_as_such() -> None:
     """At every sample what the label may be; the verdict comes with the label, which may be alone."""
     fields: dict[str, object] = {"stream": "run-17", "value": [0.1, None], "sample": 3, "verdict": None}
-    assert "run-17  [0.1, null]  open   label 8 (0.71)" in line_of(message(**fields), "").plain
+    assert "run-17  [0.1, null]  open   label 8 (0.71)" in format_message(message(**fields), "").plain
     alone = {"value": None, "sample": None, "prediction": None, "probability": None}
-    verdict = {"label": 1, "predicted": 0, "hit": False, "probability": 0.2, "surprise_bits": 2.3}
-    assert "null  miss   predicted 0  label ?" in line_of(message(**(fields | alone | {"verdict": verdict})), "").plain
+    evaluation = {"label": 1, "predicted": 0, "hit": False, "probability": 0.2, "surprise_bits": 2.3}
+    assert (
+        "null  miss   predicted 0  label ?"
+        in format_message(message(**(fields | alone | {"verdict": evaluation})), "").plain
+    )
 
 
 def test_predicted_numbers_have_six_digits_and_symbols_all() -> None:
     """Several horizons have room in a line; a symbol is shown as it is."""
     told = {"topic": "t", "partition": 0, "offset": 1, "stream": None, "hit_rate": 0.5, "baseline_hit_rate": 0.25}
-    verdict = {"hit": [False, True], "predicted": [107.60966232331232, 97.78853687948508]}
+    evaluation = {"hit": [False, True], "predicted": [107.60966232331232, 97.78853687948508]}
     foretold = {"prediction": [140.62600225267965, 223.7885796281105], "interval": [None, None]}
-    line = line_of(json.dumps({**told, "value": 108, "verdict": verdict, **foretold}).encode(), "t/0/1").plain
+    line = format_message(json.dumps({**told, "value": 108, "verdict": evaluation, **foretold}).encode(), "t/0/1").plain
     assert "predicted [107.61, 97.7885]  next [140.626, 223.789]" in line
     symbol = {"prediction": 140.62600225267965, "probability": 0.5}
-    line = line_of(json.dumps({**told, "value": 108, "verdict": None, **symbol}).encode(), "t/0/1").plain
+    line = format_message(json.dumps({**told, "value": 108, "verdict": None, **symbol}).encode(), "t/0/1").plain
     assert "next 140.62600225267965 (0.50)" in line

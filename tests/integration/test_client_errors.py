@@ -25,7 +25,7 @@ from kafka_helpers import create_topic, read_committed
 from online_lstm.cli import main
 from online_lstm.devtools.local_kafka import HOST, LocalBroker
 from online_lstm.errors import ExitCode, SettingsError
-from online_lstm.streaming.kafka import KafkaSource, TransactionalSink, ensure_topics
+from online_lstm.streaming.kafka import GroupConsumer, TransactionalProducer, ensure_topics
 from programs import program
 from tcp_proxy import free_port
 
@@ -265,12 +265,12 @@ def test_a_right_that_is_missing(  # noqa: PLR0917 - what is given and what is e
 def test_a_right_that_the_loop_needs(broker: RefusingBroker, tmp_path: Path, user: str, words: str) -> None:
     """A daemon without a right to its group or its transactions ends with a usage error before the first record."""
     settings = small_settings(**login(broker, user, group_id="g", checkpoint_url=str(tmp_path)))
-    source, sink = KafkaSource(settings), TransactionalSink(settings)
+    source, sink = GroupConsumer(settings), TransactionalProducer(settings)
     deadline = time.monotonic() + PATIENCE_S
 
     def begin() -> None:
         ensure_topics(settings)
-        sink.rebuild(lambda _: None)
+        sink.reconnect(lambda _: None)
         source.subscribe(lambda _: None)
         while time.monotonic() < deadline:
             source.poll(0.2, 1)

@@ -12,10 +12,10 @@ from conftest import MakeTopic
 from daemon_process import SMALL, DaemonProcess
 from kafka_helpers import produce, read_committed, wait_for_records
 from online_lstm.cli import bench, main
-from online_lstm.devtools.sample_data import seed_stream
+from online_lstm.devtools.sample_data import demo_stream
 from online_lstm.errors import ExitCode
 from online_lstm.settings import read_settings
-from online_lstm.streaming.kafka.plain_clients import Follower
+from online_lstm.streaming.kafka.plain_clients import TopicTail
 
 pytestmark = pytest.mark.broker
 
@@ -57,13 +57,13 @@ def test_a_signal_tells_how_many_were_acknowledged(bootstrap: str, topic: str, n
     told = re.match(r"published ([\d,]+) values to", said)
     assert told
     assert len(records) == int(told[1].replace(",", ""))
-    assert list(seed_stream(len(records))) == [record.value for record in records]
+    assert list(demo_stream(len(records))) == [record.value for record in records]
 
 
 def test_a_follower_begins_with_the_next_record(bootstrap: str, topic: str) -> None:
     """Whatever is published once it is there, and nothing from before."""
     produce(bootstrap, topic, [b"before"])
-    follower = Follower(read_settings(), topic, from_beginning=False)
+    follower = TopicTail(read_settings(), topic, from_beginning=False)
     produce(bootstrap, topic, [b"after"])
     assert b"after" == next(follower.follow(lambda: None)).value
     assert follower.broker_answers()

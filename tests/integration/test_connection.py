@@ -12,7 +12,7 @@ from fakes import small_settings
 from kafka_helpers import create_topic
 from online_lstm.devtools.local_kafka import HOST, LocalBroker
 from online_lstm.errors import BrokerUnavailableError, SettingsError
-from online_lstm.streaming.kafka import KafkaSource, TransactionalSink, ensure_topics
+from online_lstm.streaming.kafka import GroupConsumer, TransactionalProducer, ensure_topics
 from tcp_proxy import free_port
 
 pytestmark = pytest.mark.broker
@@ -74,12 +74,12 @@ def connect(**given: Any) -> None:
     settings = small_settings(**{"connect_timeout_s": 120.0, **given})
     settings.require_consistent()
     ensure_topics(settings)
-    source, sink = KafkaSource(settings), TransactionalSink(settings)
+    source, sink = GroupConsumer(settings), TransactionalProducer(settings)
     try:
-        sink.rebuild(lambda _: None)
+        sink.reconnect(lambda _: None)
         source.subscribe(lambda _: None)
         deadline = time.monotonic() + 120
-        while not source.owned():
+        while not source.assignment():
             assert time.monotonic() < deadline
             source.poll(0.1, 1)
     finally:

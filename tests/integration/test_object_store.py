@@ -325,7 +325,7 @@ def test_a_fault_of_the_store_is_tried_again(settings_of_client: pytest.MonkeyPa
         http.daemon_threads = True  # which wait for what the client might ask next
         Thread(target=http.serve_forever).start()
         settings_of_client.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{http.server_port}")
-        place = storage.ObjectStore("s3://bucket")
+        place = storage.ObjectStorage("s3://bucket")
         with pytest.raises(ConnectionError) if faults == 2 else nullcontext():
             place.put("name", b"content")
         http.shutdown()

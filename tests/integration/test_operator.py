@@ -19,9 +19,9 @@ from online_lstm.checkpoint import CheckpointStore
 from online_lstm.cli import main
 from online_lstm.errors import ExitCode, InputGoneError
 from online_lstm.events import TopicPartition
-from online_lstm.learning.partition import generation_of
+from online_lstm.learning.partition import lineage_generation
 from online_lstm.settings import read_settings
-from online_lstm.streaming.kafka.partition_reader import KafkaReader
+from online_lstm.streaming.kafka.partition_reader import PartitionReader
 
 pytestmark = pytest.mark.broker
 
@@ -85,7 +85,7 @@ class Learned:
         return CheckpointStore(str(self.checkpoints), str(self.group["group_id"]))
 
     def lineages(self, partition: int) -> list[str]:
-        return sorted(self.store.lineages(TopicPartition(self.input, partition)), key=generation_of)
+        return sorted(self.store.lineages(TopicPartition(self.input, partition)), key=lineage_generation)
 
     def published(self, partition: int) -> dict[int, bytes]:
         """The values of the output topic by the input offset that they name, in their order."""
@@ -326,8 +326,8 @@ def test_a_reader_reads_the_committed_records_between_two_offsets(learned: Learn
     source = TopicPartition(learned.input, 0)
     offsets = [r.offset for r in read_committed(learned.bootstrap, learned.input)[0]]
     compacted = learned.make_topic("compacted", cleanup_policy="compact")
-    with closing(KafkaReader(settings)) as reader:
-        assert len(offsets) < len(reader.retained(source))
+    with closing(PartitionReader(settings)) as reader:
+        assert len(offsets) < len(reader.offset_range(source))
         for span in (range(offsets[-1] + 1), range(offsets[7], offsets[40]), range(9, 9)):
             assert [offset for offset in offsets if offset in span] == [r.offset for r in reader.records(source, span)]
         topics = (compacted, learned.input, "not-there")
@@ -341,7 +341,7 @@ def test_records_that_are_deleted_while_they_are_read_are_told(learned: Learned)
     produce(learned.bootstrap, topic, [b"4"] * 3)
     with closing(KafkaAdminClient(bootstrap_servers=learned.bootstrap)) as admin:
         admin.delete_records({KafkaPartition(topic, 0): 2})
-    with closing(KafkaReader(read_settings({"bootstrap_servers": learned.bootstrap}))) as reader:
+    with closing(PartitionReader(read_settings({"bootstrap_servers": learned.bootstrap}))) as reader:
         with pytest.raises(InputGoneError, match=f"{topic}/0: the records from offset 0 on were deleted"):
             list(reader.records(TopicPartition(topic, 0), range(3)))
         assert [2] == [r.offset for r in reader.records(TopicPartition(topic, 0), range(2, 3))]

@@ -17,10 +17,10 @@ from online_lstm.codec.published import read_dead_letter, read_output
 from online_lstm.errors import BadInputError, ExitCode, MissingTopicError, NotCommittedError, UnfitTopicError
 from online_lstm.events import Committed, InputRecord, Membership, OutputRecord, TopicPartition
 from online_lstm.settings import Settings
-from online_lstm.streaming.kafka import AtLeastOnceSink, KafkaSource, TransactionalSink, ensure_topics, topics
+from online_lstm.streaming.kafka import AtLeastOnceProducer, GroupConsumer, TransactionalProducer, ensure_topics, topics
 from online_lstm.streaming.kafka.partition_reader import as_read
-from online_lstm.streaming.kafka.producer import KafkaSink
-from online_lstm.telemetry import FormReport, Report
+from online_lstm.streaming.kafka.producer import BatchProducer
+from online_lstm.telemetry import OutputFormChanged, TelemetryEvent
 
 pytestmark = pytest.mark.broker
 HOUR_MS = 3_600_000
@@ -36,7 +36,7 @@ class Group:
         self.input = make_topic("input", partitions=partitions)
         self.output = make_topic("output", partitions=partitions, **configs)
         self.letters = make_topic("dlq", partitions=partitions)
-        self.reports: list[Report] = []
+        self.reports: list[TelemetryEvent] = []
 
     def settings(self, **given: Any) -> Settings:
         return small_settings(
@@ -49,16 +49,16 @@ class Group:
         )
 
     @contextmanager
-    def sink(self, **given: Any) -> Iterator[KafkaSink]:
+    def sink(self, **given: Any) -> Iterator[BatchProducer]:
         settings = self.settings(**given)
         if settings.delivery == "exactly_once":
-            sink: KafkaSink = TransactionalSink(settings, self.reports.append)
+            sink: BatchProducer = TransactionalProducer(settings, self.reports.append)
         else:
-            source = KafkaSource(settings)
+            source = GroupConsumer(settings)
             source.commit = lambda _: None  # type: ignore[method-assign] - nothing is assigned to it
-            sink = AtLeastOnceSink(settings, source, self.reports.append)
+            sink = AtLeastOnceProducer(settings, source, self.reports.append)
         try:
-            sink.rebuild(lambda _: None)
+            sink.reconnect(lambda _: None)
             yield sink
         finally:
             sink.close()
@@ -80,7 +80,7 @@ class Group:
         source = InputRecord(self.input, 0, offset, timestamp_ms, key, value)
         return encode.Encoder(self.settings()).dead_letter(source, BadInputError("not_a_value", "received a ?"))
 
-    def commit(self, sink: KafkaSink, *records: OutputRecord, within_s: float = 20) -> None:
+    def commit(self, sink: BatchProducer, *records: OutputRecord, within_s: float = 20) -> None:
         """Commit records as a batch that ends at offset 9."""
 
         def give_up(seconds: float) -> None:
@@ -109,7 +109,7 @@ class Group:
         return [one.record for one in found if one is not None]
 
     def forms(self) -> dict[str, int]:
-        return {report.form: report.records for report in self.reports if isinstance(report, FormReport)}
+        return {report.form: report.records for report in self.reports if isinstance(report, OutputFormChanged)}
 
     def set_config(self, topic: str, **configs: str) -> None:
         named = {name.replace("_", "."): value for name, value in configs.items()}
@@ -288,7 +288,7 @@ def test_an_output_that_is_deleted(bootstrap: str, make_topic: MakeTopic) -> Non
         delete_topics(bootstrap, [group.output])
         with pytest.raises(NotCommittedError, match=rf"topic {group.output} was deleted"):
             group.commit(sink, record)
-        sink.rebuild(lambda _: None)
+        sink.reconnect(lambda _: None)
         group.commit(sink, record)
     assert [record] == group.encoded()
     delete_topics(bootstrap, [group.output])
@@ -310,6 +310,6 @@ def test_an_output_with_fewer_partitions(bootstrap: str, make_topic: MakeTopic) 
         wait_for_partitions(bootstrap, group.output, 1)
         with pytest.raises(NotCommittedError):
             group.commit(sink, *records, within_s=5)
-        sink.rebuild(lambda _: None)
+        sink.reconnect(lambda _: None)
         group.commit(sink, *records)
     assert records == group.encoded()

@@ -22,9 +22,9 @@ from kafka_helpers import produce, read_committed, wait_for_partitions
 from online_lstm.checkpoint import CheckpointStore, CheckpointWriter
 from online_lstm.errors import RecoveryRefusedError, ReplayDivergedError
 from online_lstm.events import TopicPartition
-from online_lstm.streaming.kafka import AtLeastOnceSink, KafkaSource, TransactionalSink, ensure_topics
+from online_lstm.streaming.kafka import AtLeastOnceProducer, GroupConsumer, TransactionalProducer, ensure_topics
 from online_lstm.streaming.service import Service
-from online_lstm.telemetry import BatchReport, CheckpointReport, LineageReport, Report
+from online_lstm.telemetry import BatchCommitted, CheckpointFinished, LineageStarted, TelemetryEvent
 
 pytestmark = pytest.mark.broker
 COUNT = 60
@@ -52,15 +52,15 @@ class Group:
             "checkpoint_interval_s": 1000,
         }
         self.source = TopicPartition(self.input, 0)
-        self.reports: list[Report] = []
+        self.reports: list[TelemetryEvent] = []
 
     def learn(self, until: int, *, stop: bool = True, **given: Any) -> "Group":
         """Start, go on until this many events were learned in all, and stop in order; or end as in a crash."""
         settings = small_settings(**{**self.given, **given})
         ensure_topics(settings)
-        source = KafkaSource(settings)
+        source = GroupConsumer(settings)
         exactly_once = settings.delivery == "exactly_once"
-        sink = TransactionalSink(settings) if exactly_once else AtLeastOnceSink(settings, source)
+        sink = TransactionalProducer(settings) if exactly_once else AtLeastOnceProducer(settings, source)
         service = Service(
             settings,
             source=source,
@@ -73,7 +73,7 @@ class Group:
         steps = itertools.count()
         try:
             service.start()
-            while sum(r.events for r in self.reports if isinstance(r, BatchReport)) < until:
+            while sum(r.events for r in self.reports if isinstance(r, BatchCommitted)) < until:
                 service.step()
                 assert next(steps) < 500, self.said()
             if stop:
@@ -92,7 +92,7 @@ class Group:
         return [{n: v for n, v in json.loads(record.value).items() if n != "model"} for record in records]
 
     def begun(self) -> list[tuple[str, int]]:
-        return [(r.reason, r.lost_records) for r in self.reports if isinstance(r, LineageReport)]
+        return [(r.reason, r.lost_records) for r in self.reports if isinstance(r, LineageStarted)]
 
     def admin(self, act: Callable[[KafkaAdminClient], object]) -> None:
         with closing(KafkaAdminClient(bootstrap_servers=self.bootstrap)) as admin:
@@ -219,7 +219,7 @@ def test_a_directory_that_cannot_be_written_to(group: Group, tmp_path: Path) -> 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(CheckpointWriter, "submit", in_the_way)
         group.learn(50, checkpoint_interval_s=0.01)
-    assert "failed" in {r.result for r in group.reports if isinstance(r, CheckpointReport)}
+    assert "failed" in {r.result for r in group.reports if isinstance(r, CheckpointFinished)}
     folder.unlink()
     aside.rename(folder)
     group.learn(COUNT)
@@ -237,7 +237,7 @@ def test_at_least_once(bootstrap: str, make_topic: MakeTopic, tmp_path: Path) ->
     exact.learn(COUNT)
     group.learn(20, stop=False)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(KafkaSource, "commit", _crash)
+        patch.setattr(GroupConsumer, "commit", _crash)
         with pytest.raises(ZeroDivisionError):
             group.learn(COUNT)
     group.learn(COUNT)

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
-from online_lstm.learning.network import Classifier, Learning, Shape
+from online_lstm.learning.network import LabelModel, LearningSettings, ModelShape
 from online_lstm.learning.network.forward import forward
 from online_lstm.learning.network.label_program import compile_fit
 
 FEATURES = 3
-LEARNING = Learning(
+LEARNING = LearningSettings(
     learning_rate=0.01,
     beta_1=0.9,
     beta_2=0.99,
@@ -29,9 +29,9 @@ DROPPING = ("lstm 8", "leaky_relu 0.3", "dropout 0.2", "lstm 4", "dropout 0.2", 
 
 
 @cache
-def network_of(classes: int = 2, layers: tuple[str, ...] = ("lstm 8",), position_weights: str = "all") -> Classifier:
-    shape = Shape(layers=layers, window=1, carried=True, seed=0)
-    return Classifier(shape, LEARNING, features=FEATURES, classes=classes, position_weights=position_weights)  # type: ignore[arg-type]
+def network_of(classes: int = 2, layers: tuple[str, ...] = ("lstm 8",), position_weights: str = "all") -> LabelModel:
+    shape = ModelShape(layers=layers, window=1, carried=True, seed=0)
+    return LabelModel(shape, LEARNING, features=FEATURES, classes=classes, position_weights=position_weights)  # type: ignore[arg-type]
 
 
 def all_of(classes: int) -> NDArray[np.bool_]:
@@ -39,7 +39,7 @@ def all_of(classes: int) -> NDArray[np.bool_]:
 
 
 def whole_pass(
-    network: Classifier, state: NDArray[np.float32], samples: NDArray[np.float32], masked: tuple[int, int] = (0, 0)
+    network: LabelModel, state: NDArray[np.float32], samples: NDArray[np.float32], masked: tuple[int, int] = (0, 0)
 ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
     """Give outputs and states of one pass over a sequence with so many masked steps before and after it."""
     padding = [np.full((count, FEATURES), 9, np.float32) for count in masked]
@@ -57,7 +57,7 @@ def whole_pass(
     return logits.numpy()[:, 0], [array.numpy()[:, 0] for array in states]
 
 
-def stepped(network: Classifier, state: NDArray[np.float32], samples: NDArray[np.float32]) -> NDArray[np.float32]:
+def stepped(network: LabelModel, state: NDArray[np.float32], samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """Give the probabilities after each sample of one sequence, in calls of one sample."""
     states, said = np.zeros((1, network.states_size), np.float32), []
     for sample in samples:

@@ -13,9 +13,9 @@ from online_lstm.learning.network.forward import forward
 from online_lstm.learning.network.keras_files import Head, keras_bytes, read_keras, states_of
 from online_lstm.learning.network.layers import parse_layers
 from online_lstm.learning.network.layout import Floats, Layout
-from online_lstm.learning.network.runtime import pin
+from online_lstm.learning.network.runtime import pin_runtime
 
-pin()
+pin_runtime()
 import keras  # noqa: E402 - after the pins
 import tensorflow as tf  # noqa: E402
 

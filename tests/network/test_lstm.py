@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from online_lstm.learning.network.runtime import pin
+from online_lstm.learning.network.runtime import pin_runtime
 
-pin()
+pin_runtime()
 import keras  # noqa: E402 - after the pins
 import tensorflow as tf  # noqa: E402
 from online_lstm.learning.network.lstm import lstm  # noqa: E402

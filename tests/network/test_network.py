@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from online_lstm.learning.network import Learning, Network, Past, Run, Shape
+from online_lstm.learning.network import LearningSettings, ModelShape, ReplayBuffer, SymbolModel, SymbolRun
 from online_lstm.learning.network.layout import Layout
 
 WINDOW = 16
-SHAPE = Shape(("lstm 6", "lstm 4"), window=WINDOW, carried=True, seed=1, replay_history=70)
-LEARNING = Learning(
+SHAPE = ModelShape(("lstm 6", "lstm 4"), window=WINDOW, carried=True, seed=1, replay_history=70)
+LEARNING = LearningSettings(
     learning_rate=1e-2,
     beta_1=0.9,
     beta_2=0.99,
@@ -29,19 +29,19 @@ CODES = np.random.default_rng(0).integers(0, 4, 200, np.int32)
 
 
 @pytest.fixture(scope="module")
-def network() -> Network:
-    return Network(SHAPE, LEARNING)
+def network() -> SymbolModel:
+    return SymbolModel(SHAPE, LEARNING)
 
 
 def learn(
-    network: Network,
+    network: SymbolModel,
     codes: np.ndarray,
     events_a_call: int,
     *,
     known: int = 4,
     window: int = WINDOW,
-    past: Past | None = None,
-) -> Run:
+    past: ReplayBuffer | None = None,
+) -> SymbolRun:
     """Take a stream from its first event on, in calls of this many events; ``past`` takes what is kept of it."""
     padded = np.concatenate([np.full(window, -1, np.int32), codes])
     state, runs, past = network.initial(4), [], past or network.no_past()
@@ -51,7 +51,7 @@ def learn(
         runs.append(network.run(state, 4, before, np.full(count + 1, known, np.int32), past))
         past.keep(runs[-1].windows, runs[-1].edges)
         state, past = runs[-1].state, replace(past, events=past.events + count)
-    return Run(
+    return SymbolRun(
         state=state,
         probabilities=np.concatenate([run.probabilities[:-1] for run in runs] + [runs[-1].probabilities[-1:]]),
         fit_steps=np.concatenate([run.fit_steps for run in runs]),
@@ -62,12 +62,12 @@ def learn(
     )
 
 
-def digest(run: Run) -> str:
+def digest(run: SymbolRun) -> str:
     parts = (run.state, run.probabilities, run.fit_steps, run.losses, run.windows, run.edges)
     return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
 
 
-def test_bits_do_not_depend_on_how_many_events_a_call_carries(network: Network) -> None:
+def test_bits_do_not_depend_on_how_many_events_a_call_carries(network: SymbolModel) -> None:
     """All that comes of calls of 1, 7 or 64 events is the same, also with extra steps, and so is what is kept."""
     pasts = [network.no_past() for _ in range(3)]
     whole = learn(network, CODES, 64, past=pasts[0])
@@ -80,20 +80,20 @@ def test_bits_do_not_depend_on_how_many_events_a_call_carries(network: Network) 
 
 
 @pytest.fixture(scope="module", params=[0, 70])
-def mixed(request: pytest.FixtureRequest) -> Network:
+def mixed(request: pytest.FixtureRequest) -> SymbolModel:
     """A network with every kind of layer, without and with replay."""
     layers = ("dense 5 tanh", "gru 6", "layer_norm", "dropout 0.3", "lstm 4", "leaky_relu", "dropout 0.2")
-    return Network(Shape(layers, window=WINDOW, carried=True, seed=1, replay_history=request.param), LEARNING)
+    return SymbolModel(ModelShape(layers, window=WINDOW, carried=True, seed=1, replay_history=request.param), LEARNING)
 
 
-def test_bits_do_not_depend_on_the_calls_where_something_is_dropped(mixed: Network) -> None:
+def test_bits_do_not_depend_on_the_calls_where_something_is_dropped(mixed: SymbolModel) -> None:
     """What is dropped is a matter of the event's number, also in its extra steps."""
     whole = learn(mixed, CODES, 64)
     assert {1, 8} <= set(whole.fit_steps.tolist())
     assert digest(whole) == digest(learn(mixed, CODES, 7)) == digest(learn(mixed, CODES, 1))
 
 
-def test_a_prediction_drops_nothing(mixed: Network) -> None:
+def test_a_prediction_drops_nothing(mixed: SymbolModel) -> None:
     """Whatever the number of the event, the same state and window give the same prediction, and another step."""
     state = learn(mixed, CODES[:100], 50).state
     known = np.array([4, 4], np.int32)
@@ -106,9 +106,9 @@ def test_a_prediction_drops_nothing(mixed: Network) -> None:
     assert 3 == len({run.losses.tobytes() for run in runs})
 
 
-def test_only_what_is_learned_again_is_dropped(network: Network) -> None:
+def test_only_what_is_learned_again_is_dropped(network: SymbolModel) -> None:
     """Up to the first window that is replayed every bit is as without; then others are learned."""
-    plain = Network(SHAPE, replace(LEARNING, replay_dropout=0.0))
+    plain = SymbolModel(SHAPE, replace(LEARNING, replay_dropout=0.0))
     dropped, whole = learn(network, CODES, 64), learn(plain, CODES, 64)
     differs = (dropped.probabilities != whole.probabilities).any(axis=1)
     assert not differs[:2].any()
@@ -116,7 +116,7 @@ def test_only_what_is_learned_again_is_dropped(network: Network) -> None:
     assert dropped.losses[0] == whole.losses[0]
 
 
-def test_classes_come_and_go_below_any_first_layer(mixed: Network) -> None:
+def test_classes_come_and_go_below_any_first_layer(mixed: SymbolModel) -> None:
     """After growing, the same codes get the same probabilities, and learning goes on with more of them."""
     before = learn(mixed, CODES, 64)
     grown = mixed.grow(before.state, 4, 8)
@@ -136,11 +136,11 @@ def test_classes_come_and_go_below_any_first_layer(mixed: Network) -> None:
     assert [4, 6] == (after.probabilities > 0).sum(axis=1).tolist()
 
 
-def test_what_is_replayed_is_learned_again(network: Network) -> None:
+def test_what_is_replayed_is_learned_again(network: SymbolModel) -> None:
     """With other codes in the kept windows the next weights are others; the prediction before is the same."""
     past = network.no_past()
     state = learn(network, CODES[:100], 50, past=past).state
-    other = Past(past.events, (past.windows + 1) % 4, past.states)
+    other = ReplayBuffer(past.events, (past.windows + 1) % 4, past.states)
     known = np.array([4, 4], np.int32)
     runs = [
         network.run(state, 4, CODES[100 - WINDOW : 101], known, replace(kept, events=100)) for kept in (past, other)
@@ -150,7 +150,7 @@ def test_what_is_replayed_is_learned_again(network: Network) -> None:
     assert not np.array_equal(runs[0].state, runs[1].state)
 
 
-def test_a_run_says_what_each_event_was_fitted_on(network: Network) -> None:
+def test_a_run_says_what_each_event_was_fitted_on(network: SymbolModel) -> None:
     """Its window with itself as last target, and the left-edge states that were found."""
     run = learn(network, CODES[:40], 40)
     assert CODES[20 - WINDOW : 21].tolist() == run.windows[20].tolist()
@@ -160,7 +160,7 @@ def test_a_run_says_what_each_event_was_fitted_on(network: Network) -> None:
     assert again.state[-20:].tolist() == run.edges[30].tolist()
 
 
-def test_bits_do_not_depend_on_the_process(network: Network) -> None:
+def test_bits_do_not_depend_on_the_process(network: SymbolModel) -> None:
     """Another process, which compiles for itself, comes to the same state and the same predictions."""
     program = "import test_network as t; print(t.digest(t.learn(t.Network(t.SHAPE, t.LEARNING), t.CODES, 50)))"
     environment = {name: content for name, content in os.environ.items() if name != "TF_XLA_FLAGS"}
@@ -175,7 +175,7 @@ def test_bits_do_not_depend_on_the_process(network: Network) -> None:
     assert digest(learn(network, CODES, 64)) == other.stdout.strip()
 
 
-def test_a_call_without_events_only_predicts(network: Network) -> None:
+def test_a_call_without_events_only_predicts(network: SymbolModel) -> None:
     """The pending prediction is made, the state is as before, and nothing is reported."""
     before = learn(network, CODES[:40], 20)
     pending = network.run(before.state, 4, CODES[40 - WINDOW : 40], np.array([4], np.int32), network.no_past())
@@ -184,14 +184,14 @@ def test_a_call_without_events_only_predicts(network: Network) -> None:
     assert (0, 0) == (len(pending.fit_steps), len(pending.losses))
 
 
-def test_a_call_leaves_the_given_state_as_it_is(network: Network) -> None:
+def test_a_call_leaves_the_given_state_as_it_is(network: SymbolModel) -> None:
     """The state belongs to the caller."""
     state = network.initial(4)
     network.run(state, 4, CODES[: WINDOW + 3], np.full(4, 4, np.int32), network.no_past())
     assert np.array_equal(network.initial(4), state)
 
 
-def test_a_code_becomes_possible_when_it_is_known(network: Network) -> None:
+def test_a_code_becomes_possible_when_it_is_known(network: SymbolModel) -> None:
     """Row k is over ``known[k]`` codes, the fit on event k over ``known[k + 1]``."""
     codes = np.array([-1] * (WINDOW - 2) + [1, 1, 2, 3], np.int32)
     run = network.run(network.initial(4), 4, codes, np.array([2, 3, 4], np.int32), network.no_past())
@@ -200,7 +200,7 @@ def test_a_code_becomes_possible_when_it_is_known(network: Network) -> None:
     assert (run.losses < 5).all()
 
 
-def test_more_classes_leave_the_others_as_they_were(network: Network) -> None:
+def test_more_classes_leave_the_others_as_they_were(network: SymbolModel) -> None:
     """After growing, the same codes get the same probabilities, and learning goes on."""
     before = learn(network, CODES, 64)
     grown = network.grow(before.state, 4, 8)
@@ -212,7 +212,7 @@ def test_more_classes_leave_the_others_as_they_were(network: Network) -> None:
     assert [4, 6] == (after.probabilities > 0).sum(axis=1).tolist()
 
 
-def test_a_forgotten_class_starts_again(network: Network) -> None:
+def test_a_forgotten_class_starts_again(network: SymbolModel) -> None:
     """Its weights are the initial ones and its moments zero; the other classes keep theirs."""
     layout = Layout(SHAPE.stack, 4)
     learned = learn(network, CODES, 64).state
@@ -223,7 +223,7 @@ def test_a_forgotten_class_starts_again(network: Network) -> None:
     assert np.array_equal(layout.learned(learned)[1][:, [0, 1, 3]], by_class[:, [0, 1, 3]])
 
 
-def test_a_break_resets_the_states_and_nothing_else(network: Network) -> None:
+def test_a_break_resets_the_states_and_nothing_else(network: SymbolModel) -> None:
     """Weights, moments and step count survive a break."""
     learned = learn(network, CODES, 64).state
     state = learned.copy()
@@ -232,7 +232,7 @@ def test_a_break_resets_the_states_and_nothing_else(network: Network) -> None:
     assert np.array_equal(learned[:-20], state[:-20])
 
 
-def test_skipped_steps_are_reported_event_by_event(network: Network) -> None:
+def test_skipped_steps_are_reported_event_by_event(network: SymbolModel) -> None:
     """With spoiled moments no step is applied, and weights, moments and count stay."""
     state = network.initial(4)
     state[Layout(SHAPE.stack, 4).sizes[0]] = np.nan
@@ -245,8 +245,8 @@ def test_skipped_steps_are_reported_event_by_event(network: Network) -> None:
 
 def test_a_periodic_stream_is_learned() -> None:
     """Three symbols in a period of 27: of the first 500 hardly any after 30 is missed, and none from 700 on."""
-    shape = Shape(("lstm 48",), window=64, carried=True, seed=0, replay_history=1500)
-    network = Network(shape, replace(LEARNING, learning_rate=7e-3))
+    shape = ModelShape(("lstm 48",), window=64, carried=True, seed=0, replay_history=1500)
+    network = SymbolModel(shape, replace(LEARNING, learning_rate=7e-3))
     period = [1] * 6 + [2] + [1] * 5 + [2] + [1] * 6 + [2] + [1] * 6 + [3]
     codes = np.tile(np.array(period, np.int32), 52)
     run = learn(network, codes, 64, window=64)
@@ -258,7 +258,7 @@ def test_a_periodic_stream_is_learned() -> None:
 @pytest.mark.parametrize("layers", [("gru 32",), ("dense 16 tanh", "gru 24", "dropout 0.1", "layer_norm")])
 def test_a_periodic_stream_is_learned_by_other_layers_too(layers: tuple[str, ...]) -> None:
     """Of the last 200 of 700 values of a period of 27 next to none is missed."""
-    network = Network(Shape(layers, window=64, carried=True, seed=0), replace(LEARNING, learning_rate=7e-3))
+    network = SymbolModel(ModelShape(layers, window=64, carried=True, seed=0), replace(LEARNING, learning_rate=7e-3))
     period = [1] * 6 + [2] + [1] * 5 + [2] + [1] * 6 + [2] + [1] * 6 + [3]
     codes = np.tile(np.array(period, np.int32), 26)
     run = learn(network, codes, 64, window=64)
@@ -269,4 +269,4 @@ def test_a_periodic_stream_is_learned_by_other_layers_too(layers: tuple[str, ...
 @pytest.mark.parametrize(("known", "classes"), [(1, 4), (4, 4), (5, 8), (8, 8), (9, 16), (256, 256), (257, 512)])
 def test_capacity_is_a_power_of_two(known: int, classes: int) -> None:
     """Capacity doubles, so that programs are few."""
-    assert classes == Network.classes_for(known)
+    assert classes == SymbolModel.classes_for(known)

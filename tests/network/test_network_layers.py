@@ -1,12 +1,12 @@
 import pytest
 from online_lstm.errors import SettingsError
-from online_lstm.learning.network import Shape
+from online_lstm.learning.network import ModelShape
 from online_lstm.learning.network.layers import Dense, Dropout, Gru, Layer, LayerNorm, LeakyRelu, Lstm, parse_layers
 
 
 def test_a_shape_has_its_layers_from_the_input_up() -> None:
     """A layer is named by its kind and what it needs beside it."""
-    assert (Lstm(32), Lstm(16)) == Shape(("lstm 32", "lstm 16"), window=64, carried=True, seed=0).stack
+    assert (Lstm(32), Lstm(16)) == ModelShape(("lstm 32", "lstm 16"), window=64, carried=True, seed=0).stack
 
 
 @pytest.mark.parametrize(

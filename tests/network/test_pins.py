@@ -3,13 +3,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from online_lstm.learning.network.runtime import _instruction_set, fingerprint, pin
+from online_lstm.learning.network.runtime import _instruction_set, fingerprint, pin_runtime
 
 
 def test_pins_are_added_to_the_flags_of_the_user() -> None:
     """A flag that was given keeps its value, the others are appended."""
     environment = {"XLA_FLAGS": "--xla_cpu_max_isa=SSE4_2 --xla_dump_to=somewhere"}
-    pin(environment)
+    pin_runtime(environment)
     assert (
         "--xla_cpu_max_isa=SSE4_2 --xla_dump_to=somewhere"
         " --xla_cpu_prefer_vector_width=256 --xla_cpu_multi_thread_eigen=false"
@@ -22,9 +22,9 @@ def test_pins_are_added_to_the_flags_of_the_user() -> None:
 def test_pinning_twice_is_pinning_once() -> None:
     """Flags do not pile up."""
     once: dict[str, str] = {}
-    pin(once)
+    pin_runtime(once)
     twice = dict(once)
-    pin(twice)
+    pin_runtime(twice)
     assert once == twice
 
 

@@ -5,18 +5,18 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from online_lstm.learning.network.runtime import pin
+from online_lstm.learning.network.runtime import pin_runtime
 
-pin()
+pin_runtime()
 import keras  # noqa: E402 - after the pins
 import tensorflow as tf  # noqa: E402
 from online_lstm.learning.network.forward import forward  # noqa: E402
-from online_lstm.learning.network.hyperparameters import Learning  # noqa: E402
+from online_lstm.learning.network.hyperparameters import LearningSettings  # noqa: E402
 from online_lstm.learning.network.layers import Dense, Dropout, Gru, Layer, LayerNorm, LeakyRelu, Lstm, parse_layers  # noqa: E402
 from online_lstm.learning.network.layout import Layout  # noqa: E402
-from online_lstm.learning.network.symbol_program import Memory, _extra_steps, _fit_step  # noqa: E402
+from online_lstm.learning.network.symbol_program import TrainState, _extra_steps, _fit_step  # noqa: E402
 
-PLAIN = Learning(
+PLAIN = LearningSettings(
     learning_rate=1e-2,
     beta_1=0.9,
     beta_2=0.99,
@@ -43,14 +43,14 @@ LSTM, STACKED = STACKS[:2]
 DROPPING = parse_layers(["lstm 4", "leaky_relu 0.3", "dropout 0.3", "gru 3", "dropout 0.2"])
 
 
-def memory_of(layout: Layout) -> Memory:
-    return Memory(*tf.split(layout.initial(seed=2), layout.sizes))
+def memory_of(layout: Layout) -> TrainState:
+    return TrainState(*tf.split(layout.initial(seed=2), layout.sizes))
 
 
 def take_event(
     layout: Layout,
-    memory: Memory,
-    learning: Learning = PLAIN,
+    memory: TrainState,
+    learning: LearningSettings = PLAIN,
     *,
     codes: list[int] = CODES,
     replayed: list[int] | None = None,
@@ -58,7 +58,7 @@ def take_event(
     known: int = 4,
     carried: bool = True,
     dropout: tuple[int, int] | None = None,
-) -> tuple[Memory, np.ndarray]:
+) -> tuple[TrainState, np.ndarray]:
     """Take one event; ``replayed`` is fitted beside it, from left-edge states that are all ``start``."""
     others = [] if replayed is None else [replayed]
     memory, slid, line = _fit_step(

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from online_lstm.learning.network import Learning, Past, Regression, Shape
+from online_lstm.learning.network import LearningSettings, ModelShape, NumberModel, ReplayBuffer
 
 FEATURES, WINDOW = 2, 8
-LEARNING = Learning(
+LEARNING = LearningSettings(
     learning_rate=0.02,
     beta_1=0.9,
     beta_2=0.99,
@@ -27,9 +27,9 @@ HORIZONS = (1, 3)
 @cache
 def network_of(
     horizon: int, *, replay_history: int = 0, states: bool = True, layers: tuple[str, ...] = ("lstm 4",)
-) -> Regression:
-    shape = Shape(layers=layers, window=WINDOW, carried=states, seed=0, replay_history=replay_history)
-    return Regression(shape, LEARNING, features=FEATURES, horizons=(horizon,))
+) -> NumberModel:
+    shape = ModelShape(layers=layers, window=WINDOW, carried=states, seed=0, replay_history=replay_history)
+    return NumberModel(shape, LEARNING, features=FEATURES, horizons=(horizon,))
 
 
 def stream_of(count: int, horizon: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -42,11 +42,11 @@ def stream_of(count: int, horizon: int) -> tuple[NDArray[np.float32], NDArray[np
 class Bench:
     """A stream's arrays, and what came of it so far."""
 
-    def __init__(self, network: Regression) -> None:
+    def __init__(self, network: NumberModel) -> None:
         self.network = network
         self.state = network.initial
         windows, states = network.kept_windows()
-        self.past = Past(0, np.zeros(windows, np.float32), np.zeros(states, np.float32), network.stride)
+        self.past = ReplayBuffer(0, np.zeros(windows, np.float32), np.zeros(states, np.float32), network.stride)
         self.lines = np.zeros((network.steps, network.width), np.float32)
         self.outputs: list[float] = []
         self.steps = 0
@@ -67,7 +67,7 @@ class Bench:
             run = self.network.run(self.state, lines, self.past)
             windows = np.stack([lines[k : k + WINDOW] for k in range(len(new))])
             self.past.keep(windows, run.edges)
-            self.past = Past(self.past.events + len(new), self.past.windows, self.past.states, self.past.stride)
+            self.past = ReplayBuffer(self.past.events + len(new), self.past.windows, self.past.states, self.past.stride)
             self.state, self.lines = run.state, lines[len(new) :]
             self.outputs += run.outputs[1:, 0].tolist()
             self.steps += int(run.fit_steps.sum())
@@ -167,15 +167,15 @@ AHEAD = (1, 3, 2)
 
 def mixed_run(features: NDArray[np.float32], targets: NDArray[np.float32], calls: int) -> tuple[NDArray[Any], Any, int]:
     """Learn a target for each horizon, NaN where it never arrives; give outputs, state and fit steps."""
-    network = Regression(
-        Shape(layers=("lstm 4",), window=WINDOW, carried=True, seed=0, replay_history=40),
+    network = NumberModel(
+        ModelShape(layers=("lstm 4",), window=WINDOW, carried=True, seed=0, replay_history=40),
         LEARNING,
         features=3,
         horizons=AHEAD,
     )
     state, lines, outputs, steps = network.initial, np.zeros((network.steps, network.width), np.float32), [], 0
     windows, states = network.kept_windows()
-    past = Past(0, np.zeros(windows, np.float32), np.zeros(states, np.float32), network.stride)
+    past = ReplayBuffer(0, np.zeros(windows, np.float32), np.zeros(states, np.float32), network.stride)
     for first in range(0, len(features), calls):
         here = features[first : first + calls]
         new = np.zeros((len(here), network.width), np.float32)
@@ -187,7 +187,7 @@ def mixed_run(features: NDArray[np.float32], targets: NDArray[np.float32], calls
             told[:, 4 + place], told[:, 7 + place] = np.nan_to_num(arriving), np.isfinite(arriving)
         run = network.run(state, line, past)
         past.keep(np.stack([line[k : k + WINDOW] for k in range(len(new))]), run.edges)
-        past = Past(past.events + len(new), past.windows, past.states, past.stride)
+        past = ReplayBuffer(past.events + len(new), past.windows, past.states, past.stride)
         state, lines, steps = run.state, line[len(new) :], steps + int(run.fit_steps.sum())
         outputs.append(run.outputs[1:])
     return np.concatenate(outputs), state, steps
@@ -237,7 +237,7 @@ def test_a_masked_target_moves_no_weight() -> None:
     lines = np.zeros((network.steps + 40, network.width), np.float32)
     lines[:, :FEATURES] = features[: len(lines), :FEATURES]
     lines[:, FEATURES] = 1
-    past = Past(0, np.zeros((0, 1)), np.zeros((0, 1), np.float32), network.stride)
+    past = ReplayBuffer(0, np.zeros((0, 1)), np.zeros((0, 1), np.float32), network.stride)
     told = [
         np.nan_to_num(targets[: len(lines), 0]),
         np.where(np.isnan(targets[: len(lines), 0]), 99, targets[: len(lines), 0]),
@@ -255,11 +255,11 @@ BLANK, FIRST, SECOND = np.array([[0, 0, 0, 0], [1, 1, 0, 1], [1, 1, 1, 1]], np.f
 
 def outputs_of(*, window: int, carried: bool, passes: int = 1500) -> tuple[float, float]:
     """Learn the sequence of two steps so often, and say what comes out at each of them."""
-    shape = Shape(layers=("lstm 20",), window=window, carried=carried, seed=0)
-    network = Regression(shape, replace(LEARNING, learning_rate=0.003), features=1, horizons=(1,))
+    shape = ModelShape(layers=("lstm 20",), window=window, carried=carried, seed=0)
+    network = NumberModel(shape, replace(LEARNING, learning_rate=0.003), features=1, horizons=(1,))
     state, outputs = network.initial, [0.0, 0.0]
     windows, states = network.kept_windows()
-    past = Past(0, np.zeros(windows, np.float32), np.zeros(states, np.float32), network.stride)
+    past = ReplayBuffer(0, np.zeros(windows, np.float32), np.zeros(states, np.float32), network.stride)
     for _ in range(passes):
         if window == 2:
             state = network.run(state, np.stack([FIRST, SECOND, BLANK]), past).state

@@ -1,38 +1,38 @@
 import numpy as np
 import pytest
-from online_lstm.learning.network.replay_buffer import STRIDE, Past, draw, places
+from online_lstm.learning.network.replay_buffer import STRIDE, ReplayBuffer, buffer_capacity, sample_window
 
 WINDOW, STATES = 3, 2
 
 
-def past_of(history: int) -> Past:
-    kept = places(history)
-    return Past(0, np.full((kept, WINDOW + 1), -1, np.int32), np.zeros((kept, STATES), np.float32))
+def past_of(history: int) -> ReplayBuffer:
+    kept = buffer_capacity(history)
+    return ReplayBuffer(0, np.full((kept, WINDOW + 1), -1, np.int32), np.zeros((kept, STATES), np.float32))
 
 
-def take(past: Past, count: int) -> Past:
+def take(past: ReplayBuffer, count: int) -> ReplayBuffer:
     """Let so many events come, event e with the window e-3, e-2, e-1, e and the states e, e."""
     events = past.events + 1 + np.arange(count)
     past.keep((events[:, None] + np.arange(-WINDOW, 1)).astype(np.int32), np.repeat(events[:, None], STATES, 1))
-    return Past(past.events + count, past.windows, past.states)
+    return ReplayBuffer(past.events + count, past.windows, past.states)
 
 
 def test_what_is_drawn_does_not_depend_on_the_call() -> None:
     """An event draws by its number, whatever is drawn with it."""
-    whole = draw(5, 1, 300, 100)
-    assert whole.tolist() == [draw(5, event, 1, 100)[0] for event in range(1, 301)]
-    assert whole[70:100].tolist() == draw(5, 71, 30, 100).tolist()
+    whole = sample_window(5, 1, 300, 100)
+    assert whole.tolist() == [sample_window(5, event, 1, 100)[0] for event in range(1, 301)]
+    assert whole[70:100].tolist() == sample_window(5, 71, 30, 100).tolist()
 
 
 def test_what_is_drawn_follows_the_seed() -> None:
     """Another seed draws others."""
-    assert draw(5, 1, 300, 100).tolist() != draw(6, 1, 300, 100).tolist()
+    assert sample_window(5, 1, 300, 100).tolist() != sample_window(6, 1, 300, 100).tolist()
 
 
 def test_a_drawn_event_came_before_and_not_too_long_ago() -> None:
     """It is one whose window is kept, at most the history and a stride back."""
     events = np.arange(1, 5001)
-    drawn = draw(0, 1, 5000, 320)
+    drawn = sample_window(0, 1, 5000, 320)
     assert not (drawn % STRIDE).any()
     assert (drawn < events).all()
     assert (drawn >= events - 320 - STRIDE).all()
@@ -41,7 +41,7 @@ def test_a_drawn_event_came_before_and_not_too_long_ago() -> None:
 
 def test_recent_events_are_drawn_oftener() -> None:
     """A quarter of the way back takes half of all draws: the age is a square."""
-    ages = np.arange(10_001, 30_001) - draw(1, 10_001, 20_000, 1600)
+    ages = np.arange(10_001, 30_001) - sample_window(1, 10_001, 20_000, 1600)
     assert 0.48 < (ages <= 400 + STRIDE / 2).mean() < 0.52
     assert 0.84 < (ages <= 1225 + STRIDE / 2).mean() < 0.91
 
@@ -51,7 +51,7 @@ def test_what_is_drawn_is_at_its_place(events_a_call: int) -> None:
     """Before every call, a drawn event of before it finds its own window, or a blank place while there is none."""
     past = past_of(100)
     for _ in range(0, 500, events_a_call):
-        for event in draw(3, past.events + 1, events_a_call, 100).tolist():
+        for event in sample_window(3, past.events + 1, events_a_call, 100).tolist():
             if event <= past.events:
                 place = event // STRIDE % len(past.windows)
                 codes = [event - 3, event - 2, event - 1, event] if event else [-1] * 4
@@ -89,6 +89,6 @@ def test_without_a_history_nothing_is_kept() -> None:
 
 def test_no_window_is_drawn_that_is_younger_than_asked() -> None:
     """With any stride, from the first event on."""
-    drawn = draw(5, 1, 3000, 1000, stride=64, youngest=64)
+    drawn = sample_window(5, 1, 3000, 1000, stride=64, youngest=64)
     assert (drawn <= np.maximum(np.arange(1, 3001) - 64, 0)).all()
     assert {0, 64, 128} <= set(drawn.tolist())

@@ -13,10 +13,10 @@ from itertools import islice
 from operator import itemgetter
 from typing import Literal
 
-from online_lstm.codec import chain
-from online_lstm.codec.published import Published
+from online_lstm.codec import extend_digest
+from online_lstm.codec.published import PublishedRecord
 from online_lstm.events import OutputRecord
-from online_lstm.learning.partition import generation_of
+from online_lstm.learning.partition import lineage_generation
 
 EXAMPLES = 3
 """How many of the records that are wrong in the same way are told."""
@@ -25,32 +25,32 @@ Verdict = Literal["agrees", "differs", "cannot be judged"]
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
+class OutputLog:
     """What an output or dead-letter partition says of one input partition: ``read`` gives it, oldest first.
 
     ``cut`` says that older records were deleted, ``holes`` why any may be missing, if there is a reason.
     """
 
     name: str
-    read: Callable[[], Iterator[Published]]
+    read: Callable[[], Iterator[PublishedRecord]]
     cut: bool = False
     holes: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class OffsetRange:
     """The input offsets between two marks of a lineage, and whether the outputs for them lead from one to the other."""
 
     first: int
     stop: int
-    verdict: Verdict
+    evaluation: Verdict
 
 
 @dataclass(slots=True)
-class Proof:
+class ConsistencyReport:
     """What came of it; ``faults`` and ``notes`` are sentences for people."""
 
-    stretches: list[Stretch] = field(default_factory=list)
+    stretches: list[OffsetRange] = field(default_factory=list)
     predictions: int = 0
     dead_letters: int = 0
     earlier: int = 0
@@ -64,7 +64,7 @@ class Proof:
         """The offset from which on all stretches agree, up to the last one; None if there is nothing in them."""
         found = None
         for stretch in reversed(self.stretches):
-            if stretch.verdict != "agrees":
+            if stretch.evaluation != "agrees":
                 break
             if stretch.first < stretch.stop:
                 found = stretch.first
@@ -73,18 +73,18 @@ class Proof:
     @property
     def agrees(self) -> bool:
         """Whether all agrees that can be judged, and something can."""
-        everything = bool(self.stretches) and all(stretch.verdict == "agrees" for stretch in self.stretches)
+        everything = bool(self.stretches) and all(stretch.evaluation == "agrees" for stretch in self.stretches)
         return not self.faults and (everything or self.proven_from is not None)
 
 
-def prove(
+def check_consistency(
     lineage: str,
     points: Sequence[tuple[int, bytes]],
     *,
-    outputs: Log,
-    letters: Log,
+    outputs: OutputLog,
+    letters: OutputLog,
     repeats_allowed: bool = False,
-) -> Proof:
+) -> ConsistencyReport:
     """Compare what was published with the marks of a lineage.
 
     Args:
@@ -94,22 +94,22 @@ def prove(
         letters: Of that of the dead-letter topic.
         repeats_allowed: Whether a record may be there again after a crash (``at_least_once``).
     """
-    judge = _Judge(lineage, points, outputs, letters, repeats_allowed=repeats_allowed, set_back=False)
+    judge = _Checker(lineage, points, outputs, letters, repeats_allowed=repeats_allowed, set_back=False)
     proof = judge.judge()
     if judge.found_set_back:  # rare, and known only now: dead letters do not name their lineage
-        proof = _Judge(lineage, points, outputs, letters, repeats_allowed=repeats_allowed, set_back=True).judge()
+        proof = _Checker(lineage, points, outputs, letters, repeats_allowed=repeats_allowed, set_back=True).judge()
     return proof
 
 
-class _Judge:
+class _Checker:
     """Reads both logs once; ``set_back`` says that the group went back when a lineage began, which is no fault."""
 
     def __init__(
         self,
         lineage: str,
         points: Sequence[tuple[int, bytes]],
-        outputs: Log,
-        letters: Log,
+        outputs: OutputLog,
+        letters: OutputLog,
         *,
         repeats_allowed: bool,
         set_back: bool,
@@ -123,21 +123,21 @@ class _Judge:
         self._inexact = ""
         self._wrong: dict[str, deque[str]] = {}
         self._counts: dict[str, int] = {}
-        self._proof = Proof()
+        self._proof = ConsistencyReport()
 
-    def judge(self) -> Proof:
+    def judge(self) -> ConsistencyReport:
         published = merge(self._predictions(), self._dead_letters(), key=itemgetter(0))
         matches = self._walk(published)
         for (first, _), (stop, _), same in zip(self._points, self._points[1:], matches, strict=False):
-            self._proof.stretches.append(Stretch(first, stop, self._verdict(first, same=same)))
+            self._proof.stretches.append(OffsetRange(first, stop, self._evaluation(first, same=same)))
         for kind, examples in self._wrong.items():
             more = self._counts[kind] - len(examples)
             self._proof.faults.append(f"{kind}: {'; '.join(examples)}" + (f"; and {more:,} more" if more else ""))
         for stretch in self._proof.stretches:
             where = f"offsets {stretch.first} to {stretch.stop}"
-            if stretch.verdict == "differs":
+            if stretch.evaluation == "differs":
                 self._proof.faults.append(f"the outputs for {where} are not those that were committed")
-            elif stretch.verdict != "agrees":
+            elif stretch.evaluation != "agrees":
                 self._proof.notes.append(f"the outputs for {where} cannot be judged: {self._reason()}")
         return self._proof
 
@@ -149,7 +149,7 @@ class _Judge:
             while len(matches) + 1 < len(self._points) and offset >= self._points[len(matches) + 1][0]:
                 digest = self._arrive(matches, digest)
             if self._points[0][0] <= offset < self._points[-1][0]:
-                digest = chain(digest, record)
+                digest = extend_digest(digest, record)
         while len(matches) + 1 < len(self._points):
             digest = self._arrive(matches, digest)
         return matches
@@ -159,7 +159,7 @@ class _Judge:
         matches.append(digest == expected)
         return expected
 
-    def _verdict(self, first: int, *, same: bool) -> Verdict:
+    def _evaluation(self, first: int, *, same: bool) -> Verdict:
         if same:
             return "agrees"
         return "cannot be judged" if first < self._complete_from or self._reason_beside_age() else "differs"
@@ -195,7 +195,7 @@ class _Judge:
 
     def _follows(self, lineage: str, other: str) -> bool:
         """Say whether a lineage can only have begun after another one."""
-        return lineage == self._lineage or generation_of(other) < generation_of(lineage)
+        return lineage == self._lineage or lineage_generation(other) < lineage_generation(lineage)
 
     def _dead_letters(self) -> Iterator[tuple[int, OutputRecord]]:
         """Give the dead letters of the lineage likewise.
@@ -226,7 +226,7 @@ class _Judge:
             last = said.offset
         return begin
 
-    def _count(self, said: Published) -> tuple[int, OutputRecord]:
+    def _count(self, said: PublishedRecord) -> tuple[int, OutputRecord]:
         proof = self._proof
         if said.offset >= self._points[-1][0]:
             proof.beyond = max(said.offset, proof.beyond or 0)
@@ -237,13 +237,13 @@ class _Judge:
                 self._inexact = "the broker replaced time stamps that are part of what was committed (LogAppendTime)"
         return said.offset, said.record
 
-    def _repeat(self, log: Log, said: Published) -> None:
+    def _repeat(self, log: OutputLog, said: PublishedRecord) -> None:
         if self._repeats_allowed:
             self._proof.repeated += 1
         else:
             self._blame("there twice or out of order", log, said)
 
-    def _blame(self, kind: str, log: Log, said: Published) -> None:
+    def _blame(self, kind: str, log: OutputLog, said: PublishedRecord) -> None:
         self._counts[kind] = self._counts.get(kind, 0) + 1
         examples = self._wrong.setdefault(kind, deque())
         if len(examples) < EXAMPLES:

@@ -14,9 +14,9 @@ from online_lstm.learning.network.label_model import layout_of
 from online_lstm.learning.network.layers import parse_layers
 from online_lstm.learning.network.layout import Layout
 from online_lstm.learning.scoring import classification
-from online_lstm.learning.state.packed import Row
-from online_lstm.learning.state.snapshot import Stored, stored_streams
-from online_lstm.learning.symbol.symbol_ensemble import SymbolPanel
+from online_lstm.learning.state.packed import ArrayViews
+from online_lstm.learning.state.snapshot import StreamSnapshot, stream_snapshots
+from online_lstm.learning.symbol.symbol_ensemble import SymbolEnsemble
 from online_lstm.learning.symbol.symbol_task import SymbolTask
 from online_lstm.settings import Settings
 from online_lstm.significance import kappa_temporal
@@ -30,7 +30,7 @@ def settings_of(state: dict[str, Any]) -> Settings:
     return Settings.model_construct().with_shape(json.loads(state["shape"]))
 
 
-def with_network(state: dict[str, Any], stored: Stored) -> Stored:
+def with_network(state: dict[str, Any], stored: StreamSnapshot) -> StreamSnapshot:
     """Give a stream with the whole of its network, where part of it is shared by all streams."""
     if "shared" not in state:
         return stored
@@ -46,7 +46,7 @@ def streams_of(state: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from _sequences(state)
         return
     layers = parse_layers(settings.network)
-    for stored in reversed([*stored_streams(state)]):
+    for stored in reversed([*stream_snapshots(state)]):
         key, classes, vocabulary, row, network = with_network(state, stored)
         layout = Layout(layers, classes)
         of_task = _symbols(settings, row, network, vocabulary) if settings.task == "symbol" else _numbers(settings, row)
@@ -103,7 +103,7 @@ def _network(layout: Layout, row: NDArray[np.float32]) -> dict[str, Any]:
     }
 
 
-def _scores(settings: Settings, row: Row) -> dict[str, Any]:
+def _scores(settings: Settings, row: ArrayViews) -> dict[str, Any]:
     rates, losses = classification.summary({name: row[name][None] for name in classification.NAMES}) or (None, None)
     names, first = (*settings.baselines, *settings.experts), len(settings.baselines)
 
@@ -127,13 +127,13 @@ def _scores(settings: Settings, row: Row) -> dict[str, Any]:
     return {**told, **number_figures(settings, losses)}
 
 
-def _symbols(settings: Settings, row: Row, network: Row, vocabulary: dict[str, Any]) -> dict[str, Any]:
+def _symbols(settings: Settings, row: ArrayViews, network: ArrayViews, vocabulary: dict[str, Any]) -> dict[str, Any]:
     task = SymbolTask(settings)
     task.restore(vocabulary)
     ids, literals = task.vocabulary.ids(), task.vocabulary.literals()
     window = row["window"][row["window"] >= 0]
     codes = task.codes([], network["pending"][None], np.array([task.known], np.int32))
-    forecast, _ = SymbolPanel(settings).observe(row, task.values([]), codes, pending=False)
+    forecast, _ = SymbolEnsemble(settings).observe(row, task.values([]), codes, pending=False)
     (prediction,) = task.predictions(forecast, [])
     return {
         "vocabulary": task.known - 1,
@@ -145,7 +145,7 @@ def _symbols(settings: Settings, row: Row, network: Row, vocabulary: dict[str, A
     }
 
 
-def _numbers(settings: Settings, row: Row) -> dict[str, Any]:
+def _numbers(settings: Settings, row: ArrayViews) -> dict[str, Any]:
     values = np.where(row["number_missing"], np.nan, row["number_values"])
     lines = [line[len(line) - known :] for line, (known,) in zip(values, row["number_events"].tolist(), strict=True)]
     longest = max(map(len, lines))

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from online_lstm.audit.describe import numbers_or_none, with_network
-from online_lstm.learning.learners import AnyNetwork
-from online_lstm.learning.network import Classifier, Network, Regression
+from online_lstm.learning.learners import AnyModel
+from online_lstm.learning.network import LabelModel, NumberModel, SymbolModel
 from online_lstm.learning.network.layout import Floats
 from online_lstm.learning.state.scaler import MOST_DEVIATIONS
-from online_lstm.learning.state.snapshot import Stored, stored_streams
+from online_lstm.learning.state.snapshot import StreamSnapshot, stream_snapshots
 from online_lstm.learning.symbol.symbol_task import SymbolTask
 from online_lstm.settings import Settings
 
@@ -28,7 +28,7 @@ class Exported:
 
 
 def export(
-    settings: Settings, state: dict[str, Any], place: int | None, network: AnyNetwork, *, stateful: bool
+    settings: Settings, state: dict[str, Any], place: int | None, network: AnyModel, *, stateful: bool
 ) -> Exported:
     """Make a Keras file of a network in what ``Partition.state`` gave.
 
@@ -36,20 +36,20 @@ def export(
     keys (none: of no stream), with the states before it.
     """
     about: dict[str, Any] = {"task": settings.task, "network": list(settings.network)}
-    if isinstance(network, Classifier):
+    if isinstance(network, LabelModel):
         exported = _label(state, place, network, stateful=stateful)
     else:
         assert place is not None
-        stream = with_network(state, [*stored_streams(state)][place])
+        stream = with_network(state, [*stream_snapshots(state)][place])
         about["events"] = int(stream.row["events"][0])
-        if isinstance(network, Network):
+        if isinstance(network, SymbolModel):
             exported = _symbol(settings, stream, network, stateful=stateful)
         else:
             exported = _number(settings, stream, network, stateful=stateful)
     return Exported(exported.content, about | exported.about, exported.inputs, exported.outputs)
 
 
-def _symbol(settings: Settings, stream: Stored, network: Network, *, stateful: bool) -> Exported:
+def _symbol(settings: Settings, stream: StreamSnapshot, network: SymbolModel, *, stateful: bool) -> Exported:
     task = SymbolTask(settings)
     task.restore(stream.vocabulary)
     ids, literals = task.vocabulary.ids(), task.vocabulary.literals()
@@ -67,7 +67,7 @@ def _symbol(settings: Settings, stream: Stored, network: Network, *, stateful: b
     )
 
 
-def _number(settings: Settings, stream: Stored, network: Regression, *, stateful: bool) -> Exported:
+def _number(settings: Settings, stream: StreamSnapshot, network: NumberModel, *, stateful: bool) -> Exported:
     state, lines = stream.network["network"], stream.row["lines"]
     present = lines[:, network.features] > 0
     # what the linear experts said last, and the spreads that the network's outputs are in
@@ -87,7 +87,7 @@ def _number(settings: Settings, stream: Stored, network: Regression, *, stateful
     )
 
 
-def _label(state: dict[str, Any], place: int | None, network: Classifier, *, stateful: bool) -> Exported:
+def _label(state: dict[str, Any], place: int | None, network: LabelModel, *, stateful: bool) -> Exported:
     shared = {name: array[0] for name, array in state["learner"]["arrays"].items()}
     labels = [json.loads(literal) for literal in state["learner"]["labels"]]
     about = {

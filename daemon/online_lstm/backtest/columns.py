@@ -7,10 +7,10 @@ in it that cannot be read is a missing one in its place, and is counted.
 from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO, NoReturn
 
-from online_lstm.backtest.delimited import DelimitedFile, Dialect, Row, rereadable
+from online_lstm.backtest.delimited import DelimitedFile, DelimitedRow, Dialect, rereadable
 from online_lstm.backtest.input_files import Line
 from online_lstm.backtest.notation import PLAIN, name_of_form, number_votes, since_1970, time_votes
-from online_lstm.codec.cells import Markers, label_of, quote
+from online_lstm.codec.cells import Markers, parse_label, quote
 from online_lstm.errors import InputFileError
 from online_lstm.timestamps import EPOCH_UNITS, ISO
 
@@ -63,7 +63,7 @@ def read_columns(
                 raise InputFileError(
                     f"{name}: received the columns {', '.join(header)}; --column says which has the values"
                 )
-        numbers = [_Numbers(header[place], place, cells.separator, dialect, markers) for place in places]
+        numbers = [_NumberCells(header[place], place, cells.separator, dialect, markers) for place in places]
         survey = _Survey(name, cells, dialect, numbers, key=key, time=time, label=label)
         for told in survey.told():
             tell(told)
@@ -78,7 +78,7 @@ def _place_of(column: str, header: Sequence[str], name: str) -> int:
     return header.index(column)
 
 
-class _Numbers:
+class _NumberCells:
     """A column of values: how its numbers are written, and what marks a missing one; texts have no markers."""
 
     def __init__(self, name: str, place: int, separator: str, dialect: Dialect, markers: Markers | None) -> None:
@@ -126,7 +126,7 @@ class _Survey:
         name: str,
         cells: DelimitedFile,
         dialect: Dialect,
-        numbers: Sequence[_Numbers],
+        numbers: Sequence[_NumberCells],
         *,
         key: int | None,
         time: int | None,
@@ -182,9 +182,9 @@ class _Survey:
         if self._times.unread:
             yield f"{self._times.unread:,} whose time is not read ({self._times.failure})"
 
-    def _moments(self) -> Iterator[Row]:
+    def _moments(self) -> Iterator[DelimitedRow]:
         """Yield the rows; a blank one counts where a number may be missing in it, and others come after it."""
-        gaps: list[Row] = []
+        gaps: list[DelimitedRow] = []
         for row in self._cells.rows():
             if any(cell.strip() for cell in row.cells):
                 yield from gaps
@@ -194,18 +194,18 @@ class _Survey:
             elif self._markers is not None and self._key is None and len(row.cells or [""]) == len(self._cells.header):
                 gaps.append(row)
 
-    def _is_ragged(self, row: Row) -> bool:
+    def _is_ragged(self, row: DelimitedRow) -> bool:
         return bool(row.cells) and len(row.cells) != len(self._cells.header) + self._cells.shift
 
-    def _cell(self, row: Row, place: int | None) -> str:
+    def _cell(self, row: DelimitedRow, place: int | None) -> str:
         place = len(row.cells) if place is None else place + self._cells.shift
         return row.cells[place] if place < len(row.cells) else ""
 
-    def _label_in(self, row: Row) -> str | None:
+    def _label_in(self, row: DelimitedRow) -> str | None:
         cell = self._cell(row, self._label)
-        return None if label_of(cell, self._markers or _BLANK) is None else cell
+        return None if parse_label(cell, self._markers or _BLANK) is None else cell
 
-    def _add(self, row: Row) -> None:
+    def _add(self, row: DelimitedRow) -> None:
         self._rows += 1
         if self._is_ragged(row):
             self._ragged += 1

@@ -45,7 +45,7 @@ class Dialect:
     time_format: str | None = None
 
 
-class Row(NamedTuple):
+class DelimitedRow(NamedTuple):
     """The cells of one row, and the number of its first line from 0; there are none in a blank line."""
 
     line: int
@@ -71,11 +71,11 @@ class DelimitedFile:
         widths = [len(row.cells) for row in self._sample(self.separator)]
         self.shift = int(sum(width == len(self.header) + 1 for width in widths) > len(widths) / 2)
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[DelimitedRow]:
         """Yield the rows after the header, without comments, and without cells that are too many and blank."""
         return islice(self._rows(self.separator), 1, None)
 
-    def _sample(self, separator: str) -> list[Row]:
+    def _sample(self, separator: str) -> list[DelimitedRow]:
         with closing(self._rows(separator)) as rows:
             return [row for row in islice(rows, 1, SURVEYED_ROWS) if row.cells]
 
@@ -90,7 +90,7 @@ class DelimitedFile:
         alike = sum(len(row.cells) == len(header) for row in rows) if len(header) > 1 else 0
         return set(names) <= set(header), alike / max(1, len(rows)), len(header)
 
-    def _rows(self, separator: str) -> Generator[Row, None, None]:
+    def _rows(self, separator: str) -> Generator[DelimitedRow, None, None]:
         """Yield the header, and then the other rows."""
         width = 0
         with self._text() as text:
@@ -98,7 +98,7 @@ class DelimitedFile:
             number = 0
             while line := ahead.popleft() if ahead else next(text, ""):
                 cells, further = _cells_of(line, text, ahead, separator=separator, width=width)
-                row, number = Row(number, cells), number + 1 + further
+                row, number = DelimitedRow(number, cells), number + 1 + further
                 if not width:
                     header = [cell.strip() for cell in _trimmed(cells, 0)]
                     if header and not header[0].startswith("#"):

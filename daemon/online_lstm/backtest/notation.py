@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import permutations
 from typing import Generic, TypeVar
 
-from online_lstm.codec.cells import number_of, shown
+from online_lstm.codec.cells import parse_number, quote_for_error
 from online_lstm.errors import BadInputError
 from online_lstm.timestamps import EPOCH_UNITS, ISO, milliseconds_in
 
@@ -43,7 +43,7 @@ class Notation:
             text = text.replace(self.thousands, "") if self.thousands else text
             text = text.replace(self.decimal, ".")
         try:
-            return number_of(text)
+            return parse_number(text)
         except BadInputError:
             return None
 
@@ -135,7 +135,7 @@ class Votes(Generic[W]):
     def failure(self) -> str:
         """The first of these cells, and its line."""
         line, cell = self._failures[self.best]
-        return f"the first in line {line}: {shown(cell)}"
+        return f"the first in line {line}: {quote_for_error(cell)}"
 
     @property
     def rival(self) -> str | None:
@@ -143,7 +143,7 @@ class Votes(Generic[W]):
         best = self.best
         for other in self._ways:
             if (cell := self._clashes.get((best, other))) and self._counts[other] == self._counts[best]:
-                return f"{shown(cell)}: {self._name(best)}, or {self._name(other)}"
+                return f"{quote_for_error(cell)}: {self._name(best)}, or {self._name(other)}"
         return None
 
 

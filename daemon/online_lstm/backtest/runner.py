@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Iterator
 
 from online_lstm.backtest.input_files import Line
 from online_lstm.backtest.report.scorecard import Scorecard
-from online_lstm.checkpoint.warm_start_file import warm_start_of
+from online_lstm.checkpoint.warm_start_file import read_warm_start
 from online_lstm.events import InputRecord, TopicPartition
-from online_lstm.learning.model_factory import networks_of
-from online_lstm.learning.partition import Partition, next_mark, unnamed
+from online_lstm.learning.model_factory import model_factory
+from online_lstm.learning.partition import Partition, initial_metadata, next_metadata
 from online_lstm.settings import Settings
 from online_lstm.shutdown import Shutdown
 
@@ -21,8 +21,8 @@ def beginning(settings: Settings, name: str) -> Callable[[], Partition]:
     What they are compiled to is made once.
     """
     source = TopicPartition(name, 0)
-    mark = next_mark(settings, source, 0, unnamed(partitions=1))
-    network_for, warm_start = networks_of(settings), warm_start_of(settings)
+    mark = next_metadata(settings, source, 0, initial_metadata(partitions=1))
+    network_for, warm_start = model_factory(settings), read_warm_start(settings)
     return lambda: Partition(settings, source, mark, network_for, warm_start)
 
 

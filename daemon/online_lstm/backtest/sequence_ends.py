@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from online_lstm.backtest.input_files import Line
-from online_lstm.codec.cells import Markers, label_of
+from online_lstm.codec.cells import Markers, parse_label
 
 _NONE = Markers()
 
@@ -28,7 +28,7 @@ def ended(lines: Iterable[Line]) -> Iterator[Line]:
     rows = list(lines)
     last = {line.key: place for place, line in enumerate(rows)}
     for place, line in enumerate(rows):
-        found = None if line.label is None else label_of(line.label, _NONE)
+        found = None if line.label is None else parse_label(line.label, _NONE)
         label = f', "label": {found[1]}' if found else ""
         end = ', "end": true' if last[line.key] == place else ""
         value = _text(line.value.decode())

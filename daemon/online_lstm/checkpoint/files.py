@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from online_lstm.checkpoint.hdf5 import attributes_of, unpack
-from online_lstm.checkpoint.storage import place_at
+from online_lstm.checkpoint.storage import storage_at
 from online_lstm.errors import CheckpointDamagedError, CheckpointsUnavailableError, InputFileError
 from online_lstm.events import TopicPartition
 
@@ -42,7 +42,7 @@ def find_files(url: str) -> list[str]:
     if url.endswith(SUFFIX) or Path(url).is_file():
         return [url]
     try:
-        names = place_at(url).names("")
+        names = storage_at(url).names("")
     except OSError as error:
         raise _unreadable(url, error) from error
     found = sorted(f"{url.rstrip('/')}/{name}" for name in names if name.endswith(SUFFIX))
@@ -59,7 +59,7 @@ def read_file(url: str) -> CheckpointFile:
         CheckpointsUnavailableError: The object store cannot be reached.
     """
     folder, _, name = url.rpartition("/")
-    place = place_at(folder or ("/" if url.startswith("/") else "."))
+    place = storage_at(folder or ("/" if url.startswith("/") else "."))
     try:
         data = place.get(name)
     except OSError as error:

@@ -30,7 +30,7 @@ _UNREACHED = {"ConnectionError", "HTTPClientError", "ClientConnectionError"}
 """What errors without an answer derive from in botocore and aiohttp; by name, as the two may not be installed."""
 
 
-class Place(Protocol):
+class Storage(Protocol):
     """Keeps bytes under names."""
 
     def names(self, prefix: str) -> list[str]:
@@ -49,23 +49,23 @@ class Place(Protocol):
         """Say where that is, for people."""
 
 
-def place_at(url: str) -> Place:
+def storage_at(url: str) -> Storage:
     """Give the place that a URL or path names; it is not asked for anything yet.
 
     Raises:
         SettingsError: It is none, or the library for it is missing.
     """
     if url.startswith("file:///"):
-        return Directory(unquote(url.removeprefix("file://")))
+        return LocalStorage(unquote(url.removeprefix("file://")))
     scheme, separator, path = url.partition("://")
     if not separator:
-        return Directory(url)
+        return LocalStorage(url)
     if scheme not in OBJECT_STORES or path[:1] in ("", "/"):
         raise SettingsError(f"checkpoint_url: received {url!r}, {_EXPECTED}")
-    return ObjectStore(url)
+    return ObjectStorage(url)
 
 
-class Directory:
+class LocalStorage:
     """Files below a directory, which is made when it is first written to."""
 
     def __init__(self, path: str) -> None:
@@ -103,7 +103,7 @@ class Directory:
         return str(self._root / name)
 
 
-class ObjectStore:
+class ObjectStorage:
     """Objects below a URL, through fsspec: each is put as one; nothing that was listed is remembered.
 
     Addresses, credentials and number of tries of the client come from where its library looks for them, such as

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from online_lstm.checkpoint.hdf5 import pack, unpack
-from online_lstm.checkpoint.storage import place_at
+from online_lstm.checkpoint.storage import storage_at
 from online_lstm.errors import CheckpointDamagedError, CheckpointsUnavailableError, SettingsError
 from online_lstm.events import TopicPartition
 from online_lstm.logs import EventLogger
@@ -33,7 +33,7 @@ class CheckpointStore:
 
     def __init__(self, url: str, group_id: str, origin: Mapping[str, str] | None = None) -> None:
         self._url = url
-        self._place = place_at(url)
+        self._place = storage_at(url)
         self._origin = dict(origin or {})
         self._group = quote(group_id, safe="").replace(".", "%2E")
 

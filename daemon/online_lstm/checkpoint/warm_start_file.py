@@ -8,11 +8,11 @@ import numpy as np
 
 from online_lstm.errors import InputFileError, SettingsError, StateMismatchError
 from online_lstm.events import InputRecord, TopicPartition
-from online_lstm.learning.model_factory import networks_of
-from online_lstm.learning.network import Classifier, Network, Regression
+from online_lstm.learning.model_factory import model_factory
+from online_lstm.learning.network import LabelModel, NumberModel, SymbolModel
 from online_lstm.learning.number.number_learner import NumberLearner
-from online_lstm.learning.partition import Partition, learning_of, unnamed
-from online_lstm.learning.state.packed import Rows
+from online_lstm.learning.partition import Partition, initial_metadata, learning_settings
+from online_lstm.learning.state.packed import PackedArrays
 from online_lstm.learning.warm_start import WarmStart
 from online_lstm.settings import KERAS_SUFFIX, Settings
 
@@ -21,7 +21,7 @@ _TRUSTED = 1000
 """A scale that comes with a network counts as one of so many samples: it moves on, but not at once."""
 
 
-def warm_start_of(settings: Settings) -> WarmStart | None:
+def read_warm_start(settings: Settings) -> WarmStart | None:
     """Read what streams begin as, if the settings say so.
 
     Raises:
@@ -49,22 +49,22 @@ def _from_checkpoint(path: Path) -> dict[str, Any]:
 def _from_keras(settings: Settings, path: Path) -> dict[str, Any]:
     """Give the state of a partition with one stream that knows the network, and nothing else."""
     plain = settings.model_copy(update={"warm_start": None, "value_format": "auto", "value_path": None})
-    network = networks_of(plain)(learning_of(plain))
-    partition = Partition(plain, _NOWHERE, unnamed(1), lambda _: network)
+    network = model_factory(plain)(learning_settings(plain))
+    partition = Partition(plain, _NOWHERE, initial_metadata(1), lambda _: network)
     match network:
-        case Network():
+        case SymbolModel():
             state = _with_symbols(plain, partition, network, path)
-        case Regression():
+        case NumberModel():
             state = _with_numbers(plain, partition, network, path)
-        case Classifier():
+        case LabelModel():
             state = _with_labels(partition, network, path)
     return {**state, "shape": json.dumps(settings.of_kind("shape"))}
 
 
-def _with_symbols(settings: Settings, partition: Partition, network: Network, path: Path) -> dict[str, Any]:
+def _with_symbols(settings: Settings, partition: Partition, network: SymbolModel, path: Path) -> dict[str, Any]:
     weights, known = network.from_keras(path)
     symbols = _told(path, "symbols", known)[1:]
-    partition.learn_with(learning_of(settings.model_copy(update={"learn": True})))
+    partition.learn_with(learning_settings(settings.model_copy(update={"learn": True})))
     # each is seen until it is admitted, in the order of the codes, and as a sequence of its own
     seen = [symbol for place, symbol in enumerate(symbols) for _ in range(settings.admit_after if place else 1)]
     values = [json.dumps({"value": symbol, "end": True}).encode() for symbol in seen]
@@ -79,17 +79,17 @@ def _with_symbols(settings: Settings, partition: Partition, network: Network, pa
     return _with_network(state, str(classes), weights, network.states_size)
 
 
-def _with_numbers(settings: Settings, partition: Partition, network: Regression, path: Path) -> dict[str, Any]:
+def _with_numbers(settings: Settings, partition: Partition, network: NumberModel, path: Path) -> dict[str, Any]:
     weights = network.from_keras(path)
     partition.process(_records([json.dumps([0.0] * settings.features).encode()]))
     state = partition.state()
     # of the value that made the stream nothing is left
-    rows = Rows(NumberLearner.stream_fields(settings))
+    rows = PackedArrays(NumberLearner.stream_fields(settings))
     state["streams"]["arrays"] = rows.take([rows.add()])
     return _with_network(state, str(network.features), weights, network.states_size)
 
 
-def _with_labels(partition: Partition, network: Classifier, path: Path) -> dict[str, Any]:
+def _with_labels(partition: Partition, network: LabelModel, path: Path) -> dict[str, Any]:
     weights, state = network.from_keras(path), partition.state()
     labels = _told(path, "labels", network.classes)
     known = [label for label in labels if label is not None]

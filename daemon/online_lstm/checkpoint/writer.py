@@ -9,7 +9,7 @@ from typing import Any
 from online_lstm.checkpoint.store import CheckpointStore
 from online_lstm.events import TopicPartition
 from online_lstm.logs import EventLogger
-from online_lstm.telemetry import CheckpointReport
+from online_lstm.telemetry import CheckpointFinished
 
 _log = EventLogger(__name__)
 
@@ -20,7 +20,7 @@ class CheckpointWriter:
     def __init__(self, store: CheckpointStore) -> None:
         self._store = store
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint-writer")
-        self._unheard: deque[Future[CheckpointReport]] = deque()
+        self._unheard: deque[Future[CheckpointFinished]] = deque()
 
     @property
     def busy(self) -> bool:
@@ -31,7 +31,7 @@ class CheckpointWriter:
         """Have a state written; it must not be changed any more."""
         self._unheard.append(self._thread.submit(self._write, source, offset, state))
 
-    def finished(self) -> Iterator[CheckpointReport]:
+    def finished(self) -> Iterator[CheckpointFinished]:
         """Give the reports of what was written since the last call."""
         while self._unheard and self._unheard[0].done():
             yield self._unheard.popleft().result()
@@ -44,11 +44,11 @@ class CheckpointWriter:
         """Write what was submitted, then end the thread."""
         self._thread.shutdown()
 
-    def _write(self, source: TopicPartition, offset: int, state: Mapping[str, Any]) -> CheckpointReport:
+    def _write(self, source: TopicPartition, offset: int, state: Mapping[str, Any]) -> CheckpointFinished:
         started = time.perf_counter()
         try:
             size = self._store.write(source, offset, state)
         except OSError as error:
             _log.warning("checkpoint failed", source=source, offset=offset, error=error)
-            return CheckpointReport(source, offset, "failed")
-        return CheckpointReport(source, offset, "written", time.perf_counter() - started, size)
+            return CheckpointFinished(source, offset, "failed")
+        return CheckpointFinished(source, offset, "written", time.perf_counter() - started, size)

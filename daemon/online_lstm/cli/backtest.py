@@ -30,7 +30,7 @@ from online_lstm.settings.presets import TASKS
 from online_lstm.shutdown import Shutdown
 from online_lstm.terminal.output_file import STANDARD_OUTPUT, create_output
 from online_lstm.terminal.progress import progress_bar
-from online_lstm.terminal.tables import console_for
+from online_lstm.terminal.tables import make_console
 
 if TYPE_CHECKING:  # it loads what learning needs
     from online_lstm.backtest.epochs import Training
@@ -111,7 +111,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
         if results.json is not None or results.report is not None:
             _write(results, _report(settings, name, scored.to_json()))
     taken = STANDARD_OUTPUT in {arguments.json, arguments.report, arguments.predictions}
-    scored.print(console_for(stderr=taken), name)
+    scored.print(make_console(stderr=taken), name)
     if scored.interrupted:
         raise KeyboardInterrupt
     return ExitCode.OK
@@ -237,7 +237,7 @@ def _values(settings: Settings, file: BinaryIO, arguments: argparse.Namespace) -
             label_column=arguments.label_column,
             markers=None if settings.task == "symbol" else Markers(settings.missing_values),
             dialect=dialect_of(arguments),
-            tell=lambda told: console_for(stderr=True).print(Text(told), soft_wrap=True),
+            tell=lambda told: make_console(stderr=True).print(Text(told), soft_wrap=True),
         )
         return ended(lines) if arguments.label_column else lines
     lines = read_lines(file, arguments.encoding)

@@ -19,14 +19,14 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from online_lstm import logs
-from online_lstm.devtools.sample_data import SEED_PERIOD, seed_stream
+from online_lstm.devtools.sample_data import DEMO_PERIOD, demo_stream
 from online_lstm.errors import ExitCode, SettingsError
 from online_lstm.events import InputRecord, TopicPartition
 from online_lstm.settings import Settings, read_settings
 
 if TYPE_CHECKING:  # they load the Kafka client
     from online_lstm.devtools.daemon_process import DaemonProcess
-    from online_lstm.streaming.kafka.plain_clients import Follower, Publisher
+    from online_lstm.streaming.kafka.plain_clients import PlainProducer, TopicTail
 
 HELP = "measure speed on this machine"
 REFERENCE_NETWORK = ("lstm 16",)
@@ -38,7 +38,7 @@ WARM_UP_EVENTS = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class BenchFigure:
     """One measured figure."""
 
     what: str
@@ -74,24 +74,24 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     return ExitCode.OK
 
 
-def engine_figures(settings: Settings) -> Iterator[Figure]:
+def engine_figures(settings: Settings) -> Iterator[BenchFigure]:
     """Measure fit and predict, one event a call and as many as a call carries; medians over the calls."""
-    from online_lstm.learning.model_factory import networks_of
-    from online_lstm.learning.partition import learning_of
+    from online_lstm.learning.model_factory import model_factory
+    from online_lstm.learning.partition import learning_settings
 
     for layers in dict.fromkeys([settings.network, REFERENCE_NETWORK]):
-        network = networks_of(settings.model_copy(update={"network": layers}))(learning_of(settings))
+        network = model_factory(settings.model_copy(update={"network": layers}))(learning_settings(settings))
         for events in (1, network.events):
             what = f"engine, {', '.join(layers)}, {events} event{'s' * (events > 1)} a call"
-            yield Figure(what, 1000 * _event_seconds(network, settings.window, events), "ms an event")
+            yield BenchFigure(what, 1000 * _event_seconds(network, settings.window, events), "ms an event")
 
 
 def _event_seconds(network: Any, window: int, events: int) -> float:
     """Give the median time of an event of the seed's stream in calls of ``events``."""
     import numpy as np
 
-    classes = network.classes_for(1 + len(set(SEED_PERIOD)))
-    codes = np.resize(np.unique(SEED_PERIOD, return_inverse=True)[1] + 1, window + ENGINE_EVENTS).astype(np.int32)
+    classes = network.classes_for(1 + len(set(DEMO_PERIOD)))
+    codes = np.resize(np.unique(DEMO_PERIOD, return_inverse=True)[1] + 1, window + ENGINE_EVENTS).astype(np.int32)
     known = np.full(events + 1, classes, np.int32)
     state, past = network.initial(classes), network.no_past()
     run = network.run(state, classes, codes[: window + events], known, past)
@@ -105,29 +105,29 @@ def _event_seconds(network: Any, window: int, events: int) -> float:
     return median(seconds)
 
 
-def partition_figure(settings: Settings) -> Figure:
+def partition_figure(settings: Settings) -> BenchFigure:
     """Measure records to outputs: codec, vocabulary, network, baselines and scores."""
-    from online_lstm.learning.model_factory import networks_of
-    from online_lstm.learning.partition import Partition, next_mark, unnamed
+    from online_lstm.learning.model_factory import model_factory
+    from online_lstm.learning.partition import Partition, initial_metadata, next_metadata
 
     source = TopicPartition("numbers", 0)
-    mark = next_mark(settings, source, 0, unnamed(partitions=1))
-    partition = Partition(settings, source, mark, networks_of(settings))
-    values = enumerate(seed_stream(WARM_UP_EVENTS + PARTITION_EVENTS))
+    mark = next_metadata(settings, source, 0, initial_metadata(partitions=1))
+    partition = Partition(settings, source, mark, model_factory(settings))
+    values = enumerate(demo_stream(WARM_UP_EVENTS + PARTITION_EVENTS))
     records = [InputRecord(source.topic, source.partition, offset, 0, None, value) for offset, value in values]
     partition.process(records[:WARM_UP_EVENTS])
     started = time.perf_counter()
     for first in range(WARM_UP_EVENTS, len(records), settings.max_batch_events):
         partition.process(records[first : first + settings.max_batch_events])
-    return Figure("partition alone, backlog", PARTITION_EVENTS / (time.perf_counter() - started), "events/s")
+    return BenchFigure("partition alone, backlog", PARTITION_EVENTS / (time.perf_counter() - started), "events/s")
 
 
-def kafka_figures(*, events: int, live: int, announce: Callable[[str], None]) -> list[Figure]:
+def kafka_figures(*, events: int, live: int, announce: Callable[[str], None]) -> list[BenchFigure]:
     """Measure the daemon in a process of its own, exactly once from Kafka to Kafka."""
     from online_lstm.devtools.daemon_process import DaemonProcess
     from online_lstm.devtools.local_kafka import bootstrap_or_local
     from online_lstm.streaming.kafka import ensure_topics
-    from online_lstm.streaming.kafka.plain_clients import Follower, Publisher, delete_group, delete_topics
+    from online_lstm.streaming.kafka.plain_clients import PlainProducer, TopicTail, delete_group, delete_topics
 
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="online-lstm-bench-")))
@@ -148,8 +148,8 @@ def kafka_figures(*, events: int, live: int, announce: Callable[[str], None]) ->
         stack.callback(delete_group, settings)
         announce("starting the daemon")
         daemon = stack.enter_context(DaemonProcess(folder, given))
-        publisher = stack.enter_context(Publisher(settings, settings.input_topics[0], linger_ms=0))
-        follower = stack.enter_context(closing(Follower(settings, settings.output_topic, from_beginning=True)))
+        publisher = stack.enter_context(PlainProducer(settings, settings.input_topics[0], linger_ms=0))
+        follower = stack.enter_context(closing(TopicTail(settings, settings.output_topic, from_beginning=True)))
         daemon.wait_until_ready()
         _publish(publisher, WARM_UP_EVENTS)
         _receive(daemon, follower, WARM_UP_EVENTS)
@@ -157,13 +157,13 @@ def kafka_figures(*, events: int, live: int, announce: Callable[[str], None]) ->
         latencies_ms = [1000 * seconds for seconds in _latencies(daemon, publisher, follower, live)]
     percentiles = quantiles(latencies_ms, n=100, method="inclusive")
     return [
-        Figure(f"Kafka to Kafka, backlog of {events:,}", events / backlog_s, "events/s"),
-        Figure(f"Kafka to Kafka, live, p50 of {live:,}", percentiles[49], "ms"),
-        Figure(f"Kafka to Kafka, live, p99 of {live:,}", percentiles[98], "ms"),
+        BenchFigure(f"Kafka to Kafka, backlog of {events:,}", events / backlog_s, "events/s"),
+        BenchFigure(f"Kafka to Kafka, live, p50 of {live:,}", percentiles[49], "ms"),
+        BenchFigure(f"Kafka to Kafka, live, p99 of {live:,}", percentiles[98], "ms"),
     ]
 
 
-def _backlog_seconds(daemon: "DaemonProcess", publisher: "Publisher", follower: "Follower", events: int) -> float:
+def _backlog_seconds(daemon: "DaemonProcess", publisher: "PlainProducer", follower: "TopicTail", events: int) -> float:
     """Measure from the first moment the daemon may read a backlog to its last committed prediction."""
     daemon.pause()  # else it would learn while the backlog is still being published
     try:
@@ -175,22 +175,24 @@ def _backlog_seconds(daemon: "DaemonProcess", publisher: "Publisher", follower: 
     return time.perf_counter() - started
 
 
-def _latencies(daemon: "DaemonProcess", publisher: "Publisher", follower: "Follower", events: int) -> Iterator[float]:
+def _latencies(
+    daemon: "DaemonProcess", publisher: "PlainProducer", follower: "TopicTail", events: int
+) -> Iterator[float]:
     """Measure the seconds from sending a value to having its committed prediction, one after another."""
-    for value in seed_stream(events):
+    for value in demo_stream(events):
         started = time.perf_counter()
         publisher.send(value)
         _receive(daemon, follower, 1)
         yield time.perf_counter() - started
 
 
-def _publish(publisher: "Publisher", events: int) -> None:
-    for value in seed_stream(events):
+def _publish(publisher: "PlainProducer", events: int) -> None:
+    for value in demo_stream(events):
         publisher.send(value)
     publisher.flush()
 
 
-def _receive(daemon: "DaemonProcess", follower: "Follower", events: int) -> None:
+def _receive(daemon: "DaemonProcess", follower: "TopicTail", events: int) -> None:
     """Wait until this many predictions came."""
     for _ in follower.receive(events, daemon):
         pass
@@ -211,7 +213,7 @@ def machine() -> dict[str, str | int]:
     }
 
 
-def _print(figures: Sequence[Figure]) -> None:
+def _print(figures: Sequence[BenchFigure]) -> None:
     table = Table("what", Column("figure", justify="right"), "unit")
     for figure in figures:
         precision = 3 if figure.value < 1 else 1 if figure.value < 1000 else 0

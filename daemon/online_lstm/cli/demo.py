@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Column, Table
 
-from online_lstm.devtools.sample_data import seed_stream
+from online_lstm.devtools.sample_data import demo_stream
 from online_lstm.errors import BrokerUnavailableError, ExitCode, SettingsError
 from online_lstm.settings import Settings, read_settings
 from online_lstm.shutdown import Shutdown, interrupt
@@ -43,7 +43,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     from online_lstm.devtools.daemon_process import DaemonProcess
     from online_lstm.devtools.local_kafka import BOOTSTRAP_VARIABLE, bootstrap_or_local
     from online_lstm.streaming.kafka import ensure_topics
-    from online_lstm.streaming.kafka.plain_clients import Publisher
+    from online_lstm.streaming.kafka.plain_clients import PlainProducer
 
     if arguments.events < 2:
         raise SettingsError(f"events: received {arguments.events}, expected 2 or more")
@@ -60,8 +60,8 @@ def main(arguments: argparse.Namespace) -> ExitCode:
         console.print("starting the daemon")
         daemon = stack.enter_context(DaemonProcess(folder, given))
         daemon.wait_until_ready()
-        with Publisher(settings, settings.input_topics[0]) as publisher:
-            for value in seed_stream(arguments.events):
+        with PlainProducer(settings, settings.input_topics[0]) as publisher:
+            for value in demo_stream(arguments.events):
                 publisher.send(value)
         outputs = _read_back(settings, arguments.events, daemon)
         _summarize(outputs, daemon, settings)
@@ -100,10 +100,10 @@ def _tidy_up(settings: Settings, console: Console) -> None:
 
 def _read_back(settings: Settings, events: int, daemon: "DaemonProcess") -> list[dict[str, Any]]:
     """Read the predictions as any consumer should: committed ones only."""
-    from online_lstm.streaming.kafka.plain_clients import Follower
+    from online_lstm.streaming.kafka.plain_clients import TopicTail
 
     outputs: list[dict[str, Any]] = []
-    follower = Follower(settings, settings.output_topic, from_beginning=True)
+    follower = TopicTail(settings, settings.output_topic, from_beginning=True)
     with closing(follower), progress_bar("learning", events) as advance:
         for records in follower.receive(events, daemon):
             outputs += [json.loads(record.value) for record in records]
@@ -113,15 +113,15 @@ def _read_back(settings: Settings, events: int, daemon: "DaemonProcess") -> list
 
 def _summarize(outputs: Sequence[Mapping[str, Any]], daemon: "DaemonProcess", settings: Settings) -> None:
     """Print what was reached, on standard output."""
-    verdicts = [output["verdict"] for output in outputs]
-    misses = [n for n, verdict in enumerate(verdicts, 1) if verdict is not None and not verdict["hit"]]
+    evaluations = [output["verdict"] for output in outputs]
+    misses = [n for n, evaluation in enumerate(evaluations, 1) if evaluation is not None and not evaluation["hit"]]
     scored, baselines, step_ms = _metrics(daemon)
     table = Table("what", Column("figure", justify="right"))
     table.title = f"{len(outputs):,} values of the seed's stream, each predicted before it was learned"
-    table.add_row(f"hit rate, first {EARLY} values", f"{_hit_rate(verdicts[:EARLY]):.4f}")
-    if len(verdicts) > EARLY:
-        table.add_row(f"hit rate, value {EARLY + 1} to {len(verdicts):,}", f"{_hit_rate(verdicts[EARLY:]):.4f}")
-    table.add_row("hit rate, all values", f"{_hit_rate(verdicts):.4f}")
+    table.add_row(f"hit rate, first {EARLY} values", f"{_hit_rate(evaluations[:EARLY]):.4f}")
+    if len(evaluations) > EARLY:
+        table.add_row(f"hit rate, value {EARLY + 1} to {len(evaluations):,}", f"{_hit_rate(evaluations[EARLY:]):.4f}")
+    table.add_row("hit rate, all values", f"{_hit_rate(evaluations):.4f}")
     table.add_row("misses after value 1,000", str(sum(n > 1000 for n in misses)))
     table.add_row("last miss", f"value {misses[-1]:,}" if misses else "none")
     for name, hits in sorted(baselines.items()):
@@ -145,11 +145,11 @@ def _point_to_views(daemon: "DaemonProcess", given: Mapping[str, object], consol
 
 def _stay(daemon: "DaemonProcess", settings: Settings, published: int, console: Console) -> None:
     """Leave all running until Ctrl-C, and let the stream go on, so that there is something to see."""
-    from online_lstm.streaming.kafka.plain_clients import Publisher
+    from online_lstm.streaming.kafka.plain_clients import PlainProducer
 
     console.print(f"still running, {LATER_PER_S} values a second go on coming; Ctrl-C stops everything", soft_wrap=True)
-    with suppress(KeyboardInterrupt), Publisher(settings, settings.input_topics[0]) as publisher:
-        for value in islice(seed_stream(0), published, None):
+    with suppress(KeyboardInterrupt), PlainProducer(settings, settings.input_topics[0]) as publisher:
+        for value in islice(demo_stream(0), published, None):
             daemon.require_running()
             publisher.send(value)
             time.sleep(1 / LATER_PER_S)
@@ -178,7 +178,7 @@ def _samples(text: str) -> Iterator[tuple[str, dict[str, str], float]]:
             yield sample.name, sample.labels, sample.value
 
 
-def _hit_rate(verdicts: Sequence[Mapping[str, Any] | None]) -> float:
+def _hit_rate(evaluations: Sequence[Mapping[str, Any] | None]) -> float:
     """Give the share of hits among the values that had been predicted."""
-    hits = [bool(verdict["hit"]) for verdict in verdicts if verdict is not None]
+    hits = [bool(evaluation["hit"]) for evaluation in evaluations if evaluation is not None]
     return sum(hits) / max(len(hits), 1)

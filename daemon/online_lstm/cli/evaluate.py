@@ -19,9 +19,16 @@ from rich.console import Console
 from online_lstm.cli.options import add_assignments
 from online_lstm.devtools.sample_data import Element, taxi
 from online_lstm.errors import ExitCode, SettingsError
-from online_lstm.evaluation.protocols import PROTOCOLS, Protocol, Track
-from online_lstm.evaluation.seed_statistics import BEGIN, END, PREDICTION, Comparison, Found, place_figures
-from online_lstm.events import InputRecord, NumberVerdict, Outcome, SymbolPrediction, SymbolVerdict, TopicPartition
+from online_lstm.evaluation.protocols import PROTOCOLS, BenchmarkProtocol, Trace
+from online_lstm.evaluation.seed_statistics import BEGIN, END, PREDICTION, Comparison, SeedStatistics, place_figures
+from online_lstm.events import (
+    EventResult,
+    InputRecord,
+    NumberEvaluation,
+    SymbolEvaluation,
+    SymbolPrediction,
+    TopicPartition,
+)
 from online_lstm.settings import Settings, parse_assignments, read_settings
 from online_lstm.terminal.output_file import STANDARD_OUTPUT, create_output
 from online_lstm.terminal.progress import progress_bar
@@ -83,7 +90,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     return ExitCode.OK
 
 
-def compare(settings: Settings, protocol: Protocol, *, seeds: range, events: int) -> Comparison:
+def compare(settings: Settings, protocol: BenchmarkProtocol, *, seeds: range, events: int) -> Comparison:
     """Run a protocol on some seeds, with streams of so many elements, or as many as there are."""
     found: dict[str, dict[str, list[float | None]]] = {}
     with progress_bar(protocol.name, len(seeds) * events, unit="events") as show:
@@ -98,7 +105,7 @@ def compare(settings: Settings, protocol: Protocol, *, seeds: range, events: int
         protocol,
         len(tracks[PREDICTION].hits),
         seeds,
-        {who: {name: Found(tuple(v)) for name, v in by_measure.items()} for who, by_measure in found.items()},
+        {who: {name: SeedStatistics(tuple(v)) for name, v in by_measure.items()} for who, by_measure in found.items()},
     )
 
 
@@ -108,13 +115,13 @@ def _show_after(show: Callable[[int], None], before: int, done: int) -> None:
 
 def learn(
     settings: Settings,
-    protocol: Protocol,
+    protocol: BenchmarkProtocol,
     seed: int,
     events: int,
     show: Callable[[int], None] = lambda _: None,
     *,
     chunk: int = CHUNK,
-) -> dict[str, Track]:
+) -> dict[str, Trace]:
     """Learn the stream of one seed, with initial weights of the same seed; give a track for each predictor.
 
     Args:
@@ -128,15 +135,15 @@ def learn(
     Raises:
         SettingsError: The settings do not read the values of the stream.
     """
-    from online_lstm.learning.model_factory import networks_of
-    from online_lstm.learning.partition import Partition, next_mark, unnamed
+    from online_lstm.learning.model_factory import model_factory
+    from online_lstm.learning.partition import Partition, initial_metadata, next_metadata
 
     settings = settings.model_copy(update={"seed": seed})
     source = TopicPartition(protocol.name, 0)
-    mark = next_mark(settings, source, 0, unnamed(partitions=1))
-    partition = Partition(settings, source, mark, networks_of(settings))
+    mark = next_metadata(settings, source, 0, initial_metadata(partitions=1))
+    partition = Partition(settings, source, mark, model_factory(settings))
     elements = list(protocol.stream(seed, events))
-    outcomes: list[Outcome] = []
+    outcomes: list[EventResult] = []
     for records in _chunks(elements, source, chunk):
         processed = partition.process(records)
         if processed.tally.dead_letters:
@@ -157,24 +164,24 @@ def _chunks(elements: Iterable[Element], source: TopicPartition, chunk: int) -> 
         yield batch
 
 
-def _tracks(elements: list[Element], outcomes: list[Outcome], settings: Settings) -> dict[str, Track]:
+def _tracks(elements: list[Element], outcomes: list[EventResult], settings: Settings) -> dict[str, Trace]:
     """Sort out who was right when: the published prediction, then experts and baselines; who is both has one track."""
     scored = [element.scored for element in elements]
     names = (PREDICTION, *settings.baselines, *settings.experts)
     hits = _columns(names, [outcome.hits or (False,) * len(names) for outcome in outcomes])
     told = dict.fromkeys((PREDICTION, *settings.experts, *settings.baselines))
-    verdicts = [outcome.verdict for outcome in outcomes]
+    evaluations = [outcome.evaluation for outcome in outcomes]
     if settings.task == "number":
         from online_lstm.learning.scoring.regression import absolute_errors
 
         unknown = (None,) * len(names)
         told_errors = [
-            absolute_errors(v.losses[0]).tolist() if isinstance(v, NumberVerdict) else unknown for v in verdicts
+            absolute_errors(v.losses[0]).tolist() if isinstance(v, NumberEvaluation) else unknown for v in evaluations
         ]
         errors = _columns(names, told_errors)
         values = [float(element.value) for element in elements]
-        return {name: Track(scored, hits[name], errors=errors[name], values=values) for name in told}
-    said = [(v.surprise_bits, *v.expert_bits) if isinstance(v, SymbolVerdict) else None for v in verdicts]
+        return {name: Trace(scored, hits[name], errors=errors[name], values=values) for name in told}
+    said = [(v.surprise_bits, *v.expert_bits) if isinstance(v, SymbolEvaluation) else None for v in evaluations]
     with_bits = (PREDICTION, *settings.experts)
     bits = _columns(with_bits, [line or (None,) * len(with_bits) for line in said])
     pending = [None, *(outcome.prediction for outcome in outcomes[:-1])]
@@ -182,14 +189,14 @@ def _tracks(elements: list[Element], outcomes: list[Outcome], settings: Settings
         isinstance(prediction, SymbolPrediction) and str(element.value) in {literal for literal, _ in prediction.top}
         for prediction, element in zip(pending, elements, strict=True)
     ]
-    return {name: Track(scored, hits[name], bits.get(name, ()), listed if name == PREDICTION else ()) for name in told}
+    return {name: Trace(scored, hits[name], bits.get(name, ()), listed if name == PREDICTION else ()) for name in told}
 
 
 def _columns(names: Sequence[str], lines: Sequence[tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
     return dict(zip(names, zip(*lines, strict=True), strict=True))
 
 
-def _protocols(arguments: argparse.Namespace) -> list[Protocol]:
+def _protocols(arguments: argparse.Namespace) -> list[BenchmarkProtocol]:
     for option, least in (("seeds", 1), ("first_seed", 0), ("events", 1)):
         received = getattr(arguments, option)
         if received is not None and received < least:

@@ -11,7 +11,7 @@ from rich.text import Text
 from online_lstm.errors import CheckpointDamagedError, ExitCode, SettingsError
 from online_lstm.terminal.formatting import printable
 from online_lstm.terminal.output_file import create_output
-from online_lstm.terminal.tables import console_for, table_of
+from online_lstm.terminal.tables import make_console, make_table
 
 HELP = "write a stream's network as a Keras model"
 SUFFIX = ".keras"
@@ -53,16 +53,16 @@ def main(arguments: argparse.Namespace) -> ExitCode:
         raise CheckpointDamagedError(file.damage)
     from online_lstm.audit.describe import settings_of
     from online_lstm.audit.keras_export import export
-    from online_lstm.learning.model_factory import networks_of
-    from online_lstm.learning.partition import learning_of, model_of
+    from online_lstm.learning.model_factory import model_factory
+    from online_lstm.learning.partition import learning_settings, model_id
 
     settings = settings_of(file.state)
     keys = [json.loads(key) for key in file.state["streams"]["keys"]]
     shared = "learner" in file.state  # streams share one network
     place = _place_of(arguments.stream, keys, arguments.checkpoint, needed=not shared)
-    network = networks_of(settings)(learning_of(settings))
+    network = model_factory(settings)(learning_settings(settings))
     exported = export(settings, file.state, place, network, stateful=arguments.stateful)
-    about: dict[str, Any] = {"model": model_of(file.state["lineage"], exported.about["events"], learn=settings.learn)}
+    about: dict[str, Any] = {"model": model_id(file.state["lineage"], exported.about["events"], learn=settings.learn)}
     if place is not None:
         about["stream"] = keys[place]
     about |= exported.about
@@ -71,10 +71,10 @@ def main(arguments: argparse.Namespace) -> ExitCode:
         output.write(_lines(about).encode())
     with create_output("export", str(out)) as output:
         output.write(exported.content)
-    console = console_for(stderr=False)
+    console = make_console(stderr=False)
     whose = "all streams" if place is None else f"stream {_name_of(keys[place])}"
     console.print(Text(f"{out}: {whose}, after {about['events']:,} values"), soft_wrap=True)
-    table = table_of("what", "content")
+    table = make_table("what", "content")
     states = f"kept from call to call, zero at first; {beside} has those before its window"
     for what, content in (
         ("network", ", ".join(settings.network)),

@@ -16,7 +16,7 @@ from online_lstm.significance import words_of
 from online_lstm.terminal.formatting import literal, printable
 from online_lstm.terminal.output_file import STANDARD_OUTPUT, create_output
 from online_lstm.terminal.progress import progress_bar
-from online_lstm.terminal.tables import console_for, table_of
+from online_lstm.terminal.tables import make_console, make_table
 
 if TYPE_CHECKING:  # it loads HDF5
     from online_lstm.checkpoint.files import CheckpointFile
@@ -59,7 +59,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
         if output is not None:
             content = described[0] if single else {"checkpoints": described}
             output.write(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n")
-    console = console_for(stderr=arguments.json == STANDARD_OUTPUT)
+    console = make_console(stderr=arguments.json == STANDARD_OUTPUT)
     if not single:
         console.print(_listing(described))
     elif described[0]["whole"]:
@@ -72,7 +72,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
 
 def summarize(file: "CheckpointFile") -> dict[str, Any]:
     """Say as JSON where a checkpoint belongs, and how far it has come."""
-    from online_lstm.learning.partition import generation_of
+    from online_lstm.learning.partition import lineage_generation
 
     source, state = file.source, file.state
     summary: dict[str, Any] = {
@@ -89,7 +89,7 @@ def summarize(file: "CheckpointFile") -> dict[str, Any]:
         return {**summary, "damage": file.damage}
     return {
         **summary,
-        "generation": generation_of(state["lineage"]),
+        "generation": lineage_generation(state["lineage"]),
         "records": int(state["records"]),
         "partitions": int(state["partitions"]),
         "streams": len(state["streams"]["keys"]),
@@ -131,7 +131,7 @@ def _arrays(state: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, dict
 
 
 def _listing(files: list[dict[str, Any]]) -> Table:
-    table = table_of("group", "topic/partition", "lineage", "offset >", "records >", "streams >", "bytes >", "state")
+    table = make_table("group", "topic/partition", "lineage", "offset >", "records >", "streams >", "bytes >", "state")
     for file in files:
         place = file["checkpoint"] if file["topic"] is None else f"{file['topic']}/{file['partition']}"
         figures = [file.get(name) for name in ("offset", "records", "streams", "bytes")]
@@ -143,7 +143,7 @@ def _listing(files: list[dict[str, Any]]) -> Table:
 
 def _print_checkpoint(console: Console, file: dict[str, Any]) -> None:
     console.print(Text(f"{file['checkpoint']}: whole"), soft_wrap=True)
-    about = table_of("what", "content")
+    about = make_table("what", "content")
     for what, content in _about(file):
         about.add_row(Text(what), Text(content))
     console.print(about)
@@ -161,7 +161,7 @@ def _streams_table(file: dict[str, Any]) -> Table:
     baselines = BASELINES[task]
     symbols, numbers = ("kappa_temporal", "log_loss_bits"), ("mean_absolute_error", "skill", "interval_coverage")
     losses = symbols if task == "symbol" else numbers
-    streams = table_of(
+    streams = make_table(
         *("stream", "events >", "vocabulary >", "hit rate >", *(f"{words_of(name, task)} >" for name in baselines)),
         *(f"{_TITLES.get(name, name).replace('_', ' ')} >" for name in losses),
         *("drifts >", "last values", "prediction", "steps >", "weights norm >"),
@@ -173,7 +173,7 @@ def _streams_table(file: dict[str, Any]) -> Table:
 
 def _learner_table(learner: dict[str, Any]) -> Table:
     """Show what all sequences share."""
-    table = table_of("all sequences", "figure")
+    table = make_table("all sequences", "figure")
     rates = {"hit rate": learner["hit_rate"]} | {
         words_of(name, "label"): rate for name, rate in (learner["baseline_hit_rates"] or {}).items()
     }
@@ -193,7 +193,7 @@ def _learner_table(learner: dict[str, Any]) -> Table:
 
 
 def _sequences_table(sequences: Sequence[dict[str, Any]]) -> Table:
-    table = table_of("stream", "sequence", "samples >", "label", "prediction")
+    table = make_table("stream", "sequence", "samples >", "label", "prediction")
     for one in sequences[:MOST_STREAMS]:
         key = "-" if one["key"] is None else printable(one["key"])
         label = "-" if one["label"] is None else literal(one["label"])

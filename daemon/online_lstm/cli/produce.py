@@ -14,13 +14,13 @@ from online_lstm import logs
 from online_lstm.backtest.backtest_options import add_encoding
 from online_lstm.backtest.input_files import STANDARD_INPUT, open_input, read_lines
 from online_lstm.cli.options import add_settings, settings_of
-from online_lstm.devtools.sample_data import seed_stream
+from online_lstm.devtools.sample_data import demo_stream
 from online_lstm.errors import ExitCode, InputFileError
 from online_lstm.shutdown import Shutdown
 from online_lstm.terminal.progress import progress_bar
 
 if TYPE_CHECKING:  # it loads the Kafka client
-    from online_lstm.streaming.kafka.plain_clients import Publisher
+    from online_lstm.streaming.kafka.plain_clients import PlainProducer
 
 HELP = "publish values to an input topic"
 Message = tuple[bytes | None, bytes]
@@ -50,14 +50,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> ExitCode:
     """Publish until the input ends, or until a signal; then wait for the acknowledgements."""
     from online_lstm.streaming.kafka import ensure_input_topics
-    from online_lstm.streaming.kafka.plain_clients import Publisher
+    from online_lstm.streaming.kafka.plain_clients import PlainProducer
 
     given = {} if arguments.topic is None else {"input_topics": [arguments.topic]}
     settings = settings_of(arguments, **given)
     logs.configure_command(level=settings.log_level, style=settings.log_format, secrets=settings.secrets())
     with _messages(arguments) as messages:
         ensure_input_topics(settings)
-        with Publisher(settings, settings.input_topics[0]) as publisher:
+        with PlainProducer(settings, settings.input_topics[0]) as publisher:
             started = time.perf_counter()
             try:
                 _publish(messages, publisher, rate=arguments.rate, total=arguments.seed_stream or None)
@@ -71,7 +71,7 @@ def _messages(arguments: argparse.Namespace) -> Iterator[Iterator[Message]]:
     """Open what is to be published."""
     key = None if arguments.key is None else os.fsencode(arguments.key)
     if arguments.seed_stream is not None:
-        yield ((key, value) for value in seed_stream(arguments.seed_stream))
+        yield ((key, value) for value in demo_stream(arguments.seed_stream))
         return
     with open_input(arguments.file) as file:
         lines = (line.value for line in read_lines(file, arguments.encoding))
@@ -97,7 +97,7 @@ def split_keys(lines: Iterable[bytes], separator: str, name: str) -> Iterator[Me
         yield key, value
 
 
-def _publish(messages: Iterator[Message], publisher: "Publisher", *, rate: float, total: int | None) -> None:
+def _publish(messages: Iterator[Message], publisher: "PlainProducer", *, rate: float, total: int | None) -> None:
     """Publish all messages and wait until they are acknowledged."""
     with Shutdown() as shutdown, progress_bar("publishing", total) as show:
         try:
@@ -127,7 +127,7 @@ def until_requested(shutdown: Shutdown, messages: Iterator[Message]) -> Iterator
         yield from taken
 
 
-def _report(publisher: "Publisher", seconds: float) -> None:
+def _report(publisher: "PlainProducer", seconds: float) -> None:
     count = publisher.acknowledged
     rate = f" ({count / seconds:,.0f}/s)" if seconds > 0 else ""
     Console(highlight=False).print(

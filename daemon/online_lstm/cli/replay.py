@@ -24,7 +24,7 @@ from online_lstm.errors import (
     ReplayDivergedError,
     SettingsError,
 )
-from online_lstm.events import InputRecord, Mark, OutputRecord, TopicPartition
+from online_lstm.events import CommitMetadata, InputRecord, OutputRecord, TopicPartition
 from online_lstm.logs import EventLogger
 from online_lstm.settings import Settings
 from online_lstm.terminal.output_file import STANDARD_OUTPUT, create_output
@@ -33,7 +33,7 @@ from online_lstm.terminal.progress import progress_bar
 if TYPE_CHECKING:  # they load HDF5, numba and the Kafka client
     from online_lstm.checkpoint import CheckpointStore
     from online_lstm.learning.partition import NetworkFactory
-    from online_lstm.streaming.recovery import Topic
+    from online_lstm.streaming.recovery import InputTopic
 
 HELP = "predict again what was predicted for some offsets"
 CHUNK = 500
@@ -61,7 +61,7 @@ class Route:
     start: int
     wanted: range
     state: Mapping[str, Any]
-    marks: Mapping[int, Mark]
+    marks: Mapping[int, CommitMetadata]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -86,10 +86,10 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     _require_range(arguments.first, arguments.until)
     logs.configure_command(level=settings.log_level, style=settings.log_format, secrets=settings.secrets())
     from online_lstm.checkpoint import CheckpointStore
-    from online_lstm.learning.model_factory import networks_of
-    from online_lstm.streaming.kafka.partition_reader import KafkaReader
+    from online_lstm.learning.model_factory import model_factory
+    from online_lstm.streaming.kafka.partition_reader import PartitionReader
 
-    with closing(KafkaReader(settings)) as topic, create_output("predictions", arguments.predictions) as out:
+    with closing(PartitionReader(settings)) as topic, create_output("predictions", arguments.predictions) as out:
         source = source_of(settings, topic, topic_name=arguments.topic, partition=arguments.partition)
         store = CheckpointStore(settings.checkpoint_url, settings.group_id)
         wanted = range(arguments.first, arguments.until)
@@ -100,7 +100,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
         written: Counter[str] = Counter()
         with progress_bar("replaying", route.wanted.stop - route.start, unit="offsets") as show:
             records = topic.records(source, range(route.start, route.wanted.stop))
-            for output in replay(route, learned_with, _showing(records, route, show), networks_of(learned_with)):
+            for output in replay(route, learned_with, _showing(records, route, show), model_factory(learned_with)):
                 written["dead letters" if output.dead_letter else "predictions"] += 1
                 if not output.dead_letter:
                     out.write((output.value or b"") + b"\n")
@@ -109,7 +109,9 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     return ExitCode.OK
 
 
-def source_of(settings: Settings, topic: "Topic", *, topic_name: str | None, partition: int | None) -> TopicPartition:
+def source_of(
+    settings: Settings, topic: "InputTopic", *, topic_name: str | None, partition: int | None
+) -> TopicPartition:
     """Find out which partition is meant.
 
     Raises:
@@ -132,7 +134,7 @@ def source_of(settings: Settings, topic: "Topic", *, topic_name: str | None, par
 
 def plan(
     settings: Settings,
-    topic: "Topic",
+    topic: "InputTopic",
     store: "CheckpointStore",
     *,
     source: TopicPartition,
@@ -145,14 +147,14 @@ def plan(
         SettingsError: The lineage does not exist, or has not been where is asked for.
         RecoveryRefusedError: The group has no lineage, or checkpoints or records that are needed are gone.
     """
-    from online_lstm.learning.partition import generation_of
-    from online_lstm.streaming.recovery import read_mark
+    from online_lstm.learning.partition import lineage_generation
+    from online_lstm.streaming.recovery import read_metadata
 
     committed = topic.committed(source)
     current = None
     if committed is not None and committed.metadata:
-        current = read_mark(committed.metadata, source)
-    known = sorted(store.lineages(source), key=generation_of)
+        current = read_metadata(committed.metadata, source)
+    known = sorted(store.lineages(source), key=lineage_generation)
     if lineage is None and current is None:
         raise RecoveryRefusedError(
             f"{source}: the group {settings.group_id} has no committed offset of this daemon, so the lineage has to be "
@@ -175,7 +177,7 @@ def plan(
         end = _end_of(store, source, name, newest=starts[-1])
     _require_reached(source, name, wanted, reached=range(starts[0], end))
     start = max(offset for offset in starts if offset <= wanted.start)
-    _require_retained(source, topic.retained(source), start=start, wanted=wanted, starts=starts)
+    _require_retained(source, topic.offset_range(source), start=start, wanted=wanted, starts=starts)
     on_the_way = {offset: mark for offset, mark in marks.items() if start < offset <= wanted.stop}
     return Route(source, name, start, wanted, store.read(source, name, start), on_the_way)
 
@@ -194,10 +196,12 @@ def replay(
     Raises:
         ReplayDivergedError: It comes to another mark than there was; some of what it gave may be wrong.
     """
-    from online_lstm.checkpoint.warm_start_file import warm_start_of
-    from online_lstm.learning.partition import Partition, mark_of
+    from online_lstm.checkpoint.warm_start_file import read_warm_start
+    from online_lstm.learning.partition import Partition, metadata_from_state
 
-    partition = Partition(settings, route.source, mark_of(dict(route.state)), network_for, warm_start_of(settings))
+    partition = Partition(
+        settings, route.source, metadata_from_state(dict(route.state)), network_for, read_warm_start(settings)
+    )
     partition.restore(dict(route.state))
     agreed = route.start
     remaining = iter(records)
@@ -212,9 +216,10 @@ def replay(
             if batch[0].offset >= route.wanted.start:
                 yield from outputs
         expected = route.marks.get(stop)
-        if expected is not None and partition.mark != expected:
+        if expected is not None and partition.commit_metadata != expected:
             raise ReplayDivergedError(
-                f"{route.source}: replaying offsets {agreed} to {stop} gave {partition.mark}, but it was {expected}: "
+                f"{route.source}: replaying offsets {agreed} to {stop} gave {partition.commit_metadata}, but it was "
+                f"{expected}: "
                 "another CPU or TensorFlow, or an input topic that changed; what was written for offsets from "
                 f"{max(agreed, route.wanted.start)} on may differ from what was published"
             )
@@ -226,22 +231,22 @@ def _require_range(first: int, until: int) -> None:
         raise SettingsError(f"from, until: received {first} and {until}, expected 0 <= from < until")
 
 
-def _marks(store: "CheckpointStore", source: TopicPartition, lineage: str) -> Iterator[tuple[int, Mark]]:
+def _marks(store: "CheckpointStore", source: TopicPartition, lineage: str) -> Iterator[tuple[int, CommitMetadata]]:
     """Give offset and mark of the checkpoints of a lineage that can be read."""
-    from online_lstm.learning.partition import mark_of
+    from online_lstm.learning.partition import metadata_from_state
 
     for offset in store.offsets(source, lineage):
         try:
-            yield offset, mark_of(store.read(source, lineage, offset))
+            yield offset, metadata_from_state(store.read(source, lineage, offset))
         except CheckpointDamagedError as error:
             _log.warning("checkpoint passed over", source=source, offset=offset, reason=error)
 
 
 def _end_of(store: "CheckpointStore", source: TopicPartition, lineage: str, *, newest: int) -> int:
     """Say how far a lineage is known to have come: where the next one began, or to its newest checkpoint."""
-    from online_lstm.learning.partition import generation_of
+    from online_lstm.learning.partition import lineage_generation
 
-    following = [name for name in store.lineages(source) if generation_of(name) == generation_of(lineage) + 1]
+    following = [name for name in store.lineages(source) if lineage_generation(name) == lineage_generation(lineage) + 1]
     beginnings = [store.offsets(source, name)[-1] for name in following]
     return max([newest, *beginnings])
 
@@ -259,16 +264,18 @@ def _require_reached(source: TopicPartition, lineage: str, wanted: range, *, rea
         )
 
 
-def _require_retained(source: TopicPartition, retained: range, *, start: int, wanted: range, starts: list[int]) -> None:
-    if wanted.stop > retained.stop:
+def _require_retained(
+    source: TopicPartition, offset_range: range, *, start: int, wanted: range, starts: list[int]
+) -> None:
+    if wanted.stop > offset_range.stop:
         raise RecoveryRefusedError(
-            f"{source}: received --until {wanted.stop}, but the topic ends at {retained.stop}: it was created anew"
+            f"{source}: received --until {wanted.stop}, but the topic ends at {offset_range.stop}: it was created anew"
         )
-    if start < retained.start:
-        later = [offset for offset in starts if offset >= retained.start]
+    if start < offset_range.start:
+        later = [offset for offset in starts if offset >= offset_range.start]
         raise RecoveryRefusedError(
             f"{source}: to replay from {wanted.start} the records from {start} on are needed, where the checkpoint "
-            f"before is, but the topic begins at {retained.start}; "
+            f"before is, but the topic begins at {offset_range.start}; "
             + (f"--from {later[0]} or later is possible" if later else "no checkpoint is at that offset or later")
         )
 

@@ -15,7 +15,7 @@ from online_lstm.shutdown import Shutdown, exit_at_once
 from online_lstm.significance import words_of
 
 if TYPE_CHECKING:
-    from online_lstm.telemetry import Report
+    from online_lstm.telemetry import TelemetryEvent
 
 HELP = "learn from the input topics and publish predictions, until a signal"
 _log = EventLogger(__name__)
@@ -42,43 +42,43 @@ def main(arguments: argparse.Namespace) -> ExitCode:
 def run(settings: Settings) -> None:
     """Build the parts, lowest first, and run the loop."""
     from online_lstm.checkpoint import CheckpointStore
-    from online_lstm.checkpoint.warm_start_file import warm_start_of
+    from online_lstm.checkpoint.warm_start_file import read_warm_start
     from online_lstm.codec import REASONS
-    from online_lstm.learning.learners import rehearse
-    from online_lstm.learning.model_factory import networks_of
+    from online_lstm.learning.learners import warm_up
+    from online_lstm.learning.model_factory import model_factory
     from online_lstm.learning.network import fingerprint
-    from online_lstm.learning.partition import learning_of
-    from online_lstm.observability.dashboard import Board
+    from online_lstm.learning.partition import learning_settings
+    from online_lstm.observability.dashboard import DashboardState
     from online_lstm.observability.http_server import Health, WebServer
-    from online_lstm.observability.log_summary import Summary
-    from online_lstm.observability.prometheus import Metrics
-    from online_lstm.streaming.kafka import AtLeastOnceSink, KafkaSource, TransactionalSink, ensure_topics
+    from online_lstm.observability.log_summary import LogSummary
+    from online_lstm.observability.prometheus import PrometheusMetrics
+    from online_lstm.streaming.kafka import AtLeastOnceProducer, GroupConsumer, TransactionalProducer, ensure_topics
     from online_lstm.streaming.service import Service
 
-    warm_start = warm_start_of(settings)
-    network_for = networks_of(settings)
-    network = network_for(learning_of(settings))  # a wrong layer is told before anything is started
+    warm_start = read_warm_start(settings)
+    network_for = model_factory(settings)
+    network = network_for(learning_settings(settings))  # a wrong layer is told before anything is started
     health = Health()
     store = CheckpointStore(settings.checkpoint_url, settings.group_id, origin=fingerprint())
     store.require_writable()
-    metrics = Metrics(
+    metrics = PrometheusMetrics(
         baselines=settings.baselines,
         experts=settings.experts,
         reasons=REASONS,
         build=fingerprint(),
         coverage=settings.coverage,
     )
-    board = Board(about(settings), baselines=settings.baselines)
+    board = DashboardState(about(settings), baselines=settings.baselines)
     web = WebServer(settings.http_host, settings.http_port, render=metrics.render, health=health, view=board)
     web.start()
     try:
         for misfit in ensure_topics(settings):  # once the port is known to be free
             metrics.observe(misfit)
-        source = KafkaSource(settings)
-        rehearse(settings, network)
-        summary = Summary()
+        source = GroupConsumer(settings)
+        warm_up(settings, network)
+        summary = LogSummary()
 
-        def observe(report: "Report") -> None:
+        def observe(report: "TelemetryEvent") -> None:
             metrics.observe(report)
             summary.observe(report)
             board.observe(report)
@@ -87,7 +87,9 @@ def run(settings: Settings) -> None:
         service = Service(
             settings,
             source=source,
-            sink=TransactionalSink(settings, observe) if exactly_once else AtLeastOnceSink(settings, source, observe),
+            sink=TransactionalProducer(settings, observe)
+            if exactly_once
+            else AtLeastOnceProducer(settings, source, observe),
             store=store,
             network_for=network_for,
             observer=observe,

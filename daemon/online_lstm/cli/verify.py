@@ -23,10 +23,10 @@ from online_lstm.events import TopicPartition
 from online_lstm.settings import Settings
 from online_lstm.terminal.output_file import STANDARD_OUTPUT, create_output
 from online_lstm.terminal.progress import progress_bar
-from online_lstm.terminal.tables import console_for, table_of
+from online_lstm.terminal.tables import make_console, make_table
 
 if TYPE_CHECKING:  # it loads HDF5 and numba
-    from online_lstm.audit.partition_audit import Finding, Topics
+    from online_lstm.audit.partition_audit import AuditedTopics, PartitionAudit
 
 HELP = "say whether a group's offsets, checkpoints and outputs agree"
 
@@ -44,27 +44,27 @@ def main(arguments: argparse.Namespace) -> ExitCode:
         arguments.group_id = arguments.group
     settings = settings_of(arguments)
     logs.configure_command(level=settings.log_level, style=settings.log_format, secrets=settings.secrets())
-    from online_lstm.audit.partition_audit import examine, published_to
+    from online_lstm.audit.partition_audit import audit_partition, published_to
     from online_lstm.checkpoint import CheckpointStore
-    from online_lstm.streaming.kafka.partition_reader import KafkaReader
+    from online_lstm.streaming.kafka.partition_reader import PartitionReader
 
     findings = []
     with ExitStack() as stack:
         report = None if arguments.json is None else stack.enter_context(create_output("json", arguments.json))
         # one for each of the two topics that are read at the same time
-        topics, letters = (stack.enter_context(closing(KafkaReader(settings))) for _ in range(2))
+        topics, letters = (stack.enter_context(closing(PartitionReader(settings))) for _ in range(2))
         store = CheckpointStore(settings.checkpoint_url, settings.group_id)
         for source in _sources(settings, topics):
-            total = sum(len(topics.retained(place)) for place in published_to(settings, topics, source))
+            total = sum(len(topics.offset_range(place)) for place in published_to(settings, topics, source))
             with progress_bar(str(source), total, unit="records") as show:
-                findings.append(examine(settings, source, store, topics=topics, letters=letters, show=show))
+                findings.append(audit_partition(settings, source, store, topics=topics, letters=letters, show=show))
         if report is not None:
             report.write(json.dumps(_to_json(settings, findings), indent=2).encode() + b"\n")
-    _print(console_for(stderr=arguments.json == STANDARD_OUTPUT), settings, findings)
+    _print(make_console(stderr=arguments.json == STANDARD_OUTPUT), settings, findings)
     return ExitCode.REFUSED if any(finding.faults for finding in findings) else ExitCode.OK
 
 
-def _sources(settings: Settings, topics: "Topics") -> Iterator[TopicPartition]:
+def _sources(settings: Settings, topics: "AuditedTopics") -> Iterator[TopicPartition]:
     from online_lstm.audit.partition_audit import existing
 
     for topic in settings.input_topics:
@@ -72,7 +72,7 @@ def _sources(settings: Settings, topics: "Topics") -> Iterator[TopicPartition]:
             yield TopicPartition(topic, number)
 
 
-def _to_json(settings: Settings, findings: list["Finding"]) -> dict[str, Any]:
+def _to_json(settings: Settings, findings: list["PartitionAudit"]) -> dict[str, Any]:
     return {
         "group": settings.group_id,
         "agree": not any(finding.faults for finding in findings),
@@ -80,17 +80,18 @@ def _to_json(settings: Settings, findings: list["Finding"]) -> dict[str, Any]:
     }
 
 
-def _finding_to_json(finding: "Finding") -> dict[str, Any]:
-    mark, proof = finding.mark, finding.proof
+def _finding_to_json(finding: "PartitionAudit") -> dict[str, Any]:
+    mark, proof = finding.commit_metadata, finding.proof
     return {
         "topic": finding.source.topic,
         "partition": finding.source.partition,
-        "verdict": finding.verdict,
-        "input": {"first": finding.retained.start, "end": finding.retained.stop},
+        "verdict": finding.evaluation,
+        "input": {"first": finding.offset_range.start, "end": finding.offset_range.stop},
         "committed": finding.committed,
         "mark": None if mark is None else {**asdict(mark), "digest": mark.digest.hex()},
         "checkpoints": [
-            {"offset": checkpoint.offset, "whole": checkpoint.mark is not None} for checkpoint in finding.checkpoints
+            {"offset": checkpoint.offset, "whole": checkpoint.commit_metadata is not None}
+            for checkpoint in finding.checkpoints
         ],
         "other_lineages": finding.other_lineages,
         "replay_from": finding.replay_from,
@@ -103,8 +104,8 @@ def _finding_to_json(finding: "Finding") -> dict[str, Any]:
     }
 
 
-def _print(console: Console, settings: Settings, findings: list["Finding"]) -> None:
-    table = table_of(
+def _print(console: Console, settings: Settings, findings: list["PartitionAudit"]) -> None:
+    table = make_table(
         *("partition", "input", "committed >", "lineage", "records >", "checkpoints", "replay from >"),
         *("predictions >", "dead letters >", "proven from >", "verdict"),
     )
@@ -116,16 +117,16 @@ def _print(console: Console, settings: Settings, findings: list["Finding"]) -> N
             console.print(Text(f"{finding.source}: WRONG: {fault}"), soft_wrap=True)
         for note in finding.notes:
             console.print(Text(f"{finding.source}: {note}"), soft_wrap=True)
-    verdicts = Counter(finding.verdict for finding in findings)
-    said = ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items()))
+    evaluations = Counter(finding.evaluation for finding in findings)
+    said = ", ".join(f"{count} {evaluation}" for evaluation, count in sorted(evaluations.items()))
     console.print(Text(f"group {settings.group_id}: of {len(findings)} partitions {said}"), soft_wrap=True)
 
 
-def _cells(finding: "Finding") -> Iterator[str]:
-    mark, proof = finding.mark, finding.proof
-    whole = sum(checkpoint.mark is not None for checkpoint in finding.checkpoints)
+def _cells(finding: "PartitionAudit") -> Iterator[str]:
+    mark, proof = finding.commit_metadata, finding.proof
+    whole = sum(checkpoint.commit_metadata is not None for checkpoint in finding.checkpoints)
     yield str(finding.source)
-    yield f"{finding.retained.start:,} to {finding.retained.stop:,}"
+    yield f"{finding.offset_range.start:,} to {finding.offset_range.stop:,}"
     yield _count(finding.committed)
     yield "-" if mark is None else mark.lineage
     yield _count(None if mark is None else mark.records)
@@ -134,7 +135,7 @@ def _cells(finding: "Finding") -> Iterator[str]:
     yield _count(finding.replay_from)
     for figure in (None, None, None) if proof is None else (proof.predictions, proof.dead_letters, proof.proven_from):
         yield _count(figure)
-    yield finding.verdict
+    yield finding.evaluation
 
 
 def _count(figure: int | None) -> str:

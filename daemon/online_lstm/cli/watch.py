@@ -16,11 +16,11 @@ from online_lstm.cli.options import add_settings, settings_of
 from online_lstm.errors import ExitCode, SettingsError
 from online_lstm.settings import Settings
 from online_lstm.shutdown import Shutdown, interrupt
-from online_lstm.terminal.formatting import line_of
-from online_lstm.terminal.live_view import Screen
+from online_lstm.terminal.formatting import format_message
+from online_lstm.terminal.live_view import LiveView
 
 if TYPE_CHECKING:  # it loads the Kafka client
-    from online_lstm.streaming.kafka.plain_clients import Follower
+    from online_lstm.streaming.kafka.plain_clients import TopicTail
 
 HELP = "follow the predictions, until Ctrl-C"
 
@@ -40,14 +40,14 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     """Follow until the limit, or a signal."""
     if arguments.limit is not None and arguments.limit < 1:
         raise SettingsError(f"limit: received {arguments.limit}, expected 1 or more")
-    from online_lstm.streaming.kafka.plain_clients import Follower
+    from online_lstm.streaming.kafka.plain_clients import TopicTail
 
     settings = settings_of(arguments)
     logs.configure_command(level=settings.log_level, style=settings.log_format, secrets=settings.secrets())
     console = Console(highlight=False, soft_wrap=True)
     live = console.is_terminal and not (arguments.json or arguments.lines)
     write = write_message if arguments.json else line_writer(console)
-    follow = partial(Follower, settings, settings.output_topic, from_beginning=arguments.from_beginning)
+    follow = partial(TopicTail, settings, settings.output_topic, from_beginning=arguments.from_beginning)
     try:
         with Shutdown(interrupt), closing(follow()) as follower:
             records = islice(follower.follow(lambda: _say_what_is_awaited(follower, settings)), arguments.limit)
@@ -60,7 +60,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     return ExitCode.OK
 
 
-def _say_what_is_awaited(follower: "Follower", settings: Settings) -> None:
+def _say_what_is_awaited(follower: "TopicTail", settings: Settings) -> None:
     servers = ", ".join(settings.bootstrap_servers)
     if follower.broker_answers():
         said = f"no new prediction in {settings.output_topic} at {servers} yet: waiting for a daemon to publish one"
@@ -71,7 +71,7 @@ def _say_what_is_awaited(follower: "Follower", settings: Settings) -> None:
 
 def _show(records: Iterable[Any], topic: str) -> None:
     """Keep a view of them up to date, four times a second."""
-    screen = Screen(topic)
+    screen = LiveView(topic)
     with Live(get_renderable=screen.render, console=Console(highlight=False), refresh_per_second=4):
         _write_all(records, screen.add)
 
@@ -91,7 +91,7 @@ def line_writer(console: Console) -> Callable[[Any], None]:
     """Give the function that writes a record as a line, in colour where the console has any."""
 
     def write(record: Any) -> None:
-        line = line_of(record.value, f"{record.topic}/{record.partition}/{record.offset}")
+        line = format_message(record.value, f"{record.topic}/{record.partition}/{record.offset}")
         if console.is_terminal:
             console.print(line)
         else:

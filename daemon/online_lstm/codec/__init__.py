@@ -4,6 +4,6 @@ The codec knows formats, limits and headers; it knows nothing of what is learned
 """
 
 from online_lstm.codec.decode import REASONS, Decoder, stream_of
-from online_lstm.codec.encode import Encoder, chain
+from online_lstm.codec.encode import Encoder, extend_digest
 
-__all__ = ["REASONS", "Decoder", "Encoder", "chain", "stream_of"]
+__all__ = ["REASONS", "Decoder", "Encoder", "extend_digest", "stream_of"]

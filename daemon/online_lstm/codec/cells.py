@@ -24,13 +24,13 @@ quote = json.JSONEncoder(ensure_ascii=False).encode
 """Give a text as JSON."""
 
 
-def shown(received: str | bytes) -> str:
+def quote_for_error(received: str | bytes) -> str:
     """Quote what was received in ASCII, cut to what a message has room for."""
     escaped = f"{received[:64]!a}"
     return escaped if len(escaped) <= 64 else f"{escaped[:64]}..."
 
 
-def number_of(text: str) -> tuple[int | float, str] | None:
+def parse_number(text: str) -> tuple[int | float, str] | None:
     """Return a number, written the way JSON or else a person writes it, and its JSON text; None if there is none.
 
     >>> number_of("0.10"), number_of("+.5"), number_of("1,5")
@@ -48,7 +48,8 @@ def number_of(text: str) -> tuple[int | float, str] | None:
     if len(text.lstrip("+-")) > MAX_NUMBER_CHARACTERS:
         raise BadInputError(
             "not_a_value",
-            f"received {shown(text)}, a number of {len(text)} characters, expected at most {MAX_NUMBER_CHARACTERS}",
+            f"received {quote_for_error(text)}, a number of {len(text)} characters, expected at most "
+            f"{MAX_NUMBER_CHARACTERS}",
         )
     number = int(text) if match.lastindex is None else float(text)
     if not math.isfinite(number):
@@ -67,7 +68,7 @@ def is_numeral(text: str) -> bool:
 
 def not_finite(text: str) -> BadInputError:
     """Return the refusal of a number that is infinite, or none."""
-    return BadInputError("not_finite", f"received {shown(text)}, expected a finite number")
+    return BadInputError("not_finite", f"received {quote_for_error(text)}, expected a finite number")
 
 
 class Markers:
@@ -95,7 +96,7 @@ class Markers:
         )
 
 
-def label_of(text: str, markers: Markers) -> Label | None:
+def parse_label(text: str, markers: Markers) -> Label | None:
     """Return a label with its JSON text, a number where the text is a finite one; None for a missing label.
 
     >>> label_of("+2", Markers()), label_of("up", Markers()), label_of("NaN", Markers())
@@ -104,7 +105,7 @@ def label_of(text: str, markers: Markers) -> Label | None:
     if text in markers:
         return None
     try:
-        number = number_of(text.strip())
+        number = parse_number(text.strip())
     except BadInputError:
         number = None
     return number or (text, quote(text))

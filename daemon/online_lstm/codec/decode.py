@@ -6,12 +6,12 @@ give the same dead letters.
 
 import base64
 
-from online_lstm.codec.cells import quote, shown
+from online_lstm.codec.cells import quote, quote_for_error
 from online_lstm.codec.forms import REFUSED_OUTPUT
 from online_lstm.codec.size import headers_bytes
-from online_lstm.codec.values import Read, missing, reader_of
+from online_lstm.codec.values import DecodedValue, missing, reader_of
 from online_lstm.errors import BadInputError
-from online_lstm.events import Event, Forget, InputRecord, Vector
+from online_lstm.events import Event, InputRecord, Tombstone, Vector
 from online_lstm.settings import Settings
 
 REASONS = (
@@ -55,7 +55,7 @@ class Decoder:
         self._by_key = settings.stream_by == "key"
         self._features = settings.features
 
-    def decode(self, record: InputRecord) -> Event | Forget:
+    def decode(self, record: InputRecord) -> Event | Tombstone:
         """Decode one record; a null value makes the stream of its key be forgotten.
 
         Without the stream of a key there is nothing to forget: a null value is then a missing one, where the task
@@ -66,7 +66,7 @@ class Decoder:
         """
         stream = self._stream(record)
         if record.value is None and stream is not None:
-            return Forget(record, stream)
+            return Tombstone(record, stream)
         if record.key:
             self._require_copyable_key(record.key)
         if record.headers:
@@ -75,7 +75,7 @@ class Decoder:
         vector = () if self._task == "symbol" else self._vector(read)
         return Event(record, stream, read.symbol, read.literal, read.ends, vector, read.label)
 
-    def _read_value(self, value: bytes) -> Read:
+    def _read_value(self, value: bytes) -> DecodedValue:
         if len(value) > self._max_value_bytes:
             raise BadInputError(
                 "too_large",
@@ -84,7 +84,7 @@ class Decoder:
             )
         return self._read(value)
 
-    def _missing(self) -> Read:
+    def _missing(self) -> DecodedValue:
         """Return the missing value that a null value is; raise where the task has none."""
         if self._task == "symbol":
             raise BadInputError(
@@ -106,20 +106,21 @@ class Decoder:
     def _stream(self, record: InputRecord) -> str | None:
         return stream_of(record.key) if self._by_key else None
 
-    def _vector(self, read: Read) -> Vector:
+    def _vector(self, read: DecodedValue) -> Vector:
         vector = read.vector
         if vector is None:
             if isinstance(read.symbol, str):
                 raise BadInputError(
                     "not_a_number",
-                    f"received {shown(read.symbol)}, expected a number: the setting task is {self._task}, and "
+                    f"received {quote_for_error(read.symbol)}, expected a number: the setting task is {self._task}, "
+                    "and "
                     "only symbol takes words; missing_values says which texts mark a missing number",
                 )
             vector = (float(read.symbol),)
         if len(vector) != self._features and not (read.label and not vector):
             raise BadInputError(
                 "wrong_length",
-                f"received {shown(read.literal)} with {len(vector)} numbers, expected {self._features}: "
+                f"received {quote_for_error(read.literal)} with {len(vector)} numbers, expected {self._features}: "
                 "the setting features",
             )
         return vector

@@ -17,20 +17,20 @@ from online_lstm.codec.size import record_bytes
 from online_lstm.errors import BadInputError
 from online_lstm.events import (
     Event,
+    EventResult,
     Header,
     InputRecord,
+    LabelEvaluation,
     LabelPrediction,
-    LabelVerdict,
-    Outcome,
     OutputRecord,
+    SymbolEvaluation,
     SymbolPrediction,
-    SymbolVerdict,
 )
 from online_lstm.settings import Settings
 from online_lstm.timestamps import EPOCH
 
 DIGEST_BYTES = 16
-"""Length of the digests that ``chain`` takes and gives; the first one of a chain is zeros."""
+"""Length of the digests that ``extend_digest`` takes and gives; the first one of a chain is zeros."""
 
 MAX_ERROR_CHARACTERS = 300
 
@@ -59,7 +59,7 @@ class Encoder:
         self._max_bytes = settings.max_output_bytes
         self._write = writer_of(settings)
 
-    def output(self, event: Event, outcome: Outcome, model: str) -> OutputRecord:
+    def output(self, event: Event, outcome: EventResult, model: str) -> OutputRecord:
         """Encode what is said after an event of a record that ``Decoder`` let pass.
 
         The strings in a message that would be too large are cut, and headers tell length and SHA-256 of the
@@ -107,7 +107,7 @@ class Encoder:
         return record_bytes(key, value, headers) - self._max_bytes
 
 
-def chain(digest: bytes, record: OutputRecord) -> bytes:
+def extend_digest(digest: bytes, record: OutputRecord) -> bytes:
     """Extend a rolling BLAKE2b-128 digest by all that a reader of this record can see.
 
     All lengths come before all contents, so no byte can move from one field to another unnoticed.
@@ -126,14 +126,14 @@ def chain(digest: bytes, record: OutputRecord) -> bytes:
     return hashlib.blake2b(b"".join((digest, count, lengths, *contents)), digest_size=DIGEST_BYTES).digest()
 
 
-def _cut(event: Event, outcome: Outcome, characters: int, entries: int, experts: int) -> tuple[Event, Outcome]:
+def _cut(event: Event, outcome: EventResult, characters: int, entries: int, experts: int) -> tuple[Event, EventResult]:
     """Shorten what a stream's values can make long: a number never is."""
-    verdict, prediction = outcome.verdict, outcome.prediction
-    if isinstance(verdict, SymbolVerdict):
-        verdict = replace(verdict, predicted=_cut_literal(verdict.predicted, characters))
-    if isinstance(verdict, LabelVerdict):
-        label, predicted = _cut_literal(verdict.label, characters), _cut_literal(verdict.predicted, characters)
-        verdict = replace(verdict, label=label, predicted=predicted)
+    evaluation, prediction = outcome.evaluation, outcome.prediction
+    if isinstance(evaluation, SymbolEvaluation):
+        evaluation = replace(evaluation, predicted=_cut_literal(evaluation.predicted, characters))
+    if isinstance(evaluation, LabelEvaluation):
+        label, predicted = _cut_literal(evaluation.label, characters), _cut_literal(evaluation.predicted, characters)
+        evaluation = replace(evaluation, label=label, predicted=predicted)
     if isinstance(prediction, LabelPrediction):
         given = tuple((_cut_literal(literal, characters), p) for literal, p in prediction.probabilities[:entries])
         prediction = replace(prediction, probabilities=given)
@@ -146,7 +146,7 @@ def _cut(event: Event, outcome: Outcome, characters: int, entries: int, experts:
         prediction = replace(prediction, top=top, experts=told)
     return (
         replace(event, literal=_cut_literal(event.literal, characters)),
-        replace(outcome, verdict=verdict, prediction=prediction),
+        replace(outcome, evaluation=evaluation, prediction=prediction),
     )
 
 

@@ -12,24 +12,24 @@ from online_lstm.codec.cells import quote
 from online_lstm.events import (
     NUMBER_SCORES,
     Event,
+    EventResult,
+    LabelEvaluation,
     LabelPrediction,
-    LabelVerdict,
+    NumberEvaluation,
     NumberPrediction,
-    NumberVerdict,
-    Outcome,
+    SymbolEvaluation,
     SymbolPrediction,
-    SymbolVerdict,
 )
 from online_lstm.settings import Settings
 from online_lstm.significance import kappa_temporal
 
-Writer = Callable[[Event, Outcome, str], str]
+Writer = Callable[[Event, EventResult, str], str]
 """Gives the text for an event, its outcome and the name of the model."""
 
 
 def writer_of(settings: Settings) -> Writer:
     """Give what writes the messages of a task."""
-    said: dict[str, Callable[[Outcome], str]] = {
+    said: dict[str, Callable[[EventResult], str]] = {
         "symbol": partial(_symbols, experts=settings.experts),
         "number": partial(_numbers, experts=settings.experts, listed=_listing(settings)),
         "label": _labels,
@@ -39,7 +39,12 @@ def writer_of(settings: Settings) -> Writer:
 
 
 def _write(
-    event: Event, outcome: Outcome, model: str, *, said: Callable[[Outcome], str], rates: Callable[[Outcome], str]
+    event: Event,
+    outcome: EventResult,
+    model: str,
+    *,
+    said: Callable[[EventResult], str],
+    rates: Callable[[EventResult], str],
 ) -> str:
     record = event.record
     return (
@@ -50,35 +55,35 @@ def _write(
     )
 
 
-def _number_rates(outcome: Outcome, baselines: slice) -> str:
+def _number_rates(outcome: EventResult, baselines: slice) -> str:
     if not (rates := outcome.hit_rates):
         return '"hit_rate": null, "baseline_hit_rate": null'
     return f'"hit_rate": {_rounded(rates[0], 6)}, "baseline_hit_rate": {_rounded(max(rates[baselines]), 6)}'
 
 
-def _rates(outcome: Outcome, baselines: slice) -> str:
+def _rates(outcome: EventResult, baselines: slice) -> str:
     rates = outcome.hit_rates
     kappa = kappa_temporal(rates[0], rates[baselines.start]) if rates else None  # the last value is the first baseline
     return f'{_number_rates(outcome, baselines)}, "kappa_temporal": {"null" if kappa is None else _rounded(kappa, 6)}'
 
 
-def _symbols(outcome: Outcome, experts: Sequence[str]) -> str:
-    verdict, prediction = outcome.verdict, outcome.prediction
-    assert verdict is None or isinstance(verdict, SymbolVerdict)
+def _symbols(outcome: EventResult, experts: Sequence[str]) -> str:
+    evaluation, prediction = outcome.evaluation, outcome.prediction
+    assert evaluation is None or isinstance(evaluation, SymbolEvaluation)
     assert prediction is None or isinstance(prediction, SymbolPrediction)
     return (
-        f'"verdict": {_symbol_verdict(verdict)}, {_symbol_prediction(prediction)}, '
+        f'"verdict": {_symbol_evaluation(evaluation)}, {_symbol_prediction(prediction)}, '
         f'"experts": {_symbol_experts(prediction, experts)}'
     )
 
 
-def _symbol_verdict(verdict: SymbolVerdict | None) -> str:
-    if verdict is None:
+def _symbol_evaluation(evaluation: SymbolEvaluation | None) -> str:
+    if evaluation is None:
         return "null"
     return (
-        f'{{"predicted": {verdict.predicted}, "hit": {"true" if verdict.hit else "false"}, '
-        f'"probability": {_rounded(verdict.probability, 6)}, '
-        f'"surprise_bits": {_rounded(verdict.surprise_bits, 4)}, "drift": {_flag(verdict.drift)}}}'
+        f'{{"predicted": {evaluation.predicted}, "hit": {"true" if evaluation.hit else "false"}, '
+        f'"probability": {_rounded(evaluation.probability, 6)}, '
+        f'"surprise_bits": {_rounded(evaluation.surprise_bits, 4)}, "drift": {_flag(evaluation.drift)}}}'
     )
 
 
@@ -101,9 +106,9 @@ def _symbol_experts(prediction: SymbolPrediction | None, names: Sequence[str]) -
     return f"{{{', '.join(listed)}}}"
 
 
-def _numbers(outcome: Outcome, experts: Sequence[str], listed: Callable[[Iterable[str]], str]) -> str:
-    verdict, prediction = outcome.verdict, outcome.prediction
-    assert verdict is None or isinstance(verdict, NumberVerdict)
+def _numbers(outcome: EventResult, experts: Sequence[str], listed: Callable[[Iterable[str]], str]) -> str:
+    evaluation, prediction = outcome.evaluation, outcome.prediction
+    assert evaluation is None or isinstance(evaluation, NumberEvaluation)
     assert prediction is None or isinstance(prediction, NumberPrediction)
     values, interval, told = "null", "null", ""
     if prediction is not None:
@@ -114,21 +119,21 @@ def _numbers(outcome: Outcome, experts: Sequence[str], listed: Callable[[Iterabl
             for name, (said, weights) in zip(experts, prediction.experts, strict=True)
         )
     return (
-        f'"verdict": {_number_verdict(verdict, listed)}, "prediction": {values}, "interval": {interval}, '
+        f'"verdict": {_number_evaluation(evaluation, listed)}, "prediction": {values}, "interval": {interval}, '
         f'"experts": {{{told}}}'
     )
 
 
-def _number_verdict(verdict: NumberVerdict | None, listed: Callable[[Iterable[str]], str]) -> str:
-    if verdict is None:
+def _number_evaluation(evaluation: NumberEvaluation | None, listed: Callable[[Iterable[str]], str]) -> str:
+    if evaluation is None:
         return "null"
     scores = [
-        f'"{name}": {listed(map(_number, line))}' for name, line in zip(NUMBER_SCORES, verdict.scores, strict=True)
+        f'"{name}": {listed(map(_number, line))}' for name, line in zip(NUMBER_SCORES, evaluation.scores, strict=True)
     ]
     return (
-        f'{{"predicted": {listed(map(_number, verdict.predicted))}, "hit": {listed(map(_flag, verdict.hits))}, '
-        f'"error": {listed(map(_number, verdict.errors))}, "covered": {listed(map(_flag, verdict.covered))}, '
-        f'{", ".join(scores)}, "drift": {_flag(verdict.drift)}}}'
+        f'{{"predicted": {listed(map(_number, evaluation.predicted))}, "hit": {listed(map(_flag, evaluation.hits))}, '
+        f'"error": {listed(map(_number, evaluation.errors))}, "covered": {listed(map(_flag, evaluation.covered))}, '
+        f'{", ".join(scores)}, "drift": {_flag(evaluation.drift)}}}'
     )
 
 
@@ -150,27 +155,29 @@ def _flag(flag: bool | None) -> str:
     return "null" if flag is None else "true" if flag else "false"
 
 
-def _labels(outcome: Outcome) -> str:
-    verdict, prediction = outcome.verdict, outcome.prediction
-    assert verdict is None or isinstance(verdict, LabelVerdict)
+def _labels(outcome: EventResult) -> str:
+    evaluation, prediction = outcome.evaluation, outcome.prediction
+    assert evaluation is None or isinstance(evaluation, LabelEvaluation)
     assert prediction is None or isinstance(prediction, LabelPrediction)
     given = [(literal, _rounded(p, 6)) for literal, p in prediction.probabilities] if prediction else []
     likeliest, probability = given[0] if given else ("null", "null")
     listed = ", ".join([f"[{literal}, {p}]" for literal, p in given])
     return (
-        f'"verdict": {_label_verdict(verdict)}, "sample": {prediction.sample if prediction else "null"}, '
+        f'"verdict": {_label_evaluation(evaluation)}, "sample": {prediction.sample if prediction else "null"}, '
         f'"prediction": {likeliest}, "probability": {probability}, "probabilities": [{listed}]'
     )
 
 
-def _label_verdict(verdict: LabelVerdict | None) -> str:
-    if verdict is None:
+def _label_evaluation(evaluation: LabelEvaluation | None) -> str:
+    if evaluation is None:
         return "null"
     return (
-        f'{{"label": {verdict.label}, "predicted": {verdict.predicted}, "hit": {"true" if verdict.hit else "false"}, '
-        f'"probability": {_rounded(verdict.probability, 6)}, '
-        f'"surprise_bits": {_rounded(verdict.surprise_bits, 4)}, '
-        f'"samples": {verdict.samples}, "settled": {verdict.settled}, "drift": {_flag(verdict.drift)}}}'
+        f'{{"label": {evaluation.label}, "predicted": {evaluation.predicted}, "hit": '
+        f"{'true' if evaluation.hit else 'false'}, "
+        f'"probability": {_rounded(evaluation.probability, 6)}, '
+        f'"surprise_bits": {_rounded(evaluation.surprise_bits, 4)}, '
+        f'"samples": {evaluation.samples}, "settled": {evaluation.stable_since_sample}, "drift": '
+        f"{_flag(evaluation.drift)}}}"
     )
 
 

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from online_lstm.codec.encode import NO_TIMESTAMP, YEAR_10000_MS
 from online_lstm.codec.forms import TIMESTAMP, is_refused_output, original
 from online_lstm.events import Header, OutputRecord, TopicPartition
-from online_lstm.timestamps import milliseconds_of
+from online_lstm.timestamps import epoch_ms
 
 _MODEL = re.compile(rb'"model": "([0-9a-f]{8}(?:-[0-9]+)?)@[0-9]+(?: frozen)?"\}\Z')
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class ReadRecord:
     """One record as it was read from the output or the dead-letter topic.
 
     ``stamped_by_broker`` says that the time stamp is that of its arrival, and not the one it was sent with.
@@ -28,7 +28,7 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class PublishedRecord:
     """One record of the output or the dead-letter topic, and the input record that it says it speaks of.
 
     ``position`` is its own offset. ``lineage`` is None in a dead letter, and in what only looks like a prediction.
@@ -43,7 +43,7 @@ class Published:
     exact: bool
 
 
-def read_output(read: Read) -> Published | None:
+def read_output(read: ReadRecord) -> PublishedRecord | None:
     """Read a record of the output topic; None if it does not say where its input was."""
     named = dict(read.headers)
     topic, _, rest = named.get("ce_id", b"").decode(errors="replace").partition("/")
@@ -54,10 +54,10 @@ def read_output(read: Read) -> Published | None:
     stamp, exact = _encoded_timestamp(named.get("ce_time"), read.timestamp_ms, stamped_by_broker=read.stamped_by_broker)
     record = original(OutputRecord(source.partition, stamp, read.key, read.value, read.headers))
     exact |= TIMESTAMP in named
-    return Published(read.offset, source, int(offset), _lineage_in(read.value), record, exact)
+    return PublishedRecord(read.offset, source, int(offset), _lineage_in(read.value), record, exact)
 
 
-def read_dead_letter(read: Read) -> Published | None:
+def read_dead_letter(read: ReadRecord) -> PublishedRecord | None:
     """Read a record of the dead-letter topic; None if it does not say where its input was."""
     named = dict(read.headers)
     topic = named.get("online_lstm_topic", b"").decode(errors="replace")
@@ -71,7 +71,7 @@ def read_dead_letter(read: Read) -> Published | None:
         stamp, exact = _encoded_timestamp(named.get("ce_time"), stamp, stamped_by_broker=read.stamped_by_broker)
     record = original(OutputRecord(source.partition, stamp, read.key, read.value, read.headers, dead_letter=True))
     lineage = None if record.dead_letter else _lineage_in(read.value)
-    return Published(read.offset, source, int(offset), lineage, record, exact)
+    return PublishedRecord(read.offset, source, int(offset), lineage, record, exact)
 
 
 def _lineage_in(value: bytes | None) -> str | None:
@@ -96,4 +96,4 @@ def _encoded_timestamp(ce_time: bytes | None, timestamp_ms: int, *, stamped_by_b
         moment = datetime.strptime(ce_time.decode(), "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
     except ValueError:
         return timestamp_ms, False
-    return milliseconds_of(moment), True
+    return epoch_ms(moment), True

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from online_lstm.codec.cells import Markers, is_numeral, not_finite, number_of, quote, shown
+from online_lstm.codec.cells import Markers, is_numeral, not_finite, parse_number, quote, quote_for_error
 from online_lstm.errors import BadInputError
 from online_lstm.events import Label, Symbol, Vector
 
@@ -25,7 +25,7 @@ MAX_NESTING = 100
 """Levels of a JSON text, far from where Python's recursion ends, which depends on who calls."""
 
 
-class Read(NamedTuple):
+class DecodedValue(NamedTuple):
     """What a value says: ``symbol`` and ``literal`` as in an ``Event``, and whether the sequence ends here.
 
     ``vector`` has the numbers of an array; it is None for a number or a string, and empty for a label alone.
@@ -45,7 +45,7 @@ _NONE = Markers()
 """What marks a missing label in JSON, where a text is a text because it is in quotes."""
 
 
-class _Numbers(NamedTuple):
+class _NumberRules(NamedTuple):
     """How numbers are read, where they are what is wanted: what marks a missing one, and how many a value has."""
 
     markers: Markers
@@ -60,7 +60,7 @@ def reader_of(
     label_path: str | None = None,
     missing_values: Iterable[str] = (),
     features: int = 1,
-) -> Callable[[bytes], Read]:
+) -> Callable[[bytes], DecodedValue]:
     """Return the function that reads values of a format; it raises ``BadInputError``.
 
     With ``vectors`` an array of numbers is a value as well. A number may then be missing, alone or in an array: null,
@@ -73,8 +73,8 @@ def reader_of(
     >>> reader_of("auto", None, vectors=True, label_path="label")(b'{"value": [0.10, NaN], "label": 1}')
     Read(symbol='[0.10, null]', literal='[0.10, null]', ends=False, vector=(0.1, None), label=(1, '1'))
     """
-    numbers = _Numbers(Markers(missing_values), features) if vectors else None
-    readers: dict[str, Callable[[bytes], Read]] = {
+    numbers = _NumberRules(Markers(missing_values), features) if vectors else None
+    readers: dict[str, Callable[[bytes], DecodedValue]] = {
         "auto": functools.partial(_auto, path=_steps(value_path), numbers=numbers, label_path=_steps(label_path)),
         "string": _string,
         "double": functools.partial(_double, numbers=numbers),
@@ -90,14 +90,14 @@ def _steps(path: str | None) -> tuple[str, ...] | None:
 
 
 def _auto(
-    value: bytes, path: tuple[str, ...] | None, *, numbers: _Numbers | None, label_path: tuple[str, ...] | None
-) -> Read:
+    value: bytes, path: tuple[str, ...] | None, *, numbers: _NumberRules | None, label_path: tuple[str, ...] | None
+) -> DecodedValue:
     _refuse_schema_id(value)
     text = _utf8(value).removeprefix(_BYTE_ORDER_MARK).strip()
     if path is None and numbers and text in numbers.markers:
         return missing(numbers.features)
-    if path is None and (number := number_of(text)) is not None:
-        return Read(*number)
+    if path is None and (number := parse_number(text)) is not None:
+        return DecodedValue(*number)
     message = _parse(text, vectors=numbers is not None)
     if path is None and isinstance(message, dict):
         path = ("value",)
@@ -109,36 +109,36 @@ def _auto(
     if numbers:
         found = _unquoted(found)
     if label is not None and (found is None or found is _NOTHING):
-        return Read("null", "null", ends, (), label)
+        return DecodedValue("null", "null", ends, (), label)
     if found is _NOTHING:
         raise BadInputError(
             "missing_path",
-            f"received {shown(text)}, expected a value at {'.'.join(path or ())!a}: "
+            f"received {quote_for_error(text)}, expected a value at {'.'.join(path or ())!a}: "
             "the setting value_path says where it is",
         )
     if numbers and _is_missing(found, numbers.markers):
         return missing(numbers.features)._replace(ends=ends, label=label)
     if numbers and isinstance(found, list):
         literal, vector = _vector(found, text, numbers.markers)
-        return Read(literal, literal, ends, vector, label)
-    return Read(*_symbol(found, text), ends, None, label)
+        return DecodedValue(literal, literal, ends, vector, label)
+    return DecodedValue(*_symbol(found, text), ends, None, label)
 
 
-def missing(features: int) -> Read:
+def missing(features: int) -> DecodedValue:
     """Return a value of which every number is missing.
 
     >>> missing(2).literal, missing(2).vector
     ('[null, null]', (None, None))
     """
     literal = "null" if features == 1 else f"[{', '.join(['null'] * features)}]"
-    return Read(literal, literal, vector=(None,) * features)
+    return DecodedValue(literal, literal, vector=(None,) * features)
 
 
 def _refuse_schema_id(value: bytes) -> None:
     if value[:1] == b"\0" and len(value) >= 5:  # no number and no JSON begins so
         raise BadInputError(
             "schema_registry",
-            f"received {shown(value)}, which begins like a Schema Registry's values (here schema "
+            f"received {quote_for_error(value)}, which begins like a Schema Registry's values (here schema "
             f"{int.from_bytes(value[1:5])}), expected a number or JSON: publish with a plain serializer",
         )
 
@@ -163,7 +163,9 @@ _decode_json = json.JSONDecoder(
 
 def _parse(text: str, *, vectors: bool) -> Any:
     if text.count("[") + text.count("{") > MAX_NESTING and _nesting(text) > MAX_NESTING:
-        raise BadInputError("not_a_value", f"received {shown(text)}, expected JSON of at most {MAX_NESTING} levels")
+        raise BadInputError(
+            "not_a_value", f"received {quote_for_error(text)}, expected JSON of at most {MAX_NESTING} levels"
+        )
     try:
         found = _decode_json(text)
         return _unquoted(found) if vectors else found
@@ -171,12 +173,14 @@ def _parse(text: str, *, vectors: bool) -> Any:
         if vectors:
             raise BadInputError(
                 "not_a_value",
-                f"received {shown(text)}, expected a number, or JSON with numbers: missing_values says which texts "
+                f"received {quote_for_error(text)}, expected a number, or JSON with numbers: missing_values says "
+                "which texts "
                 "mark a missing number, and only the task symbol takes words",
             ) from None
         raise BadInputError(
             "not_a_value",
-            f"received {shown(text)}, expected a number or JSON: put words into quotes, or set value_format to string",
+            f"received {quote_for_error(text)}, expected a number or JSON: put words into quotes, or set value_format "
+            "to string",
         ) from None
 
 
@@ -230,7 +234,8 @@ def _vector(found: list[Any], text: str, markers: Markers) -> tuple[str, Vector]
         else:
             raise BadInputError(
                 "not_a_number",
-                f"received a vector with {_KINDS.get(type(element), 'a string')} in {shown(text)}, expected numbers, "
+                f"received a vector with {_KINDS.get(type(element), 'a string')} in {quote_for_error(text)}, expected "
+                "numbers, "
                 "and null or what missing_values names for a missing one",
             )
     return f"[{', '.join(literal for _, literal in read)}]", tuple(number for number, _ in read)
@@ -246,14 +251,15 @@ def _label(found: Any, text: str) -> Label | None:
         return _symbol(found, text)
     raise BadInputError(
         "not_a_value",
-        f"received {_KINDS[type(found)]} as the label in {shown(text)}, expected a number, a string or a boolean: "
+        f"received {_KINDS[type(found)]} as the label in {quote_for_error(text)}, expected a number, a string or a "
+        "boolean: "
         "the setting label_path says where it is",
     )
 
 
 def _symbol(found: Any, text: str) -> tuple[Symbol, str]:
     if isinstance(found, _NumberText):
-        number = number_of(str(found))
+        number = parse_number(str(found))
         assert number is not None
         return number
     if isinstance(found, str):
@@ -261,7 +267,7 @@ def _symbol(found: Any, text: str) -> tuple[Symbol, str]:
     vectors = "vectors belong to other tasks, " if isinstance(found, list) else ""
     raise BadInputError(
         "not_a_value",
-        f"received {_KINDS[type(found)]} as the value in {shown(text)}, expected a number or a string: "
+        f"received {_KINDS[type(found)]} as the value in {quote_for_error(text)}, expected a number or a string: "
         f"{vectors}the setting value_path can point into objects and arrays",
     )
 
@@ -271,27 +277,27 @@ def _quoted(text: str) -> tuple[str, str]:
         text.encode()
     except UnicodeEncodeError:
         raise BadInputError(
-            "not_utf8", f"received {shown(text)} with half of a surrogate pair, expected whole characters"
+            "not_utf8", f"received {quote_for_error(text)} with half of a surrogate pair, expected whole characters"
         ) from None
     return text, quote(text)
 
 
-def _string(value: bytes) -> Read:
-    return Read(*_quoted(_utf8(value)))
+def _string(value: bytes) -> DecodedValue:
+    return DecodedValue(*_quoted(_utf8(value)))
 
 
-def _double(value: bytes, numbers: _Numbers | None) -> Read:
+def _double(value: bytes, numbers: _NumberRules | None) -> DecodedValue:
     (number,) = _unpack(">d", value)
     return _binary(number, numbers)
 
 
-def _float(value: bytes, numbers: _Numbers | None) -> Read:
+def _float(value: bytes, numbers: _NumberRules | None) -> DecodedValue:
     (number,) = _unpack(">f", value)
     # NumPy writes the fewest digits that give the same single: 0.1, where its double has 0.10000000149011612.
     return _binary(float(str(np.float32(number))), numbers)
 
 
-def _integer(value: bytes, layout: str, numbers: _Numbers | None) -> Read:
+def _integer(value: bytes, layout: str, numbers: _NumberRules | None) -> DecodedValue:
     (number,) = _unpack(layout, value)
     return _binary(number, numbers)
 
@@ -301,18 +307,18 @@ def _unpack(layout: str, value: bytes) -> tuple[Any, ...]:
     if len(value) != expected:
         raise BadInputError(
             "wrong_length",
-            f"received {shown(value)}, {len(value)} bytes, expected {expected}: "
+            f"received {quote_for_error(value)}, {len(value)} bytes, expected {expected}: "
             "the setting value_format says which serializer wrote the values",
         )
     return struct.unpack(layout, value)
 
 
-def _binary(number: float, numbers: _Numbers | None) -> Read:
+def _binary(number: float, numbers: _NumberRules | None) -> DecodedValue:
     if numbers and number in numbers.markers:
         return missing(numbers.features)
     if not math.isfinite(number):
         raise not_finite(str(number))
-    return Read(number, json.dumps(number))
+    return DecodedValue(number, json.dumps(number))
 
 
 def _utf8(value: bytes) -> str:
@@ -321,5 +327,5 @@ def _utf8(value: bytes) -> str:
     except UnicodeDecodeError:
         raise BadInputError(
             "not_utf8",
-            f"received {shown(value)}, expected UTF-8 text: value_format says how binary values are read",
+            f"received {quote_for_error(value)}, expected UTF-8 text: value_format says how binary values are read",
         ) from None

@@ -13,7 +13,7 @@ from online_lstm.backtest.columns import read_columns
 from online_lstm.backtest.input_files import open_input
 from online_lstm.errors import InputFileError
 
-SEED_PERIOD = (*[4] * 6, 8, *[4] * 5, 8, *[4] * 6, 8, *[4] * 6, 28)
+DEMO_PERIOD = (*[4] * 6, 8, *[4] * 5, 8, *[4] * 6, 8, *[4] * 6, 28)
 """One period of the seed's stream: 27 values, to be told apart by how many 4 came in a row, and before which."""
 
 RUNS = (5, 6)
@@ -47,19 +47,19 @@ class Element(NamedTuple):
     timestamp_ms: int = -1
 
 
-def seed_stream(events: int) -> Iterator[bytes]:
+def demo_stream(events: int) -> Iterator[bytes]:
     """Give this many values of the seed's stream; 0 means without end.
 
     >>> [int(value) for value in seed_stream(8)]
     [4, 4, 4, 4, 4, 4, 8, 4]
     """
-    values = (b"%d" % value for value in cycle(SEED_PERIOD))
+    values = (b"%d" % value for value in cycle(DEMO_PERIOD))
     return islice(values, events) if events else values
 
 
-def seed_elements(events: int) -> Iterator[Element]:
+def demo_elements(events: int) -> Iterator[Element]:
     """Give the seed's stream as elements that are all scored."""
-    return (Element(int(value)) for value in seed_stream(events))
+    return (Element(int(value)) for value in demo_stream(events))
 
 
 def high_order(seed: int, events: int, *, endings: int = 1, switch: int | None = None) -> Iterator[Element]:

@@ -16,9 +16,9 @@ from online_lstm.devtools.sample_data import (
     TAXI_FIRST,
     TAXI_HORIZON,
     Element,
+    demo_elements,
     high_order,
     noisy_loop,
-    seed_elements,
     switching,
 )
 
@@ -37,7 +37,7 @@ _PAPER = (
 
 
 @dataclass(frozen=True, slots=True)
-class Track:
+class Trace:
     """One predictor over one stream, element by element.
 
     ``hits`` has no hit where nothing had been predicted. ``bits`` is the surprise of each element, None where it had
@@ -55,7 +55,7 @@ class Track:
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
+class BenchmarkMetric:
     """One figure of a predictor over a stream, None where there is none.
 
     ``none`` is what a person is shown where no seed gave a figure. ``targets`` says what is expected of the mean over
@@ -63,7 +63,7 @@ class Measure:
     """
 
     name: str
-    of: Callable[[Track], float | None]
+    of: Callable[[Trace], float | None]
     digits: int = 3
     none: str = ""
     higher_is_better: bool = True
@@ -76,7 +76,7 @@ class Measure:
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class ReferenceResult:
     """What others reached, by the names of the measures."""
 
     who: str
@@ -84,7 +84,7 @@ class Published:
 
 
 @dataclass(frozen=True, slots=True)
-class Protocol:
+class BenchmarkProtocol:
     """A stream of ``events`` elements for each of ``seeds`` seeds, and what is measured on it.
 
     ``settings`` are those that the measures need. ``file`` says which option names the file that the stream is read
@@ -95,57 +95,57 @@ class Protocol:
     about: str
     stream: Callable[[int, int], Iterator[Element]]
     events: int
-    measures: tuple[Measure, ...]
+    measures: tuple[BenchmarkMetric, ...]
     seeds: int = 5
     settings: Mapping[str, Any] = field(default_factory=dict)
-    published: tuple[Published, ...] = ()
+    published: tuple[ReferenceResult, ...] = ()
     source: str = ""
     file: str = ""
 
 
-def share_of_first(track: Track) -> float | None:
+def share_of_first(track: Trace) -> float | None:
     """Give the hit rate of the first ``EARLY`` elements."""
     return _mean(track.hits[:EARLY])
 
 
-def misses_later(track: Track) -> float | None:
+def misses_later(track: Trace) -> float | None:
     """Count the misses after the first ``LATE`` elements."""
     later = track.hits[LATE:]
     return len(later) - sum(later) if later else None
 
 
-def hit_rate(track: Track) -> float | None:
+def hit_rate(track: Trace) -> float | None:
     """Give the hit rate of all elements."""
     return _mean(track.hits)
 
 
-def mean_bits(track: Track) -> float | None:
+def mean_bits(track: Trace) -> float | None:
     """Give the mean surprise of all elements."""
     return _mean([bits for bits in track.bits if bits is not None])
 
 
-def last_hits(track: Track) -> float | None:
+def last_hits(track: Trace) -> float | None:
     """Give the hit rate of the last ``LAST`` scored elements."""
     return _mean(list(compress(track.hits, track.scored))[-LAST:])
 
 
-def last_hits_before_switch(track: Track) -> float | None:
+def last_hits_before_switch(track: Trace) -> float | None:
     """Give the hit rate of the last ``LAST`` scored elements of the first half."""
     return _mean(list(compress(track.hits[: len(track.hits) // 2], track.scored))[-LAST:])
 
 
-def last_listed(track: Track) -> float | None:
+def last_listed(track: Trace) -> float | None:
     """Say how many of the last ``LAST`` scored elements were listed."""
     return _mean(list(compress(track.listed, track.scored))[-LAST:])
 
 
-def last_bits(track: Track) -> float | None:
+def last_bits(track: Trace) -> float | None:
     """Give the mean surprise of the last ``LAST`` scored elements."""
     bits = [bits for bits in compress(track.bits, track.scored) if bits is not None]
     return _mean(bits[-LAST:])
 
 
-def error_ratio(track: Track) -> float | None:
+def error_ratio(track: Trace) -> float | None:
     """Give the sum of the errors by that of the values, without signs, of the scored elements."""
     pairs = list(zip(compress(track.errors, track.scored), compress(track.values, track.scored), strict=True))
     if not pairs or any(error is None for error, _ in pairs):
@@ -153,13 +153,13 @@ def error_ratio(track: Track) -> float | None:
     return sum(error for error, _ in pairs if error is not None) / sum(abs(value) for _, value in pairs)
 
 
-def learned(track: Track) -> float | None:
+def learned(track: Trace) -> float | None:
     """Give the elements until ``LEVEL`` of the last ``MOVING`` scored ones are hits, in the first half."""
     half = len(track.hits) // 2
     return _elements_to_learn(track.hits[:half], track.scored[:half])
 
 
-def relearned(track: Track) -> float | None:
+def relearned(track: Trace) -> float | None:
     """Give the same for the second half, of which alone the scored elements count."""
     half = len(track.hits) // 2
     return _elements_to_learn(track.hits[half:], track.scored[half:])
@@ -183,9 +183,9 @@ def _switched(seed: int, events: int) -> Iterator[Element]:
     return high_order(seed, events, switch=events // 2)
 
 
-def _taxi(*, calendar: bool) -> Protocol:
+def _taxi(*, calendar: bool) -> BenchmarkProtocol:
     known = "the calendar, from the time stamps, is known as well" if calendar else "nothing but the numbers is known"
-    return Protocol(
+    return BenchmarkProtocol(
         name="taxi-calendar" if calendar else "taxi",
         about=f"Passengers of New York's taxis by the half-hour, {TAXI_HORIZON} half-hours ahead; {known}. Scale and "
         f"seasons are found while running. Sum of the errors by the sum of the values from row {TAXI_FIRST:,} on, "
@@ -193,28 +193,28 @@ def _taxi(*, calendar: bool) -> Protocol:
         stream=lambda *_: iter(()),
         events=17_520,
         measures=(
-            Measure(
+            BenchmarkMetric(
                 "MAPE",
                 error_ratio,
                 digits=4,
                 higher_is_better=False,
                 targets={"prediction": 0.054 if calendar else 0.059},
             ),
-            Measure("hits", last_hits),
+            BenchmarkMetric("hits", last_hits),
         ),
         settings={"task": "number", "horizons": (TAXI_HORIZON,), "calendar": calendar},
         published=(
-            Published("HTM", {"MAPE": 0.0787}),
-            Published("LSTM-6000, trained anew each week", {"MAPE": 0.0819}),
-            Published("LSTM-online", {"MAPE": 0.101}),
+            ReferenceResult("HTM", {"MAPE": 0.0787}),
+            ReferenceResult("LSTM-6000, trained anew each week", {"MAPE": 0.0819}),
+            ReferenceResult("LSTM-online", {"MAPE": 0.101}),
         ),
         source=_PAPER.partition(": their own")[0],
         file="taxi",
     )
 
 
-def _with_endings(endings: int) -> Protocol:
-    return Protocol(
+def _with_endings(endings: int) -> BenchmarkProtocol:
+    return BenchmarkProtocol(
         name=f"high-order-multiple-{endings}",
         about=f"The same sequences with {endings} equally likely endings each, without a switch. An ending is listed "
         f"if it is among the {endings} likeliest; at best all are, {1 / endings:.0%} are hits, and an ending "
@@ -222,28 +222,28 @@ def _with_endings(endings: int) -> Protocol:
         stream=partial(high_order, endings=endings),
         events=10_000,
         measures=(
-            Measure("listed", last_listed),
-            Measure("hits", last_hits),
-            Measure("bits", last_bits, higher_is_better=False),
+            BenchmarkMetric("listed", last_listed),
+            BenchmarkMetric("hits", last_hits),
+            BenchmarkMetric("bits", last_bits, higher_is_better=False),
         ),
         settings={"top": endings},
     )
 
 
 _AGAINST_ALL = (
-    Measure("hits", hit_rate, leads=True),
-    Measure("bits", mean_bits, higher_is_better=False, leads=True),
+    BenchmarkMetric("hits", hit_rate, leads=True),
+    BenchmarkMetric("bits", mean_bits, higher_is_better=False, leads=True),
 )
 _ALL = (
-    Protocol(
+    BenchmarkProtocol(
         name="seed",
         about="A loop of 27 values, of which 23 are the same one: it has to be counted how often that came. Hit rate "
         f"of the first {EARLY} values, the first one included, and misses after the first {LATE:,}.",
-        stream=lambda _, events: seed_elements(events),
+        stream=lambda _, events: demo_elements(events),
         events=100_000,
         measures=(
-            Measure(f"first {EARLY}", share_of_first, targets={"prediction": 0.985, "lstm": 0.975}),
-            Measure(
+            BenchmarkMetric(f"first {EARLY}", share_of_first, targets={"prediction": 0.985, "lstm": 0.975}),
+            BenchmarkMetric(
                 f"misses after {LATE:,}",
                 misses_later,
                 digits=1,
@@ -252,7 +252,7 @@ _ALL = (
             ),
         ),
     ),
-    Protocol(
+    BenchmarkProtocol(
         name="high-order",
         about="Eight sequences of seven and eight values in random order, whose last value follows from the first one "
         "over a run that several share; after each one a value out of 50,000 that says nothing. Halfway the endings "
@@ -263,10 +263,10 @@ _ALL = (
         stream=_switched,
         events=20_000,
         measures=(
-            Measure("before", last_hits_before_switch, targets={"prediction": 0.998, "lstm": 0.99}),
-            Measure("after", last_hits, targets={"prediction": 0.998, "lstm": 0.99}),
-            Measure("learned at", learned, digits=0, none="never", higher_is_better=False),
-            Measure(
+            BenchmarkMetric("before", last_hits_before_switch, targets={"prediction": 0.998, "lstm": 0.99}),
+            BenchmarkMetric("after", last_hits, targets={"prediction": 0.998, "lstm": 0.99}),
+            BenchmarkMetric("learned at", learned, digits=0, none="never", higher_is_better=False),
+            BenchmarkMetric(
                 "relearned after",
                 relearned,
                 digits=0,
@@ -277,15 +277,17 @@ _ALL = (
         ),
         seeds=10,
         published=(
-            Published("HTM", {"before": 1.0, "after": 1.0, "learned at": 7010, "relearned after": 2935}),
-            Published("LSTM-online", {"before": 0.895, "after": 0.879, "learned at": 4540, "relearned after": 3275}),
-            Published("TDNN", {"before": 1.0, "after": 1.0, "learned at": 2766, "relearned after": 3917}),
+            ReferenceResult("HTM", {"before": 1.0, "after": 1.0, "learned at": 7010, "relearned after": 2935}),
+            ReferenceResult(
+                "LSTM-online", {"before": 0.895, "after": 0.879, "learned at": 4540, "relearned after": 3275}
+            ),
+            ReferenceResult("TDNN", {"before": 1.0, "after": 1.0, "learned at": 2766, "relearned after": 3917}),
         ),
         source=_PAPER,
     ),
     _with_endings(2),
     _with_endings(4),
-    Protocol(
+    BenchmarkProtocol(
         name="noise",
         about="A loop of 30 values out of five, one in twenty of them replaced by any of the five. Who knows the loop "
         f"has a hit rate of {LOOP_CEILING:.2f} and a surprise of 0.32 bits. All elements, also those of learning.",
@@ -293,7 +295,7 @@ _ALL = (
         events=20_000,
         measures=_AGAINST_ALL,
     ),
-    Protocol(
+    BenchmarkProtocol(
         name="switch",
         about=f"Another loop of 5 to 40 values out of six after every {PHASE:,} elements. All elements, also those of "
         "learning.",

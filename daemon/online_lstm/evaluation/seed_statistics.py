@@ -10,7 +10,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from online_lstm.errors import SettingsError
-from online_lstm.evaluation.protocols import Measure, Protocol
+from online_lstm.evaluation.protocols import BenchmarkMetric, BenchmarkProtocol
 
 PREDICTION = "prediction"
 """The name of the predictor that is published."""
@@ -19,7 +19,7 @@ BEGIN, END = "<!-- figures -->\n", "<!-- /figures -->"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SeedStatistics:
     """One measure of one predictor, one value for each seed; None where a seed gave none."""
 
     values: tuple[float | None, ...]
@@ -44,7 +44,7 @@ class Found:
         summed_up = {"mean": self.mean, "min": min(self.given, default=None), "max": max(self.given, default=None)}
         return summed_up | {"values": list(self.values)}
 
-    def parts(self, measure: Measure) -> list[str]:
+    def parts(self, measure: BenchmarkMetric) -> list[str]:
         """Say the mean, the range if there is one, and how many seeds gave none."""
         if self.mean is None:
             return [measure.none]
@@ -72,10 +72,10 @@ class Target:
 class Comparison:
     """The figures of one protocol: ``found[predictor][measure]``, the published prediction first."""
 
-    protocol: Protocol
+    protocol: BenchmarkProtocol
     events: int
     seeds: range
-    found: Mapping[str, Mapping[str, Found]]
+    found: Mapping[str, Mapping[str, SeedStatistics]]
 
     @property
     def title(self) -> str:
@@ -101,7 +101,7 @@ class Comparison:
                     targets.append(self._target(measure, PREDICTION, text, best))
         return targets
 
-    def _target(self, measure: Measure, who: str, text: str, expected: float) -> Target:
+    def _target(self, measure: BenchmarkMetric, who: str, text: str, expected: float) -> Target:
         found = self.found[who][measure.name]
         met = found.complete and found.mean is not None and measure.as_good(found.mean, expected)
         return Target(who, measure.name, text, ", ".join(found.parts(measure)), met)

@@ -9,8 +9,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from online_lstm.codec.cells import is_numeral, shown
-from online_lstm.events import Event, Outcome, OutputRecord, Symbol
+from online_lstm.codec.cells import is_numeral, quote_for_error
+from online_lstm.events import Event, EventResult, OutputRecord, Symbol
 from online_lstm.settings import Settings
 from online_lstm.telemetry import HINTS, Hint
 
@@ -31,10 +31,10 @@ class Hints:
         self._rows = dict.fromkeys(HINTS, 0)
         self._first: dict[str, Any] = {}
         self._changing: set[str] = set()
-        self._numerals = Numerals()
+        self._numerals = NumeralDetector()
         self._error = ""
 
-    def add(self, events: Sequence[Event], outcomes: Sequence[Outcome], outputs: Sequence[OutputRecord]) -> None:
+    def add(self, events: Sequence[Event], outcomes: Sequence[EventResult], outputs: Sequence[OutputRecord]) -> None:
         """Look at some records: the events that were learned, what came of each, and all that is published of them."""
         self._count("nothing_readable", outputs, lambda output: output.dead_letter)
         if outputs and outputs[-1].dead_letter:
@@ -89,7 +89,8 @@ class Hints:
             "nothing_readable": f"nothing is learned: each of the last {row:,} records is a dead letter: {self._error}",
             "all_missing": f"each of the last {row:,} values is missing: the setting value_path ({path}) says which "
             "field is the value",
-            "value_never_changes": f"all {row:,} values are {shown(str(first))}, so there is nothing to learn: the "
+            "value_never_changes": f"all {row:,} values are {quote_for_error(str(first))}, so there is nothing to "
+            "learn: the "
             f"setting value_path ({path}) says which field is the value",
             "timestamps_stand": f"all {row:,} records have "
             + ("no timestamp" if first == -1 else f"the timestamp {first}")
@@ -101,7 +102,7 @@ class Hints:
         return texts[name]
 
 
-class Numerals:
+class NumeralDetector:
     """Counts over the first values of an input; a number in quotes counts as one."""
 
     def __init__(self) -> None:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from online_lstm.errors import BadInputError
-from online_lstm.events import Event, Forget, Outcome
-from online_lstm.learning.state.packed import Row
+from online_lstm.events import Event, EventResult, Tombstone
+from online_lstm.learning.state.packed import ArrayViews
 
 
 @dataclass(slots=True)
-class Learned:
+class BatchResult:
     """What came of some inputs: a result for each, and who had to leave.
 
     The result is the outcome of an event, or why it is refused although it could be read; it is None for a tombstone.
@@ -18,13 +18,13 @@ class Learned:
     forgotten without a label.
     """
 
-    results: list[Outcome | BadInputError | None]
+    results: list[EventResult | BadInputError | None]
     evicted: int = 0
     unlabelled: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class LearnerStats:
     """How learners stand: how many streams are remembered, and how many symbols the largest vocabulary has.
 
     ``scores`` are the arrays of ``online_lstm.learning.scoring.classification``, with a leading axis over whatever has
@@ -34,20 +34,20 @@ class Standing:
 
     streams: int
     symbols: int
-    scores: Row
+    scores: ArrayViews
     waiting: int | None = None
 
 
-class Learners(Protocol):
+class Learner(Protocol):
     """All that one partition learns with; what it gives and holds does not depend on how inputs come in calls."""
 
-    def learn(self, inputs: Sequence[Event | Forget]) -> Learned:
+    def learn(self, inputs: Sequence[Event | Tombstone]) -> BatchResult:
         """Score, fit and predict, one event after another; forget the streams of tombstones.
 
         An event that is refused changes nothing.
         """
 
-    def standing(self) -> Standing:
+    def stats(self) -> LearnerStats:
         """Say how everything stands."""
 
     def prepare(self) -> None:

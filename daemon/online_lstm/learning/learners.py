@@ -10,16 +10,16 @@ from functools import partial
 
 from online_lstm.events import Event, InputRecord
 from online_lstm.learning.label.label_learner import LabelLearner
-from online_lstm.learning.learner_protocol import Learned, Learners, Standing
-from online_lstm.learning.model_states import AnyNetwork
-from online_lstm.learning.network import Classifier
+from online_lstm.learning.learner_protocol import BatchResult, Learner, LearnerStats
+from online_lstm.learning.model_states import AnyModel
+from online_lstm.learning.network import LabelModel
 from online_lstm.learning.number.number_learner import NumberLearner
 from online_lstm.learning.stream_learners import StreamLearner, StreamLearners
 from online_lstm.learning.symbol.symbol_learner import SymbolLearner
 from online_lstm.learning.warm_start import WarmStart
 from online_lstm.settings import Settings
 
-__all__ = ["AnyNetwork", "Learned", "Learners", "Standing", "learners_of", "rehearse"]
+__all__ = ["AnyModel", "BatchResult", "Learner", "LearnerStats", "make_learner", "warm_up"]
 
 REHEARSED = 130
 """After so many events everything has been used once: periods of numbers are looked for after 128."""
@@ -27,18 +27,18 @@ REHEARSED = 130
 _OF_STREAMS: Mapping[str, type[StreamLearner]] = {"symbol": SymbolLearner, "number": NumberLearner}
 
 
-def learners_of(settings: Settings, network: AnyNetwork, warm_start: WarmStart | None = None) -> Learners:
+def make_learner(settings: Settings, network: AnyModel, warm_start: WarmStart | None = None) -> Learner:
     """Give what a partition learns the task with, with nothing learned yet but what a warm start has."""
     if settings.task == "label":
-        assert isinstance(network, Classifier)
+        assert isinstance(network, LabelModel)
         return LabelLearner(settings, network, warm_start)
-    assert not isinstance(network, Classifier)
+    assert not isinstance(network, LabelModel)
     return StreamLearners(settings, network, _OF_STREAMS[settings.task], warm_start)
 
 
-def rehearse(settings: Settings, network: AnyNetwork) -> None:
+def warm_up(settings: Settings, network: AnyModel) -> None:
     """Learn some events and forget them: what is compiled when first used is compiled now."""
-    learners = learners_of(settings, network)
+    learners = make_learner(settings, network)
     event = partial(Event, InputRecord("", 0, 0, -1, None, None), None, 0, "0", vector=(0.0,) * settings.features)
     learners.learn([event()] * (REHEARSED - 1))
     learners.learn([event(ends=True, label=(0, "0"))])

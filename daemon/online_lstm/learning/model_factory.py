@@ -3,21 +3,21 @@
 from functools import cache
 
 from online_lstm import __version__
-from online_lstm.learning.learners import AnyNetwork
-from online_lstm.learning.network import Classifier, Learning, Network, Regression, Shape, fingerprint
-from online_lstm.learning.number.number_learner import panel_of
+from online_lstm.learning.learners import AnyModel
+from online_lstm.learning.network import LabelModel, LearningSettings, ModelShape, NumberModel, SymbolModel, fingerprint
+from online_lstm.learning.number.number_learner import number_ensemble_from
 from online_lstm.learning.partition import NetworkFactory
 from online_lstm.settings import Settings
 
 
-def networks_of(settings: Settings) -> NetworkFactory:
+def model_factory(settings: Settings) -> NetworkFactory:
     """Give the function that makes the network for some learning settings, once for each.
 
     Raises:
         SettingsError: A layer is none; raised by the function.
     """
     carried = settings.states == "carried"
-    shape = Shape(
+    shape = ModelShape(
         layers=settings.network,
         window=settings.window,
         carried=carried,
@@ -26,20 +26,23 @@ def networks_of(settings: Settings) -> NetworkFactory:
     )
 
     @cache
-    def network_for(learning: Learning) -> AnyNetwork:
+    def network_for(learning: LearningSettings) -> AnyModel:
         if settings.task == "number":
-            return Regression(
-                shape, learning, features=panel_of(settings).features, horizons=settings.horizons * settings.features
+            return NumberModel(
+                shape,
+                learning,
+                features=number_ensemble_from(settings).features,
+                horizons=settings.horizons * settings.features,
             )
         if settings.task == "label":
-            return Classifier(
+            return LabelModel(
                 shape,
                 learning,
                 features=settings.features,
                 classes=settings.classes,
                 position_weights=settings.position_weights,
             )
-        return Network(shape, learning)
+        return SymbolModel(shape, learning)
 
     return network_for
 

@@ -5,34 +5,34 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from online_lstm.learning.network import Classifier, Network, Regression
+from online_lstm.learning.network import LabelModel, NumberModel, SymbolModel
 from online_lstm.learning.scoring import classification, drift
-from online_lstm.learning.state.packed import Field, Row, Rows
-from online_lstm.learning.weight_sharing import Scope
+from online_lstm.learning.state.packed import ArraySpec, ArrayViews, PackedArrays
+from online_lstm.learning.weight_sharing import WeightSharing
 from online_lstm.settings import Settings
 
-AnyNetwork = Network | Regression | Classifier
+AnyModel = SymbolModel | NumberModel | LabelModel
 
 
 class _Described(Protocol):
     @staticmethod
-    def network_fields(network: AnyNetwork, classes: int) -> dict[str, Field]: ...
+    def network_fields(network: AnyModel, classes: int) -> dict[str, ArraySpec]: ...
 
 
-class NetworkRows(dict[int, Rows]):
+class ModelStates(dict[int, PackedArrays]):
     """Packed arrays of networks, by their number of classes, made when first needed; ``scope`` says whose they are."""
 
-    def __init__(self, learner: type[_Described], network: AnyNetwork, scope: Scope) -> None:
+    def __init__(self, learner: type[_Described], network: AnyModel, scope: WeightSharing) -> None:
         self._learner = learner
         self._network = network
         self.scope = scope
 
-    def __missing__(self, classes: int) -> Rows:
-        rows = self[classes] = Rows(self.scope.fields(self._learner.network_fields(self._network, classes)))
+    def __missing__(self, classes: int) -> PackedArrays:
+        rows = self[classes] = PackedArrays(self.scope.fields(self._learner.network_fields(self._network, classes)))
         return rows
 
 
-class Scored(NamedTuple):
+class ScoredBatch(NamedTuple):
     """What the scores say of K events: the hits of all predictors at each, their rates after it, whether it drifts."""
 
     hits: list[tuple[int, ...] | None]
@@ -40,7 +40,7 @@ class Scored(NamedTuple):
     drifts: list[bool]
 
 
-def score_fields(settings: Settings, losses: int | tuple[int, ...], *, predictions: int = 1) -> dict[str, Field]:
+def score_fields(settings: Settings, losses: int | tuple[int, ...], *, predictions: int = 1) -> dict[str, ArraySpec]:
     """Describe the arrays of one stream that ``score`` writes to; see ``scores.fields``."""
     predictors = settings.first_expert + len(settings.experts)
     return {
@@ -50,14 +50,14 @@ def score_fields(settings: Settings, losses: int | tuple[int, ...], *, predictio
 
 
 def score(
-    stream: Row,
+    stream: ArrayViews,
     settings: Settings,
     *,
     first: int,
     scored: NDArray[np.bool_],
     hits: NDArray[np.generic],
     losses: NDArray[np.float64],
-) -> Scored:
+) -> ScoredBatch:
     """Score K events; nobody is scored where nothing had been predicted.
 
     Args:
@@ -79,4 +79,4 @@ def score(
         stream["drift_events"][:] = stream["drift_events"][0] + 1, first + place
     known = [None if before is None else tuple(before.tolist()), *map(tuple, rates.tolist())]
     told = [tuple(line) if counts else None for line, counts in zip(hits.tolist(), scored.tolist(), strict=True)]
-    return Scored(told, [known[number] for number in np.cumsum(scored).tolist()], drifts)
+    return ScoredBatch(told, [known[number] for number in np.cumsum(scored).tolist()], drifts)

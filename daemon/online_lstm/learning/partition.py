@@ -15,39 +15,39 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from online_lstm.codec import Decoder, Encoder, chain
+from online_lstm.codec import Decoder, Encoder, extend_digest
 from online_lstm.errors import BadInputError
 from online_lstm.events import (
+    CommitMetadata,
+    Evaluation,
     Event,
-    Forget,
+    EventResult,
     InputRecord,
-    Mark,
-    NumberVerdict,
-    Outcome,
+    NumberEvaluation,
     OutputRecord,
+    Tombstone,
     TopicPartition,
-    Verdict,
 )
 from online_lstm.learning.hints import Hints
-from online_lstm.learning.learners import AnyNetwork, learners_of
-from online_lstm.learning.network import Learning
+from online_lstm.learning.learners import AnyModel, make_learner
+from online_lstm.learning.network import LearningSettings
 from online_lstm.learning.scoring import classification
-from online_lstm.learning.scoring.regression import report_of, skill_error, squared_differences
-from online_lstm.learning.state.packed import Row
+from online_lstm.learning.scoring.regression import regression_stats, skill_error, squared_differences
+from online_lstm.learning.state.packed import ArrayViews
 from online_lstm.learning.warm_start import WarmStart, require_shape
 from online_lstm.settings import Settings
 from online_lstm.significance import kappa_temporal
-from online_lstm.telemetry import Hint, NumberReport, PartitionReport
+from online_lstm.telemetry import Hint, PartitionStats, RegressionStats
 
-NetworkFactory = Callable[[Learning], AnyNetwork]
+NetworkFactory = Callable[[LearningSettings], AnyModel]
 
 
-def unnamed(partitions: int) -> Mark:
+def initial_metadata(partitions: int) -> CommitMetadata:
     """Give the mark of learners that have learned nothing, in a topic of so many partitions."""
-    return Mark(lineage="", records=0, digest=bytes(16), partitions=partitions)
+    return CommitMetadata(lineage="", records=0, digest=bytes(16), partitions=partitions)
 
 
-def generation_of(lineage: str) -> int:
+def lineage_generation(lineage: str) -> int:
     """Count a lineage and all before it: 1 for the first one of a partition.
 
     >>> generation_of("1f3a9c20"), generation_of("8c0d3f11-2"), generation_of("")
@@ -57,12 +57,12 @@ def generation_of(lineage: str) -> int:
     return int(generation or bool(lineage))
 
 
-def learning_of(settings: Settings) -> Learning:
+def learning_settings(settings: Settings) -> LearningSettings:
     """Pick the settings of how it is learned."""
-    return Learning(**settings.of_kind("learning"))
+    return LearningSettings(**settings.of_kind("learning"))
 
 
-def model_of(lineage: str, events: int, *, learn: bool) -> str:
+def model_id(lineage: str, events: int, *, learn: bool) -> str:
     """Name what has learned from so many events.
 
     >>> model_of("1f3a9c20", 42, learn=False)
@@ -71,7 +71,7 @@ def model_of(lineage: str, events: int, *, learn: bool) -> str:
     return f"{lineage}@{events}{'' if learn else ' frozen'}"
 
 
-def next_mark(settings: Settings, source: TopicPartition, offset: int, before: Mark) -> Mark:
+def next_metadata(settings: Settings, source: TopicPartition, offset: int, before: CommitMetadata) -> CommitMetadata:
     """Name the lineage that begins at this offset after another one.
 
     The name follows from the settings, the place and the lineage before, so that a beginning that is repeated after
@@ -79,19 +79,19 @@ def next_mark(settings: Settings, source: TopicPartition, offset: int, before: M
     """
     origin = json.dumps([settings.shape_digest(), source.topic, source.partition, offset, before.lineage])
     name = hashlib.sha256(origin.encode()).hexdigest()[:8]
-    generation = generation_of(before.lineage) + 1
+    generation = lineage_generation(before.lineage) + 1
     return replace(before, lineage=name if generation == 1 else f"{name}-{generation}", digest=bytes(16))
 
 
-def mark_of(state: dict[str, Any]) -> Mark:
+def metadata_from_state(state: dict[str, Any]) -> CommitMetadata:
     """Read the mark of what ``Partition.state`` gave."""
-    return Mark(
+    return CommitMetadata(
         state["lineage"], int(state["records"]), bytes.fromhex(state["digest"]), partitions=int(state["partitions"])
     )
 
 
 @dataclass(slots=True)
-class Tally:
+class BatchCounts:
     """Counts over some records."""
 
     events: int = 0
@@ -105,44 +105,47 @@ class Tally:
     drifts: int = 0
     seconds: float = 0.0
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: EventResult) -> None:
         """Count one event."""
         self.events += 1
         self.fit_steps += outcome.fit_steps
         self.skipped_steps += outcome.skipped_steps
-        for hits, scored in ((outcome.hits, outcome.scored), *((hits, 1) for _, hits in outcome.unpublished)):
+        for hits, scored in (
+            (outcome.hits, outcome.scored),
+            *((hits, 1) for _, hits in outcome.unpublished_evaluations),
+        ):
             if hits is not None:
                 self.scored += scored
                 for place, count in enumerate(hits):
                     self.hits[place] += count
-        self.drifts += sum(verdict.drift for verdict in _verdicts(outcome))
+        self.drifts += sum(evaluation.drift for evaluation in _evaluations(outcome))
 
 
-def _verdicts(outcome: Outcome) -> Iterator[Verdict]:
+def _evaluations(outcome: EventResult) -> Iterator[Evaluation]:
     """Go through what was judged with an event, its own verdict last."""
-    yield from (verdict for verdict, _ in outcome.unpublished)
-    if outcome.verdict is not None:
-        yield outcome.verdict
+    yield from (evaluation for evaluation, _ in outcome.unpublished_evaluations)
+    if outcome.evaluation is not None:
+        yield outcome.evaluation
 
 
 @dataclass(frozen=True, slots=True)
-class Processed:
+class ProcessedBatch:
     """What came of some records: what to publish, in order, the counts, and what was said after each event.
 
     ``hints`` are those that hold after these records.
     """
 
     outputs: list[OutputRecord]
-    tally: Tally
-    outcomes: Sequence[Outcome] = ()
+    tally: BatchCounts
+    outcomes: Sequence[EventResult] = ()
     hints: tuple[Hint, ...] = ()
 
 
-def _last_surprise(outcomes: Sequence[Outcome], before: float | None) -> float | None:
+def _last_surprise(outcomes: Sequence[EventResult], before: float | None) -> float | None:
     """Give the surprise of the value that was judged last, of before if there is none; of numbers there is none."""
     for outcome in reversed(outcomes):
-        for verdict in reversed([*_verdicts(outcome)]):
-            return None if isinstance(verdict, NumberVerdict) else verdict.surprise_bits
+        for evaluation in reversed([*_evaluations(outcome)]):
+            return None if isinstance(evaluation, NumberEvaluation) else evaluation.surprise_bits
     return before
 
 
@@ -157,7 +160,7 @@ class Partition:
         self,
         settings: Settings,
         source: TopicPartition,
-        mark: Mark,
+        commit_metadata: CommitMetadata,
         network_for: NetworkFactory,
         warm_start: WarmStart | None = None,
     ) -> None:
@@ -166,22 +169,22 @@ class Partition:
         self._network_for = network_for
         self._decoder, self._encoder = Decoder(settings), Encoder(settings)
         self.source = source
-        self.mark = mark
+        self.commit_metadata = commit_metadata
         self._surprise_bits: float | None = None  # told, and no part of the state
         self._hints = Hints(settings)  # likewise
-        self._begin(learning_of(settings))
+        self._begin(learning_settings(settings))
 
-    def _begin(self, learning: Learning) -> None:
+    def _begin(self, learning: LearningSettings) -> None:
         self.learning = learning
         in_force = self._settings.model_copy(update=asdict(learning))
-        self._learners = learners_of(in_force, self._network_for(learning), self._warm_start)
+        self._learners = make_learner(in_force, self._network_for(learning), self._warm_start)
 
-    def process(self, records: Sequence[InputRecord]) -> Processed:
+    def process(self, records: Sequence[InputRecord]) -> ProcessedBatch:
         """Learn from records in their order and say what to publish for each."""
         started = time.perf_counter()
-        tally = Tally()
+        tally = BatchCounts()
         outputs: list[OutputRecord | None] = [None] * len(records)
-        decoded: list[tuple[int, Event | Forget]] = []
+        decoded: list[tuple[int, Event | Tombstone]] = []
         for place, record in enumerate(records):
             try:
                 decoded.append((place, self._decoder.decode(record)))
@@ -190,41 +193,43 @@ class Partition:
                 if (gap := self._decoder.gap(record, error)) is not None:
                     decoded.append((place, gap))
         learned = self._learners.learn([one for _, one in decoded])
-        outcomes: list[Outcome] = []
+        outcomes: list[EventResult] = []
         events: list[Event] = []
         for (place, one), result in zip(decoded, learned.results, strict=True):
             if isinstance(result, BadInputError):
                 outputs[place] = self._refused(one.record, result, tally)
             elif isinstance(one, Event) and result is not None and outputs[place] is None:  # else it is a gap
-                model = model_of(self.mark.lineage, result.event, learn=self.learning.learn)
+                model = model_id(self.commit_metadata.lineage, result.event, learn=self.learning.learn)
                 outputs[place] = self._encoder.output(one, result, model)
                 events.append(one)
                 outcomes.append(result)
                 tally.add(result)
         published = [output for output in outputs if output is not None]
-        digest = self.mark.digest
+        digest = self.commit_metadata.digest
         for output in published:
-            digest = chain(digest, output)
-        self.mark = replace(self.mark, records=self.mark.records + len(records), digest=digest)
+            digest = extend_digest(digest, output)
+        self.commit_metadata = replace(
+            self.commit_metadata, records=self.commit_metadata.records + len(records), digest=digest
+        )
         tally.evicted_streams, tally.unlabelled_sequences = learned.evicted, learned.unlabelled
         self._surprise_bits = _last_surprise(outcomes, self._surprise_bits)
         self._hints.add(events, outcomes, published)
         tally.seconds = time.perf_counter() - started
-        return Processed(published, tally, outcomes, self._hints.standing())
+        return ProcessedBatch(published, tally, outcomes, self._hints.standing())
 
-    def _refused(self, record: InputRecord, error: BadInputError, tally: Tally) -> OutputRecord:
+    def _refused(self, record: InputRecord, error: BadInputError, tally: BatchCounts) -> OutputRecord:
         tally.dead_letters[error.reason] += 1
         return self._encoder.dead_letter(record, error)
 
-    def report(self, checkpoint_offset: int | None) -> PartitionReport:
+    def report(self, checkpoint_offset: int | None) -> PartitionStats:
         """Say how the learners stand, all streams together."""
-        standing = self._learners.standing()
+        standing = self._learners.stats()
         summary = classification.summary(standing.scores)
         rates, losses = summary or (None, None)
         first, numbers = self._settings.first_expert, self._settings.task == "number"
         # the last value is the first baseline
         kappa = kappa_temporal(rates[0], rates[1]) if rates and not numbers else None
-        return PartitionReport(
+        return PartitionStats(
             source=self.source,
             streams=standing.streams,
             vocabulary=standing.symbols,
@@ -241,14 +246,14 @@ class Partition:
             surprise_bits=self._surprise_bits,
         )
 
-    def _numbers(self, rows: Row, losses: NDArray[np.float64]) -> NumberReport:
+    def _numbers(self, rows: ArrayViews, losses: NDArray[np.float64]) -> RegressionStats:
         """Say how far off predictions were, from the scores of all streams and the mean losses of an event."""
         error = skill_error(classification.scored(rows) * losses, squared_differences(rows["scores_losses"]))
-        return replace(report_of(losses, self._settings.features), skill_error=error)
+        return replace(regression_stats(losses, self._settings.features), skill_error=error)
 
     def begin_lineage(self, offset: int) -> None:
         """Go on under another name from this offset on, with a digest of its own."""
-        self.mark = next_mark(self._settings, self.source, offset, self.mark)
+        self.commit_metadata = next_metadata(self._settings, self.source, offset, self.commit_metadata)
 
     def prepare(self) -> None:
         """Compile what will be used, so that the next record does not wait for it."""
@@ -258,7 +263,7 @@ class Partition:
         """Begin the sequences of all streams anew: what comes next does not follow on what came last."""
         self._learners.break_sequences()
 
-    def learn_with(self, learning: Learning) -> None:
+    def learn_with(self, learning: LearningSettings) -> None:
         """Learn with other learning settings from now on."""
         if learning != self.learning:
             state = self.state()
@@ -268,10 +273,10 @@ class Partition:
     def state(self) -> dict[str, Any]:
         """Copy everything that was learned, as nested plain data; streams are in the order they were last seen."""
         return {
-            "lineage": self.mark.lineage,
-            "records": np.int64(self.mark.records),
-            "digest": self.mark.digest.hex(),
-            "partitions": np.int64(self.mark.partitions),
+            "lineage": self.commit_metadata.lineage,
+            "records": np.int64(self.commit_metadata.records),
+            "digest": self.commit_metadata.digest.hex(),
+            "partitions": np.int64(self.commit_metadata.partitions),
             "shape": json.dumps(self._settings.of_kind("shape"), sort_keys=True),
             "learning": json.dumps(asdict(self.learning), sort_keys=True),
             **self._learners.state(),
@@ -284,6 +289,6 @@ class Partition:
             StateMismatchError: It was made with other shape settings, or is not what ``state`` gives.
         """
         require_shape(self._settings, json.loads(state["shape"]), f"the state of {self.source}")
-        self._begin(Learning(**json.loads(state["learning"])))
+        self._begin(LearningSettings(**json.loads(state["learning"])))
         self._learners.restore(state)
-        self.mark = mark_of(state)
+        self.commit_metadata = metadata_from_state(state)

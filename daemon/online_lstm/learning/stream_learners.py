@@ -11,15 +11,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from online_lstm.events import Event, Forget, Outcome
-from online_lstm.learning.learner_protocol import Learned, Standing
-from online_lstm.learning.model_states import NetworkRows
-from online_lstm.learning.network import Network, Regression
+from online_lstm.events import Event, EventResult, Tombstone
+from online_lstm.learning.learner_protocol import BatchResult, LearnerStats
+from online_lstm.learning.model_states import ModelStates
+from online_lstm.learning.network import NumberModel, SymbolModel
 from online_lstm.learning.scoring import classification
-from online_lstm.learning.state.packed import Field, Rows, require_same
+from online_lstm.learning.state.packed import ArraySpec, PackedArrays, require_same
 from online_lstm.learning.state.vocabulary import pack, unpack
 from online_lstm.learning.warm_start import WarmStart
-from online_lstm.learning.weight_sharing import OwnNetworks, SharedNetwork
+from online_lstm.learning.weight_sharing import PerStreamWeights, SharedWeights
 from online_lstm.settings import Settings
 
 
@@ -30,14 +30,14 @@ class StreamLearner(Protocol):
     network_row: int
     classes: int
 
-    def __init__(self, settings: Settings, network: Any, *, streams: Rows, networks: NetworkRows) -> None: ...
+    def __init__(self, settings: Settings, network: Any, *, streams: PackedArrays, networks: ModelStates) -> None: ...
 
     @staticmethod
-    def stream_fields(settings: Settings) -> dict[str, Field]:
+    def stream_fields(settings: Settings) -> dict[str, ArraySpec]:
         """Describe the arrays of one stream, whatever its network is like."""
 
     @staticmethod
-    def network_fields(network: Any, classes: int) -> dict[str, Field]:
+    def network_fields(network: Any, classes: int) -> dict[str, ArraySpec]:
         """Describe the arrays of one stream whose network has this many classes."""
 
     @property
@@ -59,7 +59,7 @@ class StreamLearner(Protocol):
     def break_sequence(self) -> None:
         """Let the next event begin a sequence: nothing is predicted for it, and nothing of before leads up to it."""
 
-    def learn(self, events: Sequence[Event]) -> list[Outcome]:
+    def learn(self, events: Sequence[Event]) -> list[EventResult]:
         """Score, fit and predict, one event after another."""
 
 
@@ -74,7 +74,7 @@ class StreamLearners:
     def __init__(
         self,
         settings: Settings,
-        network: Network | Regression,
+        network: SymbolModel | NumberModel,
         learner: type[StreamLearner],
         warm_start: WarmStart | None = None,
     ) -> None:
@@ -85,22 +85,22 @@ class StreamLearners:
         self._clear()
 
     def _clear(self) -> None:
-        self._streams = Rows(self._learner.stream_fields(self._settings))
+        self._streams = PackedArrays(self._learner.stream_fields(self._settings))
         self._shared = None
         if self._settings.model_scope == "partition":
-            self._shared = SharedNetwork(self._settings, self._network)
+            self._shared = SharedWeights(self._settings, self._network)
             if self._warm_start is not None and self._warm_start.shared is not None:
                 self._shared.restore(self._warm_start.shared)
-        self._networks = NetworkRows(self._learner, self._network, self._shared or OwnNetworks())
+        self._networks = ModelStates(self._learner, self._network, self._shared or PerStreamWeights())
         self.by_stream: OrderedDict[str | None, StreamLearner] = OrderedDict()  # least recently seen first
 
-    def learn(self, inputs: Sequence[Event | Forget]) -> Learned:
+    def learn(self, inputs: Sequence[Event | Tombstone]) -> BatchResult:
         """Learn from the events of all streams."""
-        call = _Call(Learned([None] * len(inputs)))
+        call = _Call(BatchResult([None] * len(inputs)))
         for place, one in enumerate(inputs):
             if self._shared and one.stream not in call.waiting:
                 self._learn_waiting(call)
-            if isinstance(one, Forget):
+            if isinstance(one, Tombstone):
                 self._forget(call, one.stream)
                 continue
             if one.stream not in self.by_stream:
@@ -147,11 +147,11 @@ class StreamLearners:
         learner.recall()
         learner.break_sequence()
 
-    def standing(self) -> Standing:
+    def stats(self) -> LearnerStats:
         """Say how the learners stand."""
         learners = self.by_stream.values()
         rows = self._streams.take([learner.row for learner in learners], classification.NAMES)
-        return Standing(len(learners), max((learner.symbols for learner in learners), default=0), rows)
+        return LearnerStats(len(learners), max((learner.symbols for learner in learners), default=0), rows)
 
     def prepare(self) -> None:
         """Compile what the streams that there are will use."""
@@ -211,5 +211,5 @@ class StreamLearners:
 class _Call:
     """The work on one call: what came of it, and the events that wait by stream, with their places among the inputs."""
 
-    learned: Learned
+    learned: BatchResult
     waiting: dict[str | None, list[tuple[int, Event]]] = field(default_factory=dict)

@@ -12,23 +12,23 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from online_lstm.learning.state.packed import Field, Row, Rows
+from online_lstm.learning.state.packed import ArraySpec, ArrayViews, PackedArrays
 
 Key = str | None
 
 
-class Contexts:
+class StreamTable:
     """Rows with the given fields by the keys of streams, the key seen least recently first.
 
     It has no bound: whoever adds a key counts them, and lets the first one go.
     """
 
-    def __init__(self, fields: Mapping[str, Field]) -> None:
+    def __init__(self, fields: Mapping[str, ArraySpec]) -> None:
         self._fields = dict(fields)
         self._clear()
 
     def _clear(self) -> None:
-        self._rows = Rows(self._fields)
+        self._rows = PackedArrays(self._fields)
         self._numbers: OrderedDict[Key, int] = OrderedDict()
 
     def __len__(self) -> int:
@@ -55,7 +55,7 @@ class Contexts:
         """Give the number of a key's row."""
         return self._numbers[key]
 
-    def row(self, key: Key) -> Row:
+    def row(self, key: Key) -> ArrayViews:
         """View the arrays of a key, valid until the next ``add``."""
         return self._rows.view(self._numbers[key])
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from online_lstm.errors import StateMismatchError
 from online_lstm.learning.scoring import classification, drift
-from online_lstm.learning.state.packed import Row
-from online_lstm.learning.state.snapshot import Stored, stored_streams
+from online_lstm.learning.state.packed import ArrayViews
+from online_lstm.learning.state.snapshot import StreamSnapshot, stream_snapshots
 from online_lstm.settings import Settings
 
 
@@ -25,10 +25,10 @@ class WarmStart:
     def __init__(self, settings: Settings, state: dict[str, Any]) -> None:
         require_shape(settings, json.loads(state["shape"]), "the warm start", besides=("warm_start",))
         self.shared = _shared(state)
-        streams = () if "learner" in state else stored_streams(state)
+        streams = () if "learner" in state else stream_snapshots(state)
         self._streams = {stored.key: _unscored(stored) for stored in streams}
 
-    def of(self, stream: str | None) -> Stored | None:
+    def of(self, stream: str | None) -> StreamSnapshot | None:
         """Give what a stream begins as: the one of the same key, else the only one there is, else nothing.
 
         Where streams share what can be shared, one of another key has nothing that this one should begin with.
@@ -56,10 +56,10 @@ def _shared(state: dict[str, Any]) -> dict[str, Any] | None:
     return {**state["learner"], "arrays": _begun(arrays)}
 
 
-def _unscored(stored: Stored) -> Stored:
+def _unscored(stored: StreamSnapshot) -> StreamSnapshot:
     return stored._replace(row=_begun(stored.row))
 
 
-def _begun(row: Row) -> Row:
+def _begun(row: ArrayViews) -> ArrayViews:
     """Leave out the scores and the test for drift, which were another topic's."""
     return {**row, **{name: np.zeros_like(row[name]) for name in (*classification.NAMES, *drift.NAMES)}}

@@ -25,11 +25,11 @@ SILENT_S = 60.0
 STOPPING = ("keys_never_return", "nothing_readable", "all_missing")
 """Hints with which a partition predicts nothing that is worth a look."""
 
-Headline = dict[str, str]
+Assessment = dict[str, str]
 """``text``, and its ``mood``: good, warn, bad, or nothing."""
 
 
-def headline(told: Mapping[str, Any]) -> Headline:
+def assess_live(told: Mapping[str, Any]) -> Assessment:
     """Say how it stands, from what ``online_lstm.observability.dashboard`` tells of it."""
     if stopping := _stopping(told):
         return _said("bad", f"{stopping[0].upper()}{stopping[1:]}.")
@@ -45,7 +45,7 @@ def headline(told: Mapping[str, Any]) -> Headline:
     return standing
 
 
-def conclusion(figures: Mapping[str, Any]) -> Headline:
+def assess_backtest(figures: Mapping[str, Any]) -> Assessment:
     """Say how a whole input was predicted, from the figures that ``backtest --json`` writes."""
     scored = figures["scored"]
     if not scored:
@@ -89,7 +89,7 @@ def _beginning(told: Mapping[str, Any]) -> str:
     return f"It has just begun: {_count(told['events'], 'value')} came, and no prediction could be judged yet."
 
 
-def _standing(told: Mapping[str, Any]) -> Headline:
+def _standing(told: Mapping[str, Any]) -> Assessment:
     since = told["since_drift"]
     # the learner of labels is one for all streams of a partition
     alone = told["partitions" if told["task"] == "label" else "streams"] == 1
@@ -102,7 +102,7 @@ def _standing(told: Mapping[str, Any]) -> Headline:
     return _of_numbers(told, of) if told["numbers"] else _of_hits(told, of)
 
 
-def _of_hits(told: Mapping[str, Any], of: str) -> Headline:
+def _of_hits(told: Mapping[str, Any], of: str) -> Assessment:
     own, rates, errors = told["hit_rate"], told["baseline_hit_rates"], told["lift_errors"]
     name = max(rates, key=rates.__getitem__)
     best, rule = rates[name], _rule(name, told["task"])
@@ -127,7 +127,7 @@ def _of_hits(told: Mapping[str, Any], of: str) -> Headline:
     return _said("warn", f"No better than {rule}, which has {_percent(best)}: {judged}.")
 
 
-def _of_numbers(told: Mapping[str, Any], of: str) -> Headline:
+def _of_numbers(told: Mapping[str, Any], of: str) -> Assessment:
     numbers = told["numbers"]
     baselines, skill = numbers["baseline_errors"], numbers["skill"]
     if numbers["relative"]:  # of several components, each has a best rule of its own
@@ -170,7 +170,7 @@ def _share_of_errors(scored: int) -> float:
     return _margin(math.sqrt(2 / scored))
 
 
-def _said(mood: str, text: str) -> Headline:
+def _said(mood: str, text: str) -> Assessment:
     return {"mood": mood, "text": text}
 
 

@@ -15,16 +15,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from online_lstm.events import OutputRecord, TopicPartition
-from online_lstm.observability.assessment import SILENT_S, headline
-from online_lstm.observability.history import Curve, Point
+from online_lstm.observability.assessment import SILENT_S, assess_live
+from online_lstm.observability.history import HistoryPoint, MetricHistory
 from online_lstm.telemetry import (
-    AssignmentReport,
-    BatchReport,
-    CheckpointReport,
+    AssignmentChanged,
+    BatchCommitted,
+    CheckpointFinished,
     Hint,
-    InputReport,
-    PartitionReport,
-    Report,
+    InputObserved,
+    PartitionStats,
+    TelemetryEvent,
 )
 
 LAST = 100
@@ -59,7 +59,7 @@ class _Drift:
     hits: int = 0
 
 
-class Board:
+class DashboardState:
     """An observer that remembers what there is to be seen.
 
     Args:
@@ -76,7 +76,7 @@ class Board:
         self._baselines = tuple(baselines)
         self._clock = clock
         self._lock = threading.Lock()
-        self._reports: dict[TopicPartition, PartitionReport] = {}
+        self._reports: dict[TopicPartition, PartitionStats] = {}
         self._lags: dict[TopicPartition, int] = {}
         self._hints: dict[TopicPartition, tuple[Hint, ...]] = {}
         self._checkpoints: dict[TopicPartition, float] = {}
@@ -87,28 +87,28 @@ class Board:
         self._counts["drifts"] = 0
         self._drifts: deque[_Drift] = deque(maxlen=MOST_DRIFTS)
         self._surprise_bits: float | None = None
-        self._curve = Curve()
+        self._curve = MetricHistory()
         self._batches: deque[float] = deque(maxlen=BATCHES)
         self._recent: deque[tuple[float, int]] = deque()
 
-    def observe(self, report: Report) -> None:
+    def observe(self, report: TelemetryEvent) -> None:
         """Take note of a report."""
         with self._lock:
             match report:
-                case AssignmentReport():
+                case AssignmentChanged():
                     for source in report.revoked:
                         self._forget(source)
-                case PartitionReport():
+                case PartitionStats():
                     self._reports[report.source] = report
                     if report.surprise_bits is not None:
                         self._surprise_bits = report.surprise_bits
                     self._draw()
-                case BatchReport():
+                case BatchCommitted():
                     self._add(report)
-                case InputReport():
+                case InputObserved():
                     self._lags[report.source] = report.lag_records
                     self._hints[report.source] = report.hints
-                case CheckpointReport():
+                case CheckpointFinished():
                     self._counts["checkpoint_failures"] += report.result != "written"
                     if report.result == "written":
                         self._checkpoints[report.source] = self._clock()
@@ -129,7 +129,7 @@ class Board:
             return {
                 **self._about,
                 **standing,
-                "headline": headline({**self._about, **standing}),
+                "headline": assess_live({**self._about, **standing}),
                 "level_reached_after": self._curve.level_reached_after(standing["hit_rate"]),
                 "log_loss_bits": _mean([report.log_loss_bits for report in reports]),
                 "kappa_temporal": _mean([report.kappa_temporal for report in reports]),
@@ -177,7 +177,7 @@ class Board:
         for key in [key for key in self._streams if key[:2] == (source.topic, source.partition)]:
             del self._streams[key]
 
-    def _add(self, report: BatchReport) -> None:
+    def _add(self, report: BatchCommitted) -> None:
         now = self._clock()
         self._lags[report.source] = report.lag_records
         self._note_drifts(report, now)
@@ -206,7 +206,7 @@ class Board:
         messages.append(message)
         self._streams.move_to_end(key)
 
-    def _note_drifts(self, report: BatchReport, now: float) -> None:
+    def _note_drifts(self, report: BatchCommitted, now: float) -> None:
         """Mark the changes of streams in a batch, and count how the predictions did since the last one."""
         self._counts["drifts"] += report.drifts
         if not report.drifts:
@@ -215,19 +215,19 @@ class Board:
                 self._drifts[-1].hits += report.hits
             return
         said = [json.loads(output.value or b"{}") for output in report.outputs if not output.dead_letter]
-        verdicts = [(number, one, one["verdict"]) for number, one in enumerate(said, 1) if one.get("verdict")]
-        if not any(verdict["drift"] for _, _, verdict in verdicts):
+        evaluations = [(number, one, one["verdict"]) for number, one in enumerate(said, 1) if one.get("verdict")]
+        if not any(evaluation["drift"] for _, _, evaluation in evaluations):
             # it was of sequences that are not published, nobody knows where in the batch: what was judged since begins
             # with the next one
             self._drifts.append(_Drift(round(now, 1), self._counts["events"] + report.events, None))
             return
-        for number, message, verdict in verdicts:
-            if verdict["drift"]:
+        for number, message, evaluation in evaluations:
+            if evaluation["drift"]:
                 # the learner of labels is one for all sequences
                 stream = None if self._about["task"] == "label" else message["stream"]
                 self._drifts.append(_Drift(round(now, 1), self._counts["events"] + number, stream))
             elif self._drifts:
-                hits = [hit for hit in _flat(verdict["hit"]) if hit is not None]
+                hits = [hit for hit in _flat(evaluation["hit"]) if hit is not None]
                 self._drifts[-1].scored += len(hits)
                 self._drifts[-1].hits += sum(hits)
 
@@ -302,7 +302,7 @@ class Board:
         if rates["hit_rate"] is not None:
             hit_rates = [rates["hit_rate"], *rates["baseline_hit_rates"].values()]
             errors = [numbers["error"], *numbers["baseline_errors"].values()] if numbers else None
-            self._curve.add(Point(round(self._clock(), 1), self._counts["events"], hit_rates, errors))
+            self._curve.add(HistoryPoint(round(self._clock(), 1), self._counts["events"], hit_rates, errors))
 
     def _silent_s(self, now: float) -> float | None:
         """Say for how long nothing has come, None if that is nothing unusual."""

@@ -12,7 +12,7 @@ FEWEST_EVENTS = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class HistoryPoint:
     """How it stood at a time, after so many events of this process.
 
     The hit rates, and of numbers the errors, are those of the published prediction and of each baseline.
@@ -25,14 +25,14 @@ class Point:
 
 
 @dataclass(slots=True)
-class Curve:
+class MetricHistory:
     """Points from the beginning to now: the last one, and before it no two of them nearer than ``step_s``."""
 
     step_s: float = 0.1
-    _kept: list[Point] = field(default_factory=list)
-    _last: Point | None = None
+    _kept: list[HistoryPoint] = field(default_factory=list)
+    _last: HistoryPoint | None = None
 
-    def add(self, point: Point) -> None:
+    def add(self, point: HistoryPoint) -> None:
         """Take a point, which stays the last one only if there is one that is near."""
         self._last = point
         if self._kept and point.at - self._kept[-1].at < self.step_s:
@@ -42,7 +42,7 @@ class Curve:
             self._kept, self.step_s = self._kept[::2], 2 * self.step_s
 
     @property
-    def points(self) -> list[Point]:
+    def points(self) -> list[HistoryPoint]:
         """All of them."""
         return self._kept if self._last is None or self._last is self._kept[-1] else [*self._kept, self._last]
 
@@ -76,6 +76,6 @@ class Curve:
             return None
         return told[place].events
 
-    def earlier(self, events: int) -> Point | None:
+    def earlier(self, events: int) -> HistoryPoint | None:
         """Give the last point that was drawn after at most so many events."""
         return next((point for point in reversed(self.points) if point.events <= events), None)

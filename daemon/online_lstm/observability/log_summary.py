@@ -5,13 +5,13 @@ from collections.abc import Callable
 
 from online_lstm.events import TopicPartition
 from online_lstm.logs import EventLogger
-from online_lstm.telemetry import AssignmentReport, BatchReport, PartitionReport, Report
+from online_lstm.telemetry import AssignmentChanged, BatchCommitted, PartitionStats, TelemetryEvent
 
 EVERY_S = 60.0
 _log = EventLogger(__name__)
 
 
-class Summary:
+class LogSummary:
     """An observer; it says nothing while nothing is learned."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -21,18 +21,18 @@ class Summary:
         self._baseline_hits: tuple[int, ...] = ()
         self._lags: dict[TopicPartition, int] = {}
 
-    def observe(self, report: Report) -> None:
+    def observe(self, report: TelemetryEvent) -> None:
         """Take note of a report, and say what there was if it is time to."""
         match report:
-            case AssignmentReport():
+            case AssignmentChanged():
                 for source in report.revoked:
                     self._lags.pop(source, None)
-            case PartitionReport():
+            case PartitionStats():
                 self._lags.setdefault(report.source, 0)
-            case BatchReport():
+            case BatchCommitted():
                 self._add(report)
 
-    def _add(self, report: BatchReport) -> None:
+    def _add(self, report: BatchCommitted) -> None:
         self._events += report.events
         self._scored += report.scored
         self._hits += report.hits

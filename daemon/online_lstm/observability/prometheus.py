@@ -33,18 +33,18 @@ from online_lstm.events import BASELINES, TopicPartition
 from online_lstm.significance import lift
 from online_lstm.telemetry import (
     HINTS,
-    AssignmentReport,
-    BatchReport,
-    CheckpointReport,
+    AssignmentChanged,
+    BatchCommitted,
+    CheckpointFinished,
     CheckpointResult,
-    FormReport,
-    InputReport,
+    InputObserved,
     LineageReason,
-    LineageReport,
-    PartitionReport,
-    Report,
-    TopicReport,
-    TransactionReport,
+    LineageStarted,
+    OutputFormChanged,
+    PartitionStats,
+    TelemetryEvent,
+    TopicMisfits,
+    TransactionEnded,
 )
 
 NAMESPACE = "online_lstm"
@@ -53,7 +53,7 @@ WAIT_BUCKETS_S = (1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.
 _Metric = TypeVar("_Metric", Counter, Gauge)
 
 
-class Metrics:
+class PrometheusMetrics:
     """One registry and how reports change it; it may be rendered on any thread.
 
     Counters of a partition begin at 0 when it is assigned, gauges appear once their value is known.
@@ -84,26 +84,26 @@ class Metrics:
         self._coverage_wanted = coverage
         self._baselines = tuple(baselines)
         self._experts = tuple(experts)
-        self._last_batches: dict[TopicPartition, BatchReport | None] = {}
+        self._last_batches: dict[TopicPartition, BatchCommitted | None] = {}
         self._lags: dict[TopicPartition, int] = {}
         self._of_partitions: list[tuple[Counter | Gauge, list[tuple[str, ...]]]] = []
-        self._observe_kind: Mapping[type[Report], Callable[[Any], None]] = {
-            AssignmentReport: self._observe_assignment,
-            BatchReport: self._observe_batch,
-            CheckpointReport: self._observe_checkpoint,
-            FormReport: self._observe_form,
-            InputReport: self._observe_input,
-            LineageReport: self._observe_lineage,
-            PartitionReport: self._observe_partition,
-            TopicReport: self._observe_topic,
-            TransactionReport: self._observe_transaction,
+        self._observe_kind: Mapping[type[TelemetryEvent], Callable[[Any], None]] = {
+            AssignmentChanged: self._observe_assignment,
+            BatchCommitted: self._observe_batch,
+            CheckpointFinished: self._observe_checkpoint,
+            OutputFormChanged: self._observe_form,
+            InputObserved: self._observe_input,
+            LineageStarted: self._observe_lineage,
+            PartitionStats: self._observe_partition,
+            TopicMisfits: self._observe_topic,
+            TransactionEnded: self._observe_transaction,
         }
         self._add_counters(reasons)
         self._add_gauges()
         self._add_process(build)
         self._add_histograms()
 
-    def observe(self, report: Report) -> None:
+    def observe(self, report: TelemetryEvent) -> None:
         """Take note of a report; those of partitions that are no longer assigned would bring series back."""
         source = getattr(report, "source", None)
         if source is None or source in self._last_batches:
@@ -240,7 +240,7 @@ class Metrics:
             WAIT_BUCKETS_S,
         )
 
-    def _observe_batch(self, report: BatchReport) -> None:
+    def _observe_batch(self, report: BatchCommitted) -> None:
         of = _labels(report.source)
         self._last_batches[report.source] = report
         self._events.labels(*of).inc(report.events)
@@ -264,7 +264,7 @@ class Metrics:
             self._last_event.labels(*of).set(report.last_timestamp_ms / 1000)
             self._end_to_end_seconds.observe(self._age_s(report))
 
-    def _observe_partition(self, report: PartitionReport) -> None:
+    def _observe_partition(self, report: PartitionStats) -> None:
         of = _labels(report.source)
         self._streams.labels(*of).set(report.streams)
         self._vocabulary.labels(*of).set(report.vocabulary)
@@ -280,7 +280,7 @@ class Metrics:
         _set(self._lift, of, None if rate is None or baselines is None else lift(rate, baselines))
         self._observe_errors(of, report)
 
-    def _observe_input(self, report: InputReport) -> None:
+    def _observe_input(self, report: InputObserved) -> None:
         of, names = _labels(report.source), {hint.name for hint in report.hints}
         self._observe_lag(report.source, report.lag_records)
         self._open_transaction.labels(*of).set(report.open_transaction_s)
@@ -291,7 +291,7 @@ class Metrics:
         self._lags[source] = records
         self._lag_records.labels(*_labels(source)).set(records)
 
-    def _observe_errors(self, of: tuple[str, str], report: PartitionReport) -> None:
+    def _observe_errors(self, of: tuple[str, str], report: PartitionStats) -> None:
         numbers, first = report.numbers, 1 + len(self._baselines)
         errors = numbers.mean_absolute_errors if numbers else None
         _set(self._error, of, errors[0] if errors else None)
@@ -306,7 +306,7 @@ class Metrics:
         _set(self._coverage, of, None if numbers is None else numbers.interval_coverage)
         _set(self._coverage_target, of, None if numbers is None else self._coverage_wanted)
 
-    def _observe_checkpoint(self, report: CheckpointReport) -> None:
+    def _observe_checkpoint(self, report: CheckpointFinished) -> None:
         of = _labels(report.source)
         self._checkpoints.labels(*of, report.result).inc()
         if report.result == "written":
@@ -315,24 +315,24 @@ class Metrics:
             self._checkpoint_size.labels(*of).set(report.size_bytes)
             self._checkpoint_offset.labels(*of).set(report.offset)
 
-    def _observe_transaction(self, report: TransactionReport) -> None:
+    def _observe_transaction(self, report: TransactionEnded) -> None:
         self._transactions.labels("committed" if report.committed else "aborted").inc()
         self._transaction_seconds.observe(report.seconds)
 
-    def _observe_lineage(self, report: LineageReport) -> None:
+    def _observe_lineage(self, report: LineageStarted) -> None:
         self._lineages.labels(*_labels(report.source), report.reason).inc()
         self._lost_records.labels(*_labels(report.source)).inc(report.lost_records)
 
-    def _observe_form(self, report: FormReport) -> None:
+    def _observe_form(self, report: OutputFormChanged) -> None:
         self._reformed.labels(*_labels(report.source), report.form).inc(report.records)
         if report.form == "dead_letter":
             self._dead_letters.labels(*_labels(report.source), REFUSED_OUTPUT).inc(report.records)
 
-    def _observe_topic(self, report: TopicReport) -> None:
+    def _observe_topic(self, report: TopicMisfits) -> None:
         for setting, _ in report.misfits:
             self._misfits.labels(report.topic, setting).set(1)
 
-    def _observe_assignment(self, report: AssignmentReport) -> None:
+    def _observe_assignment(self, report: AssignmentChanged) -> None:
         self._rebalances.inc()
         for source in report.revoked:
             self._last_batches.pop(source, None)
@@ -356,7 +356,7 @@ class Metrics:
             return 0.0
         return self._age_s(batch)
 
-    def _age_s(self, batch: BatchReport) -> float:
+    def _age_s(self, batch: BatchCommitted) -> float:
         """Never below 0, though the producer's clock may be ahead of this one."""
         return max(0.0, self._clock() - batch.last_timestamp_ms / 1000)
 

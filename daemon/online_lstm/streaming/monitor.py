@@ -1,7 +1,7 @@
 """What is wrong with the owned partitions although nothing fails: told in the log, and to observers every few seconds.
 
 There are records that wait for another producer's open transaction, predictions that the output topic loses, and the
-hints that the records give. Knows the topics through a ``Topics``; nothing here is part of any state.
+hints that the records give. Knows the topics through a ``MonitoredTopics``; nothing here is part of any state.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -11,7 +11,7 @@ from typing import Protocol
 from online_lstm.events import TopicPartition
 from online_lstm.logs import EventLogger
 from online_lstm.settings import Settings
-from online_lstm.telemetry import Hint, InputReport, Observer
+from online_lstm.telemetry import Hint, InputObserved, Observer
 
 EVERY_S = 2.0
 OPEN_TRANSACTION_S = 5.0
@@ -24,13 +24,13 @@ MIN_KEPT_S = 3600.0
 _log = EventLogger(__name__)
 
 
-class Topics(Protocol):
+class MonitoredTopics(Protocol):
     """What is asked of the broker; all of it may raise BrokerUnavailableError."""
 
     def partitions(self, topic: str) -> int:
         """Count a topic's partitions; 0 if it does not exist."""
 
-    def retained(self, source: TopicPartition) -> range:
+    def offset_range(self, source: TopicPartition) -> range:
         """Return the offsets that a topic still has or will have next."""
 
     def lag(self, source: TopicPartition) -> int:
@@ -61,11 +61,13 @@ class Monitor:
     Args:
         settings: The settings in force.
         topics: The broker.
-        observer: Gets an ``InputReport`` of each partition every few seconds.
+        observer: Gets an ``InputObserved`` of each partition every few seconds.
         clock: Monotonic seconds.
     """
 
-    def __init__(self, settings: Settings, *, topics: Topics, observer: Observer, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, settings: Settings, *, topics: MonitoredTopics, observer: Observer, clock: Callable[[], float]
+    ) -> None:
         self._output_topic = settings.output_topic
         self._topics, self._observer, self._clock = topics, observer, clock
         self._watched: dict[TopicPartition, _Watched] = {}
@@ -95,7 +97,7 @@ class Monitor:
             blocked_s = 0.0 if watched.blocked_at is None else now - watched.blocked_at
             hints = (*watched.hints, *([watched.removed[1]] if watched.removed else []))
             self._log(source, watched, hints)
-            self._observer(InputReport(source, self._topics.lag(source), blocked_s, hints))
+            self._observer(InputObserved(source, self._topics.lag(source), blocked_s, hints))
         return self.obstacles != before
 
     def _watch_transactions(self, now: float) -> None:
@@ -123,13 +125,13 @@ class Monitor:
         if not partitions:
             return
         output = TopicPartition(self._output_topic, source.partition % partitions)
-        retained = self._topics.retained(output)
-        at, end = watched.kept or (now, retained.stop)
-        if reason := _lost(output, retained, end, now - at):
+        offset_range = self._topics.offset_range(output)
+        at, end = watched.kept or (now, offset_range.stop)
+        if reason := _lost(output, offset_range, end, now - at):
             watched.removed = now, Hint("predictions_removed", reason)
         elif watched.removed and now - watched.removed[0] > MIN_KEPT_S:
             watched.removed = None
-        watched.kept = (now, retained.stop) if reason or now - at > MIN_KEPT_S else (at, end)
+        watched.kept = (now, offset_range.stop) if reason or now - at > MIN_KEPT_S else (at, end)
 
     def _log(self, source: TopicPartition, watched: _Watched, hints: Iterable[Hint]) -> None:
         for hint in hints:
@@ -138,11 +140,11 @@ class Monitor:
                 _log.warning("hint", source=source, name=hint.name, reason=hint.text)
 
 
-def _lost(output: TopicPartition, retained: range, end: int, age_s: float) -> str:
+def _lost(output: TopicPartition, offset_range: range, end: int, age_s: float) -> str:
     """Return what an output lost that ended at ``end`` some seconds ago; nothing if it lost nothing of since then."""
-    if retained.stop < end:
+    if offset_range.stop < end:
         return f"{output} was deleted and created again while the daemon ran: the predictions in it are gone"
-    if retained.start > end:
+    if offset_range.start > end:
         return (
             f"{output} lost predictions within {age_s:.0f} s: it keeps them by their timestamps, which are those of "
             f"the input; set retention.ms of topic {output.topic} above the age of the input, or "

@@ -23,34 +23,34 @@ from online_lstm.errors import (
     ReplayDivergedError,
     StateMismatchError,
 )
-from online_lstm.events import Committed, Mark, TopicPartition
+from online_lstm.events import CommitMetadata, Committed, TopicPartition
 from online_lstm.learning.partition import (
     NetworkFactory,
     Partition,
-    generation_of,
-    learning_of,
-    mark_of,
-    next_mark,
-    unnamed,
+    initial_metadata,
+    learning_settings,
+    lineage_generation,
+    metadata_from_state,
+    next_metadata,
 )
 from online_lstm.learning.warm_start import WarmStart
 from online_lstm.logs import EventLogger
 from online_lstm.settings import Settings
-from online_lstm.telemetry import CheckpointReport, LineageReason, LineageReport, Observer
+from online_lstm.telemetry import CheckpointFinished, LineageReason, LineageStarted, Observer
 
 _log = EventLogger(__name__)
 
 
-class Topic(Protocol):
+class InputTopic(Protocol):
     """What is asked of the input topic and the group."""
 
     def committed(self, source: TopicPartition) -> Committed | None:
         """Give the group's committed offset."""
 
-    def start_offset(self, source: TopicPartition) -> int:
+    def initial_offset(self, source: TopicPartition) -> int:
         """Say where a group without an offset begins."""
 
-    def retained(self, source: TopicPartition) -> range:
+    def offset_range(self, source: TopicPartition) -> range:
         """Give the offsets that the topic still has or will have next."""
 
     def partitions(self, topic: str) -> int:
@@ -58,16 +58,17 @@ class Topic(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Restored:
-    """Learners as of a checkpoint: read on from ``offset``, muted up to the committed offset ``goal``.
+class RestoredPartition:
+    """Learners as of a checkpoint: read on from ``offset``, muted up to the committed offset ``replay_until``.
 
-    There they have to have come to ``mark``; where no mark can be expected, a lineage begins for this ``reason``.
+    There they have to have come to ``commit_metadata``; where no mark can be expected, a lineage begins for this
+    ``reason``.
     """
 
     partition: Partition
     offset: int
-    goal: int
-    mark: Mark | None = None
+    replay_until: int
+    commit_metadata: CommitMetadata | None = None
     reason: LineageReason = "learning"
     lost_records: int = 0
 
@@ -88,7 +89,7 @@ class Recovery:
         self,
         settings: Settings,
         *,
-        topic: Topic,
+        topic: InputTopic,
         store: CheckpointStore,
         network_for: NetworkFactory,
         observer: Observer,
@@ -98,7 +99,7 @@ class Recovery:
         self._topic, self._store, self._network_for, self._observer = topic, store, network_for, observer
         self._warm_start = warm_start
 
-    def restore(self, source: TopicPartition) -> Restored:
+    def restore(self, source: TopicPartition) -> RestoredPartition:
         """Load what the committed offset asks for.
 
         Raises:
@@ -109,13 +110,13 @@ class Recovery:
         """
         committed = self._topic.committed(source)
         if committed is not None and committed.metadata:
-            restored = self._from_mark(source, committed.offset, read_mark(committed.metadata, source))
+            restored = self._from_mark(source, committed.offset, read_metadata(committed.metadata, source))
         else:
             restored = self._without_mark(source, committed)
-        _log.info("restored", source=source, checkpoint=restored.offset, committed=restored.goal)
+        _log.info("restored", source=source, checkpoint=restored.offset, committed=restored.replay_until)
         return restored
 
-    def conclude(self, restored: Restored, commit: Callable[[Committed], None]) -> bool:
+    def finish_replay(self, restored: RestoredPartition, commit: Callable[[Committed], None]) -> bool:
         """Judge what the replay came to, and say whether a lineage begins with it.
 
         If so it is committed, and has a checkpoint before the first record of it is.
@@ -125,38 +126,40 @@ class Recovery:
             CheckpointsUnavailableError: The checkpoint cannot be written; the partition has to be restored again.
         """
         partition, reason = restored.partition, restored.reason
-        diverged = restored.mark is not None and partition.mark != restored.mark
+        diverged = restored.commit_metadata is not None and partition.commit_metadata != restored.commit_metadata
         if diverged:
             reason = "divergence"
             self._refuse_unless(
                 "on_divergence",
                 ReplayDivergedError(
-                    f"{partition.source}: replaying to the committed offset {restored.goal} gave {partition.mark}, but "
-                    f"{restored.mark} was committed: another CPU or TensorFlow, or an input topic that changed; use "
+                    f"{partition.source}: replaying to the committed offset {restored.replay_until} gave "
+                    f"{partition.commit_metadata}, but "
+                    f"{restored.commit_metadata} was committed: another CPU or TensorFlow, or an input topic that "
+                    "changed; use "
                     "the same ones"
                 ),
             )
-        elif restored.mark is not None and partition.learning == learning_of(self._settings):
+        elif restored.commit_metadata is not None and partition.learning == learning_settings(self._settings):
             return False
-        partition.learn_with(learning_of(self._settings))
-        partition.begin_lineage(restored.goal)
-        pledge = Committed(restored.goal, write_mark(partition.mark))
+        partition.learn_with(learning_settings(self._settings))
+        partition.begin_lineage(restored.replay_until)
+        initial_commit = Committed(restored.replay_until, write_metadata(partition.commit_metadata))
         if reason == "beginning":  # a checkpoint without a committed offset would be one of a group that lost it
-            commit(pledge)
-            self._write(partition, restored.goal)
+            commit(initial_commit)
+            self._write(partition, restored.replay_until)
         else:  # a committed lineage without a checkpoint could not be restored
-            self._write(partition, restored.goal)
-            commit(pledge)
-        lineage, lost = partition.mark.lineage, restored.lost_records
+            self._write(partition, restored.replay_until)
+            commit(initial_commit)
+        lineage, lost = partition.commit_metadata.lineage, restored.lost_records
         _log.info(
             "lineage begins",
             source=partition.source,
-            offset=restored.goal,
+            offset=restored.replay_until,
             lineage=lineage,
             reason=reason,
             lost_records=lost,
         )
-        self._observer(LineageReport(partition.source, lineage, reason, lost))
+        self._observer(LineageStarted(partition.source, lineage, reason, lost))
         return True
 
     def _write(self, partition: Partition, offset: int) -> None:
@@ -167,43 +170,52 @@ class Recovery:
                 f"checkpoint_url: {self._settings.checkpoint_url} cannot be written ({error})"
             ) from error
 
-    def _from_mark(self, source: TopicPartition, goal: int, mark: Mark) -> Restored:
+    def _from_mark(
+        self, source: TopicPartition, replay_until: int, commit_metadata: CommitMetadata
+    ) -> RestoredPartition:
         """Load the newest checkpoint of the committed lineage at or below the committed offset."""
-        found = self._newest(source, mark.lineage, goal)
-        if found is None and mark.records == 0 and generation_of(mark.lineage) == 1:
-            return self._begun(source, goal, mark)
+        found = self._newest(source, commit_metadata.lineage, replay_until)
+        if found is None and commit_metadata.records == 0 and lineage_generation(commit_metadata.lineage) == 1:
+            return self._resume_first_lineage(source, replay_until, commit_metadata)
         if found is None:
-            newer = self._store.offsets(source, mark.lineage)
+            newer = self._store.offsets(source, commit_metadata.lineage)
             self._refuse_unless(
                 "on_gap",
                 RecoveryRefusedError(
-                    f"{source}: no readable checkpoint of lineage {mark.lineage} at or below the committed offset "
-                    f"{goal} in {self._settings.checkpoint_url}"
+                    f"{source}: no readable checkpoint of lineage {commit_metadata.lineage} at or below the committed "
+                    "offset "
+                    f"{replay_until} in {self._settings.checkpoint_url}"
                     + (f", the oldest is of {newer[-1]}" if newer else "")
                     + ": bring the checkpoints back"
                 ),
             )
-            return self._on_from(self._fresh(source, mark), goal, goal, reason="gap")
-        return self._resume(source, found, goal, mark=mark)
+            return self._restore_at(
+                self._new_partition(source, commit_metadata), replay_until, replay_until, reason="gap"
+            )
+        return self._resume_lineage(source, found, replay_until, commit_metadata=commit_metadata)
 
-    def _begun(self, source: TopicPartition, goal: int, mark: Mark) -> Restored:
+    def _resume_first_lineage(
+        self, source: TopicPartition, replay_until: int, commit_metadata: CommitMetadata
+    ) -> RestoredPartition:
         """Repeat a beginning that came as far as its commit."""
-        before = unnamed(mark.partitions)
-        if mark == next_mark(self._settings, source, goal, before):
-            return self._on_from(self._fresh(source, before), goal, goal, reason="beginning")
+        before = initial_metadata(commit_metadata.partitions)
+        if commit_metadata == next_metadata(self._settings, source, replay_until, before):
+            return self._restore_at(self._new_partition(source, before), replay_until, replay_until, reason="beginning")
         self._refuse_unless(
             "on_shape_change",
             StateMismatchError(f"{source}: the group began with other shape settings: use these"),
         )
-        return self._on_from(self._fresh(source, mark), goal, goal, reason="shape")
+        return self._restore_at(
+            self._new_partition(source, commit_metadata), replay_until, replay_until, reason="shape"
+        )
 
-    def _without_mark(self, source: TopicPartition, committed: Committed | None) -> Restored:
+    def _without_mark(self, source: TopicPartition, committed: Committed | None) -> RestoredPartition:
         """Begin, or find out what a group without a mark had learned."""
         found = self._newest_of_all(source)
         if found is None:
-            return self._beginning(source, committed)
+            return self._start_lineage(source, committed)
         offset, state = found
-        before = mark_of(state)
+        before = metadata_from_state(state)
         if committed is None:
             self._refuse_unless(
                 "on_gap",
@@ -214,21 +226,22 @@ class Recovery:
                     "again, with the same ce_id"
                 ),
             )
-            return self._resume(source, found, offset, reason="reset")
-        goal = committed.offset
+            return self._resume_lineage(source, found, offset, reason="reset")
+        replay_until = committed.offset
         self._refuse_unless(
             "on_gap",
             RecoveryRefusedError(
-                f"{source}: the committed offset {goal} was set by another program, while the newest checkpoint in "
+                f"{source}: the committed offset {replay_until} was set by another program, while the newest "
+                "checkpoint in "
                 f"{self._settings.checkpoint_url} is of {offset}. Continue to go on there, with what was learned from "
                 "the records before it"
             ),
         )
-        if (earlier := self._newest(source, before.lineage, goal)) is None:
-            return self._on_from(self._fresh(source, before), goal, goal, reason="reset")
-        return self._resume(source, earlier, goal, reason="reset")
+        if (earlier := self._newest(source, before.lineage, replay_until)) is None:
+            return self._restore_at(self._new_partition(source, before), replay_until, replay_until, reason="reset")
+        return self._resume_lineage(source, earlier, replay_until, reason="reset")
 
-    def _beginning(self, source: TopicPartition, committed: Committed | None) -> Restored:
+    def _start_lineage(self, source: TopicPartition, committed: Committed | None) -> RestoredPartition:
         """Begin where the group was set to, or where ``start_from`` says."""
         partitions = self._topic.partitions(source.topic)
         before = self._partitions_before(source, partitions)
@@ -244,61 +257,63 @@ class Recovery:
         if committed is not None:
             start = committed.offset
         elif grown:  # whatever start_from says: nothing published since it grew is left out
-            start = self._topic.retained(source).start
+            start = self._topic.offset_range(source).start
         else:
-            start = self._topic.start_offset(source)
-        return self._on_from(self._fresh(source, unnamed(partitions)), start, start, reason="beginning")
+            start = self._topic.initial_offset(source)
+        return self._restore_at(
+            self._new_partition(source, initial_metadata(partitions)), start, start, reason="beginning"
+        )
 
-    def _resume(
+    def _resume_lineage(
         self,
         source: TopicPartition,
         found: tuple[int, dict[str, Any]],
-        goal: int,
+        replay_until: int,
         *,
-        mark: Mark | None = None,
+        commit_metadata: CommitMetadata | None = None,
         reason: LineageReason = "learning",
-    ) -> Restored:
+    ) -> RestoredPartition:
         """Go on from what a checkpoint has."""
         offset, state = found
-        before = mark_of(state)
-        partition = self._fresh(source, before)
+        before = metadata_from_state(state)
+        partition = self._new_partition(source, before)
         try:
             partition.restore(state)
         except StateMismatchError as error:
             self._refuse_unless("on_shape_change", error)
-            return self._on_from(self._fresh(source, before), goal, goal, reason="shape")
-        return self._on_from(partition, offset, goal, mark=mark, reason=reason)
+            return self._restore_at(self._new_partition(source, before), replay_until, replay_until, reason="shape")
+        return self._restore_at(partition, offset, replay_until, commit_metadata=commit_metadata, reason=reason)
 
-    def _on_from(
+    def _restore_at(
         self,
         partition: Partition,
         offset: int,
-        goal: int,
+        replay_until: int,
         *,
-        mark: Mark | None = None,
+        commit_metadata: CommitMetadata | None = None,
         reason: LineageReason = "learning",
-    ) -> Restored:
+    ) -> RestoredPartition:
         """Go on from a checkpoint, where the topic still has what comes after it."""
-        retained = self._topic.retained(partition.source)
-        if retained.start <= offset and (mark is None or goal <= retained.stop):
-            return Restored(partition, offset, goal, mark, reason)
-        recreated = mark is not None and goal > retained.stop
+        offset_range = self._topic.offset_range(partition.source)
+        if offset_range.start <= offset and (commit_metadata is None or replay_until <= offset_range.stop):
+            return RestoredPartition(partition, offset, replay_until, commit_metadata, reason)
+        recreated = commit_metadata is not None and replay_until > offset_range.stop
         self._refuse_unless(
             "on_gap",
             RecoveryRefusedError(
                 f"{partition.source}: the next record to learn from is the one at offset {offset}, of those up to the "
-                f"committed offset {goal}, but the topic begins at {retained.start} and ends at {retained.stop}: "
-                + ("it was created anew" if recreated else "what lies between is gone")
+                f"committed offset {replay_until}, but the topic begins at {offset_range.start} and ends at "
+                f"{offset_range.stop}: " + ("it was created anew" if recreated else "what lies between is gone")
             ),
         )
         partition.break_sequences()
-        start = retained.start
-        lost = 0 if recreated else max(0, start - goal)
-        return Restored(partition, start, start if recreated else max(goal, start), None, "gap", lost)
+        start = offset_range.start
+        lost = 0 if recreated else max(0, start - replay_until)
+        return RestoredPartition(partition, start, start if recreated else max(replay_until, start), None, "gap", lost)
 
-    def _fresh(self, source: TopicPartition, mark: Mark) -> Partition:
+    def _new_partition(self, source: TopicPartition, commit_metadata: CommitMetadata) -> Partition:
         """Make learners that have learned nothing, the next ones after those of a mark."""
-        unlearned = Mark(mark.lineage, 0, mark.digest, mark.partitions)
+        unlearned = CommitMetadata(commit_metadata.lineage, 0, commit_metadata.digest, commit_metadata.partitions)
         return Partition(self._settings, source, unlearned, self._network_for, self._warm_start)
 
     def _newest(self, source: TopicPartition, lineage: str, limit: int) -> tuple[int, dict[str, Any]] | None:
@@ -309,12 +324,12 @@ class Recovery:
                     return offset, self._store.read(source, lineage, offset)
                 except CheckpointDamagedError as error:
                     _log.warning("checkpoint damaged", source=source, offset=offset, error=error)
-                    self._observer(CheckpointReport(source, offset, "damaged"))
+                    self._observer(CheckpointFinished(source, offset, "damaged"))
         return None
 
     def _newest_of_all(self, source: TopicPartition) -> tuple[int, dict[str, Any]] | None:
         """Read the newest checkpoint of the youngest lineage."""
-        lineages = sorted(self._store.lineages(source), key=generation_of, reverse=True)
+        lineages = sorted(self._store.lineages(source), key=lineage_generation, reverse=True)
         for lineage in lineages:
             found = self._newest(source, lineage, 2**63)
             if found is not None:
@@ -337,7 +352,7 @@ class Recovery:
             committed = self._topic.committed(other)
             if committed is not None:
                 with suppress(RecoveryRefusedError):
-                    found.append(read_mark(committed.metadata, other).partitions)
+                    found.append(read_metadata(committed.metadata, other).partitions)
         return max(found, default=partitions)
 
     def _refuse_unless(self, setting: str, error: OnlineLstmError) -> None:
@@ -347,22 +362,27 @@ class Recovery:
         _log.warning("continuing", **{setting: "continue"}, reason=error)
 
 
-def write_mark(mark: Mark) -> str:
+def write_metadata(commit_metadata: CommitMetadata) -> str:
     """Write a mark as the metadata of a committed offset."""
     return json.dumps(
-        {"lineage": mark.lineage, "records": mark.records, "digest": mark.digest.hex(), "partitions": mark.partitions}
+        {
+            "lineage": commit_metadata.lineage,
+            "records": commit_metadata.records,
+            "digest": commit_metadata.digest.hex(),
+            "partitions": commit_metadata.partitions,
+        }
     )
 
 
-def read_mark(metadata: str, source: TopicPartition) -> Mark:
-    """Read what ``write_mark`` wrote.
+def read_metadata(metadata: str, source: TopicPartition) -> CommitMetadata:
+    """Read what ``write_metadata`` wrote.
 
     Raises:
         RecoveryRefusedError: It is something else.
     """
     with suppress(ValueError, KeyError, TypeError):
         fields = json.loads(metadata)
-        return Mark(
+        return CommitMetadata(
             lineage=str(fields["lineage"]),
             records=int(fields["records"]),
             digest=bytes.fromhex(fields["digest"]),

@@ -33,14 +33,14 @@ from online_lstm.errors import (
     MissingTopicError,
     NotCommittedError,
 )
-from online_lstm.events import Committed, InputRecord, Membership, OutputRecord, Polled, TopicPartition
-from online_lstm.learning.partition import NetworkFactory, Partition, Processed
+from online_lstm.events import Committed, InputRecord, Membership, OutputRecord, PollResult, TopicPartition
+from online_lstm.learning.partition import NetworkFactory, Partition, ProcessedBatch
 from online_lstm.learning.warm_start import WarmStart
 from online_lstm.logs import EventLogger
 from online_lstm.settings import Settings
 from online_lstm.streaming.monitor import Monitor
-from online_lstm.streaming.recovery import Recovery, Restored, write_mark
-from online_lstm.telemetry import AssignmentReport, BatchReport, Observer, TransactionReport
+from online_lstm.streaming.recovery import Recovery, RestoredPartition, write_metadata
+from online_lstm.telemetry import AssignmentChanged, BatchCommitted, Observer, TransactionEnded
 
 POLL_S = 0.2
 LEAVING_S = 1.0
@@ -58,40 +58,40 @@ WAITED_FOR = (BrokerUnavailableError, CheckpointsUnavailableError, MissingTopicE
 _log = EventLogger(__name__)
 
 
-class Source(Protocol):
+class InputSource(Protocol):
     """A member of a consumer group."""
 
-    def subscribe(self, leaving: Callable[[Iterable[TopicPartition]], None]) -> None:
-        """Join the group; ``leaving`` is called, on any thread, before partitions go to another member."""
+    def subscribe(self, on_revoked: Callable[[Iterable[TopicPartition]], None]) -> None:
+        """Join the group; ``on_revoked`` is called, on any thread, before partitions go to another member."""
 
-    def poll(self, timeout_s: float, most: int) -> Polled:
-        """Wait for at most ``most`` records; new partitions are on hold until ``begin_at``.
+    def poll(self, timeout_s: float, most: int) -> PollResult:
+        """Wait for at most ``most`` records; new partitions are on hold until ``seek``.
 
         Raises:
             BrokerUnavailableError: The broker does not answer.
             InputGoneError: The topic does not have the next record.
         """
 
-    def owned(self) -> set[TopicPartition]:
+    def assignment(self) -> set[TopicPartition]:
         """Give the partitions that are this member's right now."""
 
     def committed(self, source: TopicPartition) -> Committed | None:
         """Give the group's committed offset, once no transaction is open on it; may raise BrokerUnavailableError."""
 
-    def start_offset(self, source: TopicPartition) -> int:
+    def initial_offset(self, source: TopicPartition) -> int:
         """Say where a group without an offset begins."""
 
-    def retained(self, source: TopicPartition) -> range:
+    def offset_range(self, source: TopicPartition) -> range:
         """Give the offsets that the topic still has or will have next."""
 
     def partitions(self, topic: str) -> int:
         """Count a topic's partitions."""
 
-    def begin_at(self, source: TopicPartition, offset: int) -> None:
+    def seek(self, source: TopicPartition, offset: int) -> None:
         """Read a partition from this offset on."""
 
-    def hold(self, source: TopicPartition) -> None:
-        """Read nothing of a partition until ``begin_at``."""
+    def pause(self, source: TopicPartition) -> None:
+        """Read nothing of a partition until ``seek``."""
 
     def position(self, source: TopicPartition) -> int:
         """Give the offset that is read next."""
@@ -106,7 +106,7 @@ class Source(Protocol):
         """Leave the group."""
 
 
-class Sink(Protocol):
+class OutputSink(Protocol):
     """Publishes a batch in one transaction, or not at all.
 
     ``waiting`` is called every second while there is no answer, with the seconds so far; it may raise.
@@ -121,14 +121,14 @@ class Sink(Protocol):
     ) -> None:
         """Commit outputs and offsets together; raise NotCommittedError if that is not known to have happened."""
 
-    def rebuild(self, waiting: Callable[[float], None]) -> None:
+    def reconnect(self, waiting: Callable[[float], None]) -> None:
         """Begin, or begin afresh after a failure; raise BrokerUnavailableError if that is not possible yet."""
 
     def close(self) -> None:
         """Let go of everything."""
 
 
-class Health(Protocol):
+class HealthState(Protocol):
     """Hears how the loop is."""
 
     def beat(self, waiting_for: str = "") -> None:
@@ -147,7 +147,7 @@ class _Assignment:
 
     partition: Partition
     committed: int
-    replay: Restored | None
+    replay: RestoredPartition | None
     checkpointed: int
 
 
@@ -170,12 +170,12 @@ class Service:
         self,
         settings: Settings,
         *,
-        source: Source,
-        sink: Sink,
+        source: InputSource,
+        sink: OutputSink,
         store: CheckpointStore,
         network_for: NetworkFactory,
         observer: Observer,
-        health: Health,
+        health: HealthState,
         warm_start: WarmStart | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -190,7 +190,7 @@ class Service:
         self._writer = CheckpointWriter(store)
         self._assignments: dict[TopicPartition, _Assignment] = {}
         self._unrestored: set[TopicPartition] = set()
-        self._at_rest = threading.Lock()  # held by the loop whenever it does not poll
+        self._idle_lock = threading.Lock()  # held by the loop whenever it does not poll
         self._waits_for = ""
         self._sink_ready = False
         self._batch_events = settings.max_batch_events
@@ -205,9 +205,9 @@ class Service:
 
     def start(self) -> None:
         """Join the group, once it is known that something could be published."""
-        self._sink.rebuild(self._wait_for_sink)
+        self._sink.reconnect(self._wait_for_sink)
         self._sink_ready = True
-        self._source.subscribe(self._leaving)
+        self._source.subscribe(self._on_revoked)
         self._report_health()
 
     def run(self) -> None:
@@ -216,10 +216,10 @@ class Service:
             self.start()
             while not self._stopping:
                 self.step()
-            with self._at_rest:
+            with self._idle_lock:
                 self._checkpoint()
                 self._writer.drain()
-                self._hear_of_checkpoints()
+                self._collect_finished_checkpoints()
         finally:
             self._source.close()
             self._writer.close()
@@ -231,36 +231,36 @@ class Service:
         waits_for = ""
         try:
             polled = self._source.poll(POLL_S, self._batch_events)  # 1
-            with self._at_rest, self._forgetting_what_was_begun():
+            with self._idle_lock, self._discard_state_on_error():
                 self._advance(polled)
         except WAITED_FOR as error:
             waits_for = str(error)  # what was not restored is tried again in the next step
         except InputGoneError:
             if self._settings.on_gap == "refuse":
                 raise
-            with self._at_rest:
-                self._go_back()
+            with self._idle_lock:
+                self._return_to_committed_offsets()
         self._wait_for(waits_for)
 
-    def _advance(self, polled: Polled) -> None:
+    def _advance(self, polled: PollResult) -> None:
         self._health.beat(self._waits_for)
-        self._hear_of_checkpoints()
+        self._collect_finished_checkpoints()
         try:
             self._reassign(polled)
             self._restore_assigned()
-            self._take(polled)
+            self._process_batch(polled)
             self._finish_replays(polled.membership)
             self._watch()
         except NotCommittedError as error:
             _log.warning("batch not committed", reason=error)
             self._sink_ready = False
             self._halve_batches()
-            self._go_back()
+            self._return_to_committed_offsets()
         if self._clock() >= self._checkpoint_due and not self._writer.busy:
             self._checkpoint()
 
     @contextmanager
-    def _forgetting_what_was_begun(self) -> Iterator[None]:
+    def _discard_state_on_error(self) -> Iterator[None]:
         """See to it that no checkpoint is taken of a state that an error left between two commits."""
         try:
             yield
@@ -295,8 +295,8 @@ class Service:
 
     # a batch
 
-    def _take(self, polled: Polled) -> None:
-        processed: dict[TopicPartition, Processed] = {}
+    def _process_batch(self, polled: PollResult) -> None:
+        processed: dict[TopicPartition, ProcessedBatch] = {}
         offsets: dict[TopicPartition, Committed] = {}
         for source, records in polled.records.items():
             assignment = self._assignments.get(source)
@@ -305,8 +305,8 @@ class Service:
             live = self._replay(assignment, records)
             if live:
                 processed[source] = assignment.partition.process(live)  # 2
-                mark = assignment.partition.mark
-                offsets[source] = Committed(live[-1].offset + 1, write_mark(mark))
+                mark = assignment.partition.commit_metadata
+                offsets[source] = Committed(live[-1].offset + 1, write_metadata(mark))
         if not offsets:
             return
         self._commit({source: done.outputs for source, done in processed.items()}, offsets, polled.membership)
@@ -329,20 +329,20 @@ class Service:
             self._sink.commit(outputs, offsets, membership, self._wait_for_commit)  # 4
             committed = True
         finally:
-            self._observer(TransactionReport(time.perf_counter() - started, count, committed))
+            self._observer(TransactionEnded(time.perf_counter() - started, count, committed))
         self._batch_events = min(self._settings.max_batch_events, self._batch_events + 1)
 
     def _require_membership(self, membership: Membership, sources: Mapping[TopicPartition, Committed]) -> None:
         """Refuse what an expelled member would send: the broker does not check all of it."""
         if membership.generation < 0 or not membership.member_id:
             raise NotCommittedError("this member was expelled from the group")
-        lost = [str(source) for source in sources if source not in self._source.owned()]
+        lost = [str(source) for source in sources if source not in self._source.assignment()]
         if lost:
             raise NotCommittedError(f"{', '.join(sorted(lost))} went to another member")
 
     # restoring
 
-    def _reassign(self, polled: Polled) -> None:
+    def _reassign(self, polled: PollResult) -> None:
         if not (polled.assigned or polled.revoked):
             return
         for source in polled.revoked:
@@ -350,7 +350,7 @@ class Service:
         if polled.lost:
             self._halve_batches()
         self._unrestored = (self._unrestored - set(polled.revoked)) | set(polled.assigned)
-        self._observer(AssignmentReport(polled.assigned, polled.revoked))
+        self._observer(AssignmentChanged(polled.assigned, polled.revoked))
         self._report_health()
 
     def _restore_assigned(self) -> None:
@@ -358,14 +358,14 @@ class Service:
         if not self._unrestored:
             return
         if not self._sink_ready:
-            self._sink.rebuild(self._wait_for_sink)
+            self._sink.reconnect(self._wait_for_sink)
             self._sink_ready = True
         for source in sorted(self._unrestored):
             restored = self._recovery.restore(source)
             self._assignments[source] = _Assignment(
-                restored.partition, restored.goal, replay=restored, checkpointed=restored.offset
+                restored.partition, restored.replay_until, replay=restored, checkpointed=restored.offset
             )
-            self._source.begin_at(source, restored.offset)
+            self._source.seek(source, restored.offset)
             self._unrestored.discard(source)
         self._report_health()
 
@@ -376,42 +376,46 @@ class Service:
         """
         if assignment.replay is None:
             return records
-        muted = [record for record in records if record.offset < assignment.replay.goal]
+        muted = [record for record in records if record.offset < assignment.replay.replay_until]
         assignment.partition.process(muted)
         if len(muted) < len(records):
-            self._source.begin_at(assignment.partition.source, assignment.replay.goal)
+            self._source.seek(assignment.partition.source, assignment.replay.replay_until)
         return ()
 
     def _finish_replays(self, membership: Membership) -> None:
         """End the replays whose last records are read: also where the log ends in markers or gaps."""
         for source, assignment in self._assignments.items():
             replay = assignment.replay
-            if replay is not None and self._source.position(source) >= replay.goal:
-                self._conclude(source, assignment, replay, membership)
+            if replay is not None and self._source.position(source) >= replay.replay_until:
+                self._finish_replay(source, assignment, replay, membership)
 
-    def _conclude(
-        self, source: TopicPartition, assignment: _Assignment, replay: Restored, membership: Membership
+    def _finish_replay(
+        self, source: TopicPartition, assignment: _Assignment, replay: RestoredPartition, membership: Membership
     ) -> None:
         """Go live, with a lineage of its own where one begins."""
         try:
-            begins = self._recovery.conclude(replay, lambda pledge: self._commit({}, {source: pledge}, membership))
+            begins = self._recovery.finish_replay(
+                replay, lambda initial_commit: self._commit({}, {source: initial_commit}, membership)
+            )
         except CheckpointsUnavailableError:
-            self._go_back()
+            self._return_to_committed_offsets()
             raise
         if begins:
-            assignment.checkpointed = replay.goal
+            assignment.checkpointed = replay.replay_until
         assignment.partition.prepare()
         assignment.replay = None
-        if not self._settings.learn and self._warm_start is None and not assignment.partition.mark.records:
+        if not self._settings.learn and self._warm_start is None and not assignment.partition.commit_metadata.records:
             _log.warning("nothing was ever learned", source=source, reason="learn is false: no prediction")
-        _log.info("live", source=source, offset=replay.goal, records=assignment.partition.mark.records)
+        _log.info(
+            "live", source=source, offset=replay.replay_until, records=assignment.partition.commit_metadata.records
+        )
         self._observer(assignment.partition.report(assignment.checkpointed))
         self._report_health()
 
-    def _go_back(self) -> None:
+    def _return_to_committed_offsets(self) -> None:
         """Forget what was learned since the last commit; the next step restores what is still owned."""
         for source in self._assignments:
-            self._source.hold(source)
+            self._source.pause(source)
         self._unrestored |= set(self._assignments)
         self._assignments.clear()
         self._writer.drain()
@@ -435,16 +439,16 @@ class Service:
             if assignment and assignment.replay is None and assignment.committed > assignment.checkpointed:
                 self._writer.submit(source, assignment.committed, assignment.partition.state())
 
-    def _leaving(self, sources: Iterable[TopicPartition]) -> None:
+    def _on_revoked(self, sources: Iterable[TopicPartition]) -> None:
         """Leave checkpoints to the next owner, if that is quick: replay makes up for one that is missing."""
-        if self._at_rest.acquire(timeout=LEAVING_S):
+        if self._idle_lock.acquire(timeout=LEAVING_S):
             try:
                 self._submit(sources)
                 self._writer.drain(LEAVING_S)
             finally:
-                self._at_rest.release()
+                self._idle_lock.release()
 
-    def _hear_of_checkpoints(self) -> None:
+    def _collect_finished_checkpoints(self) -> None:
         """Note what the writer did; the interval stretches by what all files since the last one was due took."""
         for report in self._writer.finished():
             self._checkpoint_seconds += report.seconds
@@ -455,11 +459,11 @@ class Service:
             if report.result == "written" and assignment is not None:
                 assignment.checkpointed = max(assignment.checkpointed, report.offset)
 
-    def _report_batch(self, source: TopicPartition, done: Processed, last: InputRecord) -> None:
+    def _report_batch(self, source: TopicPartition, done: ProcessedBatch, last: InputRecord) -> None:
         assignment, tally, first = self._assignments[source], done.tally, self._settings.first_expert
         self.events += tally.events
         self._observer(
-            BatchReport(
+            BatchCommitted(
                 source=source,
                 events=tally.events,
                 scored=tally.scored,

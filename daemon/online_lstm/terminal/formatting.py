@@ -12,7 +12,7 @@ STYLES = {"hit": "green", "miss": "red", "first": "dim", "open": "dim"}
 """Of what came of a message's value: predicted, not predicted, nothing to compare with, a sample of a sequence."""
 
 
-def line_of(value: bytes | None, place: str) -> Text:
+def format_message(value: bytes | None, place: str) -> Text:
     """Describe one message in one line; ``place`` names it if it is none of the daemon's.
 
     What comes from the stream is shown with its control characters escaped.
@@ -25,9 +25,9 @@ def line_of(value: bytes | None, place: str) -> Text:
 
 
 def _describe(message: dict[str, Any]) -> Text:
-    verdict = message["verdict"]
+    evaluation = message["verdict"]
     shorten = rounded if "interval" in message else (lambda symbol: symbol)
-    of_label, outcome = "sample" in message, outcome_of(message)
+    of_label, outcome = "sample" in message, format_outcome(message)
     said = "label" if of_label else "next"
     stream = "-" if message["stream"] is None else message["stream"]
     if message["prediction"] is None:
@@ -35,7 +35,7 @@ def _describe(message: dict[str, Any]) -> Text:
     else:
         sure = f" ({message['probability']:.2f})" if "probability" in message else ""
         forecast = f"{said} {literal(shorten(message['prediction']))}{sure}"
-    missed = f"  predicted {literal(shorten(verdict['predicted']))}" if outcome == "miss" else ""
+    missed = f"  predicted {literal(shorten(evaluation['predicted']))}" if outcome == "miss" else ""
     changed = "  the stream changed" if has_changed(message) else ""
     return Text.assemble(
         f"{message['topic']}/{message['partition']}/{message['offset']}  {printable(stream)}  ",
@@ -48,7 +48,7 @@ def _describe(message: dict[str, Any]) -> Text:
     )
 
 
-def outcome_of(message: dict[str, Any]) -> str:
+def format_outcome(message: dict[str, Any]) -> str:
     """Say what came of a message's value; its verdict may be about a sequence, and not about the value before."""
     if message["verdict"] is None:
         return "open" if "sample" in message else "first"

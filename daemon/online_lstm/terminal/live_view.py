@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.rule import Rule
 from rich.text import Text
 
-from online_lstm.terminal.formatting import STYLES, has_changed, line_of, literal, outcome_of, printable
+from online_lstm.terminal.formatting import STYLES, format_message, format_outcome, has_changed, literal, printable
 
 CURVE = 60
 """The curves have one character for each of so many of the latest messages, or groups of them."""
@@ -35,7 +35,7 @@ class _Column(NamedTuple):
     changed: bool
 
 
-class Screen:
+class LiveView:
     """What has been followed so far; any thread may render it while another one adds."""
 
     def __init__(self, topic: str) -> None:
@@ -52,11 +52,11 @@ class Screen:
 
     def add(self, record: Any) -> None:
         """Take note of a record of the output topic."""
-        line = line_of(record.value, f"{record.topic}/{record.partition}/{record.offset}")
+        line = format_message(record.value, f"{record.topic}/{record.partition}/{record.offset}")
         try:
             message = json.loads(record.value or b"")
             rates = (message["hit_rate"], message["baseline_hit_rate"])
-            value = Text(printable(json.dumps(message["value"], ensure_ascii=False)), STYLES[outcome_of(message)])
+            value = Text(printable(json.dumps(message["value"], ensure_ascii=False)), STYLES[format_outcome(message)])
             changed, surprise = has_changed(message), (message["verdict"] or {}).get("surprise_bits")
         except (ValueError, KeyError, TypeError, AttributeError):
             message, rates, value = None, (None, None), Text("?", "yellow")
@@ -120,11 +120,11 @@ def _changed(columns: list[_Column], changes: int, since: int) -> list[Text]:
 
 def _worth(message: dict[str, Any], surprise: float | None) -> list[Text]:
     """Say what the hit rate is worth; of one number instead, how far off it was predicted."""
-    kappa, verdict = message.get("kappa_temporal"), message["verdict"] or {}
+    kappa, evaluation = message.get("kappa_temporal"), message["verdict"] or {}
     told = [] if kappa is None else [f"kappa-temporal {kappa:.3f}"]
     if surprise is not None:
         told.append(f"surprise of the last value {surprise:.1f} bits")
-    errors = verdict.get("mean_absolute_error"), verdict.get("baseline_mean_absolute_error")
+    errors = evaluation.get("mean_absolute_error"), evaluation.get("baseline_mean_absolute_error")
     if all(isinstance(error, int | float) for error in errors):
         told.append(f"off by {errors[0]:.6g} on average, the best baseline by {errors[1]:.6g}")
     return [Text(f"worth          {', '.join(told)}")] if told else []

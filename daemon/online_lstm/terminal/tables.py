@@ -7,7 +7,7 @@ PIPE_WIDTH = 180
 """Columns of a table that goes to no terminal."""
 
 
-def console_for(*, stderr: bool) -> Console:
+def make_console(*, stderr: bool) -> Console:
     """Give a console for tables; what reads a pipe is not made to do with 80 columns."""
     console = Console(stderr=stderr, highlight=False)
     if not console.is_terminal:
@@ -15,7 +15,7 @@ def console_for(*, stderr: bool) -> Console:
     return console
 
 
-def table_of(*titles: str) -> Table:
+def make_table(*titles: str) -> Table:
     """Make a table; columns whose title ends in `` >`` are of figures."""
     columns = [
         Column(title.removesuffix(" >"), justify="right" if title.endswith(" >") else "left", overflow="fold")

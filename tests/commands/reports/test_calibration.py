@@ -1,12 +1,12 @@
 """Reliability of probabilities."""
 
 import pytest
-from online_lstm.backtest.report.calibration import BINS, Reliability
+from online_lstm.backtest.report.calibration import BINS, ReliabilityBins
 
 
 def test_the_error_is_the_mean_distance_of_hits_from_probabilities() -> None:
     """Each bin counts by how many predictions it has: 8 with .05 between, 2 with .4."""
-    reliability = Reliability()
+    reliability = ReliabilityBins()
     for place in range(8):
         reliability.add(0.7, hit=place < 6)
     for _ in range(2):
@@ -20,7 +20,7 @@ def test_the_error_is_the_mean_distance_of_hits_from_probabilities() -> None:
 
 def test_the_bins_hold_everything_from_0_to_1() -> None:
     """The upper end belongs to the last bin."""
-    reliability = Reliability()
+    reliability = ReliabilityBins()
     for probability in (0.0, 1.0):
         reliability.add(probability, hit=bool(probability))
     figures = reliability.to_json()
@@ -30,4 +30,4 @@ def test_the_bins_hold_everything_from_0_to_1() -> None:
 
 def test_without_predictions_there_is_no_error() -> None:
     """None is not zero."""
-    assert Reliability().to_json()["expected_calibration_error"] is None
+    assert ReliabilityBins().to_json()["expected_calibration_error"] is None

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from fakes import SMALL, small_network
 from online_lstm.backtest import runner
-from online_lstm.backtest.report.compare_reports import require_comparable, rows_of
+from online_lstm.backtest.report.compare_reports import comparison_rows, require_comparable
 from online_lstm.cli import main
-from online_lstm.devtools.sample_data import seed_stream
+from online_lstm.devtools.sample_data import demo_stream
 from online_lstm.errors import ExitCode, InputFileError
 
 
@@ -21,7 +21,7 @@ def run(*arguments: object) -> int:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with the reports of two backtests of one file, and of one of another."""
     folder = tmp_path_factory.mktemp("reports")
-    (folder / "values.txt").write_bytes(b"".join(value + b"\n" for value in seed_stream(400)))
+    (folder / "values.txt").write_bytes(b"".join(value + b"\n" for value in demo_stream(400)))
     (folder / "other.txt").write_bytes(b"1\n2\n" * 60)
     assignments = [part for name, value in SMALL.items() for part in ("--set", f"{name}={value}")]
     with pytest.MonkeyPatch.context() as patch:
@@ -62,18 +62,18 @@ def test_it_says_which_is_better_and_what_differs(
     assert "values.txt: two backtests" in page
     assert f"{rate['difference']:+.4g}" in page
     assert page.count("<svg") == 2
-    verdict = told["verdict"]
-    assert shown.startswith(verdict["text"])
-    assert verdict["text"] in page
-    assert verdict["paired"]
-    assert rate["difference"] == pytest.approx(verdict["difference"])
+    evaluation = told["verdict"]
+    assert shown.startswith(evaluation["text"])
+    assert evaluation["text"] in page
+    assert evaluation["paired"]
+    assert rate["difference"] == pytest.approx(evaluation["difference"])
 
 
 def test_a_report_is_as_good_as_itself(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """No difference, and no better one."""
     a = read(made / "a.json")
-    assert {""} == {row.better for row in rows_of(a, a)}
-    assert {0, None} >= {row.difference for row in rows_of(a, a)}
+    assert {""} == {row.better for row in comparison_rows(a, a)}
+    assert {0, None} >= {row.difference for row in comparison_rows(a, a)}
     assert ExitCode.OK == run("--compare", made / "a.json", made / "a.json")
     shown = capsys.readouterr().out
     assert shown.startswith("Neither was clearly better: ")
@@ -86,7 +86,7 @@ def test_intervals_are_better_the_nearer_they_are_to_their_target() -> None:
     usual = {"scored": 9, "hit_rate": 0.5, "time_to_learn": {"events": None}, "settings": {"coverage": 0.9}}
     a = usual | {"interval_coverage": 0.99, "skill": 0.2, "mean_absolute_error": 2.0}
     b = usual | {"interval_coverage": 0.88, "skill": 0.1, "mean_absolute_error": 1.0}
-    better = {row.name: row.better for row in rows_of(a, b)}
+    better = {row.name: row.better for row in comparison_rows(a, b)}
     assert ("B", "A", "B") == tuple(
         better[name] for name in ("share within the interval", "skill against the best baseline", "mean absolute error")
     )

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from fakes import SMALL
 from online_lstm.backtest.report.blocks import MOST_BLOCKS
-from online_lstm.backtest.report.learning_curve import Course, Judged
-from online_lstm.events import LabelVerdict, NumberVerdict, SymbolVerdict
+from online_lstm.backtest.report.learning_curve import LearningCurve, ScoredEvent
+from online_lstm.events import LabelEvaluation, NumberEvaluation, SymbolEvaluation
 from online_lstm.learning.scoring import regression
 from online_lstm.settings import Settings, read_settings
 
@@ -21,25 +21,25 @@ ZEROS = [0.0] * (NUMBERS.first_expert + len(NUMBERS.experts) - 1)
 VECTORS = read_settings({"task": "number", "features": "2"})
 
 
-def course_of(judged: Iterable[Judged], settings: Settings = SYMBOLS) -> dict[str, Any]:
-    course = Course(settings)
+def course_of(judged: Iterable[ScoredEvent], settings: Settings = SYMBOLS) -> dict[str, Any]:
+    course = LearningCurve(settings)
     for one in judged:
         course.add(one)
     figures: dict[str, Any] = json.loads(json.dumps(course.to_json(), allow_nan=False))
     return figures
 
 
-def symbol(event: int, *, hit: bool, bits: float = 1.0) -> Judged:
-    verdict = SymbolVerdict("4", hit, 2.0**-bits, bits, (), 0.5)
-    return Judged(event, event + 1, None, 4 if hit else 8, verdict, (hit, True, False, hit, hit, True, False))
+def symbol(event: int, *, hit: bool, bits: float = 1.0) -> ScoredEvent:
+    evaluation = SymbolEvaluation("4", hit, 2.0**-bits, bits, (), 0.5)
+    return ScoredEvent(event, event + 1, None, 4 if hit else 8, evaluation, (hit, True, False, hit, hit, True, False))
 
 
-def number(event: int, errors: list[list[float]], values: list[float], settings: Settings) -> Judged:
+def number(event: int, errors: list[list[float]], values: list[float], settings: Settings) -> ScoredEvent:
     """Make a verdict from the errors of each predictor on each channel."""
     predictions = np.array(values)[:, None] - np.array(errors)
     losses = regression.losses_of(np.array(values), predictions, np.array([1.0] + [0.0] * (len(values) - 1)))
-    verdict = NumberVerdict(tuple(predictions[:, 0]), (True,), tuple(values), (True,), (), losses)
-    return Judged(event, event, None, values, verdict, (1,) * len(errors[0]))
+    evaluation = NumberEvaluation(tuple(predictions[:, 0]), (True,), tuple(values), (True,), (), losses)
+    return ScoredEvent(event, event, None, values, evaluation, (1,) * len(errors[0]))
 
 
 def test_the_curve_of_symbols_has_the_hit_rate_of_everybody() -> None:
@@ -142,11 +142,18 @@ def test_what_surprised_before_it_was_learned_is_left_out() -> None:
 
 def test_labels_are_told_by_what_they_are() -> None:
     """Not by the sample with which they came; a sequence of another stream has a label as well."""
-    verdict = LabelVerdict(
-        '"up"', '"down"', hit=False, probability=0.25, surprise_bits=2, samples=3, settled=1, confidence=0.75
+    evaluation = LabelEvaluation(
+        '"up"',
+        '"down"',
+        hit=False,
+        probability=0.25,
+        surprise_bits=2,
+        samples=3,
+        stable_since_sample=1,
+        confidence=0.75,
     )
     settings = read_settings({**SMALL, "task": "label"})
-    figures = course_of([Judged(1, 7, "a", [1, 2], verdict, (0, 1, 0, 0))] * 2, settings)
+    figures = course_of([ScoredEvent(1, 7, "a", [1, 2], evaluation, (0, 1, 0, 0))] * 2, settings)
     assert ("up", "down", 7) == tuple(figures["most_surprising"][0][name] for name in ("value", "predicted", "line"))
     assert [[0, 2], [0, 0]] == figures["confusion"]["counts"]
     assert 2 == figures["calibration"]["bins"][7]["count"]
@@ -173,7 +180,7 @@ def test_of_one_event_there_are_figures(settings: Settings) -> None:
 @pytest.mark.parametrize("settings", [SYMBOLS, NUMBERS])
 def test_memory_does_not_grow_with_the_input(settings: Settings) -> None:
     """Five times as many events take no more than the first ones did."""
-    course = Course(settings)
+    course = LearningCurve(settings)
     numbers = settings.task == "number"
 
     def feed(first: int, count: int) -> int:

@@ -21,16 +21,16 @@ from fakes import (
 )
 from online_lstm.backtest import runner
 from online_lstm.backtest.input_files import Line
-from online_lstm.backtest.report.charts import Series, line_chart
+from online_lstm.backtest.report.charts import ChartSeries, line_chart
 from online_lstm.backtest.report.html_report import render
 from online_lstm.backtest.report.scorecard import Scorecard
 from online_lstm.cli import main
 from online_lstm.cli.backtest import _report as full_report
 from online_lstm.cli.backtest import backtest
-from online_lstm.devtools.sample_data import seed_stream
+from online_lstm.devtools.sample_data import demo_stream
 from online_lstm.errors import ExitCode
-from online_lstm.learning.model_factory import networks_of
-from online_lstm.observability.assessment import conclusion
+from online_lstm.learning.model_factory import model_factory
+from online_lstm.observability.assessment import assess_backtest
 from PIL import Image
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ HOSTILE = "<img src=x onerror=\"document.title='broken'\"><script>document.title
 
 @cache
 def number_networks() -> Any:
-    return networks_of(small_settings(**NUMBERS))
+    return model_factory(small_settings(**NUMBERS))
 
 
 WAYS: dict[str, tuple[dict[str, Any], Any, Any]] = {
@@ -56,7 +56,7 @@ def report_of(task: str, lines: list[Line], **given: Any) -> dict[str, Any]:
     settings_given, networks, _ = WAYS[task]
     settings = small_settings(**settings_given, **given)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "networks_of", networks)
+        patch.setattr(runner, "model_factory", networks)
         scorecard = backtest(settings, "values", lines)
     report: dict[str, Any] = json.loads(json.dumps(full_report(settings, "values", scorecard.to_json())))
     return report
@@ -65,7 +65,7 @@ def report_of(task: str, lines: list[Line], **given: Any) -> dict[str, Any]:
 def lines_of(task: str, count: int) -> list[Line]:
     traffic = WAYS[task][2]
     if traffic is None:
-        return [Line(number, value) for number, value in enumerate(seed_stream(count))]
+        return [Line(number, value) for number, value in enumerate(demo_stream(count))]
     records = [record for record in traffic(count) if record.value is not None]
     return [Line(record.offset, record.value, record.key, record.timestamp_ms) for record in records]
 
@@ -81,7 +81,7 @@ def test_page_and_report_are_as_certain_of_the_same(task: str) -> None:
     settings_given, networks, _ = WAYS[task]
     settings = small_settings(**settings_given, score_window=600, max_streams=50)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "networks_of", networks)
+        patch.setattr(runner, "model_factory", networks)
         partition, scorecard = runner.beginning(settings, "values")(), Scorecard(settings)
         for _ in runner.learn(partition, lines_of(task, 150), scorecard):
             pass
@@ -125,7 +125,7 @@ def test_it_has_all_there_is_to_see(reports: dict[str, dict[str, Any]], load: Ca
     report = reports[task]
     tab = load(render(report))
     assert "values: backtest" == tab.title()
-    assert conclusion(report)["text"] in tab.locator(".headline").inner_text()
+    assert assess_backtest(report)["text"] in tab.locator(".headline").inner_text()
     charts = tab.get_by_role("img")
     assert 3 == charts.count()
     assert all(len(charts.nth(place).get_attribute("aria-label")) > 40 for place in range(3))
@@ -273,7 +273,7 @@ def test_short_inputs_have_a_page(task: str, count: int) -> None:
 @pytest.mark.parametrize("points", [[1.0, 1e300, 2.0], [None, None, None], [0.0, 0.0, 0.0], [1e-300, 2e-300, 0.0]])
 def test_charts_can_be_drawn_of_anything(points: list[float | None]) -> None:
     """Of errors without bound, of gaps alone, of nothing but zeros."""
-    curve = Series("error", [1, 2, 3], points, "own")
+    curve = ChartSeries("error", [1, 2, 3], points, "own")
     assert line_chart([curve], x="values so far", y="error", moments=[2]).count("<svg") == 1
 
 
@@ -292,9 +292,9 @@ def test_drifts_are_marked_and_their_recovery_told(
 def test_passes_over_a_file_are_told(tmp_path: Path, load: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """The figures of what is held out, and the losses of all passes."""
     known: dict[Any, Any] = {}
-    monkeypatch.setattr(runner, "networks_of", lambda _: lambda how: known.setdefault(how, small_network(how)))
+    monkeypatch.setattr(runner, "model_factory", lambda _: lambda how: known.setdefault(how, small_network(how)))
     file, page = tmp_path / "values.txt", tmp_path / "page.html"
-    file.write_bytes(b"".join(value + b"\n" for value in seed_stream(300)))
+    file.write_bytes(b"".join(value + b"\n" for value in demo_stream(300)))
     assignments = [part for name, value in SMALL.items() for part in ("--set", f"{name}={value}")]
     assert ExitCode.OK == main.main(["backtest", str(file), *assignments, "--epochs", "2", "--report", str(page)])
     tab = load(page.read_bytes())

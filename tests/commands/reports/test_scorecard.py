@@ -12,8 +12,8 @@ from online_lstm.backtest.report.score_tables import EARLY
 from online_lstm.backtest.report.scorecard import MAX_BAD_LINES, MOST_CHUNKS, Scorecard
 from online_lstm.backtest.report.time_to_learn import MOST_DRIFTS
 from online_lstm.errors import InputFileError
-from online_lstm.events import LabelVerdict, Outcome, OutputRecord, SymbolVerdict
-from online_lstm.learning.partition import Processed, Tally
+from online_lstm.events import EventResult, LabelEvaluation, OutputRecord, SymbolEvaluation
+from online_lstm.learning.partition import BatchCounts, ProcessedBatch
 from online_lstm.settings import Settings, read_settings
 from rich.console import Console
 
@@ -22,9 +22,9 @@ def message(stream: str | None) -> OutputRecord:
     return OutputRecord(0, -1, None, json.dumps({"stream": stream, "offset": 0, "value": 4}).encode(), ())
 
 
-def prediction(hit: bool | None, stream: str | None = None) -> tuple[OutputRecord, Outcome]:
-    verdict = None if hit is None else SymbolVerdict("4", hit, 0.5, 1.0 + hit, (), 0.5)
-    outcome = Outcome(1, 1, 0, verdict, None, None if hit is None else (hit, *[0] * 6), None)
+def prediction(hit: bool | None, stream: str | None = None) -> tuple[OutputRecord, EventResult]:
+    evaluation = None if hit is None else SymbolEvaluation("4", hit, 0.5, 1.0 + hit, (), 0.5)
+    outcome = EventResult(1, 1, 0, evaluation, None, None if hit is None else (hit, *[0] * 6), None)
     return message(stream), outcome
 
 
@@ -34,18 +34,20 @@ def dead_letter(offset: int, reason: str = "not_a_value") -> tuple[OutputRecord,
     return OutputRecord(0, -1, None, b"?", (*pairs, ("other", b"\xff")), dead_letter=True), None
 
 
-def scored(*chunks: tuple[Sequence[tuple[OutputRecord, Outcome | None]], Tally], **settings: Any) -> Scorecard:
+def scored(
+    *chunks: tuple[Sequence[tuple[OutputRecord, EventResult | None]], BatchCounts], **settings: Any
+) -> Scorecard:
     scorecard = Scorecard(Settings.model_construct(**settings))
     for said, tally in chunks:
         outcomes = [outcome for _, outcome in said if outcome is not None]
-        scorecard.add(Processed([output for output, _ in said], tally, outcomes))
+        scorecard.add(ProcessedBatch([output for output, _ in said], tally, outcomes))
     return scorecard
 
 
 def test_hit_rates_are_told_for_the_beginning_and_for_the_rest() -> None:
     """Values that nothing was predicted for are no misses; the beginning is counted in values."""
     outputs = [prediction(None), *[prediction(False)] * (EARLY - 1), *[prediction(True)] * 3, prediction(False)]
-    figures = scored((outputs, Tally(events=len(outputs)))).to_json()
+    figures = scored((outputs, BatchCounts(events=len(outputs)))).to_json()
     assert EARLY + 4 == figures["events"]
     assert EARLY + 3 == figures["scored"]
     assert 0.0 == figures[f"hit_rate_first_{EARLY}"]
@@ -61,14 +63,16 @@ def test_lifts_have_the_standard_errors_of_pairs() -> None:
     ]
     alike = [prediction(False)] * 51
     hits = Counter({1: 9})
-    figures = scored(([*((message(None), one) for one in judged), *alike], Tally(events=100, hits=hits))).to_json()
+    figures = scored(
+        ([*((message(None), one) for one in judged), *alike], BatchCounts(events=100, hits=hits))
+    ).to_json()
     assert (49 - 31**2 / 100) ** 0.5 / 100 == pytest.approx(figures["lift_errors"]["last_value"])
-    assert scored(([prediction(None)], Tally(events=1))).to_json()["lift_errors"]["last_value"] is None
+    assert scored(([prediction(None)], BatchCounts(events=1))).to_json()["lift_errors"]["last_value"] is None
 
 
 def test_lift_is_over_the_best_baseline() -> None:
     """Their hits come from the tallies of all chunks, in the order of the baselines after the network."""
-    chunk = [prediction(True), prediction(False)], Tally(events=2, hits=Counter({0: 1, 1: 0, 2: 1, 3: 2}))
+    chunk = [prediction(True), prediction(False)], BatchCounts(events=2, hits=Counter({0: 1, 1: 0, 2: 1, 3: 2}))
     figures = scored(chunk, chunk).to_json()
     assert {"last_value": 0.0, "most_frequent": 0.5, "suffix_memory": 1.0} == figures["baseline_hit_rates"]
     assert -0.5 == figures["lift"]
@@ -78,18 +82,18 @@ def test_lift_is_over_the_best_baseline() -> None:
 def test_kappa_temporal_is_against_the_last_value() -> None:
     """Over all that was scored; where the last value is always right there is none, and nor is there of numbers."""
     right, wrong = prediction(True), prediction(False)
-    chunk = [right, right, right, wrong], Tally(events=4, hits=Counter({0: 3, 1: 2, 2: 4}))
+    chunk = [right, right, right, wrong], BatchCounts(events=4, hits=Counter({0: 3, 1: 2, 2: 4}))
     assert 0.5 == scored(chunk).to_json()["kappa_temporal"]
-    assert scored(([right], Tally(events=1, hits=Counter({0: 1, 1: 1})))).to_json()["kappa_temporal"] is None
-    assert scored(([prediction(None)], Tally(events=1))).to_json()["kappa_temporal"] is None
+    assert scored(([right], BatchCounts(events=1, hits=Counter({0: 1, 1: 1})))).to_json()["kappa_temporal"] is None
+    assert scored(([prediction(None)], BatchCounts(events=1))).to_json()["kappa_temporal"] is None
     assert "kappa_temporal" not in Scorecard(read_settings({"task": "number"})).to_json()
 
 
 def test_changes_of_the_stream_are_told_with_their_values() -> None:
     """All of them are counted; in JSON the first hundred are listed, in the table the first five."""
-    changed = replace(prediction(False)[1], verdict=SymbolVerdict("4", False, 0.5, 1.0, (), 0.5, drift=True))
+    changed = replace(prediction(False)[1], evaluation=SymbolEvaluation("4", False, 0.5, 1.0, (), 0.5, drift=True))
     chunk = [prediction(True), (prediction(False)[0], changed)]
-    scorecard = scored((chunk * (MOST_DRIFTS + 1), Tally(events=2 * MOST_DRIFTS + 2)))
+    scorecard = scored((chunk * (MOST_DRIFTS + 1), BatchCounts(events=2 * MOST_DRIFTS + 2)))
     figures = scorecard.to_json()
     assert MOST_DRIFTS + 1 == figures["drifts"]
     assert list(range(2, 2 * MOST_DRIFTS + 1, 2)) == figures["drift_events"]
@@ -97,13 +101,13 @@ def test_changes_of_the_stream_are_told_with_their_values() -> None:
     scorecard.print(Console(file=shown, width=100), "values.txt")
     assert "101 (at 2, 4, 6, 8, 10, …)" in shown.getvalue()
     assert (0, []) == tuple(
-        scored(([prediction(True)], Tally(events=1))).to_json()[n] for n in ("drifts", "drift_events")
+        scored(([prediction(True)], BatchCounts(events=1))).to_json()[n] for n in ("drifts", "drift_events")
     )
 
 
 def test_time_of_an_event_is_the_median_over_the_chunks() -> None:
     """A program that was compiled in the first one does not count; with too few chunks there is no figure."""
-    chunks = [([prediction(True)], Tally(events=1, seconds=seconds)) for seconds in (9.0, 0.002, 0.001)]
+    chunks = [([prediction(True)], BatchCounts(events=1, seconds=seconds)) for seconds in (9.0, 0.002, 0.001)]
     assert 2.0 == scored(*chunks).to_json()["event_ms"]
     assert scored(*chunks[:2]).to_json()["event_ms"] is None
 
@@ -111,23 +115,23 @@ def test_time_of_an_event_is_the_median_over_the_chunks() -> None:
 def test_memory_does_not_grow_with_streams_and_chunks() -> None:
     """One that is forgotten, as the learner forgets it, counts anew; times are those of the last chunks."""
     names = ["a", "b", "a", "c", "a", "b"]
-    card = scored(([prediction(None, name) for name in names], Tally(events=6)), max_streams=2)
+    card = scored(([prediction(None, name) for name in names], BatchCounts(events=6)), max_streams=2)
     assert (4, 2) == (card.to_json()["streams"], len(card._last_streams))  # a, b, c, and b again
     for chunk in range(3 * MOST_CHUNKS):
-        card.add(Processed([], Tally(events=1, seconds=1.0 if chunk < 2 * MOST_CHUNKS else 0.002)))
+        card.add(ProcessedBatch([], BatchCounts(events=1, seconds=1.0 if chunk < 2 * MOST_CHUNKS else 0.002)))
     assert (2, MOST_CHUNKS) == (card.to_json()["event_ms"], len(card._event_seconds))
 
 
 def test_streams_are_counted_by_name() -> None:
     """The stream of the null key is one of them."""
     outputs = [prediction(True, stream) for stream in ("a", None, "b", "a")]
-    assert 3 == scored((outputs, Tally(events=4))).to_json()["streams"]
+    assert 3 == scored((outputs, BatchCounts(events=4))).to_json()["streams"]
 
 
 def test_refused_lines_are_counted_by_reason_and_the_first_ones_shown() -> None:
     """By the number that an editor shows; they are values, but not events."""
     letters = [dead_letter(offset) for offset in range(10, 20)]
-    scorecard = scored((letters, Tally(dead_letters=Counter(not_a_value=10))))
+    scorecard = scored((letters, BatchCounts(dead_letters=Counter(not_a_value=10))))
     figures = scorecard.to_json()
     assert (10, 0) == (scorecard.lines, figures["events"])
     assert {"not_a_value": 10} == figures["dead_letters"]
@@ -141,16 +145,16 @@ def test_refused_lines_are_counted_by_reason_and_the_first_ones_shown() -> None:
 def test_an_input_of_which_nothing_was_learned_is_refused() -> None:
     """With the reasons and the first example; one value that was learned is enough."""
     letters = [dead_letter(1), dead_letter(2), dead_letter(3, "not_utf8")]
-    tally = Tally(dead_letters=Counter(not_a_value=2, not_utf8=1))
+    tally = BatchCounts(dead_letters=Counter(not_a_value=2, not_utf8=1))
     expected = r"a.txt: nothing was learned, all 3 values were refused \(not_a_value 2, not_utf8 1\); .*"
     with pytest.raises(InputFileError, match=expected + "in line 2: received line 1$"):
         scored((letters, tally)).require_events("a.txt")
-    scored((letters, tally), ([prediction(None)], Tally(events=1))).require_events("a.txt")
+    scored((letters, tally), ([prediction(None)], BatchCounts(events=1))).require_events("a.txt")
 
 
 def test_where_nothing_was_scored_there_are_no_rates() -> None:
     """None is not zero, neither in JSON nor in the table."""
-    scorecard = scored(([prediction(None)], Tally(events=1)))
+    scorecard = scored(([prediction(None)], BatchCounts(events=1)))
     figures = scorecard.to_json()
     assert [None] * 4 == [figures[name] for name in ("hit_rate", "lift", "log_loss_bits", "last_miss")]
     shown = io.StringIO()
@@ -161,12 +165,18 @@ def test_where_nothing_was_scored_there_are_no_rates() -> None:
 
 def test_sequences_are_told_with_where_their_prediction_settled() -> None:
     """In the mean, over those that a message has a verdict on, and those that none has."""
-    told = LabelVerdict("1", "1", hit=True, probability=0.5, surprise_bits=1, samples=7, settled=3, confidence=0.5)
-    silent = LabelVerdict("1", "0", hit=False, probability=0.25, surprise_bits=2, samples=9, settled=9, confidence=0.75)
-    unpublished = ((silent, (False, True, False, False)),)
-    outcome = Outcome(2, 2, 0, told, None, (True, False, False, True), None, unpublished=unpublished)
+    told = LabelEvaluation(
+        "1", "1", hit=True, probability=0.5, surprise_bits=1, samples=7, stable_since_sample=3, confidence=0.5
+    )
+    silent = LabelEvaluation(
+        "1", "0", hit=False, probability=0.25, surprise_bits=2, samples=9, stable_since_sample=9, confidence=0.75
+    )
+    unpublished_evaluations = ((silent, (False, True, False, False)),)
+    outcome = EventResult(
+        2, 2, 0, told, None, (True, False, False, True), None, unpublished_evaluations=unpublished_evaluations
+    )
     scorecard = Scorecard(read_settings({"task": "label"}))
-    scorecard.add(Processed([message("a")], Tally(events=1, hits=Counter({0: 1, 1: 1, 3: 1})), [outcome]))
+    scorecard.add(ProcessedBatch([message("a")], BatchCounts(events=1, hits=Counter({0: 1, 1: 1, 3: 1})), [outcome]))
     figures = scorecard.to_json()
     assert (2, 0.5, 1.5) == (figures["scored"], figures["hit_rate"], figures["log_loss_bits"])
     assert {"last_value": 0.5, "most_frequent": 0.0} == figures["baseline_hit_rates"]

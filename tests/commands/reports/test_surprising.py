@@ -4,12 +4,12 @@ import doctest
 import random
 
 from online_lstm.backtest.report import top_surprises as module
-from online_lstm.backtest.report.top_surprises import MOST, Surprising
+from online_lstm.backtest.report.top_surprises import MOST, TopSurprises
 
 
 def test_after_any_part_the_most_surprising_ones_are_known() -> None:
     """Wherever the time to learn turns out to have ended."""
-    chance, surprising, begun = random.Random(3), Surprising(), [0]
+    chance, surprising, begun = random.Random(3), TopSurprises(), [0]
     moments = [(event, float(chance.randrange(40))) for event in range(1, 501)]
     for event, surprise in moments:
         if surprising.wants(surprise):

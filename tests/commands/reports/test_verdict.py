@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from online_lstm.backtest.report import paired_comparison as module
-from online_lstm.backtest.report.paired_comparison import has_blocks, verdict_of
+from online_lstm.backtest.report.paired_comparison import compare_paired, has_blocks
 
 
 def report(worth: list[Any], counts: list[int] | None = None, measure: str = "hit_rate") -> dict[str, Any]:
@@ -28,7 +28,7 @@ def hits(discordant: int, more: int) -> tuple[dict[str, Any], dict[str, Any]]:
 @pytest.mark.parametrize(("discordant", "better"), [(20, "B"), (100, "B"), (104, None), (480, None)])
 def test_what_chance_would_give_is_told(discordant: int, better: str | None) -> None:
     """Twenty of 1,000 are a lot where both are right and wrong together; the test is that of McNemar."""
-    found = verdict_of(*hits(discordant, 20))
+    found = compare_paired(*hits(discordant, 20))
     assert (better, True) == (found.better, found.paired)
     assert 0.02 == pytest.approx(found.difference)
     expected = 2 * (discordant - 20**2 / 1000) ** 0.5 / 1000
@@ -37,10 +37,10 @@ def test_what_chance_would_give_is_told(discordant: int, better: str | None) -> 
 
 def test_the_sentence_has_who_how_much_and_what_chance_would_give() -> None:
     """Points of hits; the better one first."""
-    told = verdict_of(*hits(100, 40)).text
+    told = compare_paired(*hits(100, 40)).text
     rates = "57.0 % of the predictions of B were right, 53.0 % of A"
     assert f"B was better: {rates}. The difference is 4 points, more than chance would give (± 2 points)." == told
-    told = verdict_of(*hits(100, 0)).text
+    told = compare_paired(*hits(100, 0)).text
     assert told.startswith("Neither was clearly better: ")
     assert told.endswith("There is no difference.")
 
@@ -51,22 +51,22 @@ def test_errors_are_better_where_they_are_smaller() -> None:
     counts = [8] * 40 + [3]
     errors = [5 + chance.random() for _ in counts]
     a, b = (report([by * error for error in errors], counts, "mean_absolute_error") for by in (1.0, 0.8))
-    found = verdict_of(a, b)
+    found = compare_paired(a, b)
     assert "A was better" not in found.text
     mean = sum(error * count for error, count in zip(errors, counts, strict=True)) / sum(counts)
     assert f"B was better: B was off by {0.8 * mean:.4g} on average, A by {mean:.4g}." in found.text
     assert "The difference is 20 %, more than" in found.text
     assert found.difference == pytest.approx(-0.2 * mean)
     shares = [one | {"curve": {"measure": "mean_absolute_error_ratio"}} for one in (b, a)]
-    assert "A was off by 4" in verdict_of(*shares).text
-    assert "of the values' size on average" in verdict_of(*shares).text
+    assert "A was off by 4" in compare_paired(*shares).text
+    assert "of the values' size on average" in compare_paired(*shares).text
 
 
 def test_reports_of_other_values_are_compared_as_independent() -> None:
     """As where one has judged a value more; it says so, and the margin is wider."""
     a, b = hits(20, 20)
     shifted = b | {"blocks": {**b["blocks"], "events": [event + 1 for event in b["blocks"]["events"]]}}
-    found = verdict_of(a, shifted)
+    found = compare_paired(a, shifted)
     assert (None, False) == (found.better, found.paired)
     assert "taken as independent" in found.text
     assert found.margin == pytest.approx(2 * (0.5 * 0.5 / 1000 + 0.52 * 0.48 / 1000) ** 0.5, rel=1e-2)
@@ -89,7 +89,7 @@ def test_reports_of_other_values_are_compared_as_independent() -> None:
 )
 def test_what_cannot_be_told_is_not_told(a: dict[str, Any], b: dict[str, Any]) -> None:
     """Too few, errors that are not known, or of another unit."""
-    found = verdict_of(a, b)
+    found = compare_paired(a, b)
     assert (None, None, None) == (found.better, found.difference, found.margin)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 BINS = 10
 
 
-class Reliability:
+class ReliabilityBins:
     """Hits and probabilities of what was predicted, by bins of the probability."""
 
     def __init__(self) -> None:

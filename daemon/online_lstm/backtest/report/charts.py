@@ -42,7 +42,7 @@ _UNUSED_IDS = re.compile(r' id="[a-zA-Z0-9.]+_\d+"')
 _TEXT_FONT = re.compile(r"font: ([0-9.]+px) [^;\"]*")
 
 
-class Series(NamedTuple):
+class ChartSeries(NamedTuple):
     """A line of a chart: what it is called, and its points, None where there is a gap."""
 
     name: str
@@ -53,7 +53,7 @@ class Series(NamedTuple):
     width: float = 1.2
 
 
-class Mark(NamedTuple):
+class ChartMarker(NamedTuple):
     """A moment that is marked by a vertical line."""
 
     event: float
@@ -62,27 +62,29 @@ class Mark(NamedTuple):
     style: str = ":"
 
 
-def series_of(curve: Mapping[str, Any], baselines: Sequence[str], experts: Sequence[str], task: str) -> list[Series]:
+def series_of(
+    curve: Mapping[str, Any], baselines: Sequence[str], experts: Sequence[str], task: str
+) -> list[ChartSeries]:
     """Give the lines of the published prediction, above those of baselines and experts."""
     events = curve["events"]
     simple = [
-        Series(words_of(name, task), events, curve[name], colour)
+        ChartSeries(words_of(name, task), events, curve[name], colour)
         for name, colour in zip(baselines, _BASELINE_COLOURS, strict=False)
     ]
     learned = [
-        Series(f"expert {spoken(name)}", events, curve[f"expert_{name}"], colour, "--", 1.0)
+        ChartSeries(f"expert {spoken(name)}", events, curve[f"expert_{name}"], colour, "--", 1.0)
         for name, colour in zip(experts, _EXPERT_COLOURS, strict=False)
     ]
-    return [*simple, *learned, Series("prediction", events, curve["prediction"], "own", "-", 2.2)]
+    return [*simple, *learned, ChartSeries("prediction", events, curve["prediction"], "own", "-", 2.2)]
 
 
 def line_chart(
-    lines: Sequence[Series],
+    lines: Sequence[ChartSeries],
     *,
     x: str,
     y: str,
     size: tuple[float, float] = NARROW,
-    marks: Sequence[Mark] = (),
+    marks: Sequence[ChartMarker] = (),
     moments: Sequence[float] = (),
     share: bool = False,
 ) -> str:

@@ -12,12 +12,12 @@ from rich.console import Console
 from rich.text import Text
 
 from online_lstm.backtest.backtest_options import require_apart
-from online_lstm.backtest.report.paired_comparison import Verdict, has_blocks, verdict_of
+from online_lstm.backtest.report.paired_comparison import ComparisonResult, compare_paired, has_blocks
 from online_lstm.backtest.report.score_tables import EARLY, TITLES
 from online_lstm.errors import ExitCode, InputFileError, SettingsError
 from online_lstm.terminal.formatting import printable
 from online_lstm.terminal.output_file import STANDARD_OUTPUT, create_output
-from online_lstm.terminal.tables import console_for, table_of
+from online_lstm.terminal.tables import make_console, make_table
 
 HIGHER, LOWER = 1, -1
 MOST_CHARACTERS = 300
@@ -44,7 +44,7 @@ Lines = list[tuple[str, str, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ComparisonRow:
     """A figure of both reports; ``better`` is A, B, or nothing where neither is, or there is no better."""
 
     name: str
@@ -68,10 +68,10 @@ def compare(arguments: argparse.Namespace) -> ExitCode:
     _require_alone(arguments)
     a, b = map(read_report, arguments.compare)
     require_comparable(a, b, *arguments.compare)
-    verdict, rows, settings = verdict_of(a, b), list(rows_of(a, b)), list(differing(a, b))
+    evaluation, rows, settings = compare_paired(a, b), list(comparison_rows(a, b)), list(differing(a, b))
     names, page = arguments.compare, b""
     if arguments.report is not None:
-        page = _page(a, b, verdict, names=names, rows=rows, differing=settings)
+        page = _page(a, b, evaluation, names=names, rows=rows, differing=settings)
     with ExitStack() as stack:
         outputs = {
             option: stack.enter_context(create_output(option, path))
@@ -79,12 +79,12 @@ def compare(arguments: argparse.Namespace) -> ExitCode:
             if (path := getattr(arguments, option)) is not None
         }
         if "json" in outputs:
-            told = {"a": names[0], "b": names[1], **_to_json(verdict, rows, settings)}
+            told = {"a": names[0], "b": names[1], **_to_json(evaluation, rows, settings)}
             outputs["json"].write(json.dumps(told, indent=2, ensure_ascii=False).encode() + b"\n")
         if "report" in outputs:
             outputs["report"].write(page)
-    console = console_for(stderr=STANDARD_OUTPUT in {arguments.json, arguments.report})
-    console.print(Text(verdict.text), soft_wrap=True)
+    console = make_console(stderr=STANDARD_OUTPUT in {arguments.json, arguments.report})
+    console.print(Text(evaluation.text), soft_wrap=True)
     _print(console, names, rows, settings)
     return ExitCode.OK
 
@@ -136,9 +136,9 @@ def require_comparable(a: Report, b: Report, a_name: str, b_name: str) -> None:
         )
 
 
-def rows_of(a: Report, b: Report) -> Iterator[Row]:
+def comparison_rows(a: Report, b: Report) -> Iterator[ComparisonRow]:
     """Give the figures that both reports have, the most important ones first."""
-    yield Row("scored predictions", a["scored"], b["scored"])
+    yield ComparisonRow("scored predictions", a["scored"], b["scored"])
     yield _row("hit rate", a["hit_rate"], b["hit_rate"], HIGHER)
     first, after = f"hit_rate_first_{EARLY}", f"hit_rate_after_{EARLY}"
     yield _row(f"hit rate, first {EARLY} values", a.get(first), b.get(first), HIGHER)
@@ -160,20 +160,20 @@ def rows_of(a: Report, b: Report) -> Iterator[Row]:
     yield _row("time per event, ms", a.get("event_ms"), b.get("event_ms"), LOWER)
 
 
-def _row(name: str, a: float | None, b: float | None, way: int) -> Row:
+def _row(name: str, a: float | None, b: float | None, way: int) -> ComparisonRow:
     if a is None or b is None or a == b:
-        return Row(name, a, b)
-    return Row(name, a, b, "A" if way * (a - b) > 0 else "B")
+        return ComparisonRow(name, a, b)
+    return ComparisonRow(name, a, b, "A" if way * (a - b) > 0 else "B")
 
 
-def _covered(title: str, a: Report, b: Report) -> Row:
+def _covered(title: str, a: Report, b: Report) -> ComparisonRow:
     """Say whose intervals hold more nearly what they were to."""
     of_a, of_b = a["interval_coverage"], b.get("interval_coverage")
     if of_a is None or of_b is None:
-        return Row(title, of_a, of_b)
+        return ComparisonRow(title, of_a, of_b)
     off_a, off_b = abs(of_a - a["settings"]["coverage"]), abs(of_b - b["settings"]["coverage"])
     better = _row(title, off_a, off_b, LOWER).better
-    return Row(title, of_a, of_b, better)
+    return ComparisonRow(title, of_a, of_b, better)
 
 
 def differing(a: Report, b: Report) -> Iterator[tuple[str, str, str]]:
@@ -185,35 +185,37 @@ def differing(a: Report, b: Report) -> Iterator[tuple[str, str, str]]:
                 yield name, *(_text(report[kind][name]) if name in report[kind] else "-" for report in (a, b))
 
 
-def _to_json(verdict: Verdict, rows: list[Row], settings: Lines) -> dict[str, Any]:
+def _to_json(evaluation: ComparisonResult, rows: list[ComparisonRow], settings: Lines) -> dict[str, Any]:
     figures = [
         {"figure": row.name, "a": row.a, "b": row.b, "difference": row.difference, "better": row.better or None}
         for row in rows
     ]
     return {
-        "verdict": verdict._asdict(),
+        "verdict": evaluation._asdict(),
         "figures": figures,
         "differing": [{"name": name, "a": a, "b": b} for name, a, b in settings],
     }
 
 
-def _print(console: Console, names: list[str], rows: list[Row], settings: Lines) -> None:
+def _print(console: Console, names: list[str], rows: list[ComparisonRow], settings: Lines) -> None:
     for letter, name in zip("AB", names, strict=True):
         console.print(Text(f"{letter}: {name}"), soft_wrap=True)
-    table = table_of("figure", "better", "A >", "B >", "B - A >")
+    table = make_table("figure", "better", "A >", "B >", "B - A >")
     for row in rows:
         table.add_row(*map(Text, row.cells()))
     console.print(table)
     if not settings:
         console.print(Text("settings and versions are the same"))
         return
-    table = table_of("setting or version", "A", "B")
+    table = make_table("setting or version", "A", "B")
     for line in settings:
         table.add_row(*map(Text, line))
     console.print(table)
 
 
-def _page(a: Report, b: Report, said: Verdict, *, names: list[str], rows: list[Row], differing: Lines) -> bytes:
+def _page(
+    a: Report, b: Report, said: ComparisonResult, *, names: list[str], rows: list[ComparisonRow], differing: Lines
+) -> bytes:
     """Write the comparison as a page of HTML."""
     from online_lstm.backtest.report.html_report import compared
 

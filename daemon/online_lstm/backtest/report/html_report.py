@@ -7,10 +7,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from online_lstm.backtest.report.charts import BROAD, NARROW, Mark, Series, line_chart, reliability_chart, series_of
+from online_lstm.backtest.report.charts import (
+    BROAD,
+    NARROW,
+    ChartMarker,
+    ChartSeries,
+    line_chart,
+    reliability_chart,
+    series_of,
+)
 from online_lstm.backtest.report.report_tables import Figures, cell, confusion_of, table_of, tables_of
 from online_lstm.backtest.report.score_tables import score_rows
-from online_lstm.observability.assessment import Headline, conclusion
+from online_lstm.observability.assessment import Assessment, assess_backtest
 
 TEMPLATES = Path(__file__).parent / "templates"
 STYLES = (Path(__file__).parents[2] / "page" / "theme.css", TEMPLATES / "page.css")
@@ -20,7 +28,7 @@ STYLES = (Path(__file__).parents[2] / "page" / "theme.css", TEMPLATES / "page.cs
 def render(report: Figures) -> bytes:
     """Write the page for what ``--json`` gives."""
     settings = report["settings"]
-    said = conclusion(report)
+    said = assess_backtest(report)
     scored = bool(report["scored"])
     return fill(
         "report.html",
@@ -121,9 +129,9 @@ def _charts(report: Figures) -> Iterator[dict[str, Any]]:
     curve, numbers = report["curve"], "skill" in report
     events = curve["events"]
     x, window = "values so far", f"each point a mean over {curve['window']:,} predictions"
-    drifts = [Mark(drift["event"], "drift", "miss", "--") for drift in report["recoveries"]]
+    drifts = [ChartMarker(drift["event"], "drift", "miss", "--") for drift in report["recoveries"]]
     learned = report["time_to_learn"]["events"]
-    marks = [*drifts, *([] if learned is None else [Mark(learned, "learned", "hit")])]
+    marks = [*drifts, *([] if learned is None else [ChartMarker(learned, "learned", "hit")])]
     in_unit = curve["measure"] == "mean_absolute_error"
     y = "hit rate, 0 to 1" if not numbers else f"mean absolute error{'' if in_unit else ', by the mean value'}"
     lines = series_of(curve, tuple(report["baseline_hit_rates"]), report["settings"]["experts"], report["task"])
@@ -139,8 +147,8 @@ def _charts(report: Figures) -> Iterator[dict[str, Any]]:
     if numbers:
         target = report["settings"]["coverage"]
         coverage = [
-            Series("target", events, [target] * len(events), "soft", ":"),
-            Series("within the interval", events, curve["interval_coverage"], "own", "-", 1.6),
+            ChartSeries("target", events, [target] * len(events), "soft", ":"),
+            ChartSeries("within the interval", events, curve["interval_coverage"], "own", "-", 1.6),
         ]
         yield _chart(
             "Coverage of the intervals over time",
@@ -159,10 +167,10 @@ def _charts(report: Figures) -> Iterator[dict[str, Any]]:
         epochs = report["epochs"]
         passes = [epoch["epoch"] for epoch in epochs]
         losses = [
-            Series("learned", passes, [epoch["loss"] for epoch in epochs], "b1"),
-            Series("held out", passes, [epoch["held_out_loss"] for epoch in epochs], "own", "-", 1.8),
+            ChartSeries("learned", passes, [epoch["loss"] for epoch in epochs], "b1"),
+            ChartSeries("held out", passes, [epoch["held_out_loss"] for epoch in epochs], "own", "-", 1.8),
         ]
-        best = [Mark(report["best_epoch"], "best", "hit")]
+        best = [ChartMarker(report["best_epoch"], "best", "hit")]
         y = "mean error by mean value" if numbers else "log loss, bits"
         yield _chart(
             "Losses by epoch",
@@ -171,7 +179,7 @@ def _charts(report: Figures) -> Iterator[dict[str, Any]]:
         )
 
 
-def _surprise(report: Figures, *, x: str, window: str, drifts: Sequence[Mark]) -> dict[str, Any]:
+def _surprise(report: Figures, *, x: str, window: str, drifts: Sequence[ChartMarker]) -> dict[str, Any]:
     curve, numbers = report["curve"], "skill" in report
     unit = "scaled error (last value: 1)" if numbers else "surprise, bits"
     points = curve["scaled_error" if numbers else "surprise_bits"]
@@ -182,7 +190,7 @@ def _surprise(report: Figures, *, x: str, window: str, drifts: Sequence[Mark]) -
     if moments:
         since = "" if report["time_to_learn"]["events"] is None else " after the time to learn"
         about += f"; the strokes at the bottom are the {len(moments)} most surprising moments{since}"
-    lines = [Series("surprise", curve["events"], points, "own", "-", 1.6)]
+    lines = [ChartSeries("surprise", curve["events"], points, "own", "-", 1.6)]
     return _chart("Surprise over time", f"{about}.", line_chart(lines, x=x, y=unit, marks=drifts, moments=moments))
 
 
@@ -190,7 +198,7 @@ def _chart(title: str, about: str, svg: str = "") -> dict[str, Any]:
     return {"title": title, "about": about, "broad": None, "narrow": svg, "wide": False}
 
 
-def _ends(lines: Sequence[Series]) -> str:
+def _ends(lines: Sequence[ChartSeries]) -> str:
     """Say in words where lines end."""
     told = [f"{line.name} {line.points[-1]:.4g}" for line in reversed(lines) if line.points[-1] is not None]
     return f"At the end: {', '.join(told)}." if told else ""
@@ -199,7 +207,7 @@ def _ends(lines: Sequence[Series]) -> str:
 def compared(
     a: Figures,
     b: Figures,
-    said: Headline,
+    said: Assessment,
     *,
     names: Sequence[str],
     rows: Sequence[Sequence[str]],
@@ -211,7 +219,7 @@ def compared(
         numbers = "skill" in a
         y = "mean absolute error" if numbers else "hit rate, 0 to 1"
         lines = [
-            Series(letter, report["curve"]["events"], report["curve"]["prediction"], colour, "-", 1.8)
+            ChartSeries(letter, report["curve"]["events"], report["curve"]["prediction"], colour, "-", 1.8)
             for report, letter, colour in ((a, "A", "b2"), (b, "B", "own"))
         ]
         given: dict[str, Any] = {"x": "values so far", "y": y, "share": not numbers}

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_lstm.backtest.report.blocks import Blocks
-from online_lstm.backtest.report.calibration import Reliability
+from online_lstm.backtest.report.calibration import ReliabilityBins
 from online_lstm.backtest.report.confusion import Confusion
-from online_lstm.backtest.report.time_to_learn import Recoveries, TimeToLearn
-from online_lstm.backtest.report.top_surprises import Surprising
-from online_lstm.events import LabelVerdict, NumberVerdict, Verdict
+from online_lstm.backtest.report.time_to_learn import DriftRecoveries, TimeToLearn
+from online_lstm.backtest.report.top_surprises import TopSurprises
+from online_lstm.events import Evaluation, LabelEvaluation, NumberEvaluation
 from online_lstm.learning.scoring import regression
 from online_lstm.settings import Settings
 
@@ -31,14 +31,14 @@ MOST_SCALED = 1e12
 """A larger scaled error counts as this one."""
 
 
-class Judged(NamedTuple):
+class ScoredEvent(NamedTuple):
     """A verdict, and where it was: after how many values, in which line (from 1), in which stream; what came."""
 
     event: int
     line: int
     stream: str | None
     value: Any
-    verdict: Verdict
+    evaluation: Evaluation
     hits: tuple[int, ...]
 
 
@@ -46,7 +46,7 @@ _read = lru_cache(1024)(json.loads)
 """Literals of values that come again and again."""
 
 
-class Course:
+class LearningCurve:
     """What is kept of the verdicts so far, all streams together in the order of the input."""
 
     def __init__(self, settings: Settings) -> None:
@@ -59,31 +59,31 @@ class Course:
         self._count = 0
         self._naive = np.zeros((2, channels))  # errors of the last value, and how many
         self._to_learn = TimeToLearn(higher_is_better=not self._numbers)
-        self._recoveries = Recoveries(higher_is_better=not self._numbers, most_streams=settings.max_streams)
-        self._reliability, self._confusion = Reliability(), Confusion()
-        self._surprising = Surprising()
+        self._recoveries = DriftRecoveries(higher_is_better=not self._numbers, most_streams=settings.max_streams)
+        self._reliability, self._confusion = ReliabilityBins(), Confusion()
+        self._surprising = TopSurprises()
 
-    def add(self, judged: Judged) -> None:
+    def add(self, judged: ScoredEvent) -> None:
         """Take the verdict of an event that was scored."""
-        verdict, self._count = judged.verdict, self._count + 1
-        if isinstance(verdict, NumberVerdict):
-            surprise = worth = self._scaled_error(verdict.losses)
-            row = np.append(verdict.losses, (surprise or 0.0, surprise is not None, 1.0))
+        evaluation, self._count = judged.evaluation, self._count + 1
+        if isinstance(evaluation, NumberEvaluation):
+            surprise = worth = self._scaled_error(evaluation.losses)
+            row = np.append(evaluation.losses, (surprise or 0.0, surprise is not None, 1.0))
             if self._settings.features == 1:
-                own, scored = regression.absolute_errors(verdict.losses)[:, 0].sum(), verdict.losses[:, 0].sum()
+                own, scored = regression.absolute_errors(evaluation.losses)[:, 0].sum(), evaluation.losses[:, 0].sum()
                 worth = float(own / scored)
         else:
-            surprise = verdict.surprise_bits
+            surprise = evaluation.surprise_bits
             row, worth = np.array((*judged.hits, surprise, 1.0, 1.0)), float(judged.hits[0])
-            self._reliability.add(verdict.confidence, hit=verdict.hit)
-            came = _read(verdict.label) if isinstance(verdict, LabelVerdict) else judged.value
-            predicted = _read(verdict.predicted)
+            self._reliability.add(evaluation.confidence, hit=evaluation.hit)
+            came = _read(evaluation.label) if isinstance(evaluation, LabelEvaluation) else judged.value
+            predicted = _read(evaluation.predicted)
             # a number may be written in several ways, of which the prediction has the one that came first
-            self._confusion.add(predicted if verdict.hit else came, predicted)
+            self._confusion.add(predicted if evaluation.hit else came, predicted)
         self._blocks.add(judged.event, row)
         # the learner of labels is one for all sequences
-        stream = None if isinstance(verdict, LabelVerdict) else judged.stream
-        self._recoveries.add(judged.event, judged.line, stream, worth, drift=verdict.drift)
+        stream = None if isinstance(evaluation, LabelEvaluation) else judged.stream
+        self._recoveries.add(judged.event, judged.line, stream, worth, drift=evaluation.drift)
         if surprise is not None and self._surprising.wants(surprise):
             self._note(judged, surprise)
         if worth is not None and self._to_learn.add(judged.event, worth):
@@ -105,14 +105,14 @@ class Course:
             scaled = np.minimum(errors[known, 0] / (sums[known] / counts[known]), MOST_SCALED)
         return float(scaled.mean())
 
-    def _note(self, judged: Judged, surprise: float) -> None:
-        verdict = judged.verdict
+    def _note(self, judged: ScoredEvent, surprise: float) -> None:
+        evaluation = judged.evaluation
         predicted: Any
-        if isinstance(verdict, NumberVerdict):
-            predicted = self._settings.nested([_finite(number) for number in verdict.predicted])
+        if isinstance(evaluation, NumberEvaluation):
+            predicted = self._settings.nested([_finite(number) for number in evaluation.predicted])
         else:
-            predicted = _read(verdict.predicted)
-        value = _read(verdict.label) if isinstance(verdict, LabelVerdict) else judged.value
+            predicted = _read(evaluation.predicted)
+        value = _read(evaluation.label) if isinstance(evaluation, LabelEvaluation) else judged.value
         moment = {
             "event": judged.event,
             "line": judged.line,
@@ -158,7 +158,7 @@ class Course:
             losses = sums[:, : self._width].reshape(len(sums), *self._shape)
             curve["measure"] = "mean_absolute_error" if settings.features == 1 else "mean_absolute_error_ratio"
             curve |= _named(names, self._errors(losses).T)
-            curve["interval_coverage"] = _listed(regression.accuracy_of(losses.sum(axis=1)).interval_coverage)
+            curve["interval_coverage"] = _listed(regression.regression_metrics(losses.sum(axis=1)).interval_coverage)
         else:
             curve["measure"] = "hit_rate"
             curve |= _named(names, (sums[:, : self._width] / rows[:, None]).T)
@@ -182,7 +182,7 @@ class Course:
     def _errors(self, losses: NDArray[np.float64]) -> NDArray[np.float64]:
         """Give the mean absolute errors of each predictor, ``(B, P)``, from sums ``(B, C, columns)``."""
         if self._settings.features == 1:
-            return regression.accuracy_of(losses.sum(axis=1)).mean_absolute_errors
+            return regression.regression_metrics(losses.sum(axis=1)).mean_absolute_errors
         # the size of a component is its mean over all of the input, so that a curve is not bent by it
         sizes = regression.mean_sizes(self._blocks.total()[: self._width].reshape(self._shape))  # (C,)
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):

@@ -25,7 +25,7 @@ FEWEST_BLOCKS = 20
 """Of fewer, each of which has many components and horizons, nothing is concluded."""
 
 
-class Verdict(NamedTuple):
+class ComparisonResult(NamedTuple):
     """A sentence; which one is ``better``, A, B or nothing; and B minus A with two standard errors of that.
 
     ``paired`` says whether both were judged at the same values.
@@ -51,16 +51,16 @@ def has_blocks(report: Report) -> bool:
     )
 
 
-def verdict_of(a: Report, b: Report) -> Verdict:
+def compare_paired(a: Report, b: Report) -> ComparisonResult:
     """Compare two reports of the same input and task."""
     if min(a["scored"], b["scored"]) < FEW or min(len(one["blocks"]["events"]) for one in (a, b)) < FEWEST_BLOCKS:
-        return Verdict("Too little to tell: too few predictions could be judged.")
+        return ComparisonResult("Too little to tell: too few predictions could be judged.")
     measure = a["curve"]["measure"]
     if measure != b["curve"]["measure"]:
-        return Verdict("They cannot be compared: their errors are not in the same unit.")
+        return ComparisonResult("They cannot be compared: their errors are not in the same unit.")
     of_a, of_b = _totals(a), _totals(b)
     if of_a is None or of_b is None:
-        return Verdict("They cannot be compared: there are errors that are not known.")
+        return ComparisonResult("They cannot be compared: there are errors that are not known.")
     paired = a["blocks"]["events"] == b["blocks"]["events"] and of_a[1] == of_b[1]
     if paired:
         error = standard_error([y - x for x, y in zip(of_a[0], of_b[0], strict=True)], of_a[1])
@@ -73,7 +73,7 @@ def verdict_of(a: Report, b: Report) -> Verdict:
     text = f"{_standing(measure, levels, better)} {_chance(measure, levels, margin, better)}"
     if not paired:
         text += " They were not judged at the same values and are taken as independent: the margin is rather too wide."
-    return Verdict(text, better, difference, margin, paired)
+    return ComparisonResult(text, better, difference, margin, paired)
 
 
 def standard_error(totals: Sequence[float], counts: Sequence[int]) -> float:

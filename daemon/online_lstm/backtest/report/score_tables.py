@@ -15,7 +15,7 @@ from online_lstm.events import NUMBER_SCORES
 from online_lstm.learning.scoring import regression
 from online_lstm.settings import Settings
 from online_lstm.significance import words_of
-from online_lstm.terminal.tables import table_of
+from online_lstm.terminal.tables import make_table
 
 EARLY = 500
 """How many values count as the time of learning."""
@@ -51,7 +51,7 @@ def number_figures(settings: Settings, sums: NDArray[np.float64] | None) -> dict
     names, predictors = (*settings.baselines, *settings.experts), settings.first_expert + len(settings.experts)
     if sums is None:
         sums = np.zeros((settings.channels, regression.columns(predictors)))
-    report = regression.report_of(sums, settings.features)
+    report = regression.regression_stats(sums, settings.features)
     errors = report.mean_absolute_errors or (None,) * predictors
     by_name = dict(zip(names, errors[1:], strict=True))
     figures: dict[str, Any] = {
@@ -132,7 +132,7 @@ def channel_tables(figures: Mapping[str, Any], width: int) -> list[Table]:
 
 
 def _table_of(heads: Sequence[Sequence[str]], lines: Sequence[Sequence[Sequence[str]]]) -> Table:
-    table = table_of(*(f"{name} >" for names in heads for name in names))
+    table = make_table(*(f"{name} >" for names in heads for name in names))
     for cells in zip(*lines, strict=True):
         table.add_row(*(Text(cell) for some in cells for cell in some))
     return table

@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from online_lstm.backtest.report.learning_curve import Course, Judged
+from online_lstm.backtest.report.learning_curve import LearningCurve, ScoredEvent
 from online_lstm.backtest.report.score_tables import EARLY, channel_tables, number_figures, score_rows
 from online_lstm.errors import InputFileError
-from online_lstm.events import InputRecord, LabelVerdict, NumberVerdict, OutputRecord
-from online_lstm.learning.partition import Processed
+from online_lstm.events import InputRecord, LabelEvaluation, NumberEvaluation, OutputRecord
+from online_lstm.learning.partition import ProcessedBatch
 from online_lstm.learning.scoring import regression
 from online_lstm.settings import Settings
 from online_lstm.significance import kappa_temporal, lift, paired_error
@@ -56,7 +56,7 @@ class Scorecard:
         self._error_squares: NDArray[np.float64] | None = None  # as accuracy.squared_differences gives them
         self._sequences, self._samples, self._settled = 0, 0, 0  # of labels
         self._last_miss: int | None = None
-        self.course = Course(settings)
+        self.course = LearningCurve(settings)
         self._event_seconds: deque[float] = deque(maxlen=MOST_CHUNKS)  # of each chunk
         self._dead_letters: Counter[str] = Counter()
         self._bad_lines: list[dict[str, Any]] = []
@@ -88,7 +88,7 @@ class Scorecard:
         for record in records:
             self._digest.update(repr((record.key, record.timestamp_ms, record.value)).encode())
 
-    def add(self, processed: Processed) -> None:
+    def add(self, processed: ProcessedBatch) -> None:
         """Score what came of some records."""
         tally, self._hints = processed.tally, processed.hints
         if tally.events:
@@ -105,11 +105,11 @@ class Scorecard:
             self.events += 1
             self._count_stream(message["stream"])
             line, value = message["offset"] + 1, message["value"]
-            if outcome.verdict is not None and outcome.hits is not None:
-                judged = Judged(self.events, line, message["stream"], value, outcome.verdict, outcome.hits)
+            if outcome.evaluation is not None and outcome.hits is not None:
+                judged = ScoredEvent(self.events, line, message["stream"], value, outcome.evaluation, outcome.hits)
                 self._score(judged, outcome.scored)
-            for verdict, hits in outcome.unpublished:
-                self._score(Judged(self.events, line, None, None, verdict, hits), 1)
+            for evaluation, hits in outcome.unpublished_evaluations:
+                self._score(ScoredEvent(self.events, line, None, None, evaluation, hits), 1)
 
     def _count_stream(self, stream: str | None) -> None:
         if stream not in self._last_streams:
@@ -119,8 +119,8 @@ class Scorecard:
                 self._last_streams.popitem(last=False)
         self._last_streams.move_to_end(stream)
 
-    def _score(self, judged: Judged, scored: int) -> None:
-        verdict, hits = judged.verdict, judged.hits
+    def _score(self, judged: ScoredEvent, scored: int) -> None:
+        evaluation, hits = judged.evaluation, judged.hits
         self.course.add(judged)
         when = "early" if self.events <= EARLY else "late"
         self._scored[when] += scored
@@ -128,16 +128,16 @@ class Scorecard:
         self._judged += 1
         for name, other in zip(self._baselines, hits[1:], strict=False):
             self._hit_squares[name] += (hits[0] - other) ** 2
-        if isinstance(verdict, NumberVerdict):
-            squares = regression.squared_differences(verdict.losses)
-            self._losses = verdict.losses if self._losses is None else self._losses + verdict.losses
+        if isinstance(evaluation, NumberEvaluation):
+            squares = regression.squared_differences(evaluation.losses)
+            self._losses = evaluation.losses if self._losses is None else self._losses + evaluation.losses
             self._error_squares = squares if self._error_squares is None else self._error_squares + squares
         else:
-            self._surprise_bits += verdict.surprise_bits
-            if isinstance(verdict, LabelVerdict):
+            self._surprise_bits += evaluation.surprise_bits
+            if isinstance(evaluation, LabelEvaluation):
                 self._sequences += 1
-                self._samples += verdict.samples
-                self._settled += verdict.settled
+                self._samples += evaluation.samples
+                self._settled += evaluation.stable_since_sample
         if hits[0] < scored:
             self._last_miss = self.events
 

@@ -25,7 +25,7 @@ FINER = 0.995
 
 
 @dataclass(slots=True)
-class Recovery:
+class DriftRecovery:
     """A drift, and after how many predictions of its stream the level of before was reached again, None if never."""
 
     event: int
@@ -75,7 +75,7 @@ class TimeToLearn:
         }
 
 
-class Recoveries:
+class DriftRecoveries:
     """Drifts, and how long it took to recover from them, each in its own stream.
 
     The streams that were judged last are remembered, as many as ``most_streams``.
@@ -85,9 +85,9 @@ class Recoveries:
         self._higher = higher_is_better
         self._most_streams = most_streams
         self._streams: OrderedDict[str | None, deque[float]] = OrderedDict()
-        self._waiting: dict[str | None, tuple[Recovery, int]] = {}  # and predictions since
+        self._waiting: dict[str | None, tuple[DriftRecovery, int]] = {}  # and predictions since
         self.count = 0
-        self.told: list[Recovery] = []
+        self.told: list[DriftRecovery] = []
 
     def add(self, event: int, line: int, stream: str | None, worth: float | None, *, drift: bool) -> None:
         """Take the hit or error of a prediction of a stream, None if not known, and whether it made a drift found."""
@@ -119,7 +119,7 @@ class Recoveries:
         self._waiting.pop(stream, None)  # one that comes before the last one is recovered from
         before = list(past)[:-WINDOW]
         level = (_mean(before) or None) if len(before) >= WINDOW else None
-        recovery = Recovery(event, line, stream, level)
+        recovery = DriftRecovery(event, line, stream, level)
         if len(self.told) < MOST_DRIFTS:
             self.told.append(recovery)
             if level is not None:

@@ -8,7 +8,7 @@ MOST = 10
 Moment = dict[str, Any]
 
 
-class Surprising:
+class TopSurprises:
     """Moments in parts of the input: those that the time to learn may last until begin one, and each keeps its own."""
 
     def __init__(self) -> None:

@@ -13,16 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_lstm.errors import BadInputError
-from online_lstm.events import Event, Forget, LabelVerdict, Outcome
+from online_lstm.events import Event, EventResult, LabelEvaluation, Tombstone
 from online_lstm.learning.label.label_task import NONE, LabelTask
-from online_lstm.learning.label.open_sequences import Sequences, stalest_of
-from online_lstm.learning.learner_protocol import Learned, Standing
+from online_lstm.learning.label.open_sequences import OpenSequences, stalest_of
+from online_lstm.learning.learner_protocol import BatchResult, LearnerStats
 from online_lstm.learning.model_states import score, score_fields
-from online_lstm.learning.network import Classifier
+from online_lstm.learning.network import LabelModel
 from online_lstm.learning.scoring import classification
 from online_lstm.learning.state import scaler
-from online_lstm.learning.state.packed import Field, Row, Rows
-from online_lstm.learning.stream_table import Contexts, Key
+from online_lstm.learning.state.packed import ArraySpec, ArrayViews, PackedArrays
+from online_lstm.learning.stream_table import Key, StreamTable
 from online_lstm.learning.warm_start import WarmStart
 from online_lstm.settings import Settings
 
@@ -42,7 +42,7 @@ class _Sample:
 class _Conclusion:
     """What came of a sequence that was over and had its label."""
 
-    verdict: LabelVerdict | None
+    evaluation: LabelEvaluation | None
     hits: tuple[int, ...] | None
     fit_steps: int
     skipped_steps: int
@@ -56,43 +56,43 @@ class LabelLearner:
     """
 
     @staticmethod
-    def fields(settings: Settings, network: Classifier) -> dict[str, Field]:
+    def fields(settings: Settings, network: LabelModel) -> dict[str, ArraySpec]:
         """Describe the arrays that all sequences share.
 
         ``learned`` says of which labels some sequence was learned from, ``label_counts`` how many sequences had each,
         and ``last_label`` which one the last of them.
         """
         return {
-            "events": Field((1,), "int64"),
-            "network": Field((network.state_size,), "float32"),
-            "learned": Field((settings.classes,), "bool"),
-            "label_counts": Field((settings.classes,), "int64"),
-            "last_label": Field((1,), "int32", NONE),
+            "events": ArraySpec((1,), "int64"),
+            "network": ArraySpec((network.state_size,), "float32"),
+            "learned": ArraySpec((settings.classes,), "bool"),
+            "label_counts": ArraySpec((settings.classes,), "int64"),
+            "last_label": ArraySpec((1,), "int32", NONE),
             **scaler.fields(settings.features),
             **score_fields(settings, losses=1),
         }
 
-    def __init__(self, settings: Settings, network: Classifier, warm_start: WarmStart | None = None) -> None:
+    def __init__(self, settings: Settings, network: LabelModel, warm_start: WarmStart | None = None) -> None:
         self._settings = settings
         self._network = network
         self._task = LabelTask(settings)
-        self._rows = Rows(self.fields(settings, network))
+        self._rows = PackedArrays(self.fields(settings, network))
         self._row_number = self._rows.add()
-        self._shared: Row = self._rows.view(self._row_number)
+        self._shared: ArrayViews = self._rows.view(self._row_number)
         self._shared["network"][:] = network.initial
-        self._sequences = Sequences(settings, network)
+        self._sequences = OpenSequences(settings, network)
         self._run: list[_Sample] = []
         self._room = 0
         self._concluded: list[_Conclusion] = []
-        self._learned = Learned([])
+        self._learned = BatchResult([])
         if warm_start is not None and warm_start.shared is not None:
             self._resume(warm_start.shared)
 
-    def learn(self, inputs: Sequence[Event | Forget]) -> Learned:
+    def learn(self, inputs: Sequence[Event | Tombstone]) -> BatchResult:
         """Predict and learn, one event after another."""
-        self._learned = learned = Learned([None] * len(inputs))
+        self._learned = learned = BatchResult([None] * len(inputs))
         for place, one in enumerate(inputs):
-            if isinstance(one, Forget):
+            if isinstance(one, Tombstone):
                 self._predict()
                 self._sequences.forget(one.stream)
                 continue
@@ -124,7 +124,9 @@ class LabelLearner:
                 outcome,
                 fit_steps=outcome.fit_steps + sum(one.fit_steps for one in concluded),
                 skipped_steps=outcome.skipped_steps + sum(one.skipped_steps for one in concluded),
-                unpublished=tuple((one.verdict, one.hits) for one in concluded if one.verdict and one.hits),
+                unpublished_evaluations=tuple(
+                    (one.evaluation, one.hits) for one in concluded if one.evaluation and one.hits
+                ),
             )
 
     def _take_sample(self, place: int, event: Event) -> None:
@@ -167,7 +169,7 @@ class LabelLearner:
         self._predict()
         self._shared["events"] += 1
         contexts.row(event.stream)["label"][:] = label
-        self._learned.results[place] = Outcome(self._events, 0, 0, None, None, None, None)
+        self._learned.results[place] = EventResult(self._events, 0, 0, None, None, None, None)
         self._tell(place, self._conclude(contexts, event.stream))
 
     def _tell(self, place: int, conclusion: _Conclusion) -> None:
@@ -176,14 +178,14 @@ class LabelLearner:
             self._outcome(place),
             fit_steps=conclusion.fit_steps,
             skipped_steps=conclusion.skipped_steps,
-            verdict=conclusion.verdict,
+            evaluation=conclusion.evaluation,
             hits=conclusion.hits,
             hit_rates=self._rates(),
         )
 
-    def _outcome(self, place: int) -> Outcome:
+    def _outcome(self, place: int) -> EventResult:
         outcome = self._learned.results[place]
-        assert isinstance(outcome, Outcome)
+        assert isinstance(outcome, EventResult)
         return outcome
 
     def _rates(self) -> tuple[float, ...] | None:
@@ -210,7 +212,7 @@ class LabelLearner:
         told = self._task.predictions(numbers, moved.probabilities, possible)
         rates = self._rates()
         for sample, prediction in zip(run, told, strict=True):
-            self._learned.results[sample.place] = Outcome(sample.count, 0, 0, None, prediction, None, rates)
+            self._learned.results[sample.place] = EventResult(sample.count, 0, 0, None, prediction, None, rates)
 
     def _scaled(self, samples: NDArray[np.float64]) -> NDArray[np.float32]:
         inputs = scaler.scaled(self._shared, samples)
@@ -220,19 +222,19 @@ class LabelLearner:
 
     def _note(self, run: Sequence[_Sample], probabilities: NDArray[np.float32]) -> None:
         """Keep what is predicted of each sequence, and since when."""
-        favourite, settled, pending = map(self._sequences.open.column, ("favourite", "settled", "pending"))
+        favourite, stable_since_sample, pending = map(self._sequences.open.column, ("favourite", "settled", "pending"))
         for sample, line, likeliest in zip(run, probabilities, probabilities.argmax(axis=1).tolist(), strict=True):
             pending[sample.row] = line
             if favourite[sample.row, 0] != likeliest:
-                favourite[sample.row], settled[sample.row] = likeliest, sample.number
+                favourite[sample.row], stable_since_sample[sample.row] = likeliest, sample.number
 
     # the end of a sequence
 
-    def _conclude(self, contexts: Contexts, key: Key) -> _Conclusion:
+    def _conclude(self, contexts: StreamTable, key: Key) -> _Conclusion:
         """Judge a sequence that is over and has its label, learn from it, and forget it."""
         sequence, shared = contexts.row(key), self._shared
         label, length = int(sequence["label"][0]), int(sequence["length"][0])
-        verdict, hits = self._judge(sequence)
+        evaluation, hits = self._judge(sequence)
         shared["last_label"][:] = label
         shared["label_counts"][label] += 1
         steps, skipped = 0, 0
@@ -244,19 +246,19 @@ class LabelLearner:
             shared["network"][:] = fitted.state
             steps, skipped = fitted.fit_steps, fitted.skipped_steps
         contexts.remove(key)
-        return _Conclusion(verdict, hits, steps, skipped)
+        return _Conclusion(evaluation, hits, steps, skipped)
 
-    def _judge(self, sequence: Row) -> tuple[LabelVerdict | None, tuple[int, ...] | None]:
+    def _judge(self, sequence: ArrayViews) -> tuple[LabelEvaluation | None, tuple[int, ...] | None]:
         """Score what was predicted after the last sample, if anything was; give a verdict, and all hits."""
         label, predicted, shared = int(sequence["label"][0]), int(sequence["favourite"][0]), self._shared
         if predicted == NONE:
             return None, None
-        verdict = self._task.verdict(
+        evaluation = self._task.evaluation(
             label,
             predicted,
             sequence["pending"],
             samples=int(sequence["length"][0]),
-            settled=int(sequence["settled"][0]),
+            stable_since_sample=int(sequence["settled"][0]),
         )
         # the published prediction, the baselines, and the one expert, whose prediction it is
         named = np.array([[predicted, shared["last_label"][0], shared["label_counts"].argmax(), predicted]])
@@ -266,9 +268,9 @@ class LabelLearner:
             first=self._events,
             scored=np.array([True]),
             hits=named == label,
-            losses=np.array([[verdict.surprise_bits]]),
+            losses=np.array([[evaluation.surprise_bits]]),
         )
-        return replace(verdict, drift=told.drifts[0]), told.hits[0]
+        return replace(evaluation, drift=told.drifts[0]), told.hits[0]
 
     def _wait(self, key: Key) -> None:
         self._learned.unlabelled += self._sequences.wait(key, self._events)
@@ -297,16 +299,16 @@ class LabelLearner:
         else:
             self._concluded.append(self._conclude(found.contexts, found.key))
 
-    def _give_up(self, contexts: Contexts, key: Key) -> None:
+    def _give_up(self, contexts: StreamTable, key: Key) -> None:
         contexts.remove(key)
         self._learned.unlabelled += 1
 
     # everything
 
-    def standing(self) -> Standing:
+    def stats(self) -> LearnerStats:
         """Say how everything stands."""
         rows = self._rows.take([self._row_number], classification.NAMES)
-        return Standing(len(self._sequences), self._task.known, rows, waiting=len(self._sequences.waiting))
+        return LearnerStats(len(self._sequences), self._task.known, rows, waiting=len(self._sequences.waiting))
 
     def prepare(self) -> None:
         """Compile nothing: samples are compiled already, and a fit step when a sequence of its length is over."""

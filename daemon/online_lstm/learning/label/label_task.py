@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_lstm.errors import BadInputError
-from online_lstm.events import Event, Label, LabelPrediction, LabelVerdict, Symbol
+from online_lstm.events import Event, Label, LabelEvaluation, LabelPrediction, Symbol
 from online_lstm.learning.state.packed import require_same
 from online_lstm.learning.symbol.symbol_task import surprise_bits
 from online_lstm.settings import Settings
@@ -78,19 +78,19 @@ class LabelTask:
             for number, classes, line in zip(numbers, order.tolist(), given.tolist(), strict=True)
         ]
 
-    def verdict(
-        self, label: int, predicted: int, probabilities: NDArray[np.float32], *, samples: int, settled: int
-    ) -> LabelVerdict:
+    def evaluation(
+        self, label: int, predicted: int, probabilities: NDArray[np.float32], *, samples: int, stable_since_sample: int
+    ) -> LabelEvaluation:
         """Judge what was predicted after the last sample, where the labels had been given ``probabilities``."""
         probability = probabilities[label]
-        return LabelVerdict(
+        return LabelEvaluation(
             label=self._literals[label],
             predicted=self._literals[predicted],
             hit=label == predicted,
             probability=float(probability),
             surprise_bits=float(surprise_bits(np.array(probability))),
             samples=samples,
-            settled=settled,
+            stable_since_sample=stable_since_sample,
             confidence=float(probabilities[predicted]),
         )
 

@@ -9,41 +9,41 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from online_lstm.learning.label.label_task import NONE
-from online_lstm.learning.network import Classifier
-from online_lstm.learning.state.packed import Field, Row, require_same
-from online_lstm.learning.stream_table import Contexts, Key
+from online_lstm.learning.network import LabelModel
+from online_lstm.learning.state.packed import ArraySpec, ArrayViews, require_same
+from online_lstm.learning.stream_table import Key, StreamTable
 from online_lstm.settings import Settings
 
 
-class Stalest(NamedTuple):
+class StalestSequence(NamedTuple):
     """The sequence that was seen least recently: at which event, whose, and among which ones."""
 
     seen: int
     key: Key
-    contexts: Contexts
+    contexts: StreamTable
 
 
-class Sequences:
+class OpenSequences:
     """At most one open sequence of each key, and at most one that is over and waits for its label.
 
     The arrays of a sequence: ``seen`` is the event at which it was last seen, or was over; ``samples`` are those so
     far, scaled as they were when they came; ``pending`` are the probabilities after the last one, ``favourite`` the
-    label that was the likeliest then, and ``settled`` the sample that it has been so from.
+    label that was the likeliest then, and ``stable_since_sample`` the sample that it has been so from.
     """
 
-    def __init__(self, settings: Settings, network: Classifier) -> None:
+    def __init__(self, settings: Settings, network: LabelModel) -> None:
         self._longest, self._features = settings.max_sequence, settings.features
         fields = {
-            "seen": Field((1,), "int64"),
-            "length": Field((1,), "int32"),
-            "label": Field((1,), "int32", NONE),
-            "favourite": Field((1,), "int32", NONE),
-            "settled": Field((1,), "int32"),
-            "states": Field((network.states_size,), "float32"),
-            "pending": Field((settings.classes,), "float32"),
-            "samples": Field((settings.max_sequence, settings.features), "float32"),
+            "seen": ArraySpec((1,), "int64"),
+            "length": ArraySpec((1,), "int32"),
+            "label": ArraySpec((1,), "int32", NONE),
+            "favourite": ArraySpec((1,), "int32", NONE),
+            "settled": ArraySpec((1,), "int32"),
+            "states": ArraySpec((network.states_size,), "float32"),
+            "pending": ArraySpec((settings.classes,), "float32"),
+            "samples": ArraySpec((settings.max_sequence, settings.features), "float32"),
         }
-        self.open, self.waiting = Contexts(fields), Contexts(fields)
+        self.open, self.waiting = StreamTable(fields), StreamTable(fields)
 
     def __len__(self) -> int:
         return len(self.open) + len(self.waiting)
@@ -58,14 +58,14 @@ class Sequences:
         if instead:
             self.waiting.remove(key)
         self.waiting.add(key)
-        waiting: Row = self.waiting.row(key)
+        waiting: ArrayViews = self.waiting.row(key)
         for name, array in self.open.row(key).items():
             waiting[name][...] = array
         waiting["seen"][:] = event
         self.open.remove(key)
         return instead
 
-    def stalest(self) -> Stalest:
+    def stalest(self) -> StalestSequence:
         """Say which one was seen least recently; there has to be one."""
         return min(filter(None, map(stalest_of, (self.open, self.waiting))), key=lambda found: found.seen)
 
@@ -98,12 +98,12 @@ class Sequences:
             arrays["samples"][filled] = packed
             contexts.restore({**state[name], "arrays": arrays})
 
-    def _filled(self, arrays: Row) -> Any:
+    def _filled(self, arrays: ArrayViews) -> Any:
         return np.arange(self._longest) < arrays["length"]
 
 
-def stalest_of(contexts: Contexts) -> Stalest | None:
+def stalest_of(contexts: StreamTable) -> StalestSequence | None:
     """Say which one of some sequences was seen least recently, if there is any."""
     for key in contexts:
-        return Stalest(int(contexts.column("seen")[contexts.number(key), 0]), key, contexts)
+        return StalestSequence(int(contexts.column("seen")[contexts.number(key), 0]), key, contexts)
     return None

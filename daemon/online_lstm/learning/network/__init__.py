@@ -4,11 +4,21 @@ The only package that knows TensorFlow, and nothing here imports it before a net
 It knows nothing of symbols, streams or Kafka: codes come in, probabilities go out, the state is one flat row.
 """
 
-from online_lstm.learning.network.hyperparameters import Learning, Shape
-from online_lstm.learning.network.label_model import Classifier, PositionWeights
-from online_lstm.learning.network.number_model import Regression
-from online_lstm.learning.network.replay_buffer import Past
+from online_lstm.learning.network.hyperparameters import LearningSettings, ModelShape
+from online_lstm.learning.network.label_model import LabelModel, PositionWeights
+from online_lstm.learning.network.number_model import NumberModel
+from online_lstm.learning.network.replay_buffer import ReplayBuffer
 from online_lstm.learning.network.runtime import fingerprint
-from online_lstm.learning.network.symbol_model import Network, Run
+from online_lstm.learning.network.symbol_model import SymbolModel, SymbolRun
 
-__all__ = ["Classifier", "Learning", "Network", "Past", "PositionWeights", "Regression", "Run", "Shape", "fingerprint"]
+__all__ = [
+    "LabelModel",
+    "LearningSettings",
+    "ModelShape",
+    "NumberModel",
+    "PositionWeights",
+    "ReplayBuffer",
+    "SymbolModel",
+    "SymbolRun",
+    "fingerprint",
+]

@@ -6,7 +6,7 @@ from online_lstm.learning.network.layers import Layer, parse_layers
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class ModelShape:
     """What the weights and the sequence look like; another shape is another network.
 
     ``layers`` go from the input up (``("lstm 32", "lstm 16")``, see ``online_lstm.learning.network.layers``),
@@ -32,7 +32,7 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class Learning:
+class LearningSettings:
     """Adam's constants, the global norm that gradients are clipped to, the gate, and extra steps.
 
     Below ``gate_loss`` (nats a position) the rate shrinks in proportion to the loss; 0 switches that off. A missed

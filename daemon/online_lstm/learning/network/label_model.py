@@ -13,12 +13,12 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from online_lstm.learning.network.hyperparameters import Learning, Shape
+from online_lstm.learning.network.hyperparameters import LearningSettings, ModelShape
 from online_lstm.learning.network.keras_files import Head, keras_bytes, read_state, states_of
 from online_lstm.learning.network.layers import Layer
 from online_lstm.learning.network.layout import Floats, Integers, Layout
 from online_lstm.learning.network.rng import dropout_seeds
-from online_lstm.learning.network.runtime import hushed, pin
+from online_lstm.learning.network.runtime import pin_runtime, suppress_stderr
 
 SHORTEST = 8
 """Steps of the smallest fit program; a shorter sequence is padded to it."""
@@ -38,7 +38,7 @@ def layout_of(layers: tuple[Layer, ...], *, features: int, classes: int) -> Layo
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
+class SequenceSteps:
     """What one call gives for K samples of S sequences.
 
     ``probabilities``, float32 (K, classes), are those after each sample; ``states``, float32 (S, states_size), are
@@ -50,7 +50,7 @@ class Steps:
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class LabelFit:
     """What one fit step gives.
 
     ``state`` is the row after it, float32 (state_size,), ``fit_steps`` is 1 if it was taken and ``skipped_steps`` 1 if
@@ -63,7 +63,7 @@ class Fitted:
     loss: float
 
 
-class Classifier:
+class LabelModel:
     """Stacked layers from samples of ``features`` numbers to the probabilities of ``classes`` labels.
 
     Two labels need one output, through a sigmoid; more have one each, through a softmax. A label that no sequence was
@@ -80,7 +80,13 @@ class Classifier:
     """The most samples, and the most sequences, that one call carries."""
 
     def __init__(
-        self, shape: Shape, learning: Learning, *, features: int, classes: int, position_weights: PositionWeights
+        self,
+        shape: ModelShape,
+        learning: LearningSettings,
+        *,
+        features: int,
+        classes: int,
+        position_weights: PositionWeights,
     ) -> None:
         self._shape = shape
         self._learning = learning
@@ -142,7 +148,7 @@ class Classifier:
 
     def run(
         self, state: Floats, samples: Floats, places: NDArray[np.integer], states: Floats, possible: NDArray[np.bool_]
-    ) -> Steps:
+    ) -> SequenceSteps:
         """Take K samples, each in turn one step of the cells from where its sequence is.
 
         What is said of a sample is the same, bit for bit, whatever else is in the call.
@@ -165,12 +171,12 @@ class Classifier:
         row = np.concatenate([weights, padded.ravel(), before.ravel(), possible.astype(np.float32)])
         answer = self._steps(row, integers)
         after = before.size
-        return Steps(
+        return SequenceSteps(
             probabilities=answer[after:].reshape(self.events, self.classes)[:count],
             states=answer[:after].reshape(before.shape)[:known],
         )
 
-    def fit(self, state: Floats, samples: Floats, label: int, possible: NDArray[np.bool_], *, number: int) -> Fitted:
+    def fit(self, state: Floats, samples: Floats, label: int, possible: NDArray[np.bool_], *, number: int) -> LabelFit:
         """Take one fit step on a whole sequence, many to many, from zero states.
 
         Args:
@@ -191,7 +197,7 @@ class Classifier:
         seed = dropout_seeds(self._shape.seed, number, 1)[0] if self._layout.drops_out else ()
         answer = self._fit(steps)(row, np.array([length, label, *seed], np.int32))
         taken, skipped, loss = answer[self.state_size :].tolist()
-        return Fitted(answer[: self.state_size], int(taken), int(skipped), loss)
+        return LabelFit(answer[: self.state_size], int(taken), int(skipped), loss)
 
     @property
     def _head(self) -> Head:
@@ -199,16 +205,16 @@ class Classifier:
 
     @cached_property
     def _steps(self) -> Callable[[Floats, Integers], Floats]:
-        pin()
-        with hushed():
+        pin_runtime()
+        with suppress_stderr():
             from online_lstm.learning.network.label_program import compile_steps  # noqa: PLC0415 - loads TensorFlow
 
         return compile_steps(self._layout, features=self.features, classes=self.classes, events=self.events)
 
     def _fit(self, steps: int) -> Callable[[Floats, Integers], Floats]:
         if steps not in self._fits:
-            pin()
-            with hushed():
+            pin_runtime()
+            with suppress_stderr():
                 from online_lstm.learning.network.label_program import compile_fit  # noqa: PLC0415 - loads TensorFlow
 
             self._fits[steps] = compile_fit(

@@ -9,10 +9,10 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from online_lstm.learning.network.forward import after_first_step, forward
-from online_lstm.learning.network.hyperparameters import Learning
+from online_lstm.learning.network.hyperparameters import LearningSettings
 from online_lstm.learning.network.layout import Floats, Integers, Layout
 from online_lstm.learning.network.lstm import Tensor
-from online_lstm.learning.network.symbol_program import IMPOSSIBLE, Memory, compiled, stepped
+from online_lstm.learning.network.symbol_program import IMPOSSIBLE, TrainState, compiled, stepped
 
 
 def compile_steps(layout: Layout, *, features: int, classes: int, events: int) -> Callable[[Floats, Integers], Floats]:
@@ -53,7 +53,7 @@ def compile_steps(layout: Layout, *, features: int, classes: int, events: int) -
 
 
 def compile_fit(
-    layout: Layout, learning: Learning, *, features: int, classes: int, steps: int
+    layout: Layout, learning: LearningSettings, *, features: int, classes: int, steps: int
 ) -> Callable[[Floats, Integers], Floats]:
     """Trace the program of a fit step on a sequence of up to ``steps`` samples; XLA compiles it at its first call.
 
@@ -70,7 +70,7 @@ def compile_fit(
         inputs = tf.reshape(samples, (steps, 1, features))
         length, label, seed = tf.split(integers, [1, 1, seeds])
         mask = tf.cast(tf.range(steps) >= steps - length, tf.float32)
-        memory = Memory(*tf.split(state, layout.sizes))
+        memory = TrainState(*tf.split(state, layout.sizes))
         with tf.GradientTape() as tape:
             tape.watch(memory.weights)
             logits, _ = forward(

@@ -24,7 +24,7 @@ Size = tuple[int, ...]
 Draw = Callable[[np.random.Generator, Size], NDArray[np.float64]]
 
 
-class Array(NamedTuple):
+class ParameterSpec(NamedTuple):
     """An array of weights, and what draws its initial values."""
 
     shape: Size
@@ -49,7 +49,7 @@ class Layer:
         """Give the width of the output above an input of this width."""
         return below
 
-    def arrays(self, below: int) -> tuple[Array, ...]:  # noqa: ARG002 - of layers with weights
+    def arrays(self, below: int) -> tuple[ParameterSpec, ...]:  # noqa: ARG002 - of layers with weights
         """Describe the weights beside the kernel, above an input of this width."""
         return ()
 
@@ -74,10 +74,12 @@ class Lstm(Layer):
         """Give the number of cells."""
         return self.units
 
-    def arrays(self, below: int) -> tuple[Array, ...]:  # noqa: ARG002 - of layers that normalise
+    def arrays(self, below: int) -> tuple[ParameterSpec, ...]:  # noqa: ARG002 - of layers that normalise
         """Describe the recurrent kernel, and the bias: 1 for the forget gate, else 0."""
         recurrent, bias = (self.units, self.kernel), (self.kernel,)
-        return Array(recurrent, _orthogonal), Array(bias, lambda *_: np.repeat([0.0, 1.0, 0.0, 0.0], self.units))
+        return ParameterSpec(recurrent, _orthogonal), ParameterSpec(
+            bias, lambda *_: np.repeat([0.0, 1.0, 0.0, 0.0], self.units)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +105,9 @@ class Gru(Layer):
         """Give the number of cells."""
         return self.units
 
-    def arrays(self, below: int) -> tuple[Array, ...]:  # noqa: ARG002 - of layers that normalise
+    def arrays(self, below: int) -> tuple[ParameterSpec, ...]:  # noqa: ARG002 - of layers that normalise
         """Describe the recurrent kernel and both biases."""
-        return Array((self.units, self.kernel), _orthogonal), Array((2, self.kernel), _zeros)
+        return ParameterSpec((self.units, self.kernel), _orthogonal), ParameterSpec((2, self.kernel), _zeros)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +126,9 @@ class Dense(Layer):
         """Give the number of units."""
         return self.units
 
-    def arrays(self, below: int) -> tuple[Array, ...]:  # noqa: ARG002 - of layers that normalise
+    def arrays(self, below: int) -> tuple[ParameterSpec, ...]:  # noqa: ARG002 - of layers that normalise
         """Describe the bias."""
-        return (Array((self.units,), _zeros),)
+        return (ParameterSpec((self.units,), _zeros),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +149,9 @@ class LeakyRelu(Layer):
 class LayerNorm(Layer):
     """Each step's numbers are brought to mean 0 and variance 1, then scaled and shifted (Ba et al., 2016)."""
 
-    def arrays(self, below: int) -> tuple[Array, ...]:
+    def arrays(self, below: int) -> tuple[ParameterSpec, ...]:
         """Describe gamma and beta."""
-        return Array((below,), lambda _, shape: np.ones(shape)), Array((below,), _zeros)
+        return ParameterSpec((below,), lambda _, shape: np.ones(shape)), ParameterSpec((below,), _zeros)
 
 
 _CELLS = f"with 1 to {MOST_CELLS} cells"

@@ -18,7 +18,7 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
-from online_lstm.learning.network.layers import Array, Dropout, Layer, glorot_uniform
+from online_lstm.learning.network.layers import Dropout, Layer, ParameterSpec, glorot_uniform
 
 FEWEST_CLASSES = 4
 """The smallest capacity; classes have the initial scale that they would have in a network of this one."""
@@ -96,9 +96,9 @@ class Layout:
         return np.concatenate([kernel, dense, [0.0]])
 
 
-def _shared_arrays(layer: Layer, below: int) -> tuple[Array, ...]:
+def _shared_arrays(layer: Layer, below: int) -> tuple[ParameterSpec, ...]:
     """Describe a layer's arrays that all classes share; ``below`` is 0 for the first, whose kernel is the classes'."""
-    kernel = Array((below, layer.kernel), partial(glorot_uniform, fan_in=below, fan_out=layer.kernel))
+    kernel = ParameterSpec((below, layer.kernel), partial(glorot_uniform, fan_in=below, fan_out=layer.kernel))
     return (*([kernel] if below and layer.kernel else []), *layer.arrays(below))
 
 

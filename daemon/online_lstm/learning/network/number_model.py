@@ -11,16 +11,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from online_lstm.learning.network.hyperparameters import Learning, Shape, line_width
+from online_lstm.learning.network.hyperparameters import LearningSettings, ModelShape, line_width
 from online_lstm.learning.network.keras_files import Head, keras_bytes, read_state, states_of
 from online_lstm.learning.network.layout import Floats, Integers, Layout
-from online_lstm.learning.network.replay_buffer import Past, draw, places
+from online_lstm.learning.network.replay_buffer import ReplayBuffer, buffer_capacity, sample_window
 from online_lstm.learning.network.rng import dropout_seeds, drops_out
-from online_lstm.learning.network.runtime import hushed, pin
+from online_lstm.learning.network.runtime import pin_runtime, suppress_stderr
 
 
 @dataclass(frozen=True, slots=True)
-class RegressionRun:
+class NumberRun:
     """What one call gives for K events.
 
     ``state`` is the row after them, float32 (state_size,). ``outputs``, float32 (K + 1, outputs), are what is said at
@@ -37,7 +37,7 @@ class RegressionRun:
     edges: Floats
 
 
-class Regression:
+class NumberModel:
     """Stacked layers from lines of ``features`` numbers to a number for each of ``horizons``; compiled when first run.
 
     A line is float32 (features + 1 + 2 outputs,): the features, 1 if the line is there (0 before a sequence began), the
@@ -57,7 +57,9 @@ class Regression:
     stride: ClassVar[int] = 64
     """Every so many events a window is kept, so what is replayed was kept before the call."""
 
-    def __init__(self, shape: Shape, learning: Learning, *, features: int, horizons: tuple[int, ...]) -> None:
+    def __init__(
+        self, shape: ModelShape, learning: LearningSettings, *, features: int, horizons: tuple[int, ...]
+    ) -> None:
         self._shape = shape
         self._learning = learning
         self._layout = Layout(shape.stack, features)
@@ -86,7 +88,7 @@ class Regression:
 
     def kept_windows(self) -> tuple[tuple[int, int, int], tuple[int, int]]:
         """Give the shapes of the arrays of what is kept of a stream: lines and left-edge states."""
-        kept = places(self._shape.replay_history, stride=self.stride, youngest=self.stride)
+        kept = buffer_capacity(self._shape.replay_history, stride=self.stride, youngest=self.stride)
         return (kept, self._shape.window, self.width), (kept, self.states_size)
 
     @cached_property
@@ -117,7 +119,7 @@ class Regression:
     def prepare(self, classes: int) -> None:
         """Compile nothing: there is one program, which is compiled when it is first used."""
 
-    def run(self, state: Floats, lines: Floats, past: Past) -> RegressionRun:
+    def run(self, state: Floats, lines: Floats, past: ReplayBuffer) -> NumberRun:
         """Take K events, each in turn: fit on the window whose last target it is, slide, predict.
 
         Args:
@@ -139,7 +141,7 @@ class Regression:
         answer = self._program(row, integers)
         report = answer[self.state_size :].reshape(self.events + 1, -1)
         edges = 3 + len(self.horizons)
-        return RegressionRun(
+        return NumberRun(
             state=answer[: self.state_size],
             outputs=report[: count + 1, 3:edges],
             fit_steps=report[:count, 0].astype(np.int32),
@@ -148,12 +150,14 @@ class Regression:
             edges=report[:count, edges:],
         )
 
-    def _replayed(self, count: int, past: Past) -> tuple[Floats, Floats]:
+    def _replayed(self, count: int, past: ReplayBuffer) -> tuple[Floats, Floats]:
         """Gather the lines and the left-edge states that the events of a call replay."""
         history, (lines_shape, states_shape) = self._shape.replay_history, self.kept_windows()
         lines = np.zeros((self.events + 1, *lines_shape[1:]), np.float32)
         states = np.zeros((self.events + 1, *states_shape[1:]), np.float32)
-        drawn = draw(self._shape.seed, past.events + 1, count, history, stride=self.stride, youngest=self.stride)
+        drawn = sample_window(
+            self._shape.seed, past.events + 1, count, history, stride=self.stride, youngest=self.stride
+        )
         place = drawn // self.stride % len(past.windows)
         lines[:count], states[:count] = past.windows[place], past.states[place]
         return lines.ravel(), states.ravel()
@@ -164,8 +168,8 @@ class Regression:
 
     @cached_property
     def _program(self) -> Callable[[Floats, Integers], Floats]:
-        pin()
-        with hushed():
+        pin_runtime()
+        with suppress_stderr():
             from online_lstm.learning.network.number_program import compile_regression  # noqa: PLC0415 - loads TensorFlow
 
         return compile_regression(

@@ -11,16 +11,16 @@ import numpy as np
 import tensorflow as tf
 
 from online_lstm.learning.network.forward import after_first_step, forward
-from online_lstm.learning.network.hyperparameters import Learning, line_width
+from online_lstm.learning.network.hyperparameters import LearningSettings, line_width
 from online_lstm.learning.network.layout import Floats, Integers, Layout
 from online_lstm.learning.network.lstm import Tensor
 from online_lstm.learning.network.rng import drops_out
-from online_lstm.learning.network.symbol_program import Memory, compiled, fitted_if, stepped
+from online_lstm.learning.network.symbol_program import TrainState, compiled, fitted_if, stepped
 
 
 def compile_regression(
     layout: Layout,
-    learning: Learning,
+    learning: LearningSettings,
     *,
     window: int,
     horizons: tuple[int, ...],
@@ -50,7 +50,7 @@ def compile_regression(
         state, *parts = tf.split(row, sizes)
         lines, earlier, edges = (tf.reshape(part, shape) for part, shape in zip(parts, shapes, strict=True))
 
-        def trip(k: Tensor, memory: Memory, report: Tensor) -> tuple[Tensor, Tensor, Memory]:
+        def trip(k: Tensor, memory: TrainState, report: Tensor) -> tuple[Tensor, Tensor, TrainState]:
             arrived = k < count[0]
             here = tf.slice(lines, [k, 0], [steps, width])
             batch, starts = here[:, None], memory.states[None]
@@ -67,7 +67,7 @@ def compile_regression(
             return k + 1, memory, report
 
         report = tf.zeros((events + 1, 3 + outputs + states_size))
-        start = (tf.constant(0), Memory(*tf.split(state, layout.sizes)), report)
+        start = (tf.constant(0), TrainState(*tf.split(state, layout.sizes)), report)
         _, memory, report = tf.while_loop(lambda k, *_: k <= count[0], trip, start)
         return tf.concat([*memory, tf.reshape(report, [-1])], 0)
 
@@ -76,15 +76,15 @@ def compile_regression(
 
 def _fit_step(
     layout: Layout,
-    learning: Learning,
-    memory: Memory,
+    learning: LearningSettings,
+    memory: TrainState,
     *,
     lines: Tensor,
     starts: Tensor,
     horizons: tuple[int, ...],
     arrived: Tensor,
     dropout: Tensor | None,
-) -> tuple[Memory, Tensor, Tensor]:
+) -> tuple[TrainState, Tensor, Tensor]:
     """Predict from the last of the ``lines`` and, if values have arrived, fit those whose targets are known.
 
     ``lines`` are float32 (T, B, width), this event's and those that are replayed, ``starts`` their left-edge states,
@@ -120,7 +120,7 @@ def _fit_step(
         losses = tf.where(errors < 1, 0.5 * errors * errors, errors - 0.5) * weights
         objective = tf.reduce_sum(losses) / tf.maximum(tf.reduce_sum(weights), 1.0)
 
-    def fit() -> tuple[Memory, Tensor]:
+    def fit() -> tuple[TrainState, Tensor]:
         loss = tf.reduce_sum(losses[:, 0]) / tf.maximum(tf.reduce_sum(weights[:, 0]), 1.0)
         wanted = tf.reduce_max(newest) > 0
         return stepped(learning, memory, tape.gradient(objective, memory.weights), loss, wanted=wanted)

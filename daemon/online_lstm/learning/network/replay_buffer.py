@@ -19,11 +19,11 @@ STRIDE = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class ReplayBuffer:
     """A stream's events so far and its kept windows, as views on its arrays, the latest over the stalest.
 
     ``windows`` are (places, ...), ``states`` float32 (places, states_size). The window of event ``e`` is at place
-    ``e // stride % places``.
+    ``e // stride % buffer_capacity``.
     """
 
     events: int
@@ -47,12 +47,12 @@ class Past:
         self.windows[self.windows == code] = 0
 
 
-def places(history: int, *, stride: int = STRIDE, youngest: int = 1) -> int:
+def buffer_capacity(history: int, *, stride: int = STRIDE, youngest: int = 1) -> int:
     """Give how many windows are kept, so that all that an event can draw are among them."""
     return (youngest - 1 + history) // stride + 2 if history else 0
 
 
-def draw(
+def sample_window(
     seed: int, first: int, count: int, history: int, *, stride: int = STRIDE, youngest: int = 1
 ) -> NDArray[np.int64]:
     """Draw the events whose windows come back with each of ``count`` events from number ``first`` on, int64 (count,).

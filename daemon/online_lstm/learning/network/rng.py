@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from online_lstm.learning.network.hyperparameters import Learning
+from online_lstm.learning.network.hyperparameters import LearningSettings
 from online_lstm.learning.network.layout import Integers, Layout
 
 
@@ -15,7 +15,7 @@ def blocks(seed: int, first: int, count: int) -> NDArray[np.uint64]:
     return np.random.Philox(key=seed, counter=first).random_raw(4 * count).reshape(count, 4)
 
 
-def drops_out(layout: Layout, learning: Learning, *, replayed: bool) -> bool:
+def drops_out(layout: Layout, learning: LearningSettings, *, replayed: bool) -> bool:
     """Say whether anything is dropped at random while an event is learned."""
     return layout.drops_out or (replayed and learning.replay_dropout > 0)
 

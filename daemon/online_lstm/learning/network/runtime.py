@@ -44,7 +44,7 @@ _XLA_DECIDES = ("--xla_cpu", "--xla_backend")
 _INSTRUCTION_SETS = ("avx2", "avx", "sse4_2")
 
 
-def pin(environment: MutableMapping[str, str] = os.environ) -> None:
+def pin_runtime(environment: MutableMapping[str, str] = os.environ) -> None:
     """Set the variables that TensorFlow reads when it loads; XLA flags that the user set stay as they are."""
     environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     environment.update(TENSORFLOW_PINS)
@@ -55,7 +55,7 @@ def pin(environment: MutableMapping[str, str] = os.environ) -> None:
 
 
 @contextmanager
-def hushed() -> Iterator[None]:
+def suppress_stderr() -> Iterator[None]:
     """Drop what TensorFlow says of missing GPUs while it loads, before it heeds its log level; the rest passes.
 
     A process of its own passes it on, so that the last words of one that crashes are not lost; the crash itself is
@@ -86,7 +86,7 @@ def hushed() -> Iterator[None]:
 def fingerprint() -> dict[str, str]:
     """Name what the bits of weights and predictions still depend on, for comparison with another machine."""
     pinned: dict[str, str] = dict(os.environ)
-    pin(pinned)
+    pin_runtime(pinned)
     return {
         "tensorflow": version("tensorflow"),
         "numpy": version("numpy"),

@@ -11,16 +11,16 @@ from typing import ClassVar
 import numpy as np
 
 from online_lstm.errors import SettingsError
-from online_lstm.learning.network.hyperparameters import Learning, Shape
+from online_lstm.learning.network.hyperparameters import LearningSettings, ModelShape
 from online_lstm.learning.network.keras_files import Head, keras_bytes, read_keras, states_of
 from online_lstm.learning.network.layout import FEWEST_CLASSES, Floats, Integers, Layout
-from online_lstm.learning.network.replay_buffer import STRIDE, Past, draw, places
+from online_lstm.learning.network.replay_buffer import STRIDE, ReplayBuffer, buffer_capacity, sample_window
 from online_lstm.learning.network.rng import dropout_seeds, drops_out
-from online_lstm.learning.network.runtime import hushed, pin
+from online_lstm.learning.network.runtime import pin_runtime, suppress_stderr
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class SymbolRun:
     """What one call gives for K events.
 
     ``state`` is the row after them, float32 (state_size,). Row k of ``probabilities``, float32 (K + 1, classes),
@@ -40,7 +40,7 @@ class Run:
     edges: Floats
 
 
-class Network:
+class SymbolModel:
     """Stacked layers under a softmax over ``classes`` codes; a program is compiled per ``classes`` when first run.
 
     A state is one flat row, float32 (state_size,): see ``online_lstm.learning.network.layout``.
@@ -52,7 +52,7 @@ class Network:
     events: ClassVar[int] = 64
     """The most events that one call carries; at this many the call itself is a twentieth of the time."""
 
-    def __init__(self, shape: Shape, learning: Learning) -> None:
+    def __init__(self, shape: ModelShape, learning: LearningSettings) -> None:
         self._shape = shape
         self._learning = learning
         self._layers = shape.stack
@@ -79,14 +79,14 @@ class Network:
         return self._layout(FEWEST_CLASSES).sizes[-1]
 
     def kept_windows(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Give the shapes of the arrays of a stream's ``Past``: codes and left-edge states."""
-        kept = places(self._shape.replay_history)
+        """Give the shapes of the arrays of a stream's ``ReplayBuffer``: codes and left-edge states."""
+        kept = buffer_capacity(self._shape.replay_history)
         return (kept, self._shape.window + 1), (kept, self.states_size)
 
-    def no_past(self) -> Past:
+    def no_past(self) -> ReplayBuffer:
         """Give the past of a stream that has none, with arrays of its own."""
         codes, states = self.kept_windows()
-        return Past(0, np.full(codes, -1, np.int32), np.zeros(states, np.float32))
+        return ReplayBuffer(0, np.full(codes, -1, np.int32), np.zeros(states, np.float32))
 
     def initial(self, classes: int) -> Floats:
         """Give the state before the first event, a function of shape and classes alone."""
@@ -140,7 +140,9 @@ class Network:
             nothing = np.full(self._shape.window, -1, np.int32)
             self.run(self.initial(classes), classes, nothing, np.array([1], np.int32), self.no_past())
 
-    def run(self, state: Floats, classes: int, codes: Integers, known: Integers, past: Past | None = None) -> Run:
+    def run(
+        self, state: Floats, classes: int, codes: Integers, known: Integers, past: ReplayBuffer | None = None
+    ) -> SymbolRun:
         """Take K events, each in turn: predict it, fit on the window before it with it as last target, slide.
 
         Args:
@@ -173,7 +175,7 @@ class Network:
         answer = self._program(classes)(row, integers)
         size = self.state_size(classes)
         report = answer[size:].reshape(self.events + 1, -1)
-        return Run(
+        return SymbolRun(
             state=answer[:size],
             probabilities=report[: count + 1, 3 : 3 + classes],
             fit_steps=report[:count, 0].astype(np.int32),
@@ -183,7 +185,7 @@ class Network:
             edges=report[:count, 3 + classes :],
         )
 
-    def _replayed(self, windows: Integers, count: int, past: Past) -> tuple[Integers, Integers, Floats]:
+    def _replayed(self, windows: Integers, count: int, past: ReplayBuffer) -> tuple[Integers, Integers, Floats]:
         """Gather what the events of a call replay, as the program takes it: codes, sources and left-edge states.
 
         A window of the call itself is named by its place among the call's events, because its states are not known yet.
@@ -192,7 +194,7 @@ class Network:
         codes = np.full((self.events + 1, codes_shape[1]), -1, np.int32)
         sources = np.full(self.events + 1, -1, np.int32)
         states = np.zeros((self.events + 1, states_shape[1]), np.float32)
-        drawn = draw(self._shape.seed, past.events + 1, count, self._shape.replay_history)
+        drawn = sample_window(self._shape.seed, past.events + 1, count, self._shape.replay_history)
         kept = drawn // STRIDE % codes_shape[0]
         states[:count] = past.states[kept]
         codes[:count] = past.windows[kept]
@@ -206,8 +208,8 @@ class Network:
 
     def _program(self, classes: int) -> Callable[[Floats, Integers], Floats]:
         if classes not in self._programs:
-            pin()
-            with hushed():
+            pin_runtime()
+            with suppress_stderr():
                 from online_lstm.learning.network.symbol_program import compile_program  # noqa: PLC0415 - loads TensorFlow
 
             self._programs[classes] = compile_program(

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from online_lstm.learning.network.forward import after_first_step, forward
-from online_lstm.learning.network.hyperparameters import Learning
+from online_lstm.learning.network.hyperparameters import LearningSettings
 from online_lstm.learning.network.layout import Floats, Integers, Layout
 from online_lstm.learning.network.lstm import Tensor
 from online_lstm.learning.network.rng import drops_out
@@ -20,7 +20,7 @@ IMPOSSIBLE = -1e30
 """The logit of what cannot be: not -inf, whose product with 0 would be NaN in the cross-entropy."""
 
 
-class Memory(NamedTuple):
+class TrainState(NamedTuple):
     """The parts of a state row: what an event changes.
 
     Float32: ``weights``, ``m``, ``v`` (weights_size,), ``steps`` (1,), ``spent`` (1,), ``states`` (states_size,).
@@ -37,7 +37,7 @@ class Memory(NamedTuple):
 
 
 def compile_program(
-    layout: Layout, learning: Learning, *, window: int, carried: bool, replayed: bool, events: int
+    layout: Layout, learning: LearningSettings, *, window: int, carried: bool, replayed: bool, events: int
 ) -> Callable[[Floats, Integers], Floats]:
     """Trace the program for one capacity; XLA compiles it at its first call.
 
@@ -61,7 +61,9 @@ def compile_program(
         count, codes, known, earlier, places, dropout = tf.split(integers, integer_sizes)
         edges, earlier = tf.reshape(edges, (windows, states_size)), tf.reshape(earlier, (windows, window + 1))
 
-        def trip(k: Tensor, left: Tensor, memory: Memory, report: Tensor) -> tuple[Tensor, Tensor, Memory, Tensor]:
+        def trip(
+            k: Tensor, left: Tensor, memory: TrainState, report: Tensor
+        ) -> tuple[Tensor, Tensor, TrainState, Tensor]:
             """Take one fit step for event k; ``left`` extra ones are owed after it, -1 if it has just come."""
             new, arrived = left < 0, k < count[0]
             here, classes = tf.slice(codes, [k], [window + 1]), tf.slice(known, [k], [2])
@@ -94,7 +96,7 @@ def compile_program(
             report = tf.tensor_scatter_nd_update(report, [[k]], [line])
             return k + tf.cast(owed == 0, tf.int32), owed - 1, memory, report
 
-        memory = Memory(*tf.split(state, layout.sizes))
+        memory = TrainState(*tf.split(state, layout.sizes))
         report = tf.zeros((events + 1, 3 + layout.classes + states_size))
         start = (tf.constant(0), tf.constant(-1), memory, report)
         *_, memory, report = tf.while_loop(lambda k, *_: k <= count[0], trip, start)
@@ -123,15 +125,15 @@ def compiled(
 
 def _fit_step(
     layout: Layout,
-    learning: Learning,
-    memory: Memory,
+    learning: LearningSettings,
+    memory: TrainState,
     *,
     codes: Tensor,
     starts: Tensor,
     known: Tensor,
     arrived: Tensor,
     dropout: Tensor | None,
-) -> tuple[Memory, Tensor, Tensor]:
+) -> tuple[TrainState, Tensor, Tensor]:
     """Predict the last of the first ``codes`` from those before it and, if it has arrived, fit all of them.
 
     ``codes`` are int32 (B, window + 1), this event's window and those that are replayed with it, ``starts`` their
@@ -161,7 +163,7 @@ def _fit_step(
         losses = _cross_entropies(_among(logits, known[1]), codes[1:]) * mask
         objective = tf.reduce_sum(losses) / tf.maximum(tf.reduce_sum(mask), 1.0)
 
-    def fit() -> tuple[Memory, Tensor]:
+    def fit() -> tuple[TrainState, Tensor]:
         loss = tf.reduce_sum(losses[:, 0]) / tf.maximum(tf.reduce_sum(mask[:, 0]), 1.0)
         return stepped(learning, memory, tape.gradient(objective, memory.weights), loss, wanted=mask[-1, 0] > 0)
 
@@ -173,7 +175,13 @@ def _fit_step(
 
 
 def _extra_steps(
-    learning: Learning, memory: Memory, probabilities: Tensor, *, codes: Tensor, known: Tensor, arrived: Tensor
+    learning: LearningSettings,
+    memory: TrainState,
+    probabilities: Tensor,
+    *,
+    codes: Tensor,
+    known: Tensor,
+    arrived: Tensor,
 ) -> Tensor:
     """Say how many further steps an event is worth, int32 (): some if it was missed, within the budget.
 
@@ -199,19 +207,19 @@ def _cross_entropies(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def fitted_if(
-    arrived: Tensor, learning: Learning, memory: Memory, fit: Callable[[], tuple[Memory, Tensor]]
-) -> tuple[Memory, Tensor]:
+    arrived: Tensor, learning: LearningSettings, memory: TrainState, fit: Callable[[], tuple[TrainState, Tensor]]
+) -> tuple[TrainState, Tensor]:
     """Give what ``fit`` gives if there is something to learn from, else memory as it is and zeros."""
     done = tf.zeros(3)
     if not learning.learn:
         return memory, done
-    found: tuple[Memory, Tensor] = tf.cond(arrived, fit, lambda: (memory, done))
+    found: tuple[TrainState, Tensor] = tf.cond(arrived, fit, lambda: (memory, done))
     return found
 
 
 def stepped(
-    learning: Learning, memory: Memory, gradient: Tensor, loss: Tensor, *, wanted: Tensor
-) -> tuple[Memory, Tensor]:
+    learning: LearningSettings, memory: TrainState, gradient: Tensor, loss: Tensor, *, wanted: Tensor
+) -> tuple[TrainState, Tensor]:
     """Clip the gradient and take a step of Adam, if it is wanted and everything is finite.
 
     Returns what is in memory now, and float32 (3,): 1 for a step, 1 for one that would not have been finite, the loss.
@@ -223,10 +231,10 @@ def stepped(
     possible = tf.reduce_all(finite) & tf.math.is_finite(norm) & tf.math.is_finite(loss)
     applied = possible & wanted
     kept = [tf.where(applied, new, old) for new, old in zip(fitted, memory, strict=True)]
-    return Memory(*kept), tf.stack([tf.cast(applied, tf.float32), tf.cast(~possible, tf.float32), loss])
+    return TrainState(*kept), tf.stack([tf.cast(applied, tf.float32), tf.cast(~possible, tf.float32), loss])
 
 
-def _adam_step(learning: Learning, memory: Memory, gradient: Tensor, loss: Tensor) -> Memory:
+def _adam_step(learning: LearningSettings, memory: TrainState, gradient: Tensor, loss: Tensor) -> TrainState:
     """Take one step of Adam (Kingma and Ba, 2015, algorithm 1: epsilon beside the corrected second moment).
 
     The rate is multiplied by min(1, loss / gate_loss): what is learned is left alone.

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from online_lstm.learning.jit import compiled
 from online_lstm.learning.number import profile
-from online_lstm.learning.state.packed import Field, Row
+from online_lstm.learning.state.packed import ArraySpec, ArrayViews
 
 DAY_MS = 24 * 60 * 60 * 1000
 WEEK_MS = 7 * DAY_MS
@@ -37,14 +37,14 @@ class Clock(NamedTuple):
     interval_ms: NDArray[np.float64]  # (1,)
 
 
-def fields() -> dict[str, Field]:
+def fields() -> dict[str, ArraySpec]:
     """Describe the arrays of one stream."""
     described = {
-        "start_ms": Field((1,), "int64", -1),
-        "latest_ms": Field((1,), "int64", -1),
-        "events": Field((1,), "int64"),
-        "stretches_ms": Field((STRETCHES,), "float64"),
-        "interval_ms": Field((1,), "float64"),
+        "start_ms": ArraySpec((1,), "int64", -1),
+        "latest_ms": ArraySpec((1,), "int64", -1),
+        "events": ArraySpec((1,), "int64"),
+        "stretches_ms": ArraySpec((STRETCHES,), "float64"),
+        "interval_ms": ArraySpec((1,), "float64"),
     }
     return {
         **{"clock_" + name: described[name] for name in Clock._fields},
@@ -52,20 +52,20 @@ def fields() -> dict[str, Field]:
     }
 
 
-def break_sequence(row: Row) -> None:
+def break_sequence(row: ArrayViews) -> None:
     """Let no interval lead from the last event to the next."""
     row["clock_start_ms"][:] = -1
     profile.break_sequence(row, _PREFIX)
 
 
 def observe(
-    row: Row,
+    row: ArrayViews,
     values: NDArray[np.float64],
     timestamps_ms: NDArray[np.int64],
     *,
     horizons: tuple[int, ...],
     learns: bool = True,
-) -> profile.Scaled:
+) -> profile.ProfileDeviations:
     """Learn K values by the clock, or only follow them; the mean interval is followed in any case.
 
     Args:

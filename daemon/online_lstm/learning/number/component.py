@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_lstm.learning.number import clock, neighbours, phase, ridge, scaling
-from online_lstm.learning.number.seasonal import Scaled, Seasonal, remember
-from online_lstm.learning.state.packed import Field, Row
+from online_lstm.learning.number.seasonal import Seasonal, SeasonalDeviations, remember
+from online_lstm.learning.state.packed import ArraySpec, ArrayViews
 
 LIKENESS = (1.0, 1.0, 0.5)  # weights of the neighbours' taps: now, one step ago, and one short period before the target
 
 
-class Learned(NamedTuple):
+class ComponentResult(NamedTuple):
     """What is known and predicted after each of K events; NaN, and 0 in features, before the first value."""
 
     residuals: NDArray[np.float64]  # (H, K)
@@ -30,7 +30,7 @@ class Learned(NamedTuple):
     baselines: NDArray[np.float64]  # (2, H, K)
 
 
-class Placed(NamedTuple):
+class LocatedEvents(NamedTuple):
     """K events in the first of the two steps."""
 
     values: NDArray[np.float64]  # (K,): NaN where missing
@@ -38,7 +38,7 @@ class Placed(NamedTuple):
     known: int  # how many of the N there are in this sequence
     places: NDArray[np.float32]  # (2, N + K)
     clock: NDArray[np.float64]  # (H + 1, K)
-    scaled: Scaled
+    scaled: SeasonalDeviations
     searches: bool  # whether periods are looked for after these
 
 
@@ -76,24 +76,24 @@ class Component:
         ahead = len(self._horizons)
         return 6 + 3 * ahead + (ahead + 1 if self._calendar else 0)
 
-    def fields(self) -> dict[str, Field]:
+    def fields(self) -> dict[str, ArraySpec]:
         """Describe the arrays of one stream."""
         ahead = len(self._horizons)
         return {
-            "number_events": Field((1,), "int64"),  # from the first value on
-            "number_first": Field((1,), "int64"),  # number of the event that began the sequence
-            "number_begins": Field((self._history,), "bool"),  # whether a value began a sequence
-            "number_values": Field((self._history,), "float64"),
-            "number_missing": Field((self._history,), "bool"),
-            "number_places": Field((2, self._history), "float32"),
-            "number_clock": Field((ahead + 1, self._history if self._calendar else 0), "float64"),
-            "number_asked": Field((ahead, 2, self._horizons[-1]), "float64"),
+            "number_events": ArraySpec((1,), "int64"),  # from the first value on
+            "number_first": ArraySpec((1,), "int64"),  # number of the event that began the sequence
+            "number_begins": ArraySpec((self._history,), "bool"),  # whether a value began a sequence
+            "number_values": ArraySpec((self._history,), "float64"),
+            "number_missing": ArraySpec((self._history,), "bool"),
+            "number_places": ArraySpec((2, self._history), "float32"),
+            "number_clock": ArraySpec((ahead + 1, self._history if self._calendar else 0), "float64"),
+            "number_asked": ArraySpec((ahead, 2, self._horizons[-1]), "float64"),
             **(clock.fields() if self._calendar else {}),
             **scaling.fields(),
             **self._seasonal.fields(),
         }
 
-    def until_cut(self, row: Row, values: NDArray[np.float64]) -> int:
+    def until_cut(self, row: ArrayViews, values: NDArray[np.float64]) -> int:
         """Say how many of K values may be learned at once: until the first known one, or the next search."""
         if int(row["number_events"][0]):
             return min(len(values), self._seasonal.until_search(int(row["number_events"][0])))
@@ -102,7 +102,9 @@ class Component:
             return len(values) if missing.all() else int(np.argmin(missing))
         return min(len(values), self._seasonal.until_search(0))
 
-    def place(self, row: Row, values: NDArray[np.float64], timestamps_ms: NDArray[np.int64]) -> Placed | None:
+    def place(
+        self, row: ArrayViews, values: NDArray[np.float64], timestamps_ms: NDArray[np.int64]
+    ) -> LocatedEvents | None:
         """Learn where K values are, as many as ``until_cut`` allows; None before the first known one.
 
         Args:
@@ -132,7 +134,7 @@ class Component:
         else:
             told = np.empty((len(self._horizons) + 1, 0))
             now = phase.in_periods(steps, row["season_periods"])
-        return Placed(
+        return LocatedEvents(
             values=values,
             past=past,
             known=min(before - first, self._history),
@@ -142,7 +144,7 @@ class Component:
             searches=self._seasonal.until_search(before) == count,
         )
 
-    def predict(self, row: Row, placed: Placed, others: NDArray[np.float64]) -> Learned:
+    def predict(self, row: ArrayViews, placed: LocatedEvents, others: NDArray[np.float64]) -> ComponentResult:
         """Learn what came of K events, and predict after each.
 
         Args:
@@ -181,7 +183,7 @@ class Component:
         season_ago = [
             placed.past[place - np.minimum(season_back, placed.known + np.arange(count))] for season_back, _ in back
         ]
-        return Learned(
+        return ComponentResult(
             residuals=self._residuals(row, values, np.stack([learned.predictions, scaled.spread], axis=1)),
             spread=scaled.spread,
             scale=scale.spread,
@@ -191,10 +193,10 @@ class Component:
             baselines=np.stack([np.tile(placed.past[place], (len(self._horizons), 1)), season_ago]),
         )
 
-    def nothing(self, count: int) -> Learned:
+    def nothing(self, count: int) -> ComponentResult:
         """Give what is known of K events before the first value."""
         ahead = np.full((len(self._horizons), count), np.nan)
-        return Learned(
+        return ComponentResult(
             residuals=ahead,
             spread=ahead,
             scale=ahead[0],
@@ -204,7 +206,7 @@ class Component:
             baselines=np.stack([ahead, ahead]),
         )
 
-    def break_sequence(self, row: Row) -> None:
+    def break_sequence(self, row: ArrayViews) -> None:
         """Let the next value begin a sequence."""
         row["number_first"][:] = row["number_events"]
         row["number_asked"][...] = 0
@@ -212,7 +214,7 @@ class Component:
         if self._calendar:
             clock.break_sequence(row)
 
-    def search(self, row: Row, others: NDArray[np.float32]) -> None:
+    def search(self, row: ArrayViews, others: NDArray[np.float32]) -> None:
         """Look for the periods; events are in other places if they have changed.
 
         Args:
@@ -234,7 +236,9 @@ class Component:
             steps = np.arange(events + latest.start, events)
             row["number_places"][:, latest] = phase.in_periods(steps, row["season_periods"])
 
-    def _residuals(self, row: Row, values: NDArray[np.float64], told: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _residuals(
+        self, row: ArrayViews, values: NDArray[np.float64], told: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
         """Say what should have been told of K values; remember what is told now, ``(H, 2, K)``."""
         asked = remember(row["number_asked"], told)
         due = [

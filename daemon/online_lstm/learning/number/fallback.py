@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_lstm.learning.jit import compiled
-from online_lstm.learning.state.packed import Field, Row
+from online_lstm.learning.state.packed import ArraySpec, ArrayViews
 
 RATE = 0.02
 MUCH = 0.5
@@ -33,21 +33,21 @@ class Record(NamedTuple):
     waiting: NDArray[np.int64]  # (1,): how many of them there are
 
 
-def fields(predictors: int, pending: int) -> dict[str, Field]:
+def fields(predictors: int, pending: int) -> dict[str, ArraySpec]:
     """Describe the arrays of one stream, of which so many labels may be pending."""
     described = {
-        "errors": Field((predictors,), "float64"),
-        "shares": Field((predictors,), "float64"),
-        "size": Field((1,), "float64"),
-        "judged": Field((1,), "int64"),
-        "pending": Field((pending, predictors), "float64"),
-        "waiting": Field((1,), "int64"),
+        "errors": ArraySpec((predictors,), "float64"),
+        "shares": ArraySpec((predictors,), "float64"),
+        "size": ArraySpec((1,), "float64"),
+        "judged": ArraySpec((1,), "int64"),
+        "pending": ArraySpec((pending, predictors), "float64"),
+        "waiting": ArraySpec((1,), "int64"),
     }
     return {_PREFIX + name: described[name] for name in Record._fields}
 
 
 def observe(
-    row: Row, values: NDArray[np.float64], predictions: NDArray[np.float64], *, horizon: int
+    row: ArrayViews, values: NDArray[np.float64], predictions: NDArray[np.float64], *, horizon: int
 ) -> NDArray[np.int64]:
     """Learn K values, and choose after each among the predictions, float64 ``(K, P)``; int64 ``(K,)``, 0 the stack.
 
@@ -61,7 +61,7 @@ def observe(
     return chosen
 
 
-def break_sequence(row: Row) -> None:
+def break_sequence(row: ArrayViews) -> None:
     """Let the next value be no label of what was predicted before it."""
     row[_PREFIX + "waiting"][:] = 0
 

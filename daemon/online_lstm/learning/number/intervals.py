@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_lstm.learning.jit import compiled
-from online_lstm.learning.state.packed import Field, Row
+from online_lstm.learning.state.packed import ArraySpec, ArrayViews
 
 RESIDUALS = 500
 WIDEST = 2.0
@@ -38,19 +38,19 @@ class Band(NamedTuple):
     pending: NDArray[np.float64]  # (3, M): prediction, lower and upper bound, oldest first; NaN for none
 
 
-def fields(pending: int) -> dict[str, Field]:
+def fields(pending: int) -> dict[str, ArraySpec]:
     """Describe the arrays of one channel, of which so many labels may be pending."""
     described = {
-        "residuals": Field((RESIDUALS,), "float64"),
-        "counted": Field((1,), "int64"),
-        "missed": Field((1,), "float64"),
-        "pending": Field((3, pending), "float64", np.nan),
+        "residuals": ArraySpec((RESIDUALS,), "float64"),
+        "counted": ArraySpec((1,), "int64"),
+        "missed": ArraySpec((1,), "float64"),
+        "pending": ArraySpec((3, pending), "float64", np.nan),
     }
     return {_PREFIX + name: described[name] for name in Band._fields}
 
 
 def observe(
-    row: Row,
+    row: ArrayViews,
     values: NDArray[np.float64],
     published: NDArray[np.float64],
     *,
@@ -84,7 +84,7 @@ def observe(
     return waiting[1:, band.pending.shape[1] :].T, covered
 
 
-def break_sequence(row: Row) -> None:
+def break_sequence(row: ArrayViews) -> None:
     """Let the next value be judged by nothing of before it."""
     row[_PREFIX + "pending"][...] = np.nan
 
@@ -144,8 +144,8 @@ def _remember(band: Band, ordered: NDArray[np.float64], residual: float) -> None
     """Put a residual into the ring, and into those that are in order in the place of the one that leaves."""
     known, place = min(band.counted[0], RESIDUALS), band.counted[0] % RESIDUALS
     if known == RESIDUALS:
-        leaving = np.searchsorted(ordered, band.residuals[place])
-        for rank in range(leaving, known - 1):
+        on_revoked = np.searchsorted(ordered, band.residuals[place])
+        for rank in range(on_revoked, known - 1):
             ordered[rank] = ordered[rank + 1]
         known -= 1
     rank = known

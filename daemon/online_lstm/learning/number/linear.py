@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from online_lstm.learning.number import ridge
 from online_lstm.learning.number.profile import Ahead
-from online_lstm.learning.number.ridge import Fitted
-from online_lstm.learning.state.packed import Field, Row
+from online_lstm.learning.number.ridge import RidgeFit
+from online_lstm.learning.state.packed import ArraySpec, ArrayViews
 
 NEAR = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24)  # steps back from the last event
 FORGETTING = 0.999
@@ -20,7 +20,7 @@ RIDGE = 10.0
 FIRST_WEIGHT = 0.5  # of the first tap: half of a deviation is expected to last
 
 
-def fields(*, pending: int, taps: int, others: int) -> dict[str, Field]:
+def fields(*, pending: int, taps: int, others: int) -> dict[str, ArraySpec]:
     """Describe the arrays of one stream; it looks at so many taps and other inputs, and waits for so many labels."""
     return ridge.fields(_PREFIX, pending=pending, first_weights=_first_weights(taps + others))
 
@@ -43,7 +43,7 @@ def taps(*, horizon: int, lags: tuple[int, ...], periods: NDArray[np.int64]) -> 
 
 
 def observe(
-    row: Row,
+    row: ArrayViews,
     values: NDArray[np.float64],
     deviations: NDArray[np.float32],
     ahead: Ahead,
@@ -52,7 +52,7 @@ def observe(
     back: NDArray[np.int64],
     others: NDArray[np.float64],
     learns: bool = True,
-) -> Fitted:
+) -> RidgeFit:
     """Learn K values and predict after each.
 
     Args:
@@ -83,7 +83,7 @@ def observe(
     )
 
 
-def break_sequence(row: Row) -> None:
+def break_sequence(row: ArrayViews) -> None:
     """Let the next value be no label of what was predicted before it."""
     ridge.break_sequence(row, _PREFIX)
 

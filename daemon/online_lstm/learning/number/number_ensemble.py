@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from online_lstm import events
 from online_lstm.learning.number import fallback, intervals, stacking
 from online_lstm.learning.number.component import Component
-from online_lstm.learning.state.packed import Field, Row, repeated
+from online_lstm.learning.state.packed import ArraySpec, ArrayViews, repeated_spec
 
-__all__ = ["BASELINES", "EXPERTS", "NumberPanel", "Observed"]
+__all__ = ["BASELINES", "EXPERTS", "NumberEnsemble", "Observed"]
 
 EXPERTS, BASELINES = events.EXPERTS["number"], events.BASELINES["number"]
 LARGEST = 1e300
@@ -53,7 +53,7 @@ class Observed(NamedTuple):
         return np.stack([said[name] for name in experts], axis=-1)
 
 
-class NumberPanel:
+class NumberEnsemble:
     """The experts and baselines of numbers; what they learned is in the rows.
 
     Args:
@@ -114,12 +114,12 @@ class NumberPanel:
         """How many features there are."""
         return sum(component.features for component in self._components)
 
-    def fields(self) -> dict[str, Field]:
+    def fields(self) -> dict[str, ArraySpec]:
         """Describe the arrays of one stream."""
-        fields = self._components[0].fields() | repeated(self._channel_fields(), len(self._horizons))
-        return repeated(fields, len(self._components))
+        fields = self._components[0].fields() | repeated_spec(self._channel_fields(), len(self._horizons))
+        return repeated_spec(fields, len(self._components))
 
-    def observe(self, row: Row, values: NDArray[np.float64], timestamps_ms: NDArray[np.int64]) -> Observed:
+    def observe(self, row: ArrayViews, values: NDArray[np.float64], timestamps_ms: NDArray[np.int64]) -> Observed:
         """Learn K >= 1 values, and predict after each.
 
         Args:
@@ -139,7 +139,7 @@ class NumberPanel:
         return Observed(*[np.concatenate(arrays) for arrays in zip(*parts, strict=True)])
 
     def stack(
-        self, row: Row, observed: Observed, lstm: NDArray[np.float64] | None = None
+        self, row: ArrayViews, observed: Observed, lstm: NDArray[np.float64] | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Learn K observed values and weigh what the experts predict after each.
 
@@ -177,7 +177,7 @@ class NumberPanel:
         return published, weights
 
     def bound(
-        self, row: Row, observed: Observed, published: NDArray[np.float64]
+        self, row: ArrayViews, observed: Observed, published: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Learn from K observed values how far off what is published is, and bound it.
 
@@ -205,7 +205,7 @@ class NumberPanel:
             )
         return bounds, covered
 
-    def break_sequence(self, row: Row) -> None:
+    def break_sequence(self, row: ArrayViews) -> None:
         """Let the next value begin a sequence: none before it is looked back at, and no prediction waits for it.
 
         What was learned stays, and the season goes on as if the next value had followed.
@@ -220,13 +220,13 @@ class NumberPanel:
         """Give component, place among the horizons, and horizon of each."""
         return [(d, h, horizon) for d in range(len(self._components)) for h, horizon in enumerate(self._horizons)]
 
-    def _channel_fields(self) -> dict[str, Field]:
+    def _channel_fields(self) -> dict[str, ArraySpec]:
         pending = self._horizons[-1]
         weights = stacking.fields(len(self._experts), pending) | fallback.fields(1 + len(BASELINES), pending)
         return intervals.fields(pending) | (weights if self._weighed else {})
 
     def _learn(
-        self, rows: Sequence[Row], values: Sequence[NDArray[np.float64]], timestamps_ms: NDArray[np.int64]
+        self, rows: Sequence[ArrayViews], values: Sequence[NDArray[np.float64]], timestamps_ms: NDArray[np.int64]
     ) -> Observed:
         """Learn values until the next cut of a component at most."""
         count = len(timestamps_ms)

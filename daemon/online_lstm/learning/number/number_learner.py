@@ -10,26 +10,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from online_lstm.events import Event, NumberPrediction, NumberVerdict, Outcome
-from online_lstm.learning.model_states import NetworkRows, Scored, score, score_fields
-from online_lstm.learning.network import Past, Regression
+from online_lstm.events import Event, EventResult, NumberEvaluation, NumberPrediction
+from online_lstm.learning.model_states import ModelStates, ScoredBatch, score, score_fields
+from online_lstm.learning.network import NumberModel, ReplayBuffer
 from online_lstm.learning.network.hyperparameters import line_width
-from online_lstm.learning.network.number_model import RegressionRun
+from online_lstm.learning.network.number_model import NumberRun
 from online_lstm.learning.number.number_task import NumberTask
 from online_lstm.learning.scoring import classification, regression
-from online_lstm.learning.state.packed import Field, Row, Rows
+from online_lstm.learning.state.packed import ArraySpec, ArrayViews, PackedArrays
 from online_lstm.learning.state.vocabulary import Vocabulary
 from online_lstm.settings import Settings
 
 if TYPE_CHECKING:  # it loads numba
-    from online_lstm.learning.number.number_ensemble import NumberPanel, Observed
+    from online_lstm.learning.number.number_ensemble import NumberEnsemble, Observed
 
 
-def panel_of(settings: Settings) -> "NumberPanel":
+def number_ensemble_from(settings: Settings) -> "NumberEnsemble":
     """Give the experts that the settings ask for."""
-    from online_lstm.learning.number.number_ensemble import NumberPanel  # noqa: PLC0415 - loads numba
+    from online_lstm.learning.number.number_ensemble import NumberEnsemble  # noqa: PLC0415 - loads numba
 
-    return NumberPanel(
+    return NumberEnsemble(
         components=settings.features,
         horizons=settings.horizons,
         history=settings.history,
@@ -49,42 +49,44 @@ class NumberLearner:
     symbols = 0
 
     @staticmethod
-    def stream_fields(settings: Settings) -> dict[str, Field]:
+    def stream_fields(settings: Settings) -> dict[str, ArraySpec]:
         """Describe the arrays of one stream.
 
         ``lines`` are the network's; ``pending`` is what everybody predicted after each of the last events up to the
         longest horizon, and the scale of the values then.
         """
-        panel = panel_of(settings)
+        ensemble = number_ensemble_from(settings)
         predictors = settings.first_expert + len(settings.experts)
         shape, longest = (len(settings.horizons), settings.features), settings.horizons[-1]
-        width = line_width(panel.features, settings.channels)
+        width = line_width(ensemble.features, settings.channels)
         return {
-            "events": Field((1,), "int64"),
-            "lines": Field((settings.window + longest - 1, width), "float32"),
-            "pending": Field((longest, *shape, predictors + 1), "float64", np.nan),
-            **panel.fields(),
+            "events": ArraySpec((1,), "int64"),
+            "lines": ArraySpec((settings.window + longest - 1, width), "float32"),
+            "pending": ArraySpec((longest, *shape, predictors + 1), "float64", np.nan),
+            **ensemble.fields(),
             **score_fields(
                 settings, (settings.channels, regression.columns(predictors)), predictions=settings.channels
             ),
         }
 
     @staticmethod
-    def network_fields(network: Regression, classes: int) -> dict[str, Field]:  # noqa: ARG004 - as of other tasks
+    def network_fields(network: NumberModel, classes: int) -> dict[str, ArraySpec]:  # noqa: ARG004 - as of other tasks
         """Describe the arrays of one stream's network."""
         windows, states = network.kept_windows()
         return {
-            "network": Field((network.state_size,), "float32"),
-            "replay_lines": Field(windows, "float32"),
-            "replay_states": Field(states, "float32"),
+            "network": ArraySpec((network.state_size,), "float32"),
+            "replay_lines": ArraySpec(windows, "float32"),
+            "replay_states": ArraySpec(states, "float32"),
         }
 
-    def __init__(self, settings: Settings, network: Regression, *, streams: Rows, networks: NetworkRows) -> None:
+    def __init__(
+        self, settings: Settings, network: NumberModel, *, streams: PackedArrays, networks: ModelStates
+    ) -> None:
         self._settings = settings
         self._network = network
         self._streams = streams
         self._scope = networks.scope
-        self._panel = panel_of(settings)
+        self._ensemble = number_ensemble_from(settings)
         self._experts = settings.experts
         self._horizons = settings.horizons
         self.task = NumberTask(settings)
@@ -113,15 +115,15 @@ class NumberLearner:
         """Let the next event begin a sequence: nothing is predicted for it, and nothing of before leads up to it."""
         stream = self._streams.view(self.row)
         stream["lines"][:], stream["pending"][:] = 0, np.nan
-        self._panel.break_sequence(stream)
+        self._ensemble.break_sequence(stream)
         network = self._network_rows.view(self.network_row)
         state = self._scope.state_of(network)
         self._network.reset_states(state)
         self._scope.keep(network, state)
 
-    def learn(self, events: Sequence[Event]) -> list[Outcome]:
+    def learn(self, events: Sequence[Event]) -> list[EventResult]:
         """Score, fit and predict, one event after another."""
-        outcomes: list[Outcome] = []
+        outcomes: list[EventResult] = []
         first = 0
         for place, event in enumerate(events, 1):
             if event.ends or place - first == self._network.events:
@@ -129,25 +131,25 @@ class NumberLearner:
                 first = place
         return outcomes + self._learn_run(events[first:])
 
-    def _learn_run(self, run: Sequence[Event]) -> list[Outcome]:
+    def _learn_run(self, run: Sequence[Event]) -> list[EventResult]:
         """Learn up to ``network.events`` events in one call of the network."""
         if not run:
             return []
         count, stream = len(run), self._streams.view(self.row)
         values, times = self.task.values(run)
-        observed = self._panel.observe(stream, values, times)
+        observed = self._ensemble.observe(stream, values, times)
         lines = self._lines(stream, observed)
         result = self._fit(stream, lines)
         outputs = result.outputs[1:].astype(np.float64).reshape(observed.spread.shape)
         lstm = observed.linear + observed.spread * outputs
         experts = observed.predictions(self._experts, lstm)
-        published, weights = self._panel.stack(stream, observed, lstm)
-        bounds, covered = self._panel.bound(stream, observed, published)
+        published, weights = self._ensemble.stack(stream, observed, lstm)
+        bounds, covered = self._ensemble.bound(stream, observed, published)
         scale = np.broadcast_to(observed.scale[..., None], published.shape)
         made = np.concatenate([published[..., None], observed.baselines, experts, scale[..., None]], axis=-1)
         # what is said has horizons before components
         pending = np.concatenate([stream["pending"], made.swapaxes(1, 2)])
-        verdicts, judged, counts = self._judge(stream, values, self._due(pending, count), covered.swapaxes(1, 2))
+        evaluations, judged, counts = self._judge(stream, values, self._due(pending, count), covered.swapaxes(1, 2))
         predictions: list[NumberPrediction | None] = [
             *self.task.predictions(*[array.swapaxes(1, 2) for array in (published, bounds, experts, weights)])
         ]
@@ -160,11 +162,11 @@ class NumberLearner:
             self.break_sequence()
         steps = zip(result.fit_steps.tolist(), result.skipped_steps.tolist(), strict=True)
         return [
-            Outcome(
+            EventResult(
                 first + i,
                 fitted,
                 skipped,
-                verdicts[i],
+                evaluations[i],
                 predictions[i],
                 judged.hits[i],
                 judged.rates[i],
@@ -173,7 +175,7 @@ class NumberLearner:
             for i, (fitted, skipped) in enumerate(steps)
         ]
 
-    def _lines(self, stream: Row, observed: "Observed") -> NDArray[np.float32]:
+    def _lines(self, stream: ArrayViews, observed: "Observed") -> NDArray[np.float32]:
         """Put a line of each event to those before, and the targets that arrive into the lines they belong to."""
         count, width = observed.features.shape
         channels = len(self._network.horizons)
@@ -188,10 +190,12 @@ class NumberLearner:
             arriving[:, channels + place :: len(self._horizons)] = known[..., place]
         return lines
 
-    def _fit(self, stream: Row, lines: NDArray[np.float32]) -> RegressionRun:
+    def _fit(self, stream: ArrayViews, lines: NDArray[np.float32]) -> NumberRun:
         """Let the network learn from the lines, and keep some of them to learn from again."""
         network = self._network_rows.view(self.network_row)
-        past = Past(int(stream["events"][0]), network["replay_lines"], network["replay_states"], self._network.stride)
+        past = ReplayBuffer(
+            int(stream["events"][0]), network["replay_lines"], network["replay_states"], self._network.stride
+        )
         result = self._network.run(self._scope.state_of(network), lines, past)
         self._scope.keep(network, result.state)
         window = network["replay_lines"].shape[1]
@@ -206,8 +210,8 @@ class NumberLearner:
         return np.stack(due, axis=1)
 
     def _judge(
-        self, stream: Row, values: NDArray[np.float64], due: NDArray[np.float64], covered: NDArray[np.float64]
-    ) -> tuple[list[NumberVerdict | None], Scored, list[int]]:
+        self, stream: ArrayViews, values: NDArray[np.float64], due: NDArray[np.float64], covered: NDArray[np.float64]
+    ) -> tuple[list[NumberEvaluation | None], ScoredBatch, list[int]]:
         """Score what had been predicted of K events, if anything had; give verdicts, scores, how many were scored.
 
         Args:
@@ -239,7 +243,7 @@ class NumberLearner:
         )
         if several:
             told = told._replace(hits=[None if line is None else line[:-1] for line in told.hits])
-        verdicts = self.task.verdicts(
+        evaluations = self.task.evaluations(
             scored,
             predictions[..., 0].reshape(of_each),
             errors.reshape(of_each),
@@ -249,4 +253,4 @@ class NumberLearner:
             sums=sums,
             drifts=told.drifts,
         )
-        return verdicts, told, counts.tolist()
+        return evaluations, told, counts.tolist()

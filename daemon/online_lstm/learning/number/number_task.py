@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from online_lstm.events import Event, NumberPrediction, NumberVerdict
+from online_lstm.events import Event, NumberEvaluation, NumberPrediction
 from online_lstm.learning.scoring import regression
 from online_lstm.settings import Settings
 
@@ -69,7 +69,7 @@ class NumberTask:
         ]
 
     @staticmethod
-    def verdicts(
+    def evaluations(
         scored: NDArray[np.bool_],
         predicted: NDArray[np.float64],
         errors: NDArray[np.float64],
@@ -79,7 +79,7 @@ class NumberTask:
         losses: NDArray[np.float64],
         sums: NDArray[np.float64],
         drifts: Sequence[bool],
-    ) -> list[NumberVerdict | None]:
+    ) -> list[NumberEvaluation | None]:
         """Judge what had been published for K events; of C channels, horizon by horizon of each component.
 
         Args:
@@ -102,7 +102,7 @@ class NumberTask:
             strict=True,
         )
         return [
-            NumberVerdict(
+            NumberEvaluation(
                 predicted=tuple(predicted),
                 hits=tuple(hit if error == error else None for hit, error in zip(near, off, strict=True)),  # noqa: PLR0124 - NaN is not
                 errors=tuple(off),

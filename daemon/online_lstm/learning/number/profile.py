@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_lstm.learning.jit import compiled
-from online_lstm.learning.state.packed import Field, Row
+from online_lstm.learning.state.packed import ArraySpec, ArrayViews
 
 FAST, SLOW = 0.1, 0.02  # rates of the means, at each visit of a slot
 RATE_OF_SIZES = 0.1
@@ -54,7 +54,7 @@ class Profile(NamedTuple):
     missing: NDArray[np.bool_]  # (1,): whether there is no known value just before the next
 
 
-class Scaled(NamedTuple):
+class ProfileDeviations(NamedTuple):
     """K events in the units of the profile; what is usual is that of the H steps predicted."""
 
     values: NDArray[np.float64]  # (K,): with what stands in for those that are missing
@@ -66,40 +66,40 @@ class Scaled(NamedTuple):
 
 
 class Ahead(NamedTuple):
-    """What is known after each of K events of one of the steps predicted, as in ``Scaled``."""
+    """What is known after each of K events of one of the steps predicted, as in ``ProfileDeviations``."""
 
     usual: NDArray[np.float64]  # (K,)
     drift: NDArray[np.float64]  # (K,)
     spread: NDArray[np.float64]  # (K,)
 
 
-def ahead(scaled: Scaled, step: int) -> Ahead:
+def ahead(scaled: ProfileDeviations, step: int) -> Ahead:
     """Pick one of the steps predicted."""
     return Ahead(scaled.usual[step], scaled.drift[step], scaled.spread[step])
 
 
-def fields(prefix: str, slots: int) -> dict[str, Field]:
+def fields(prefix: str, slots: int) -> dict[str, ArraySpec]:
     """Describe the arrays of one stream."""
     described = {
-        "fast": Field((slots,), "float64"),
-        "slow": Field((slots,), "float64"),
-        "sizes": Field((slots,), "float64"),
-        "visits": Field((slots,), "int64"),
-        "size": Field((1,), "float64"),
-        "sized": Field((1,), "int64"),
-        "far_visits": Field((slots,), "int64"),
-        "far": Field((JUMP,), "float64"),
-        "far_count": Field((1,), "int64"),
-        "latest": Field((2,), "float64"),
-        "lasting": Field((2,), "float64"),
-        "missing": Field((1,), "bool", 1),
+        "fast": ArraySpec((slots,), "float64"),
+        "slow": ArraySpec((slots,), "float64"),
+        "sizes": ArraySpec((slots,), "float64"),
+        "visits": ArraySpec((slots,), "int64"),
+        "size": ArraySpec((1,), "float64"),
+        "sized": ArraySpec((1,), "int64"),
+        "far_visits": ArraySpec((slots,), "int64"),
+        "far": ArraySpec((JUMP,), "float64"),
+        "far_count": ArraySpec((1,), "int64"),
+        "latest": ArraySpec((2,), "float64"),
+        "lasting": ArraySpec((2,), "float64"),
+        "missing": ArraySpec((1,), "bool", 1),
     }
     return {prefix + name: described[name] for name in Profile._fields}
 
 
 def observe(
-    row: Row, prefix: str, values: NDArray[np.float64], slots: NDArray[np.int64], *, learns: bool = True
-) -> Scaled:
+    row: ArrayViews, prefix: str, values: NDArray[np.float64], slots: NDArray[np.int64], *, learns: bool = True
+) -> ProfileDeviations:
     """Learn K values, or only follow them, and scale them.
 
     Args:
@@ -110,14 +110,14 @@ def observe(
         learns: Else only the latest value moves on.
     """
     count, ahead = len(values), (len(slots) - 1, len(values))
-    scaled = Scaled(
+    scaled = ProfileDeviations(
         values.copy(), np.zeros(count, np.float32), np.empty(ahead), np.empty(ahead), np.empty(ahead), np.zeros(count)
     )
     _observe(Profile(*[row[prefix + name] for name in Profile._fields]), values, slots, learns, scaled)
     return scaled
 
 
-def break_sequence(row: Row, prefix: str) -> None:
+def break_sequence(row: ArrayViews, prefix: str) -> None:
     """Let no deviation of before last until the next value."""
     row[prefix + "latest"][1] = 0
     row[prefix + "missing"][:] = True
@@ -129,7 +129,7 @@ def _observe(
     values: NDArray[np.float64],
     slots: NDArray[np.int64],
     learns: bool,
-    scaled: Scaled,
+    scaled: ProfileDeviations,
 ) -> None:
     for event in range(len(values)):
         value = values[event]

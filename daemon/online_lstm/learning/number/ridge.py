@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_lstm.learning.jit import compiled
-from online_lstm.learning.state.packed import Field, Row
+from online_lstm.learning.state.packed import ArraySpec, ArrayViews
 
 MOST = 8.0
 RATE_OF_ERROR = 0.005
@@ -37,7 +37,7 @@ class Ridge(NamedTuple):
     pending: NDArray[np.float64]  # (M, N + 2): inputs, base and spread of the last events, oldest first; spread 0: none
 
 
-class Fitted(NamedTuple):
+class RidgeFit(NamedTuple):
     """What is predicted after K events, and what they were."""
 
     predictions: NDArray[np.float64]  # (K,): in units of the values
@@ -45,22 +45,22 @@ class Fitted(NamedTuple):
     outcomes: NDArray[np.float64]  # (K,): o of the event h steps before, NaN where it is not known
 
 
-def fields(prefix: str, *, pending: int, first_weights: NDArray[np.float64]) -> dict[str, Field]:
+def fields(prefix: str, *, pending: int, first_weights: NDArray[np.float64]) -> dict[str, ArraySpec]:
     """Describe the arrays of one stream; ``first_weights`` are w0, float64 ``(N,)``."""
     inputs = len(first_weights)
     described = {
-        "products": Field((inputs, inputs), "float64"),
-        "answers": Field((inputs,), "float64"),
-        "weights": Field((inputs,), "float64", tuple(first_weights)),
-        "error": Field((1,), "float64"),
-        "learned": Field((1,), "int64"),
-        "pending": Field((pending, inputs + 2), "float64"),
+        "products": ArraySpec((inputs, inputs), "float64"),
+        "answers": ArraySpec((inputs,), "float64"),
+        "weights": ArraySpec((inputs,), "float64", tuple(first_weights)),
+        "error": ArraySpec((1,), "float64"),
+        "learned": ArraySpec((1,), "int64"),
+        "pending": ArraySpec((pending, inputs + 2), "float64"),
     }
     return {prefix + name: described[name] for name in Ridge._fields}
 
 
 def observe(
-    row: Row,
+    row: ArrayViews,
     prefix: str,
     values: NDArray[np.float64],
     inputs: NDArray[np.float64],
@@ -70,7 +70,7 @@ def observe(
     forgetting: float,
     ridge: float,
     learns: bool = True,
-) -> Fitted:
+) -> RidgeFit:
     """Learn from K values what had been asked ``horizon`` events before each, and predict after each.
 
     Args:
@@ -85,7 +85,7 @@ def observe(
         learns: Else weights stay as they are, and only what came is told.
     """
     count, size = len(values), len(first_weights)
-    fitted = Fitted(np.empty(count), np.empty((count, size)), np.empty(count))
+    fitted = RidgeFit(np.empty(count), np.empty((count, size)), np.empty(count))
     state = Ridge(*[row[prefix + name] for name in Ridge._fields])
     waiting = np.concatenate((state.pending, inputs))
     _observe(state, values, waiting, (first_weights, forgetting, ridge, horizon, learns), fitted)
@@ -93,7 +93,7 @@ def observe(
     return fitted
 
 
-def break_sequence(row: Row, prefix: str) -> None:
+def break_sequence(row: ArrayViews, prefix: str) -> None:
     """Let nothing that was asked before the next value learn from it."""
     row[prefix + "pending"][...] = 0
 
@@ -104,7 +104,7 @@ def _observe(
     values: NDArray[np.float64],
     waiting: NDArray[np.float64],
     how: tuple[NDArray[np.float64], float, float, int, bool],
-    fitted: Fitted,
+    fitted: RidgeFit,
 ) -> None:
     first_weights, forgetting, ridge, horizon, learns = how
     size = len(first_weights)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_lstm.learning.jit import compiled
-from online_lstm.learning.state.packed import Field, Row
+from online_lstm.learning.state.packed import ArraySpec, ArrayViews
 
 RATE = 0.002
 MOST_MOVE, MOST_GROWTH = 3.0, 20.0
@@ -20,7 +20,7 @@ LEAST_SPREAD = 1e-300
 LEAST_RELATIVE_SPREAD = 1e-12
 
 
-class Scaled(NamedTuple):
+class ScaledValues(NamedTuple):
     """What is known after each of K values."""
 
     numbers: NDArray[np.float64]  # (K, 1 + M): value and others, in spreads from the centre, cut to 8 in size
@@ -35,13 +35,19 @@ class Scale(NamedTuple):
     seen: NDArray[np.int64]  # (1,)
 
 
-def fields() -> dict[str, Field]:
+def fields() -> dict[str, ArraySpec]:
     """Describe the arrays of one stream."""
-    described = {"centre": Field((1,), "float64"), "spread": Field((1,), "float64"), "seen": Field((1,), "int64")}
+    described = {
+        "centre": ArraySpec((1,), "float64"),
+        "spread": ArraySpec((1,), "float64"),
+        "seen": ArraySpec((1,), "int64"),
+    }
     return {_PREFIX + name: described[name] for name in Scale._fields}
 
 
-def observe(row: Row, values: NDArray[np.float64], instead: NDArray[np.float64], others: NDArray[np.float64]) -> Scaled:
+def observe(
+    row: ArrayViews, values: NDArray[np.float64], instead: NDArray[np.float64], others: NDArray[np.float64]
+) -> ScaledValues:
     """Learn K values, at most 1e300 in size, and scale them.
 
     Args:
@@ -50,7 +56,7 @@ def observe(row: Row, values: NDArray[np.float64], instead: NDArray[np.float64],
         instead: The values, with what stands in for those that are missing, float64 ``(K,)``.
         others: Other numbers in the same units, float64 ``(M, K)``.
     """
-    scaled = Scaled(np.empty((len(values), 1 + len(others))), np.empty(len(values)))
+    scaled = ScaledValues(np.empty((len(values), 1 + len(others))), np.empty(len(values)))
     _observe(Scale(*[row[name] for name in _NAMES]), values, np.concatenate((instead[None], others)), scaled)
     return scaled
 
@@ -60,7 +66,7 @@ _NAMES = [_PREFIX + name for name in Scale._fields]
 
 
 @compiled
-def _observe(scale: Scale, values: NDArray[np.float64], numbers: NDArray[np.float64], scaled: Scaled) -> None:
+def _observe(scale: Scale, values: NDArray[np.float64], numbers: NDArray[np.float64], scaled: ScaledValues) -> None:
     for event in range(len(values)):
         if not np.isnan(values[event]):
             _learn(scale, values[event])

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_lstm.learning.number import linear, period_search, profile
-from online_lstm.learning.state.packed import Field, Row, repeated
+from online_lstm.learning.state.packed import ArraySpec, ArrayViews, repeated_spec
 
 JUMPS = 8
 """So many jumps of the level are remembered."""
@@ -21,14 +21,14 @@ FIRST_SEARCH = 128
 """Periods are looked for after so many events, twice as many, and so on, then after each quarter of the history."""
 
 
-class Scaled(NamedTuple):
+class SeasonalDeviations(NamedTuple):
     """K events in the units of the profile, and the deviations of the N events before them as well."""
 
-    profile: profile.Scaled
+    profile: profile.ProfileDeviations
     deviations: NDArray[np.float32]  # (N + K,)
 
 
-class Learned(NamedTuple):
+class SeasonalResult(NamedTuple):
     """What is predicted after K events of H targets, and where it says so of the N events before them as well."""
 
     outcomes: NDArray[np.float32]  # (H, N + K): deviations of what came later, 0 before, NaN where not known
@@ -62,11 +62,11 @@ class Seasonal:
         self._others = others
         self._learns = learns
 
-    def fields(self) -> dict[str, Field]:
+    def fields(self) -> dict[str, ArraySpec]:
         """Describe the arrays of one stream."""
         return {
-            "season_periods": Field((2,), "int64", (*self._periods, 1, 1)[:2]),
-            "season_jumps": Field((2, JUMPS), "float64"),  # number of the event, and how far
+            "season_periods": ArraySpec((2,), "int64", (*self._periods, 1, 1)[:2]),
+            "season_jumps": ArraySpec((2, JUMPS), "float64"),  # number of the event, and how far
             **self._learned_fields(),
         }
 
@@ -82,7 +82,7 @@ class Seasonal:
 
     def search(
         self,
-        row: Row,
+        row: ArrayViews,
         events: int,
         values: NDArray[np.float64],
         *,
@@ -124,7 +124,7 @@ class Seasonal:
             self.predict(row, values[here], scaled, clock=clock[:, here], others=others[here])
         return True
 
-    def break_sequence(self, row: Row) -> None:
+    def break_sequence(self, row: ArrayViews) -> None:
         """Let the next value begin a sequence: the deviations before it are not looked at, nor are labels for them."""
         row["season_deviations"][:] = 0
         row["season_outcomes"][:] = 0
@@ -132,7 +132,7 @@ class Seasonal:
         for place in range(len(self._horizons)):
             linear.break_sequence(self._row_ahead(row, place))
 
-    def scale(self, row: Row, values: NDArray[np.float64], steps: NDArray[np.int64]) -> Scaled:
+    def scale(self, row: ArrayViews, values: NDArray[np.float64], steps: NDArray[np.int64]) -> SeasonalDeviations:
         """Learn what is usual from K values.
 
         Args:
@@ -145,17 +145,17 @@ class Seasonal:
         scaled = profile.observe(row, _PROFILE, values, slots, learns=self._learns)
         jumped = np.flatnonzero(scaled.jumps)
         remember(row["season_jumps"], np.stack([steps[jumped], scaled.jumps[jumped]]))
-        return Scaled(scaled, remember(row["season_deviations"], scaled.deviations))
+        return SeasonalDeviations(scaled, remember(row["season_deviations"], scaled.deviations))
 
     def predict(
         self,
-        row: Row,
+        row: ArrayViews,
         values: NDArray[np.float64],
-        scaled: Scaled,
+        scaled: SeasonalDeviations,
         *,
         clock: NDArray[np.float64],
         others: NDArray[np.float64],
-    ) -> Learned:
+    ) -> SeasonalResult:
         """Learn what deviations lead to from K values that were scaled, and predict after each.
 
         Args:
@@ -191,27 +191,27 @@ class Seasonal:
             known[place, self._history - horizon :][:count] = fitted.outcomes
             predictions[place] = fitted.predictions
         row["season_outcomes"][...] = known[:, count:]
-        return Learned(known, by_clock, predictions)
+        return SeasonalResult(known, by_clock, predictions)
 
-    def back(self, row: Row, horizon: int) -> list[int]:
+    def back(self, row: ArrayViews, horizon: int) -> list[int]:
         """Say how many steps ago an event was where the target is, in the period and in the shorter one."""
         return [linear.whole_periods(period, horizon) - horizon for period in row["season_periods"].tolist()]
 
-    def _taps(self, row: Row, horizon: int) -> NDArray[np.int64]:
+    def _taps(self, row: ArrayViews, horizon: int) -> NDArray[np.int64]:
         return linear.taps(horizon=horizon, lags=self._lags, periods=row["season_periods"])
 
     @staticmethod
-    def _row_ahead(row: Row, place: int) -> Row:
+    def _row_ahead(row: ArrayViews, place: int) -> ArrayViews:
         return {name: row[name][place] for name in linear.NAMES}
 
-    def _learned_fields(self) -> dict[str, Field]:
+    def _learned_fields(self) -> dict[str, ArraySpec]:
         taps = len(linear.taps(horizon=1, lags=self._lags, periods=np.ones(2, np.int64)))
         others = self._others + (2 if self._calendar else 0)
         return {
-            "season_deviations": Field((self._history,), "float32"),
-            "season_outcomes": Field((len(self._horizons), self._history), "float32"),
+            "season_deviations": ArraySpec((self._history,), "float32"),
+            "season_outcomes": ArraySpec((len(self._horizons), self._history), "float32"),
             **profile.fields(_PROFILE, max(self._history // period_search.LEAST_PERIODS, *self._periods, 1)),
-            **repeated(linear.fields(pending=self._horizons[-1], taps=taps, others=others), len(self._horizons)),
+            **repeated_spec(linear.fields(pending=self._horizons[-1], taps=taps, others=others), len(self._horizons)),
         }
 
 

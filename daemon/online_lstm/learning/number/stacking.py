@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_lstm.learning.number import ridge
-from online_lstm.learning.state.packed import Field, Row
+from online_lstm.learning.state.packed import ArraySpec, ArrayViews
 
 FORGETTING = 0.999
 RIDGE = 10.0
@@ -18,13 +18,13 @@ MARGIN = 0.5
 ROUNDING = 1e-14  # of the size of a prediction
 
 
-def fields(experts: int, pending: int) -> dict[str, Field]:
+def fields(experts: int, pending: int) -> dict[str, ArraySpec]:
     """Describe the arrays of one stream, of which so many labels may be pending."""
     return ridge.fields(_PREFIX, pending=pending, first_weights=_first_weights(experts))
 
 
 def observe(
-    row: Row,
+    row: ArrayViews,
     values: NDArray[np.float64],
     predictions: NDArray[np.float64],
     spread: NDArray[np.float64],
@@ -64,7 +64,7 @@ def observe(
     return np.where(most - least <= ROUNDING * np.abs(first), first, stacked), weights
 
 
-def break_sequence(row: Row) -> None:
+def break_sequence(row: ArrayViews) -> None:
     """Let the next value be no label of what was predicted before it."""
     ridge.break_sequence(row, _PREFIX)
 

@@ -7,7 +7,7 @@ their losses, whose meaning is the task's; it does not know what was predicted. 
 import numpy as np
 from numpy.typing import NDArray
 
-from online_lstm.learning.state.packed import Field, Row
+from online_lstm.learning.state.packed import ArraySpec, ArrayViews
 from online_lstm.significance import paired_error
 
 NAMES = ("scores_count", "scores_totals", "scores_sums", "scores_hits", "scores_losses")
@@ -17,22 +17,22 @@ BLOCK = 64
 
 def fields(
     score_window: int, predictors: int, losses: int | tuple[int, ...], *, predictions: int = 1
-) -> dict[str, Field]:
+) -> dict[str, ArraySpec]:
     """Describe the arrays of one stream; ``hits`` and ``losses`` are rings, ``sums`` counts the hits in the ring.
 
     Where an event may have several ``predictions``, the last column of the hits counts those that were scored.
     """
     columns, shape = predictors + (predictions > 1), (losses,) if isinstance(losses, int) else losses
     return {
-        "scores_count": Field((1,), "int64"),
-        "scores_totals": Field((columns,), "int64"),
-        "scores_sums": Field((columns,), "int64"),
-        "scores_hits": Field((score_window, columns), "int32" if predictions > 1 else "bool"),
-        "scores_losses": Field((score_window, *shape), "float64"),
+        "scores_count": ArraySpec((1,), "int64"),
+        "scores_totals": ArraySpec((columns,), "int64"),
+        "scores_sums": ArraySpec((columns,), "int64"),
+        "scores_hits": ArraySpec((score_window, columns), "int32" if predictions > 1 else "bool"),
+        "scores_losses": ArraySpec((score_window, *shape), "float64"),
     }
 
 
-def record(row: Row, hits: NDArray[np.generic], losses: NDArray[np.float64]) -> NDArray[np.float64]:
+def record(row: ArrayViews, hits: NDArray[np.generic], losses: NDArray[np.float64]) -> NDArray[np.float64]:
     """Score a run of events.
 
     Args:
@@ -48,8 +48,8 @@ def record(row: Row, hits: NDArray[np.generic], losses: NDArray[np.float64]) -> 
     numbers = np.arange(count, count + len(hits))
     places = numbers % window
     # what the ring holds before it is full is no hit, so nothing leaves with it
-    leaving = np.concatenate((ring[places[:window]], hits[:-window]))
-    sums = row["scores_sums"] + np.subtract(hits, leaving, dtype=np.int64).cumsum(axis=0)
+    on_revoked = np.concatenate((ring[places[:window]], hits[:-window]))
+    sums = row["scores_sums"] + np.subtract(hits, on_revoked, dtype=np.int64).cumsum(axis=0)
     ring[places[-window:]] = hits[-window:]
     row["scores_losses"][places[-window:]] = losses[-window:]
     row["scores_sums"][:] = sums[-1] if len(sums) else row["scores_sums"]
@@ -58,7 +58,7 @@ def record(row: Row, hits: NDArray[np.generic], losses: NDArray[np.float64]) -> 
     return _rates(ring, sums, np.minimum(numbers + 1, window)[:, None])
 
 
-def rates(row: Row) -> NDArray[np.float64] | None:
+def rates(row: ArrayViews) -> NDArray[np.float64] | None:
     """Give the hit rates over the window, float64 ``(P,)``, or None before the first scored event."""
     scored = min(int(row["scores_count"][0]), len(row["scores_hits"]))
     return _rates(row["scores_hits"], row["scores_sums"], scored) if scored else None
@@ -78,7 +78,7 @@ def _rates(ring: NDArray[np.generic], sums: NDArray[np.int64], events: int | NDA
     return found
 
 
-def window_sums(row: Row, losses: NDArray[np.float64]) -> NDArray[np.float64]:
+def window_sums(row: ArrayViews, losses: NDArray[np.float64]) -> NDArray[np.float64]:
     """Give the sums of the losses over the window after each of K events that are yet to be recorded.
 
     float64 ``(K, ...)``. At the first event of a block all of the window is summed anew, backwards, so that nothing is
@@ -99,12 +99,12 @@ def window_sums(row: Row, losses: NDArray[np.float64]) -> NDArray[np.float64]:
     return sums
 
 
-def scored(rows: Row) -> int:
+def scored(rows: ArrayViews) -> int:
     """Count the scored events within the windows of all streams; ``rows`` as ``summary`` takes them."""
     return int(np.minimum(rows["scores_count"], rows["scores_hits"].shape[1]).sum())
 
 
-def summary(rows: Row) -> tuple[tuple[float, ...], NDArray[np.float64]] | None:
+def summary(rows: ArrayViews) -> tuple[tuple[float, ...], NDArray[np.float64]] | None:
     """Give hit rates and mean losses over the windows of all streams together.
 
     Args:
@@ -120,7 +120,7 @@ def summary(rows: Row) -> tuple[tuple[float, ...], NDArray[np.float64]] | None:
     return tuple(found.tolist()), rows["scores_losses"].sum(axis=(0, 1)) / events
 
 
-def lift_errors(rows: Row, others: int) -> tuple[float, ...] | None:
+def lift_errors(rows: ArrayViews, others: int) -> tuple[float, ...] | None:
     """Give the standard errors of the published prediction's hit rate minus that of each of the first others.
 
     Over the windows of all streams together, whose hits say who was right where another one was wrong; ``rows`` as

@@ -12,23 +12,23 @@ It looks for more misses only, so learning, which makes them fewer, is no change
 import numpy as np
 from numpy.typing import NDArray
 
-from online_lstm.learning.state.packed import Field, Row
+from online_lstm.learning.state.packed import ArraySpec, ArrayViews
 
 NAMES = ("drift_test", "drift_events")
 LEAST_EVENTS = 30
 """Fewer scored events than these, since the beginning or the last change, tell nothing."""
 
 
-def fields() -> dict[str, Field]:
+def fields() -> dict[str, ArraySpec]:
     """Describe the arrays of one stream.
 
     ``drift_test`` has the number of shares, their mean, the total and the least total so far, all 0 at the beginning;
     ``drift_events`` counts the changes, and has the number of the event at which the last of them was found.
     """
-    return {"drift_test": Field((4,), "float64"), "drift_events": Field((2,), "int64")}
+    return {"drift_test": ArraySpec((4,), "float64"), "drift_events": ArraySpec((2,), "int64")}
 
 
-def detect(row: Row, misses: NDArray[np.float64], *, delta: float, threshold: float) -> list[bool]:
+def detect(row: ArrayViews, misses: NDArray[np.float64], *, delta: float, threshold: float) -> list[bool]:
     """Test the shares of misses of K scored events, float64 ``(K,)``, and say at which of them a change is found.
 
     ``row`` has the arrays of the stream, written to; the same bits result however the events are split into runs.

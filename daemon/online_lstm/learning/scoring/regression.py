@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from online_lstm.events import BASELINES
 from online_lstm.significance import paired_error
-from online_lstm.telemetry import NumberReport
+from online_lstm.telemetry import RegressionStats
 
 MOST_ERROR = 1e300
 """A larger error counts as this one, so that the mean of some is finite."""
@@ -34,7 +34,7 @@ _SIZE = -5  # the column of |y|
 _BASELINES = len(BASELINES["number"])
 
 
-class Accuracy(NamedTuple):
+class RegressionMetrics(NamedTuple):
     """The figures of channels, float64 ``(...)`` each; with a last axis over predictors or baselines where said."""
 
     mean_absolute_errors: NDArray[np.float64]  # (..., P)
@@ -97,7 +97,7 @@ def squared_differences(losses: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def skill_error(sums: NDArray[np.float64], squares: NDArray[np.float64]) -> float | None:
-    """Give the standard error of the skill of ``report_of``, None where it has none, or the errors are too large.
+    """Return the standard error of the skill of ``regression_stats``; None if unknown or the errors are too large.
 
     That of a channel is the standard error of the mean difference of the absolute errors of published prediction and
     best baseline, by the mean of the latter; that of several is the mean of theirs, which is most: what it is where
@@ -124,14 +124,14 @@ def mean_sizes(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     return sizes
 
 
-def accuracy_of(sums: NDArray[np.float64]) -> Accuracy:
+def regression_metrics(sums: NDArray[np.float64]) -> RegressionMetrics:
     """Give the figures of channels, from sums or means of what ``losses_of`` gave, float64 ``(..., columns)``."""
     scored, squares, large_squares, size, shares, some, bounded, covered = (
         sums[..., place] for place in (0, *range(-_AFTER, 0))
     )
     with np.errstate(invalid="ignore", divide="ignore"):
         means = absolute_errors(sums) / scored[..., None]
-        return Accuracy(
+        return RegressionMetrics(
             mean_absolute_errors=means,
             root_mean_squared_error=np.hypot(np.sqrt(squares / scored), LARGE * np.sqrt(large_squares / scored)),
             mean_absolute_percentage_error=shares / some,
@@ -143,7 +143,7 @@ def accuracy_of(sums: NDArray[np.float64]) -> Accuracy:
 
 def scores_of(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     """Give what verdicts tell of channels, in the order of ``NUMBER_SCORES``, float64 ``(S, ..., C)``."""
-    found = accuracy_of(sums)
+    found = regression_metrics(sums)
     means = found.mean_absolute_errors
     skills = np.moveaxis(found.skills, -1, 0)
     return np.stack(
@@ -158,17 +158,17 @@ def scores_of(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     )
 
 
-def report_of(sums: NDArray[np.float64], components: int) -> NumberReport:
+def regression_stats(sums: NDArray[np.float64], components: int) -> RegressionStats:
     """Give the figures of all channels together, from their sums or means, float64 ``(C, columns)``.
 
     Errors that have a unit are means over the horizons, and None where there are several components, as these may have
     several units. Skills and ratios are means over the channels that have one; shares are of all scored predictions.
     ``skill_error`` is None: it takes more than sums.
     """
-    found, whole = accuracy_of(sums), accuracy_of(sums.sum(axis=0))
+    found, whole = regression_metrics(sums), regression_metrics(sums.sum(axis=0))
     best = found.mean_absolute_errors[:, 1 : 1 + _BASELINES].min(axis=1)
     alike = components == 1 and np.isfinite(whole.root_mean_squared_error)
-    return NumberReport(
+    return RegressionStats(
         mean_absolute_errors=tuple(whole.mean_absolute_errors.tolist()) if alike else None,
         root_mean_squared_error=float(whole.root_mean_squared_error) if alike else None,
         mean_absolute_error_ratios=tuple(_mean(ratio) for ratio in found.mean_absolute_error_ratios.T),

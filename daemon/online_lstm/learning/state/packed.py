@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from online_lstm.errors import StateMismatchError
 
-Row = Mapping[str, NDArray[Any]]
+ArrayViews = Mapping[str, NDArray[Any]]
 """The arrays of one stream, as views: writing into them writes into the packed arrays."""
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class ArraySpec:
     """Shape, dtype and first content of one array of a row, one number or as many as there are in the array."""
 
     shape: tuple[int, ...]
@@ -25,15 +25,15 @@ class Field:
     fill: float | tuple[float, ...] = 0
 
 
-def repeated(fields: Mapping[str, Field], count: int) -> dict[str, Field]:
+def repeated_spec(fields: Mapping[str, ArraySpec], count: int) -> dict[str, ArraySpec]:
     """Describe the arrays of so many of the same, along a further first axis."""
     return {name: replace(field, shape=(count, *field.shape)) for name, field in fields.items()}
 
 
-class Rows:
+class PackedArrays:
     """Packed arrays with the given fields; rows are added and removed one at a time."""
 
-    def __init__(self, fields: Mapping[str, Field]) -> None:
+    def __init__(self, fields: Mapping[str, ArraySpec]) -> None:
         self._fields = dict(fields)
         self._free: list[int] = []
         self._arrays = {name: np.empty((0, *field.shape), field.dtype) for name, field in self._fields.items()}

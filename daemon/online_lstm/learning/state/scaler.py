@@ -8,7 +8,7 @@ mean it does not know. The scale changes after the first, second, fourth ... six
 import numpy as np
 from numpy.typing import NDArray
 
-from online_lstm.learning.state.packed import Field, Row
+from online_lstm.learning.state.packed import ArraySpec, ArrayViews
 
 BLOCK = 64
 """Samples after which the scale is looked at anew."""
@@ -24,27 +24,27 @@ _NORMAL = 1.4826
 Numbers = NDArray[np.float64]
 
 
-def fields(features: int) -> dict[str, Field]:
+def fields(features: int) -> dict[str, ArraySpec]:
     """Describe the arrays of a scale of so many numbers; ``block`` has the samples since the scale last changed.
 
     Until the first block is full it has all samples.
     """
     return {
-        "scale_samples": Field((1,), "int64"),
-        "scale_block": Field((BLOCK, features), "float64", np.nan),
-        "scale_counts": Field((features,), "float64"),
-        "scale_means": Field((features,), "float64"),
-        "scale_variances": Field((features,), "float64"),
+        "scale_samples": ArraySpec((1,), "int64"),
+        "scale_block": ArraySpec((BLOCK, features), "float64", np.nan),
+        "scale_counts": ArraySpec((features,), "float64"),
+        "scale_means": ArraySpec((features,), "float64"),
+        "scale_variances": ArraySpec((features,), "float64"),
     }
 
 
-def room(row: Row) -> int:
+def room(row: ArrayViews) -> int:
     """Say after how many more samples the scale changes."""
     seen = int(row["scale_samples"][0])
     return (1 << seen.bit_length()) - seen if seen < BLOCK else BLOCK - seen % BLOCK
 
 
-def scaled(row: Row, samples: Numbers) -> NDArray[np.float32]:
+def scaled(row: ArrayViews, samples: Numbers) -> NDArray[np.float32]:
     """Give samples, float64 (K, features), in standard deviations from the mean; what is missing (NaN) is at it.
 
     Of a number that has been the same so far, any other one is one standard deviation away.
@@ -57,7 +57,7 @@ def scaled(row: Row, samples: Numbers) -> NDArray[np.float32]:
     return np.where(unknown, 0, np.clip(deviations, -MOST_DEVIATIONS, MOST_DEVIATIONS)).astype(np.float32)
 
 
-def observe(row: Row, samples: Numbers) -> None:
+def observe(row: ArrayViews, samples: Numbers) -> None:
     """Learn from samples, float64 (K, features), at most as many as there is ``room`` for."""
     seen = int(row["scale_samples"][0])
     place = seen % BLOCK
@@ -70,7 +70,7 @@ def observe(row: Row, samples: Numbers) -> None:
         _move(row, row["scale_block"])
 
 
-def _begin(row: Row, block: Numbers) -> None:
+def _begin(row: ArrayViews, block: Numbers) -> None:
     """Take mean and variance of the first samples, without those that are far from the median."""
     for feature, column in enumerate(block.T):
         known = column[~np.isnan(column)]
@@ -82,7 +82,7 @@ def _begin(row: Row, block: Numbers) -> None:
             row["scale_means"][feature], row["scale_variances"][feature] = near.mean(), near.var()
 
 
-def _move(row: Row, block: Numbers) -> None:
+def _move(row: ArrayViews, block: Numbers) -> None:
     """Move mean and variance on (Chan, Golub and LeVeque, 1979), by deviations that are limited."""
     counts, means, variances = row["scale_counts"], row["scale_means"], row["scale_variances"]
     known = ~np.isnan(block)

@@ -5,21 +5,21 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from online_lstm.learning.state.packed import Row
+from online_lstm.learning.state.packed import ArrayViews
 from online_lstm.learning.state.vocabulary import unpack
 
 
-class Stored(NamedTuple):
+class StreamSnapshot(NamedTuple):
     """One stream: its vocabulary, its arrays, and those of its network, which has so many classes."""
 
     key: str | None
     classes: int
     vocabulary: dict[str, Any]
-    row: Row
-    network: Row
+    row: ArrayViews
+    network: ArrayViews
 
 
-def stored_streams(state: Mapping[str, Any]) -> Iterator[Stored]:
+def stream_snapshots(state: Mapping[str, Any]) -> Iterator[StreamSnapshot]:
     """Give each stream of what ``Partition.state`` gave, the one seen least recently first; arrays are views."""
     streams = state["streams"]
     places: Counter[int] = Counter()  # networks of as many classes are in the order of their streams
@@ -28,4 +28,4 @@ def stored_streams(state: Mapping[str, Any]) -> Iterator[Stored]:
         row = {name: array[number] for name, array in streams["arrays"].items()}
         network = {name: array[places[classes]] for name, array in state["networks"][str(classes)].items()}
         places[classes] += 1
-        yield Stored(json.loads(key), classes, vocabulary, row, network)
+        yield StreamSnapshot(json.loads(key), classes, vocabulary, row, network)

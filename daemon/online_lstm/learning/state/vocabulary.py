@@ -21,7 +21,7 @@ _ARRAYS = {"ids": np.int32, "codes": np.int32, "sightings": np.int64}
 """Of a state, beside the literals, with an entry for each of them."""
 
 
-class Sighting(NamedTuple):
+class VocabularyLookup(NamedTuple):
     """What a value goes by at one sighting (a tuple, because one is made for every event).
 
     ``value_id`` names the value to the experts; ``fresh`` says that it was given at this sighting. ``code`` names
@@ -81,14 +81,14 @@ class Vocabulary:
         """Give the JSON text of the value that a code in use stands for."""
         return self._by_code[code].literal
 
-    def observe(self, symbol: Symbol, literal: str, *, admits: bool = True) -> Sighting:
+    def observe(self, symbol: Symbol, literal: str, *, admits: bool = True) -> VocabularyLookup:
         """See a value whose JSON text is ``literal``; without ``admits`` it stays a candidate if it is one."""
         entry = self._admitted.get(symbol)
         if entry is not None:
             self._admitted.move_to_end(symbol)
             adopted = entry.sightings == 0
             entry.sightings += adopted
-            return Sighting(entry.value_id, code=entry.code, adopted=adopted)
+            return VocabularyLookup(entry.value_id, code=entry.code, adopted=adopted)
         entry = self._candidates.pop(symbol, None)
         fresh = entry is None
         enough = not self._admitted or (entry.sightings if entry else 0) + 1 >= self._admit_after
@@ -111,7 +111,7 @@ class Vocabulary:
             self._by_code[code] = self._admitted[symbol] = entry
         else:
             self._candidates[symbol] = entry
-        return Sighting(entry.value_id, fresh, code, admitted, replaced, left)
+        return VocabularyLookup(entry.value_id, fresh, code, admitted, replaced, left)
 
     def adopt(self, literal: str) -> int:
         """Admit a value by its JSON text, which another vocabulary admitted, without a sighting; give its id.

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class Run(NamedTuple):
+class ObservedRun(NamedTuple):
     """K values one after another.
 
     ``fresh`` says that an id was given to its value just now, as it is wherever an id comes first: nobody can have
@@ -27,7 +27,7 @@ class Run(NamedTuple):
         return self.fresh | self.adopted
 
 
-class Codes(NamedTuple):
+class ModelBeliefs(NamedTuple):
     """What the LSTM says of K events and of the one after them, by code; 0 stands for all values without one."""
 
     probabilities: NDArray[np.float32]  # (K + 1, classes)
@@ -48,7 +48,7 @@ class Codes(NamedTuple):
         return ids.astype(np.int32), np.where(known, probabilities, 0)
 
 
-class Expected(NamedTuple):
+class ExpertBeliefs(NamedTuple):
     """What M experts expect of K events and of the one after them.
 
     ``probabilities`` are over V value ids and sum to 1; of them an expert gives up the part ``rest`` for values that

@@ -3,16 +3,16 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from online_lstm.learning.state.packed import Field, Row
-from online_lstm.learning.symbol.expert_inputs import Run
+from online_lstm.learning.state.packed import ArraySpec, ArrayViews
+from online_lstm.learning.symbol.expert_inputs import ObservedRun
 
 
-def fields() -> dict[str, Field]:
+def fields() -> dict[str, ArraySpec]:
     """Describe the arrays of one stream."""
-    return {"last_value": Field((1,), "int32", -1)}
+    return {"last_value": ArraySpec((1,), "int32", -1)}
 
 
-def observe(row: Row, run: Run) -> NDArray[np.int32]:
+def observe(row: ArrayViews, run: ObservedRun) -> NDArray[np.int32]:
     """Learn a run of K values; give what was predicted before each and after the last, int32 ``(K + 1,)``."""
     favourites = np.concatenate((row["last_value"], run.ids))
     row["last_value"][0] = favourites[-1]

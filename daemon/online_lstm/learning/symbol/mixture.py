@@ -21,9 +21,9 @@ of such a probability came, and all others share the rest in proportion (a stage
 
 import numpy as np
 
-from online_lstm.learning.state.packed import Field, Row
+from online_lstm.learning.state.packed import ArraySpec, ArrayViews
 from online_lstm.learning.symbol import mixture_kernels as kernels
-from online_lstm.learning.symbol.expert_inputs import Codes, Expected, Run
+from online_lstm.learning.symbol.expert_inputs import ExpertBeliefs, ModelBeliefs, ObservedRun
 from online_lstm.learning.symbol.mixture_kernels import CALIBRATED, STEP, Mixed, Mixer
 from online_lstm.learning.symbol.suffix_kernels import LEAST_NAMED, ORDERS
 from online_lstm.settings import Settings
@@ -34,27 +34,29 @@ _DEPTHS = np.array([0, 0, *(order.bit_length() for order in ORDERS)], np.int64) 
 _NAMES = ["mixer_" + name for name in Mixer._fields]
 
 
-def fields(experts: int, scope: str = "stream") -> dict[str, Field]:
+def fields(experts: int, scope: str = "stream") -> dict[str, ArraySpec]:
     """Describe the arrays of one stream with so many experts; ``scope`` says who shares the weights of the LSTM."""
     of_lstm = FIRST_LSTM_WEIGHT[scope]
     of_memory = (1 - of_lstm) / (experts - 1)
     situations = (1 + int(_DEPTHS.max())) << len(_pairs(experts))
-    weights = Field((experts,), "float64", (of_lstm, *[of_memory] * (experts - 1)))
-    corrections = Field((situations, experts), "float64")
+    weights = ArraySpec((experts,), "float64", (of_lstm, *[of_memory] * (experts - 1)))
+    corrections = ArraySpec((situations, experts), "float64")
     odds = STEP * (np.arange(CALIBRATED) - CALIBRATED // 2)
     described = {
         "weights": weights,
         "corrections": corrections,
         "rest_weights": weights,
         "rest_corrections": corrections,
-        "visits": Field((situations,), "int64"),
-        "calibration": Field((CALIBRATED,), "float64", tuple((1 / (1 + np.exp(-odds))).tolist())),
-        "calibration_samples": Field((CALIBRATED,), "int64"),
+        "visits": ArraySpec((situations,), "int64"),
+        "calibration": ArraySpec((CALIBRATED,), "float64", tuple((1 / (1 + np.exp(-odds))).tolist())),
+        "calibration_samples": ArraySpec((CALIBRATED,), "int64"),
     }
     return {name: described[field] for name, field in zip(_NAMES, Mixer._fields, strict=True)}
 
 
-def mix(row: Row, run: Run, told: tuple[Codes, Expected], settings: Settings, *, pending: bool) -> Mixed:
+def mix(
+    row: ArrayViews, run: ObservedRun, told: tuple[ModelBeliefs, ExpertBeliefs], settings: Settings, *, pending: bool
+) -> Mixed:
     """Mix what the experts expect of each event, and learn from one to the next.
 
     Args:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_lstm.learning.jit import compiled
-from online_lstm.learning.symbol.expert_inputs import Codes, Expected
+from online_lstm.learning.symbol.expert_inputs import ExpertBeliefs, ModelBeliefs
 
 LEAST_WEIGHT, MOST_WEIGHT = 0.05, 2.0
 FIRST_STEPS = 20  # by so many times its later self a situation's rate is higher at first; it falls with its visits
@@ -55,7 +55,7 @@ class Views(NamedTuple):
 @compiled
 def mix(
     mixer: Mixer,
-    told: tuple[Codes, Expected, float],
+    told: tuple[ModelBeliefs, ExpertBeliefs, float],
     course: tuple[NDArray[np.int64], NDArray[np.int32], int],
     rates: tuple[float, float],
     mixed: Mixed,
@@ -120,7 +120,7 @@ def _bounded(probability: float) -> float:
 
 
 @compiled
-def _tell(codes: Codes, event: int, beliefs: NDArray[np.float64], rests: NDArray[np.float64]) -> None:
+def _tell(codes: ModelBeliefs, event: int, beliefs: NDArray[np.float64], rests: NDArray[np.float64]) -> None:
     """Write what the LSTM says, by value id."""
     beliefs[:] = 0
     for code in range(1, codes.known[event]):

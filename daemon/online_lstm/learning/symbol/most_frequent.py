@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_lstm.learning.jit import compiled
-from online_lstm.learning.state.packed import Field, Row
-from online_lstm.learning.symbol.expert_inputs import Run
+from online_lstm.learning.state.packed import ArraySpec, ArrayViews
+from online_lstm.learning.symbol.expert_inputs import ObservedRun
 
 
-class Tally(NamedTuple):
+class SymbolCounts(NamedTuple):
     """The arrays of one stream, ``V`` value ids."""
 
     prediction: NDArray[np.int32]  # (1,)
@@ -19,30 +19,32 @@ class Tally(NamedTuple):
     seen: NDArray[np.int64]  # (V,): event at which a value came last
 
 
-def fields(values: int) -> dict[str, Field]:
+def fields(values: int) -> dict[str, ArraySpec]:
     """Describe the arrays of one stream; value ids are below ``values``."""
     described = {
-        "prediction": Field((1,), "int32", -1),
-        "events": Field((1,), "int64"),
-        "counts": Field((values,), "int64"),
-        "seen": Field((values,), "int64"),
+        "prediction": ArraySpec((1,), "int32", -1),
+        "events": ArraySpec((1,), "int64"),
+        "counts": ArraySpec((values,), "int64"),
+        "seen": ArraySpec((values,), "int64"),
     }
-    return {_PREFIX + name: described[name] for name in Tally._fields}
+    return {_PREFIX + name: described[name] for name in SymbolCounts._fields}
 
 
-def observe(row: Row, run: Run) -> NDArray[np.int32]:
+def observe(row: ArrayViews, run: ObservedRun) -> NDArray[np.int32]:
     """Learn a run of K values; give what was predicted before each and after the last, int32 ``(K + 1,)``."""
     favourites = np.empty(len(run.ids) + 1, np.int32)
-    _observe(Tally(*[row[name] for name in _NAMES]), run.ids, run.first, favourites)
+    _observe(SymbolCounts(*[row[name] for name in _NAMES]), run.ids, run.first, favourites)
     return favourites
 
 
 _PREFIX = "most_frequent_"
-_NAMES = [_PREFIX + name for name in Tally._fields]
+_NAMES = [_PREFIX + name for name in SymbolCounts._fields]
 
 
 @compiled
-def _observe(tally: Tally, ids: NDArray[np.int32], first: NDArray[np.bool_], favourites: NDArray[np.int32]) -> None:
+def _observe(
+    tally: SymbolCounts, ids: NDArray[np.int32], first: NDArray[np.bool_], favourites: NDArray[np.int32]
+) -> None:
     counts, seen = tally.counts, tally.seen
     favourites[0] = tally.prediction[0]
     for event in range(len(ids)):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_lstm.learning.jit import compiled
-from online_lstm.learning.symbol.expert_inputs import Expected
+from online_lstm.learning.symbol.expert_inputs import ExpertBeliefs
 
 ORDERS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24)
 BEHIND = 3  # values in the context that leaves out the latest one; it stands before those of ``ORDERS``
@@ -29,7 +29,7 @@ FIRST_SAMPLES, MOST_SAMPLES = 2, 50  # trust and novelty move by 1 / samples
 FIRST_NOVELTY, LEAST_NOVELTY, MOST_NOVELTY = 0.5, 1e-4, 0.99
 
 
-class Memory(NamedTuple):
+class SuffixMemoryState(NamedTuple):
     """The arrays of one stream: V value ids, C contexts, N of them at once, S successors, B buckets, M kinds of memory.
 
     The kinds look at the same contexts and forget what followed them at different rates. An id that changes owners
@@ -54,7 +54,7 @@ class Memory(NamedTuple):
     novelty_samples: NDArray[np.uint8]  # (M, N + 1): events that taught it, at most MOST_SAMPLES
 
 
-class Recall(NamedTuple):
+class ContextMatch(NamedTuple):
     """What the memory holds about the coming event; it follows from the memory and is kept during a run only."""
 
     keys: NDArray[np.uint64]  # (N,)
@@ -65,10 +65,10 @@ class Recall(NamedTuple):
 
 @compiled
 def observe(
-    memory: Memory,
+    memory: SuffixMemoryState,
     run: tuple[NDArray[np.int32], NDArray[np.bool_], NDArray[np.int32]],
     learns: bool,
-    expected: Expected,
+    expected: ExpertBeliefs,
 ) -> None:
     """Learn value ids one after another, or only follow them; ``expected`` comes as zeros and is written.
 
@@ -106,8 +106,8 @@ def observe(
 
 
 @compiled
-def _recall(memory: Memory) -> Recall:
-    recall = Recall(
+def _recall(memory: SuffixMemoryState) -> ContextMatch:
+    recall = ContextMatch(
         np.empty(CONTEXTS, np.uint64),
         np.empty(CONTEXTS, np.int64),
         np.zeros(CONTEXTS, np.int64),
@@ -118,13 +118,13 @@ def _recall(memory: Memory) -> Recall:
 
 
 @compiled
-def _renew(memory: Memory, recall: Recall) -> None:
+def _renew(memory: SuffixMemoryState, recall: ContextMatch) -> None:
     _hash_contexts(memory.history, recall.keys)
     _look_up(memory, recall)
 
 
 @compiled
-def _expect(memory: Memory, recall: Recall, expected: Expected, event: int) -> None:
+def _expect(memory: SuffixMemoryState, recall: ContextMatch, expected: ExpertBeliefs, event: int) -> None:
     """Write what is expected of an event."""
     depth = 0
     for order in range(CONTEXTS):
@@ -173,7 +173,7 @@ def _chain(key: np.uint64, value: int) -> np.uint64:
 
 
 @compiled
-def _look_up(memory: Memory, recall: Recall) -> None:
+def _look_up(memory: SuffixMemoryState, recall: ContextMatch) -> None:
     """Write places, buckets and counts of the contexts that are known."""
     keys, seen, visits = memory.keys, memory.seen, memory.visits
     since, successors, counts = memory.since, memory.successors, memory.counts
@@ -216,7 +216,9 @@ def _age_group(age: int) -> int:
 
 
 @compiled
-def _interpolate(memory: Memory, recall: Recall, kind: int, probabilities: NDArray[np.float64]) -> None:
+def _interpolate(
+    memory: SuffixMemoryState, recall: ContextMatch, kind: int, probabilities: NDArray[np.float64]
+) -> None:
     """Write the probabilities, from the longest context down: each takes its part of what longer ones left."""
     successors, counts = memory.successors[kind], recall.counts[kind]
     probabilities[:] = 0
@@ -238,7 +240,7 @@ def _interpolate(memory: Memory, recall: Recall, kind: int, probabilities: NDArr
 
 
 @compiled
-def _learn_novelty(memory: Memory, expected: Expected, event: int, value: int) -> None:
+def _learn_novelty(memory: SuffixMemoryState, expected: ExpertBeliefs, event: int, value: int) -> None:
     """Move the share of values that the memory did not name, for contexts as long as the present one."""
     depth = expected.depths[event]
     for kind in range(len(memory.prediction)):
@@ -251,7 +253,7 @@ def _learn_novelty(memory: Memory, expected: Expected, event: int, value: int) -
 
 
 @compiled
-def _learn_trust(memory: Memory, recall: Recall, value: int) -> None:
+def _learn_trust(memory: SuffixMemoryState, recall: ContextMatch, value: int) -> None:
     """Move each trust towards the responsibility of its context for the value that came, -1 for a new one."""
     least = LEAST_SHARE
     if value >= 0:
@@ -279,7 +281,7 @@ def _learn_trust(memory: Memory, recall: Recall, value: int) -> None:
 
 
 @compiled
-def _claim_places(memory: Memory, recall: Recall) -> None:
+def _claim_places(memory: SuffixMemoryState, recall: ContextMatch) -> None:
     """Visit the known contexts, then give every unknown one the place of the stalest that its key may replace."""
     keys, seen, visits, coming = memory.keys, memory.seen, memory.visits, memory.coming[0]
     for order in range(CONTEXTS):
@@ -301,7 +303,7 @@ def _claim_places(memory: Memory, recall: Recall) -> None:
 
 
 @compiled
-def _learn_successor(memory: Memory, recall: Recall, value: int) -> None:
+def _learn_successor(memory: SuffixMemoryState, recall: ContextMatch, value: int) -> None:
     """Count the value in all its contexts, where it may take the place of the successor counted least."""
     visits = memory.visits
     for order in range(CONTEXTS):

@@ -18,9 +18,9 @@ How much is left for values that a memory does not name is counted, for each len
 
 import numpy as np
 
-from online_lstm.learning.state.packed import Field, Row
+from online_lstm.learning.state.packed import ArraySpec, ArrayViews
 from online_lstm.learning.symbol import suffix_kernels as kernels
-from online_lstm.learning.symbol.expert_inputs import Expected, Run
+from online_lstm.learning.symbol.expert_inputs import ExpertBeliefs, ObservedRun
 from online_lstm.learning.symbol.suffix_kernels import (
     AGES,
     CONTEXTS,
@@ -31,13 +31,13 @@ from online_lstm.learning.symbol.suffix_kernels import (
     MOST_VISITS,
     ORDERS,
     SUCCESSORS,
-    Memory,
+    SuffixMemoryState,
 )
 
 KINDS = len(DECAYS)
 
 
-def fields(contexts: int, values: int, kinds: int) -> dict[str, Field]:
+def fields(contexts: int, values: int, kinds: int) -> dict[str, ArraySpec]:
     """Describe the arrays of one stream.
 
     Args:
@@ -47,35 +47,35 @@ def fields(contexts: int, values: int, kinds: int) -> dict[str, Field]:
     """
     trusted = (kinds, CONTEXTS, MOST_VISITS * AGES)
     described = {
-        "prediction": Field((kinds,), "int32", -1),
-        "coming": Field((1,), "int64", 1),
-        "used": Field((1,), "int32"),
-        "history": Field((ORDERS[-1],), "int64"),
-        "since": Field((values,), "int64"),
-        "shares": Field((values,), "float32"),
-        "keys": Field((contexts,), "uint64"),
-        "seen": Field((contexts,), "int64"),
-        "visits": Field((contexts,), "uint8"),
-        "successors": Field((kinds, contexts, SUCCESSORS), "int32"),
-        "counts": Field((kinds, contexts, SUCCESSORS), "float32"),
-        "trust": Field(trusted, "float32", FIRST_TRUST),
-        "samples": Field(trusted, "uint8", FIRST_SAMPLES),
-        "novelty": Field((kinds, CONTEXTS + 1), "float32", FIRST_NOVELTY),
-        "novelty_samples": Field((kinds, CONTEXTS + 1), "uint8", 1),
+        "prediction": ArraySpec((kinds,), "int32", -1),
+        "coming": ArraySpec((1,), "int64", 1),
+        "used": ArraySpec((1,), "int32"),
+        "history": ArraySpec((ORDERS[-1],), "int64"),
+        "since": ArraySpec((values,), "int64"),
+        "shares": ArraySpec((values,), "float32"),
+        "keys": ArraySpec((contexts,), "uint64"),
+        "seen": ArraySpec((contexts,), "int64"),
+        "visits": ArraySpec((contexts,), "uint8"),
+        "successors": ArraySpec((kinds, contexts, SUCCESSORS), "int32"),
+        "counts": ArraySpec((kinds, contexts, SUCCESSORS), "float32"),
+        "trust": ArraySpec(trusted, "float32", FIRST_TRUST),
+        "samples": ArraySpec(trusted, "uint8", FIRST_SAMPLES),
+        "novelty": ArraySpec((kinds, CONTEXTS + 1), "float32", FIRST_NOVELTY),
+        "novelty_samples": ArraySpec((kinds, CONTEXTS + 1), "uint8", 1),
     }
-    return {_PREFIX + name: described[name] for name in Memory._fields}
+    return {_PREFIX + name: described[name] for name in SuffixMemoryState._fields}
 
 
-def observe(row: Row, run: Run, *, learns: bool = True, values: int = 1) -> Expected:
+def observe(row: ArrayViews, run: ObservedRun, *, learns: bool = True, values: int = 1) -> ExpertBeliefs:
     """Say what each memory expects of each value of a run, and of the one to come; learn them on the way, or not.
 
     ``values`` is how many value ids there are to say something of, at least; of those that have not come yet nothing is
     expected.
     """
-    memory = Memory(*[row[name] for name in _NAMES])
+    memory = SuffixMemoryState(*[row[name] for name in _NAMES])
     count, kinds = len(run.ids), len(memory.prediction)
     used = max(values, int(memory.used[0]), int(run.ids.max(initial=-1)) + 1)
-    expected = Expected(
+    expected = ExpertBeliefs(
         np.zeros((count + 1, kinds, used)),
         np.ones((count + 1, kinds)),
         np.full((count + 1, kinds), -1, np.int32),
@@ -85,11 +85,11 @@ def observe(row: Row, run: Run, *, learns: bool = True, values: int = 1) -> Expe
     return expected
 
 
-def break_sequence(row: Row) -> None:
+def break_sequence(row: ArrayViews) -> None:
     """Let no context reach from the next value back to the ones before it."""
     row[_PREFIX + "history"][:] = 0
     row[_PREFIX + "prediction"][:] = -1
 
 
 _PREFIX = "suffix_"
-_NAMES = [_PREFIX + name for name in Memory._fields]
+_NAMES = [_PREFIX + name for name in SuffixMemoryState._fields]

@@ -13,17 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_lstm.events import BASELINES, EXPERTS
-from online_lstm.learning.state.packed import Field, Row
-from online_lstm.learning.symbol.expert_inputs import Codes, Expected, Forecast, Run
+from online_lstm.learning.state.packed import ArraySpec, ArrayViews
+from online_lstm.learning.symbol.expert_inputs import ExpertBeliefs, Forecast, ModelBeliefs, ObservedRun
 from online_lstm.settings import Settings
 
-__all__ = ["LEAST_PROBABILITY", "Codes", "Forecast", "Run", "SymbolPanel"]
+__all__ = ["LEAST_PROBABILITY", "Forecast", "ModelBeliefs", "ObservedRun", "SymbolEnsemble"]
 
 LEAST_PROBABILITY = 1e-12
 """A surprise is taken as if the probability had not been lower."""
 
 
-class SymbolPanel:
+class SymbolEnsemble:
     """The experts and baselines that the settings ask for; what they learned is in the rows.
 
     The memory that forgets fast is a baseline in any case, and the same one is an expert.
@@ -33,7 +33,7 @@ class SymbolPanel:
         self._settings = settings
         self._kinds = [EXPERTS["symbol"].index(name) - 1 for name in settings.experts if name != "lstm"]
 
-    def fields(self) -> dict[str, Field]:
+    def fields(self) -> dict[str, ArraySpec]:
         """Describe the arrays of one stream."""
         modules, settings = _modules(), self._settings
         values = 2 * settings.max_vocabulary
@@ -46,7 +46,9 @@ class SymbolPanel:
             **mixer,
         }
 
-    def observe(self, row: Row, run: Run, codes: Codes, *, pending: bool) -> tuple[Forecast, NDArray[np.bool_]]:
+    def observe(
+        self, row: ArrayViews, run: ObservedRun, codes: ModelBeliefs, *, pending: bool
+    ) -> tuple[Forecast, NDArray[np.bool_]]:
         """Say what was expected of each event, and learn it, one after another.
 
         Where the settings say not to learn, memories and mixture stay as they are, and only the last value and the most
@@ -64,7 +66,7 @@ class SymbolPanel:
         """
         modules = _modules()
         values = int(codes.ids[1].max()) + 1
-        expected: Expected = modules["suffix_memory"].observe(row, run, learns=self._settings.learn, values=values)
+        expected: ExpertBeliefs = modules["suffix_memory"].observe(row, run, learns=self._settings.learn, values=values)
         baselines = [
             modules["last_value"].observe(row, run),
             modules["most_frequent"].observe(row, run),
@@ -81,11 +83,13 @@ class SymbolPanel:
         return forecast, hits
 
     @staticmethod
-    def break_sequence(row: Row) -> None:
+    def break_sequence(row: ArrayViews) -> None:
         """Let what comes next begin a sequence."""
         _modules()["suffix_memory"].break_sequence(row)
 
-    def _mixed(self, row: Row, run: Run, codes: Codes, expected: Expected, *, pending: bool) -> Forecast:
+    def _mixed(
+        self, row: ArrayViews, run: ObservedRun, codes: ModelBeliefs, expected: ExpertBeliefs, *, pending: bool
+    ) -> Forecast:
         favourites, confidences = codes.ranked(1)
         favourites = np.column_stack([favourites, expected.favourites])
         named = np.take_along_axis(expected.probabilities, np.maximum(expected.favourites, 0)[..., None], axis=2)
@@ -101,7 +105,7 @@ class SymbolPanel:
         )
 
 
-def _alone(codes: Codes, top: int) -> Forecast:
+def _alone(codes: ModelBeliefs, top: int) -> Forecast:
     """Let what the LSTM says be the forecast."""
     ids, probabilities = codes.ranked(top)
     came = codes.probabilities[np.arange(len(codes.came)), codes.came]
@@ -116,10 +120,10 @@ def _alone(codes: Codes, top: int) -> Forecast:
     )
 
 
-def _of_kinds(expected: Expected, kinds: Sequence[int]) -> Expected:
+def _of_kinds(expected: ExpertBeliefs, kinds: Sequence[int]) -> ExpertBeliefs:
     """Keep the memories of some kinds, which are next to each other."""
     kept = slice(kinds[0], kinds[-1] + 1)
-    return Expected(
+    return ExpertBeliefs(
         np.ascontiguousarray(expected.probabilities[:, kept]),
         np.ascontiguousarray(expected.rest[:, kept]),
         np.ascontiguousarray(expected.favourites[:, kept]),

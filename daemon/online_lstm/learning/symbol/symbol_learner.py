@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from online_lstm.events import Event, Outcome, SymbolPrediction
-from online_lstm.learning.model_states import NetworkRows, score, score_fields
-from online_lstm.learning.network import Network, Past
-from online_lstm.learning.state.packed import Field, Row, Rows
-from online_lstm.learning.symbol.symbol_ensemble import SymbolPanel
-from online_lstm.learning.symbol.symbol_task import Encoded, SymbolTask, surprise_bits
+from online_lstm.events import Event, EventResult, SymbolPrediction
+from online_lstm.learning.model_states import ModelStates, score, score_fields
+from online_lstm.learning.network import ReplayBuffer, SymbolModel
+from online_lstm.learning.state.packed import ArraySpec, ArrayViews, PackedArrays
+from online_lstm.learning.symbol.symbol_ensemble import SymbolEnsemble
+from online_lstm.learning.symbol.symbol_task import EncodedEvent, SymbolTask, surprise_bits
 from online_lstm.settings import Settings
 
 
@@ -18,17 +18,17 @@ class SymbolLearner:
     """One stream's view on its rows: one of ``streams``, one of ``networks[classes]`` by its vocabulary's size."""
 
     @staticmethod
-    def stream_fields(settings: Settings) -> dict[str, Field]:
+    def stream_fields(settings: Settings) -> dict[str, ArraySpec]:
         """Describe the arrays of one stream that do not depend on the size of its vocabulary."""
         return {
-            "events": Field((1,), "int64"),
-            "window": Field((settings.window,), "int32", -1),
-            **SymbolPanel(settings).fields(),
+            "events": ArraySpec((1,), "int64"),
+            "window": ArraySpec((settings.window,), "int32", -1),
+            **SymbolEnsemble(settings).fields(),
             **score_fields(settings, losses=1),
         }
 
     @staticmethod
-    def network_fields(network: Network, classes: int) -> dict[str, Field]:
+    def network_fields(network: SymbolModel, classes: int) -> dict[str, ArraySpec]:
         """Describe the arrays of one stream whose network has this many classes.
 
         ``pending`` holds the network's probabilities of the value to come; ``replay_codes`` and
@@ -36,21 +36,23 @@ class SymbolLearner:
         """
         codes, states = network.kept_windows()
         return {
-            "network": Field((network.state_size(classes),), "float32"),
-            "pending": Field((classes,), "float32"),
-            "replay_codes": Field(codes, "int32", -1),
-            "replay_states": Field(states, "float32"),
+            "network": ArraySpec((network.state_size(classes),), "float32"),
+            "pending": ArraySpec((classes,), "float32"),
+            "replay_codes": ArraySpec(codes, "int32", -1),
+            "replay_states": ArraySpec(states, "float32"),
         }
 
-    def __init__(self, settings: Settings, network: Network, *, streams: Rows, networks: NetworkRows) -> None:
+    def __init__(
+        self, settings: Settings, network: SymbolModel, *, streams: PackedArrays, networks: ModelStates
+    ) -> None:
         self._settings = settings
         self._network = network
         self._streams = streams
         self._networks = networks
         self._pending: SymbolPrediction | None = None
         self._scope = networks.scope
-        self._panel = SymbolPanel(settings)
-        self.task = SymbolTask(settings, self._scope.book)
+        self._ensemble = SymbolEnsemble(settings)
+        self.task = SymbolTask(settings, self._scope.shared_vocabulary)
         self.row = streams.add()
         self._take_network_row(network.classes_for(self.task.known))
         self._scope.begin(self._network_rows.view(self.network_row), network.initial(self.classes))
@@ -84,26 +86,26 @@ class SymbolLearner:
         if stream["window"][-1] >= 0:
             pending = self._network_rows.view(self.network_row)["pending"]
             codes = self.task.codes([], pending[None], np.array([self.task.known], np.int32))
-            forecast, _ = self._panel.observe(stream, self.task.values([]), codes, pending=False)
+            forecast, _ = self._ensemble.observe(stream, self.task.values([]), codes, pending=False)
             (self._pending,) = self.task.predictions(forecast, [])
 
     def break_sequence(self) -> None:
         """Let the next event begin a sequence: nothing is predicted for it, and nothing of before leads up to it."""
         self._streams.view(self.row)["window"][:] = -1
-        self._panel.break_sequence(self._streams.view(self.row))
+        self._ensemble.break_sequence(self._streams.view(self.row))
         network = self._network_rows.view(self.network_row)
         state = self._scope.state_of(network)
         self._network.reset_states(state, self.classes)
         self._scope.keep(network, state)
         self._pending = None
 
-    def learn(self, events: Sequence[Event]) -> list[Outcome]:
+    def learn(self, events: Sequence[Event]) -> list[EventResult]:
         """Score, fit and predict, one event after another."""
-        outcomes: list[Outcome] = []
-        run: list[Encoded] = []
+        outcomes: list[EventResult] = []
+        run: list[EncodedEvent] = []
         for event in events:
             encoded = self.task.encode(event)
-            if encoded.sighting.replaced or encoded.known > self.classes:
+            if encoded.lookup.replaced or encoded.known > self.classes:
                 # a class changes hands or is added: what came before is learned without it
                 outcomes += self._learn_run(run)
                 run = []
@@ -114,19 +116,19 @@ class SymbolLearner:
                 run = []
         return outcomes + self._learn_run(run)
 
-    def _learn_run(self, run: list[Encoded]) -> list[Outcome]:
+    def _learn_run(self, run: list[EncodedEvent]) -> list[EventResult]:
         """Learn up to ``network.events`` events in one call of the network."""
         if not run:
             return []
         stream, network = self._streams.view(self.row), self._network_rows.view(self.network_row)
-        codes = np.concatenate([stream["window"], np.array([e.sighting.code for e in run], np.int32)])
+        codes = np.concatenate([stream["window"], np.array([e.lookup.code for e in run], np.int32)])
         known = np.array([run[0].known_before, *(e.known for e in run)], np.int32)
         past = _past(stream, network)
         result = self._network.run(self._scope.state_of(network), self.classes, codes, known, past)
         past.keep(result.windows, result.edges)
         # what was published for the first event is judged, also where the classes have changed since
         probabilities = np.concatenate([network["pending"][None], result.probabilities[1:]])
-        forecast, hits = self._panel.observe(
+        forecast, hits = self._ensemble.observe(
             stream, self.task.values(run), self.task.codes(run, probabilities, known), pending=self._pending is not None
         )
         predictions = [self._pending, *self.task.predictions(forecast, run)]
@@ -141,7 +143,7 @@ class SymbolLearner:
             hits=hits,
             losses=surprise_bits(forecast.probability)[:, None],
         )
-        verdicts = self.task.verdicts(predictions[:-1], hits[:, 0], forecast, told.drifts)
+        evaluations = self.task.evaluations(predictions[:-1], hits[:, 0], forecast, told.drifts)
         stream["events"][0] += len(run)
         stream["window"][:] = codes[len(run) :]
         self._scope.keep(network, result.state)
@@ -150,11 +152,11 @@ class SymbolLearner:
         if run[-1].event.ends:
             self.break_sequence()
         return [
-            Outcome(
+            EventResult(
                 first + i,
                 fitted,
                 skipped,
-                verdicts[i],
+                evaluations[i],
                 predictions[i + 1],
                 told.hits[i],
                 told.rates[i],
@@ -164,10 +166,10 @@ class SymbolLearner:
             )
         ]
 
-    def _make_room(self, encoded: Encoded) -> None:
+    def _make_room(self, encoded: EncodedEvent) -> None:
         """Let a class be another symbol's, or move to a row with more classes."""
-        code = encoded.sighting.code
-        if encoded.sighting.replaced:
+        code = encoded.lookup.code
+        if encoded.lookup.replaced:
             stream, network = self._streams.view(self.row), self._network_rows.view(self.network_row)
             window = stream["window"]
             window[window == code] = 0
@@ -190,6 +192,6 @@ class SymbolLearner:
         self.network_row = self._network_rows.add()
 
 
-def _past(stream: Row, network: Row) -> Past:
+def _past(stream: ArrayViews, network: ArrayViews) -> ReplayBuffer:
     """View the windows that are kept of a stream."""
-    return Past(int(stream["events"][0]), network["replay_codes"], network["replay_states"])
+    return ReplayBuffer(int(stream["events"][0]), network["replay_codes"], network["replay_states"])

@@ -11,27 +11,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from online_lstm.events import Event, SymbolPrediction, SymbolVerdict
+from online_lstm.events import Event, SymbolEvaluation, SymbolPrediction
 from online_lstm.learning.state.packed import require_same
-from online_lstm.learning.state.vocabulary import Sighting, Vocabulary
-from online_lstm.learning.symbol.symbol_ensemble import LEAST_PROBABILITY, Codes, Forecast, Run
+from online_lstm.learning.state.vocabulary import Vocabulary, VocabularyLookup
+from online_lstm.learning.symbol.symbol_ensemble import LEAST_PROBABILITY, Forecast, ModelBeliefs, ObservedRun
 from online_lstm.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
+class EncodedEvent:
     """One event as the network sees it; ``known_before`` and ``known`` count the codes before and after it."""
 
     event: Event
-    sighting: Sighting
+    lookup: VocabularyLookup
     known_before: int
     known: int
 
     @property
     def predictable_code(self) -> int:
         """The code that a prediction could have named: 0, unknown, for a value that had none when it was made."""
-        unknown = self.sighting.admitted or self.sighting.code >= self.known_before
-        return 0 if unknown else self.sighting.code
+        unknown = self.lookup.admitted or self.lookup.code >= self.known_before
+        return 0 if unknown else self.lookup.code
 
 
 class SymbolTask:
@@ -57,15 +57,15 @@ class SymbolTask:
         """How many codes there are, with 0."""
         return self.vocabulary.known
 
-    def encode(self, event: Event) -> Encoded:
+    def encode(self, event: Event) -> EncodedEvent:
         """See an event's value."""
         known_before, admits = self.vocabulary.known, self._learns
         if self._book is not None:
             self._adopt(self._book)
             if self._learns:
                 admits = self._book.observe(event.symbol, event.literal, admits=not self._book.full).admitted
-        sighting = self.vocabulary.observe(event.symbol, event.literal, admits=admits)
-        return Encoded(event, sighting, known_before, self.vocabulary.known)
+        lookup = self.vocabulary.observe(event.symbol, event.literal, admits=admits)
+        return EncodedEvent(event, lookup, known_before, self.vocabulary.known)
 
     def _adopt(self, book: Vocabulary) -> None:
         """Take over what other streams brought since the last event; what was predicted after that has been read."""
@@ -74,27 +74,29 @@ class SymbolTask:
             self._ids[code] = value_id = self.vocabulary.adopt(literal)
             self._names[value_id] = literal
 
-    def codes(self, run: Sequence[Encoded], probabilities: NDArray[np.float32], known: NDArray[np.int32]) -> Codes:
+    def codes(
+        self, run: Sequence[EncodedEvent], probabilities: NDArray[np.float32], known: NDArray[np.int32]
+    ) -> ModelBeliefs:
         """Say what the rows of probabilities are about; the codes that the run admits are known from now on."""
         before = self._ids.copy()
         for encoded in run:
-            if encoded.sighting.admitted:
-                self._ids[encoded.sighting.code] = encoded.sighting.value_id
+            if encoded.lookup.admitted:
+                self._ids[encoded.lookup.code] = encoded.lookup.value_id
         came = np.array([encoded.predictable_code for encoded in run], np.int32)
-        return Codes(probabilities, known, np.stack([before, self._ids]), came)
+        return ModelBeliefs(probabilities, known, np.stack([before, self._ids]), came)
 
     @staticmethod
-    def values(run: Sequence[Encoded]) -> Run:
+    def values(run: Sequence[EncodedEvent]) -> ObservedRun:
         """Give the values of a run as experts know them."""
-        sightings = [encoded.sighting for encoded in run]
-        return Run(
-            np.array([sighting.value_id for sighting in sightings], np.int32),
-            np.array([sighting.fresh for sighting in sightings], np.bool_),
-            np.array([sighting.left for sighting in sightings], np.int32),
-            np.array([sighting.adopted for sighting in sightings], np.bool_),
+        sightings = [encoded.lookup for encoded in run]
+        return ObservedRun(
+            np.array([lookup.value_id for lookup in sightings], np.int32),
+            np.array([lookup.fresh for lookup in sightings], np.bool_),
+            np.array([lookup.left for lookup in sightings], np.int32),
+            np.array([lookup.adopted for lookup in sightings], np.bool_),
         )
 
-    def predictions(self, forecast: Forecast, run: Sequence[Encoded]) -> list[SymbolPrediction | None]:
+    def predictions(self, forecast: Forecast, run: Sequence[EncodedEvent]) -> list[SymbolPrediction | None]:
         """Read what is forecast after each event of a run, None while nothing is known; without events, before it."""
         first = 1 if run else 0
         rows = zip(
@@ -104,8 +106,8 @@ class SymbolTask:
         )
         read: list[SymbolPrediction | None] = []
         for number, (top, probabilities, favourites, confidences, weights) in enumerate(rows):
-            if run and (run[number].sighting.fresh or run[number].sighting.admitted):
-                self._names[run[number].sighting.value_id] = run[number].event.literal
+            if run and (run[number].lookup.fresh or run[number].lookup.admitted):
+                self._names[run[number].lookup.value_id] = run[number].event.literal
             names = self._names
             if top[0] < 0:
                 read.append(None)
@@ -124,12 +126,12 @@ class SymbolTask:
         return read
 
     @staticmethod
-    def verdicts(
+    def evaluations(
         predictions: Sequence[SymbolPrediction | None],
         hits: NDArray[np.bool_],
         forecast: Forecast,
         drifts: Sequence[bool],
-    ) -> list[SymbolVerdict | None]:
+    ) -> list[SymbolEvaluation | None]:
         """Judge K predictions by the probability that had been given to the values that came."""
         given = zip(
             predictions,
@@ -143,7 +145,7 @@ class SymbolTask:
         return [
             None
             if prediction is None
-            else SymbolVerdict(
+            else SymbolEvaluation(
                 prediction.literal,
                 hit,
                 probability,

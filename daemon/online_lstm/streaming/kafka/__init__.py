@@ -5,17 +5,17 @@ it knows nothing of learning or of checkpoints.
 """
 
 from online_lstm.streaming.kafka.client import Client, plain_producer
-from online_lstm.streaming.kafka.connection import abandon
-from online_lstm.streaming.kafka.consumer import KafkaSource
-from online_lstm.streaming.kafka.producer import AtLeastOnceSink, TransactionalSink
+from online_lstm.streaming.kafka.connection import close_without_flush
+from online_lstm.streaming.kafka.consumer import GroupConsumer
+from online_lstm.streaming.kafka.producer import AtLeastOnceProducer, TransactionalProducer
 from online_lstm.streaming.kafka.topics import ensure_input_topics, ensure_topics
 
 __all__ = [
-    "AtLeastOnceSink",
+    "AtLeastOnceProducer",
     "Client",
-    "KafkaSource",
-    "TransactionalSink",
-    "abandon",
+    "GroupConsumer",
+    "TransactionalProducer",
+    "close_without_flush",
     "ensure_input_topics",
     "ensure_topics",
     "plain_producer",

@@ -19,7 +19,7 @@ from online_lstm.errors import (
     UnsupportedByBrokerError,
 )
 from online_lstm.settings import Settings
-from online_lstm.streaming.kafka.connection import Connections, abandon, client_options, explain
+from online_lstm.streaming.kafka.connection import Connections, client_options, close_without_flush, explain
 from online_lstm.streaming.kafka.failures import FailureKind, advice_on, kind_of
 
 _TRANSACTIONS = r"InitProducerId|AddPartitionsToTxn|AddOffsetsToTxn|EndTxn|TxnOffsetCommit|[Tt]ransactional producer"
@@ -32,7 +32,7 @@ def plain_producer(kind: Callable[..., Any], settings: Settings, **options: Any)
     try:
         client.require(InitProducerIdRequest)
     except UnsupportedByBrokerError:
-        abandon(client.library)
+        close_without_flush(client.library)
         plain = {"enable_idempotence": False, "max_in_flight_requests_per_connection": 1}
         client = Client(kind, settings, **plain, **options)
     return client

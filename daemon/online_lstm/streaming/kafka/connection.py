@@ -151,19 +151,19 @@ def explain(settings: Settings, error: BaseException, lost: LostConnection | Non
     return f"bootstrap_servers: no broker answers at {lost.address} ({reason}): {advice}"
 
 
-def abandon(producer: Any) -> None:
+def close_without_flush(producer: Any) -> None:
     """Close a producer without waiting for what is in flight: its own way would raise, and be left half closed."""
     producer._sender.force_close()  # noqa: SLF001
     with suppress(KafkaError):
         producer.close(timeout=5)
 
 
-def ours(source: Any) -> TopicPartition:
+def from_kafka(source: Any) -> TopicPartition:
     """Turn the library's partition into ours."""
     return TopicPartition(source.topic, source.partition)
 
 
-def theirs(source: TopicPartition) -> Any:
+def to_kafka(source: TopicPartition) -> Any:
     """Turn our partition into the library's."""
     return kafka.TopicPartition(source.topic, source.partition)
 

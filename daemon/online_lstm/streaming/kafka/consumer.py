@@ -15,17 +15,17 @@ from kafka.errors import KafkaTimeoutError, RetriableError
 from kafka.structs import OffsetAndMetadata
 
 from online_lstm.errors import BrokerUnavailableError, OnlineLstmError
-from online_lstm.events import Committed, InputRecord, Membership, Polled, TopicPartition
+from online_lstm.events import Committed, InputRecord, Membership, PollResult, TopicPartition
 from online_lstm.settings import Settings
 from online_lstm.streaming.kafka.client import Client
-from online_lstm.streaming.kafka.connection import ours, theirs
+from online_lstm.streaming.kafka.connection import from_kafka, to_kafka
 
 HEARTBEAT_S = 0.5
 ANSWER_S = 2.0
 """A broker that has nothing to give is asked this often whether it is there."""
 
 
-class KafkaSource:
+class GroupConsumer:
     """A member of the consumer group, as the loop's source."""
 
     def __init__(self, settings: Settings) -> None:
@@ -51,12 +51,12 @@ class KafkaSource:
         self._answered_at = time.monotonic()
         self._starts = self._latest() if settings.start_from == "latest" else {}
 
-    def subscribe(self, leaving: Callable[[Iterable[TopicPartition]], None]) -> None:
-        """Join the group; ``leaving`` is called before partitions go to another member, on the client's thread."""
-        self._listener.leaving = leaving
+    def subscribe(self, on_revoked: Callable[[Iterable[TopicPartition]], None]) -> None:
+        """Join the group; ``on_revoked`` is called before partitions go to another member, on the client's thread."""
+        self._listener.on_revoked = on_revoked
         self._consumer.subscribe(list(self._settings.input_topics), listener=self._listener)
 
-    def poll(self, timeout_s: float, most: int) -> Polled:
+    def poll(self, timeout_s: float, most: int) -> PollResult:
         """Wait for records; the membership is captured with them and never read again.
 
         Raises:
@@ -67,17 +67,17 @@ class KafkaSource:
         self._require_answer(received=bool(records))
         metadata = self._consumer.group_metadata()
         assigned, revoked, lost = self._listener.take()
-        return Polled(
-            records={ours(source): [input_record(r) for r in batch] for source, batch in records.items()},
+        return PollResult(
+            records={from_kafka(source): [input_record(r) for r in batch] for source, batch in records.items()},
             membership=Membership(metadata.generation_id, metadata.member_id, metadata),
             assigned=assigned,
             revoked=revoked,
             lost=lost,
         )
 
-    def owned(self) -> set[TopicPartition]:
+    def assignment(self) -> set[TopicPartition]:
         """Give the partitions that are this member's right now."""
-        return {ours(source) for source in self._consumer.assignment()}
+        return {from_kafka(source) for source in self._consumer.assignment()}
 
     def commit(self, offsets: Mapping[TopicPartition, Committed]) -> None:
         """Commit offsets outside of any transaction; the broker refuses those of a former member.
@@ -86,14 +86,14 @@ class KafkaSource:
             KafkaError: They are not committed; what that means for the batch is the sink's affair.
         """
         self._consumer.library.commit(
-            {theirs(source): OffsetAndMetadata(c.offset, c.metadata, -1) for source, c in offsets.items()},
+            {to_kafka(source): OffsetAndMetadata(c.offset, c.metadata, -1) for source, c in offsets.items()},
             timeout_ms=self._timeout_ms,
         )
 
     def committed(self, source: TopicPartition) -> Committed | None:
         """Ask the group's committed offset; waits for open transactions."""
         try:
-            found = self._consumer.committed(theirs(source), metadata=True, timeout_ms=self._timeout_ms)
+            found = self._consumer.committed(to_kafka(source), metadata=True, timeout_ms=self._timeout_ms)
         except BrokerUnavailableError as error:
             if not isinstance(error.__cause__, KafkaTimeoutError):
                 raise
@@ -103,9 +103,9 @@ class KafkaSource:
             ) from error
         return None if found is None or found.offset < 0 else Committed(found.offset, found.metadata or "")
 
-    def start_offset(self, source: TopicPartition) -> int:
+    def initial_offset(self, source: TopicPartition) -> int:
         """Say where a group without an offset begins (``start_from``)."""
-        place, start = theirs(source), self._settings.start_from
+        place, start = to_kafka(source), self._settings.start_from
         if start not in {"earliest", "latest"}:
             moment = datetime.fromisoformat(start)
             moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
@@ -113,11 +113,11 @@ class KafkaSource:
             return int(found.offset if found else self._consumer.end_offsets([place])[place])
         if source in self._starts:
             return self._starts[source]
-        return self.retained(source).start
+        return self.offset_range(source).start
 
-    def retained(self, source: TopicPartition) -> range:
+    def offset_range(self, source: TopicPartition) -> range:
         """Give the offsets that the topic still has or will have next."""
-        place = theirs(source)
+        place = to_kafka(source)
         first = self._consumer.beginning_offsets([place], timeout_ms=self._timeout_ms)[place]
         end = self._consumer.end_offsets([place], timeout_ms=self._timeout_ms)[place]
         return range(first, end)
@@ -126,23 +126,23 @@ class KafkaSource:
         """Count a topic's partitions."""
         return len(self._consumer.partitions_for_topic(topic) or ())
 
-    def begin_at(self, source: TopicPartition, offset: int) -> None:
+    def seek(self, source: TopicPartition, offset: int) -> None:
         """Read a partition from this offset on; before, it is paused."""
-        self._consumer.seek(theirs(source), offset)
-        self._consumer.resume(theirs(source))
+        self._consumer.seek(to_kafka(source), offset)
+        self._consumer.resume(to_kafka(source))
 
-    def hold(self, source: TopicPartition) -> None:
-        """Read nothing of a partition until ``begin_at``."""
-        if source in self.owned():
-            self._consumer.pause(theirs(source))
+    def pause(self, source: TopicPartition) -> None:
+        """Read nothing of a partition until ``seek``."""
+        if source in self.assignment():
+            self._consumer.pause(to_kafka(source))
 
     def position(self, source: TopicPartition) -> int:
         """Give the offset that is read next: past markers and compacted gaps too."""
-        return int(self._consumer.position(theirs(source)))
+        return int(self._consumer.position(to_kafka(source)))
 
     def lag(self, source: TopicPartition) -> int:
         """Count the records not yet read by what the last fetch said, also those of open transactions; 0 if unknown."""
-        end = self._consumer.highwater(theirs(source))
+        end = self._consumer.highwater(to_kafka(source))
         with suppress(BrokerUnavailableError):
             return 0 if end is None else max(0, int(end) - self.position(source))
         return 0
@@ -152,11 +152,11 @@ class KafkaSource:
 
         More records follow there, and the last stable offset, which is the end for this consumer, is reached.
         """
-        waiting = [theirs(source) for source in sources if self.lag(source)]
+        waiting = [to_kafka(source) for source in sources if self.lag(source)]
         if not waiting:
             return set()
         stable = self._consumer.end_offsets(waiting, timeout_ms=self._timeout_ms)
-        return {ours(place) for place, offset in stable.items() if self.position(ours(place)) >= offset}
+        return {from_kafka(place) for place, offset in stable.items() if self.position(from_kafka(place)) >= offset}
 
     def close(self) -> None:
         """Leave the group."""
@@ -184,7 +184,7 @@ class KafkaSource:
     def _latest(self) -> dict[TopicPartition, int]:
         topics = self._settings.input_topics
         places = [kafka.TopicPartition(t, p) for t in topics for p in self._consumer.partitions_for_topic(t) or ()]
-        return {ours(place): int(end) for place, end in self._consumer.end_offsets(places).items()}
+        return {from_kafka(place): int(end) for place, end in self._consumer.end_offsets(places).items()}
 
 
 class _Assignments(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -194,7 +194,7 @@ class _Assignments(ConsumerRebalanceListener):  # type: ignore[misc]
     """
 
     consumer: Client
-    leaving: Callable[[Iterable[TopicPartition]], None]
+    on_revoked: Callable[[Iterable[TopicPartition]], None]
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -207,17 +207,17 @@ class _Assignments(ConsumerRebalanceListener):  # type: ignore[misc]
             for source in assigned:
                 self.consumer.pause(source)
                 self.consumer.seek(source, 0)
-                self._assigned.append(ours(source))
+                self._assigned.append(from_kafka(source))
 
     def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
-        sources = [ours(source) for source in revoked]
-        self.leaving(sources)
-        self._let_go(sources)
+        sources = [from_kafka(source) for source in revoked]
+        self.on_revoked(sources)
+        self._release(sources)
 
     def on_partitions_lost(self, lost: Iterable[Any]) -> None:
-        self._let_go([ours(source) for source in lost], lost=True)
+        self._release([from_kafka(source) for source in lost], lost=True)
 
-    def _let_go(self, sources: Iterable[TopicPartition], *, lost: bool = False) -> None:
+    def _release(self, sources: Iterable[TopicPartition], *, lost: bool = False) -> None:
         with self._lock:
             for source in sources:
                 if source in self._assigned:

@@ -293,7 +293,7 @@ def advice_on(error: BaseException) -> str:
     """
     kind = kind_of(error)
     named = {found.__name__: advice for found, advice in ADVICE.items() if KIND_OF_ERROR[found] == kind}
-    for one in chain_of(error):
+    for one in causes_of(error):
         words = [type(one).__name__, *re.findall(r"\w+", " ".join(map(str, one.args)))]
         words += [ancestor.__name__ for ancestor in type(one).__mro__]
         for word in words:
@@ -303,7 +303,7 @@ def advice_on(error: BaseException) -> str:
 
 
 def _kinds(error: BaseException) -> Iterator[FailureKind]:
-    for one in chain_of(error):
+    for one in causes_of(error):
         known = next((KIND_OF_ERROR[ancestor] for ancestor in type(one).__mro__ if ancestor in KIND_OF_ERROR), None)
         if known is not None:
             yield known
@@ -312,7 +312,7 @@ def _kinds(error: BaseException) -> Iterator[FailureKind]:
                 yield _KIND_OF_NAME[word]
 
 
-def chain_of(error: BaseException) -> Iterator[BaseException]:
+def causes_of(error: BaseException) -> Iterator[BaseException]:
     """Yield an error and all that it wraps, as causes and as arguments."""
     waiting, seen = [error], set[int]()
     while waiting:

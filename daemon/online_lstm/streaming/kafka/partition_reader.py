@@ -6,19 +6,19 @@ from typing import Any
 
 from kafka import KafkaAdminClient
 
-from online_lstm.codec.published import Published, Read, read_dead_letter, read_output
+from online_lstm.codec.published import PublishedRecord, ReadRecord, read_dead_letter, read_output
 from online_lstm.errors import InputGoneError
 from online_lstm.events import InputRecord, TopicPartition
 from online_lstm.settings import Settings
 from online_lstm.streaming.kafka.client import Client
-from online_lstm.streaming.kafka.connection import theirs
-from online_lstm.streaming.kafka.consumer import ANSWER_S, KafkaSource, input_record
+from online_lstm.streaming.kafka.connection import to_kafka
+from online_lstm.streaming.kafka.consumer import ANSWER_S, GroupConsumer, input_record
 from online_lstm.streaming.kafka.topics import configs_of, is_compacted
 
 POLL_MS = 200
 
 
-class KafkaReader(KafkaSource):
+class PartitionReader(GroupConsumer):
     """Reads committed records of one partition at a time; ``subscribe`` is not for it."""
 
     def __init__(self, settings: Settings) -> None:
@@ -34,11 +34,11 @@ class KafkaReader(KafkaSource):
         """
         return (input_record(record) for record in self._read(source, offsets))
 
-    def outputs(self, place: TopicPartition, offsets: range) -> Iterator[Published | None]:
+    def outputs(self, place: TopicPartition, offsets: range) -> Iterator[PublishedRecord | None]:
         """Give what is in a partition of an output topic; None for what does not say where its input was."""
         return (read_output(as_read(record)) for record in self._read(place, offsets))
 
-    def dead_letters(self, place: TopicPartition, offsets: range) -> Iterator[Published | None]:
+    def dead_letters(self, place: TopicPartition, offsets: range) -> Iterator[PublishedRecord | None]:
         """Give what is in a partition of a dead-letter topic, likewise."""
         return (read_dead_letter(as_read(record)) for record in self._read(place, offsets))
 
@@ -50,7 +50,7 @@ class KafkaReader(KafkaSource):
         return self._compacted[topic]
 
     def _read(self, source: TopicPartition, offsets: range) -> Iterator[Any]:
-        place = theirs(source)
+        place = to_kafka(source)
         self._consumer.assign([place])
         self._consumer.seek(place, offsets.start)
         while self._consumer.position(place) < offsets.stop:
@@ -69,9 +69,9 @@ class KafkaReader(KafkaSource):
                 self._consumer.end_offsets([place], timeout_ms=int(ANSWER_S * 1000))
 
 
-def as_read(record: Any) -> Read:
+def as_read(record: Any) -> ReadRecord:
     """Turn the library's record into what the codec reads back."""
-    return Read(
+    return ReadRecord(
         offset=record.offset,
         timestamp_ms=record.timestamp,
         stamped_by_broker=record.timestamp_type == 1,

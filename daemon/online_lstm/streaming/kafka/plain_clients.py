@@ -19,7 +19,7 @@ from online_lstm.devtools.daemon_process import DaemonProcess
 from online_lstm.errors import BrokerUnavailableError, InputFileError, MissingTopicError, OnlineLstmError
 from online_lstm.logs import EventLogger
 from online_lstm.settings import Settings
-from online_lstm.streaming.kafka import Client, abandon, plain_producer
+from online_lstm.streaming.kafka import Client, close_without_flush, plain_producer
 
 POLL_MS = 200
 IDLE_TIMEOUT_S = 60.0
@@ -31,7 +31,7 @@ MAX_IN_FLIGHT = 10_000
 _log = EventLogger(__name__)
 
 
-class Publisher:
+class PlainProducer:
     """Publishes values to one topic in their order; each acknowledgement is checked.
 
     Leaving its context without an exception waits for all of them.
@@ -88,7 +88,7 @@ class Publisher:
             if kind is None:
                 self.flush()
         finally:
-            abandon(self._producer.library)
+            close_without_flush(self._producer.library)
 
     def _settle(self) -> None:
         """Wait for the oldest acknowledgement; it fails at the client's delivery timeout of two minutes."""
@@ -124,7 +124,7 @@ class Publisher:
         )
 
 
-class Follower:
+class TopicTail:
     """Reads what is committed in one topic, outside of any group."""
 
     def __init__(self, settings: Settings, topic: str, *, from_beginning: bool) -> None:

@@ -36,11 +36,11 @@ from online_lstm.events import Committed, Membership, OutputRecord, TopicPartiti
 from online_lstm.logs import EventLogger
 from online_lstm.settings import Settings
 from online_lstm.streaming.kafka.client import Client, plain_producer
-from online_lstm.streaming.kafka.connection import abandon, theirs
-from online_lstm.streaming.kafka.consumer import KafkaSource
+from online_lstm.streaming.kafka.connection import close_without_flush, to_kafka
+from online_lstm.streaming.kafka.consumer import GroupConsumer
 from online_lstm.streaming.kafka.failures import FailureKind, kind_of
 from online_lstm.streaming.kafka.topics import limits_of_published, published_topics, require_published
-from online_lstm.telemetry import FormReport, Observer
+from online_lstm.telemetry import Observer, OutputFormChanged
 
 MAX_BLOCK_MS = 10_000
 """Longest that the client waits by itself, for metadata."""
@@ -76,7 +76,7 @@ class _RefusedError(Exception):
         self.positions = positions
 
 
-class KafkaSink(ABC):
+class BatchProducer(ABC):
     """A producer that is made anew after any failure; what a batch is published in depends on the kind.
 
     Args:
@@ -98,14 +98,14 @@ class KafkaSink(ABC):
         """Publish outputs and offsets; what a topic refuses is published in another form.
 
         Raises:
-            NotCommittedError: Something was not acknowledged; ``rebuild``, and go back to the committed offsets.
+            NotCommittedError: Something was not acknowledged; ``reconnect``, and go back to the committed offsets.
             UnfitTopicError: A topic refuses a record in every form, or all records.
             SettingsError: The broker refuses what only other settings or rights will end.
         """
         forms = Forms(outputs, self._topic_of)
         try:
             while not self._published(forms, offsets, membership, waiting):
-                self.rebuild(waiting)  # nothing of the batch was committed
+                self.reconnect(waiting)  # nothing of the batch was committed
         except KafkaError as error:
             raise NotCommittedError(f"the batch was not published: {error!r}") from error
         except (BrokerUnavailableError, MissingTopicError) as error:
@@ -117,7 +117,7 @@ class KafkaSink(ABC):
     ) -> bool:
         """Publish a batch in the forms at hand; return False after having taken other forms for what was refused."""
         records = forms.records(self._limits, now_ms=time.time_ns() // 1_000_000)
-        patience = _Patience(waiting, lambda: require_published(self._settings))
+        patience = _Deadline(waiting, lambda: require_published(self._settings))
         try:
             self._publish(records, offsets, membership, patience)
         except _RefusedError as refused:
@@ -137,12 +137,12 @@ class KafkaSink(ABC):
 
     def _tell(self, forms: Forms) -> None:
         for (source, form), count in forms.counts.items():
-            self._observer(FormReport(source, form, count))
+            self._observer(OutputFormChanged(source, form, count))
             if form not in self._forms_told:
                 self._forms_told.add(form)
                 _log.warning("output form changed", form=form, source=source, reason="the topic refuses the usual form")
 
-    def rebuild(self, waiting: Callable[[float], None]) -> None:
+    def reconnect(self, waiting: Callable[[float], None]) -> None:
         """Begin, or begin afresh; raises what a ``Client`` and ``limits_of_published`` raise."""
         self._discard()
         self._limits = limits_of_published(self._settings)
@@ -155,7 +155,7 @@ class KafkaSink(ABC):
         )
         self._producer = self._client.library  # what fails in a commit is told by ``commit``
         with self._client.translated():
-            self._begin(_Patience(waiting))
+            self._begin(_Deadline(waiting))
 
     def _topic_of(self, source: TopicPartition, dead_letter: bool) -> str:
         return self._settings.dead_letters_of(source.topic) if dead_letter else self._settings.output_topic
@@ -169,10 +169,10 @@ class KafkaSink(ABC):
         """Make the producer."""
 
     @abstractmethod
-    def _publish(self, records: Formed, offsets: Offsets, membership: Membership, patience: "_Patience") -> None:
+    def _publish(self, records: Formed, offsets: Offsets, membership: Membership, patience: "_Deadline") -> None:
         """Publish and commit; raises _RefusedError or KafkaError."""
 
-    def _begin(self, patience: "_Patience") -> None:  # noqa: ARG002 - not all have to wait
+    def _begin(self, patience: "_Deadline") -> None:  # noqa: ARG002 - not all have to wait
         topics = published_topics(self._settings)
         self._partitions = {topic: len(self._producer.partitions_for(topic)) for topic in topics}
 
@@ -198,11 +198,11 @@ class KafkaSink(ABC):
 
     def _discard(self) -> None:
         if self._producer is not None:
-            abandon(self._producer)
+            close_without_flush(self._producer)
             self._producer = None
 
 
-class TransactionalSink(KafkaSink):
+class TransactionalProducer(BatchProducer):
     """Publishes a batch in one transaction, or not at all.
 
     A rebuilt producer has the broker abort what its transactional id left open, and fences whoever had it.
@@ -251,18 +251,18 @@ class TransactionalSink(KafkaSink):
             **options,
         )
 
-    def _begin(self, patience: "_Patience") -> None:
+    def _begin(self, patience: "_Deadline") -> None:
         self._client.require(*_TRANSACTION_REQUESTS)
         self._wait(self._transactions.initialize_transactions(), patience, limit_s=self._settings.connect_timeout_s)
         super()._begin(patience)
 
-    def _publish(self, records: Formed, offsets: Offsets, membership: Membership, patience: "_Patience") -> None:
+    def _publish(self, records: Formed, offsets: Offsets, membership: Membership, patience: "_Deadline") -> None:
         self._producer.begin_transaction()
         promises = self._send(records)
-        places = {theirs(s): OffsetAndMetadata(c.offset, c.metadata, -1) for s, c in offsets.items()}
+        places = {to_kafka(s): OffsetAndMetadata(c.offset, c.metadata, -1) for s, c in offsets.items()}
         try:
             for ask in (
-                lambda: self._transactions.send_offsets_to_transaction(places, membership.proof),
+                lambda: self._transactions.send_offsets_to_transaction(places, membership.group_metadata),
                 self._transactions.begin_commit,
             ):
                 self._wait(ask(), patience, meanwhile=promises.raise_failure)
@@ -278,7 +278,7 @@ class TransactionalSink(KafkaSink):
     def _wait(
         self,
         result: Any,
-        patience: "_Patience",
+        patience: "_Deadline",
         *,
         limit_s: float = math.inf,
         meanwhile: Callable[[], None] = lambda: None,
@@ -315,10 +315,10 @@ class TransactionalSink(KafkaSink):
         raise FencedError(f"no free slot in {folder}")
 
 
-class AtLeastOnceSink(KafkaSink):
+class AtLeastOnceProducer(BatchProducer):
     """Publishes a batch, waits for every acknowledgement, then commits its offsets: a crash between repeats it."""
 
-    def __init__(self, settings: Settings, source: KafkaSource, observer: Observer = lambda _: None) -> None:
+    def __init__(self, settings: Settings, source: GroupConsumer, observer: Observer = lambda _: None) -> None:
         super().__init__(settings, observer)
         self._source = source
 
@@ -330,7 +330,7 @@ class AtLeastOnceSink(KafkaSink):
         records: Formed,
         offsets: Offsets,
         membership: Membership,  # noqa: ARG002 - the broker knows whose offsets it takes
-        patience: "_Patience",
+        patience: "_Deadline",
     ) -> None:
         promises = self._send(records)
         while not promises.are_done():
@@ -380,7 +380,7 @@ class _Promises:
             raise _RefusedError(positions, refused[0].exception) from error
 
 
-class _Patience:
+class _Deadline:
     """Tells whoever waits for a broker how long it has been; they may give up by an exception, and so may ``check``."""
 
     def __init__(self, waiting: Callable[[float], None], check: Callable[[], None] = lambda: None) -> None:

@@ -21,7 +21,7 @@ from online_lstm.logs import EventLogger
 from online_lstm.settings import Settings
 from online_lstm.streaming.kafka.client import Client
 from online_lstm.streaming.kafka.failures import advice_on
-from online_lstm.telemetry import TopicReport
+from online_lstm.telemetry import TopicMisfits
 
 _log = EventLogger(__name__)
 
@@ -33,7 +33,7 @@ Config = Mapping[str, Any]
 """Entries of a topic's configuration by their names; empty where it may not be read."""
 
 
-def ensure_topics(settings: Settings) -> list[TopicReport]:
+def ensure_topics(settings: Settings) -> list[TopicMisfits]:
     """Create the input, output and dead-letter topics that are missing; return what does not fit of the others.
 
     Raises:
@@ -176,7 +176,7 @@ def _length(retention_ms: int) -> int:
     return MAX_LONG if retention_ms < 0 else retention_ms
 
 
-def _misfits(settings: Settings, configs: Mapping[str, Config]) -> Iterator[TopicReport]:
+def _misfits(settings: Settings, configs: Mapping[str, Config]) -> Iterator[TopicMisfits]:
     """Return what of the topics that are published to does not fit their input, with what it leads to."""
     for topic in published_topics(settings):
         dead_letters = topic != settings.output_topic
@@ -202,7 +202,7 @@ def _misfits(settings: Settings, configs: Mapping[str, Config]) -> Iterator[Topi
         }
         misfits = tuple((setting, advice) for setting, advice in found.items() if advice)
         if misfits and configs[topic]:
-            yield TopicReport(topic, misfits)
+            yield TopicMisfits(topic, misfits)
 
 
 def _refuses(taken_ms: int, given_ms: int, source: TopicLimits) -> bool:
