@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
-from programs import program
+from support.programs import program
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -35,7 +35,7 @@ hypothesis.settings.load_profile("any machine")
 with warnings.catch_warnings():
     # kafka-python reads its schemas while it is imported, in a way that Python 3.11 and 3.12 warn of
     warnings.filterwarnings("ignore", r"(read|open)_text is deprecated", DeprecationWarning)
-    from kafka_helpers import create_topic, delete_topics
+    from support.kafka_admin import create_topic, delete_topics
     from online_lstm.devtools.local_kafka import bootstrap_or_local
 
 MakeTopic = Callable[..., str]

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 from conftest import MakeTopic
-from daemon_process import PATIENCE_S, SMALL, DaemonProcess
+from support.daemon_runner import PATIENCE_S, SMALL, DaemonProcess
 from kafka import KafkaProducer
 from kafka.consumer.fetcher import ConsumerRecord
-from kafka_helpers import read_committed, wait_for_records
+from support.kafka_admin import read_committed, wait_for_records
 
 pytestmark = pytest.mark.broker
 

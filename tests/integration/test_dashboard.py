@@ -16,10 +16,10 @@ from urllib.request import ProxyHandler, build_opener
 
 import pytest
 import yaml
-from daemon_process import SMALL, DaemonProcess
-from kafka_helpers import produce
-from programs import program
-from tcp_proxy import free_port
+from support.daemon_runner import SMALL, DaemonProcess
+from support.kafka_admin import produce
+from support.programs import program
+from support.tcp_proxy import free_port
 from test_deploy import ALERTS, EXPRESSIONS, PROMETHEUS, PROMETHEUS_FOLDER, RECORDINGS
 
 pytestmark = pytest.mark.broker

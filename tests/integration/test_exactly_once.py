@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from conftest import MakeTopic
-from harness import Oracle, differences
+from support.harness import Oracle, differences
 
 pytestmark = pytest.mark.broker
 

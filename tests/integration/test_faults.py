@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from daemon_process import DaemonProcess
-from fakes import LABELS, label_traffic
-from faults import Fault, Schedule, draw
-from harness import Oracle, Outcome, ProxiedBroker, assigned_to, differences
-from kafka_helpers import create_topic
+from support.daemon_runner import DaemonProcess
+from support.fakes import LABELS, label_traffic
+from support.faults import Fault, Schedule, draw
+from support.harness import Oracle, Outcome, ProxiedBroker, assigned_to, differences
+from support.kafka_admin import create_topic
 
 pytestmark = pytest.mark.broker
 

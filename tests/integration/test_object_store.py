@@ -23,7 +23,7 @@ from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 from online_lstm.checkpoint import CheckpointStore, CheckpointWriter, storage
 from online_lstm.errors import CheckpointDamagedError, CheckpointsUnavailableError, SettingsError
 from online_lstm.events import TopicPartition
-from tcp_proxy import free_port
+from support.tcp_proxy import free_port
 
 MINIO = GIVEN.get("ONLINE_LSTM_MINIO")
 STORES = ("moto", "minio") if MINIO else ("moto",)

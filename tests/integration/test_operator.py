@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from harness import Group, Oracle
+from support.harness import Group, Oracle
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka import TopicPartition as KafkaPartition
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.structs import OffsetAndMetadata
-from kafka_helpers import create_topic, delete_topics, produce, read_committed
+from support.kafka_admin import create_topic, delete_topics, produce, read_committed
 from online_lstm.checkpoint import CheckpointStore
 from online_lstm.cli import main
 from online_lstm.errors import ExitCode, InputGoneError

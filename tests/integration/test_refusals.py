@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from conftest import MakeTopic
-from fakes import small_settings
+from support.fakes import small_settings
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.structs import ConsumerGroupMetadata
-from kafka_helpers import create_topic, delete_topics, read_committed, wait_for_partitions
+from support.kafka_admin import create_topic, delete_topics, read_committed, wait_for_partitions
 from online_lstm.codec import encode
 from online_lstm.codec.published import read_dead_letter, read_output
 from online_lstm.errors import BadInputError, ExitCode, MissingTopicError, NotCommittedError, UnfitTopicError

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from conftest import MakeTopic
-from daemon_process import SMALL, DaemonProcess
-from kafka_helpers import produce, read_committed, wait_for_records
+from support.daemon_runner import SMALL, DaemonProcess
+from support.kafka_admin import produce, read_committed, wait_for_records
 
 pytestmark = pytest.mark.broker
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from urllib.error import HTTPError
 
 import pytest
-from tcp_proxy import free_port
+from support.tcp_proxy import free_port
 
 pytestmark = pytest.mark.broker
 ROOT = Path(__file__).parents[2]

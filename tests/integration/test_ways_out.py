@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import MakeTopic
-from fakes import FakeHealth, small_network, small_settings
+from support.fakes import FakeHealth, small_network, small_settings
 from kafka import KafkaAdminClient
 from kafka import TopicPartition as KafkaPartition
 from kafka.structs import OffsetAndMetadata
-from kafka_helpers import produce, read_committed, wait_for_partitions
+from support.kafka_admin import produce, read_committed, wait_for_partitions
 from online_lstm.checkpoint import CheckpointStore, CheckpointWriter
 from online_lstm.errors import RecoveryRefusedError, ReplayDivergedError
 from online_lstm.events import TopicPartition

@@ -1,0 +1,71 @@
+"""What the README and the reference have from the code; run this file to write it (`python tests/readme.py`).
+
+It stands between a pair of comments, `<!-- settings -->` and `<!-- /settings -->` for instance.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from _generate import message_examples
+from _generate import reference_tables
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+REFERENCE = ROOT / "docs" / "reference"
+Part = Callable[[str], str]
+"""Gives a part anew; it is told what stands there now."""
+
+
+def _made(make: Callable[[], str]) -> Part:
+    return lambda _: make()
+
+
+PARTS: Mapping[Path, Mapping[str, Part]] = {
+    README: {
+        "message": message_examples.example_of("symbol"),
+        "settings": _made(reference_tables.settings_table),
+        "metrics": _made(reference_tables.metrics_table),
+        "exit codes": _made(reference_tables.exit_codes_table),
+    },
+    REFERENCE / "settings.md": {
+        "kinds": _made(reference_tables.kinds_table),
+        "presets": _made(reference_tables.presets_table),
+        "settings": _made(reference_tables.all_settings),
+    },
+    REFERENCE / "metrics.md": {
+        "metrics": _made(reference_tables.all_metrics),
+        "labels": _made(reference_tables.labels_table),
+        "buckets": _made(reference_tables.buckets_table),
+    },
+    REFERENCE / "message_examples.md": {
+        **{f"{task} message": message_examples.example_of(task) for task in message_examples.TASKS},
+        **{f"{task} fields": _made(message_examples.fields_of(task)) for task in message_examples.TASKS},
+        "output headers": _made(message_examples.output_headers),
+        "dead letter headers": _made(message_examples.dead_letter_headers),
+        "reasons": _made(message_examples.reasons),
+    },
+    REFERENCE / "commands.md": {"commands": _made(reference_tables.commands)},
+    REFERENCE / "exit-codes.md": {
+        "exit codes": _made(reference_tables.exit_codes_table),
+        "errors": _made(reference_tables.exceptions_table),
+    },
+    ROOT / "docs" / "own-data.md": {"hints": _made(reference_tables.hints_table)},
+    ROOT / "docs" / "architecture.md": {"layers": _made(reference_tables.layers)},
+    ROOT / "docs" / "production.md": {"alerts": _made(reference_tables.alerts)},
+    REFERENCE / "http.md": {"paths": _made(reference_tables.http_table)},
+}
+
+
+def with_parts(text: str, parts: Mapping[str, Part]) -> str:
+    """Put the parts into a page; each has its place there."""
+    for name, part in parts.items():
+        pattern = re.compile(f"(<!-- {name} -->\n)(.*?)(<!-- /{name} -->)", re.DOTALL)
+        assert pattern.search(text), f"no place for {name}"
+        text = pattern.sub(lambda found, part=part: f"{found[1]}{part(found[2].rstrip())}\n{found[3]}", text)
+    return text
+
+
+if __name__ == "__main__":
+    for path, parts in PARTS.items():
+        path.write_text(with_parts(path.read_text(encoding="utf-8"), parts), encoding="utf-8")

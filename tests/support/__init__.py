@@ -1,0 +1,1 @@
+"""What tests are made with: fakes, faults, brokers, daemons as processes."""
