@@ -7,7 +7,7 @@ PY := .venv/bin/python
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help stale venv tools jars demo bench cost evaluate check test soak docs screenshots lint format dist lock outdated clean
+.PHONY: help stale venv tools jars demo bench cost evaluate check test soak reference docs screenshots lint format dist lock outdated clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile | expand -t 18
@@ -37,7 +37,7 @@ bench: venv ## measure speed on this machine
 	@.venv/bin/online-lstm bench
 
 cost: venv ## cost of a value beside that of a C program (REFERENCE=lstm.c)
-	@$(PY) tests/cost.py $(REFERENCE)
+	@PYTHONPATH=tests $(PY) benchmarks/cost.py $(REFERENCE)
 
 evaluate: venv ## measure how well it learns, into docs/learning.md (TAXI=nyc_taxi.csv)
 	@.venv/bin/online-lstm evaluate --markdown docs/learning.md $(if $(TAXI),--taxi $(TAXI))
@@ -51,7 +51,10 @@ test: .venv/installed/test tools jars ## lint, types, and all tests with branch 
 	@$(PY) -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term
 
 soak: .venv/installed/test tools jars ## a million events under faults, half an hour or so (SOAK='--events 100000 --report FILE')
-	@$(PY) tests/soak.py $(SOAK)
+	@PYTHONPATH=tests $(PY) benchmarks/soak.py $(SOAK)
+
+reference: .venv/installed/test ## write the parts of README and reference that are made from the code
+	@PYTHONPATH=docs:tests $(PY) docs/_generate/generated_parts.py
 
 docs: .venv/installed/docs ## build the documentation into docs/_build; a warning is an error
 	@$(PY) -m sphinx --fail-on-warning --keep-going --nitpicky --quiet docs docs/_build

@@ -22,13 +22,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from kafka import KafkaConsumer
+from kafka import TopicPartition as KafkaPartition
+from online_lstm.terminal.progress import progress_bar
 from support.daemon_runner import DaemonProcess
 from support.faults import MOST_MEMBERS, Fault, Kind
 from support.harness import Fleet, Group, Oracle, ProxiedBroker, TakeOver, take_over
-from kafka import KafkaConsumer
-from kafka import TopicPartition as KafkaPartition
 from support.kafka_admin import create_topic
-from online_lstm.terminal.progress import progress_bar
 
 PARTITIONS = 4
 STEADY_SHARE = 0.6

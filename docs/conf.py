@@ -13,7 +13,7 @@ version = release = metadata.version(project)
 author = copyright = re.search(r"Copyright \(c\) (.+)", (Path(__file__).parent.parent / "LICENSE").read_text())[1]
 
 extensions = ["myst_parser"]
-exclude_patterns = ["_build", "examples", "images"]
+exclude_patterns = ["_build", "_generate", "examples", "images"]
 myst_heading_anchors = 4  # a link like learning.md#what-it-costs leads where it does in the repository
 
 html_theme = "furo"

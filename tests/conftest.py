@@ -35,8 +35,8 @@ hypothesis.settings.load_profile("any machine")
 with warnings.catch_warnings():
     # kafka-python reads its schemas while it is imported, in a way that Python 3.11 and 3.12 warn of
     warnings.filterwarnings("ignore", r"(read|open)_text is deprecated", DeprecationWarning)
-    from support.kafka_admin import create_topic, delete_topics
     from online_lstm.devtools.local_kafka import bootstrap_or_local
+    from support.kafka_admin import create_topic, delete_topics
 
 MakeTopic = Callable[..., str]
 

@@ -1,4 +1,4 @@
-"""What the README and the reference have from the code; run this file to write it (`python tests/readme.py`).
+"""Parts of the README and the reference that are made from the code: `make reference`.
 
 It stands between a pair of comments, `<!-- settings -->` and `<!-- /settings -->` for instance.
 """
@@ -7,8 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from _generate import message_examples
-from _generate import reference_tables
+from _generate import message_examples, reference_tables
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -38,7 +37,7 @@ PARTS: Mapping[Path, Mapping[str, Part]] = {
         "labels": _made(reference_tables.labels_table),
         "buckets": _made(reference_tables.buckets_table),
     },
-    REFERENCE / "message_examples.md": {
+    REFERENCE / "messages.md": {
         **{f"{task} message": message_examples.example_of(task) for task in message_examples.TASKS},
         **{f"{task} fields": _made(message_examples.fields_of(task)) for task in message_examples.TASKS},
         "output headers": _made(message_examples.output_headers),

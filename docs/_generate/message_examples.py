@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from _generate.reference_tables import table
 from online_lstm.backtest.columns import read_columns
 from online_lstm.codec import REASONS
 from online_lstm.codec.cells import Markers
@@ -20,7 +21,6 @@ from online_lstm.events import Header, InputRecord, OutputRecord, TopicPartition
 from online_lstm.learning.model_factory import model_factory
 from online_lstm.learning.partition import Partition, initial_metadata, next_metadata
 from online_lstm.settings import read_settings
-from _generate.reference_tables import table
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 WIDTH = 84

@@ -3,15 +3,15 @@
 from pathlib import Path
 
 import pytest
+from _generate.generated_parts import PARTS, README, ROOT, with_parts
 from _generate.message_examples import alike
 from online_lstm.cli.main import COMMANDS
 from online_lstm.settings import Settings
-from _generate.generated_parts import PARTS, README, ROOT, with_parts
 
 
 @pytest.mark.parametrize("path", PARTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_what_is_made_from_the_code_is_as_the_code_is(path: Path) -> None:
-    """Tables and examples are up to date (`python tests/readme.py` writes them)."""
+    """Tables and examples are up to date (`python docs/_generate/generated_parts.py` writes them)."""
     text = path.read_text(encoding="utf-8")
     assert with_parts(text, PARTS[path]) == text
 

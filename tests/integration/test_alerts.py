@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from integration.test_deploy import ALERTS, PROMETHEUS_FOLDER, RECORDINGS
 from support.programs import program
-from test_deploy import ALERTS, PROMETHEUS_FOLDER, RECORDINGS
 
 PARTITION = 'job="online-lstm", instance="a", topic="numbers", partition="0"'
 LENGTH = 180

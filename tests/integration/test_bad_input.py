@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 from conftest import MakeTopic
-from support.daemon_runner import PATIENCE_S, SMALL, DaemonProcess
 from kafka import KafkaProducer
 from kafka.consumer.fetcher import ConsumerRecord
+from support.daemon_runner import PATIENCE_S, SMALL, DaemonProcess
 from support.kafka_admin import read_committed, wait_for_records
 
 pytestmark = pytest.mark.broker

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.daemon_runner import PATIENCE_S
-from support.fakes import small_settings
 from kafka.admin import (
     ACL,
     ACLOperation,
@@ -21,11 +19,13 @@ from kafka.admin import (
     ResourcePattern,
     ResourceType,
 )
-from support.kafka_admin import create_topic, read_committed
 from online_lstm.cli import main
 from online_lstm.devtools.local_kafka import HOST, LocalBroker
 from online_lstm.errors import ExitCode, SettingsError
 from online_lstm.streaming.kafka import GroupConsumer, TransactionalProducer, ensure_topics
+from support.daemon_runner import PATIENCE_S
+from support.fakes import small_settings
+from support.kafka_admin import create_topic, read_committed
 from support.programs import program
 from support.tcp_proxy import free_port
 

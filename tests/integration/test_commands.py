@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 from conftest import MakeTopic
-from support.daemon_runner import SMALL, DaemonProcess
-from support.kafka_admin import produce, read_committed, wait_for_records
 from online_lstm.cli import bench, main
 from online_lstm.devtools.sample_data import demo_stream
 from online_lstm.errors import ExitCode
 from online_lstm.settings import read_settings
 from online_lstm.streaming.kafka.plain_clients import TopicTail
+from support.daemon_runner import SMALL, DaemonProcess
+from support.kafka_admin import produce, read_committed, wait_for_records
 
 pytestmark = pytest.mark.broker
 

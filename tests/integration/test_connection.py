@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fakes import small_settings
-from support.kafka_admin import create_topic
 from online_lstm.devtools.local_kafka import HOST, LocalBroker
 from online_lstm.errors import BrokerUnavailableError, SettingsError
 from online_lstm.streaming.kafka import GroupConsumer, TransactionalProducer, ensure_topics
+from support.fakes import small_settings
+from support.kafka_admin import create_topic
 from support.tcp_proxy import free_port
 
 pytestmark = pytest.mark.broker

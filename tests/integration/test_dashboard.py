@@ -16,11 +16,11 @@ from urllib.request import ProxyHandler, build_opener
 
 import pytest
 import yaml
+from integration.test_deploy import ALERTS, EXPRESSIONS, PROMETHEUS, PROMETHEUS_FOLDER, RECORDINGS
 from support.daemon_runner import SMALL, DaemonProcess
 from support.kafka_admin import produce
 from support.programs import program
 from support.tcp_proxy import free_port
-from test_deploy import ALERTS, EXPRESSIONS, PROMETHEUS, PROMETHEUS_FOLDER, RECORDINGS
 
 pytestmark = pytest.mark.broker
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from integration.test_deploy import COMPOSE, DASHBOARD
 from support.programs import program
-from test_deploy import COMPOSE, DASHBOARD
 
 CHECK = Path(__file__).parents[1] / "support" / "grafana"
 

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support.harness import Group, Oracle
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka import TopicPartition as KafkaPartition
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.structs import OffsetAndMetadata
-from support.kafka_admin import create_topic, delete_topics, produce, read_committed
 from online_lstm.checkpoint import CheckpointStore
 from online_lstm.cli import main
 from online_lstm.errors import ExitCode, InputGoneError
@@ -22,6 +20,8 @@ from online_lstm.events import TopicPartition
 from online_lstm.learning.partition import lineage_generation
 from online_lstm.settings import read_settings
 from online_lstm.streaming.kafka.partition_reader import PartitionReader
+from support.harness import Group, Oracle
+from support.kafka_admin import create_topic, delete_topics, produce, read_committed
 
 pytestmark = pytest.mark.broker
 

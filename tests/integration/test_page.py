@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from support.fakes import SOURCES, record, small_network, small_settings
 from online_lstm.cli.run import about
 from online_lstm.devtools.sample_data import demo_stream
 from online_lstm.learning.model_factory import model_factory
@@ -15,6 +14,7 @@ from online_lstm.observability.http_server import Health, WebServer
 from online_lstm.settings import Settings
 from online_lstm.telemetry import AssignmentChanged, BatchCommitted, CheckpointFinished, Hint, InputObserved
 from playwright.sync_api import Browser, Page
+from support.fakes import SOURCES, record, small_network, small_settings
 from support.tcp_proxy import free_port
 
 HOSTILE = "<img src=x onerror=\"document.title='broken'\"><script>document.title='broken'</script>"

@@ -7,11 +7,9 @@ from typing import Any
 
 import pytest
 from conftest import MakeTopic
-from support.fakes import small_settings
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.structs import ConsumerGroupMetadata
-from support.kafka_admin import create_topic, delete_topics, read_committed, wait_for_partitions
 from online_lstm.codec import encode
 from online_lstm.codec.published import read_dead_letter, read_output
 from online_lstm.errors import BadInputError, ExitCode, MissingTopicError, NotCommittedError, UnfitTopicError
@@ -21,6 +19,8 @@ from online_lstm.streaming.kafka import AtLeastOnceProducer, GroupConsumer, Tran
 from online_lstm.streaming.kafka.partition_reader import as_read
 from online_lstm.streaming.kafka.producer import BatchProducer
 from online_lstm.telemetry import OutputFormChanged, TelemetryEvent
+from support.fakes import small_settings
+from support.kafka_admin import create_topic, delete_topics, read_committed, wait_for_partitions
 
 pytestmark = pytest.mark.broker
 HOUR_MS = 3_600_000

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from conftest import MakeTopic
-from support.daemon_runner import PATIENCE_S, SMALL, DaemonProcess
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from kafka.serializer import Serializer
+from support.daemon_runner import PATIENCE_S, SMALL, DaemonProcess
 from support.kafka_admin import produce, read_committed, wait_for_records
 
 pytestmark = pytest.mark.broker

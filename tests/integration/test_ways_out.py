@@ -14,17 +14,17 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import MakeTopic
-from support.fakes import FakeHealth, small_network, small_settings
 from kafka import KafkaAdminClient
 from kafka import TopicPartition as KafkaPartition
 from kafka.structs import OffsetAndMetadata
-from support.kafka_admin import produce, read_committed, wait_for_partitions
 from online_lstm.checkpoint import CheckpointStore, CheckpointWriter
 from online_lstm.errors import RecoveryRefusedError, ReplayDivergedError
 from online_lstm.events import TopicPartition
 from online_lstm.streaming.kafka import AtLeastOnceProducer, GroupConsumer, TransactionalProducer, ensure_topics
 from online_lstm.streaming.service import Service
 from online_lstm.telemetry import BatchCommitted, CheckpointFinished, LineageStarted, TelemetryEvent
+from support.fakes import FakeHealth, small_network, small_settings
+from support.kafka_admin import produce, read_committed, wait_for_partitions
 
 pytestmark = pytest.mark.broker
 COUNT = 60

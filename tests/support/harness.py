@@ -15,18 +15,19 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from support.daemon_runner import PATIENCE_S, SMALL, DaemonProcess
-from support.fakes import traffic
-from support.faults import SLOW_S, Fault, Schedule, show
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka import TopicPartition as KafkaPartition
 from kafka.admin import TransactionState
 from kafka.errors import RetriableError
 from kafka.producer.future import FutureRecordMetadata
-from support.kafka_admin import read_committed
 from online_lstm.checkpoint import CheckpointStore, digest_of
 from online_lstm.devtools.local_kafka import LocalBroker
 from online_lstm.events import InputRecord, TopicPartition
+
+from support.daemon_runner import PATIENCE_S, SMALL, DaemonProcess
+from support.fakes import traffic
+from support.faults import SLOW_S, Fault, Schedule, show
+from support.kafka_admin import read_committed
 from support.tcp_proxy import COORDINATOR, END_TXN, HOST, TcpProxy, free_port
 
 MODEL = {**SMALL, "max_vocabulary": 3, "max_streams": 3, "score_window": 20}

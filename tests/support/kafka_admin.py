@@ -4,10 +4,11 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 
-from support.daemon_runner import PATIENCE_S
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 from kafka.consumer.fetcher import ConsumerRecord
+
+from support.daemon_runner import PATIENCE_S
 
 
 def create_topic(bootstrap: str, name: str, *, partitions: int = 1, configs: Mapping[str, str] | None = None) -> str:

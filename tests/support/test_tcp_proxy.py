@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
+
 from support.tcp_proxy import END_TXN, HEARTBEAT, HOST, TcpProxy
 
 

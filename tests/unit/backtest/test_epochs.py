@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fakes import SMALL, small_network, small_settings
 from online_lstm.backtest import epochs as training_command
 from online_lstm.backtest import runner
 from online_lstm.backtest.epochs import Training, split, train
@@ -16,6 +15,7 @@ from online_lstm.cli import main
 from online_lstm.devtools.sample_data import demo_stream
 from online_lstm.errors import ExitCode, InputFileError
 from online_lstm.learning.network import LearningSettings
+from support.fakes import SMALL, small_network, small_settings
 
 LINES = [Line(number, value) for number, value in enumerate(demo_stream(200))]
 

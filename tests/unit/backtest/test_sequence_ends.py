@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fakes import LABELS, SMALL, small_classifier
 from online_lstm.backtest import runner
 from online_lstm.backtest.input_files import Line
 from online_lstm.backtest.sequence_ends import ended
 from online_lstm.cli import main
 from online_lstm.errors import ExitCode
+from support.fakes import LABELS, SMALL, small_classifier
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
-from support.fakes import SMALL, small_network, small_settings
 from online_lstm.backtest import runner
 from online_lstm.backtest.input_files import Line
 from online_lstm.backtest.report.score_tables import ABBREVIATIONS, channel_tables
@@ -21,6 +20,7 @@ from online_lstm.errors import ExitCode
 from online_lstm.learning.partition import Partition
 from online_lstm.shutdown import Shutdown
 from rich.console import Console
+from support.fakes import SMALL, small_network, small_settings
 
 
 @pytest.fixture(autouse=True)

@@ -3,10 +3,10 @@
 import argparse
 
 import pytest
-from support.fakes import small_network, small_settings
 from online_lstm.cli import bench
 from online_lstm.errors import SettingsError
 from online_lstm.learning import model_factory
+from support.fakes import small_network, small_settings
 
 
 @pytest.fixture(autouse=True)

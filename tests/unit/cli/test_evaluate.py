@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from support.fakes import SMALL, small_network, small_settings
 from online_lstm.cli import main
 from online_lstm.cli.evaluate import compare, learn
 from online_lstm.errors import ExitCode, SettingsError
@@ -32,6 +31,7 @@ from online_lstm.evaluation.seed_statistics import BEGIN, END, Comparison, SeedS
 from online_lstm.events import BASELINES as BASELINES_OF
 from online_lstm.events import EXPERTS as EXPERTS_OF
 from online_lstm.learning import model_factory
+from support.fakes import SMALL, small_network, small_settings
 
 BASELINES, EXPERTS = BASELINES_OF["symbol"], EXPERTS_OF["symbol"]
 

@@ -9,6 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from online_lstm.checkpoint import CheckpointStore, digest_of
+from online_lstm.checkpoint.files import read_file
+from online_lstm.cli import main
+from online_lstm.errors import ExitCode
+from online_lstm.events import InputRecord, TopicPartition
+from online_lstm.learning.model_factory import model_factory
+from online_lstm.learning.partition import Partition, initial_metadata, next_metadata
+from online_lstm.settings import Settings
 from support.fakes import (
     LABELS,
     SIZES,
@@ -21,14 +29,6 @@ from support.fakes import (
     small_settings,
     traffic,
 )
-from online_lstm.checkpoint import CheckpointStore, digest_of
-from online_lstm.checkpoint.files import read_file
-from online_lstm.cli import main
-from online_lstm.errors import ExitCode
-from online_lstm.events import InputRecord, TopicPartition
-from online_lstm.learning.model_factory import model_factory
-from online_lstm.learning.partition import Partition, initial_metadata, next_metadata
-from online_lstm.settings import Settings
 
 FIRST = SOURCES[0]
 COUNT = 60

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fakes import LOGS, SOURCES, FakeDaemon, FakeKafka, FakeSource, learned_until, record, small_network
-from support.fakes import small_settings as settings_with
 from online_lstm.checkpoint import CheckpointStore
 from online_lstm.cli import replay as command
 from online_lstm.cli.replay import Route, plan, replay, source_of
 from online_lstm.errors import MissingTopicError, RecoveryRefusedError, ReplayDivergedError, SettingsError
 from online_lstm.events import Committed, InputRecord, OutputRecord, TopicPartition
 from online_lstm.learning.partition import lineage_generation
+from support.fakes import LOGS, SOURCES, FakeDaemon, FakeKafka, FakeSource, learned_until, record, small_network
+from support.fakes import small_settings as settings_with
 
 FIRST = SOURCES[0]
 SETTINGS = settings_with()

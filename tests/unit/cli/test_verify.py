@@ -8,9 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from support import fakes
 import pytest
-from support.fakes import SIZES, SOURCES, FakeDaemon, FakeKafka, FakeSource, learned_until, small_settings
 from online_lstm.audit.consistency import OutputLog, check_consistency
 from online_lstm.audit.partition_audit import PartitionAudit, audit_partition
 from online_lstm.checkpoint import CheckpointStore
@@ -19,6 +17,8 @@ from online_lstm.codec.published import PublishedRecord, ReadRecord, read_dead_l
 from online_lstm.errors import MissingTopicError
 from online_lstm.events import Committed, InputRecord, OutputRecord, TopicPartition
 from rich.console import Console
+from support import fakes
+from support.fakes import SIZES, SOURCES, FakeDaemon, FakeKafka, FakeSource, learned_until, small_settings
 
 FIRST, SECOND = SOURCES
 LOGS = {

@@ -4,13 +4,13 @@ from contextlib import suppress
 from dataclasses import replace
 
 import pytest
-from support.fakes import NOW_MS, SOURCES, FakeDaemon, FakeKafka, traffic
 from hypothesis import given
 from hypothesis import strategies as st
 from online_lstm.codec.forms import MAX_FORM_BYTES, Forms, TopicLimits, original
 from online_lstm.codec.size import record_bytes
 from online_lstm.errors import MissingTopicError, NotCommittedError, UnfitTopicError
 from online_lstm.events import OutputRecord, TopicPartition
+from support.fakes import NOW_MS, SOURCES, FakeDaemon, FakeKafka, traffic
 
 SOURCE = TopicPartition("numbers", 0)
 HEADERS = (("ce_id", b"numbers/0/41"), ("trace", b"abc"))

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 from kafka import KafkaProducer
-from support.kafka_admin import create_topic, produce, read_committed
 from online_lstm.devtools import local_kafka as module
 from online_lstm.devtools.local_kafka import (
     BOOTSTRAP_VARIABLE,
@@ -23,6 +22,7 @@ from online_lstm.devtools.local_kafka import (
     local_broker,
 )
 from online_lstm.errors import BrokerUnavailableError, ExitCode, MissingToolError, SettingsError
+from support.kafka_admin import create_topic, produce, read_committed
 
 QUIET = lambda _: None  # noqa: E731
 

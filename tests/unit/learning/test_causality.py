@@ -5,6 +5,11 @@ from functools import cache
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from online_lstm.events import InputRecord, OutputRecord
+from online_lstm.learning.model_factory import model_factory
+from online_lstm.learning.partition import NetworkFactory, Partition, initial_metadata, next_metadata
 from support.fakes import (
     LABELS,
     NUMBERS,
@@ -16,11 +21,6 @@ from support.fakes import (
     small_settings,
     traffic,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from online_lstm.events import InputRecord, OutputRecord
-from online_lstm.learning.model_factory import model_factory
-from online_lstm.learning.partition import NetworkFactory, Partition, initial_metadata, next_metadata
 
 pytestmark = pytest.mark.no_cover  # see pyproject.toml
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.fakes import SOURCES, record, small_network, small_settings
 from online_lstm.checkpoint import digest_of
 from online_lstm.events import InputRecord
 from online_lstm.learning.model_factory import model_factory
 from online_lstm.learning.partition import Partition, initial_metadata, learning_settings, next_metadata
+from support.fakes import SOURCES, record, small_network, small_settings
 
 LOOP = [1, 2, 3, 1, 2, 4] * 60
 ROOMY: dict[str, Any] = {"suffix_contexts": 1024}

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.fakes import LABELS, SOURCES, record, small_classifier, small_network, small_settings
 from online_lstm.learning.model_factory import model_factory
 from online_lstm.learning.partition import NetworkFactory, Partition, initial_metadata, next_metadata
 from online_lstm.settings import Settings
+from support.fakes import LABELS, SOURCES, record, small_classifier, small_network, small_settings
 
 EVENTS = 3000
 RANDOM = np.random.default_rng(7)

@@ -5,6 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from online_lstm.checkpoint import digest_of
+from online_lstm.errors import StateMismatchError
+from online_lstm.events import InputRecord, OutputRecord
+from online_lstm.learning.model_factory import model_factory
+from online_lstm.learning.partition import BatchCounts, Partition, initial_metadata, learning_settings, next_metadata
 from support.fakes import (
     SOURCES,
     is_tombstone,
@@ -13,13 +20,6 @@ from support.fakes import (
     small_settings,
     traffic,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from online_lstm.checkpoint import digest_of
-from online_lstm.errors import StateMismatchError
-from online_lstm.events import InputRecord, OutputRecord
-from online_lstm.learning.model_factory import model_factory
-from online_lstm.learning.partition import BatchCounts, Partition, initial_metadata, learning_settings, next_metadata
 
 TRAFFIC = traffic(400)
 Result = tuple[list[OutputRecord], str, tuple[int, ...]]

@@ -10,7 +10,6 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from support.fakes import LOGS, SIZES, SOURCES, Crash, FakeDaemon, FakeKafka, crash_at, record, small_network, small_settings
 from online_lstm.checkpoint import digest_of
 from online_lstm.checkpoint.hdf5 import pack, unpack
 from online_lstm.cli import main
@@ -18,6 +17,18 @@ from online_lstm.errors import ExitCode, StateMismatchError
 from online_lstm.events import InputRecord
 from online_lstm.learning.partition import Partition, initial_metadata, next_metadata
 from online_lstm.learning.warm_start import WarmStart
+from support.fakes import (
+    LOGS,
+    SIZES,
+    SOURCES,
+    Crash,
+    FakeDaemon,
+    FakeKafka,
+    crash_at,
+    record,
+    small_network,
+    small_settings,
+)
 
 LOOP = [1, 2, 3, 1, 2, 4]
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.fakes import SOURCES, record, small_network, small_settings, traffic
 from online_lstm.audit.describe import streams_of, with_network
 from online_lstm.checkpoint import digest_of
 from online_lstm.checkpoint.hdf5 import pack, unpack
@@ -23,6 +22,7 @@ from online_lstm.learning.partition import NetworkFactory, Partition, initial_me
 from online_lstm.learning.state.snapshot import stream_snapshots
 from online_lstm.learning.warm_start import WarmStart
 from online_lstm.settings import Settings, read_settings
+from support.fakes import SOURCES, record, small_network, small_settings, traffic
 
 LOOP = [1, 2, 3, 1, 2, 4]
 LONG_LOOP = [1, 2, 3, 1, 2, 4, 5, 1, 2, 3, 3, 6]

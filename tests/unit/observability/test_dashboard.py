@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.fakes import NUMBER_REPORT, Clock
 from online_lstm.events import OutputRecord, TopicPartition
 from online_lstm.observability.dashboard import LAST, LAST_OF_STREAM, MOST_DRIFTS, MOST_STREAMS, DashboardState
 from online_lstm.observability.history import POINTS
@@ -18,6 +17,7 @@ from online_lstm.telemetry import (
     InputObserved,
     PartitionStats,
 )
+from support.fakes import NUMBER_REPORT, Clock
 
 FIRST, SECOND = TopicPartition("numbers", 0), TopicPartition("numbers", 1)
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fakes import Clock
 from online_lstm.errors import ExitCode, SettingsError
 from online_lstm.observability import http_server
 from online_lstm.observability.http_server import Health, WebServer
+from support.fakes import Clock
 from support.programs import program
 from support.tcp_proxy import free_port
 

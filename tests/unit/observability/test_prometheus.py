@@ -1,7 +1,6 @@
 import dataclasses
 
 import pytest
-from support.fakes import NUMBER_REPORT, Clock
 from online_lstm import __version__
 from online_lstm.events import TopicPartition
 from online_lstm.observability.prometheus import PrometheusMetrics
@@ -19,6 +18,7 @@ from online_lstm.telemetry import (
 )
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
+from support.fakes import NUMBER_REPORT, Clock
 
 NOW_S = 1_800_000_000.0
 SOURCE = TopicPartition("numbers", 3)

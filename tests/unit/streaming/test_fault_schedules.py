@@ -8,21 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-from support import fakes
 import numpy as np
 import pytest
-from support.fakes import (
-    LABELS,
-    NUMBERS,
-    SOURCES,
-    Crash,
-    FakeDaemon,
-    FakeKafka,
-    crash_at,
-    label_traffic,
-    number_traffic,
-    traffic,
-)
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -36,6 +23,19 @@ from online_lstm.checkpoint import store
 from online_lstm.errors import BrokerUnavailableError, CheckpointDamagedError, NotCommittedError
 from online_lstm.events import Committed, OutputRecord, TopicPartition
 from online_lstm.learning.network import LearningSettings, ModelShape, SymbolModel, SymbolRun
+from support import fakes
+from support.fakes import (
+    LABELS,
+    NUMBERS,
+    SOURCES,
+    Crash,
+    FakeDaemon,
+    FakeKafka,
+    crash_at,
+    label_traffic,
+    number_traffic,
+    traffic,
+)
 
 LOGS = {source: traffic(12, seed=5 + source.partition, source=source, gaps=True) for source in SOURCES}
 LABEL_LOGS = {source: label_traffic(24, seed=source.partition, source=source, gaps=True) for source in SOURCES}

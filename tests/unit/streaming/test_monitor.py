@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from support.fakes import SOURCES, Clock, FakeDaemon, FakeKafka, record, small_settings
 from online_lstm.events import TopicPartition
 from online_lstm.streaming.monitor import EVERY_S, MIN_KEPT_S, OPEN_TRANSACTION_S, OUTPUTS_EVERY_S, Monitor
 from online_lstm.telemetry import Hint, InputObserved, TelemetryEvent
+from support.fakes import SOURCES, Clock, FakeDaemon, FakeKafka, record, small_settings
 
 FIRST, SECOND = SOURCES
 HINT = Hint("all_missing", "each of the last 100 values is missing")

@@ -5,6 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from online_lstm.errors import (
+    CheckpointsUnavailableError,
+    InputGoneError,
+    RecoveryRefusedError,
+    ReplayDivergedError,
+    StateMismatchError,
+)
+from online_lstm.events import Committed, OutputRecord, TopicPartition
+from online_lstm.streaming.recovery import read_metadata
+from online_lstm.telemetry import CheckpointFinished, LineageStarted
 from support.fakes import (
     LOGS,
     SIZES,
@@ -18,16 +28,6 @@ from support.fakes import (
     record,
     traffic,
 )
-from online_lstm.errors import (
-    CheckpointsUnavailableError,
-    InputGoneError,
-    RecoveryRefusedError,
-    ReplayDivergedError,
-    StateMismatchError,
-)
-from online_lstm.events import Committed, OutputRecord, TopicPartition
-from online_lstm.streaming.recovery import read_metadata
-from online_lstm.telemetry import CheckpointFinished, LineageStarted
 
 FIRST = SOURCES[0]
 

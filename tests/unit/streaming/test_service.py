@@ -6,6 +6,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from online_lstm.checkpoint import KEEP
+from online_lstm.errors import BrokerUnavailableError, FencedError, NotCommittedError, ReplayDivergedError
+from online_lstm.events import Committed, Membership, OutputRecord, PollResult, TopicPartition
+from online_lstm.learning.partition import Partition
+from online_lstm.streaming.recovery import read_metadata
+from online_lstm.streaming.service import CHECKPOINT_SHARE, WAITING_S
+from online_lstm.telemetry import BatchCommitted, CheckpointFinished, TransactionEnded
 from support.fakes import (
     LOGS,
     SIZES,
@@ -18,15 +27,6 @@ from support.fakes import (
     learned_until,
     record,
 )
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from online_lstm.checkpoint import KEEP
-from online_lstm.errors import BrokerUnavailableError, FencedError, NotCommittedError, ReplayDivergedError
-from online_lstm.events import Committed, Membership, OutputRecord, PollResult, TopicPartition
-from online_lstm.learning.partition import Partition
-from online_lstm.streaming.recovery import read_metadata
-from online_lstm.streaming.service import CHECKPOINT_SHARE, WAITING_S
-from online_lstm.telemetry import BatchCommitted, CheckpointFinished, TransactionEnded
 
 STEPS = ("before poll", "after poll", "before commit", "after commit", "before checkpoint", "after checkpoint")
 

@@ -6,13 +6,12 @@ values and gives what had been expected of each before it was learned, and of th
 
 from collections.abc import Sequence
 from functools import cache
-from importlib import import_module
 from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from online_lstm.events import BASELINES, EXPERTS
+from online_lstm.events import EXPERTS
 from online_lstm.learning.state.packed import ArraySpec, ArrayViews
 from online_lstm.learning.symbol.expert_inputs import ExpertBeliefs, Forecast, ModelBeliefs, ObservedRun
 from online_lstm.settings import Settings
@@ -133,4 +132,12 @@ def _of_kinds(expected: ExpertBeliefs, kinds: Sequence[int]) -> ExpertBeliefs:
 
 @cache
 def _modules() -> dict[str, ModuleType]:
-    return {name: import_module(f"{__name__}.{name}") for name in (*BASELINES["symbol"], "mixture")}
+    # the compiler is loaded with them, when the first stream begins
+    from online_lstm.learning.symbol import last_value, mixture, most_frequent, suffix_memory  # noqa: PLC0415
+
+    return {
+        "last_value": last_value,
+        "most_frequent": most_frequent,
+        "suffix_memory": suffix_memory,
+        "mixture": mixture,
+    }

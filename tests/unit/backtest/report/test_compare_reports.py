@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fakes import SMALL, small_network
 from online_lstm.backtest import runner
 from online_lstm.backtest.report.compare_reports import comparison_rows, require_comparable
 from online_lstm.cli import main
 from online_lstm.devtools.sample_data import demo_stream
 from online_lstm.errors import ExitCode, InputFileError
+from support.fakes import SMALL, small_network
 
 
 def run(*arguments: object) -> int:

@@ -9,16 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.fakes import (
-    LABELS,
-    NUMBERS,
-    SMALL,
-    label_traffic,
-    number_traffic,
-    small_classifier,
-    small_network,
-    small_settings,
-)
 from online_lstm.backtest import runner
 from online_lstm.backtest.input_files import Line
 from online_lstm.backtest.report.charts import ChartSeries, line_chart
@@ -32,6 +22,16 @@ from online_lstm.errors import ExitCode
 from online_lstm.learning.model_factory import model_factory
 from online_lstm.observability.assessment import assess_backtest
 from PIL import Image
+from support.fakes import (
+    LABELS,
+    NUMBERS,
+    SMALL,
+    label_traffic,
+    number_traffic,
+    small_classifier,
+    small_network,
+    small_settings,
+)
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

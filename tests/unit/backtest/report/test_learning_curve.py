@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.fakes import SMALL
 from online_lstm.backtest.report.blocks import MOST_BLOCKS
 from online_lstm.backtest.report.learning_curve import LearningCurve, ScoredEvent
 from online_lstm.events import LabelEvaluation, NumberEvaluation, SymbolEvaluation
 from online_lstm.learning.scoring import regression
 from online_lstm.settings import Settings, read_settings
+from support.fakes import SMALL
 
 SYMBOLS = read_settings({})
 NUMBERS = read_settings({"task": "number", "horizons": "1,2"})

@@ -7,14 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.fakes import (
-    LABELS,
-    SOURCES,
-    is_tombstone,
-    label_traffic,
-    record,
-    small_settings,
-)
 from online_lstm.checkpoint import digest_of
 from online_lstm.checkpoint.hdf5 import pack
 from online_lstm.errors import SettingsError, StateMismatchError
@@ -24,6 +16,14 @@ from online_lstm.learning.partition import NetworkFactory, Partition, ProcessedB
 from online_lstm.learning.warm_start import WarmStart
 from online_lstm.settings import Settings
 from sequences import gestures, lines_of, runs
+from support.fakes import (
+    LABELS,
+    SOURCES,
+    is_tombstone,
+    label_traffic,
+    record,
+    small_settings,
+)
 
 TRAFFIC = label_traffic(500)
 

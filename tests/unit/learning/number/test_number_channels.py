@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.fakes import SOURCES, record, small_settings
 from numpy.typing import NDArray
 from online_lstm.events import InputRecord, OutputRecord
 from online_lstm.learning.model_factory import model_factory
@@ -15,6 +14,7 @@ from online_lstm.learning.number.number_ensemble import NumberEnsemble
 from online_lstm.learning.partition import NetworkFactory, Partition, initial_metadata, next_metadata
 from online_lstm.learning.state.packed import PackedArrays
 from online_lstm.settings import Settings
+from support.fakes import SOURCES, record, small_settings
 
 CASES: dict[str, dict[str, Any]] = {
     "vectors": {"features": 3},

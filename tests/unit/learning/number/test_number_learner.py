@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.fakes import SOURCES, record, small_settings
 from online_lstm.events import InputRecord, OutputRecord
 from online_lstm.learning.model_factory import model_factory
 from online_lstm.learning.partition import NetworkFactory, Partition, initial_metadata, next_metadata
 from online_lstm.settings import Settings
+from support.fakes import SOURCES, record, small_settings
 
 RANDOM = np.random.default_rng(3)
 NOISE = RANDOM.normal(size=2000)

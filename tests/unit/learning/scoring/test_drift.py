@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.fakes import LABELS, NUMBERS, SOURCES, record, small_settings
 from hypothesis import given
 from hypothesis import strategies as st
 from online_lstm.checkpoint import digest_of
@@ -19,6 +18,7 @@ from online_lstm.learning.partition import Partition, initial_metadata, next_met
 from online_lstm.learning.scoring import drift
 from online_lstm.learning.state.packed import ArrayViews, PackedArrays
 from river.drift import PageHinkley
+from support.fakes import LABELS, NUMBERS, SOURCES, record, small_settings
 
 SHARES = st.lists(st.sampled_from([0.0, 1.0]), max_size=600) | st.lists(
     st.fractions(min_value=0, max_value=1, max_denominator=12).map(float), max_size=300

@@ -3,7 +3,6 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from support.fakes import record, small_network, small_settings
 from online_lstm.events import BASELINES, Event, EventResult, SymbolEvaluation
 from online_lstm.events import EXPERTS as EXPERTS_OF
 from online_lstm.learning.learners import warm_up
@@ -14,6 +13,7 @@ from online_lstm.learning.state.packed import PackedArrays
 from online_lstm.learning.symbol.symbol_learner import SymbolLearner
 from online_lstm.learning.weight_sharing import PerStreamWeights
 from online_lstm.settings import Settings
+from support.fakes import record, small_network, small_settings
 
 EXPERTS = EXPERTS_OF["symbol"]
 FIRST_EXPERT = 1 + len(BASELINES["symbol"])
