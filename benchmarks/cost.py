@@ -31,8 +31,8 @@ from rich.table import Column, Table
 
 SETTINGS = (
     *("cells", "classes", "window", "learning_rate", "beta_1", "beta_2", "epsilon", "clip_norm", "decay", "optimizer"),
-    *("extra_steps", "extra_budget", "replayed", "replay_history", "replay_window", "gate_loss", "forget_bias"),
-    *("smoothing", "extra_refill", "least_rate", "recurrent_scale", "steps", "confidence", "replay_power", "burn_in"),
+    *("retry_steps", "retry_budget", "replayed", "replay_buffer_size", "replay_window", "lr_gate_loss", "forget_bias"),
+    *("smoothing", "retry_refill", "least_rate", "recurrent_scale", "steps", "confidence", "replay_power", "burn_in"),
     "replay_once",
 )
 CFLAGS = ("-O3", "-march=native", "-ffast-math", "-shared", "-fPIC")
@@ -68,8 +68,8 @@ def reference(library: ctypes.CDLL, settings: Settings) -> Timed:
     given = {
         "cells": int(settings.network[0].split()[1]),
         "classes": 16,
-        "extra_steps": settings.extra_steps,
-        "replayed": float(settings.replay_history > 0),
+        "retry_steps": settings.retry_steps,
+        "replayed": float(settings.replay_buffer_size > 0),
         "replay_window": settings.window,
         "forget_bias": 1,
         "recurrent_scale": 1,

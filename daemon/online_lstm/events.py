@@ -104,7 +104,7 @@ class SymbolEvaluation:
 
     ``probability`` is what had been given to the value that came, ``surprise_bits`` its -log2; ``expert_bits`` is the
     surprise of each expert. ``confidence`` is what had been given to the value that was predicted. ``drift`` says, as
-    in verdicts of all tasks, that with this one the stream is found to have changed
+    in evaluations of all tasks, that with this one the stream is found to have changed
     (``online_lstm.learning.scoring.drift``).
     """
 
@@ -216,7 +216,7 @@ class EventResult:
     for each expert; it is None if nothing had been predicted. Where an event is worth several predictions, each counts
     its hits among the ``scored`` ones. ``hit_rates`` are in the same order over the last ``score_window`` scored
     events, None before the first one. Where streams share a learner, events and scores are those of all of them;
-    ``unpublished_evaluations`` are verdicts, with their hits, on sequences of other streams that were over with this
+    ``unpublished_evaluations`` are evaluations, with their hits, on sequences of other streams that were over with this
     event, as they had been silent for too long or had to make room.
     """
 

@@ -26,7 +26,7 @@ class BatchCommitted:
     ``baseline_hits`` follows the order of the task's ``BASELINES``, ``expert_hits`` that of the setting
     ``experts``; ``dead_letters`` pairs a reason with how many records had it. ``skipped_steps`` were not taken
     because the gradient was not finite, ``unlabelled_sequences`` were forgotten without a label, ``drifts`` counts the
-    verdicts with which a stream was found to have changed.
+    evaluations with which a stream was found to have changed.
     ``step_seconds`` is the time of learning and predicting all events, ``lag_records`` what is left to read
     after the batch, ``last_timestamp_ms`` the timestamp of its last record (-1 where it has none), ``outputs`` what was
     published.

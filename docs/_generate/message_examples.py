@@ -50,21 +50,21 @@ _KAPPA = {
     "is perfect, 0 as good as repeating the last value, below 0 worse; null where the last value is always right",
 }
 _DRIFT = {
-    "verdict.drift": "whether the stream was found to have changed, as its misses rose (`drift_delta`, "
+    "evaluation.drift": "whether the stream was found to have changed, as its misses rose (`drift_delta`, "
     "`drift_threshold`)",
 }
 _PROBABLE = {
-    "verdict.hit": "whether that was right",
-    "verdict.probability": "what had been given to {it}",
-    "verdict.surprise_bits": "its negative logarithm to base 2; null where it had been given nothing at all",
+    "evaluation.hit": "whether that was right",
+    "evaluation.probability": "what had been given to {it}",
+    "evaluation.surprise_bits": "its negative logarithm to base 2; null where it had been given nothing at all",
 }
 FIELDS: Mapping[str, Mapping[str, str]] = {
     "symbol": {
         **_PLACE,
         "event": "events of the stream so far, this one included",
         "value": "what came, as it was written",
-        "verdict": "about the prediction in the stream's message before; null if there was none",
-        "verdict.predicted": "what it said",
+        "evaluation": "about the prediction in the stream's message before; null if there was none",
+        "evaluation.predicted": "what it said",
         **{name: text.format(it="the value that came") for name, text in _PROBABLE.items()},
         **_DRIFT,
         "prediction": "the likeliest next value; null while nothing is known",
@@ -78,18 +78,18 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
         **_PLACE,
         "event": "events of the stream so far, this one included",
         "value": "what came, as it was written; null for a number that is missing",
-        "verdict": "about what had been predicted of this value one horizon before; null if nothing was",
-        "verdict.predicted": "what it said",
-        "verdict.hit": "whether the value is within `tolerance` of that; null if it is missing",
-        "verdict.error": "value minus what was predicted",
-        "verdict.covered": "whether the value came within the interval; null if there was none",
-        "verdict.mean_absolute_error": "over the last `score_window` verdicts, as are those that follow",
-        "verdict.baseline_mean_absolute_error": "that of the best baseline",
-        "verdict.root_mean_squared_error": "root of the mean of the squares of the errors",
-        "verdict.mean_absolute_percentage_error": "mean of the errors by their values, without signs; 0.05 is 5 %",
-        "verdict.skill_last_value": "1 minus the mean absolute error by that of the last value; below 0 is worse",
-        "verdict.skill_seasonal_naive": "the same against the value a season ago",
-        "verdict.interval_coverage": "share of the values that came within their intervals",
+        "evaluation": "about what had been predicted of this value one horizon before; null if nothing was",
+        "evaluation.predicted": "what it said",
+        "evaluation.hit": "whether the value is within `tolerance` of that; null if it is missing",
+        "evaluation.error": "value minus what was predicted",
+        "evaluation.covered": "whether the value came within the interval; null if there was none",
+        "evaluation.mean_absolute_error": "over the last `score_window` evaluations, as are those that follow",
+        "evaluation.baseline_mean_absolute_error": "that of the best baseline",
+        "evaluation.root_mean_squared_error": "root of the mean of the squares of the errors",
+        "evaluation.mean_absolute_percentage_error": "mean of the errors by their values, without signs; 0.05 is 5 %",
+        "evaluation.skill_last_value": "1 minus the mean absolute error by that of the last value; below 0 is worse",
+        "evaluation.skill_seasonal_naive": "the same against the value a season ago",
+        "evaluation.interval_coverage": "share of the values that came within their intervals",
         **_DRIFT,
         "prediction": "the value that comes one horizon on; null while nothing is known",
         "interval": "what holds it with probability `coverage`; null until there are errors enough to tell",
@@ -100,13 +100,13 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
         **_PLACE,
         "event": "events of the partition so far, with labels that came alone",
         "value": "the sample, as it was written; null for a label alone",
-        "verdict": "about the prediction after the last sample of a sequence that is over and has its label, in the "
+        "evaluation": "about the prediction after the last sample of a sequence that is over and has its label, in the "
         "message of the event that brought both together; else null",
-        "verdict.label": "the label",
-        "verdict.predicted": "what had been the likeliest one",
+        "evaluation.label": "the label",
+        "evaluation.predicted": "what had been the likeliest one",
         **{name: text.format(it="the label") for name, text in _PROBABLE.items()},
-        "verdict.samples": "how many samples the sequence had",
-        "verdict.settled": "the sample from which on the prediction had not changed any more",
+        "evaluation.samples": "how many samples the sequence had",
+        "evaluation.stable_since_sample": "the sample from which on the prediction had not changed any more",
         **_DRIFT,
         "sample": "samples of the sequence so far, this one included; null for a label alone",
         "prediction": "the label of the sequence, as far as it is known; null before any was learned",
@@ -246,7 +246,7 @@ def fields_of(task: str) -> Callable[[], str]:
 def _paths(message: Mapping[str, Any]) -> Iterator[str]:
     for name, value in message.items():
         yield name
-        if name == "verdict":
+        if name == "evaluation":
             yield from (f"{name}.{inner}" for inner in value)
 
 

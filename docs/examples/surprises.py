@@ -13,6 +13,6 @@ consumer = KafkaConsumer(
 )
 for record in consumer:
     message = json.loads(record.value)
-    evaluation = message["verdict"]
+    evaluation = message["evaluation"]
     if evaluation and message["event"] > 200 and evaluation["surprise_bits"] > 7:
         print(f"{message['event']}: {message['value']} instead of {evaluation['predicted']}")

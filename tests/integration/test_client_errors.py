@@ -44,7 +44,7 @@ RIGHTS = (
 """Who may log in, and what each may do."""
 COMMANDS = {
     "run": ("--http-port", "0", "--network", "lstm 4"),
-    "produce": ("--seed-stream", "3"),
+    "produce": ("--demo-stream", "3"),
     "watch": ("--limit", "1"),
     "verify": (),
     "replay": ("--from", "0", "--until", "1"),
@@ -285,7 +285,7 @@ def test_a_right_that_the_loop_needs(broker: RefusingBroker, tmp_path: Path, use
 
 def test_produce_needs_the_right_to_its_own_topic_only(broker: RefusingBroker, errors: Errors) -> None:
     """A user who may write to one topic publishes there."""
-    assert 0 == errors("produce", "--topic", "in2", "--seed-stream", "3", **login(broker, "writer"))[0]
+    assert 0 == errors("produce", "--topic", "in2", "--demo-stream", "3", **login(broker, "writer"))[0]
     assert 3 == sum(map(len, read_committed(broker.local.bootstrap, "in2").values()))
 
 
@@ -397,7 +397,7 @@ def test_a_key_with_a_pass_phrase(broker: RefusingBroker, errors: Errors, tmp_pa
 def test_the_log_of_the_client_has_no_password(broker: RefusingBroker, errors: Errors) -> None:
     """At DEBUG it has all that the client sends, but for secrets."""
     given = login(broker, "writer", log_level="DEBUG")
-    code, said = errors("produce", "--topic", "in2", "--seed-stream", "1", **given)
+    code, said = errors("produce", "--topic", "in2", "--demo-stream", "1", **given)
     assert 0 == code
     assert "SaslAuthenticateRequest" in said
     assert PASSWORD not in said

@@ -44,7 +44,7 @@ def test_lines_arrive_in_order_with_their_keys(bootstrap: str, topic: str, tmp_p
 def test_a_signal_tells_how_many_were_acknowledged(bootstrap: str, topic: str, number: signal.Signals) -> None:
     """As many as the topic has then, and the exit code is that of a good end."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "online_lstm.cli.main", "produce", "--seed-stream", "0", "--rate", "500"],
+        [sys.executable, "-m", "online_lstm.cli.main", "produce", "--demo-stream", "0", "--rate", "500"],
         stdout=subprocess.PIPE,
         text=True,
     )

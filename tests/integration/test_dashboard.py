@@ -28,7 +28,11 @@ DEADLINE_S = 180.0
 
 Query = Callable[[str], list[dict[str, Any]]]
 
-TASKS: dict[str, dict[str, object]] = {"symbol": {}, "number": {"periods": "7"}, "label": {"label_wait": "20"}}
+TASKS: dict[str, dict[str, object]] = {
+    "symbol": {},
+    "number": {"periods": "7"},
+    "label": {"label_timeout_events": "20"},
+}
 """What the daemon of each task is told beside the rest."""
 
 

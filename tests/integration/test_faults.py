@@ -221,7 +221,7 @@ def test_labels_are_exactly_once_too(broker: ProxiedBroker, tmp_path: Path) -> N
     found = oracle.run("labels", schedule, members=2, session_timeout_s=1.5, pace_s=PACE_S, **LABELS)
     assert [] == differences(undisturbed, found)
     messages = [json.loads(seen.value or b"") for outputs in found.outputs.values() for seen in outputs]
-    assert 100 < sum(message["verdict"] is not None for message in messages)
+    assert 100 < sum(message["evaluation"] is not None for message in messages)
 
 
 # all of it

@@ -148,7 +148,7 @@ def test_an_undamaged_group_agrees_in_all_that_it_published(
     for number, found in enumerate(report["partitions"]):
         second = learned.lineages(number)[1]
         assert found["notes"][0].endswith(f"lineages before {second}; of these only their order is judged")
-        assert ("agree", second, []) == (found["verdict"], found["mark"]["lineage"], found["faults"])
+        assert ("agree", second, []) == (found["evaluation"], found["mark"]["lineage"], found["faults"])
         assert learned.store.offsets(TopicPartition(learned.input, number), second)[-1] == found["proven_from"]
         assert found["predictions"] > 100
         assert found["dead_letters"] > 0
@@ -254,7 +254,7 @@ def test_a_duplicate_is_found(learned: Learned, verify: Verify, tmp_path: Path, 
     assert ExitCode.REFUSED == code
     assert f"there twice or out of order: {topic}/1 at " in faults(report, 1)
     code, report = verify(copied, delivery="at_least_once")
-    assert (ExitCode.OK, "agree") == (code, report["partitions"][1]["verdict"])
+    assert (ExitCode.OK, "agree") == (code, report["partitions"][1]["evaluation"])
     assert any("at_least_once allows" in note for note in report["partitions"][1]["notes"])
 
 
@@ -286,7 +286,7 @@ def test_a_flipped_bit_in_a_checkpoint_is_found(learned: Learned, verify: Verify
     assert ExitCode.REFUSED == code
     assert f"a checkpoint is damaged: {path}" in faults(report)
     found = report["partitions"][0]
-    assert (before, {"agrees"}) == (found["replay_from"], {s["verdict"] for s in found["stretches"]})
+    assert (before, {"agrees"}) == (found["replay_from"], {s["evaluation"] for s in found["stretches"]})
 
 
 @pytest.mark.parametrize("with_mark", [True, False])
@@ -367,6 +367,6 @@ def test_outputs_that_retention_took_are_no_fault(learned: Learned, verify: Veri
     code, report = verify(copied)
     found = report["partitions"][0]
     assert ExitCode.OK == code
-    first, *others = [stretch["verdict"] for stretch in found["stretches"]]
+    first, *others = [stretch["evaluation"] for stretch in found["stretches"]]
     assert ("cannot be judged", {"agrees"}) == (first, set(others))
     assert any("gone from the output" in note for note in found["notes"])

@@ -145,7 +145,7 @@ def test_records_that_were_deleted(group: Group) -> None:
     group.learn(committed + 30, on_gap="continue")
     assert ("gap", 30 - committed) == group.begun()[-1]
     first = group.said()[committed]
-    assert (30, committed + 1, None) == (first["offset"], first["event"], first["verdict"])
+    assert (30, committed + 1, None) == (first["offset"], first["event"], first["evaluation"])
 
 
 def test_records_that_are_deleted_while_they_are_read(group: Group) -> None:
@@ -179,8 +179,8 @@ def test_partitions_that_were_added(group: Group, caplog: pytest.LogCaptureFixtu
     with pytest.raises(RecoveryRefusedError, match="had 1 partitions when the group began and has 2 now"):
         group.learn(COUNT + 10, start_from="latest")
     with caplog.at_level(logging.WARNING):
-        group.learn(COUNT + 10, on_growth="continue", start_from="latest")
-    assert "on_growth=continue" in caplog.text
+        group.learn(COUNT + 10, on_partition_growth="continue", start_from="latest")
+    assert "on_partition_growth=continue" in caplog.text
     assert list(range(10)) == [body["offset"] for body in group.said() if body["partition"] == 1]
 
 

@@ -29,14 +29,14 @@ SOURCES = (TopicPartition("numbers", 0), TopicPartition("numbers", 1))
 SMALL = {
     "network": "lstm 4",
     "window": 8,
-    "replay_history": 40,
+    "replay_buffer_size": 40,
     "max_streams": 3,
     "max_vocabulary": 9,
     "suffix_contexts": 16,
     "score_window": 20,
     "checkpoint_interval_s": 5,
 }
-LABELS = {"task": "label", "features": 2, "classes": 3, "max_sequence": 6, "label_wait": 20, "top": 2}
+LABELS = {"task": "label", "features": 2, "classes": 3, "max_sequence_length": 6, "label_timeout_events": 20, "top": 2}
 """Beside ``SMALL``, for ``label_traffic``."""
 NUMBERS = {"task": "number", "features": 2, "horizons": "1,3", "history": 256}
 """Beside ``SMALL``, for ``number_traffic``."""
@@ -73,7 +73,7 @@ def small_settings(**given: Any) -> Settings:
 @cache
 def small_network(learning: LearningSettings) -> SymbolModel:
     """Give the network of ``small_settings``; compiled once, whoever asks."""
-    return SymbolModel(ModelShape(layers=("lstm 4",), window=8, carried=True, seed=0, replay_history=40), learning)
+    return SymbolModel(ModelShape(layers=("lstm 4",), window=8, carried=True, seed=0, replay_buffer_size=40), learning)
 
 
 @cache
@@ -88,7 +88,7 @@ def small_regression(learning: LearningSettings) -> NumberModel:
     """Give the network of ``small_settings(**NUMBERS)``; compiled once, too."""
     chosen = small_settings(**NUMBERS)
     return NumberModel(
-        ModelShape(layers=("lstm 4",), window=8, carried=True, seed=0, replay_history=40),
+        ModelShape(layers=("lstm 4",), window=8, carried=True, seed=0, replay_buffer_size=40),
         learning,
         features=number_ensemble_from(chosen).features,
         horizons=chosen.horizons * chosen.features,
@@ -302,7 +302,7 @@ class FakeSource:
 
     def _membership(self) -> Membership:
         member = self._member if self._generation >= 0 else ""
-        return Membership(self._generation, member, proof=None)
+        return Membership(self._generation, member, group_metadata=None)
 
     def _fetch(self, most: int) -> dict[TopicPartition, list[InputRecord]]:
         """Read from one partition after another, another one first each time."""

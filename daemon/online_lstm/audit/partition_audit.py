@@ -18,7 +18,7 @@ from online_lstm.learning.partition import lineage_generation, metadata_from_sta
 from online_lstm.settings import Settings
 from online_lstm.streaming.recovery import Recovery, read_metadata
 
-_WAYS_OUT = ("on_gap", "on_divergence", "on_shape_change", "on_growth")
+_WAYS_OUT = ("on_gap", "on_divergence", "on_shape_change", "on_partition_growth")
 
 
 class AuditedTopics(Protocol):

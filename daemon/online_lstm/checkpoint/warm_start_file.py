@@ -66,7 +66,7 @@ def _with_symbols(settings: Settings, partition: Partition, network: SymbolModel
     symbols = _told(path, "symbols", known)[1:]
     partition.learn_with(learning_settings(settings.model_copy(update={"learn": True})))
     # each is seen until it is admitted, in the order of the codes, and as a sequence of its own
-    seen = [symbol for place, symbol in enumerate(symbols) for _ in range(settings.admit_after if place else 1)]
+    seen = [symbol for place, symbol in enumerate(symbols) for _ in range(settings.min_occurrences if place else 1)]
     values = [json.dumps({"value": symbol, "end": True}).encode() for symbol in seen]
     refused = partition.process(_records(values)).tally.dead_letters
     state = partition.state()

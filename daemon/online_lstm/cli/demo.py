@@ -113,7 +113,7 @@ def _read_back(settings: Settings, events: int, daemon: "DaemonProcess") -> list
 
 def _summarize(outputs: Sequence[Mapping[str, Any]], daemon: "DaemonProcess", settings: Settings) -> None:
     """Print what was reached, on standard output."""
-    evaluations = [output["verdict"] for output in outputs]
+    evaluations = [output["evaluation"] for output in outputs]
     misses = [n for n, evaluation in enumerate(evaluations, 1) if evaluation is not None and not evaluation["hit"]]
     scored, baselines, step_ms = _metrics(daemon)
     table = Table("what", Column("figure", justify="right"))

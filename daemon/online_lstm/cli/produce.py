@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "file", nargs="?", default=STANDARD_INPUT, metavar="FILE", help="a value a line [default: -, standard input]"
     )
     source.add_argument(
-        "--seed-stream", type=_count, metavar="N", help="N values of a stream that repeats after 27; 0: without end"
+        "--demo-stream", type=_count, metavar="N", help="N values of a stream that repeats after 27; 0: without end"
     )
     add_encoding(parser)
     parser.add_argument(
@@ -60,7 +60,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
         with PlainProducer(settings, settings.input_topics[0]) as publisher:
             started = time.perf_counter()
             try:
-                _publish(messages, publisher, rate=arguments.rate, total=arguments.seed_stream or None)
+                _publish(messages, publisher, rate=arguments.rate, total=arguments.demo_stream or None)
             finally:
                 _report(publisher, time.perf_counter() - started)
     return ExitCode.OK
@@ -70,8 +70,8 @@ def main(arguments: argparse.Namespace) -> ExitCode:
 def _messages(arguments: argparse.Namespace) -> Iterator[Iterator[Message]]:
     """Open what is to be published."""
     key = None if arguments.key is None else os.fsencode(arguments.key)
-    if arguments.seed_stream is not None:
-        yield ((key, value) for value in demo_stream(arguments.seed_stream))
+    if arguments.demo_stream is not None:
+        yield ((key, value) for value in demo_stream(arguments.demo_stream))
         return
     with open_input(arguments.file) as file:
         lines = (line.value for line in read_lines(file, arguments.encoding))

@@ -85,7 +85,7 @@ def _finding_to_json(finding: "PartitionAudit") -> dict[str, Any]:
     return {
         "topic": finding.source.topic,
         "partition": finding.source.partition,
-        "verdict": finding.evaluation,
+        "evaluation": finding.evaluation,
         "input": {"first": finding.offset_range.start, "end": finding.offset_range.stop},
         "committed": finding.committed,
         "mark": None if mark is None else {**asdict(mark), "digest": mark.digest.hex()},
@@ -107,7 +107,7 @@ def _finding_to_json(finding: "PartitionAudit") -> dict[str, Any]:
 def _print(console: Console, settings: Settings, findings: list["PartitionAudit"]) -> None:
     table = make_table(
         *("partition", "input", "committed >", "lineage", "records >", "checkpoints", "replay from >"),
-        *("predictions >", "dead letters >", "proven from >", "verdict"),
+        *("predictions >", "dead letters >", "proven from >", "evaluation"),
     )
     for finding in findings:
         table.add_row(*map(Text, _cells(finding)))

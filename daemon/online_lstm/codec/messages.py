@@ -72,7 +72,7 @@ def _symbols(outcome: EventResult, experts: Sequence[str]) -> str:
     assert evaluation is None or isinstance(evaluation, SymbolEvaluation)
     assert prediction is None or isinstance(prediction, SymbolPrediction)
     return (
-        f'"verdict": {_symbol_evaluation(evaluation)}, {_symbol_prediction(prediction)}, '
+        f'"evaluation": {_symbol_evaluation(evaluation)}, {_symbol_prediction(prediction)}, '
         f'"experts": {_symbol_experts(prediction, experts)}'
     )
 
@@ -119,7 +119,7 @@ def _numbers(outcome: EventResult, experts: Sequence[str], listed: Callable[[Ite
             for name, (said, weights) in zip(experts, prediction.experts, strict=True)
         )
     return (
-        f'"verdict": {_number_evaluation(evaluation, listed)}, "prediction": {values}, "interval": {interval}, '
+        f'"evaluation": {_number_evaluation(evaluation, listed)}, "prediction": {values}, "interval": {interval}, '
         f'"experts": {{{told}}}'
     )
 
@@ -163,7 +163,7 @@ def _labels(outcome: EventResult) -> str:
     likeliest, probability = given[0] if given else ("null", "null")
     listed = ", ".join([f"[{literal}, {p}]" for literal, p in given])
     return (
-        f'"verdict": {_label_evaluation(evaluation)}, "sample": {prediction.sample if prediction else "null"}, '
+        f'"evaluation": {_label_evaluation(evaluation)}, "sample": {prediction.sample if prediction else "null"}, '
         f'"prediction": {likeliest}, "probability": {probability}, "probabilities": [{listed}]'
     )
 
@@ -176,7 +176,7 @@ def _label_evaluation(evaluation: LabelEvaluation | None) -> str:
         f"{'true' if evaluation.hit else 'false'}, "
         f'"probability": {_rounded(evaluation.probability, 6)}, '
         f'"surprise_bits": {_rounded(evaluation.surprise_bits, 4)}, '
-        f'"samples": {evaluation.samples}, "settled": {evaluation.stable_since_sample}, "drift": '
+        f'"samples": {evaluation.samples}, "stable_since_sample": {evaluation.stable_since_sample}, "drift": '
         f"{_flag(evaluation.drift)}}}"
     )
 

@@ -50,7 +50,7 @@ class Element(NamedTuple):
 def demo_stream(events: int) -> Iterator[bytes]:
     """Give this many values of the seed's stream; 0 means without end.
 
-    >>> [int(value) for value in seed_stream(8)]
+    >>> [int(value) for value in demo_stream(8)]
     [4, 4, 4, 4, 4, 4, 8, 4]
     """
     values = (b"%d" % value for value in cycle(DEMO_PERIOD))

@@ -22,7 +22,7 @@ def model_factory(settings: Settings) -> NetworkFactory:
         window=settings.window,
         carried=carried,
         seed=settings.seed,
-        replay_history=settings.replay_history,
+        replay_buffer_size=settings.replay_buffer_size,
     )
 
     @cache

@@ -122,7 +122,7 @@ class BatchCounts:
 
 
 def _evaluations(outcome: EventResult) -> Iterator[Evaluation]:
-    """Go through what was judged with an event, its own verdict last."""
+    """Go through what was judged with an event, its own evaluation last."""
     yield from (evaluation for evaluation, _ in outcome.unpublished_evaluations)
     if outcome.evaluation is not None:
         yield outcome.evaluation

@@ -88,7 +88,7 @@ class SharedWeights:
         self._learns = settings.learn
         self._network = network
         self._states_size = network.states_size
-        self.shared_vocabulary = Vocabulary(max_codes=settings.max_vocabulary, admit_after=settings.admit_after)
+        self.shared_vocabulary = Vocabulary(max_codes=settings.max_vocabulary, min_occurrences=settings.min_occurrences)
         if isinstance(network, SymbolModel):
             self._classes = network.classes_for(self.shared_vocabulary.known)
             initial = network.initial(self._classes)

@@ -215,7 +215,7 @@ class DashboardState:
                 self._drifts[-1].hits += report.hits
             return
         said = [json.loads(output.value or b"{}") for output in report.outputs if not output.dead_letter]
-        evaluations = [(number, one, one["verdict"]) for number, one in enumerate(said, 1) if one.get("verdict")]
+        evaluations = [(number, one, one["evaluation"]) for number, one in enumerate(said, 1) if one.get("evaluation")]
         if not any(evaluation["drift"] for _, _, evaluation in evaluations):
             # it was of sequences that are not published, nobody knows where in the batch: what was judged since begins
             # with the next one

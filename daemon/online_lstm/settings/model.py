@@ -264,7 +264,7 @@ class Settings(BaseModel):
     states: Literal["carried", "stateless"] = _of_windows(
         "shape", "carried", "LSTM states at the window's left edge: carried on, or zeros"
     )
-    replay_history: int = _of_windows(
+    replay_buffer_size: int = _of_windows(
         "shape",
         1000,
         "With each value, an earlier window of so many values is learned again (0: none)",
@@ -277,7 +277,7 @@ class Settings(BaseModel):
         "Most symbols the network knows; least recently seen leaves (with shared weights, none)",
         ge=1,
     )
-    admit_after: int = _of_symbols("shape", 2, "Times a value must be seen to be admitted to the vocabulary", ge=1)
+    min_occurrences: int = _of_symbols("shape", 2, "Times a value must be seen to be admitted to the vocabulary", ge=1)
     max_streams: int = _setting("shape", 1000, "Most streams (keys) per partition; least recently seen leaves", ge=1)
     suffix_contexts: int = _of_symbols(
         "shape", 1024, "Contexts that the suffix memories remember per stream", ge=16, le=1_048_576
@@ -287,8 +287,8 @@ class Settings(BaseModel):
         EXPERTS["symbol"],
         "Whose predictions are mixed: lstm, suffix_memory, slow_suffix_memory; of numbers lstm, linear, neighbours",
     )
-    mixer_rate: float = _of_symbols("shape", 0.01, "How fast the experts' weights move", ge=0, le=1)
-    situation_rate: float = _of_symbols(
+    mixing_rate: float = _of_symbols("shape", 0.01, "How fast the experts' weights move", ge=0, le=1)
+    mixing_context_rate: float = _of_symbols(
         "shape", 0.01, "How fast their weights in one situation move in the end", ge=0, le=1
     )
     # numbers, and samples of sequences that have a label
@@ -323,8 +323,8 @@ class Settings(BaseModel):
     # labels
     classes: int = _of_labels("shape", 2, "Labels that there are", ge=2, le=1024)
     label_path: str = _of_labels("shape", "label", "Dotted path of the label in a JSON object", min_length=1)
-    max_sequence: int = _of_labels("shape", 512, "A sequence of so many samples is over", ge=1, le=8192)
-    label_wait: int = _of_labels(
+    max_sequence_length: int = _of_labels("shape", 512, "A sequence of so many samples is over", ge=1, le=8192)
+    label_timeout_events: int = _of_labels(
         "shape",
         10_000,
         "A sequence without a sample for so many events of its partition is over, and one that is over waits as long "
@@ -368,13 +368,13 @@ class Settings(BaseModel):
     beta_2: float = _setting("learning", 0.99, "Adam's decay of the second moment", ge=0, lt=1)
     epsilon: float = _setting("learning", 1e-3, "Adam's epsilon", gt=0)
     clip_norm: float = _setting("learning", 1.0, "Gradients are scaled down to this global norm", gt=0)
-    gate_loss: float = _setting(
+    lr_gate_loss: float = _setting(
         "learning", 0.05, "Below this loss of the window the rate shrinks in proportion (0: never)", ge=0
     )
 
-    extra_steps: int = _setting("learning", 7, "Most further fit steps on a value that was missed (0: none)", ge=0)
-    extra_budget: float = _setting("learning", 100.0, "Most further fit steps in a row of misses", ge=0)
-    extra_refill: float = _setting("learning", 0.25, "Further fit steps that each value adds to the budget", ge=0)
+    retry_steps: int = _setting("learning", 7, "Most further fit steps on a value that was missed (0: none)", ge=0)
+    retry_budget: float = _setting("learning", 100.0, "Most further fit steps in a row of misses", ge=0)
+    retry_refill: float = _setting("learning", 0.25, "Further fit steps that each value adds to the budget", ge=0)
     replay_dropout: float = _of_windows(
         "learning",
         0.25,
@@ -402,7 +402,7 @@ class Settings(BaseModel):
     on_shape_change: WayOut = _setting(
         "operational", "refuse", "The group learned with another shape: refuse, or continue with nothing learned"
     )
-    on_growth: WayOut = _setting(
+    on_partition_growth: WayOut = _setting(
         "operational", "refuse", "An input topic has more partitions than before: refuse, or continue with them too"
     )
 

@@ -248,7 +248,7 @@ class Recovery:
         grown = source.partition >= before
         if grown:
             self._refuse_unless(
-                "on_growth",
+                "on_partition_growth",
                 RecoveryRefusedError(
                     f"{source}: the topic had {before} partitions when the group began and has {partitions} now: "
                     "keys may have moved, and their streams would begin anew in other partitions"

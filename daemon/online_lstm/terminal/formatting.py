@@ -25,7 +25,7 @@ def format_message(value: bytes | None, place: str) -> Text:
 
 
 def _describe(message: dict[str, Any]) -> Text:
-    evaluation = message["verdict"]
+    evaluation = message["evaluation"]
     shorten = rounded if "interval" in message else (lambda symbol: symbol)
     of_label, outcome = "sample" in message, format_outcome(message)
     said = "label" if of_label else "next"
@@ -49,15 +49,15 @@ def _describe(message: dict[str, Any]) -> Text:
 
 
 def format_outcome(message: dict[str, Any]) -> str:
-    """Say what came of a message's value; its verdict may be about a sequence, and not about the value before."""
-    if message["verdict"] is None:
+    """Say what came of a message's value; its evaluation may be about a sequence, and not about the value before."""
+    if message["evaluation"] is None:
         return "open" if "sample" in message else "first"
-    return "hit" if all_hit(message["verdict"]["hit"]) else "miss"
+    return "hit" if all_hit(message["evaluation"]["hit"]) else "miss"
 
 
 def has_changed(message: dict[str, Any]) -> bool:
-    """Say whether the stream was found to have changed with a message's verdict."""
-    return bool(message["verdict"] and message["verdict"].get("drift"))
+    """Say whether the stream was found to have changed with a message's evaluation."""
+    return bool(message["evaluation"] and message["evaluation"].get("drift"))
 
 
 def all_hit(hit: Any) -> bool:

@@ -57,7 +57,7 @@ class LiveView:
             message = json.loads(record.value or b"")
             rates = (message["hit_rate"], message["baseline_hit_rate"])
             value = Text(printable(json.dumps(message["value"], ensure_ascii=False)), STYLES[format_outcome(message)])
-            changed, surprise = has_changed(message), (message["verdict"] or {}).get("surprise_bits")
+            changed, surprise = has_changed(message), (message["evaluation"] or {}).get("surprise_bits")
         except (ValueError, KeyError, TypeError, AttributeError):
             message, rates, value = None, (None, None), Text("?", "yellow")
             changed, surprise = False, None
@@ -120,7 +120,7 @@ def _changed(columns: list[_Column], changes: int, since: int) -> list[Text]:
 
 def _worth(message: dict[str, Any], surprise: float | None) -> list[Text]:
     """Say what the hit rate is worth; of one number instead, how far off it was predicted."""
-    kappa, evaluation = message.get("kappa_temporal"), message["verdict"] or {}
+    kappa, evaluation = message.get("kappa_temporal"), message["evaluation"] or {}
     told = [] if kappa is None else [f"kappa-temporal {kappa:.3f}"]
     if surprise is not None:
         told.append(f"surprise of the last value {surprise:.1f} bits")

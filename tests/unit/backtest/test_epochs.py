@@ -23,7 +23,7 @@ LINES = [Line(number, value) for number, value in enumerate(demo_stream(200))]
 @pytest.fixture(autouse=True)
 def compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
     known: dict[LearningSettings, Any] = {}
-    monkeypatch.setattr(runner, "networks_of", lambda _: lambda how: known.setdefault(how, small_network(how)))
+    monkeypatch.setattr(runner, "model_factory", lambda _: lambda how: known.setdefault(how, small_network(how)))
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_the_pass_that_predicts_best_what_is_held_out_is_kept(trained: Training)
     messages = [json.loads(message) for message in trained.messages]
     assert list(range(150, 200)) == [message["offset"] for message in messages]
     assert all(message["model"].endswith(" frozen") for message in messages)
-    hits = [message["verdict"]["hit"] for message in messages if message["verdict"]]
+    hits = [message["evaluation"]["hit"] for message in messages if message["evaluation"]]
     assert trained.best.held_out_hit_rate == pytest.approx(sum(hits) / len(hits))
     assert [150 * trained.best.epoch] == trained.state["streams"]["arrays"]["events"].ravel().tolist()
 

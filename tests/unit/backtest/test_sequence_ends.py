@@ -15,7 +15,7 @@ from support.fakes import LABELS, SMALL, small_classifier
 
 @pytest.fixture(autouse=True)
 def compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "networks_of", lambda _: small_classifier)
+    monkeypatch.setattr(runner, "model_factory", lambda _: small_classifier)
 
 
 def run(path: Path, *arguments: str, **settings: object) -> int:
@@ -55,7 +55,7 @@ def test_a_column_of_labels_is_learned_from(tmp_path: Path) -> None:
     assert ExitCode.OK == run(path, *columns, "--json", str(tmp_path / "o.json"), "--predictions", str(tmp_path / "o"))
     messages, report = messages_in(tmp_path / "o"), json.loads((tmp_path / "o.json").read_text())
     assert [1, 2, 3] * 60 == [message["sample"] for message in messages]
-    evaluations = [message["verdict"] for message in messages]
+    evaluations = [message["evaluation"] for message in messages]
     assert all((evaluation is None) == (place % 3 != 2) for place, evaluation in enumerate(evaluations) if place > 3)
     assert ["odd", "even"] == [evaluation["label"] for evaluation in evaluations[5::3][:2]]
     assert evaluations[-1]["hit"]
@@ -111,6 +111,6 @@ def test_a_sequence_ends_with_its_last_row_whatever_is_in_it(tmp_path: Path, las
     assert ExitCode.OK == run(path, *columns, "--predictions", str(tmp_path / "o"), features=1)
     messages = messages_in(tmp_path / "o")
     assert [1, 2] * 3 == [message["sample"] for message in messages]
-    assert ["down", "up"] == [message["verdict"]["label"] for message in messages if message["verdict"]]
+    assert ["down", "up"] == [message["evaluation"]["label"] for message in messages if message["evaluation"]]
     assert [None, "a", "b"] == [None, messages[1]["stream"], messages[2]["stream"]]
-    assert ("down", True) == (messages[3]["verdict"]["label"], messages[3]["verdict"]["predicted"] == "up")
+    assert ("down", True) == (messages[3]["evaluation"]["label"], messages[3]["evaluation"]["predicted"] == "up")

@@ -25,7 +25,7 @@ from support.fakes import SMALL, small_network, small_settings
 
 @pytest.fixture(autouse=True)
 def compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "networks_of", lambda _: small_network)
+    monkeypatch.setattr(runner, "model_factory", lambda _: small_network)
 
 
 def run(*arguments: object) -> int:
@@ -47,7 +47,7 @@ def test_report_and_messages_tell_the_same(tmp_path: Path, capsys: pytest.Captur
     file = write(tmp_path / "values.txt", *demo_stream(600))
     assert ExitCode.OK == run(file, "--json", tmp_path / "report.json", "--predictions", tmp_path / "out.jsonl")
     report, messages = json.loads((tmp_path / "report.json").read_text()), read_messages(tmp_path / "out.jsonl")
-    hits = [message["verdict"]["hit"] for message in messages if message["verdict"]]
+    hits = [message["evaluation"]["hit"] for message in messages if message["evaluation"]]
     assert list(range(600)) == [message["offset"] for message in messages]
     assert {("values.txt", 0, None)} == {(m["topic"], m["partition"], m["stream"]) for m in messages}
     assert 600 == report["events"]
@@ -380,7 +380,7 @@ def test_several_columns_are_vectors_and_each_is_told(
     assert [(0, 1), (1, 1), (0, 2), (1, 2)] == places
     messages = read_messages(out)
     assert [0, None] == messages[0]["value"]
-    judged = [m["verdict"] for m in messages if m["verdict"]]
+    judged = [m["evaluation"] for m in messages if m["evaluation"]]
     errors = [evaluation["error"][1][1] for evaluation in judged if evaluation["error"][1][1] is not None]
     assert told["channels"][3]["mean_absolute_error"] == pytest.approx(sum(map(abs, errors)) / len(errors))
     hits = [hit for evaluation in judged for line in evaluation["hit"] for hit in line if hit is not None]

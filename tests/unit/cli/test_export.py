@@ -25,7 +25,7 @@ import keras  # noqa: E402 - after the pins
 
 SOURCE = TopicPartition("numbers", 0)
 LAYERS = ("lstm 5", "leaky_relu", "dropout 0.3", "gru 4", "layer_norm", "dense 6 tanh")
-SMALL: dict[str, Any] = {"network": LAYERS, "window": 8, "replay_history": 40, "score_window": 20}
+SMALL: dict[str, Any] = {"network": LAYERS, "window": 8, "replay_buffer_size": 40, "score_window": 20}
 COUNT = 90
 
 

@@ -242,7 +242,7 @@ def test_numbers_are_told_as_numbers(tmp_path: Path, capsys: pytest.CaptureFixtu
     (stream,) = told["streams"]
     assert values[-8:] == stream["last_values"]
     assert last["prediction"] == pytest.approx(stream["prediction"], rel=1e-6)
-    assert last["verdict"]["mean_absolute_error"] == pytest.approx(stream["mean_absolute_error"])
+    assert last["evaluation"]["mean_absolute_error"] == pytest.approx(stream["mean_absolute_error"])
     assert {"lstm", "linear", "neighbours"} == set(stream["expert_mean_absolute_errors"])
     assert "mean absolute" in capsys.readouterr().out.replace("\n", " ")
 
@@ -315,7 +315,7 @@ def test_vectors_are_told_component_by_component(tmp_path: Path, capsys: pytest.
     assert last["prediction"] == stream["prediction"]
     assert stream["mean_absolute_error"] is None
     errors = [channel["mean_absolute_error"] for channel in stream["channels"]]
-    assert [error for line in last["verdict"]["mean_absolute_error"] for error in line] == errors
+    assert [error for line in last["evaluation"]["mean_absolute_error"] for error in line] == errors
     pairs = [(c["mean_absolute_error"], c["baseline_mean_absolute_error"]) for c in stream["channels"]]
     skills = [1 - own / best for own, best in pairs if best]
     assert stream["skill"] == pytest.approx(sum(skills) / len(skills))

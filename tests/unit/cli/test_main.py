@@ -15,11 +15,10 @@ from online_lstm.errors import ExitCode, FencedError
 SAYING = """
 import sys
 from rich.console import Console
-from daemon import cli
-from online_lstm.cli import broker
+from online_lstm.cli import broker, main
 
 broker.main = lambda _: {statement} or 0
-sys.exit(cli.main(["broker"]))
+sys.exit(main.main(["broker"]))
 """
 STATEMENTS = ['print("said")', 'Console().print("said")', 'print("said", flush=True)']
 
@@ -93,11 +92,10 @@ def test_closed_streams_are_told_in_one_line(command: str, closed: str, code: in
 
 FIRST_OPENED = """
 import os
-from daemon import cli
-from online_lstm.cli import broker
+from online_lstm.cli import broker, main
 
 broker.main = lambda _: os._exit(os.open("/dev/null", os.O_RDONLY))
-cli.main(["broker"])
+main.main(["broker"])
 """
 
 
@@ -130,7 +128,7 @@ def test_little_is_loaded_before_ctrl_c_is_heard() -> None:
     """Nothing of the commands, and nothing that they need."""
     program = "import sys, online_lstm.cli.main; print(*{name.partition('.')[0] for name in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
-    assert "daemon" in loaded
+    assert "online_lstm" in loaded
     assert set() == {"argparse", "logging", "pydantic", "rich", "numpy"} & set(loaded)
 
 

@@ -105,8 +105,8 @@ def test_a_file_is_published_line_by_line_as_it_is(
 
 
 def test_the_seed_stream_goes_to_the_topic_that_is_named(producer: Producer, run: Run) -> None:
-    """``--seed-stream N`` needs no file."""
-    assert ExitCode.OK == run("--seed-stream", 7, "--topic", "other")
+    """``--demo-stream N`` needs no file."""
+    assert ExitCode.OK == run("--demo-stream", 7, "--topic", "other")
     assert [("other", value, None) for value in [b"4"] * 6 + [b"8"]] == producer.sent
 
 
@@ -191,7 +191,7 @@ def test_a_silent_broker_is_told_once(
 
 def test_keys_are_the_bytes_that_were_typed(producer: Producer, run: Run) -> None:
     """Also where they are no UTF-8."""
-    assert ExitCode.OK == run("--seed-stream", 1, "--key", os.fsdecode(b"\xffkey"))
+    assert ExitCode.OK == run("--demo-stream", 1, "--key", os.fsdecode(b"\xffkey"))
     assert [("numbers", b"4", b"\xffkey")] == producer.sent
 
 
@@ -249,7 +249,7 @@ def test_a_second_signal_is_obeyed_at_once() -> None:
             signal.raise_signal(signal.SIGINT)
 
 
-@pytest.mark.parametrize("arguments", [["--rate", "-1"], ["--rate", "inf"], ["--seed-stream", "-1"]])
+@pytest.mark.parametrize("arguments", [["--rate", "-1"], ["--rate", "inf"], ["--demo-stream", "-1"]])
 def test_impossible_numbers_are_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """The parser says so, with the exit code for wrong arguments."""
     with pytest.raises(SystemExit) as ended:
@@ -264,7 +264,7 @@ def test_without_a_broker_it_says_where_it_looked() -> None:
         unused.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{unused.getsockname()[1]}"
         # in a process of its own: the client leaves sockets behind when it finds no broker
-        arguments = ["--seed-stream", "1", "--bootstrap-servers", address, "--connect-timeout-s", "0.3"]
+        arguments = ["--demo-stream", "1", "--bootstrap-servers", address, "--connect-timeout-s", "0.3"]
         ended = subprocess.run(
             [sys.executable, "-m", "online_lstm.cli.main", "produce", *arguments],
             capture_output=True,

@@ -376,7 +376,7 @@ def test_a_topic_that_does_not_exist_is_a_wrong_setting(kafka: FakeKafka, tmp_pa
 
 
 def test_tables_and_json_have_all_of_it(kafka: FakeKafka, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """One line for each partition, then what is wrong, then the verdict."""
+    """One line for each partition, then what is wrong, then the evaluation."""
     topics = Topics(kafka)
     del topics.predictions(SECOND)[-1]
     findings = [look(topics, tmp_path, source) for source in SOURCES]
@@ -385,7 +385,7 @@ def test_tables_and_json_have_all_of_it(kafka: FakeKafka, tmp_path: Path, capsys
     assert "numbers/1: WRONG: the outputs for offsets" in shown
     assert "group online-lstm: of 2 partitions 1 agree, 1 wrong" in shown
     report = json.loads(json.dumps(verify._to_json(SETTINGS, findings)))
-    assert (False, ["agree", "wrong"]) == (report["agree"], [p["verdict"] for p in report["partitions"]])
+    assert (False, ["agree", "wrong"]) == (report["agree"], [p["evaluation"] for p in report["partitions"]])
     assert lineage_of(kafka) == report["partitions"][0]["mark"]["lineage"]
     assert 0 == report["partitions"][0]["proven_from"]
 

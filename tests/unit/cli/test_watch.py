@@ -27,7 +27,7 @@ def message(**fields: object) -> bytes:
         "offset": 41,
         "event": 42,
         "value": 4,
-        "verdict": {"predicted": 4, "hit": True, "probability": 0.93, "surprise_bits": 0.1},
+        "evaluation": {"predicted": 4, "hit": True, "probability": 0.93, "surprise_bits": 0.1},
         "prediction": 8,
         "probability": 0.714,
         "top": [[8, 0.714]],
@@ -84,7 +84,7 @@ def test_long_texts_are_cut() -> None:
     assert len(format_message(message(stream="s" * 1000, value="v" * 1000), "").plain) < 200
 
 
-@pytest.mark.parametrize("value", [None, b"", b"\xff", b"4", b"[]", b"{}", b'{"verdict": 1}', message(hit_rate="x")])
+@pytest.mark.parametrize("value", [None, b"", b"\xff", b"4", b"[]", b"{}", b'{"evaluation": 1}', message(hit_rate="x")])
 def test_what_is_no_prediction_is_shown_as_such(value: bytes | None) -> None:
     """The topic may hold what another program published."""
     assert format_message(value, "predictions/0/3").plain.startswith("predictions/0/3  not a prediction: ")
@@ -177,20 +177,20 @@ def test_several_numbers_are_a_hit_if_all_that_came_are() -> None:
     outcomes = {"hit": [[True, None], [True, True]], "miss": [[True, False], [None, True]]}
     for outcome, hits in outcomes.items():
         evaluation = {"predicted": [[1.0, 2.0], [3.0, 4.0]], "hit": hits}
-        fields: dict[str, object] = {"value": [1, None], "prediction": [[1, 2], [3, 4]], "verdict": evaluation}
+        fields: dict[str, object] = {"value": [1, None], "prediction": [[1, 2], [3, 4]], "evaluation": evaluation}
         said = {name: of for name, of in json.loads(message(**fields)).items() if name != "probability"}
         assert f"[1, null]  {outcome}" in format_message(json.dumps(said).encode(), "").plain
 
 
 def test_labels_are_told_as_such() -> None:
-    """At every sample what the label may be; the verdict comes with the label, which may be alone."""
-    fields: dict[str, object] = {"stream": "run-17", "value": [0.1, None], "sample": 3, "verdict": None}
+    """At every sample what the label may be; the evaluation comes with the label, which may be alone."""
+    fields: dict[str, object] = {"stream": "run-17", "value": [0.1, None], "sample": 3, "evaluation": None}
     assert "run-17  [0.1, null]  open   label 8 (0.71)" in format_message(message(**fields), "").plain
     alone = {"value": None, "sample": None, "prediction": None, "probability": None}
     evaluation = {"label": 1, "predicted": 0, "hit": False, "probability": 0.2, "surprise_bits": 2.3}
     assert (
         "null  miss   predicted 0  label ?"
-        in format_message(message(**(fields | alone | {"verdict": evaluation})), "").plain
+        in format_message(message(**(fields | alone | {"evaluation": evaluation})), "").plain
     )
 
 
@@ -199,8 +199,10 @@ def test_predicted_numbers_have_six_digits_and_symbols_all() -> None:
     told = {"topic": "t", "partition": 0, "offset": 1, "stream": None, "hit_rate": 0.5, "baseline_hit_rate": 0.25}
     evaluation = {"hit": [False, True], "predicted": [107.60966232331232, 97.78853687948508]}
     foretold = {"prediction": [140.62600225267965, 223.7885796281105], "interval": [None, None]}
-    line = format_message(json.dumps({**told, "value": 108, "verdict": evaluation, **foretold}).encode(), "t/0/1").plain
+    line = format_message(
+        json.dumps({**told, "value": 108, "evaluation": evaluation, **foretold}).encode(), "t/0/1"
+    ).plain
     assert "predicted [107.61, 97.7885]  next [140.626, 223.789]" in line
     symbol = {"prediction": 140.62600225267965, "probability": 0.5}
-    line = format_message(json.dumps({**told, "value": 108, "verdict": None, **symbol}).encode(), "t/0/1").plain
+    line = format_message(json.dumps({**told, "value": 108, "evaluation": None, **symbol}).encode(), "t/0/1").plain
     assert "next 140.62600225267965 (0.50)" in line

@@ -388,7 +388,7 @@ def test_an_output_has_the_documented_bytes():
     output = ENCODER.output(AUTO.decode(RECORD), OUTCOME, "1f3a9c20@42")
     expected = (
         '{"stream": "pump-7", "topic": "numbers", "partition": 0, "offset": 41, "event": 42, "value": 4, '
-        '"verdict": {"predicted": 4, "hit": true, "probability": 0.93, "surprise_bits": 0.1047, "drift": false}, '
+        '"evaluation": {"predicted": 4, "hit": true, "probability": 0.93, "surprise_bits": 0.1047, "drift": false}, '
         '"prediction": 8, "probability": 0.71, "top": [[8, 0.71], [4, 0.27]], '
         '"experts": {"lstm": [8, 0.6, 0.41], "suffix_memory": [8, 0.9, 0.3], '
         '"slow_suffix_memory": [null, null, 0.25]}, '
@@ -406,11 +406,11 @@ def test_an_output_has_the_documented_bytes():
 
 
 def test_what_is_not_known_yet_is_null():
-    """A stream's first event has no verdict, no prediction and no rates."""
+    """A stream's first event has no evaluation, no prediction and no rates."""
     output = ENCODER.output(AUTO.decode(replace(RECORD, key=None)), SILENT, "m")
     message = strict_json(output.value)
     rates = ("hit_rate", "baseline_hit_rate", "kappa_temporal")
-    assert {None} == {message[name] for name in ("stream", "verdict", "prediction", "probability", *rates)}
+    assert {None} == {message[name] for name in ("stream", "evaluation", "prediction", "probability", *rates)}
     assert [] == message["top"]
     assert {} == message["experts"]
     assert output.key is None
@@ -552,7 +552,7 @@ def test_any_output_is_strict_json_that_fits(literals, probability, bits, key, h
     output = Encoder(SMALL).output(Decoder(SMALL).decode(record), outcome, "m")
     message = strict_json(output.value.decode())
     assert list(strict_json(ENCODER.output(AUTO.decode(RECORD), SILENT, "m").value)) == list(message)
-    assert round(probability, 6) == message["verdict"]["probability"] == message["probability"]
+    assert round(probability, 6) == message["evaluation"]["probability"] == message["probability"]
     assert size(output) <= SMALLEST
 
 

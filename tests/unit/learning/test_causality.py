@@ -26,19 +26,19 @@ pytestmark = pytest.mark.no_cover  # see pyproject.toml
 
 CASES: dict[str, dict[str, Any]] = {
     "default": {},
-    "plain loop": {"extra_steps": 0, "gate_loss": 0},
+    "plain loop": {"retry_steps": 0, "lr_gate_loss": 0},
     "stateless": {"states": "stateless"},
     "two layers": {"network": "lstm 4,lstm 3"},
     "lstm alone": {"experts": "lstm"},
-    "preset seed": {"preset": "seed", "replay_history": 0},
+    "preset seed": {"preset": "seed", "replay_buffer_size": 0},
     "shared weights": {"model_scope": "partition"},
     "shared weights, lstm alone": {"model_scope": "partition", "experts": "lstm"},
     "numbers": {"task": "number", "history": 256},
-    "numbers, three ahead": {"task": "number", "history": 256, "horizons": 3, "replay_history": 0},
+    "numbers, three ahead": {"task": "number", "history": 256, "horizons": 3, "replay_buffer_size": 0},
     "vectors, two horizons": NUMBERS,
     "numbers, shared weights": {"task": "number", "history": 256, "model_scope": "partition"},
     "labels": LABELS,
-    "labels, two layers": {**LABELS, "network": "lstm 4,gru 3", "label_wait": 5},
+    "labels, two layers": {**LABELS, "network": "lstm 4,gru 3", "label_timeout_events": 5},
 }
 """What is learned and how, beside ``fakes.SMALL``: a line for each task, preset and set of experts."""
 

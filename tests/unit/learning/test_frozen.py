@@ -75,7 +75,7 @@ def test_what_was_learned_predicts_and_stays_as_it_is(trained: dict[str, Any]) -
     partition = frozen(resumed(trained))
     before = learned(partition)
     said = messages(partition, LOOP[:60], len(LOOP))
-    assert all(message["verdict"]["hit"] for message in said)
+    assert all(message["evaluation"]["hit"] for message in said)
     after = learned(partition)
     assert before.keys() == after.keys()
     for name, array in before.items():
@@ -87,8 +87,8 @@ def test_other_values_are_not_learned(trained: dict[str, Any]) -> None:
     other = [1, 3, 2, 4, 7, 8] * 20
     still = messages(frozen(resumed(trained)), other, len(LOOP))
     free = messages(resumed(trained), other, len(LOOP))
-    assert 0.5 > np.mean([message["verdict"]["hit"] for message in still[-60:]])
-    assert 0.9 < np.mean([message["verdict"]["hit"] for message in free[-60:]])
+    assert 0.5 > np.mean([message["evaluation"]["hit"] for message in still[-60:]])
+    assert 0.9 < np.mean([message["evaluation"]["hit"] for message in free[-60:]])
     assert not {7, 8} & {message["prediction"] for message in still}
     assert still[0]["value"] == free[0]["value"]
 
@@ -96,7 +96,7 @@ def test_other_values_are_not_learned(trained: dict[str, Any]) -> None:
 def test_a_stream_of_which_nothing_is_known_has_no_prediction() -> None:
     """There is nothing to be predicted from; nothing is scored, and nothing breaks."""
     said = messages(frozen(partition_of()), LOOP[:30], 0)
-    assert [None] * 30 == [message["prediction"] for message in said] == [message["verdict"] for message in said]
+    assert [None] * 30 == [message["prediction"] for message in said] == [message["evaluation"] for message in said]
 
 
 def test_each_output_says_that_nothing_was_learned(trained: dict[str, Any]) -> None:
@@ -123,7 +123,7 @@ def test_learning_goes_on_where_it_had_stopped(trained: dict[str, Any]) -> None:
     messages(partition, [7] * 10, len(LOOP))
     partition.learn_with(learning_settings(small_settings()))
     said = messages(partition, [1, 2, 7] * 30, len(LOOP) + 10)
-    assert all(message["verdict"]["hit"] for message in said[-9:])
+    assert all(message["evaluation"]["hit"] for message in said[-9:])
 
 
 # numbers
@@ -166,7 +166,7 @@ def test_what_was_learned_of_numbers_stays_as_it_is(case: str) -> None:
     after = partition.state()["streams"]["arrays"]
     for name in kept:
         np.testing.assert_array_equal(arrays[name], after[name], name)
-    assert not np.any([np.all(message["verdict"]["hit"]) for message in said[20:]])
+    assert not np.any([np.all(message["evaluation"]["hit"]) for message in said[20:]])
     assert all(message["model"].endswith(" frozen") for message in said)
 
 
@@ -175,7 +175,7 @@ def test_numbers_go_on_being_predicted() -> None:
     partition = number_partition()
     partition.process(records(WAVE[:600]))
     said = messages(frozen(partition), WAVE[600:], 600)
-    error = np.mean([abs(message["verdict"]["error"]) for message in said])
+    error = np.mean([abs(message["evaluation"]["error"]) for message in said])
     assert error < 0.1 * np.mean(np.abs(np.diff(WAVE[599:])))
 
 

@@ -97,7 +97,7 @@ def test_where_nothing_can_be_learned_there_is_no_lift(name: str, lift: float) -
 @pytest.mark.parametrize("name", SYMBOLS)
 def test_steps_are_bounded_whatever_is_missed(name: str) -> None:
     """There is one a value, and further ones from the budget and its refills."""
-    settings = small_settings(extra_steps=7, extra_budget=50, extra_refill=0.25)
+    settings = small_settings(retry_steps=7, retry_budget=50, retry_refill=0.25)
     mark = next_metadata(settings, SOURCES[0], 0, initial_metadata(1))
     partition = Partition(settings, SOURCES[0], mark, small_network)
     records = [record(place, json.dumps(value).encode()) for place, value in enumerate(SYMBOLS[name])]
@@ -133,7 +133,7 @@ def test_numbers_are_predicted_as_well_as_by_the_best_baseline(name: str, worse:
     """Where there is nothing to learn it costs next to nothing to have tried; a jump costs some values."""
     settings = number_settings(horizons=1)
     _, messages = learned(settings, NUMBERS[name], number_networks(settings))
-    errors = [abs(message["verdict"]["error"]) for message in messages[1:]]
+    errors = [abs(message["evaluation"]["error"]) for message in messages[1:]]
     last = [abs(b - a) for a, b in itertools.pairwise(NUMBERS[name])]
     assert np.mean(errors[500:]) <= worse * np.mean(last[500:])
 

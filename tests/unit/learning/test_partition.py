@@ -155,9 +155,9 @@ def test_other_streams_do_not_show() -> None:
 
 
 def test_predictions_start_with_the_second_value() -> None:
-    """The first value has no verdict, and what is predicted after it is judged by the second."""
+    """The first value has no evaluation, and what is predicted after it is judged by the second."""
     messages = messages_of(partition_of().process([record(i, b"4") for i in range(3)]).outputs)
-    assert [None, 4, 4] == [m["verdict"] and m["verdict"]["predicted"] for m in messages]
+    assert [None, 4, 4] == [m["evaluation"] and m["evaluation"]["predicted"] for m in messages]
     assert [None, 1.0, 1.0] == [m["hit_rate"] for m in messages]
     assert [4, 4, 4] == [m["prediction"] for m in messages]
     assert [1, 2, 3] == [m["event"] for m in messages]
@@ -207,7 +207,7 @@ def test_a_null_value_without_a_key_forgets_nothing() -> None:
     assert [True] == [output.dead_letter for output in processed.outputs]
     (message,) = messages_of(partition.process([record(51, b"1")]).outputs)
     assert 51 == message["event"]
-    assert None is not message["verdict"]
+    assert None is not message["evaluation"]
 
 
 def test_with_one_stream_by_partition_keys_do_not_matter() -> None:
@@ -243,7 +243,7 @@ def test_an_end_is_followed_by_a_new_sequence() -> None:
     partition = partition_of()
     messages = messages_of(partition.process([record(i, value) for i, value in enumerate(values)]).outputs)
     assert [1, 2, 3, 4, 5, 6] == [m["event"] for m in messages]
-    assert [False, True, True, True, False, True] == [m["verdict"] is not None for m in messages]
+    assert [False, True, True, True, False, True] == [m["evaluation"] is not None for m in messages]
     assert [True, True, True, False, True, True] == [m["prediction"] is not None for m in messages]
     assert 2 == partition.report(None).vocabulary
 

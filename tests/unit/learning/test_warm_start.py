@@ -63,11 +63,11 @@ def one() -> dict[str, Any]:
 def test_all_streams_begin_as_the_only_one(one: dict[str, Any]) -> None:
     """Whatever their keys are: the loop is known from the beginning, and scored anew."""
     said = messages(partition_of(one), records(LOOP * 4, b"pump-7"))
-    assert said[0]["verdict"] is None
+    assert said[0]["evaluation"] is None
     assert said[0]["hit_rate"] is None
-    assert all(message["verdict"]["hit"] for message in said[6:])
+    assert all(message["evaluation"]["hit"] for message in said[6:])
     cold = messages(partition_of(), records(LOOP * 4, b"pump-7"))
-    assert not all(message["verdict"]["hit"] for message in cold[6:])
+    assert not all(message["evaluation"]["hit"] for message in cold[6:])
 
 
 def test_of_several_each_begins_as_that_of_its_key() -> None:
@@ -138,7 +138,7 @@ def values(tmp_path: Path) -> Path:
     return path
 
 
-SMALL = ("--set", "network=lstm 4", "--set", "window=8", "--set", "replay_history=0")
+SMALL = ("--set", "network=lstm 4", "--set", "window=8", "--set", "replay_buffer_size=0")
 
 
 def replaced(given: Sequence[str], options: Sequence[object]) -> list[str]:
@@ -162,7 +162,7 @@ def test_a_backtest_leaves_a_checkpoint_to_begin_from(values: Path, tmp_path: Pa
     assert code == ExitCode.OK
     code, warm = backtest(values, "--set", f"warm_start={checkpoint}")
     assert code == ExitCode.OK
-    assert all(message["verdict"]["hit"] for message in warm[6:])
+    assert all(message["evaluation"]["hit"] for message in warm[6:])
     assert cold[0]["model"].partition("@")[0] != warm[0]["model"].partition("@")[0]
     copy = tmp_path / "copy.h5"
     copy.write_bytes(checkpoint.read_bytes())
@@ -193,8 +193,8 @@ def test_what_cannot_be_begun_from_is_told(values: Path, tmp_path: Path, capsys:
 
 
 TASKS: dict[str, tuple[str, ...]] = {
-    "symbol": ("experts=lstm", "window=8", "replay_history=0"),
-    "symbol, shared": ("experts=lstm", "window=8", "replay_history=0", "model_scope=partition"),
+    "symbol": ("experts=lstm", "window=8", "replay_buffer_size=0"),
+    "symbol, shared": ("experts=lstm", "window=8", "replay_buffer_size=0", "model_scope=partition"),
     "number": ("task=number", "history=256", "window=8"),
     "label": ("task=label", "features=2"),
 }

@@ -104,9 +104,9 @@ def test_a_verdict_is_about_what_the_stream_had_said(given: dict[str, Any]) -> N
     for stream in by_stream(said).values():
         for before, after in pairwise(stream):
             if after["event"] != before["event"] + 1 or before["prediction"] is None:
-                assert after["verdict"] is None
+                assert after["evaluation"] is None
                 continue
-            evaluation, published = after["verdict"], dict(before["top"])
+            evaluation, published = after["evaluation"], dict(before["top"])
             assert before["prediction"] == evaluation["predicted"]
             assert (before["prediction"] == after["value"]) == evaluation["hit"]
             expected = published.get(after["value"], 1 - sum(published.values()))
@@ -124,7 +124,7 @@ def test_a_verdict_about_a_number_is_about_what_the_stream_had_said() -> None:
     said = messages(partition_of(task="number", history=256), turns(*series))
     for stream in by_stream(said).values():
         for before, after in pairwise(stream):
-            assert before["prediction"] == after["verdict"]["predicted"]
+            assert before["prediction"] == after["evaluation"]["predicted"]
 
 
 def test_events_are_learned_in_the_order_of_the_input(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +182,7 @@ def test_many_short_streams_are_predicted_from_what_others_taught(experts: str) 
     rates = {}
     for scope in ("stream", "partition"):
         said = by_stream(messages(partition_of(model_scope=scope, experts=experts), given))
-        late = [message["verdict"]["hit"] for key in range(100, 200) for message in said[str(key)][1:]]
+        late = [message["evaluation"]["hit"] for key in range(100, 200) for message in said[str(key)][1:]]
         rates[scope] = round(float(np.mean(late)), 4)
     assert rates["partition"] > 0.93
     assert rates["stream"] < 0.8, rates
@@ -199,14 +199,14 @@ def test_a_number_is_predicted_from_what_others_taught() -> None:
         settings = {"model_scope": scope, "task": "number", "history": 256, "experts": "lstm", "learning_rate": 0.003}
         said = by_stream(messages(partition_of(**settings), given))
         late = [message for key in range(90, 120) for message in said[str(key)][1:]]
-        errors[scope] = np.mean([abs(message["verdict"]["error"]) for message in late])
+        errors[scope] = np.mean([abs(message["evaluation"]["error"]) for message in late])
     assert errors["partition"] < 0.8 * errors["stream"], errors
 
 
 def test_a_new_stream_predicts_values_that_it_has_never_seen(learned: dict[str, Any]) -> None:
     """After its first value it is told what followed that in others; alone it would know that one value."""
     (message,) = messages(resumed(learned), records([3], b"new"))
-    assert (None, 1, 1) == (message["verdict"], message["event"], message["prediction"])
+    assert (None, 1, 1) == (message["evaluation"], message["event"], message["prediction"])
     assert 1 == message["experts"]["lstm"][0]
     assert 3 == message["experts"]["suffix_memory"][0]
     (alone,) = messages(partition_of(), records([3], b"new"))
@@ -219,8 +219,8 @@ def test_a_value_that_others_brought_meanwhile_was_not_predicted() -> None:
     before = messages(partition, records([1, 1], b"a"))[-1]
     messages(partition, records([2, 2, 2], b"b"))
     (after,) = messages(partition, records([2], b"a"))
-    assert after["verdict"]["hit"] is False
-    assert after["verdict"]["probability"] == pytest.approx(1 - sum(p for _, p in before["top"]), abs=1e-5)
+    assert after["evaluation"]["hit"] is False
+    assert after["evaluation"]["probability"] == pytest.approx(1 - sum(p for _, p in before["top"]), abs=1e-5)
     assert {1, 2} == {value for value, _ in after["top"]}
 
 
@@ -243,9 +243,9 @@ def test_a_full_book_admits_no_more_and_loses_nothing() -> None:
     said = messages(partition, records([4, 5, 6] * 30, b"b"))
     assert {"1": 1, "2": 2, "3": 3} == codes(partition)
     assert not {4, 5, 6} & {message["experts"]["lstm"][0] for message in said}
-    assert all(message["verdict"]["hit"] for message in said[-9:])
+    assert all(message["evaluation"]["hit"] for message in said[-9:])
     again = messages(partition, records([1, 2, 3] * 3, b"a"))
-    assert all(message["verdict"]["hit"] for message in again)
+    assert all(message["evaluation"]["hit"] for message in again)
 
 
 def test_the_book_is_bounded() -> None:
@@ -281,8 +281,8 @@ def test_nothing_shared_moves_without_learning(learned: dict[str, Any]) -> None:
     said = messages(partition, [*records(LOOP * 2, b"a"), *records(LOOP * 2, b"new"), *records([9] * 5, b"other")])
     partition.process([record(0, b'{"value": 3, "end": true}', b"a")])
     assert before == shared(partition)
-    assert all(message["verdict"]["hit"] for message in said[1:12])
-    assert np.mean([message["verdict"]["hit"] for message in said[13:24]]) > 0.6
+    assert all(message["evaluation"]["hit"] for message in said[1:12])
+    assert np.mean([message["evaluation"]["hit"] for message in said[13:24]]) > 0.6
     partition.learn_with(learning_settings(shared_settings()))
     partition.process(records([9], b"a"))
     assert before != shared(partition)
@@ -296,7 +296,7 @@ def test_a_warm_start_brings_what_is_shared(learned: dict[str, Any]) -> None:
     assert (1, 1) == (new["event"], new["prediction"])
     (known,) = messages(partition, records([3], b"a"))
     assert 40 * len(LOOP) + 1 == known["event"]
-    assert known["verdict"] is None
+    assert known["evaluation"] is None
 
 
 @pytest.mark.parametrize("size", [1, 7])

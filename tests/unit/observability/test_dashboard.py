@@ -34,7 +34,7 @@ def board(clock: Clock) -> DashboardState:
 
 def message(key: str | None, event: int, value: object, evaluation: dict[str, object] | None = None) -> OutputRecord:
     said = {
-        "verdict": evaluation,
+        "evaluation": evaluation,
         "stream": key,
         "event": event,
         "value": value,
@@ -189,14 +189,15 @@ def test_changes_are_marked_with_how_it_went_since(board: DashboardState, clock:
 
 
 def test_a_change_of_labels_is_of_no_stream(clock: Clock) -> None:
-    """What changed is what all sequences of the partition have in common, not the one whose verdict told it."""
+    """What changed is what all sequences of the partition have in common, not the one whose evaluation told it."""
     board = DashboardState({"task": "label", "channels": 1}, baselines=("last_value", "most_frequent"), clock=clock)
     board.observe(batch([message("run 7", 1, 4, CHANGE)], drifts=1))
     assert [{"at": 1000.0, "events": 1, "stream": None}] == board.snapshot()["marks"]
 
 
 def test_changes_that_are_not_in_a_message_are_marked_as_well(board: DashboardState) -> None:
-    """A sequence that had to make room is judged, and its verdict is not published; numbers may have several hits."""
+    """A sequence that had to make room is judged, and its evaluation is not published; numbers may have several "
+    "hits."""
     board.observe(standing(streams=1))
     board.observe(batch([message("a", 1, 4, HIT), message("b", 2, 4, MISS)], drifts=1, hits=1))
     assert [{"at": 1000.0, "events": 2, "stream": None}] == board.snapshot()["marks"]

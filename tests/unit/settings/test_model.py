@@ -275,8 +275,8 @@ def test_a_preset_changes_defaults_and_nothing_that_is_given(tmp_path: Path, mon
     config.write_text('preset = "seed"\nextra_steps = 3\n')
     monkeypatch.setenv("ONLINE_LSTM_EPSILON", "0.5")
     settings = read_settings({"network": "lstm 8"}, config=config)
-    assert (("lstm 8",), 3, 0.5) == (settings.network, settings.extra_steps, settings.epsilon)
-    assert (0, 0.0) == (settings.replay_history, settings.gate_loss)
+    assert (("lstm 8",), 3, 0.5) == (settings.network, settings.retry_steps, settings.epsilon)
+    assert (0, 0.0) == (settings.replay_buffer_size, settings.lr_gate_loss)
     assert ("lstm 16",) == read_settings({"preset": "seed"}).network
 
 

@@ -305,7 +305,7 @@ def test_over_a_gap_windows_begin_anew_and_weights_stay(
     firsts = {body["stream"]: body for body in reversed(following)}
     assert any(body["event"] > 1 for body in firsts.values())
     if beyond_committed:
-        assert {None} == {body["verdict"] for body in firsts.values()}
+        assert {None} == {body["evaluation"] for body in firsts.values()}
 
 
 def test_input_that_falls_off_retention_while_it_is_read(kafka: FakeKafka, tmp_path: Path) -> None:
@@ -383,7 +383,7 @@ def test_partitions_that_were_added_are_refused(tmp_path: Path) -> None:
     grown.offsets = dict(kafka.offsets)
     with pytest.raises(RecoveryRefusedError, match="had 1 partitions when the group began and has 2 now"):
         FakeDaemon(grown, tmp_path, sizes=SIZES).run()
-    daemon = FakeDaemon(grown, tmp_path, sizes=SIZES, on_growth="continue").run()
+    daemon = FakeDaemon(grown, tmp_path, sizes=SIZES, on_partition_growth="continue").run()
     assert [("beginning", 0)] == begun(daemon, SOURCES[1])
     assert [] == grown.published[FIRST]
     assert len([r for r in LOGS[SOURCES[1]] if not is_tombstone(r)]) == len(grown.published[SOURCES[1]])
@@ -414,7 +414,7 @@ def test_a_way_out_that_stays_set_is_taken_once(kafka: FakeKafka, tmp_path: Path
     """A restart after what was continued goes on in the same lineage."""
     stopped(kafka, tmp_path, 30)
     kafka.offsets[FIRST] = Committed(4)
-    ways_out = dict.fromkeys(("on_gap", "on_divergence", "on_shape_change", "on_growth"), "continue")
+    ways_out = dict.fromkeys(("on_gap", "on_divergence", "on_shape_change", "on_partition_growth"), "continue")
     daemon = FakeDaemon(kafka, tmp_path, sizes=(3,), **ways_out)
     for _ in range(4):
         daemon.step()

@@ -17,7 +17,7 @@ def record(**fields: Any) -> SimpleNamespace:
         "partition": 0,
         "offset": 41,
         "value": 4,
-        "verdict": {"predicted": 4, "hit": True},
+        "evaluation": {"predicted": 4, "hit": True},
         "prediction": 8,
         "probability": 0.71,
         "top": [[8, 0.71], [4, 0.27]],
@@ -62,7 +62,7 @@ def test_it_shows_rates_values_and_what_comes_next() -> None:
         ({"prediction": 17.2, "top": None, "interval": [15.1, 19.0]}, "17.2 in [15.1, 19.0]"),
         ({"probabilities": [["ok", 0.9], ["faulty", 0.1]], "sample": 3}, '"ok" 90.0 %, "faulty" 10.0 %'),
         ({"stream": None, "hit_rate": None, "baseline_hit_rate": None}, "nothing scored yet"),
-        ({"value": [1.5, None], "verdict": {"predicted": [1, 2], "hit": [True, False]}}, "[1.5, null]"),
+        ({"value": [1.5, None], "evaluation": {"predicted": [1, 2], "hit": [True, False]}}, "[1.5, null]"),
         ({"value": "\x1b[2J"}, r"\u001b[2J"),
     ],
 )

@@ -191,7 +191,7 @@ def _to_json(evaluation: ComparisonResult, rows: list[ComparisonRow], settings: 
         for row in rows
     ]
     return {
-        "verdict": evaluation._asdict(),
+        "evaluation": evaluation._asdict(),
         "figures": figures,
         "differing": [{"name": name, "a": a, "b": b} for name, a, b in settings],
     }

@@ -21,7 +21,7 @@ from online_lstm.backtest.report.score_tables import score_rows
 from online_lstm.observability.assessment import Assessment, assess_backtest
 
 TEMPLATES = Path(__file__).parent / "templates"
-STYLES = (Path(__file__).parents[2] / "page" / "theme.css", TEMPLATES / "page.css")
+STYLES = (Path(__file__).parents[2] / "observability" / "page" / "theme.css", TEMPLATES / "page.css")
 """What it has in common with the live page, and its own."""
 
 

@@ -32,7 +32,7 @@ MOST_SCALED = 1e12
 
 
 class ScoredEvent(NamedTuple):
-    """A verdict, and where it was: after how many values, in which line (from 1), in which stream; what came."""
+    """A evaluation, and where it was: after how many values, in which line (from 1), in which stream; what came."""
 
     event: int
     line: int
@@ -47,7 +47,7 @@ _read = lru_cache(1024)(json.loads)
 
 
 class LearningCurve:
-    """What is kept of the verdicts so far, all streams together in the order of the input."""
+    """What is kept of the evaluations so far, all streams together in the order of the input."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -64,7 +64,7 @@ class LearningCurve:
         self._surprising = TopSurprises()
 
     def add(self, judged: ScoredEvent) -> None:
-        """Take the verdict of an event that was scored."""
+        """Take the evaluation of an event that was scored."""
         evaluation, self._count = judged.evaluation, self._count + 1
         if isinstance(evaluation, NumberEvaluation):
             surprise = worth = self._scaled_error(evaluation.losses)

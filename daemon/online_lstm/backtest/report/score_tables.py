@@ -100,7 +100,7 @@ def score_rows(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield title, _shown(figure, style)
     if "settled_at_sample" in figures:
         yield "samples a sequence", _shown(figures["samples_a_sequence"], ".1f")
-        yield "prediction settled at sample", _shown(figures["settled_at_sample"], ".1f")
+        yield "prediction stable since sample", _shown(figures["settled_at_sample"], ".1f")
     yield "time to learn, values", _shown(figures["time_to_learn"]["events"], ",")
     yield "drifts", _when(figures["drifts"], figures["drift_events"])
     yield "last miss at value", _shown(figures["last_miss"], ",")

@@ -48,7 +48,7 @@ class Scorecard:
         self._last_streams: OrderedDict[str | None, None] = OrderedDict()  # the one that spoke last is at the end
         self._scored: Counter[str] = Counter()  # "early" and "late"
         self._hits: Counter[str] = Counter()  # by the same, and by baseline
-        self._judged = 0  # events with a verdict
+        self._judged = 0  # events with an evaluation
         self._hit_squares: Counter[str] = Counter()  # of own hits minus those of each baseline, added up over events
         self._surprise_bits = 0.0
         self._settings = settings

@@ -146,7 +146,7 @@ class LabelLearner:
             if self._settings.learn:
                 self._room = min(self._room, scaler.room(self._shared))
         self._run.append(_Sample(place, event, self._events, row, number))
-        over = event.ends or number == self._settings.max_sequence
+        over = event.ends or number == self._settings.max_sequence_length
         if over or len(self._run) == self._room:
             self._predict()
         if over and self._sequences.label_of(event.stream) != NONE:
@@ -163,7 +163,7 @@ class LabelLearner:
             raise BadInputError(
                 "no_sequence",
                 "received a label alone, expected one for a sequence of this key that is open, or was over at most "
-                f"{self._settings.label_wait} events ago: the setting label_wait",
+                f"{self._settings.label_timeout_events} events ago: the setting label_timeout_events",
             )
         label = self._task.class_of(event.label)
         self._predict()
@@ -222,7 +222,9 @@ class LabelLearner:
 
     def _note(self, run: Sequence[_Sample], probabilities: NDArray[np.float32]) -> None:
         """Keep what is predicted of each sequence, and since when."""
-        favourite, stable_since_sample, pending = map(self._sequences.open.column, ("favourite", "settled", "pending"))
+        favourite, stable_since_sample, pending = map(
+            self._sequences.open.column, ("favourite", "stable_since_sample", "pending")
+        )
         for sample, line, likeliest in zip(run, probabilities, probabilities.argmax(axis=1).tolist(), strict=True):
             pending[sample.row] = line
             if favourite[sample.row, 0] != likeliest:
@@ -249,7 +251,7 @@ class LabelLearner:
         return _Conclusion(evaluation, hits, steps, skipped)
 
     def _judge(self, sequence: ArrayViews) -> tuple[LabelEvaluation | None, tuple[int, ...] | None]:
-        """Score what was predicted after the last sample, if anything was; give a verdict, and all hits."""
+        """Score what was predicted after the last sample, if anything was; give a evaluation, and all hits."""
         label, predicted, shared = int(sequence["label"][0]), int(sequence["favourite"][0]), self._shared
         if predicted == NONE:
             return None, None
@@ -258,7 +260,7 @@ class LabelLearner:
             predicted,
             sequence["pending"],
             samples=int(sequence["length"][0]),
-            stable_since_sample=int(sequence["settled"][0]),
+            stable_since_sample=int(sequence["stable_since_sample"][0]),
         )
         # the published prediction, the baselines, and the one expert, whose prediction it is
         named = np.array([[predicted, shared["last_label"][0], shared["label_counts"].argmax(), predicted]])
@@ -277,7 +279,7 @@ class LabelLearner:
 
     def _end_silent(self) -> None:
         """End open sequences that have been silent for too long, and give up those whose label does not come."""
-        last = self._events - self._settings.label_wait
+        last = self._events - self._settings.label_timeout_events
         while (found := stalest_of(self._sequences.open)) and found.seen <= last:
             self._predict()
             if self._sequences.label_of(found.key) == NONE:

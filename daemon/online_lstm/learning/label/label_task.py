@@ -1,7 +1,7 @@
 """The task ``label``: predict the label of the sequence that a sample belongs to.
 
 It names the labels, which become classes in the order of their first appearance, and turns arrays into predictions and
-verdicts; it knows neither network nor sequences.
+evaluations; it knows neither network nor sequences.
 """
 
 import json

@@ -32,16 +32,16 @@ class OpenSequences:
     """
 
     def __init__(self, settings: Settings, network: LabelModel) -> None:
-        self._longest, self._features = settings.max_sequence, settings.features
+        self._longest, self._features = settings.max_sequence_length, settings.features
         fields = {
             "seen": ArraySpec((1,), "int64"),
             "length": ArraySpec((1,), "int32"),
             "label": ArraySpec((1,), "int32", NONE),
             "favourite": ArraySpec((1,), "int32", NONE),
-            "settled": ArraySpec((1,), "int32"),
+            "stable_since_sample": ArraySpec((1,), "int32"),
             "states": ArraySpec((network.states_size,), "float32"),
             "pending": ArraySpec((settings.classes,), "float32"),
-            "samples": ArraySpec((settings.max_sequence, settings.features), "float32"),
+            "samples": ArraySpec((settings.max_sequence_length, settings.features), "float32"),
         }
         self.open, self.waiting = StreamTable(fields), StreamTable(fields)
 

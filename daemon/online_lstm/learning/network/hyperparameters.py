@@ -12,14 +12,14 @@ class ModelShape:
     ``layers`` go from the input up (``("lstm 32", "lstm 16")``, see ``online_lstm.learning.network.layers``),
     ``window`` is the number of steps that one fit step sees, ``carried`` says whether the states at the window's left
     edge move on with it (else they stay zero), and ``seed`` decides the initial weights, what is dropped and what is
-    replayed: with each event a window of the last ``replay_history`` events is learned from again (0: none).
+    replayed: with each event a window of the last ``replay_buffer_size`` events is learned from again (0: none).
     """
 
     layers: tuple[str, ...]
     window: int
     carried: bool
     seed: int
-    replay_history: int = 0
+    replay_buffer_size: int = 0
 
     @property
     def stack(self) -> tuple[Layer, ...]:
@@ -35,8 +35,8 @@ class ModelShape:
 class LearningSettings:
     """Adam's constants, the global norm that gradients are clipped to, the gate, and extra steps.
 
-    Below ``gate_loss`` (nats a position) the rate shrinks in proportion to the loss; 0 switches that off. A missed
-    event is fitted up to ``extra_steps`` times more, from a budget that each event refills by ``extra_refill``.
+    Below ``lr_gate_loss`` (nats a position) the rate shrinks in proportion to the loss; 0 switches that off. A missed
+    event is fitted up to ``retry_steps`` times more, from a budget that each event refills by ``retry_refill``.
     Of what the layers put out for a replayed window the share ``replay_dropout`` is dropped.
     Without ``learn`` there are no fit steps at all.
     """
@@ -46,10 +46,10 @@ class LearningSettings:
     beta_2: float
     epsilon: float
     clip_norm: float
-    gate_loss: float
-    extra_steps: int
-    extra_budget: float
-    extra_refill: float
+    lr_gate_loss: float
+    retry_steps: int
+    retry_budget: float
+    retry_refill: float
     learn: bool = True
     replay_dropout: float = 0.0
 

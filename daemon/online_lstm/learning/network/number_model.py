@@ -88,7 +88,7 @@ class NumberModel:
 
     def kept_windows(self) -> tuple[tuple[int, int, int], tuple[int, int]]:
         """Give the shapes of the arrays of what is kept of a stream: lines and left-edge states."""
-        kept = buffer_capacity(self._shape.replay_history, stride=self.stride, youngest=self.stride)
+        kept = buffer_capacity(self._shape.replay_buffer_size, stride=self.stride, youngest=self.stride)
         return (kept, self._shape.window, self.width), (kept, self.states_size)
 
     @cached_property
@@ -131,9 +131,9 @@ class NumberModel:
         count = len(lines) - self.steps
         padded = np.zeros((self.steps + self.events, lines.shape[1]), np.float32)
         padded[: len(lines)] = lines
-        replayed = self._replayed(count, past) if self._shape.replay_history else ()
+        replayed = self._replayed(count, past) if self._shape.replay_buffer_size else ()
         row = np.concatenate([state, padded.ravel(), *replayed])
-        drops = drops_out(self._layout, self._learning, replayed=self._shape.replay_history > 0)
+        drops = drops_out(self._layout, self._learning, replayed=self._shape.replay_buffer_size > 0)
         integers = np.zeros(1 + 2 * (self.events + 1) * drops, np.int32)
         integers[0] = count
         if drops:
@@ -152,7 +152,7 @@ class NumberModel:
 
     def _replayed(self, count: int, past: ReplayBuffer) -> tuple[Floats, Floats]:
         """Gather the lines and the left-edge states that the events of a call replay."""
-        history, (lines_shape, states_shape) = self._shape.replay_history, self.kept_windows()
+        history, (lines_shape, states_shape) = self._shape.replay_buffer_size, self.kept_windows()
         lines = np.zeros((self.events + 1, *lines_shape[1:]), np.float32)
         states = np.zeros((self.events + 1, *states_shape[1:]), np.float32)
         drawn = sample_window(
@@ -178,6 +178,6 @@ class NumberModel:
             window=self._shape.window,
             horizons=self.horizons,
             carried=self._shape.carried,
-            replayed=self._shape.replay_history > 0,
+            replayed=self._shape.replay_buffer_size > 0,
             events=self.events,
         )

@@ -56,7 +56,7 @@ class SymbolModel:
         self._shape = shape
         self._learning = learning
         self._layers = shape.stack
-        self._drops_out = drops_out(self._layout(FEWEST_CLASSES), learning, replayed=shape.replay_history > 0)
+        self._drops_out = drops_out(self._layout(FEWEST_CLASSES), learning, replayed=shape.replay_buffer_size > 0)
         self._initial: dict[int, Floats] = {}  # drawn once, though every stream begins with it
         self._programs: dict[int, Callable[[Floats, Integers], Floats]] = {}
 
@@ -80,7 +80,7 @@ class SymbolModel:
 
     def kept_windows(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """Give the shapes of the arrays of a stream's ``ReplayBuffer``: codes and left-edge states."""
-        kept = buffer_capacity(self._shape.replay_history)
+        kept = buffer_capacity(self._shape.replay_buffer_size)
         return (kept, self._shape.window + 1), (kept, self.states_size)
 
     def no_past(self) -> ReplayBuffer:
@@ -162,7 +162,7 @@ class SymbolModel:
         integers[1 : 1 + len(codes)] = codes
         integers[2 + window + self.events :][: count + 1] = known
         row = state
-        if self._shape.replay_history:
+        if self._shape.replay_buffer_size:
             assert past is not None
             earlier, sources, edges = self._replayed(windows, count, past)
             integers = np.concatenate([integers, earlier.ravel(), sources])
@@ -194,7 +194,7 @@ class SymbolModel:
         codes = np.full((self.events + 1, codes_shape[1]), -1, np.int32)
         sources = np.full(self.events + 1, -1, np.int32)
         states = np.zeros((self.events + 1, states_shape[1]), np.float32)
-        drawn = sample_window(self._shape.seed, past.events + 1, count, self._shape.replay_history)
+        drawn = sample_window(self._shape.seed, past.events + 1, count, self._shape.replay_buffer_size)
         kept = drawn // STRIDE % codes_shape[0]
         states[:count] = past.states[kept]
         codes[:count] = past.windows[kept]
@@ -217,7 +217,7 @@ class SymbolModel:
                 self._learning,
                 window=self._shape.window,
                 carried=self._shape.carried,
-                replayed=self._shape.replay_history > 0,
+                replayed=self._shape.replay_buffer_size > 0,
                 events=self.events,
             )
         return self._programs[classes]

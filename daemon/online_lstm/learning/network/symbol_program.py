@@ -83,9 +83,9 @@ def compile_program(
             fitted, slid, line = _fit_step(
                 layout, learning, memory, codes=batch, starts=starts, known=classes, arrived=arrived, dropout=seed
             )
-            extra = _extra_steps(learning, memory, line[3:], codes=here, known=classes[0], arrived=arrived)
+            extra = _retry_steps(learning, memory, line[3:], codes=here, known=classes[0], arrived=arrived)
             owed = tf.where(new, extra, left)
-            refilled = tf.maximum(memory.spent + tf.cast(extra, tf.float32) - learning.extra_refill, 0.0)
+            refilled = tf.maximum(memory.spent + tf.cast(extra, tf.float32) - learning.retry_refill, 0.0)
             slides = (owed == 0) & arrived & carried & tf.reduce_all(tf.math.is_finite(slid))
             line = tf.concat([line, memory.states], 0)
             memory = fitted._replace(
@@ -174,7 +174,7 @@ def _fit_step(
     return memory, after_first_step(states), tf.concat([done, probabilities], 0)
 
 
-def _extra_steps(
+def _retry_steps(
     learning: LearningSettings,
     memory: TrainState,
     probabilities: Tensor,
@@ -192,8 +192,8 @@ def _extra_steps(
     predicted = 1 + tf.argmax(probabilities[1:], output_type=tf.int32)
     judged = arrived & (codes[-2] >= 0) & (known > 1)
     missed = judged & ((predicted != codes[-1]) | (codes[-1] >= known))
-    affordable = tf.cast(learning.extra_budget - memory.spent[0], tf.int32)
-    return tf.where(missed, tf.minimum(learning.extra_steps, affordable), 0)
+    affordable = tf.cast(learning.retry_budget - memory.spent[0], tf.int32)
+    return tf.where(missed, tf.minimum(learning.retry_steps, affordable), 0)
 
 
 def _among(logits: Tensor, known: Tensor) -> Tensor:
@@ -237,11 +237,11 @@ def stepped(
 def _adam_step(learning: LearningSettings, memory: TrainState, gradient: Tensor, loss: Tensor) -> TrainState:
     """Take one step of Adam (Kingma and Ba, 2015, algorithm 1: epsilon beside the corrected second moment).
 
-    The rate is multiplied by min(1, loss / gate_loss): what is learned is left alone.
+    The rate is multiplied by min(1, loss / lr_gate_loss): what is learned is left alone.
     """
     steps = memory.steps + 1
     root = tf.sqrt(1 - tf.pow(learning.beta_2, steps))
-    gate = tf.minimum(1.0, loss / learning.gate_loss) if learning.gate_loss > 0 else 1.0
+    gate = tf.minimum(1.0, loss / learning.lr_gate_loss) if learning.lr_gate_loss > 0 else 1.0
     m = memory.m + (gradient - memory.m) * (1 - learning.beta_1)
     v = memory.v + (gradient * gradient - memory.v) * (1 - learning.beta_2)
     rate = learning.learning_rate * gate * root / (1 - tf.pow(learning.beta_1, steps))

@@ -103,7 +103,7 @@ class NumberLearner:
 
     def vocabulary(self) -> dict[str, Any]:
         """Give the vocabulary of numbers: none."""
-        return Vocabulary(max_codes=1, admit_after=1).state()
+        return Vocabulary(max_codes=1, min_occurrences=1).state()
 
     def resume(self, classes: int, vocabulary: dict[str, Any]) -> None:
         """Take over what is restored beside the arrays: nothing."""
@@ -212,7 +212,7 @@ class NumberLearner:
     def _judge(
         self, stream: ArrayViews, values: NDArray[np.float64], due: NDArray[np.float64], covered: NDArray[np.float64]
     ) -> tuple[list[NumberEvaluation | None], ScoredBatch, list[int]]:
-        """Score what had been predicted of K events, if anything had; give verdicts, scores, how many were scored.
+        """Score what had been predicted of K events, if anything had; give evaluations, scores, how many were scored.
 
         Args:
             stream: The arrays of the stream, written to.

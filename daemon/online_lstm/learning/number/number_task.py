@@ -1,6 +1,6 @@
 """The task ``number``: predict the values of quantities some events ahead.
 
-It says what counts as a hit, and turns arrays into predictions and verdicts; it knows neither network nor experts.
+It says what counts as a hit, and turns arrays into predictions and evaluations; it knows neither network nor experts.
 What is predicted of one component at one horizon is a channel; arrays have an axis over horizons, then one over
 components.
 """

@@ -142,7 +142,7 @@ def regression_metrics(sums: NDArray[np.float64]) -> RegressionMetrics:
 
 
 def scores_of(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give what verdicts tell of channels, in the order of ``NUMBER_SCORES``, float64 ``(S, ..., C)``."""
+    """Give what evaluations tell of channels, in the order of ``NUMBER_SCORES``, float64 ``(S, ..., C)``."""
     found = regression_metrics(sums)
     means = found.mean_absolute_errors
     skills = np.moveaxis(found.skills, -1, 0)

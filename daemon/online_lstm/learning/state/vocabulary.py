@@ -50,13 +50,13 @@ class _Entry:
 class Vocabulary:
     """The values of one stream: at most ``max_codes`` that are admitted and as many candidates.
 
-    A candidate is admitted at its ``admit_after``-th sighting, the first value of all at once. A value that was adopted
-    has a code without a sighting.
+    A candidate is admitted at its ``min_occurrences``-th sighting, the first value of all at once. A value that was
+    adopted has a code without a sighting.
     """
 
-    def __init__(self, *, max_codes: int, admit_after: int) -> None:
+    def __init__(self, *, max_codes: int, min_occurrences: int) -> None:
         self._max_codes = max_codes
-        self._admit_after = admit_after
+        self._admit_after = min_occurrences
         self._clear()
 
     @property

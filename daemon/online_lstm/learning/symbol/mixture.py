@@ -9,9 +9,9 @@ leaves for all that it does not name, which is shared out evenly among those of 
 where b(x) = 0.0001 + 0.9998 x. r is the probability of a value that no expert names, and p(s) = (1 - r) p(s | S).
 Weights are w_i = W_i + U_(q,i), at least 0.05, and v_i, at least 0, likewise, in a situation q: how long the longest
 known context is, in powers of 2, and which experts have the same favourite.
-After a value y in S, W_i moves by ``mixer_rate`` g_i and U_(q,i) by ``situation_rate`` (1 + 20 / (1 + m)) g_i, where
-m are the earlier visits of q and g_i = l_i(y) - sum over S of p(s | S) l_i(s); v_i likewise, with (1 if y is not in S,
-else 0) - r times o_i. These are gradient steps on the logarithmic loss (Mattern, "Mixing strategies in data
+After a value y in S, W_i moves by ``mixing_rate`` g_i and U_(q,i) by ``mixing_context_rate`` (1 + 20 / (1 + m)) g_i,
+where m are the earlier visits of q and g_i = l_i(y) - sum over S of p(s | S) l_i(s); v_i likewise, with (1 if y is not
+in S, else 0) - r times o_i. These are gradient steps on the logarithmic loss (Mattern, "Mixing strategies in data
 compression", 2012), large ones where little is known yet.
 
 What is published is calibrated: the likeliest value of S has the mean of b(p(s)) and of how often the likeliest values
@@ -84,7 +84,7 @@ def mix(
         Mixer(*[row[name] for name in _NAMES]),
         (codes, expected, LEAST_NAMED),
         (situations, np.where(run.fresh, np.int32(-1), run.ids), first),
-        (settings.mixer_rate, settings.situation_rate),
+        (settings.mixing_rate, settings.mixing_context_rate),
         mixed,
     )
     return mixed

@@ -45,8 +45,8 @@ class SymbolTask:
     """
 
     def __init__(self, settings: Settings, book: Vocabulary | None = None) -> None:
-        admit_after = settings.admit_after if book is None else 1
-        self.vocabulary = Vocabulary(max_codes=settings.max_vocabulary, admit_after=admit_after)
+        min_occurrences = settings.min_occurrences if book is None else 1
+        self.vocabulary = Vocabulary(max_codes=settings.max_vocabulary, min_occurrences=min_occurrences)
         self._book = book
         self._learns = settings.learn
         self._names: dict[int, str] = {}

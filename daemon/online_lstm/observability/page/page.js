@@ -10,15 +10,15 @@ let said = 0, messages = [], points = [], shown = null;
 
 function verdictOf(message) {
   // of several numbers those that were missing are null
-  return message.verdict ? (flat(message.verdict.hit).some(hit => hit === false) ? "miss" : "hit") : "none";
+  return message.evaluation ? (flat(message.evaluation.hit).some(hit => hit === false) ? "miss" : "hit") : "none";
 }
 function strip(list) {
   // of sequences with labels only those that were judged
-  const told = shown.task === "label" ? list.filter(message => message.verdict) : list;
+  const told = shown.task === "label" ? list.filter(message => message.evaluation) : list;
   return told.slice(-LAST).map(message => {
-    const verdict = message.verdict, value = text(shown.task === "label" ? verdict.label : message.value);
+    const evaluation = message.evaluation, value = text(shown.task === "label" ? evaluation.label : message.value);
     const cell = make("span", value.length > 3 ? `${value.slice(0, 2)}…` : value, `${verdictOf(message)}${value.length > 2 ? " long" : ""}`);
-    cell.title = `${message.stream ?? message.topic}: ${value}` + (verdict ? `, predicted ${text(verdict.predicted)}` : "") + (verdict?.drift ? ", the stream changed" : "");
+    cell.title = `${message.stream ?? message.topic}: ${value}` + (evaluation ? `, predicted ${text(evaluation.predicted)}` : "") + (evaluation?.drift ? ", the stream changed" : "");
     return cell;
   });
 }
@@ -48,7 +48,7 @@ function foretold(prediction, interval, horizons) {
 function labels(list) {
   const open = new Map();
   for (const message of list) open.set(message.stream, message);
-  const rows = [...open.values()].filter(message => known(message.prediction) && !message.verdict);
+  const rows = [...open.values()].filter(message => known(message.prediction) && !message.evaluation);
   return rows.slice(-6).reverse().flatMap(message => [
     make("p", `${message.stream ?? "(no key)"}, after ${count(message.sample)} samples`, "note"), ...bars(message.probabilities.slice(0, 3))]);
 }

@@ -65,7 +65,7 @@ export function series(svg, list, ahead) {
   const own = list.filter(m => m.stream === list.at(-1).stream && flat(m.value).every(v => typeof v === "number"));
   if (own.length < 2) return false;
   const seen = own.map((m, i) => [i, flat(m.value)[0]]);
-  const told = own.flatMap((m, i) => m.verdict ? [[i, flat(m.verdict.predicted)[0]]] : []).filter(p => typeof p[1] === "number");
+  const told = own.flatMap((m, i) => m.evaluation ? [[i, flat(m.evaluation.predicted)[0]]] : []).filter(p => typeof p[1] === "number");
   const band = own.flatMap((m, i) => {
     const bounds = i >= ahead && own[i - ahead].interval ? flat(own[i - ahead].interval).slice(0, 2) : [];
     return bounds.length === 2 && typeof bounds[0] === "number" ? [[i, ...bounds]] : [];

@@ -25,7 +25,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "other.txt").write_bytes(b"1\n2\n" * 60)
     assignments = [part for name, value in SMALL.items() for part in ("--set", f"{name}={value}")]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "networks_of", lambda _: small_network)
+        patch.setattr(runner, "model_factory", lambda _: small_network)
         for name, file, more in (("a", "values", ()), ("b", "values", ("--set", "experts=lstm")), ("c", "other", ())):
             file_options = (folder / f"{file}.txt", "--json", folder / f"{name}.json")
             assert ExitCode.OK == run(*file_options, *assignments, *more)
@@ -62,7 +62,7 @@ def test_it_says_which_is_better_and_what_differs(
     assert "values.txt: two backtests" in page
     assert f"{rate['difference']:+.4g}" in page
     assert page.count("<svg") == 2
-    evaluation = told["verdict"]
+    evaluation = told["evaluation"]
     assert shown.startswith(evaluation["text"])
     assert evaluation["text"] in page
     assert evaluation["paired"]

@@ -1,4 +1,4 @@
-"""What is kept over the course of an input, from verdicts that are made by hand."""
+"""What is kept over the course of an input, from evaluations that are made by hand."""
 
 import gc
 import json
@@ -35,7 +35,7 @@ def symbol(event: int, *, hit: bool, bits: float = 1.0) -> ScoredEvent:
 
 
 def number(event: int, errors: list[list[float]], values: list[float], settings: Settings) -> ScoredEvent:
-    """Make a verdict from the errors of each predictor on each channel."""
+    """Make a evaluation from the errors of each predictor on each channel."""
     predictions = np.array(values)[:, None] - np.array(errors)
     losses = regression.losses_of(np.array(values), predictions, np.array([1.0] + [0.0] * (len(values) - 1)))
     evaluation = NumberEvaluation(tuple(predictions[:, 0]), (True,), tuple(values), (True,), (), losses)

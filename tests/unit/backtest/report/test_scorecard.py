@@ -164,7 +164,7 @@ def test_where_nothing_was_scored_there_are_no_rates() -> None:
 
 
 def test_sequences_are_told_with_where_their_prediction_settled() -> None:
-    """In the mean, over those that a message has a verdict on, and those that none has."""
+    """In the mean, over those that a message has a evaluation on, and those that none has."""
     told = LabelEvaluation(
         "1", "1", hit=True, probability=0.5, surprise_bits=1, samples=7, stable_since_sample=3, confidence=0.5
     )
@@ -183,5 +183,5 @@ def test_sequences_are_told_with_where_their_prediction_settled() -> None:
     assert (8, 6) == (figures["samples_a_sequence"], figures["settled_at_sample"])
     console = Console(file=io.StringIO(), width=100)
     scorecard.print(console, "runs")
-    for words in ("prediction settled at sample", "baseline last label", "kappa-temporal"):
+    for words in ("prediction stable since sample", "baseline last label", "kappa-temporal"):
         assert words in console.file.getvalue()  # type: ignore[attr-defined]

@@ -97,7 +97,7 @@ def test_the_traffic_has_all_that_can_happen() -> None:
     assert {"too_many_labels", "no_sequence", "wrong_length", "not_a_value"} == set(tally.dead_letters)
     assert min(tally.evicted_streams, tally.unlabelled_sequences, tally.fit_steps, tally.hits[0]) > 5
     assert any(outcome.unpublished_evaluations for outcome in results[0].outcomes)
-    assert any(message["sample"] is None and message["verdict"] for message in messages)
+    assert any(message["sample"] is None and message["evaluation"] for message in messages)
     assert any(message["sample"] == 6 for message in messages)
     assert any(is_tombstone(one) for one in TRAFFIC)
 
@@ -176,7 +176,7 @@ def test_there_is_a_probability_of_the_label_at_every_sample() -> None:
     assert (None, None, [], 1) == tuple(
         first[name] for name in ("prediction", "probability", "probabilities", "sample")
     )
-    assert (None, None) == (last["verdict"], last["hit_rate"])
+    assert (None, None) == (last["evaluation"], last["hit_rate"])
     (second, *_), (third, *_) = said(partition, *sequence("down")), said(partition, [1, 2], [3, 4])
     assert [["up", 1.0]] == second["probabilities"]
     assert {"up", "down"} == {label for label, _ in third["probabilities"]}
@@ -191,7 +191,7 @@ def test_the_verdict_is_about_the_last_sample() -> None:
     for place in range(60):
         *_, before, last = said(partition, *sequence(place % 2, length=4, level=3.0 * (place % 2)))
         if place > 1:
-            evaluation, probabilities = last["verdict"], dict(map(tuple, last["probabilities"]))
+            evaluation, probabilities = last["evaluation"], dict(map(tuple, last["probabilities"]))
             assert (place % 2, last["prediction"], 4) == (
                 evaluation["label"],
                 evaluation["predicted"],
@@ -200,10 +200,10 @@ def test_the_verdict_is_about_the_last_sample() -> None:
             assert evaluation["hit"] == (evaluation["predicted"] == evaluation["label"])
             assert evaluation["probability"] == probabilities[place % 2]
             assert evaluation["surprise_bits"] == pytest.approx(-np.log2(evaluation["probability"]), abs=1e-3)
-            assert 1 <= evaluation["settled"] <= 4
-        assert before["verdict"] is None
-    assert last["verdict"]["hit"]
-    assert 1 == last["verdict"]["settled"]
+            assert 1 <= evaluation["stable_since_sample"] <= 4
+        assert before["evaluation"] is None
+    assert last["evaluation"]["hit"]
+    assert 1 == last["evaluation"]["stable_since_sample"]
     assert last["hit_rate"] > last["baseline_hit_rate"]
     state = partition.state()
     assert ([], []) == (state["streams"]["keys"], state["waiting"]["keys"])
@@ -219,7 +219,7 @@ def test_settled_is_the_sample_from_which_the_prediction_stayed() -> None:
         if place > 2:
             favourites = [message["prediction"] for message in messages]
             stable_since_sample = max([n for n in range(2, 7) if favourites[n - 1] != favourites[n - 2]], default=1)
-            assert stable_since_sample == messages[-1]["verdict"]["settled"]
+            assert stable_since_sample == messages[-1]["evaluation"]["stable_since_sample"]
             seen.add(stable_since_sample)
     assert len(seen) > 2
 
@@ -260,16 +260,16 @@ def test_a_label_may_come_with_any_sample() -> None:
     *_, last = said(
         partition, {"value": [1, 1], "label": 0}, {"value": [2, 1], "label": 1}, {"value": [3, 1], "end": True}
     )
-    assert (1, 3) == (last["verdict"]["label"], last["verdict"]["samples"])
+    assert (1, 3) == (last["evaluation"]["label"], last["evaluation"]["samples"])
 
 
 def test_a_label_alone_ends_an_open_sequence() -> None:
-    """Its message has the verdict and no prediction."""
+    """Its message has the evaluation and no prediction."""
     partition = partition_of()
     said(partition, *sequence(0), *sequence(1))
     *_, before, last = said(partition, [1, 1], [2, 1], {"label": 1})
     assert (None, None, None, []) == tuple(last[n] for n in ("value", "sample", "prediction", "probabilities"))
-    assert (1, 2, before["prediction"]) == tuple(last["verdict"][n] for n in ("label", "samples", "predicted"))
+    assert (1, 2, before["prediction"]) == tuple(last["evaluation"][n] for n in ("label", "samples", "predicted"))
     assert ([], []) == keys_of(partition)
     assert 1 == said(partition, [1, 1])[0]["sample"]
 
@@ -279,8 +279,8 @@ def test_a_label_may_come_late() -> None:
     partition = partition_of()
     said(partition, *sequence(0), *sequence(1))
     *_, ended, _, label, second = said(partition, [1, 1], {"value": [2, 1], "end": True}, [3, 1], {"label": 1}, [4, 1])
-    assert (1, 2, ended["prediction"]) == tuple(label["verdict"][n] for n in ("label", "samples", "predicted"))
-    assert (2, None) == (second["sample"], second["verdict"])
+    assert (1, 2, ended["prediction"]) == tuple(label["evaluation"][n] for n in ("label", "samples", "predicted"))
+    assert (2, None) == (second["sample"], second["evaluation"])
     assert ([None], []) == keys_of(partition)
 
 
@@ -289,14 +289,15 @@ def test_a_label_that_ends_is_the_open_sequences() -> None:
     partition = partition_of()
     said(partition, *sequence(0), *sequence(1))
     *_, label = said(partition, [1, 1], {"value": [2, 1], "end": True}, [3, 1], {"label": 1, "end": True})
-    assert 1 == label["verdict"]["samples"]
+    assert 1 == label["evaluation"]["samples"]
     assert ([], [None]) == keys_of(partition)
     (late,) = said(partition, {"label": 0, "end": True})
-    assert 2 == late["verdict"]["samples"]
+    assert 2 == late["evaluation"]["samples"]
 
 
 def test_a_label_waits_no_longer_than_it_is_waited_for() -> None:
-    """``label_wait`` events after the end it is in time, one later it is refused, and the sequence is counted."""
+    """``label_timeout_events`` events after the end it is in time, one later it is refused, and the sequence is "
+    "counted."""
     for events, late in ((19, False), (20, True)):
         partition = partition_of()
         said(partition, *sequence(0), [1, 1], {"value": [2, 1], "end": True})
@@ -306,7 +307,7 @@ def test_a_label_waits_no_longer_than_it_is_waited_for() -> None:
         if late:
             assert "no_sequence" == refused(partition, {"label": 0})["reason"]
         else:
-            assert 2 == said(partition, {"label": 0})[0]["verdict"]["samples"]
+            assert 2 == said(partition, {"label": 0})[0]["evaluation"]["samples"]
 
 
 def test_a_label_alone_for_nobody_is_refused() -> None:
@@ -314,7 +315,7 @@ def test_a_label_alone_for_nobody_is_refused() -> None:
     partition = partition_of()
     told = refused(partition, {"label": "new"}, b"nobody")
     assert "no_sequence" == told["reason"]
-    assert "at most 20 events ago: the setting label_wait" in told["error"]
+    assert "at most 20 events ago: the setting label_timeout_events" in told["error"]
     assert 0 == partition.report(None).vocabulary
 
 
@@ -326,7 +327,7 @@ def test_one_label_too_many_is_refused() -> None:
         told = refused(partition, value)
         assert "too_many_labels" == told["reason"]
         assert "expected one of 2 that came before: the setting classes" in told["error"]
-    assert "a" == said(partition, {"label": "a"})[0]["verdict"]["label"]
+    assert "a" == said(partition, {"label": "a"})[0]["evaluation"]["label"]
 
 
 def test_a_sequence_is_not_longer_than_it_may_be() -> None:
@@ -335,7 +336,7 @@ def test_a_sequence_is_not_longer_than_it_may_be() -> None:
     said(partition, *sequence(0), *sequence(1))
     messages = said(partition, {"value": [1, 1], "label": 0}, *[[2, 1]] * 12)
     assert [*range(1, 7), *range(1, 7), 1] == [message["sample"] for message in messages]
-    assert [6] == [message["verdict"]["samples"] for message in messages if message["verdict"]]
+    assert [6] == [message["evaluation"]["samples"] for message in messages if message["evaluation"]]
     assert ([None], [None]) == keys_of(partition)
 
 
@@ -357,7 +358,7 @@ def test_a_silent_sequence_is_over() -> None:
     assert (["unknown"], []) == keys_of(partition)
     partition.process([other])
     assert ([], ["unknown"]) == keys_of(partition)
-    assert 1 == said(partition, {"label": 0}, key=b"unknown")[0]["verdict"]["samples"]
+    assert 1 == said(partition, {"label": 0}, key=b"unknown")[0]["evaluation"]["samples"]
 
 
 def test_the_sequence_seen_least_recently_makes_room() -> None:
@@ -409,7 +410,7 @@ def test_a_report_says_how_many_sequences_there_are() -> None:
 
 def scores_of(lines: Sequence[str], last: int, **given: Any) -> tuple[float, float]:
     """Give the hit rate over the last sequences, and that of the best baseline."""
-    partition = partition_of(features=3, network="lstm 32", max_sequence=45, **given)
+    partition = partition_of(features=3, network="lstm 32", max_sequence_length=45, **given)
     records = [record(place, line.encode()) for place, line in enumerate(lines)]
     outcomes = [outcome for result in in_calls(partition, records, 500) for outcome in result.outcomes]
     hits = np.array([outcome.hits for outcome in outcomes if outcome.hits])[-last:]
@@ -436,7 +437,7 @@ def test_thirteen_labels_of_sequences_of_varying_length_are_learned(seed: int) -
 @pytest.mark.no_cover  # see pyproject.toml
 def test_learning_without_end_takes_no_more_memory() -> None:
     """After many times as many sequences the state is as large, and there are as many programs."""
-    given: dict[str, Any] = {"features": 3, "classes": 13, "max_sequence": 45}
+    given: dict[str, Any] = {"features": 3, "classes": 13, "max_sequence_length": 45}
     partition = partition_of(**given)
     network = networks_for(label_settings(**given))(partition.learning)
     records = [record(place, line.encode()) for place, line in enumerate(lines_of(gestures(1, 200)))]
@@ -459,7 +460,7 @@ def test_nothing_is_learned_without_learning() -> None:
     *_, last = said(frozen, *sequence(1), *sequence("new"))
     after = frozen.state()["learner"]["arrays"]
     assert last["model"].endswith(" frozen")
-    assert ("new", False, 0.0) == tuple(last["verdict"][name] for name in ("label", "hit", "probability"))
+    assert ("new", False, 0.0) == tuple(last["evaluation"][name] for name in ("label", "hit", "probability"))
     for name in ("network", "learned", "scale_means", "scale_samples"):
         assert before[name].tobytes() == after[name].tobytes()
 

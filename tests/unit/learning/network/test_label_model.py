@@ -17,10 +17,10 @@ LEARNING = LearningSettings(
     beta_2=0.99,
     epsilon=1e-3,
     clip_norm=1.0,
-    gate_loss=0.0,
-    extra_steps=0,
-    extra_budget=0.0,
-    extra_refill=0.0,
+    lr_gate_loss=0.0,
+    retry_steps=0,
+    retry_budget=0.0,
+    retry_refill=0.0,
 )
 RANDOM = np.random.default_rng(3)
 SAMPLES = RANDOM.normal(size=(300, FEATURES)).astype(np.float32)

@@ -16,19 +16,19 @@ LEARNING = LearningSettings(
     beta_2=0.99,
     epsilon=1e-4,
     clip_norm=1.0,
-    gate_loss=0.0,
-    extra_steps=0,
-    extra_budget=0.0,
-    extra_refill=0.0,
+    lr_gate_loss=0.0,
+    retry_steps=0,
+    retry_budget=0.0,
+    retry_refill=0.0,
 )
 HORIZONS = (1, 3)
 
 
 @cache
 def network_of(
-    horizon: int, *, replay_history: int = 0, states: bool = True, layers: tuple[str, ...] = ("lstm 4",)
+    horizon: int, *, replay_buffer_size: int = 0, states: bool = True, layers: tuple[str, ...] = ("lstm 4",)
 ) -> NumberModel:
-    shape = ModelShape(layers=layers, window=WINDOW, carried=states, seed=0, replay_history=replay_history)
+    shape = ModelShape(layers=layers, window=WINDOW, carried=states, seed=0, replay_buffer_size=replay_buffer_size)
     return NumberModel(shape, LEARNING, features=FEATURES, horizons=(horizon,))
 
 
@@ -74,12 +74,12 @@ class Bench:
         return self
 
 
-@pytest.mark.parametrize("replay_history", [0, 40, 512])
+@pytest.mark.parametrize("replay_buffer_size", [0, 40, 512])
 @pytest.mark.parametrize("horizon", HORIZONS)
-def test_calls_of_any_length_give_the_same_bits(horizon: int, replay_history: int) -> None:
+def test_calls_of_any_length_give_the_same_bits(horizon: int, replay_buffer_size: int) -> None:
     """State, outputs and what is kept do not show how the events were handed over."""
     stream = stream_of(300, horizon)
-    benches = [Bench(network_of(horizon, replay_history=replay_history)).learn(*stream, n) for n in (64, 7, 1)]
+    benches = [Bench(network_of(horizon, replay_buffer_size=replay_buffer_size)).learn(*stream, n) for n in (64, 7, 1)]
     for other in benches[1:]:
         assert benches[0].outputs == other.outputs
         assert benches[0].state.tobytes() == other.state.tobytes()
@@ -90,10 +90,10 @@ def test_calls_of_any_length_give_the_same_bits(horizon: int, replay_history: in
 MIXED = ("dense 6 relu", "gru 5", "layer_norm", "dropout 0.2", "lstm 4", "leaky_relu 0.1", "dropout 0.1")
 
 
-@pytest.mark.parametrize("replay_history", [0, 40])
-def test_calls_of_any_length_drop_the_same(replay_history: int) -> None:
+@pytest.mark.parametrize("replay_buffer_size", [0, 40])
+def test_calls_of_any_length_drop_the_same(replay_buffer_size: int) -> None:
     """What is dropped is a matter of the event's number, with any layers."""
-    network, stream = network_of(3, replay_history=replay_history, layers=MIXED), stream_of(200, 3)
+    network, stream = network_of(3, replay_buffer_size=replay_buffer_size, layers=MIXED), stream_of(200, 3)
     benches = [Bench(network).learn(*stream, n) for n in (64, 7, 1)]
     for other in benches[1:]:
         assert benches[0].outputs == other.outputs
@@ -141,7 +141,7 @@ def test_no_later_feature_and_no_later_target_shows(horizon: int) -> None:
 
 def test_what_is_replayed_is_learned_again() -> None:
     """With other targets in the kept windows the outputs to come are others."""
-    network = network_of(1, replay_history=512)
+    network = network_of(1, replay_buffer_size=512)
     features, targets = stream_of(400, 1)
     bench, other = (Bench(network).learn(features[:300], targets[:300], 64) for _ in range(2))
     other.past.windows[:, :, FEATURES + 1] += 1
@@ -168,7 +168,7 @@ AHEAD = (1, 3, 2)
 def mixed_run(features: NDArray[np.float32], targets: NDArray[np.float32], calls: int) -> tuple[NDArray[Any], Any, int]:
     """Learn a target for each horizon, NaN where it never arrives; give outputs, state and fit steps."""
     network = NumberModel(
-        ModelShape(layers=("lstm 4",), window=WINDOW, carried=True, seed=0, replay_history=40),
+        ModelShape(layers=("lstm 4",), window=WINDOW, carried=True, seed=0, replay_buffer_size=40),
         LEARNING,
         features=3,
         horizons=AHEAD,

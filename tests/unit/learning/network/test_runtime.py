@@ -52,8 +52,8 @@ def test_the_fingerprint_names_what_bits_depend_on() -> None:
 def test_tensorflow_loads_when_a_network_runs_and_not_before() -> None:
     """Importing the package, sizing and initialising a state need no TensorFlow."""
     program = (
-        "import sys; from online_lstm.learning.network import Learning, Network, Shape, fingerprint;"
-        "network = Network(Shape(('lstm 2',), 4, True, 0), Learning(1e-2, .9, .99, 1e-3, 1, 0, 0, 0, 0));"
+        "import sys; from online_lstm.learning.network import LearningSettings, ModelShape, SymbolModel, fingerprint;"
+        "network = SymbolModel(ModelShape(('lstm 2',), 4, True, 0), LearningSettings(1e-2, .9, .99, 1e-3, 1, 0, 0, 0, 0));"
         "network.initial(4); fingerprint(); print('tensorflow' in sys.modules)"
     )
     assert (
@@ -64,8 +64,8 @@ def test_tensorflow_loads_when_a_network_runs_and_not_before() -> None:
 def test_tensorflow_loads_without_chatter_and_what_others_say_passes() -> None:
     """Standard error has no word of missing GPUs, but all that does not look like TensorFlow's log."""
     program = (
-        "import os; from online_lstm.learning.network.runtime import hushed, pin; pin()\n"
-        "with hushed():\n"
+        "import os; from online_lstm.learning.network.runtime import pin_runtime, suppress_stderr; pin_runtime()\n"
+        "with suppress_stderr():\n"
         "    import tensorflow; os.write(2, b'a real error\\n')\n"
     )
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
@@ -82,7 +82,8 @@ def test_tensorflow_loads_without_chatter_and_what_others_say_passes() -> None:
 )
 def test_a_crash_while_tensorflow_loads_leaves_its_message(crash: str, number: int, told: str) -> None:
     """The last words of a process that ends at once are on standard error, and so is where it crashed."""
-    program = f"import os\nfrom online_lstm.learning.network.runtime import hushed\nwith hushed():\n    {crash}\n"
+    imports = "import os\nfrom online_lstm.learning.network.runtime import suppress_stderr"
+    program = f"{imports}\nwith suppress_stderr():\n    {crash}\n"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert -number == done.returncode
     assert told in done.stderr

@@ -12,17 +12,17 @@ from online_lstm.learning.network import LearningSettings, ModelShape, ReplayBuf
 from online_lstm.learning.network.layout import Layout
 
 WINDOW = 16
-SHAPE = ModelShape(("lstm 6", "lstm 4"), window=WINDOW, carried=True, seed=1, replay_history=70)
+SHAPE = ModelShape(("lstm 6", "lstm 4"), window=WINDOW, carried=True, seed=1, replay_buffer_size=70)
 LEARNING = LearningSettings(
     learning_rate=1e-2,
     beta_1=0.9,
     beta_2=0.99,
     epsilon=1e-3,
     clip_norm=1.0,
-    gate_loss=0.05,
-    extra_steps=7,
-    extra_budget=100,
-    extra_refill=0.25,
+    lr_gate_loss=0.05,
+    retry_steps=7,
+    retry_budget=100,
+    retry_refill=0.25,
     replay_dropout=0.2,
 )
 CODES = np.random.default_rng(0).integers(0, 4, 200, np.int32)
@@ -83,7 +83,9 @@ def test_bits_do_not_depend_on_how_many_events_a_call_carries(network: SymbolMod
 def mixed(request: pytest.FixtureRequest) -> SymbolModel:
     """A network with every kind of layer, without and with replay."""
     layers = ("dense 5 tanh", "gru 6", "layer_norm", "dropout 0.3", "lstm 4", "leaky_relu", "dropout 0.2")
-    return SymbolModel(ModelShape(layers, window=WINDOW, carried=True, seed=1, replay_history=request.param), LEARNING)
+    return SymbolModel(
+        ModelShape(layers, window=WINDOW, carried=True, seed=1, replay_buffer_size=request.param), LEARNING
+    )
 
 
 def test_bits_do_not_depend_on_the_calls_where_something_is_dropped(mixed: SymbolModel) -> None:
@@ -162,7 +164,7 @@ def test_a_run_says_what_each_event_was_fitted_on(network: SymbolModel) -> None:
 
 def test_bits_do_not_depend_on_the_process(network: SymbolModel) -> None:
     """Another process, which compiles for itself, comes to the same state and the same predictions."""
-    program = "import test_network as t; print(t.digest(t.learn(t.Network(t.SHAPE, t.LEARNING), t.CODES, 50)))"
+    program = "import test_symbol_model as t; print(t.digest(t.learn(t.SymbolModel(t.SHAPE, t.LEARNING), t.CODES, 50)))"
     environment = {name: content for name, content in os.environ.items() if name != "TF_XLA_FLAGS"}
     other = subprocess.run(
         [sys.executable, "-c", program],
@@ -245,7 +247,7 @@ def test_skipped_steps_are_reported_event_by_event(network: SymbolModel) -> None
 
 def test_a_periodic_stream_is_learned() -> None:
     """Three symbols in a period of 27: of the first 500 hardly any after 30 is missed, and none from 700 on."""
-    shape = ModelShape(("lstm 48",), window=64, carried=True, seed=0, replay_history=1500)
+    shape = ModelShape(("lstm 48",), window=64, carried=True, seed=0, replay_buffer_size=1500)
     network = SymbolModel(shape, replace(LEARNING, learning_rate=7e-3))
     period = [1] * 6 + [2] + [1] * 5 + [2] + [1] * 6 + [2] + [1] * 6 + [3]
     codes = np.tile(np.array(period, np.int32), 52)

@@ -14,7 +14,7 @@ from online_lstm.learning.network.forward import forward  # noqa: E402
 from online_lstm.learning.network.hyperparameters import LearningSettings  # noqa: E402
 from online_lstm.learning.network.layers import Dense, Dropout, Gru, Layer, LayerNorm, LeakyRelu, Lstm, parse_layers  # noqa: E402
 from online_lstm.learning.network.layout import Layout  # noqa: E402
-from online_lstm.learning.network.symbol_program import TrainState, _extra_steps, _fit_step  # noqa: E402
+from online_lstm.learning.network.symbol_program import TrainState, _fit_step, _retry_steps  # noqa: E402
 
 PLAIN = LearningSettings(
     learning_rate=1e-2,
@@ -22,10 +22,10 @@ PLAIN = LearningSettings(
     beta_2=0.99,
     epsilon=1e-3,
     clip_norm=np.inf,
-    gate_loss=0,
-    extra_steps=0,
-    extra_budget=0,
-    extra_refill=0,
+    lr_gate_loss=0,
+    retry_steps=0,
+    retry_budget=0,
+    retry_refill=0,
 )
 CODES = [1, 3, 0, 2, 1, 1, 3]
 STACKS = [
@@ -180,7 +180,7 @@ def test_the_gate_looks_at_the_event_only() -> None:
     _, line = take_event(layout, memory)
     gate = 4 * float(line[2])
     free, _ = take_event(layout, memory, replayed=[2, 2, 0, 1, 3, 0, 0])
-    gated, _ = take_event(layout, memory, replace(PLAIN, gate_loss=gate), replayed=[2, 2, 0, 1, 3, 0, 0])
+    gated, _ = take_event(layout, memory, replace(PLAIN, lr_gate_loss=gate), replayed=[2, 2, 0, 1, 3, 0, 0])
     assert np.allclose((free.weights - memory.weights) / 4, gated.weights - memory.weights, rtol=0, atol=1e-7)
 
 
@@ -209,8 +209,8 @@ def test_the_gate_shrinks_the_rate_in_proportion_to_the_loss() -> None:
     layout = Layout(LSTM, 4)
     start = memory_of(layout)
     free, line = take_event(layout, start)
-    gated, _ = take_event(layout, start, replace(PLAIN, gate_loss=4 * float(line[2])))
-    above, _ = take_event(layout, start, replace(PLAIN, gate_loss=float(line[2]) / 2))
+    gated, _ = take_event(layout, start, replace(PLAIN, lr_gate_loss=4 * float(line[2])))
+    above, _ = take_event(layout, start, replace(PLAIN, lr_gate_loss=float(line[2]) / 2))
     assert np.allclose((free.weights - start.weights) / 4, gated.weights - start.weights, rtol=0, atol=1e-7)
     assert np.array_equal(free.weights, above.weights)
     assert np.array_equal(free.m, gated.m)
@@ -361,10 +361,10 @@ def test_a_missed_event_is_worth_extra_steps(
     what: str, codes: list[int], known: int, spent: float, expected: int
 ) -> None:
     """As many as the setting says, as far as the budget goes; a hit is worth none."""
-    learning = replace(PLAIN, extra_steps=7, extra_budget=100, extra_refill=0.25)
+    learning = replace(PLAIN, retry_steps=7, retry_budget=100, retry_refill=0.25)
     memory = memory_of(Layout(LSTM, 4))._replace(spent=tf.constant([spent]))
     probabilities = tf.constant([0.5, 0.1, 0.3, 0.1])
-    extra = _extra_steps(
+    extra = _retry_steps(
         learning, memory, probabilities, codes=tf.constant(codes), known=known, arrived=tf.constant(True)
     )
     assert expected == int(extra), what

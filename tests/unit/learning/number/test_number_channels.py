@@ -94,8 +94,8 @@ def test_what_is_told_has_the_nesting_of_the_settings() -> None:
         message = messages_of(case, vectors(200, CASES[case].get("features", 1), missing=0))[-1]
         assert shape == shape_of(message["prediction"])
         assert (*shape, 2) == shape_of(message["interval"])
-        assert message["verdict"].pop("drift") in {True, False}
-        assert {shape} == {shape_of(told) for told in message["verdict"].values()}
+        assert message["evaluation"].pop("drift") in {True, False}
+        assert {shape} == {shape_of(told) for told in message["evaluation"].values()}
         assert {(*shape, 2)} == {shape_of(told) for told in message["experts"].values()}
 
 
@@ -110,8 +110,8 @@ def test_each_horizon_is_judged_by_what_it_had_predicted() -> None:
             predicted = messages[before]["prediction"] if same else None
             for component in range(3):
                 told = None if predicted is None else predicted[number][component]
-                evaluation = message["verdict"] and {
-                    name: of[number][component] for name, of in message["verdict"].items() if name != "drift"
+                evaluation = message["evaluation"] and {
+                    name: of[number][component] for name, of in message["evaluation"].items() if name != "drift"
                 }
                 if evaluation is None or told is None or np.isnan(values[place, component]):
                     assert (
@@ -129,7 +129,7 @@ def test_each_horizon_is_judged_by_what_it_had_predicted() -> None:
 def test_hit_rate_is_the_share_of_numbers_predicted() -> None:
     """Over the last events that were scored, each number that came counts."""
     messages = messages_of("both", values_for("both"))
-    judged = [np.array(m["verdict"]["hit"], object).ravel() for m in messages if m["verdict"]][-100:]
+    judged = [np.array(m["evaluation"]["hit"], object).ravel() for m in messages if m["evaluation"]][-100:]
     hits = [hit for of_event in judged for hit in of_event if hit is not None]
     assert messages[-1]["hit_rate"] == pytest.approx(sum(hits) / len(hits), abs=1e-6)
 
@@ -137,12 +137,12 @@ def test_hit_rate_is_the_share_of_numbers_predicted() -> None:
 def test_scores_are_those_of_the_errors() -> None:
     """Of each component and horizon, over the last events that were scored."""
     messages = messages_of("both", values_for("both"))
-    judged = [m for m in messages if m["verdict"]][-100:]
-    last = judged[-1]["verdict"]
+    judged = [m for m in messages if m["evaluation"]][-100:]
+    last = judged[-1]["evaluation"]
     for number in range(2):
         for component in range(3):
             told = [
-                {name: of[number][component] for name, of in m["verdict"].items() if name != "drift"} for m in judged
+                {name: of[number][component] for name, of in m["evaluation"].items() if name != "drift"} for m in judged
             ]
             pairs = [
                 (abs(t["error"]), abs(m["value"][component]))
@@ -209,7 +209,7 @@ def test_components_do_not_disturb_each_other() -> None:
         settings, SOURCES[0], next_metadata(settings, SOURCES[0], 0, initial_metadata(1)), model_factory(settings)
     )
     outputs = partition.process(records_of(np.hstack([clear, noise]))).outputs
-    evaluation = json.loads(outputs[-1].value or b"")["verdict"]
+    evaluation = json.loads(outputs[-1].value or b"")["evaluation"]
     assert evaluation["mean_absolute_error"][0] < 0.21  # that of the noise alone is 0.16
     assert evaluation["skill_seasonal_naive"][0] > 0.05
 

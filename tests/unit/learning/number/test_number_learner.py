@@ -62,15 +62,15 @@ def test_a_verdict_is_about_the_prediction_made_a_horizon_before(horizon: int) -
     """It repeats it, with the error that it turned out to have; the first events have none."""
     messages = messages_of(number_settings(horizon), VALUES)
     for before, after in zip(messages, messages[horizon:], strict=False):
-        assert before["prediction"] == after["verdict"]["predicted"]
-        assert after["value"] - before["prediction"] == pytest.approx(after["verdict"]["error"], abs=1e-6)
-    assert [None] * horizon == [message["verdict"] for message in messages[:horizon]]
+        assert before["prediction"] == after["evaluation"]["predicted"]
+        assert after["value"] - before["prediction"] == pytest.approx(after["evaluation"]["error"], abs=1e-6)
+    assert [None] * horizon == [message["evaluation"] for message in messages[:horizon]]
 
 
 @pytest.mark.parametrize("horizon", HORIZONS)
 def test_a_season_is_learned(horizon: int) -> None:
     """The mean error is near that of the noise, 0.16, and below that of yesterday's value, 0.23."""
-    evaluation = messages_of(number_settings(horizon, score_window=200), VALUES)[-1]["verdict"]
+    evaluation = messages_of(number_settings(horizon, score_window=200), VALUES)[-1]["evaluation"]
     assert evaluation["mean_absolute_error"] < 0.19
     assert evaluation["mean_absolute_error"] < evaluation["baseline_mean_absolute_error"] - 0.03
 
@@ -78,13 +78,13 @@ def test_a_season_is_learned(horizon: int) -> None:
 def test_a_hit_is_what_is_near_enough() -> None:
     """Within the tolerance that was asked for, else within a tenth of the mean distance from the centre."""
     messages = messages_of(number_settings(tolerance=0.25), VALUES)
-    evaluations = [message["verdict"] for message in messages[1:]]
+    evaluations = [message["evaluation"] for message in messages[1:]]
     assert all(
         evaluation["hit"] == (abs(evaluation["error"]) <= 0.25)
         for evaluation in evaluations
         if evaluation["error"] != 0.25
     )
-    evaluations = [message["verdict"] for message in messages_of(number_settings(), VALUES)[300:]]
+    evaluations = [message["evaluation"] for message in messages_of(number_settings(), VALUES)[300:]]
     errors = {hit: [abs(v["error"]) for v in evaluations if v["hit"] is hit] for hit in (False, True)}
     assert max(errors[True]) <= 0.1 * 4 * 2 / math.pi * 1.2  # the mean distance of a sine from its centre, and noise
     assert max(errors[True]) > 0.8 * min(errors[False])
@@ -138,11 +138,11 @@ def test_a_sequence_that_ends_is_not_predicted_on() -> None:
     for horizon in HORIZONS:
         outputs = outputs_of(number_settings(horizon), [record(place, value) for place, value in enumerate(values)])
         messages = [json.loads(output.value or b"") for output in outputs]
-        assert messages[29]["verdict"] is not None
+        assert messages[29]["evaluation"] is not None
         assert messages[29]["prediction"] is None
-        assert [None] * horizon == [message["verdict"] for message in messages[30 : 30 + horizon]]
+        assert [None] * horizon == [message["evaluation"] for message in messages[30 : 30 + horizon]]
         assert messages[30]["prediction"] is not None
-        assert messages[30 + horizon]["verdict"] is not None
+        assert messages[30 + horizon]["evaluation"] is not None
 
 
 def test_each_expert_tells_what_it_predicts_and_its_weight() -> None:
@@ -189,9 +189,9 @@ def test_digits_suffice_at_any_level() -> None:
     """A meter that counts from a million millions: what is published still tells the predictions apart."""
     messages = messages_of(number_settings(), [1e12 + place for place in range(200)])
     for message in messages[1:]:
-        evaluation = message["verdict"]
+        evaluation = message["evaluation"]
         assert message["value"] - evaluation["predicted"] == evaluation["error"]
-    assert abs(messages[-1]["verdict"]["error"]) < 0.5
+    assert abs(messages[-1]["evaluation"]["error"]) < 0.5
 
 
 def test_streams_do_not_disturb_each_other() -> None:

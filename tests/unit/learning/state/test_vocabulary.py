@@ -9,7 +9,7 @@ from online_lstm.learning.state.vocabulary import Vocabulary, VocabularyLookup
 
 symbols = st.one_of(st.integers(-3, 12), st.sampled_from([0.5, 2.5]), st.sampled_from(["", "4", "ä"]))
 streams = st.lists(symbols, max_size=60)
-bounds = st.fixed_dictionaries({"max_codes": st.integers(1, 4), "admit_after": st.integers(1, 3)})
+bounds = st.fixed_dictionaries({"max_codes": st.integers(1, 4), "min_occurrences": st.integers(1, 3)})
 
 
 def sight(vocabulary, values):
@@ -17,8 +17,8 @@ def sight(vocabulary, values):
 
 
 def test_admits_the_first_value_at_once_and_others_when_seen_often_enough():
-    """The first value of all has a code at once, a later one at its `admit_after`-th sighting."""
-    vocabulary = Vocabulary(max_codes=4, admit_after=3)
+    """The first value of all has a code at once, a later one at its `min_occurrences`-th sighting."""
+    vocabulary = Vocabulary(max_codes=4, min_occurrences=3)
     expected = [
         VocabularyLookup(0, fresh=True, code=1, admitted=True),
         VocabularyLookup(1, fresh=True),
@@ -33,7 +33,7 @@ def test_admits_the_first_value_at_once_and_others_when_seen_often_enough():
 
 def test_the_value_seen_least_recently_leaves_its_code_to_the_newcomer():
     """With all codes taken, the stalest admitted value leaves wholly: its id is free, too."""
-    vocabulary = Vocabulary(max_codes=2, admit_after=1)
+    vocabulary = Vocabulary(max_codes=2, min_occurrences=1)
     sight(vocabulary, ["a", "b", "a"])
     assert VocabularyLookup(1, fresh=True, code=2, admitted=True, replaced=True, left=1) == vocabulary.observe(
         "c", '"c"'
@@ -47,7 +47,7 @@ def test_the_value_seen_least_recently_leaves_its_code_to_the_newcomer():
 
 def test_an_admitted_candidate_keeps_its_id():
     """Admission gives a code, even somebody else's; the id by which experts know the value stays."""
-    vocabulary = Vocabulary(max_codes=1, admit_after=2)
+    vocabulary = Vocabulary(max_codes=1, min_occurrences=2)
     expected = [
         VocabularyLookup(0, fresh=True, code=1, admitted=True),
         VocabularyLookup(1, fresh=True),
@@ -59,7 +59,7 @@ def test_an_admitted_candidate_keeps_its_id():
 
 def test_the_stalest_candidate_leaves():
     """Values seen once do not pile up; one that left starts again."""
-    vocabulary = Vocabulary(max_codes=2, admit_after=2)
+    vocabulary = Vocabulary(max_codes=2, min_occurrences=2)
     sight(vocabulary, [1, 2, 3, 4])
     assert VocabularyLookup(2, fresh=True, left=2) == vocabulary.observe(2, "2")
     assert VocabularyLookup(1, code=2, admitted=True) == vocabulary.observe(4, "4")
@@ -67,7 +67,7 @@ def test_the_stalest_candidate_leaves():
 
 def test_equal_numbers_are_one_symbol_and_strings_are_others():
     """4 and 4.0 go by one id under the first literal; the string "4" has its own."""
-    vocabulary = Vocabulary(max_codes=4, admit_after=1)
+    vocabulary = Vocabulary(max_codes=4, min_occurrences=1)
     ids = [vocabulary.observe(symbol, json.dumps(symbol)).value_id for symbol in (4, 4.0, "4")]
     assert [0, 0, 1] == ids
     assert ["4", '"4"'] == [vocabulary.literals()[value_id] for value_id in (0, 1)]
@@ -75,7 +75,7 @@ def test_equal_numbers_are_one_symbol_and_strings_are_others():
 
 def test_large_integers_survive_a_restore_exactly():
     """Two integers that are one number as floats stay two symbols."""
-    vocabulary, restored = (Vocabulary(max_codes=4, admit_after=1) for _ in range(2))
+    vocabulary, restored = (Vocabulary(max_codes=4, min_occurrences=1) for _ in range(2))
     values = [2**60, 2**60 + 1]
     sight(vocabulary, values)
     restored.restore(vocabulary.state())
@@ -110,11 +110,11 @@ def test_a_restored_vocabulary_goes_on_like_the_one_it_came_from(before, after, 
 
 def test_an_adopted_value_has_a_code_before_it_is_seen():
     """Its first sighting says so, once; it is not a new value, and it was not admitted then."""
-    vocabulary = Vocabulary(max_codes=3, admit_after=1)
+    vocabulary = Vocabulary(max_codes=3, min_occurrences=1)
     sight(vocabulary, ["a"])
     assert 1 == vocabulary.adopt('"b"')
     assert {1: 0, 2: 1} == vocabulary.ids()
-    restored = Vocabulary(max_codes=3, admit_after=1)
+    restored = Vocabulary(max_codes=3, min_occurrences=1)
     restored.restore(vocabulary.state())
     for one in (vocabulary, restored):
         assert [VocabularyLookup(1, code=2, adopted=True), VocabularyLookup(1, code=2)] == sight(one, ["b", "b"])
@@ -122,7 +122,7 @@ def test_an_adopted_value_has_a_code_before_it_is_seen():
 
 def test_an_adopted_candidate_keeps_its_id():
     """It was seen before it had a code, so its next sighting is not the first."""
-    vocabulary = Vocabulary(max_codes=3, admit_after=2)
+    vocabulary = Vocabulary(max_codes=3, min_occurrences=2)
     sight(vocabulary, ["a", "b"])
     assert 1 == vocabulary.adopt('"b"')
     assert [VocabularyLookup(1, code=2)] == sight(vocabulary, ["b"])
@@ -132,7 +132,7 @@ def test_an_adopted_candidate_keeps_its_id():
 def test_vocabularies_that_follow_a_book_have_its_codes(sightings, bound):
     """Whoever sees what: a value has one code, none is taken from it, and ids stay within their bounds."""
     book = Vocabulary(**bound)
-    followers = {which: Vocabulary(max_codes=bound["max_codes"], admit_after=1) for which in (False, True)}
+    followers = {which: Vocabulary(max_codes=bound["max_codes"], min_occurrences=1) for which in (False, True)}
     for which, value in sightings:
         follower, literal = followers[which], json.dumps(value)
         for code in range(follower.known, book.known):
@@ -142,12 +142,12 @@ def test_vocabularies_that_follow_a_book_have_its_codes(sightings, bound):
         assert (seen.code, seen.admitted, False) == (lookup.code, lookup.admitted, seen.replaced)
         assert book.known == follower.known
         assert all(0 <= value_id < 2 * bound["max_codes"] for value_id in follower.literals())
-        Vocabulary(max_codes=bound["max_codes"], admit_after=1).restore(follower.state())
+        Vocabulary(max_codes=bound["max_codes"], min_occurrences=1).restore(follower.state())
 
 
 def test_memory_is_bounded():
     """50,000 different values leave no more than the bounds allow."""
-    vocabulary = Vocabulary(max_codes=8, admit_after=2)
+    vocabulary = Vocabulary(max_codes=8, min_occurrences=2)
     sight(vocabulary, range(50_000))
     assert 1 + 8 == len(vocabulary.state()["literals"])
 
@@ -168,7 +168,7 @@ def test_memory_is_bounded():
 )
 def test_refuses_a_state_that_is_none_of_its_own(change, complaint):
     """A restore says what does not fit and leaves the vocabulary as it was."""
-    vocabulary, other = (Vocabulary(max_codes=2, admit_after=2) for _ in range(2))
+    vocabulary, other = (Vocabulary(max_codes=2, min_occurrences=2) for _ in range(2))
     sight(vocabulary, [1, 2])
     with pytest.raises(StateMismatchError, match=complaint):
         other.restore(vocabulary.state() | change)
@@ -177,7 +177,7 @@ def test_refuses_a_state_that_is_none_of_its_own(change, complaint):
 
 def test_refuses_more_values_than_it_has_room_for():
     """The state of a larger vocabulary is refused, with the setting's name."""
-    larger, smaller = Vocabulary(max_codes=3, admit_after=1), Vocabulary(max_codes=2, admit_after=1)
+    larger, smaller = Vocabulary(max_codes=3, min_occurrences=1), Vocabulary(max_codes=2, min_occurrences=1)
     sight(larger, [1, 2, 3])
     with pytest.raises(StateMismatchError, match="max_vocabulary"):
         smaller.restore(larger.state())

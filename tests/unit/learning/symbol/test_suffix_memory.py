@@ -33,7 +33,7 @@ def new_row(*, contexts=1024, values=510):
 
 
 def learn(row, values, *, max_codes=255):
-    vocabulary = Vocabulary(max_codes=max_codes, admit_after=2)
+    vocabulary = Vocabulary(max_codes=max_codes, min_occurrences=2)
     sightings = [vocabulary.observe(value, str(value)) for value in values]
     ids, fresh, left = zip(*[(s.value_id, s.fresh, s.left) for s in sightings], strict=True)
     return learn_ids(row, ids, fresh, left)
@@ -117,7 +117,7 @@ def test_probabilities_are_those_of_the_formulas():
     randomness = random.Random(0)
     values = [PERIOD[i % 27] if randomness.random() < 0.9 else 5 for i in range(400)]
     row, references = new_row(contexts=65_536), [Reference(decay) for decay in DECAYS]
-    vocabulary = Vocabulary(max_codes=4, admit_after=2)
+    vocabulary = Vocabulary(max_codes=4, min_occurrences=2)
     for value in values:
         lookup = vocabulary.observe(value, str(value))
         favourites = suffix_memory.observe(row, run_of([lookup.value_id], [lookup.fresh])).favourites[-1]

@@ -32,7 +32,7 @@ class Bench:
         self.panel = SymbolEnsemble(self.settings)
         rows = PackedArrays(self.panel.fields())
         self.row = rows.view(rows.add())
-        self.vocabulary = Vocabulary(max_codes=MAX_CODES, admit_after=1)
+        self.vocabulary = Vocabulary(max_codes=MAX_CODES, min_occurrences=1)
         self.pending = False
 
     def learn(self, values, said=(0.1, 0.6, 0.2, 0.06, 0.04)):
@@ -64,7 +64,7 @@ class Formulas:
     """The mixture as its formulas are written."""
 
     def __init__(self, settings):
-        self.rates = settings.mixer_rate, settings.situation_rate
+        self.rates = settings.mixing_rate, settings.mixing_context_rate
         self.of_values, self.of_rest = (np.array([0.1, 0.45, 0.45]) for _ in range(2))
         self.corrections, self.visits = {}, {}
         self.calibration = 1 / (1 + np.exp(-0.75 * np.arange(-12, 13)))
@@ -151,7 +151,7 @@ def part(run, start, end):
 
 
 def as_ids(values):
-    vocabulary = Vocabulary(max_codes=MAX_CODES, admit_after=2)
+    vocabulary = Vocabulary(max_codes=MAX_CODES, min_occurrences=2)
     return as_run([vocabulary.observe(value, str(value)) for value in values])
 
 
@@ -264,7 +264,7 @@ def test_the_mixture_follows_who_is_right():
 def test_the_mixture_is_that_of_its_formulas():
     """Weights, probabilities and calibration follow them event by event, also where a value is new or had to leave."""
     bench, said = Bench(max_vocabulary=9, top=20), np.array([0.1, 0.6, 0.2, 0.06, 0.04], np.float32)
-    formulas, vocabulary = Formulas(bench.settings), Vocabulary(max_codes=MAX_CODES, admit_after=1)
+    formulas, vocabulary = Formulas(bench.settings), Vocabulary(max_codes=MAX_CODES, min_occurrences=1)
     rows = PackedArrays(suffix_memory.fields(64, 18, 2))
     memory = rows.view(rows.add())
     values = [1, 2, 3, 1, 2, 4] * 20 + [1, 2, 4, 5, 6, 7] * 15 + [1, 2, 8] * 30

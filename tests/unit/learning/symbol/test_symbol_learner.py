@@ -50,7 +50,7 @@ class Bench:
 
 
 def test_a_verdict_is_about_the_prediction_made_one_event_before() -> None:
-    """Each verdict repeats what the outcome before had predicted; the first event has none."""
+    """Each evaluation repeats what the outcome before had predicted; the first event has none."""
     outcomes = Bench().learn([1, 2, 3, 1, 2, 3] * 10)
     assert outcomes[0].evaluation is None
     assert outcomes[0].hits is None
@@ -133,7 +133,7 @@ def test_no_context_of_a_memory_reaches_over_an_end() -> None:
 
 def test_the_value_that_takes_over_a_code_is_no_hit() -> None:
     """Where a prediction named the value that is replaced, its successor under the same code does not profit."""
-    bench = Bench(small_settings(max_vocabulary=1, admit_after=1))
+    bench = Bench(small_settings(max_vocabulary=1, min_occurrences=1))
     outcomes = bench.learn([1, 1, 2, 2, 3])
     assert ["1", "1", "2", "2", "3"] == [o.prediction and o.prediction.literal for o in outcomes]
     assert [None, True, False, True, False] == [o.evaluation and o.evaluation.hit for o in outcomes]
@@ -202,7 +202,7 @@ def test_a_replaced_value_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """The window does not show the past of one value as that of another, and the class starts afresh."""
     forgotten: list[tuple[int, int]] = []
     monkeypatch.setattr(SymbolModel, "forget_class", lambda _, __, classes, code: forgotten.append((classes, code)))
-    bench = Bench(small_settings(max_vocabulary=1, admit_after=1))
+    bench = Bench(small_settings(max_vocabulary=1, min_occurrences=1))
     bench.learn([1, 1, 1, 2])
     assert [-1] * 4 + [0, 0, 0, 1] == bench.arrays()["window"]
     assert [(4, 1)] == forgotten
@@ -269,7 +269,7 @@ def test_windows_that_are_kept_stay_when_the_network_grows() -> None:
 
 def test_a_replaced_value_is_unknown_in_the_windows_that_are_kept() -> None:
     """What is learned again of the past of one value is not learned of its successor under the same code."""
-    bench = Bench(small_settings(max_vocabulary=1, admit_after=1))
+    bench = Bench(small_settings(max_vocabulary=1, min_occurrences=1))
     bench.learn([1] * 40)
     assert 1 in np.array(bench.arrays()["replay_codes"])
     bench.learn([2])

@@ -242,7 +242,7 @@ def run(broker: StubBroker, monkeypatch: pytest.MonkeyPatch, *argv: str, **given
 def test_produce_creates_its_own_topic_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """The topics of a daemon are the affair of the daemon."""
     with stub_broker(without=TRANSACTIONS) as broker:
-        assert ExitCode.OK == run(broker, monkeypatch, "produce", "--topic", "in2", "--seed-stream", "1")
+        assert ExitCode.OK == run(broker, monkeypatch, "produce", "--topic", "in2", "--demo-stream", "1")
         assert {"in2"} == broker.topics
         assert ["in2"] == broker.stored
 
@@ -251,7 +251,7 @@ def test_produce_creates_its_own_topic_only(monkeypatch: pytest.MonkeyPatch) -> 
     "argv",
     [
         ("run", "--http-port", "0", "--network", "lstm 4"),
-        ("produce", "--seed-stream", "1"),
+        ("produce", "--demo-stream", "1"),
         ("watch", "--limit", "1"),
         ("verify",),
         ("replay", "--from", "0", "--until", "1"),
@@ -280,7 +280,7 @@ def test_the_log_of_the_client_is_there_at_debug(
     root.handlers[:] = []  # those of pytest would be closed
     try:
         with stub_broker("numbers", without=TRANSACTIONS) as broker:
-            argv = ("produce", "--seed-stream", "1", "--log-level", level)
+            argv = ("produce", "--demo-stream", "1", "--log-level", level)
             assert ExitCode.OK == run(broker, monkeypatch, *argv)
     finally:
         root.handlers[:] = handlers
