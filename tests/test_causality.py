@@ -65,6 +65,7 @@ def published(case: str) -> list[OutputRecord]:
     return outputs_of(case, past_of(case))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", CASES)
 @settings(max_examples=8)
 @given(cut=st.integers(0, len(PAST)), later=LATER, split=st.integers(0, len(PAST) + 60))

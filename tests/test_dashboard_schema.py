@@ -12,6 +12,8 @@ import pytest
 from programs import program
 from test_deploy import COMPOSE, DASHBOARD
 
+pytestmark = pytest.mark.long
+
 CHECK = Path(__file__).parent / "grafana"
 
 Errors = Callable[[dict[str, Any]], str]

@@ -15,6 +15,8 @@ from daemon.commands.networks import networks_of
 from daemon.partition import Partition, learning_of, next_mark, unnamed
 from daemon.records import InputRecord
 
+pytestmark = pytest.mark.long
+
 LOOP = [1, 2, 3, 1, 2, 4] * 60
 ROOMY: dict[str, Any] = {"suffix_contexts": 1024}
 

@@ -19,6 +19,8 @@ from daemon.records import InputRecord, OutputRecord
 from daemon.settings import Settings
 from daemon.warm_start import WarmStart
 
+pytestmark = pytest.mark.long
+
 TRAFFIC = label_traffic(500)
 
 

@@ -15,6 +15,8 @@ from daemon.commands.networks import networks_of
 from daemon.partition import NetworkFactory, Partition, next_mark, unnamed
 from daemon.settings import Settings
 
+pytestmark = pytest.mark.long
+
 EVENTS = 3000
 RANDOM = np.random.default_rng(7)
 SYMBOLS: dict[str, Sequence[object]] = {

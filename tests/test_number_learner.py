@@ -14,6 +14,8 @@ from daemon.partition import NetworkFactory, Partition, next_mark, unnamed
 from daemon.records import InputRecord, OutputRecord
 from daemon.settings import Settings
 
+pytestmark = pytest.mark.long
+
 RANDOM = np.random.default_rng(3)
 NOISE = RANDOM.normal(size=2000)
 HORIZONS = (1, 5)

@@ -14,6 +14,8 @@ from daemon.errors import StateMismatchError
 from daemon.partition import Partition, Tally, learning_of, next_mark, unnamed
 from daemon.records import InputRecord, OutputRecord
 
+pytestmark = pytest.mark.long
+
 TRAFFIC = traffic(400)
 Result = tuple[list[OutputRecord], str, tuple[int, ...]]
 

@@ -10,6 +10,7 @@ from daemon.cli import COMMANDS
 from daemon.settings import Settings
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", PARTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_what_is_made_from_the_code_is_as_the_code_is(path: Path) -> None:
     """Tables and examples are up to date (`python tests/readme.py` writes them)."""

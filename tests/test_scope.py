@@ -25,6 +25,8 @@ from daemon.settings import Settings, read_settings
 from daemon.stored import stored_streams
 from daemon.warm_start import WarmStart
 
+pytestmark = pytest.mark.long
+
 LOOP = [1, 2, 3, 1, 2, 4]
 LONG_LOOP = [1, 2, 3, 1, 2, 4, 5, 1, 2, 3, 3, 6]
 Message = dict[str, Any]

@@ -18,6 +18,8 @@ from daemon.recovery import read_mark
 from daemon.reports import BatchReport, CheckpointReport, TransactionReport
 from daemon.service import CHECKPOINT_SHARE, WAITING_S
 
+pytestmark = pytest.mark.long
+
 STEPS = ("before poll", "after poll", "before commit", "after commit", "before checkpoint", "after checkpoint")
 
 

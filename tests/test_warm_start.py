@@ -19,6 +19,8 @@ from daemon.partition import Partition, next_mark, unnamed
 from daemon.records import InputRecord
 from daemon.warm_start import WarmStart
 
+pytestmark = pytest.mark.long
+
 LOOP = [1, 2, 3, 1, 2, 4]
 
 

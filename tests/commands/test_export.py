@@ -24,6 +24,8 @@ from daemon.settings import Settings
 pin()
 import keras  # noqa: E402 - after the pins
 
+pytestmark = pytest.mark.long
+
 SOURCE = TopicPartition("numbers", 0)
 LAYERS = ("lstm 5", "leaky_relu", "dropout 0.3", "gru 4", "layer_norm", "dense 6 tanh")
 SMALL: dict[str, Any] = {"network": LAYERS, "window": 8, "replay_history": 40, "score_window": 20}

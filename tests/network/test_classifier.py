@@ -11,6 +11,8 @@ from daemon.network import Classifier, Learning, Shape
 from daemon.network.forward import forward
 from daemon.network.sequences_program import compile_fit
 
+pytestmark = pytest.mark.long
+
 FEATURES = 3
 LEARNING = Learning(
     learning_rate=0.01,

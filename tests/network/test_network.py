@@ -12,6 +12,8 @@ import pytest
 from daemon.network import Learning, Network, Past, Run, Shape
 from daemon.network.layout import Layout
 
+pytestmark = pytest.mark.long
+
 WINDOW = 16
 SHAPE = Shape(("lstm 6", "lstm 4"), window=WINDOW, carried=True, seed=1, replay_history=70)
 LEARNING = Learning(

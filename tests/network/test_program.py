@@ -18,6 +18,8 @@ from daemon.network.layout import Layout  # noqa: E402
 from daemon.network.program import Memory, _extra_steps, _fit_step  # noqa: E402
 from daemon.network.shape import Learning  # noqa: E402
 
+pytestmark = pytest.mark.long
+
 PLAIN = Learning(
     learning_rate=1e-2,
     beta_1=0.9,

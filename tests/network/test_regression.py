@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from daemon.network import Learning, Past, Regression, Shape
 
+pytestmark = pytest.mark.long
+
 FEATURES, WINDOW = 2, 8
 LEARNING = Learning(
     learning_rate=0.02,

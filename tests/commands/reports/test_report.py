@@ -34,6 +34,8 @@ from daemon.commands.streams import seed_stream
 from daemon.errors import ExitCode
 from daemon.headline import conclusion
 
+pytestmark = pytest.mark.long
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
