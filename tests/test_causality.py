@@ -13,7 +13,7 @@ from daemon.commands.networks import networks_of
 from daemon.partition import NetworkFactory, Partition, next_mark, unnamed
 from daemon.records import InputRecord, OutputRecord
 
-pytestmark = pytest.mark.no_cover  # see pyproject.toml
+pytestmark = [pytest.mark.long, pytest.mark.no_cover]  # see pyproject.toml
 
 CASES: dict[str, dict[str, Any]] = {
     "default": {},
@@ -65,7 +65,6 @@ def published(case: str) -> list[OutputRecord]:
     return outputs_of(case, past_of(case))
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("case", CASES)
 @settings(max_examples=8)
 @given(cut=st.integers(0, len(PAST)), later=LATER, split=st.integers(0, len(PAST) + 60))

@@ -21,6 +21,8 @@ from daemon.partition import Partition, next_mark, unnamed
 from daemon.records import InputRecord, Outcome
 from daemon.rows import Row, Rows
 
+pytestmark = pytest.mark.long
+
 SHARES = st.lists(st.sampled_from([0.0, 1.0]), max_size=600) | st.lists(
     st.fractions(min_value=0, max_value=1, max_denominator=12).map(float), max_size=300
 )
@@ -54,7 +56,6 @@ def found_by_river(misses: Sequence[float], delta: float, threshold: float) -> l
     return found
 
 
-@pytest.mark.long
 @given(SHARES | CHANGING, st.sampled_from([0.0, 0.005, 0.15, 0.3]), st.sampled_from([0.5, 3.0, 7.0]))
 def test_changes_are_found_where_river_finds_them(misses: list[float], delta: float, threshold: float) -> None:
     """The oracle is another program's test of Page and Hinkley, without forgetting."""
@@ -69,7 +70,6 @@ def test_the_oracle_finds_something() -> None:
     assert expected == found_in(new_row(), misses)
 
 
-@pytest.mark.long
 @given(CHANGING, st.lists(st.integers(0, 40), max_size=8))
 def test_the_split_into_runs_does_not_show(misses: list[float], lengths: list[int]) -> None:
     """Any split gives the same changes and the same state, bit for bit."""
@@ -151,7 +151,6 @@ def drifts_of(outcomes: Sequence[Outcome]) -> list[int]:
     return [outcome.event for outcome in outcomes if outcome.verdict is not None and outcome.verdict.drift]
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("task", TASKS)
 def test_a_partition_finds_changes_whatever_calls_its_records_come_in(task: str) -> None:
     """And if it goes on from its state in the midst of them: the same bytes are published, and the state is one."""

@@ -17,6 +17,8 @@ from daemon.records import InputRecord, OutputRecord
 from daemon.rows import Rows
 from daemon.settings import Settings
 
+pytestmark = pytest.mark.long
+
 CASES: dict[str, dict[str, Any]] = {
     "vectors": {"features": 3},
     "horizons": {"horizons": "1,2,5"},
@@ -83,7 +85,6 @@ def shape_of(node: Any) -> tuple[int, ...]:
     return (len(node), *shape_of(node[0])) if isinstance(node, list) else ()
 
 
-@pytest.mark.long
 def test_what_is_told_has_the_nesting_of_the_settings() -> None:
     """One number is itself, a vector a list, and several horizons a list of these; intervals are pairs.
 
@@ -161,7 +162,6 @@ def test_scores_are_those_of_the_errors() -> None:
             assert 1 - errors.mean() / best == pytest.approx(min(skills))
 
 
-@pytest.mark.long
 @pytest.mark.no_cover  # see pyproject.toml
 @pytest.mark.parametrize("case", CASES)
 def test_calls_of_any_length_give_the_same_bytes(case: str) -> None:
@@ -198,7 +198,6 @@ def test_no_future_shows(case: str) -> None:
         assert outputs[cut] != others[cut]
 
 
-@pytest.mark.long
 def test_components_do_not_disturb_each_other() -> None:
     """What cannot be predicted beside it, and in another unit, makes a season no worse."""
     settings = small_settings(task="number", history=256, features=2, score_window=200)

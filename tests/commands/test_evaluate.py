@@ -34,6 +34,8 @@ from daemon.errors import ExitCode, SettingsError
 from daemon.records import BASELINES as BASELINES_OF
 from daemon.records import EXPERTS as EXPERTS_OF
 
+pytestmark = pytest.mark.long
+
 BASELINES, EXPERTS = BASELINES_OF["symbol"], EXPERTS_OF["symbol"]
 
 
@@ -147,7 +149,6 @@ def test_published_rows_stand_beside_ours() -> None:
         assert bool(protocol.published) == bool(protocol.source)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("name", [name for name, protocol in PROTOCOLS.items() if not protocol.file])
 def test_every_protocol_gives_figures_of_every_predictor(name: str) -> None:
     """On a short stream; the published prediction comes first and has all of them that a short stream can give."""
@@ -279,7 +280,6 @@ def taxi_file(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("name", ["taxi", "taxi-calendar"])
 def test_numbers_are_measured_by_their_errors(
     name: str, taxi_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

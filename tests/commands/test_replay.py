@@ -16,6 +16,8 @@ from daemon.errors import MissingTopicError, RecoveryRefusedError, ReplayDiverge
 from daemon.partition import generation_of
 from daemon.records import Committed, InputRecord, OutputRecord, TopicPartition
 
+pytestmark = pytest.mark.long
+
 FIRST = SOURCES[0]
 SETTINGS = settings_with()
 
@@ -69,7 +71,6 @@ def ends(kafka: FakeKafka, store: CheckpointStore) -> tuple[int, int]:
     return store.offsets(FIRST, lineages(store)[1])[-1], kafka.offsets[FIRST].offset
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("length", [1, 5, 1000])
 def test_any_offsets_are_said_again(kafka: FakeKafka, store: CheckpointStore, length: int) -> None:
     """The same records as live, dead letters too, in either lineage and from whatever offset on."""

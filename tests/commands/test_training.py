@@ -18,6 +18,8 @@ from daemon.commands.training import Training, split, train
 from daemon.errors import ExitCode, InputFileError
 from daemon.network import Learning
 
+pytestmark = pytest.mark.long
+
 LINES = [Line(number, value) for number, value in enumerate(seed_stream(200))]
 
 
@@ -37,7 +39,6 @@ def run(*arguments: object) -> int:
     return cli.main(["backtest", *assignments, *map(str, arguments)])
 
 
-@pytest.mark.long
 def test_the_pass_that_predicts_best_what_is_held_out_is_kept(trained: Training) -> None:
     """Of equally good ones the first; its state and messages are those that are given."""
     losses = [epoch.held_out_loss for epoch in trained.epochs]
@@ -77,7 +78,6 @@ def test_too_few_lines_are_refused(count: int, share: float) -> None:
         split(LINES[:count], share, whole_streams=False)
 
 
-@pytest.mark.long
 @pytest.mark.no_cover  # see pyproject.toml
 def test_memory_does_not_grow_with_the_passes() -> None:
     """The question of the fourth document: repeated training keeps nothing but the history's line of each pass."""

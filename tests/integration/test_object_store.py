@@ -26,6 +26,8 @@ from daemon.checkpoint import CheckpointStore, CheckpointWriter, places
 from daemon.errors import CheckpointDamagedError, CheckpointsUnavailableError, SettingsError
 from daemon.records import TopicPartition
 
+pytestmark = pytest.mark.long
+
 MINIO = GIVEN.get("ONLINE_LSTM_MINIO")
 STORES = ("moto", "minio") if MINIO else ("moto",)
 SOURCE = TopicPartition("numbers", 3)
