@@ -64,6 +64,7 @@ def test_what_is_left_out_is_no_more_than_it_seems(shown: str, written: str, mat
     assert matches == bool(re.fullmatch(pattern_of(shown), f"{written}\n"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_commands_say_what_the_page_shows(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
@@ -99,6 +100,7 @@ def in_a_shell(command: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
+@pytest.mark.long
 def test_the_files_of_the_examples_are_what_is_made(tmp_path: Path) -> None:
     """Nobody has changed them by hand."""
     subprocess.run([sys.executable, str(EXAMPLES / "make.py")], cwd=tmp_path, check=True)

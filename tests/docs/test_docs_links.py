@@ -86,6 +86,7 @@ def test_links_lead_somewhere_in_the_repository(path: Path) -> None:
     assert [] == broken
 
 
+@pytest.mark.long
 def test_links_lead_somewhere_in_what_is_built(built: Path) -> None:
     """Every page, every place in it."""
     pages = {path: Page(path.read_text(encoding="utf-8")) for path in built.rglob("*.html")}
@@ -103,6 +104,7 @@ def test_links_lead_somewhere_in_what_is_built(built: Path) -> None:
     assert [] == broken
 
 
+@pytest.mark.long
 def test_nothing_is_loaded_from_elsewhere(built: Path) -> None:
     """Whoever reads it tells nobody, and can do so without a network."""
     pages = [Page(path.read_text(encoding="utf-8")) for path in built.rglob("*.html")]

@@ -9,6 +9,7 @@ from online_lstm.cli.main import COMMANDS
 from online_lstm.settings import Settings
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", PARTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_what_is_made_from_the_code_is_as_the_code_is(path: Path) -> None:
     """Tables and examples are up to date (`python docs/_generate/generated_parts.py` writes them)."""

@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from integration.test_deploy import ALERTS, PROMETHEUS_FOLDER, RECORDINGS
 from support.programs import program
@@ -159,6 +160,7 @@ def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not()
     assert set() == {name for series in told for name in series} - HEALTHY.keys()
 
 
+@pytest.mark.long
 def test_each_alert_fires_for_its_ailment_only(tmp_path: Path) -> None:
     """Each ailment raises its own alert and no other; what comes near to one raises none."""
     tests = [case(name, told, name) for name, told in FIRING.items()]
@@ -168,6 +170,7 @@ def test_each_alert_fires_for_its_ailment_only(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_a_wrong_expectation_is_noticed(tmp_path: Path) -> None:
     """The oracle is one: an alert that is expected and does not fire fails, and so does one that is not expected."""
     missing = promtool_test(tmp_path, [case("healthy", {}, "OnlineLstmDown")])
@@ -177,6 +180,7 @@ def test_a_wrong_expectation_is_noticed(tmp_path: Path) -> None:
     assert "OnlineLstmDown" in unexpected.stderr
 
 
+@pytest.mark.long
 def test_recorded_values(tmp_path: Path) -> None:
     """Each recorded series has the value that its name promises."""
     values = {

@@ -12,6 +12,8 @@ import pytest
 from integration.test_deploy import COMPOSE, DASHBOARD
 from support.programs import program
 
+pytestmark = pytest.mark.long
+
 CHECK = Path(__file__).parents[1] / "support" / "grafana"
 
 Errors = Callable[[dict[str, Any]], str]

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from online_lstm.events import BASELINES, EXPERTS, TopicPartition
 from online_lstm.observability.prometheus import PrometheusMetrics
@@ -54,6 +55,7 @@ def compose_command() -> list[str]:
     return [docker, "compose"] if plugin and plugin.returncode == 0 else [program("docker-compose")]
 
 
+@pytest.mark.long
 def test_compose_file_parses() -> None:
     """Compose accepts the file, with and without the demo's services."""
     run(*compose_command(), "config", "-q")
@@ -95,6 +97,7 @@ def test_mounted_files_exist() -> None:
     assert datasource["uid"] == DASHBOARD["templating"]["list"][0]["current"]["value"]
 
 
+@pytest.mark.long
 def test_prometheus_accepts_configuration_and_rules() -> None:
     """Its own checker finds nothing wrong with either."""
     run(program("promtool"), "check", "config", "deploy/prometheus/prometheus.yml")

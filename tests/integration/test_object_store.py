@@ -25,6 +25,8 @@ from online_lstm.errors import CheckpointDamagedError, CheckpointsUnavailableErr
 from online_lstm.events import TopicPartition
 from support.tcp_proxy import free_port
 
+pytestmark = pytest.mark.long
+
 MINIO = GIVEN.get("ONLINE_LSTM_MINIO")
 STORES = ("moto", "minio") if MINIO else ("moto",)
 SOURCE = TopicPartition("numbers", 3)

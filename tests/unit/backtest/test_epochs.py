@@ -17,6 +17,8 @@ from online_lstm.errors import ExitCode, InputFileError
 from online_lstm.learning.network import LearningSettings
 from support.fakes import SMALL, small_network, small_settings
 
+pytestmark = pytest.mark.long
+
 LINES = [Line(number, value) for number, value in enumerate(demo_stream(200))]
 
 

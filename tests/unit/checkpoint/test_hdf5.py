@@ -38,6 +38,7 @@ def with_digest(content: bytes, number: int = FORMAT) -> bytes:
     return words.ljust(HEADER_BYTES, b"\0") + content
 
 
+@pytest.mark.long
 @settings(max_examples=60)
 @given(state=states)
 def test_a_state_is_read_as_it_was_written(state: dict[str, Any]) -> None:

@@ -337,6 +337,7 @@ def number_run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     return run("--set", "task=number", "--set", "history=256", *arguments)
 
 
+@pytest.mark.long
 def test_errors_of_numbers_are_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -352,6 +353,7 @@ def test_errors_of_numbers_are_told(
     assert "skill against the best baseline" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_a_calendar_needs_times(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -364,6 +366,7 @@ def test_a_calendar_needs_times(
     assert ExitCode.OK == run("--set", "task=number", "--set", "history=256", file, "--time-column", "time", *calendar)
 
 
+@pytest.mark.long
 def test_several_columns_are_vectors_and_each_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -33,6 +33,8 @@ from online_lstm.events import EXPERTS as EXPERTS_OF
 from online_lstm.learning import model_factory
 from support.fakes import SMALL, small_network, small_settings
 
+pytestmark = pytest.mark.long
+
 BASELINES, EXPERTS = BASELINES_OF["symbol"], EXPERTS_OF["symbol"]
 
 

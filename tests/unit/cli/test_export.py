@@ -23,6 +23,8 @@ from online_lstm.settings import Settings
 pin_runtime()
 import keras  # noqa: E402 - after the pins
 
+pytestmark = pytest.mark.long
+
 SOURCE = TopicPartition("numbers", 0)
 LAYERS = ("lstm 5", "leaky_relu", "dropout 0.3", "gru 4", "layer_norm", "dense 6 tanh")
 SMALL: dict[str, Any] = {"network": LAYERS, "window": 8, "replay_buffer_size": 40, "score_window": 20}

@@ -202,6 +202,7 @@ def test_json_alone_goes_to_standard_output(newest: Path, capfd: pytest.CaptureF
     assert "lineage" in said.err
 
 
+@pytest.mark.long
 def test_neither_tensorflow_nor_a_kafka_client_is_loaded(newest: Path) -> None:
     """It starts at once."""
     heavy = "{'tensorflow', 'kafka'}"
@@ -224,6 +225,7 @@ def test_a_place_in_the_name_is_read(tmp_path: Path) -> None:
     assert {"lineage": "1f3a9c20"} == file.state
 
 
+@pytest.mark.long
 def test_numbers_are_told_as_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Errors instead of bits, the last values as they came, and what is predicted next."""
     settings = small_settings(task="number", history=256)
@@ -293,6 +295,7 @@ def test_changes_of_a_stream_are_told(tmp_path: Path, capsys: pytest.CaptureFixt
     assert f"(at {found})" in capsys.readouterr().out.replace("\n", " ")
 
 
+@pytest.mark.long
 def test_vectors_are_told_component_by_component(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What was missing is null, also before a component came first; each component and horizon has its figures."""
     settings = small_settings(task="number", history=256, features=2, horizons="1,3")

@@ -258,6 +258,7 @@ def test_impossible_numbers_are_refused(arguments: list[str], capsys: pytest.Cap
     assert "received" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_without_a_broker_it_says_where_it_looked() -> None:
     """The exit code is the one for a broker that does not answer."""
     with socket.socket() as unused:

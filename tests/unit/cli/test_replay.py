@@ -15,6 +15,8 @@ from online_lstm.learning.partition import lineage_generation
 from support.fakes import LOGS, SOURCES, FakeDaemon, FakeKafka, FakeSource, learned_until, record, small_network
 from support.fakes import small_settings as settings_with
 
+pytestmark = pytest.mark.long
+
 FIRST = SOURCES[0]
 SETTINGS = settings_with()
 

@@ -349,6 +349,7 @@ def test_the_largest_key_and_headers_are_taken():
     assert "k" * 249_998 == AUTO.decode(record).stream
 
 
+@pytest.mark.long
 @given(value=st.binary(max_size=40) | st.text(max_size=40).map(str.encode), form=st.sampled_from(FORMATS))
 @example(value=b"\x7f\xf0\0\0\0\0\0\0", form="double")
 def test_any_bytes_are_decoded_or_refused(value, form):

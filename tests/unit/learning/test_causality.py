@@ -22,7 +22,7 @@ from support.fakes import (
     traffic,
 )
 
-pytestmark = pytest.mark.no_cover  # see pyproject.toml
+pytestmark = [pytest.mark.long, pytest.mark.no_cover]  # see pyproject.toml
 
 CASES: dict[str, dict[str, Any]] = {
     "default": {},

@@ -14,6 +14,8 @@ from online_lstm.learning.model_factory import model_factory
 from online_lstm.learning.partition import Partition, initial_metadata, learning_settings, next_metadata
 from support.fakes import SOURCES, record, small_network, small_settings
 
+pytestmark = pytest.mark.long
+
 LOOP = [1, 2, 3, 1, 2, 4] * 60
 ROOMY: dict[str, Any] = {"suffix_contexts": 1024}
 

@@ -14,6 +14,8 @@ from online_lstm.learning.partition import NetworkFactory, Partition, initial_me
 from online_lstm.settings import Settings
 from support.fakes import LABELS, SOURCES, record, small_classifier, small_network, small_settings
 
+pytestmark = pytest.mark.long
+
 EVENTS = 3000
 RANDOM = np.random.default_rng(7)
 SYMBOLS: dict[str, Sequence[object]] = {

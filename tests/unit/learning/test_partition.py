@@ -21,6 +21,8 @@ from support.fakes import (
     traffic,
 )
 
+pytestmark = pytest.mark.long
+
 TRAFFIC = traffic(400)
 Result = tuple[list[OutputRecord], str, tuple[int, ...]]
 

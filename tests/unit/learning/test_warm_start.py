@@ -30,6 +30,8 @@ from support.fakes import (
     small_settings,
 )
 
+pytestmark = pytest.mark.long
+
 LOOP = [1, 2, 3, 1, 2, 4]
 
 

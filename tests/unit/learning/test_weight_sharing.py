@@ -24,6 +24,8 @@ from online_lstm.learning.warm_start import WarmStart
 from online_lstm.settings import Settings, read_settings
 from support.fakes import SOURCES, record, small_network, small_settings, traffic
 
+pytestmark = pytest.mark.long
+
 LOOP = [1, 2, 3, 1, 2, 4]
 LONG_LOOP = [1, 2, 3, 1, 2, 4, 5, 1, 2, 3, 3, 6]
 Message = dict[str, Any]

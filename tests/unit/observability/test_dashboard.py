@@ -197,7 +197,8 @@ def test_a_change_of_labels_is_of_no_stream(clock: Clock) -> None:
 
 def test_changes_that_are_not_in_a_message_are_marked_as_well(board: DashboardState) -> None:
     """A sequence that had to make room is judged, and its evaluation is not published; numbers may have several "
-    "hits."""
+    "hits.
+    """
     board.observe(standing(streams=1))
     board.observe(batch([message("a", 1, 4, HIT), message("b", 2, 4, MISS)], drifts=1, hits=1))
     assert [{"at": 1000.0, "events": 2, "stream": None}] == board.snapshot()["marks"]

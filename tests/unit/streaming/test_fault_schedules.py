@@ -294,6 +294,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.fsync", lambda _: None)
 
 
+@pytest.mark.long
 @pytest.mark.no_cover  # see pyproject.toml
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(

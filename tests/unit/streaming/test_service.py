@@ -28,6 +28,8 @@ from support.fakes import (
     record,
 )
 
+pytestmark = pytest.mark.long
+
 STEPS = ("before poll", "after poll", "before commit", "after commit", "before checkpoint", "after checkpoint")
 
 

@@ -37,6 +37,7 @@ def read(path: Path) -> dict[str, Any]:
     return report
 
 
+@pytest.mark.long
 def test_it_says_which_is_better_and_what_differs(
     made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -33,6 +33,8 @@ from support.fakes import (
     small_settings,
 )
 
+pytestmark = pytest.mark.long
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 

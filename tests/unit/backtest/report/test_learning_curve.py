@@ -177,6 +177,7 @@ def test_of_one_event_there_are_figures(settings: Settings) -> None:
     assert ([1], [1.0 if settings.features == 1 else 0.1]) == (one["curve"]["events"], one["curve"]["prediction"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("settings", [SYMBOLS, NUMBERS])
 def test_memory_does_not_grow_with_the_input(settings: Settings) -> None:
     """Five times as many events take no more than the first ones did."""

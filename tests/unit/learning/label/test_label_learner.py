@@ -25,6 +25,8 @@ from support.fakes import (
     small_settings,
 )
 
+pytestmark = pytest.mark.long
+
 TRAFFIC = label_traffic(500)
 
 
@@ -297,7 +299,8 @@ def test_a_label_that_ends_is_the_open_sequences() -> None:
 
 def test_a_label_waits_no_longer_than_it_is_waited_for() -> None:
     """``label_timeout_events`` events after the end it is in time, one later it is refused, and the sequence is "
-    "counted."""
+    "counted.
+    """
     for events, late in ((19, False), (20, True)):
         partition = partition_of()
         said(partition, *sequence(0), [1, 1], {"value": [2, 1], "end": True})

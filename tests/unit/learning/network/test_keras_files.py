@@ -54,6 +54,7 @@ def load(folder: Path, content: bytes) -> keras.Model:
     return keras.models.load_model(path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("head", HEADS)
 def test_a_written_model_has_the_same_outputs(tmp_path: Path, state: Floats, head: Head) -> None:
     """Over a whole window from zero states, for any number of sequences, to 1e-6; nothing is dropped."""
@@ -138,6 +139,7 @@ def test_what_is_impossible_has_no_probability(
     assert abs(row[: LAYOUT.sizes[0]]).max() < 10
 
 
+@pytest.mark.long
 def test_a_model_that_keras_trained_is_read(tmp_path: Path) -> None:
     """Functional or sequential, with its own dropout and without an activation at the top: weights are weights."""
     layers = keras.layers

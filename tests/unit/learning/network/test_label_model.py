@@ -10,6 +10,8 @@ from online_lstm.learning.network import LabelModel, LearningSettings, ModelShap
 from online_lstm.learning.network.forward import forward
 from online_lstm.learning.network.label_program import compile_fit
 
+pytestmark = pytest.mark.long
+
 FEATURES = 3
 LEARNING = LearningSettings(
     learning_rate=0.01,

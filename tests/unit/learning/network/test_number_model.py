@@ -9,6 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from online_lstm.learning.network import LearningSettings, ModelShape, NumberModel, ReplayBuffer
 
+pytestmark = pytest.mark.long
+
 FEATURES, WINDOW = 2, 8
 LEARNING = LearningSettings(
     learning_rate=0.02,

@@ -61,6 +61,7 @@ def test_tensorflow_loads_when_a_network_runs_and_not_before() -> None:
     )
 
 
+@pytest.mark.long
 def test_tensorflow_loads_without_chatter_and_what_others_say_passes() -> None:
     """Standard error has no word of missing GPUs, but all that does not look like TensorFlow's log."""
     program = (

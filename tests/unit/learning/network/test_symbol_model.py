@@ -11,6 +11,8 @@ import pytest
 from online_lstm.learning.network import LearningSettings, ModelShape, ReplayBuffer, SymbolModel, SymbolRun
 from online_lstm.learning.network.layout import Layout
 
+pytestmark = pytest.mark.long
+
 WINDOW = 16
 SHAPE = ModelShape(("lstm 6", "lstm 4"), window=WINDOW, carried=True, seed=1, replay_buffer_size=70)
 LEARNING = LearningSettings(

@@ -16,6 +16,8 @@ from online_lstm.learning.network.layers import Dense, Dropout, Gru, Layer, Laye
 from online_lstm.learning.network.layout import Layout  # noqa: E402
 from online_lstm.learning.network.symbol_program import TrainState, _fit_step, _retry_steps  # noqa: E402
 
+pytestmark = pytest.mark.long
+
 PLAIN = LearningSettings(
     learning_rate=1e-2,
     beta_1=0.9,

@@ -16,6 +16,8 @@ from online_lstm.learning.state.packed import PackedArrays
 from online_lstm.settings import Settings
 from support.fakes import SOURCES, record, small_settings
 
+pytestmark = pytest.mark.long
+
 CASES: dict[str, dict[str, Any]] = {
     "vectors": {"features": 3},
     "horizons": {"horizons": "1,2,5"},

@@ -142,6 +142,7 @@ def test_nothing_gets_non_finite(name):
         assert field in UNKNOWN or np.isfinite(array).all(), field
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "settings",
     [{}, {"history": 300}, {"history": 1001}, {"calendar": True, "horizon": 1}, {"periods": (24,), "lags": (5, 9, 24)}],

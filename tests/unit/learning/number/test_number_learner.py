@@ -13,6 +13,8 @@ from online_lstm.learning.partition import NetworkFactory, Partition, initial_me
 from online_lstm.settings import Settings
 from support.fakes import SOURCES, record, small_settings
 
+pytestmark = pytest.mark.long
+
 RANDOM = np.random.default_rng(3)
 NOISE = RANDOM.normal(size=2000)
 HORIZONS = (1, 5)

@@ -20,6 +20,8 @@ from online_lstm.learning.state.packed import ArrayViews, PackedArrays
 from river.drift import PageHinkley
 from support.fakes import LABELS, NUMBERS, SOURCES, record, small_settings
 
+pytestmark = pytest.mark.long
+
 SHARES = st.lists(st.sampled_from([0.0, 1.0]), max_size=600) | st.lists(
     st.fractions(min_value=0, max_value=1, max_denominator=12).map(float), max_size=300
 )

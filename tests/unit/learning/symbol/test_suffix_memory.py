@@ -137,6 +137,7 @@ def test_there_is_no_distribution_before_the_first_event():
     assert (expected.rest == 1).all()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("contexts", [256, 1024])
 def test_a_period_is_learned_once_and_for_good(contexts):
     """The stream of period 27 has no miss from the third period on to event 100,000."""
@@ -160,6 +161,7 @@ def test_long_contexts_are_learned_in_bounded_memory():
     assert 0.99 <= hits[4500:][is_end[4500:]].mean()
 
 
+@pytest.mark.long
 def test_learns_again_after_noise():
     """50,000 random values later the table is as large as before, and a period is learned in a few rounds."""
     row = new_row()

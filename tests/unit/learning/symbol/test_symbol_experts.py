@@ -214,6 +214,7 @@ def test_an_adopted_id_can_be_a_hit_of_the_lstm_and_of_nobody_else():
     assert 2 == bench.row["most_frequent_counts"][0]
 
 
+@pytest.mark.long
 @given(st.lists(st.integers(0, 9), max_size=120), st.lists(st.integers(0, 40), max_size=6))
 def test_the_split_into_runs_does_not_show(values, lengths):
     """Any split gives the same hits and the same state, bit for bit."""
@@ -227,6 +228,7 @@ def test_the_split_into_runs_does_not_show(values, lengths):
         np.testing.assert_array_equal(array, split.row[name], err_msg=name)
 
 
+@pytest.mark.long
 @given(st.lists(st.integers(0, 9), max_size=60), st.lists(st.integers(0, 9)), st.lists(st.integers(0, 9)))
 def test_the_future_does_not_show(past, future, other_future):
     """Forecasts and hits depend on what came up to their event, whatever follows."""
@@ -236,6 +238,7 @@ def test_the_future_does_not_show(past, future, other_future):
         np.testing.assert_array_equal(said[: len(past)], other_said[: len(past)])
 
 
+@pytest.mark.long
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=80))
 def test_probabilities_of_values_are_shared_out(values):
     """They sum to at most 1 with that of a new value, are listed in order, and a value that came had one."""
