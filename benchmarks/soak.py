@@ -26,7 +26,7 @@ from kafka import KafkaConsumer
 from kafka import TopicPartition as KafkaPartition
 from online_lstm.terminal.progress import progress_bar
 from support.daemon_runner import DaemonProcess
-from support.faults import MOST_MEMBERS, Fault, Kind
+from support.faults import MAX_MEMBERS, Fault, Kind
 from support.harness import Fleet, Group, Oracle, ProxiedBroker, TakeOver, take_over
 from support.kafka_admin import create_topic
 
@@ -37,7 +37,7 @@ STEADY_SHARE = 0.6
 WARM_UP = 100_000
 """Events after which memory may not grow any more; a tenth of all, if that is less."""
 
-MOST_GROWTH = 0.02
+MAX_GROWTH = 0.02
 PIECE = 5_000
 """Events that are published at a time, for all partitions together."""
 
@@ -108,8 +108,8 @@ class Result:
         """Say what is not as it has to be."""
         first, last = self.ends
         said = list(self.different)
-        if self.growth >= MOST_GROWTH:
-            said.append(f"memory grew by {self.growth:.1%}, expected less than {MOST_GROWTH:.0%}")
+        if self.growth >= MAX_GROWTH:
+            said.append(f"memory grew by {self.growth:.1%}, expected less than {MAX_GROWTH:.0%}")
         said += [
             f"{what} grew from {getattr(first, what)} to {getattr(last, what)}"
             for what in ("descriptors", "threads")
@@ -286,14 +286,14 @@ class Soak:
         fits = [
             kind
             for kind in kinds
-            if not (kind == "join" and len(fleet.members) == MOST_MEMBERS)
+            if not (kind == "join" and len(fleet.members) == MAX_MEMBERS)
             and not (kind == "leave" and len(fleet.members) == 1)
         ]
         return Fault(
             self._chance.choice(fits),
             round(committed / self._events, 3),
             round(self._chance.uniform(0.1, longest_s), 1),
-            self._chance.randrange(MOST_MEMBERS),
+            self._chance.randrange(MAX_MEMBERS),
         )
 
     def _strike(self, fleet: Fleet, fault: Fault) -> None:

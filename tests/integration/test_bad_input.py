@@ -78,7 +78,7 @@ def counted(daemon: DaemonProcess) -> Counter[str]:
     return Counter({reason: int(float(number)) for reason, number in found if float(number)})
 
 
-LONGEST = b'"' + b"v" * 65_534 + b'"'
+MAX_LENGTH = b'"' + b"v" * 65_534 + b'"'
 """A value of just ``max_value_bytes``."""
 HEADERS = [(f"h-{number}", b"%d" % number) for number in range(100)]
 
@@ -122,9 +122,9 @@ def compressed(bootstrap: str, topic: str) -> Input:
     for codec in ("gzip", "snappy", "lz4", "zstd"):
         options = {"compression_type": codec, "max_request_size": 8_000_000, "batch_size": 4_000_000}
         with made.producer(**options) as send:
-            sent = [send(value) for value in (b"4", LONGEST, b"8")]
+            sent = [send(value) for value in (b"4", MAX_LENGTH, b"8")]
             large = [send(b"4" * 500_000) for _ in range(5)]  # more than the broker's limit, but for the codec
-        made.expect((b"4", LONGEST, b"8"), sent)
+        made.expect((b"4", MAX_LENGTH, b"8"), sent)
         with made.producer(**options) as send:
             large.append(send(random.Random(codec).randbytes(1_040_000)))  # no codec makes it shorter
         for future in large:

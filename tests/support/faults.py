@@ -25,7 +25,7 @@ Kind = Literal[
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 SLOW_S = 0.2
-MOST_MEMBERS = 4
+MAX_MEMBERS = 4
 
 
 @dataclass(frozen=True)
@@ -50,18 +50,18 @@ def draw(
     members: int = 1,
     longest_s: float = 4.0,
 ) -> Schedule:
-    """Draw a schedule; members that join and leave stay between 1 and ``MOST_MEMBERS``."""
+    """Draw a schedule; members that join and leave stay between 1 and ``MAX_MEMBERS``."""
     chance = random.Random(seed)
     faults: list[Fault] = []
     for moment in sorted(round(chance.random(), 3) for _ in range(count)):
         fits = [
-            k for k in kinds if not (k == "join" and members == MOST_MEMBERS) and not (k == "leave" and members == 1)
+            k for k in kinds if not (k == "join" and members == MAX_MEMBERS) and not (k == "leave" and members == 1)
         ]
         kind = chance.choice(fits)
         members += (kind == "join") - (kind == "leave")
         lasts = kind not in {"terminate", "join", "leave", "cut", "lose answer"}
         duration_s = round(chance.uniform(0, longest_s), 1) if lasts else 0.0
-        faults.append(Fault(kind, moment, duration_s, chance.randrange(MOST_MEMBERS)))
+        faults.append(Fault(kind, moment, duration_s, chance.randrange(MAX_MEMBERS)))
     return tuple(faults)
 
 

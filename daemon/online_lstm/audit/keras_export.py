@@ -11,7 +11,7 @@ from online_lstm.audit.describe import numbers_or_none, with_network
 from online_lstm.learning.learners import AnyModel
 from online_lstm.learning.network import LabelModel, NumberModel, SymbolModel
 from online_lstm.learning.network.layout import Floats
-from online_lstm.learning.state.scaler import MOST_DEVIATIONS
+from online_lstm.learning.state.scaler import MAX_DEVIATIONS
 from online_lstm.learning.state.snapshot import StreamSnapshot, stream_snapshots
 from online_lstm.learning.symbol.symbol_task import SymbolTask
 from online_lstm.settings import Settings
@@ -95,7 +95,7 @@ def _label(state: dict[str, Any], place: int | None, network: LabelModel, *, sta
         "labels": labels + [None] * (network.classes - len(labels)),
         "means": shared["scale_means"].tolist(),
         "deviations": np.sqrt(shared["scale_variances"]).tolist(),
-        "most_deviations": MOST_DEVIATIONS,
+        "most_deviations": MAX_DEVIATIONS,
         "window": [] if place is None else _samples(state["streams"]["arrays"], place),
         "states": _plain(network.states_of(shared["network"])),
     }

@@ -68,8 +68,8 @@ TIME_FORMS = (
 )
 _NAMES = {ISO: "ISO 8601", **{unit: f"epoch {unit}" for unit in EPOCH_UNITS}}
 _DIGITS = {"%Y%m%d": 8, "%Y%m%d%H": 10, "%Y%m%d%H%M": 12, "%Y%m%d%H%M%S": 14}
-_LEAST_MS = {"s": 10**11, "ms": 10**12, "us": 10**12, "ns": 10**12}
-_MOST_MS = 10**13
+_MIN_MS = {"s": 10**11, "ms": 10**12, "us": 10**12, "ns": 10**12}
+_MAX_MS = 10**13
 """Numbers are times of a unit where these are of 2001 (in seconds 1973) to 2286: each number of one unit at most."""
 
 
@@ -193,7 +193,7 @@ def _plausible(cell: str, form: str) -> int | None:
     if form == ISO and digits == len(text):
         return None
     milliseconds = since_1970(cell, form)
-    if milliseconds is not None and form in EPOCH_UNITS and not _LEAST_MS[form] <= milliseconds < _MOST_MS:
+    if milliseconds is not None and form in EPOCH_UNITS and not _MIN_MS[form] <= milliseconds < _MAX_MS:
         return None
     return milliseconds
 

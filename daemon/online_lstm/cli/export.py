@@ -16,7 +16,7 @@ from online_lstm.terminal.tables import make_console, make_table
 HELP = "write a stream's network as a Keras model"
 SUFFIX = ".keras"
 NO_KEY = "null"
-MOST_KEYS = 20
+MAX_KEYS = 20
 """So many streams are named to someone who asked for another one."""
 
 
@@ -104,8 +104,8 @@ def _place_of(wanted: str | None, keys: Sequence[str | None], checkpoint: str, *
         return keys.index(wanted)
     if wanted == NO_KEY and None in keys:
         return keys.index(None)
-    names = ", ".join(map(_name_of, keys[-MOST_KEYS:][::-1])) or "there is none"
-    more = f" and {len(keys) - MOST_KEYS:,} more" if len(keys) > MOST_KEYS else ""
+    names = ", ".join(map(_name_of, keys[-MAX_KEYS:][::-1])) or "there is none"
+    more = f" and {len(keys) - MAX_KEYS:,} more" if len(keys) > MAX_KEYS else ""
     received = "nothing" if wanted is None else repr(wanted)
     raise SettingsError(f"--stream: received {received}, expected the key of a stream in {checkpoint}: {names}{more}")
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # it loads HDF5
 
 HELP = "show what is in a checkpoint, or list those below a directory"
 _TITLES = {"kappa_temporal": "kappa", "log_loss_bits": "bits", "interval_coverage": "covered"}
-MOST_STREAMS = 20
+MAX_STREAMS = 20
 """How many streams of a checkpoint are shown in a table, those seen last first."""
 
 
@@ -152,7 +152,7 @@ def _print_checkpoint(console: Console, file: dict[str, Any]) -> None:
         console.print(_sequences_table(file["streams"]))
     else:
         console.print(_streams_table(file))
-    if (more := len(file["streams"]) - MOST_STREAMS) > 0:
+    if (more := len(file["streams"]) - MAX_STREAMS) > 0:
         console.print(Text(f"and {more:,} streams seen less recently; --json has them all"), soft_wrap=True)
 
 
@@ -166,7 +166,7 @@ def _streams_table(file: dict[str, Any]) -> Table:
         *(f"{_TITLES.get(name, name).replace('_', ' ')} >" for name in losses),
         *("drifts >", "last values", "prediction", "steps >", "weights norm >"),
     )
-    for stream in file["streams"][:MOST_STREAMS]:
+    for stream in file["streams"][:MAX_STREAMS]:
         streams.add_row(*map(Text, _cells(stream, task, baselines, losses)))
     return streams
 
@@ -194,7 +194,7 @@ def _learner_table(learner: dict[str, Any]) -> Table:
 
 def _sequences_table(sequences: Sequence[dict[str, Any]]) -> Table:
     table = make_table("stream", "sequence", "samples >", "label", "prediction")
-    for one in sequences[:MOST_STREAMS]:
+    for one in sequences[:MAX_STREAMS]:
         key = "-" if one["key"] is None else printable(one["key"])
         label = "-" if one["label"] is None else literal(one["label"])
         state = "waits for its label" if one["waiting"] else "open"

@@ -17,7 +17,7 @@ RULES: Mapping[str, str] = {
 """What each baseline does."""
 FEW = 100
 """Of fewer predictions nothing is concluded yet."""
-LEAST_MARGIN = 0.01
+MIN_MARGIN = 0.01
 """A smaller gain is not called one, however certain it is."""
 SILENT_S = 60.0
 """A stream is silent after so long, or after ten times what usually passes between two batches."""
@@ -157,7 +157,7 @@ def _margin(error: float | None) -> float:
 
     Two of them, and no less than a hundredth; without end where it is not known.
     """
-    return math.inf if error is None else max(LEAST_MARGIN, 2 * error)
+    return math.inf if error is None else max(MIN_MARGIN, 2 * error)
 
 
 def _margin_of_times(rate: float, before: float, scored: int) -> float:

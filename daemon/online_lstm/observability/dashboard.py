@@ -30,9 +30,9 @@ from online_lstm.telemetry import (
 LAST = 100
 """So many messages are shown, of all streams together."""
 LAST_OF_STREAM = 32
-MOST_STREAMS = 1000
+MAX_STREAMS = 1000
 """So many streams are shown, those that said something last."""
-MOST_DRIFTS = 20
+MAX_DRIFTS = 20
 """So many changes of streams are marked, the last ones."""
 RATE_S = 10.0
 """Events per second are taken over so long."""
@@ -85,7 +85,7 @@ class DashboardState:
         self._said = 0
         self._counts = {"events": 0, "dead_letters": 0, "skipped_steps": 0, "checkpoint_failures": 0}
         self._counts["drifts"] = 0
-        self._drifts: deque[_Drift] = deque(maxlen=MOST_DRIFTS)
+        self._drifts: deque[_Drift] = deque(maxlen=MAX_DRIFTS)
         self._surprise_bits: float | None = None
         self._curve = MetricHistory()
         self._batches: deque[float] = deque(maxlen=BATCHES)
@@ -201,7 +201,7 @@ class DashboardState:
         messages = self._streams.get(key)
         if messages is None:
             messages = self._streams[key] = deque(maxlen=LAST_OF_STREAM)
-            if len(self._streams) > MOST_STREAMS:
+            if len(self._streams) > MAX_STREAMS:
                 self._streams.popitem(last=False)
         messages.append(message)
         self._streams.move_to_end(key)

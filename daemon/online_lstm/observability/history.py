@@ -7,7 +7,7 @@ from online_lstm.significance import REACHED
 
 POINTS = 600
 """There are at most so many points; when there are more, every second one goes."""
-FEWEST_EVENTS = 30
+MIN_EVENTS = 30
 """Over fewer events a hit rate says little about how well something is learned."""
 
 
@@ -70,7 +70,7 @@ class MetricHistory:
         """
         if not hit_rate:
             return None
-        told = [point for point in self.points if point.events >= FEWEST_EVENTS or not point.events]
+        told = [point for point in self.points if point.events >= MIN_EVENTS or not point.events]
         place = next((i for i, point in enumerate(told) if point.hit_rates[0] >= REACHED * hit_rate), None)
         if place is None or (place == 0 and told[0].events):
             return None

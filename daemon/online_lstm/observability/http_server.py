@@ -25,7 +25,7 @@ from online_lstm.errors import SettingsError
 
 PAGE = Path(__file__).parent / "page"
 LIVE_EVERY_S = 1.0
-MOST_LISTED = 500
+MAX_LISTED = 500
 SECURITY = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -160,7 +160,7 @@ def _application(render: Callable[[str], tuple[bytes, str]], health: Health, vie
 
     async def streams(request: Request) -> Response:
         limit = request.query_params.get("limit", "50")
-        most = min(int(limit), MOST_LISTED) if limit.isdecimal() and len(limit) < 10 else 50
+        most = min(int(limit), MAX_LISTED) if limit.isdecimal() and len(limit) < 10 else 50
         return JSONResponse(view.streams(request.query_params.get("search", ""), most), headers=_NO_STORE)
 
     async def stream(request: Request) -> Response:

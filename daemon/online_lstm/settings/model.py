@@ -44,8 +44,8 @@ PathOrUrl = TypeVar("PathOrUrl", Path, str)
 WayOut = Literal["refuse", "continue"]
 MAX_TOPIC_LENGTH = 249
 KERAS_SUFFIX = ".keras"
-MOST_PERIODS = 2
-MOST_LAGS = 64
+MAX_PERIODS = 2
+MAX_LAGS = 64
 """Each value takes a solution of so many equations."""
 BYTES_OF_CHANNEL, BYTES_OF_MESSAGE = 2500, 6000
 """What is told of a number predicted, and all else of its message, takes a quarter; key and headers may have the rest.
@@ -504,15 +504,15 @@ class Settings(BaseModel):
             raise SettingsError("value_format: received string, expected another one, as task is number")
         most, longest = self.history // 4, self.horizons[-1]
         if self.lags and not (
-            self.horizons[0] <= self.lags[0] and longest <= self.lags[-1] <= most and len(self.lags) <= MOST_LAGS
+            self.horizons[0] <= self.lags[0] and longest <= self.lags[-1] <= most and len(self.lags) <= MAX_LAGS
         ):
             raise SettingsError(
-                f"lags: received {', '.join(map(str, self.lags))}, expected at most {MOST_LAGS}, from "
+                f"lags: received {', '.join(map(str, self.lags))}, expected at most {MAX_LAGS}, from "
                 f"{self.horizons[0]} (the horizon) to {most} (a quarter of history), one of them {longest} or more"
             )
-        if self.periods and (len(self.periods) > MOST_PERIODS or self.periods[-1] > most):
+        if self.periods and (len(self.periods) > MAX_PERIODS or self.periods[-1] > most):
             raise SettingsError(
-                f"periods: received {', '.join(map(str, self.periods))}, expected at most {MOST_PERIODS}, of at most "
+                f"periods: received {', '.join(map(str, self.periods))}, expected at most {MAX_PERIODS}, of at most "
                 f"{most} events (a quarter of history)"
             )
         if longest > most:

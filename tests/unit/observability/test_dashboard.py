@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from online_lstm.events import OutputRecord, TopicPartition
-from online_lstm.observability.dashboard import LAST, LAST_OF_STREAM, MOST_DRIFTS, MOST_STREAMS, DashboardState
+from online_lstm.observability.dashboard import LAST, LAST_OF_STREAM, MAX_DRIFTS, MAX_STREAMS, DashboardState
 from online_lstm.observability.history import POINTS
 from online_lstm.telemetry import (
     AssignmentChanged,
@@ -132,15 +132,15 @@ def test_a_stream_tells_what_it_said_last(board: DashboardState) -> None:
 
 def test_it_is_bounded(board: DashboardState, clock: Clock) -> None:
     """Streams that were silent for longest go; the curve is thinned, and still begins where it began."""
-    board.observe(batch([message(f"stream {number}", 1, 4) for number in range(MOST_STREAMS + 50)]))
-    assert MOST_STREAMS == board.streams()["kept"]
+    board.observe(batch([message(f"stream {number}", 1, 4) for number in range(MAX_STREAMS + 50)]))
+    assert MAX_STREAMS == board.streams()["kept"]
     assert board.stream("numbers", 0, b"stream 49") is None
     for _ in range(5 * POINTS):
         clock.now_s += 1
         board.observe(standing())
     curve = board.snapshot()["curve"]
     assert POINTS / 2 < len(curve) <= POINTS + 1
-    assert {"at": 1001.0, "events": MOST_STREAMS + 50, "hit_rates": [0.9, 0.5, 0.7], "errors": None} == curve[0]
+    assert {"at": 1001.0, "events": MAX_STREAMS + 50, "hit_rates": [0.9, 0.5, 0.7], "errors": None} == curve[0]
     newest = board.snapshot(drawn=board.snapshot()["drawn"])
     assert [] == newest["curve"]
 
@@ -196,9 +196,7 @@ def test_a_change_of_labels_is_of_no_stream(clock: Clock) -> None:
 
 
 def test_changes_that_are_not_in_a_message_are_marked_as_well(board: DashboardState) -> None:
-    """A sequence that had to make room is judged, and its evaluation is not published; numbers may have several "
-    "hits.
-    """
+    """A sequence that had to make room is scored and not published; numbers may have several hits."""
     board.observe(standing(streams=1))
     board.observe(batch([message("a", 1, 4, HIT), message("b", 2, 4, MISS)], drifts=1, hits=1))
     assert [{"at": 1000.0, "events": 2, "stream": None}] == board.snapshot()["marks"]
@@ -207,10 +205,10 @@ def test_changes_that_are_not_in_a_message_are_marked_as_well(board: DashboardSt
     several = {"hit": [[True, None], [False, True]], "drift": False}
     board.observe(batch([message("a", 3, 4, CHANGE), message("a", 4, 4, several)], drifts=1))
     assert {"events": 1, "scored": 3, "hits": 2} == board.snapshot()["since_drift"]
-    for _ in range(2 * MOST_DRIFTS):
+    for _ in range(2 * MAX_DRIFTS):
         board.observe(batch([message("a", 5, 4, CHANGE)], drifts=1))
-    assert MOST_DRIFTS == len(board.snapshot()["marks"])
-    assert 2 + 2 * MOST_DRIFTS == board.snapshot()["drifts"]
+    assert MAX_DRIFTS == len(board.snapshot()["marks"])
+    assert 2 + 2 * MAX_DRIFTS == board.snapshot()["drifts"]
 
 
 def test_of_numbers_the_errors_are_told(board: DashboardState, clock: Clock) -> None:

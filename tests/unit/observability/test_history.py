@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
-from online_lstm.observability.history import FEWEST_EVENTS, POINTS, HistoryPoint, MetricHistory
+from online_lstm.observability.history import MIN_EVENTS, POINTS, HistoryPoint, MetricHistory
 
 
 def curve_of(points: Sequence[tuple[int, float]]) -> MetricHistory:
@@ -56,8 +56,8 @@ def test_what_is_new_is_told_as_json_has_it() -> None:
         ([(50, 0.4), (150, 0.7)], None, None),
         ([(50, 0.4), (150, 0.7)], 0.0, None),
         ([(50, 0.4), (150, 0.7)], 0.99, None),
-        ([(FEWEST_EVENTS - 1, 1.0), (100, 0.5), (200, 0.9)], 0.9, 200),
-        ([(FEWEST_EVENTS - 1, 1.0), (200, 0.9)], 0.9, None),
+        ([(MIN_EVENTS - 1, 1.0), (100, 0.5), (200, 0.9)], 0.9, 200),
+        ([(MIN_EVENTS - 1, 1.0), (200, 0.9)], 0.9, None),
         ([(0, 0.89), (200, 0.9)], 0.9, 0),
     ],
 )

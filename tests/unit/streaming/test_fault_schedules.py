@@ -44,7 +44,7 @@ STEPS = (
     *("before poll", "after poll", "before commit", "after commit"),
     *("before rebuild", "before checkpoint", "after checkpoint"),
 )
-MOST_MEMBERS = 3
+MAX_MEMBERS = 3
 
 
 class Undisturbed(NamedTuple):
@@ -117,7 +117,7 @@ class Schedule(RuleBasedStateMachine):
 
     logs = LOGS
     given: ClassVar[Mapping[str, Any]] = {}
-    members = st.integers(0, MOST_MEMBERS - 1)
+    members = st.integers(0, MAX_MEMBERS - 1)
 
     @initialize(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=4), interval_s=st.sampled_from((1, 3, 1000)))
     def begin(self, sizes: list[int], interval_s: float) -> None:
@@ -133,7 +133,7 @@ class Schedule(RuleBasedStateMachine):
     @rule()
     def start(self) -> None:
         """One more process, under the first name that is free."""
-        free = [name for name in map(str, range(MOST_MEMBERS)) if name not in self._daemons]
+        free = [name for name in map(str, range(MAX_MEMBERS)) if name not in self._daemons]
         if free:
             self._daemons[free[0]] = FakeDaemon(
                 self._kafka,

@@ -3,14 +3,14 @@
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_BLOCKS = 400
+MAX_BLOCKS = 400
 """When there are so many, each two neighbours become one, and new ones take twice as many rows."""
 
 
 class Blocks:
     """Sums of rows of ``width`` float64, one block after another.
 
-    Between half of ``MOST_BLOCKS`` and all of them are kept once there were as many rows; each has as many rows as all
+    Between half of ``MAX_BLOCKS`` and all of them are kept once there were as many rows; each has as many rows as all
     others but the last, which may be short.
     """
 
@@ -18,13 +18,13 @@ class Blocks:
         self._size = 1  # rows of a block
         self._rows = 1  # of the last block: it is full
         self._count = 0
-        self._sums = np.zeros((MOST_BLOCKS, width))
-        self._events = np.zeros(MOST_BLOCKS, np.int64)
+        self._sums = np.zeros((MAX_BLOCKS, width))
+        self._events = np.zeros(MAX_BLOCKS, np.int64)
 
     def add(self, event: int, row: NDArray[np.float64]) -> None:
         """Add a row that belongs to an event; events do not fall."""
         if self._rows == self._size:
-            if self._count == MOST_BLOCKS:
+            if self._count == MAX_BLOCKS:
                 self._halve()
             self._count, self._rows = self._count + 1, 0
         last = self._count - 1
@@ -33,7 +33,7 @@ class Blocks:
         self._rows += 1
 
     def _halve(self) -> None:
-        half = MOST_BLOCKS // 2
+        half = MAX_BLOCKS // 2
         self._sums[:half] = self._sums[::2] + self._sums[1::2]
         self._sums[half:] = 0
         self._events[:half] = self._events[1::2]

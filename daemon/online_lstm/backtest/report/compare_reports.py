@@ -20,7 +20,7 @@ from online_lstm.terminal.output_file import STANDARD_OUTPUT, create_output
 from online_lstm.terminal.tables import make_console, make_table
 
 HIGHER, LOWER = 1, -1
-MOST_CHARACTERS = 300
+MAX_CHARACTERS = 300
 """A setting has room for so many."""
 ALONE = ("json", "report")
 """Options that may be given beside ``--compare``."""
@@ -256,4 +256,4 @@ def _figure(figure: float | None) -> str:
 
 def _text(value: Any) -> str:
     """Write a value of a report, which may be another one's, so that it does nothing to a terminal."""
-    return printable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), MOST_CHARACTERS)
+    return printable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), MAX_CHARACTERS)

@@ -3,10 +3,10 @@
 from collections import Counter
 from typing import Any
 
-MOST_SHOWN = 10
-MOST_TRACKED = 512
+MAX_SHOWN = 10
+MAX_TRACKED = 512
 """When there are more values than this, the rarer half is counted as ``OTHER`` from then on."""
-MOST_CHARACTERS = 200
+MAX_CHARACTERS = 200
 """Strings are told apart by so many."""
 OTHER = None
 
@@ -17,7 +17,7 @@ Value = Any
 class Confusion:
     """Counts of pairs: the value that came, and the one that had been predicted.
 
-    With at most ``MOST_TRACKED`` values the counts are exact. With more, the rarer half is forgotten, and so is as much
+    With at most ``MAX_TRACKED`` values the counts are exact. With more, the rarer half is forgotten, and so is as much
     of how often the others were seen as the most frequent one of that half had: what was frequent long ago makes way
     for what is frequent now. So it is in Misra and Gries, "Finding repeated elements" (1982), of several counts at once
     as by Anderson et al., "A high-performance algorithm for identifying frequent items in data streams" (2017). A value
@@ -34,12 +34,12 @@ class Confusion:
         self._pairs[came, predicted] += 1
         self._seen[came] += 1
         self._seen[predicted] += 1
-        if len(self._seen) > MOST_TRACKED:
+        if len(self._seen) > MAX_TRACKED:
             self._forget_rare()
 
     def _forget_rare(self) -> None:
         frequent = self._by_frequency()
-        kept, less = set(frequent[: MOST_TRACKED // 2]), self._seen[frequent[MOST_TRACKED // 2]]
+        kept, less = set(frequent[: MAX_TRACKED // 2]), self._seen[frequent[MAX_TRACKED // 2]]
         self._pairs = self._of_kept(kept)
         self._seen = Counter({value: count - less for value, count in self._seen.items() if value in kept})
 
@@ -59,7 +59,7 @@ class Confusion:
 
         The last row and column are of all others, if there were any; of these hits and misses are not told apart.
         """
-        shown = self._by_frequency()[:MOST_SHOWN]
+        shown = self._by_frequency()[:MAX_SHOWN]
         matrix = self._of_kept(set(shown))
         others = any(OTHER in pair for pair in matrix)
         axis = [*shown, OTHER] if others else shown
@@ -68,7 +68,7 @@ class Confusion:
 
 
 def _told(value: Value) -> Value:
-    return value[:MOST_CHARACTERS] if isinstance(value, str) else value
+    return value[:MAX_CHARACTERS] if isinstance(value, str) else value
 
 
 def _of(kept: set[Value], value: Value) -> Value:

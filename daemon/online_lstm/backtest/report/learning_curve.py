@@ -21,13 +21,13 @@ from online_lstm.events import Evaluation, LabelEvaluation, NumberEvaluation
 from online_lstm.learning.scoring import regression
 from online_lstm.settings import Settings
 
-LEAST_ROLLING = 50
+MIN_ROLLING = 50
 ROLLING_SHARE = 50
-"""A curve is a mean over a fiftieth of the predictions, but no fewer than ``LEAST_ROLLING``."""
-FEWEST = 20
+"""A curve is a mean over a fiftieth of the predictions, but no fewer than ``MIN_ROLLING``."""
+MIN = 20
 """A curve begins where it is a mean of so many predictions."""
 DIGITS = 6
-MOST_SCALED = 1e12
+MAX_SCALED = 1e12
 """A larger scaled error counts as this one."""
 
 
@@ -102,7 +102,7 @@ class LearningCurve:
         if not known.any():
             return None
         with np.errstate(over="ignore"):
-            scaled = np.minimum(errors[known, 0] / (sums[known] / counts[known]), MOST_SCALED)
+            scaled = np.minimum(errors[known, 0] / (sums[known] / counts[known]), MAX_SCALED)
         return float(scaled.mean())
 
     def _note(self, judged: ScoredEvent, surprise: float) -> None:
@@ -146,11 +146,11 @@ class LearningCurve:
         of its component without sign.
         """
         settings = self._settings
-        asked = min(settings.score_window, max(LEAST_ROLLING, self._count // ROLLING_SHARE))
+        asked = min(settings.score_window, max(MIN_ROLLING, self._count // ROLLING_SHARE))
         window = self._blocks.rounded_up(asked)
         events, sums = self._blocks.rolling(window)
         rows = sums[:, -1]
-        begun = rows >= min(FEWEST, self._count)
+        begun = rows >= min(MIN, self._count)
         events, sums, rows = events[begun], sums[begun], rows[begun]
         names = ("prediction", *settings.baselines, *(f"expert_{name}" for name in settings.experts))
         curve: dict[str, Any] = {"events": events.tolist(), "window": window}

@@ -21,7 +21,7 @@ _NAMES = {"hit_rate": "hits", "mean_absolute_error": "errors", "mean_absolute_er
 """What blocks have, by the measure of the curve."""
 
 
-FEWEST_BLOCKS = 20
+MIN_BLOCKS = 20
 """Of fewer, each of which has many components and horizons, nothing is concluded."""
 
 
@@ -53,7 +53,7 @@ def has_blocks(report: Report) -> bool:
 
 def compare_paired(a: Report, b: Report) -> ComparisonResult:
     """Compare two reports of the same input and task."""
-    if min(a["scored"], b["scored"]) < FEW or min(len(one["blocks"]["events"]) for one in (a, b)) < FEWEST_BLOCKS:
+    if min(a["scored"], b["scored"]) < FEW or min(len(one["blocks"]["events"]) for one in (a, b)) < MIN_BLOCKS:
         return ComparisonResult("Too little to tell: too few predictions could be judged.")
     measure = a["curve"]["measure"]
     if measure != b["curve"]["measure"]:

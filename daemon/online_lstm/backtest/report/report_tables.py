@@ -7,7 +7,7 @@ from online_lstm.backtest.report.score_tables import ABBREVIATIONS, digits, spok
 from online_lstm.events import NUMBER_SCORES
 from online_lstm.terminal.formatting import literal, printable, rounded
 
-MOST_CHARACTERS = 60
+MAX_CHARACTERS = 60
 """A value has room for so many."""
 
 Figures = Mapping[str, Any]
@@ -114,4 +114,4 @@ def table_of(
 
 def cell(value: Any) -> str:
     """Write a value as JSON, cut to what there is room for."""
-    return literal(rounded(value), MOST_CHARACTERS)
+    return literal(rounded(value), MAX_CHARACTERS)

@@ -23,9 +23,9 @@ from online_lstm.settings import Settings
 from online_lstm.significance import kappa_temporal, lift, paired_error
 from online_lstm.telemetry import Hint
 
-MOST_CHUNKS = 1000
+MAX_CHUNKS = 1000
 """The time of an event is taken from the last ones."""
-FEWEST_CHUNKS = 3
+MIN_CHUNKS = 3
 """From so many chunks on, one in which a program was compiled does not move the median."""
 
 MAX_BAD_LINES = 5
@@ -57,7 +57,7 @@ class Scorecard:
         self._sequences, self._samples, self._settled = 0, 0, 0  # of labels
         self._last_miss: int | None = None
         self.course = LearningCurve(settings)
-        self._event_seconds: deque[float] = deque(maxlen=MOST_CHUNKS)  # of each chunk
+        self._event_seconds: deque[float] = deque(maxlen=MAX_CHUNKS)  # of each chunk
         self._dead_letters: Counter[str] = Counter()
         self._bad_lines: list[dict[str, Any]] = []
 
@@ -186,7 +186,7 @@ class Scorecard:
             **(self._sequence_figures() if self._sequences else {}),
             **self.course.to_json(),
             "last_miss": self._last_miss,
-            "event_ms": 1000 * median(self._event_seconds) if len(self._event_seconds) >= FEWEST_CHUNKS else None,
+            "event_ms": 1000 * median(self._event_seconds) if len(self._event_seconds) >= MIN_CHUNKS else None,
             "dead_letters": dict(sorted(self._dead_letters.items())),
             "bad_lines": self._bad_lines,
         }

@@ -13,12 +13,12 @@ from online_lstm.significance import REACHED
 
 WINDOW = 50
 """Predictions; no time that is told is shorter."""
-MOST_FINAL = 1000
+MAX_FINAL = 1000
 """The final level is the mean over so many predictions, or over the last half of them if they are fewer than twice
 that."""
-MOST_BEFORE = 500
+MAX_BEFORE = 500
 """The level before a drift is the mean over so many predictions, without the last ``WINDOW``, in which it was found."""
-MOST_DRIFTS = 100
+MAX_DRIFTS = 100
 """Drifts that are told; all are counted."""
 FINER = 0.995
 """An error is a new best one if it is so much smaller, so that there are few of them."""
@@ -41,7 +41,7 @@ class TimeToLearn:
     def __init__(self, *, higher_is_better: bool) -> None:
         self._higher = higher_is_better
         self._count = 0
-        self._last: deque[float] = deque(maxlen=MOST_FINAL)
+        self._last: deque[float] = deque(maxlen=MAX_FINAL)
         self._window: deque[float] = deque(maxlen=WINDOW)
         self._bests: list[tuple[float, int]] = []  # each better than the one before, and the event when it was reached
 
@@ -64,7 +64,7 @@ class TimeToLearn:
 
     def to_json(self) -> dict[str, Any]:
         """Give the events until then, None where predictions were too few to tell or nothing was learned."""
-        final = _mean(list(self._last)[-min(MOST_FINAL, self._count // 2) :]) if self._count >= 2 * WINDOW else None
+        final = _mean(list(self._last)[-min(MAX_FINAL, self._count // 2) :]) if self._count >= 2 * WINDOW else None
         learned = final is not None and (final > 0 or not self._higher)
         reached = (event for level, event in self._bests if final is not None and _as_good(level, final, self._higher))
         return {
@@ -93,7 +93,7 @@ class DriftRecoveries:
         """Take the hit or error of a prediction of a stream, None if not known, and whether it made a drift found."""
         past = self._streams.get(stream)
         if past is None:
-            past = self._streams[stream] = deque(maxlen=MOST_BEFORE + WINDOW)
+            past = self._streams[stream] = deque(maxlen=MAX_BEFORE + WINDOW)
             if len(self._streams) > self._most_streams:
                 gone, _ = self._streams.popitem(last=False)
                 self._waiting.pop(gone, None)
@@ -120,14 +120,14 @@ class DriftRecoveries:
         before = list(past)[:-WINDOW]
         level = (_mean(before) or None) if len(before) >= WINDOW else None
         recovery = DriftRecovery(event, line, stream, level)
-        if len(self.told) < MOST_DRIFTS:
+        if len(self.told) < MAX_DRIFTS:
             self.told.append(recovery)
             if level is not None:
                 self._waiting[stream] = recovery, 0
         past.clear()
 
     def to_json(self) -> list[dict[str, Any]]:
-        """Give the first drifts, at most ``MOST_DRIFTS``, in the order in which they were found."""
+        """Give the first drifts, at most ``MAX_DRIFTS``, in the order in which they were found."""
         return [asdict(recovery) for recovery in self.told]
 
 

@@ -20,7 +20,7 @@ from online_lstm.learning.network.layout import Floats, Integers, Layout
 from online_lstm.learning.network.rng import dropout_seeds
 from online_lstm.learning.network.runtime import pin_runtime, suppress_stderr
 
-SHORTEST = 8
+MIN_LENGTH = 8
 """Steps of the smallest fit program; a shorter sequence is padded to it."""
 
 PositionWeights = Literal["all", "last", "linear"]
@@ -98,12 +98,12 @@ class LabelModel:
 
     @staticmethod
     def bucket(length: int) -> int:
-        """Give the steps that a sequence of this length is padded to: a power of two, at least ``SHORTEST``.
+        """Give the steps that a sequence of this length is padded to: a power of two, at least ``MIN_LENGTH``.
 
         >>> [Classifier.bucket(length) for length in (1, 8, 9, 500)]
         [8, 8, 16, 512]
         """
-        return max(SHORTEST, 1 << (length - 1).bit_length())
+        return max(MIN_LENGTH, 1 << (length - 1).bit_length())
 
     @property
     def state_size(self) -> int:

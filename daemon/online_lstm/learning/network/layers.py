@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from online_lstm.errors import SettingsError
 
-MOST_CELLS = 1024
+MAX_CELLS = 1024
 """Of one layer: its weights grow with the square, and each stream has its own, with two moments."""
 
 ACTIVATIONS = ("linear", "tanh", "relu", "sigmoid")
@@ -154,11 +154,11 @@ class LayerNorm(Layer):
         return ParameterSpec((below,), lambda _, shape: np.ones(shape)), ParameterSpec((below,), _zeros)
 
 
-_CELLS = f"with 1 to {MOST_CELLS} cells"
+_CELLS = f"with 1 to {MAX_CELLS} cells"
 _USAGES = {
     "lstm": f"lstm CELLS {_CELLS}, like lstm 16",
     "gru": f"gru CELLS {_CELLS}, like gru 16",
-    "dense": f"dense UNITS with 1 to {MOST_CELLS} units, and {' or '.join(ACTIVATIONS[1:])} after it or nothing, "
+    "dense": f"dense UNITS with 1 to {MAX_CELLS} units, and {' or '.join(ACTIVATIONS[1:])} after it or nothing, "
     "like dense 16 relu",
     "dropout": "dropout RATE with a rate from 0 to less than 1, like dropout 0.2",
     "leaky_relu": "leaky_relu, or leaky_relu SLOPE with a slope from 0 to 1, like leaky_relu 0.3",
@@ -213,7 +213,7 @@ def _parse(number: int, layer: str) -> Layer:
 
 
 def _is_size(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and 0 < int(text) <= MOST_CELLS
+    return text.isascii() and text.isdecimal() and 0 < int(text) <= MAX_CELLS
 
 
 def _is_decimal(text: str) -> bool:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from online_lstm.learning.network.layers import Dropout, Layer, ParameterSpec, glorot_uniform
 
-FEWEST_CLASSES = 4
+MIN_CLASSES = 4
 """The smallest capacity; classes have the initial scale that they would have in a network of this one."""
 
 Floats = NDArray[np.float32]
@@ -91,8 +91,8 @@ class Layout:
     def _initial_class(self, seed: int, code: int) -> NDArray[np.float64]:
         """Draw one class's line, a function of seed and code alone: never of how many classes there are."""
         random, (inputs, outputs, _) = _generator(seed, 1, code), self.class_widths
-        kernel = glorot_uniform(random, (inputs,), fan_in=FEWEST_CLASSES, fan_out=inputs)
-        dense = glorot_uniform(random, (outputs,), fan_in=outputs, fan_out=FEWEST_CLASSES)
+        kernel = glorot_uniform(random, (inputs,), fan_in=MIN_CLASSES, fan_out=inputs)
+        dense = glorot_uniform(random, (outputs,), fan_in=outputs, fan_out=MIN_CLASSES)
         return np.concatenate([kernel, dense, [0.0]])
 
 

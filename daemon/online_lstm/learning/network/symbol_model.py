@@ -13,7 +13,7 @@ import numpy as np
 from online_lstm.errors import SettingsError
 from online_lstm.learning.network.hyperparameters import LearningSettings, ModelShape
 from online_lstm.learning.network.keras_files import Head, keras_bytes, read_keras, states_of
-from online_lstm.learning.network.layout import FEWEST_CLASSES, Floats, Integers, Layout
+from online_lstm.learning.network.layout import MIN_CLASSES, Floats, Integers, Layout
 from online_lstm.learning.network.replay_buffer import STRIDE, ReplayBuffer, buffer_capacity, sample_window
 from online_lstm.learning.network.rng import dropout_seeds, drops_out
 from online_lstm.learning.network.runtime import pin_runtime, suppress_stderr
@@ -56,7 +56,7 @@ class SymbolModel:
         self._shape = shape
         self._learning = learning
         self._layers = shape.stack
-        self._drops_out = drops_out(self._layout(FEWEST_CLASSES), learning, replayed=shape.replay_buffer_size > 0)
+        self._drops_out = drops_out(self._layout(MIN_CLASSES), learning, replayed=shape.replay_buffer_size > 0)
         self._initial: dict[int, Floats] = {}  # drawn once, though every stream begins with it
         self._programs: dict[int, Callable[[Floats, Integers], Floats]] = {}
 
@@ -67,7 +67,7 @@ class SymbolModel:
         >>> [Network.classes_for(known) for known in (1, 4, 5, 256)]
         [4, 4, 8, 256]
         """
-        return max(FEWEST_CLASSES, 1 << (known - 1).bit_length())
+        return max(MIN_CLASSES, 1 << (known - 1).bit_length())
 
     def state_size(self, classes: int) -> int:
         """Give the length of a state row."""
@@ -76,7 +76,7 @@ class SymbolModel:
     @property
     def states_size(self) -> int:
         """The length of the left-edge states, with which a state row ends."""
-        return self._layout(FEWEST_CLASSES).sizes[-1]
+        return self._layout(MIN_CLASSES).sizes[-1]
 
     def kept_windows(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """Give the shapes of the arrays of a stream's ``ReplayBuffer``: codes and left-edge states."""

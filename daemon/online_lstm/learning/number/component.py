@@ -246,5 +246,5 @@ class Component:
         ]
         prediction, spread = np.stack(due, axis=1)
         with np.errstate(all="ignore"):
-            residuals = np.clip((values - prediction) / spread, -ridge.MOST, ridge.MOST)
+            residuals = np.clip((values - prediction) / spread, -ridge.MAX, ridge.MAX)
         return np.where(spread > 0, residuals, np.nan)

@@ -1,10 +1,10 @@
 """What is published when the experts are lost: a baseline, for as long as it was much better lately.
 
 For the stack and each baseline there is a running mean of the absolute errors, and for each baseline the running share
-of events at which its error was less than half the stack's. After ``LEAST_JUDGED`` labels, the best baseline whose mean
+of events at which its error was less than half the stack's. After ``MIN_JUDGED`` labels, the best baseline whose mean
 error is less than half the stack's, and that was so much better ``OFTEN``, is published instead. It takes both: a few
 bad events are not enough, nor is it to be a little closer most of the time and far off when it matters. What is wrong
-by less than ``LEAST_RELATIVE_ERROR`` of the mean size of the values is as good as right.
+by less than ``MIN_RELATIVE_ERROR`` of the mean size of the values is as good as right.
 """
 
 from typing import NamedTuple
@@ -18,8 +18,8 @@ from online_lstm.learning.state.packed import ArraySpec, ArrayViews
 RATE = 0.02
 MUCH = 0.5
 OFTEN = 0.75
-LEAST_RELATIVE_ERROR = 1e-12
-LEAST_JUDGED = 20
+MIN_RELATIVE_ERROR = 1e-12
+MIN_JUDGED = 20
 
 
 class Record(NamedTuple):
@@ -92,7 +92,7 @@ def _observe(
                 better = 1.0 if error < MUCH * of_stack else 0.0
                 record.shares[predictor] += rate * (better - record.shares[predictor])
         best = 0
-        wrong = record.judged[0] >= LEAST_JUDGED and record.errors[0] > LEAST_RELATIVE_ERROR * record.size[0]
+        wrong = record.judged[0] >= MIN_JUDGED and record.errors[0] > MIN_RELATIVE_ERROR * record.size[0]
         for predictor in range(1, len(record.errors)):
             much = wrong and record.errors[predictor] < MUCH * record.errors[0]
             if much and record.shares[predictor] > OFTEN and record.errors[predictor] < record.errors[best]:

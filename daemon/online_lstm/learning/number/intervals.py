@@ -26,7 +26,7 @@ from online_lstm.learning.state.packed import ArraySpec, ArrayViews
 
 RESIDUALS = 500
 WIDEST = 2.0
-MOST_ERROR = 1e300
+MAX_ERROR = 1e300
 
 
 class Band(NamedTuple):
@@ -115,7 +115,7 @@ def _observe(
                     missed = band.missed[0] + rate * (wished - (0.0 if inside else 1.0))
                     band.missed[0] = min(max(missed, -rate - wished), 1 + rate - wished)
             if learns:
-                _remember(band, ordered, min(abs(values[event] - predicted), MOST_ERROR))
+                _remember(band, ordered, min(abs(values[event] - predicted), MAX_ERROR))
                 known = min(band.counted[0], RESIDUALS)
         if not np.isnan(waiting[0, pending + event]) and _rank(wished, known) <= known:
             width = _width(ordered[:known], wished + band.missed[0])

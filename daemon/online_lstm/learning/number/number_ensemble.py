@@ -22,7 +22,7 @@ __all__ = ["BASELINES", "EXPERTS", "NumberEnsemble", "Observed"]
 
 EXPERTS, BASELINES = events.EXPERTS["number"], events.BASELINES["number"]
 LARGEST = 1e300
-MOST_OTHERS = 16
+MAX_OTHERS = 16
 """So many other components are looked at by the linear experts of each: the nearest ones in the vector."""
 
 
@@ -263,9 +263,9 @@ class NumberEnsemble:
 
 
 def _nearest(own: int, components: int) -> list[int]:
-    """Give the ``MOST_OTHERS`` components next to one, in their order."""
-    around = range(max(0, own - MOST_OTHERS), min(components, own + MOST_OTHERS + 1))
-    return sorted(sorted(around, key=lambda other: abs(other - own))[1 : 1 + MOST_OTHERS])
+    """Give the ``MAX_OTHERS`` components next to one, in their order."""
+    around = range(max(0, own - MAX_OTHERS), min(components, own + MAX_OTHERS + 1))
+    return sorted(sorted(around, key=lambda other: abs(other - own))[1 : 1 + MAX_OTHERS])
 
 
 def _first_known(line: NDArray[np.float64]) -> int:

@@ -7,8 +7,8 @@ autocorrelations r of either series (Box and Jenkins, "Time Series Analysis", 19
     s = m - (1 - m) p / N        m = mean of r(p), r(2p), ... r(kp)  -  mean of all r from r(p/2) to r(kp + p/2)
 
 of the variance: what slowly comes and goes is as like a period ago as at any other time, and p / N is what it costs to
-know a profile from N / p periods. k is at most eight, and only peaks of m count, of at least ``LEAST_SHARE`` in the
-series itself (what wanders has its swings) or ``LEAST_SHARE_WHITE`` in what the last value does not say; the better of
+know a profile from N / p periods. k is at most eight, and only peaks of m count, of at least ``MIN_SHARE`` in the
+series itself (what wanders has its swings) or ``MIN_SHARE_WHITE`` in what the last value does not say; the better of
 both counts. Taken is the shortest period that leaves unexplained at most ``CLOSE`` times what the best one does, and
 ``SLACK`` more, or ``SLACK_OF_DIVISORS`` more if the best one is a multiple of it: without noise all multiples explain
 all, and chance says which one most. One that is in use stays as long as it does not leave more.
@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 from online_lstm.learning.jit import compiled
 
-LEAST_SHARE, LEAST_SHARE_WHITE = 0.25, 0.08
-LEAST_EVENTS = 24.0  # that a share is of: 24 of 128 values may be chance
+MIN_SHARE, MIN_SHARE_WHITE = 0.25, 0.08
+MIN_EVENTS = 24.0  # that a share is of: 24 of 128 values may be chance
 CLOSE, SLACK, SLACK_OF_DIVISORS = 1.1, 0.01, 0.05
-LEAST_PERIODS = 4  # that the values have to hold
-MOST_MULTIPLES = 8
-MOST_SPREADS = 6.0
+MIN_PERIODS = 4  # that the values have to hold
+MAX_MULTIPLES = 8
+MAX_SPREADS = 6.0
 
 
 def find_periods(values: NDArray[np.float64], present: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -58,10 +58,10 @@ def _best(shares: NDArray[np.float64], end: int, present: int) -> int:
 
 def _shares(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Give the share of the variance that the season of each period explains; -inf where it is none."""
-    least = LEAST_EVENTS / len(values)
+    least = MIN_EVENTS / len(values)
     cut = _cut(values)
-    shares = _shares_of(cut, max(LEAST_SHARE, least))
-    white = _shares_of(_cut(_whitened(cut)), max(LEAST_SHARE_WHITE, least))
+    shares = _shares_of(cut, max(MIN_SHARE, least))
+    white = _shares_of(_cut(_whitened(cut)), max(MIN_SHARE_WHITE, least))
     better: NDArray[np.float64] = np.maximum(shares, white)
     return better
 
@@ -73,7 +73,7 @@ def _cut(values: NDArray[np.float64]) -> NDArray[np.float64]:
     if spread == 0:
         return np.zeros(len(values))
     with np.errstate(over="ignore"):
-        cut: NDArray[np.float64] = np.clip(away / spread, -MOST_SPREADS, MOST_SPREADS)
+        cut: NDArray[np.float64] = np.clip(away / spread, -MAX_SPREADS, MAX_SPREADS)
     return cut
 
 
@@ -116,9 +116,9 @@ def _shares_of(series: NDArray[np.float64], least: float) -> NDArray[np.float64]
         if sums[0] > 0:
             r[lag] = sums[lag] / sums[0] * count / (count - lag)
         total[lag + 1] = total[lag] + r[lag]
-    means = np.full(count // LEAST_PERIODS + 2, -np.inf)
+    means = np.full(count // MIN_PERIODS + 2, -np.inf)
     for period in range(2, len(means)):
-        multiples = min(most // period, MOST_MULTIPLES)
+        multiples = min(most // period, MAX_MULTIPLES)
         mean = 0.0
         for multiple in range(1, multiples + 1):
             mean += r[multiple * period] / multiples

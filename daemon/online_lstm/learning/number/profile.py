@@ -27,14 +27,14 @@ FAST, SLOW = 0.1, 0.02  # rates of the means, at each visit of a slot
 RATE_OF_SIZES = 0.1
 RATE_OF_SIZE = 0.005  # at each event
 OVERALL = 0.3
-MOST_DEVIATION = 8.0
-MOST_MOVE = 2.5
+MAX_DEVIATION = 8.0
+MAX_MOVE = 2.5
 FAR = 20.0
 JUMP = 5
 SLOT_JUMP = 3
 FORGETTING = 0.999  # of the sums of phi, at each pair
-LEAST_SPREAD = 1e-300
-LEAST_RELATIVE_SPREAD = 1e-12
+MIN_SPREAD = 1e-300
+MIN_RELATIVE_SPREAD = 1e-12
 
 
 class Profile(NamedTuple):
@@ -164,7 +164,7 @@ def _observe(
                 scaled.usual[step, event] = profile.fast[ahead]
                 scaled.spread[step, event] = _spread(profile, ahead)
                 drift = (profile.slow[ahead] - profile.fast[ahead]) / scaled.spread[step, event]
-                scaled.drift[step, event] = min(max(drift, -MOST_DEVIATION), MOST_DEVIATION)
+                scaled.drift[step, event] = min(max(drift, -MAX_DEVIATION), MAX_DEVIATION)
 
 
 @compiled
@@ -180,14 +180,14 @@ def _learn(profile: Profile, slot: int, value: float) -> tuple[float, float]:
     known = profile.sized[0] > JUMP  # else it is not a jump, but the first time that a spread is taken
     jump = _jump(profile, difference, far)
     if jump == 0 and not _jump_of_slot(profile, slot, value, far):
-        _move(profile, slot, value, MOST_MOVE * spread if far or profile.visits[slot] > 1 else np.inf)
+        _move(profile, slot, value, MAX_MOVE * spread if far or profile.visits[slot] > 1 else np.inf)
     return deviation, jump if known else 0.0
 
 
 @compiled
 def _deviation(profile: Profile, slot: int, value: float) -> float:
     deviation: float = (value - profile.fast[slot]) / _spread(profile, slot)
-    return min(max(deviation, -MOST_DEVIATION), MOST_DEVIATION)
+    return min(max(deviation, -MAX_DEVIATION), MAX_DEVIATION)
 
 
 @compiled
@@ -199,7 +199,7 @@ def _restart(profile: Profile, slot: int, value: float) -> None:
 
 @compiled
 def _least(profile: Profile, slot: int) -> float:
-    least: float = max(LEAST_SPREAD, LEAST_RELATIVE_SPREAD * abs(profile.fast[slot]))
+    least: float = max(MIN_SPREAD, MIN_RELATIVE_SPREAD * abs(profile.fast[slot]))
     return least
 
 
@@ -263,7 +263,7 @@ def _move(profile: Profile, slot: int, value: float, most: float) -> None:
     """Move the means of a slot towards a value, by no more than their rates of ``most``, and the sizes likewise."""
     size = abs(value - profile.fast[slot])
     profile.sized[0] += 1
-    most_size = FAR * max(profile.size[0], min(_least(profile, slot), LEAST_RELATIVE_SPREAD * abs(value)))
+    most_size = FAR * max(profile.size[0], min(_least(profile, slot), MIN_RELATIVE_SPREAD * abs(value)))
     profile.size[0] += max(RATE_OF_SIZE, 1 / profile.sized[0]) * (min(size, most_size) - profile.size[0])
     profile.visits[slot] += 1
     if profile.visits[slot] == 2:

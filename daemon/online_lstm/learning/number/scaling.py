@@ -14,10 +14,10 @@ from online_lstm.learning.jit import compiled
 from online_lstm.learning.state.packed import ArraySpec, ArrayViews
 
 RATE = 0.002
-MOST_MOVE, MOST_GROWTH = 3.0, 20.0
-MOST_SCALED = 8.0
-LEAST_SPREAD = 1e-300
-LEAST_RELATIVE_SPREAD = 1e-12
+MAX_MOVE, MAX_GROWTH = 3.0, 20.0
+MAX_SCALED = 8.0
+MIN_SPREAD = 1e-300
+MIN_RELATIVE_SPREAD = 1e-12
 
 
 class ScaledValues(NamedTuple):
@@ -73,7 +73,7 @@ def _observe(scale: Scale, values: NDArray[np.float64], numbers: NDArray[np.floa
         spread = scaled.spread[event] = max(scale.spread[0], _least(scale))
         for place in range(len(numbers)):
             away = (numbers[place, event] - scale.centre[0]) / spread
-            scaled.numbers[event, place] = min(max(away, -MOST_SCALED), MOST_SCALED)
+            scaled.numbers[event, place] = min(max(away, -MAX_SCALED), MAX_SCALED)
 
 
 @compiled
@@ -85,11 +85,11 @@ def _learn(scale: Scale, value: float) -> None:
     rate = max(RATE, 1 / scale.seen[0])
     away = value - scale.centre[0]
     spread = max(scale.spread[0], least)
-    scale.spread[0] += rate * (min(abs(away), MOST_GROWTH * spread) - scale.spread[0])
-    scale.centre[0] += rate * min(max(away, -MOST_MOVE * spread), MOST_MOVE * spread)
+    scale.spread[0] += rate * (min(abs(away), MAX_GROWTH * spread) - scale.spread[0])
+    scale.centre[0] += rate * min(max(away, -MAX_MOVE * spread), MAX_MOVE * spread)
 
 
 @compiled
 def _least(scale: Scale) -> float:
-    least: float = max(LEAST_SPREAD, LEAST_RELATIVE_SPREAD * abs(scale.centre[0]))
+    least: float = max(MIN_SPREAD, MIN_RELATIVE_SPREAD * abs(scale.centre[0]))
     return least

@@ -171,8 +171,8 @@ class Seasonal:
             with np.errstate(over="ignore"):
                 apart = np.clip(
                     (clock[:-1] - scaled.profile.usual) / scaled.profile.spread,
-                    -profile.MOST_DEVIATION,
-                    profile.MOST_DEVIATION,
+                    -profile.MAX_DEVIATION,
+                    profile.MAX_DEVIATION,
                 )
             by_clock = np.column_stack([apart.T, clock[-1]])
         known = np.concatenate((row["season_outcomes"], np.zeros((len(self._horizons), count), np.float32)), axis=1)
@@ -210,7 +210,7 @@ class Seasonal:
         return {
             "season_deviations": ArraySpec((self._history,), "float32"),
             "season_outcomes": ArraySpec((len(self._horizons), self._history), "float32"),
-            **profile.fields(_PROFILE, max(self._history // period_search.LEAST_PERIODS, *self._periods, 1)),
+            **profile.fields(_PROFILE, max(self._history // period_search.MIN_PERIODS, *self._periods, 1)),
             **repeated_spec(linear.fields(pending=self._horizons[-1], taps=taps, others=others), len(self._horizons)),
         }
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from online_lstm.learning.state.packed import ArraySpec, ArrayViews
 
 NAMES = ("drift_test", "drift_events")
-LEAST_EVENTS = 30
+MIN_EVENTS = 30
 """Fewer scored events than these, since the beginning or the last change, tell nothing."""
 
 
@@ -40,7 +40,7 @@ def detect(row: ArrayViews, misses: NDArray[np.float64], *, delta: float, thresh
         mean += 1 / count * (miss - mean)
         total = total + (miss - mean) - delta
         least = total if total < least else least  # noqa: FURB136 - a call takes as long as all the rest
-        changed = count >= LEAST_EVENTS and total - least > threshold
+        changed = count >= MIN_EVENTS and total - least > threshold
         found.append(changed)
         if changed:
             count, mean, total, least = 0.0, 0.0, 0.0, 0.0

@@ -24,7 +24,7 @@ from online_lstm.events import BASELINES
 from online_lstm.significance import paired_error
 from online_lstm.telemetry import RegressionStats
 
-MOST_ERROR = 1e300
+MAX_ERROR = 1e300
 """A larger error counts as this one, so that the mean of some is finite."""
 LARGE = 1e150
 """The square of a larger error may be no number, so it is taken in this unit."""
@@ -67,10 +67,10 @@ def losses_of(
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         errors = np.abs(values[..., None] - predictions)
         # an expert that says nothing finite is as far off as can be
-        errors = np.minimum(np.where(np.isfinite(errors), errors, MOST_ERROR), MOST_ERROR)
-        own, size = errors[..., 0], np.minimum(np.abs(values), MOST_ERROR)
+        errors = np.minimum(np.where(np.isfinite(errors), errors, MAX_ERROR), MAX_ERROR)
+        own, size = errors[..., 0], np.minimum(np.abs(values), MAX_ERROR)
         some = size > 0
-        shares = np.minimum(np.where(some, own / size, 0), MOST_ERROR)
+        shares = np.minimum(np.where(some, own / size, 0), MAX_ERROR)
     bounded = np.isfinite(covered)
     large = own > LARGE
     squares = [np.where(large, 0, own) ** 2, (np.where(large, own, 0) / LARGE) ** 2]

@@ -12,11 +12,11 @@ from online_lstm.learning.state.packed import ArraySpec, ArrayViews
 
 BLOCK = 64
 """Samples after which the scale is looked at anew."""
-MOST_DEVIATIONS = 5.0
+MAX_DEVIATIONS = 5.0
 """A number is taken to be no farther from the mean than so many standard deviations: an outlier moves little."""
-MOST_SAMPLES = 32_768
+MAX_SAMPLES = 32_768
 """So many samples are remembered: older ones fade, and the scale follows a drift."""
-MOST_VALUE = 1e150
+MAX_VALUE = 1e150
 """A number beyond it counts as this one, so that its square is finite."""
 _NORMAL = 1.4826
 """Standard deviation of normal numbers by their median absolute deviation."""
@@ -54,14 +54,14 @@ def scaled(row: ArrayViews, samples: Numbers) -> NDArray[np.float32]:
         deviations = away / np.sqrt(row["scale_variances"])
     deviations = np.where(row["scale_variances"] > 0, deviations, np.sign(away))
     unknown = np.isnan(samples) | (row["scale_counts"] == 0)
-    return np.where(unknown, 0, np.clip(deviations, -MOST_DEVIATIONS, MOST_DEVIATIONS)).astype(np.float32)
+    return np.where(unknown, 0, np.clip(deviations, -MAX_DEVIATIONS, MAX_DEVIATIONS)).astype(np.float32)
 
 
 def observe(row: ArrayViews, samples: Numbers) -> None:
     """Learn from samples, float64 (K, features), at most as many as there is ``room`` for."""
     seen = int(row["scale_samples"][0])
     place = seen % BLOCK
-    row["scale_block"][place : place + len(samples)] = np.clip(samples, -MOST_VALUE, MOST_VALUE)
+    row["scale_block"][place : place + len(samples)] = np.clip(samples, -MAX_VALUE, MAX_VALUE)
     changes = len(samples) == room(row)
     row["scale_samples"][0] = seen = seen + len(samples)
     if changes and seen <= BLOCK:
@@ -76,7 +76,7 @@ def _begin(row: ArrayViews, block: Numbers) -> None:
         known = column[~np.isnan(column)]
         if len(known):
             median = np.median(known)
-            most = MOST_DEVIATIONS * _NORMAL * np.median(np.abs(known - median))
+            most = MAX_DEVIATIONS * _NORMAL * np.median(np.abs(known - median))
             near = np.clip(known, median - most, median + most) if most else known
             row["scale_counts"][feature] = len(known)
             row["scale_means"][feature], row["scale_variances"][feature] = near.mean(), near.var()
@@ -87,7 +87,7 @@ def _move(row: ArrayViews, block: Numbers) -> None:
     counts, means, variances = row["scale_counts"], row["scale_means"], row["scale_variances"]
     known = ~np.isnan(block)
     # the first numbers that differ are no outliers: nothing is known yet of how far they differ
-    most = np.where(variances > 0, MOST_DEVIATIONS * np.sqrt(variances), MOST_VALUE)
+    most = np.where(variances > 0, MAX_DEVIATIONS * np.sqrt(variances), MAX_VALUE)
     first = (counts == 0) & known.any(axis=0)
     means[:] = np.where(first, np.where(known, block, 0)[known.argmax(axis=0), np.arange(block.shape[1])], means)
     away = np.where(known, np.clip(block - means, -most, most), 0)
@@ -97,4 +97,4 @@ def _move(row: ArrayViews, block: Numbers) -> None:
     step = away.sum(axis=0) * share
     variances[:] = np.maximum((counts * variances + (away * away).sum(axis=0)) * share - step * step, 0)
     means += step
-    counts[:] = np.minimum(total, MOST_SAMPLES)
+    counts[:] = np.minimum(total, MAX_SAMPLES)

@@ -25,7 +25,7 @@ from online_lstm.learning.state.packed import ArraySpec, ArrayViews
 from online_lstm.learning.symbol import mixture_kernels as kernels
 from online_lstm.learning.symbol.expert_inputs import ExpertBeliefs, ModelBeliefs, ObservedRun
 from online_lstm.learning.symbol.mixture_kernels import CALIBRATED, STEP, Mixed, Mixer
-from online_lstm.learning.symbol.suffix_kernels import LEAST_NAMED, ORDERS
+from online_lstm.learning.symbol.suffix_kernels import MIN_NAMED, ORDERS
 from online_lstm.settings import Settings
 
 # by who shares its weights: alone it is slow at the beginning, and surely wrong now and then; others may have taught it
@@ -82,7 +82,7 @@ def mix(
         situations = 2 * situations + (favourites[:, one] == favourites[:, other])
     kernels.mix(
         Mixer(*[row[name] for name in _NAMES]),
-        (codes, expected, LEAST_NAMED),
+        (codes, expected, MIN_NAMED),
         (situations, np.where(run.fresh, np.int32(-1), run.ids), first),
         (settings.mixing_rate, settings.mixing_context_rate),
         mixed,

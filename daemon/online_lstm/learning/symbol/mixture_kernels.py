@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from online_lstm.learning.jit import compiled
 from online_lstm.learning.symbol.expert_inputs import ExpertBeliefs, ModelBeliefs
 
-LEAST_WEIGHT, MOST_WEIGHT = 0.05, 2.0
+MIN_WEIGHT, MAX_WEIGHT = 0.05, 2.0
 FIRST_STEPS = 20  # by so many times its later self a situation's rate is higher at first; it falls with its visits
 SPREAD = 0.003  # of what an expert says, so much is spread evenly over S
-LEAST = 1e-4  # no probability is taken to be nearer to 0 or 1 where it stands alone
+MIN = 1e-4  # no probability is taken to be nearer to 0 or 1 where it stands alone
 STEP = 0.75  # in log odds, between two probabilities that are calibrated
 CALIBRATED = 25
-FIRST_SAMPLES, MOST_SAMPLES = 4, 200  # calibration moves by 1 / samples
+FIRST_SAMPLES, MAX_SAMPLES = 4, 200  # calibration moves by 1 / samples
 
 
 class Mixer(NamedTuple):
@@ -27,7 +27,7 @@ class Mixer(NamedTuple):
     rest_corrections: NDArray[np.float64]  # (Q, E)
     visits: NDArray[np.int64]  # (Q,)
     calibration: NDArray[np.float64]  # (B,): how often the likeliest value came, by its log odds
-    calibration_samples: NDArray[np.int64]  # (B,): events that taught it, at most MOST_SAMPLES
+    calibration_samples: NDArray[np.int64]  # (B,): events that taught it, at most MAX_SAMPLES
 
 
 class Mixed(NamedTuple):
@@ -93,7 +93,7 @@ def mix(
         candidates, mixture, published = views.candidates[:named], views.mixture[:named], views.published[:named]
         for expert in range(experts):
             weight = mixer.weights[expert] + mixer.corrections[situation, expert]
-            mixed.weights[event, expert] = max(weight, LEAST_WEIGHT)
+            mixed.weights[event, expert] = max(weight, MIN_WEIGHT)
         rest = _share_out(mixer, views, situation, mixed.weights[event], mixture)
         place, rest_published = _calibrate(mixer.calibration, mixture, rest, published)
         _list_top(published, candidates, mixed.top[event], mixed.top_probabilities[event])
@@ -116,7 +116,7 @@ def mix(
 
 @compiled
 def _bounded(probability: float) -> float:
-    return LEAST + (1 - 2 * LEAST) * probability
+    return MIN + (1 - 2 * MIN) * probability
 
 
 @compiled
@@ -283,9 +283,9 @@ def _move(
     gradient: float,
     rates: tuple[float, float],
 ) -> None:
-    """Move a weight and its correction; neither is above ``MOST_WEIGHT``, and they are not negative together."""
-    weights[expert] = min(max(weights[expert] + rates[0] * gradient, 0.0), MOST_WEIGHT)
-    corrections[expert] = min(max(corrections[expert] + rates[1] * gradient, -weights[expert]), MOST_WEIGHT)
+    """Move a weight and its correction; neither is above ``MAX_WEIGHT``, and they are not negative together."""
+    weights[expert] = min(max(weights[expert] + rates[0] * gradient, 0.0), MAX_WEIGHT)
+    corrections[expert] = min(max(corrections[expert] + rates[1] * gradient, -weights[expert]), MAX_WEIGHT)
 
 
 @compiled
@@ -294,5 +294,5 @@ def _learn_calibration(
 ) -> None:
     """Move the nearest probability that is calibrated."""
     nearest = int(place + 0.5)
-    samples[nearest] = min(samples[nearest] + 1, MOST_SAMPLES - FIRST_SAMPLES)
+    samples[nearest] = min(samples[nearest] + 1, MAX_SAMPLES - FIRST_SAMPLES)
     calibration[nearest] += (right - calibration[nearest]) / (samples[nearest] + FIRST_SAMPLES)

@@ -17,16 +17,16 @@ BEHIND = 3  # values in the context that leaves out the latest one; it stands be
 CONTEXTS = 1 + len(ORDERS)
 SUCCESSORS = 4
 PROBES = 8  # places in the table that one context may have
-MOST_VISITS = 4
+MAX_VISITS = 4
 AGES = 12
 DECAYS = (0.35, 0.98)  # of a context's counts at each of its visits, for each kind of memory
-LEAST_COUNT = 0.02
+MIN_COUNT = 0.02
 DECAY_OF_SHARES = 0.99  # at each event
-LEAST_SHARE = 1e-4
-LEAST_NAMED = 1e-4  # a probability that is not above names nothing
-FIRST_TRUST, LEAST_TRUST, MOST_TRUST = 0.9, 0.02, 0.995
-FIRST_SAMPLES, MOST_SAMPLES = 2, 50  # trust and novelty move by 1 / samples
-FIRST_NOVELTY, LEAST_NOVELTY, MOST_NOVELTY = 0.5, 1e-4, 0.99
+MIN_SHARE = 1e-4
+MIN_NAMED = 1e-4  # a probability that is not above names nothing
+FIRST_TRUST, MIN_TRUST, MAX_TRUST = 0.9, 0.02, 0.995
+FIRST_SAMPLES, MAX_SAMPLES = 2, 50  # trust and novelty move by 1 / samples
+FIRST_NOVELTY, MIN_NOVELTY, MAX_NOVELTY = 0.5, 1e-4, 0.99
 
 
 class SuffixMemoryState(NamedTuple):
@@ -45,13 +45,13 @@ class SuffixMemoryState(NamedTuple):
     shares: NDArray[np.float32]  # (V,): decayed counts of all values
     keys: NDArray[np.uint64]  # (C,): hash of the context, 0 where none is
     seen: NDArray[np.int64]  # (C,): event of the last visit
-    visits: NDArray[np.uint8]  # (C,): at most MOST_VISITS
+    visits: NDArray[np.uint8]  # (C,): at most MAX_VISITS
     successors: NDArray[np.int32]  # (M, C, S)
     counts: NDArray[np.float32]  # (M, C, S)
     trust: NDArray[np.float32]  # (M, N, B)
-    samples: NDArray[np.uint8]  # (M, N, B): events that taught the trust, at most MOST_SAMPLES
+    samples: NDArray[np.uint8]  # (M, N, B): events that taught the trust, at most MAX_SAMPLES
     novelty: NDArray[np.float32]  # (M, N + 1): share of values that were not named, by the longest context known
-    novelty_samples: NDArray[np.uint8]  # (M, N + 1): events that taught it, at most MOST_SAMPLES
+    novelty_samples: NDArray[np.uint8]  # (M, N + 1): events that taught it, at most MAX_SAMPLES
 
 
 class ContextMatch(NamedTuple):
@@ -244,18 +244,18 @@ def _learn_novelty(memory: SuffixMemoryState, expected: ExpertBeliefs, event: in
     """Move the share of values that the memory did not name, for contexts as long as the present one."""
     depth = expected.depths[event]
     for kind in range(len(memory.prediction)):
-        known = value >= 0 and expected.probabilities[event, kind, value] > LEAST_NAMED
-        samples = min(memory.novelty_samples[kind, depth] + 1, MOST_SAMPLES)
+        known = value >= 0 and expected.probabilities[event, kind, value] > MIN_NAMED
+        samples = min(memory.novelty_samples[kind, depth] + 1, MAX_SAMPLES)
         before = float(memory.novelty[kind, depth])
         moved = before + ((0.0 if known else 1.0) - before) / samples
-        memory.novelty[kind, depth] = min(max(moved, LEAST_NOVELTY), MOST_NOVELTY)
+        memory.novelty[kind, depth] = min(max(moved, MIN_NOVELTY), MAX_NOVELTY)
         memory.novelty_samples[kind, depth] = samples
 
 
 @compiled
 def _learn_trust(memory: SuffixMemoryState, recall: ContextMatch, value: int) -> None:
     """Move each trust towards the responsibility of its context for the value that came, -1 for a new one."""
-    least = LEAST_SHARE
+    least = MIN_SHARE
     if value >= 0:
         least = max(least, memory.shares[value] / memory.shares[: memory.used[0]].sum())
     for kind in range(len(memory.prediction)):
@@ -273,11 +273,11 @@ def _learn_trust(memory: SuffixMemoryState, recall: ContextMatch, value: int) ->
                 before = float(trust[order, bucket])
                 mixed = before * share + (1 - before) * below
                 # a value that neither expects says nothing about which of the two to trust
-                if share + below > 10 * LEAST_SHARE:
-                    samples[order, bucket] = min(samples[order, bucket] + 1, MOST_SAMPLES)
+                if share + below > 10 * MIN_SHARE:
+                    samples[order, bucket] = min(samples[order, bucket] + 1, MAX_SAMPLES)
                     moved = before + (before * share / mixed - before) / samples[order, bucket]
-                    trust[order, bucket] = min(max(moved, LEAST_TRUST), MOST_TRUST)
-                below = max(mixed, LEAST_SHARE)
+                    trust[order, bucket] = min(max(moved, MIN_TRUST), MAX_TRUST)
+                below = max(mixed, MIN_SHARE)
 
 
 @compiled
@@ -309,7 +309,7 @@ def _learn_successor(memory: SuffixMemoryState, recall: ContextMatch, value: int
     for order in range(CONTEXTS):
         place = recall.places[order]
         if place >= 0:
-            visits[place] = min(visits[place] + 1, MOST_VISITS)
+            visits[place] = min(visits[place] + 1, MAX_VISITS)
             for kind in range(len(memory.prediction)):
                 _count(
                     memory.successors[kind, place],
@@ -331,7 +331,7 @@ def _count(
     chosen = 0
     for successor in range(SUCCESSORS):
         count = decay * before[successor]
-        counts[successor] = count if count > LEAST_COUNT else 0
+        counts[successor] = count if count > MIN_COUNT else 0
         if counts[successor] < counts[chosen]:
             chosen = successor
     for successor in range(SUCCESSORS):
@@ -347,5 +347,5 @@ def _count(
 def _learn_shares(shares: NDArray[np.float32], value: int) -> None:
     for other in range(len(shares)):
         # cut to 0 in time: numbers too small to be normalised make arithmetic slow
-        shares[other] = DECAY_OF_SHARES * shares[other] if shares[other] > LEAST_SHARE else 0
+        shares[other] = DECAY_OF_SHARES * shares[other] if shares[other] > MIN_SHARE else 0
     shares[value] += 1

@@ -10,7 +10,7 @@ known up, the prediction is
     p_k = a_b f_k + (1 - a_b) p_(k-1)
 
 where f_k are the shares of the context's successors and a_b is the trust in the contexts of one bucket b: of the same
-order, as many visits (up to ``MOST_VISITS``) and the same age (in powers of 4). p_0 are the shares of all values,
+order, as many visits (up to ``MAX_VISITS``) and the same age (in powers of 4). p_0 are the shares of all values,
 which decay slowly. Trust is learned by expectation maximisation, like the weights of interpolated n-grams (Jelinek
 and Mercer, "Interpolated estimation of Markov source parameters from sparse data", 1980), one event at a time.
 How much is left for values that a memory does not name is counted, for each length of the longest known context.
@@ -28,7 +28,7 @@ from online_lstm.learning.symbol.suffix_kernels import (
     FIRST_NOVELTY,
     FIRST_SAMPLES,
     FIRST_TRUST,
-    MOST_VISITS,
+    MAX_VISITS,
     ORDERS,
     SUCCESSORS,
     SuffixMemoryState,
@@ -45,7 +45,7 @@ def fields(contexts: int, values: int, kinds: int) -> dict[str, ArraySpec]:
         values: All value ids are below.
         kinds: How many kinds of memory there are, at most ``KINDS``.
     """
-    trusted = (kinds, CONTEXTS, MOST_VISITS * AGES)
+    trusted = (kinds, CONTEXTS, MAX_VISITS * AGES)
     described = {
         "prediction": ArraySpec((kinds,), "int32", -1),
         "coming": ArraySpec((1,), "int64", 1),

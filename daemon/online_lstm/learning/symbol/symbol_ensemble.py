@@ -16,9 +16,9 @@ from online_lstm.learning.state.packed import ArraySpec, ArrayViews
 from online_lstm.learning.symbol.expert_inputs import ExpertBeliefs, Forecast, ModelBeliefs, ObservedRun
 from online_lstm.settings import Settings
 
-__all__ = ["LEAST_PROBABILITY", "Forecast", "ModelBeliefs", "ObservedRun", "SymbolEnsemble"]
+__all__ = ["MIN_PROBABILITY", "Forecast", "ModelBeliefs", "ObservedRun", "SymbolEnsemble"]
 
-LEAST_PROBABILITY = 1e-12
+MIN_PROBABILITY = 1e-12
 """A surprise is taken as if the probability had not been lower."""
 
 
@@ -115,7 +115,7 @@ def _alone(codes: ModelBeliefs, top: int) -> Forecast:
         favourites=ids[:, :1],
         confidences=probabilities[:, :1],
         weights=np.ones((len(ids), 1)),
-        bits=-np.log2(np.maximum(came, LEAST_PROBABILITY, dtype=np.float64))[:, None],
+        bits=-np.log2(np.maximum(came, MIN_PROBABILITY, dtype=np.float64))[:, None],
     )
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from online_lstm.events import Event, SymbolEvaluation, SymbolPrediction
 from online_lstm.learning.state.packed import require_same
 from online_lstm.learning.state.vocabulary import Vocabulary, VocabularyLookup
-from online_lstm.learning.symbol.symbol_ensemble import LEAST_PROBABILITY, Forecast, ModelBeliefs, ObservedRun
+from online_lstm.learning.symbol.symbol_ensemble import MIN_PROBABILITY, Forecast, ModelBeliefs, ObservedRun
 from online_lstm.settings import Settings
 
 
@@ -180,5 +180,5 @@ class SymbolTask:
 
 def surprise_bits(probability: NDArray[np.floating]) -> NDArray[np.float64]:
     """Give -log2 of what had been given to the values that came, float64 of the same shape."""
-    bits: NDArray[np.float64] = -np.log2(np.maximum(probability, LEAST_PROBABILITY, dtype=np.float64))
+    bits: NDArray[np.float64] = -np.log2(np.maximum(probability, MIN_PROBABILITY, dtype=np.float64))
     return bits

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from online_lstm.backtest.report.blocks import MOST_BLOCKS, Blocks
+from online_lstm.backtest.report.blocks import MAX_BLOCKS, Blocks
 
 
 def filled(rows: np.ndarray) -> Blocks:
@@ -12,13 +12,13 @@ def filled(rows: np.ndarray) -> Blocks:
     return blocks
 
 
-@pytest.mark.parametrize("count", [1, 7, MOST_BLOCKS, MOST_BLOCKS + 1, 2 * MOST_BLOCKS + 1, 5000])
+@pytest.mark.parametrize("count", [1, 7, MAX_BLOCKS, MAX_BLOCKS + 1, 2 * MAX_BLOCKS + 1, 5000])
 def test_rolling_sums_are_those_of_the_rows(count: int) -> None:
     """At the end of each block, over the rows of the last blocks; what a block is grows with the input."""
     rows = np.random.default_rng(count).integers(0, 9, (count, 2)).astype(float)
     events, sums = filled(rows).rolling(1)
-    assert len(events) <= MOST_BLOCKS
-    assert len(events) >= min(count, MOST_BLOCKS // 2)
+    assert len(events) <= MAX_BLOCKS
+    assert len(events) >= min(count, MAX_BLOCKS // 2)
     ends = (events - 1) // 3 + 1  # rows up to the end of each block
     assert count == ends[-1]
     size = ends[0]

@@ -3,7 +3,7 @@
 from collections import Counter
 
 import numpy as np
-from online_lstm.backtest.report.confusion import MOST_SHOWN, MOST_TRACKED, Confusion
+from online_lstm.backtest.report.confusion import MAX_SHOWN, MAX_TRACKED, Confusion
 
 
 def test_few_values_are_counted_exactly() -> None:
@@ -24,7 +24,7 @@ def test_the_rest_are_others() -> None:
         for _ in range(40 - value):
             confusion.add(value, value)
     figures = confusion.to_json()
-    assert list(range(MOST_SHOWN)) == figures["values"]
+    assert list(range(MAX_SHOWN)) == figures["values"]
     assert figures["other"] is True
     assert sum(range(11, 41)) == sum(map(sum, figures["counts"]))
     assert sum(range(11, 31)) == figures["counts"][-1][-1]
@@ -41,8 +41,8 @@ def test_memory_is_bounded_and_frequent_values_are_found_however_late_they_come(
             expected[value] += 1
         else:
             confusion.add(place, place - 1)
-        assert len(confusion._seen) <= MOST_TRACKED + 2
-    assert len(confusion._pairs) <= 3 * MOST_TRACKED
+        assert len(confusion._seen) <= MAX_TRACKED + 2
+    assert len(confusion._pairs) <= 3 * MAX_TRACKED
     figures = confusion.to_json()
     counted = {value: figures["counts"][place][place] for place, value in enumerate(figures["values"])}
     assert dict(expected) == {value: count for value, count in counted.items() if isinstance(value, str)}

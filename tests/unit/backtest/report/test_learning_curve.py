@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from online_lstm.backtest.report.blocks import MOST_BLOCKS
+from online_lstm.backtest.report.blocks import MAX_BLOCKS
 from online_lstm.backtest.report.learning_curve import LearningCurve, ScoredEvent
 from online_lstm.events import LabelEvaluation, NumberEvaluation, SymbolEvaluation
 from online_lstm.learning.scoring import regression
@@ -200,15 +200,15 @@ def test_memory_does_not_grow_with_the_input(settings: Settings) -> None:
     after = feed(1501, 6000)
     tracemalloc.stop()
     assert after - before < 20_000
-    assert len(course.to_json()["curve"]["events"]) <= MOST_BLOCKS
+    assert len(course.to_json()["curve"]["events"]) <= MAX_BLOCKS
 
 
 def test_blocks_have_all_that_was_judged() -> None:
     """Hits and predictions of symbols; of numbers the mean errors of the prediction, over all channels."""
-    count = 3 * MOST_BLOCKS
+    count = 3 * MAX_BLOCKS
     blocks = course_of(symbol(event, hit=event % 3 == 0) for event in range(2, count + 2))["blocks"]
     assert blocks["events"] == sorted(set(blocks["events"]))
-    assert (count + 1, count, MOST_BLOCKS) == (blocks["events"][-1], sum(blocks["predictions"]), sum(blocks["hits"]))
+    assert (count + 1, count, MAX_BLOCKS) == (blocks["events"][-1], sum(blocks["predictions"]), sum(blocks["hits"]))
     of_numbers = [number(event, [[event, *ZEROS], [3.0, *ZEROS]], [9.0, 9.0], NUMBERS) for event in (1, 2)]
     blocks = course_of(of_numbers, NUMBERS)["blocks"]
     assert {"events": [1, 2], "predictions": [2, 2], "errors": [2.0, 2.5]} == blocks

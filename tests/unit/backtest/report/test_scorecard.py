@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from online_lstm.backtest.report.score_tables import EARLY
-from online_lstm.backtest.report.scorecard import MAX_BAD_LINES, MOST_CHUNKS, Scorecard
-from online_lstm.backtest.report.time_to_learn import MOST_DRIFTS
+from online_lstm.backtest.report.scorecard import MAX_BAD_LINES, MAX_CHUNKS, Scorecard
+from online_lstm.backtest.report.time_to_learn import MAX_DRIFTS
 from online_lstm.errors import InputFileError
 from online_lstm.events import EventResult, LabelEvaluation, OutputRecord, SymbolEvaluation
 from online_lstm.learning.partition import BatchCounts, ProcessedBatch
@@ -93,10 +93,10 @@ def test_changes_of_the_stream_are_told_with_their_values() -> None:
     """All of them are counted; in JSON the first hundred are listed, in the table the first five."""
     changed = replace(prediction(False)[1], evaluation=SymbolEvaluation("4", False, 0.5, 1.0, (), 0.5, drift=True))
     chunk = [prediction(True), (prediction(False)[0], changed)]
-    scorecard = scored((chunk * (MOST_DRIFTS + 1), BatchCounts(events=2 * MOST_DRIFTS + 2)))
+    scorecard = scored((chunk * (MAX_DRIFTS + 1), BatchCounts(events=2 * MAX_DRIFTS + 2)))
     figures = scorecard.to_json()
-    assert MOST_DRIFTS + 1 == figures["drifts"]
-    assert list(range(2, 2 * MOST_DRIFTS + 1, 2)) == figures["drift_events"]
+    assert MAX_DRIFTS + 1 == figures["drifts"]
+    assert list(range(2, 2 * MAX_DRIFTS + 1, 2)) == figures["drift_events"]
     shown = io.StringIO()
     scorecard.print(Console(file=shown, width=100), "values.txt")
     assert "101 (at 2, 4, 6, 8, 10, …)" in shown.getvalue()
@@ -117,9 +117,9 @@ def test_memory_does_not_grow_with_streams_and_chunks() -> None:
     names = ["a", "b", "a", "c", "a", "b"]
     card = scored(([prediction(None, name) for name in names], BatchCounts(events=6)), max_streams=2)
     assert (4, 2) == (card.to_json()["streams"], len(card._last_streams))  # a, b, c, and b again
-    for chunk in range(3 * MOST_CHUNKS):
-        card.add(ProcessedBatch([], BatchCounts(events=1, seconds=1.0 if chunk < 2 * MOST_CHUNKS else 0.002)))
-    assert (2, MOST_CHUNKS) == (card.to_json()["event_ms"], len(card._event_seconds))
+    for chunk in range(3 * MAX_CHUNKS):
+        card.add(ProcessedBatch([], BatchCounts(events=1, seconds=1.0 if chunk < 2 * MAX_CHUNKS else 0.002)))
+    assert (2, MAX_CHUNKS) == (card.to_json()["event_ms"], len(card._event_seconds))
 
 
 def test_streams_are_counted_by_name() -> None:

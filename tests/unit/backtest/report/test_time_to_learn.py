@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from online_lstm.backtest.report.time_to_learn import MOST_DRIFTS, WINDOW, DriftRecoveries, TimeToLearn
+from online_lstm.backtest.report.time_to_learn import MAX_DRIFTS, WINDOW, DriftRecoveries, TimeToLearn
 
 
 def time_to_learn(worths: Sequence[float], *, higher: bool = True) -> int | None:
@@ -94,5 +94,5 @@ def test_memory_is_bounded() -> None:
     for event in range(2000):
         recoveries.add(event, event, str(event % 100), 1.0, drift=True)
     assert 2000 == recoveries.count
-    assert (MOST_DRIFTS, 3) == (len(recoveries.to_json()), len(recoveries._streams))
+    assert (MAX_DRIFTS, 3) == (len(recoveries.to_json()), len(recoveries._streams))
     assert set(recoveries._waiting) <= set(recoveries._streams)

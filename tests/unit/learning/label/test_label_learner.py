@@ -298,9 +298,7 @@ def test_a_label_that_ends_is_the_open_sequences() -> None:
 
 
 def test_a_label_waits_no_longer_than_it_is_waited_for() -> None:
-    """``label_timeout_events`` events after the end it is in time, one later it is refused, and the sequence is "
-    "counted.
-    """
+    """``label_timeout_events`` after the end it is in time; one event later it is refused, and the sequence counted."""
     for events, late in ((19, False), (20, True)):
         partition = partition_of()
         said(partition, *sequence(0), [1, 1], {"value": [2, 1], "end": True})

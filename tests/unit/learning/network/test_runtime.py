@@ -53,7 +53,8 @@ def test_tensorflow_loads_when_a_network_runs_and_not_before() -> None:
     """Importing the package, sizing and initialising a state need no TensorFlow."""
     program = (
         "import sys; from online_lstm.learning.network import LearningSettings, ModelShape, SymbolModel, fingerprint;"
-        "network = SymbolModel(ModelShape(('lstm 2',), 4, True, 0), LearningSettings(1e-2, .9, .99, 1e-3, 1, 0, 0, 0, 0));"
+        "shape, learning = ModelShape(('lstm 2',), 4, True, 0), LearningSettings(1e-2, .9, .99, 1e-3, 1, 0, 0, 0, 0);"
+        "network = SymbolModel(shape, learning);"
         "network.initial(4); fingerprint(); print('tensorflow' in sys.modules)"
     )
     assert (

@@ -559,7 +559,7 @@ class TestFallback:
         values = np.zeros(600)
         stack_error = np.where(np.arange(600) < 300, 10.0, 0.1)
         chosen = self.chosen(values, stack_error, np.full(600, 4.0), np.full(600, 1.0))
-        first = 2 + fallback.LEAST_JUDGED - 1
+        first = 2 + fallback.MIN_JUDGED - 1
         assert (chosen[:first] == 0).all()
         assert (chosen[first:300] == 2).all()
         assert (chosen[450:] == 0).all()

@@ -46,7 +46,7 @@ def found_in(row: ArrayViews, misses: Sequence[float], delta: float = 0.15, thre
 
 
 def found_by_river(misses: Sequence[float], delta: float, threshold: float) -> list[int]:
-    oracle = PageHinkley(min_instances=drift.LEAST_EVENTS, delta=delta, threshold=threshold, alpha=1.0, mode="up")
+    oracle = PageHinkley(min_instances=drift.MIN_EVENTS, delta=delta, threshold=threshold, alpha=1.0, mode="up")
     found = []
     for place, miss in enumerate(misses):
         oracle.update(miss)
@@ -90,7 +90,7 @@ def test_what_is_being_learned_has_not_changed() -> None:
 
 def test_few_events_tell_nothing() -> None:
     """However clear it looks."""
-    assert [] == found_in(new_row(), [0.0] * 10 + [1.0] * (drift.LEAST_EVENTS - 11))
+    assert [] == found_in(new_row(), [0.0] * 10 + [1.0] * (drift.MIN_EVENTS - 11))
 
 
 @pytest.mark.parametrize("several", [False, True])

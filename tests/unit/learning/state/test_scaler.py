@@ -62,7 +62,7 @@ def test_outliers_move_little(place: int) -> None:
     samples[place::100] = 1e9
     said = run(row_of(), samples)
     rest = np.arange(2000) % 100 != place % 100
-    assert np.abs(said).max() <= scaler.MOST_DEVIATIONS
+    assert np.abs(said).max() <= scaler.MAX_DEVIATIONS
     assert said[200:][rest[200:]].std() > 0.5 * clean[200:][rest[200:]].std()
 
 

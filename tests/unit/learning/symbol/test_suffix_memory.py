@@ -12,12 +12,12 @@ from online_lstm.learning.symbol.suffix_kernels import (
     DECAYS,
     FIRST_SAMPLES,
     FIRST_TRUST,
-    LEAST_COUNT,
-    LEAST_SHARE,
-    LEAST_TRUST,
-    MOST_SAMPLES,
-    MOST_TRUST,
-    MOST_VISITS,
+    MAX_SAMPLES,
+    MAX_TRUST,
+    MAX_VISITS,
+    MIN_COUNT,
+    MIN_SHARE,
+    MIN_TRUST,
     ORDERS,
 )
 from online_lstm.learning.symbol.symbol_ensemble import ObservedRun
@@ -78,7 +78,7 @@ class Reference:
             context = self.contexts.get(key)
             if context is not None:
                 age = (len(self.history) - context["seen"]).bit_length() // 2
-                yield (key[0], min(context["visits"], MOST_VISITS), min(age, AGES - 1)), context["counts"]
+                yield (key[0], min(context["visits"], MAX_VISITS), min(age, AGES - 1)), context["counts"]
 
     def distribution(self):
         total = sum(self.shares.values())
@@ -90,20 +90,20 @@ class Reference:
         return p
 
     def learn(self, value):
-        below = max(LEAST_SHARE, self.shares.get(value, 0) / max(1, sum(self.shares.values())))
+        below = max(MIN_SHARE, self.shares.get(value, 0) / max(1, sum(self.shares.values())))
         for bucket, counts in self.known():
             trust, samples = self.trust.get(bucket, (FIRST_TRUST, FIRST_SAMPLES))
             share = counts.get(value, 0) / sum(counts.values())
             mixed = trust * share + (1 - trust) * below
-            if share + below > 10 * LEAST_SHARE:
-                samples = min(samples + 1, MOST_SAMPLES)
+            if share + below > 10 * MIN_SHARE:
+                samples = min(samples + 1, MAX_SAMPLES)
                 moved = trust + (trust * share / mixed - trust) / samples
-                self.trust[bucket] = (min(max(moved, LEAST_TRUST), MOST_TRUST), samples)
-            below = max(mixed, LEAST_SHARE)
+                self.trust[bucket] = (min(max(moved, MIN_TRUST), MAX_TRUST), samples)
+            below = max(mixed, MIN_SHARE)
         for key in self.present():
             context = self.contexts.setdefault(key, {"visits": 0, "counts": {}})
             decayed = {v: self.decay * count for v, count in context["counts"].items()}
-            decayed = {v: count for v, count in decayed.items() if count > LEAST_COUNT}
+            decayed = {v: count for v, count in decayed.items() if count > MIN_COUNT}
             context["counts"] = decayed | {value: decayed.get(value, 0) + 1}
             context["visits"] += 1
             context["seen"] = len(self.history)
