@@ -24,7 +24,7 @@ from online_lstm.settings import Settings
 MIN_ROLLING = 50
 ROLLING_SHARE = 50
 """A curve is a mean over a fiftieth of the predictions, but no fewer than ``MIN_ROLLING``."""
-MIN = 20
+MIN_SCORED = 20
 """A curve begins where it is a mean of so many predictions."""
 DIGITS = 6
 MAX_SCALED = 1e12
@@ -150,7 +150,7 @@ class LearningCurve:
         window = self._blocks.rounded_up(asked)
         events, sums = self._blocks.rolling(window)
         rows = sums[:, -1]
-        begun = rows >= min(MIN, self._count)
+        begun = rows >= min(MIN_SCORED, self._count)
         events, sums, rows = events[begun], sums[begun], rows[begun]
         names = ("prediction", *settings.baselines, *(f"expert_{name}" for name in settings.experts))
         curve: dict[str, Any] = {"events": events.tolist(), "window": window}

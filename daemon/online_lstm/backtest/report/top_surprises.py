@@ -3,7 +3,7 @@
 import heapq
 from typing import Any
 
-MAX = 10
+MAX_MOMENTS = 10
 
 Moment = dict[str, Any]
 
@@ -18,13 +18,13 @@ class TopSurprises:
     def wants(self, surprise: float) -> bool:
         """Say whether a moment as surprising as this would be kept."""
         kept = self._parts[-1][1]
-        return len(kept) < MAX or surprise > kept[0][0]
+        return len(kept) < MAX_MOMENTS or surprise > kept[0][0]
 
     def add(self, surprise: float, moment: Moment) -> None:
         """Keep a moment that is wanted; of equally surprising ones the first one comes first."""
         self._count += 1
         kept = self._parts[-1][1]
-        add = heapq.heappush if len(kept) < MAX else heapq.heapreplace
+        add = heapq.heappush if len(kept) < MAX_MOMENTS else heapq.heapreplace
         add(kept, (surprise, -self._count, moment))
 
     def begin_part(self, event: int) -> None:
@@ -45,4 +45,4 @@ class TopSurprises:
         ([{'event': 2}], 2)
         """
         kept = [moment for begun, part in self._parts if begun >= after for moment in part]
-        return [moment for _, _, moment in heapq.nlargest(MAX, kept, key=lambda one: one[:2])]
+        return [moment for _, _, moment in heapq.nlargest(MAX_MOMENTS, kept, key=lambda one: one[:2])]

@@ -246,5 +246,5 @@ class Component:
         ]
         prediction, spread = np.stack(due, axis=1)
         with np.errstate(all="ignore"):
-            residuals = np.clip((values - prediction) / spread, -ridge.MAX, ridge.MAX)
+            residuals = np.clip((values - prediction) / spread, -ridge.MAX_TARGET, ridge.MAX_TARGET)
         return np.where(spread > 0, residuals, np.nan)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from online_lstm.learning.jit import compiled
 from online_lstm.learning.state.packed import ArraySpec, ArrayViews
 
-MAX = 8.0
+MAX_TARGET = 8.0
 RATE_OF_ERROR = 0.005
 
 
@@ -114,7 +114,7 @@ def _observe(
         asked = waiting[pending - horizon + event]
         fitted.outcomes[event] = np.nan
         if asked[size + 1] > 0 and not np.isnan(values[event]):
-            outcome = min(max((values[event] - asked[size]) / asked[size + 1], -MAX), MAX)
+            outcome = min(max((values[event] - asked[size]) / asked[size + 1], -MAX_TARGET), MAX_TARGET)
             fitted.outcomes[event] = outcome
             if learns:
                 _learn(state, asked[:size], outcome, first_weights, forgetting)
@@ -126,7 +126,7 @@ def _observe(
         for place in range(size):
             fitted.weights[event, place] = state.weights[place]
             scaled += state.weights[place] * now[place]
-        fitted.predictions[event] = now[size] + now[size + 1] * min(max(scaled, -MAX), MAX)
+        fitted.predictions[event] = now[size] + now[size + 1] * min(max(scaled, -MAX_TARGET), MAX_TARGET)
 
 
 @compiled

@@ -46,7 +46,7 @@ def observe(
     first = predictions[:, 0]
     predictions = np.where(np.isfinite(predictions), predictions, first[:, None])
     with np.errstate(over="ignore"):
-        apart = np.clip((predictions[:, 1:] - first[:, None]) / spread[:, None], -ridge.MAX, ridge.MAX)
+        apart = np.clip((predictions[:, 1:] - first[:, None]) / spread[:, None], -ridge.MAX_TARGET, ridge.MAX_TARGET)
     fitted = ridge.observe(
         row,
         _PREFIX,

@@ -12,7 +12,7 @@ from online_lstm.learning.symbol.expert_inputs import ExpertBeliefs, ModelBelief
 MIN_WEIGHT, MAX_WEIGHT = 0.05, 2.0
 FIRST_STEPS = 20  # by so many times its later self a situation's rate is higher at first; it falls with its visits
 SPREAD = 0.003  # of what an expert says, so much is spread evenly over S
-MIN = 1e-4  # no probability is taken to be nearer to 0 or 1 where it stands alone
+PROBABILITY_MARGIN = 1e-4  # no probability is taken to be nearer to 0 or 1 where it stands alone
 STEP = 0.75  # in log odds, between two probabilities that are calibrated
 CALIBRATED = 25
 FIRST_SAMPLES, MAX_SAMPLES = 4, 200  # calibration moves by 1 / samples
@@ -116,7 +116,7 @@ def mix(
 
 @compiled
 def _bounded(probability: float) -> float:
-    return MIN + (1 - 2 * MIN) * probability
+    return PROBABILITY_MARGIN + (1 - 2 * PROBABILITY_MARGIN) * probability
 
 
 @compiled

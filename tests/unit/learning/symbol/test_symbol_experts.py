@@ -20,7 +20,7 @@ from online_lstm.settings import read_settings
 MAX_CODES = 4
 BASELINES, EXPERTS = BASELINES_OF["symbol"], EXPERTS_OF["symbol"]
 FIRST_EXPERT = 1 + len(BASELINES)
-LAST_VALUE, MAX_FREQUENT, SUFFIX_MEMORY = range(1, FIRST_EXPERT)
+LAST_VALUE, MOST_FREQUENT, SUFFIX_MEMORY = range(1, FIRST_EXPERT)
 LSTM, FAST, SLOW = range(FIRST_EXPERT, FIRST_EXPERT + 3)
 
 
@@ -185,7 +185,7 @@ def test_last_value_expects_what_came_last():
 def test_most_frequent_expects_the_latest_of_equally_frequent_values():
     """Counts decide; where they are equal, the value that came later."""
     _, hits = observe(Bench(), as_ids([1, 2, 2, 1, 1, 2]))
-    assert [False, False, True, False, True, False] == hits[:, MAX_FREQUENT].tolist()
+    assert [False, False, True, False, True, False] == hits[:, MOST_FREQUENT].tolist()
 
 
 def test_a_fresh_id_is_no_hit_and_takes_nothing_over():
@@ -194,7 +194,7 @@ def test_a_fresh_id_is_no_hit_and_takes_nothing_over():
     fresh = np.array([True, False, False, True, True, False, False, True, False])
     _, hits = observe(Bench(), ObservedRun(ids, fresh, np.full(9, -1, np.int32), np.zeros(9, np.bool_)))
     assert not hits[-2].any()
-    assert hits[-1, MAX_FREQUENT]
+    assert hits[-1, MOST_FREQUENT]
 
 
 def test_an_adopted_id_can_be_a_hit_of_the_lstm_and_of_nobody_else():
