@@ -4,7 +4,7 @@ import doctest
 import random
 
 from online_lstm.backtest.report import top_surprises as module
-from online_lstm.backtest.report.top_surprises import MAX, TopSurprises
+from online_lstm.backtest.report.top_surprises import MAX_MOMENTS, TopSurprises
 
 
 def test_after_any_part_the_most_surprising_ones_are_known() -> None:
@@ -18,7 +18,7 @@ def test_after_any_part_the_most_surprising_ones_are_known() -> None:
             surprising.begin_part(event)
             begun.append(event)
     for after in begun:
-        expected = sorted((-surprise, event) for event, surprise in moments if event > after)[:MAX]
+        expected = sorted((-surprise, event) for event, surprise in moments if event > after)[:MAX_MOMENTS]
         assert expected == [(-one["bits"], one["event"]) for one in surprising.told(after)]
 
 
