@@ -476,7 +476,7 @@ class FakeDaemon:
         try:
             self.service.step()
             self.service._writer.drain()
-            self.service._hear_of_checkpoints()
+            self.service._collect_finished_checkpoints()
         except BaseException:
             self.die()
             raise

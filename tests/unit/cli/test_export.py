@@ -18,7 +18,7 @@ from online_lstm.learning.network.layers import parse_layers
 from online_lstm.learning.network.layout import Layout
 from online_lstm.learning.network.runtime import pin_runtime
 from online_lstm.learning.partition import Partition, initial_metadata, learning_settings, next_metadata
-from online_lstm.settings import Settings
+from online_lstm.settings import read_settings
 
 pin_runtime()
 import keras  # noqa: E402 - after the pins
@@ -34,9 +34,8 @@ COUNT = 90
 @cache
 def state_of(task: str) -> dict[str, Any]:
     """A partition that has learned two streams; the values of the one without key end with a sequence of three."""
-    settings = Settings(
-        task=task, **SMALL, **({"history": 256, "horizons": (1, 3), "features": 2} if task == "number" else {})
-    )
+    numbers = {"history": 256, "horizons": (1, 3), "features": 2} if task == "number" else {}
+    settings = read_settings({"task": task, **SMALL, **numbers}, environment={})
     partition = Partition(
         settings, SOURCE, next_metadata(settings, SOURCE, 0, initial_metadata(1)), model_factory(settings)
     )
@@ -156,7 +155,7 @@ def test_a_file_with_other_inputs_than_outputs_knows_no_symbols(tmp_path: Path) 
     """Code 0, unknown, and every symbol have a column on both sides."""
     layers = [keras.Input((None, 3)), keras.layers.GRU(4, return_sequences=True), keras.layers.Dense(4)]
     keras.Sequential(layers).save(tmp_path / "odd.keras")
-    settings = Settings(network=("gru 4",))
+    settings = read_settings({"network": ("gru 4",)}, environment={})
     network: Any = model_factory(settings)(learning_settings(settings))
     with pytest.raises(SettingsError, match="layer 1: received a kernel for 3 inputs, expected 4"):
         network.from_keras(tmp_path / "odd.keras")
@@ -230,7 +229,9 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes | None)
 
 def labels_state(classes: int, count: int) -> dict[str, Any]:
     """A partition that has learned sequences of three labels at most; then one of the key ``pump`` has begun."""
-    settings = Settings(task="label", features=2, classes=classes, network=LAYERS, score_window=20)
+    settings = read_settings(
+        {"task": "label", "features": 2, "classes": classes, "network": LAYERS, "score_window": 20}, environment={}
+    )
     partition = Partition(
         settings, SOURCE, next_metadata(settings, SOURCE, 0, initial_metadata(1)), model_factory(settings)
     )

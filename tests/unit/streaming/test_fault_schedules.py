@@ -189,7 +189,7 @@ class Schedule(RuleBasedStateMachine):
             service = self._daemons[name].service
             service._checkpoint()
             service._writer.drain()
-            service._hear_of_checkpoints()
+            service._collect_finished_checkpoints()
 
     @rule(source=st.sampled_from(SOURCES), cut=st.booleans())
     def damage(self, source: TopicPartition, cut: bool) -> None:

@@ -515,7 +515,7 @@ def test_writing_takes_its_share_of_the_time_at_most(
     monkeypatch.setattr(
         daemon.service._writer, "finished", lambda: iter([report, dataclasses.replace(report, source=SOURCES[1])])
     )
-    daemon.service._hear_of_checkpoints()
+    daemon.service._collect_finished_checkpoints()
     assert daemon.now_s + 4.0 / CHECKPOINT_SHARE == pytest.approx(daemon.service._checkpoint_due)
 
 
