@@ -40,9 +40,9 @@ def test_a_wheel_has_the_package_and_its_files(distributions: tuple[Path, Path])
     """Pages, templates and the marker of types are in it; tests and deployment are not."""
     with zipfile.ZipFile(distributions[1]) as wheel:
         names = set(wheel.namelist())
-    tracked = run("git", "ls-files", "daemon", cwd=ROOT).split()
+    tracked = run("git", "ls-files", cwd=ROOT / "daemon").split()
     assert [name for name in tracked if name not in names] == []
-    assert {"daemon"} == {name.partition("/")[0] for name in names if ".dist-info/" not in name}
+    assert {"online_lstm"} == {name.partition("/")[0] for name in names if ".dist-info/" not in name}
 
 
 def test_an_sdist_builds_with_its_version(distributions: tuple[Path, Path], tmp_path: Path) -> None:
