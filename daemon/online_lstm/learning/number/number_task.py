@@ -79,7 +79,9 @@ class NumberTask:
         sums: NDArray[np.float64],
         drifts: Sequence[bool],
     ) -> list[NumberEvaluation | None]:
-        """Return the evaluations of the predictions for K events; of C channels, all components of each horizon in turn.
+        """Return the evaluations of the predictions for K events.
+
+        The C channels are all components of the first horizon, then those of the next horizon, and so on.
 
         Args:
             scored: Whether any channel was scored, bool ``(K,)``.
