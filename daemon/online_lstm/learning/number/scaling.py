@@ -1,8 +1,8 @@
 """Online scaling: the centre and the spread of the values of a stream.
 
-The centre is the running mean of y_t. With e_t = y_t - centre, the spread is the running mean of |e_t|. The spread moves
-as if |e_t| were at most 20 spreads; the centre moves as if |e_t| were at most 3 spreads. A single outlier therefore
-changes little, but a new level or unit is still learned.
+The centre is the running mean of y_t. With e_t = y_t - centre, the spread is the running mean of |e_t|. The spread
+moves as if |e_t| were at most 20 spreads; the centre moves as if |e_t| were at most 3 spreads. A single outlier
+therefore changes little, but a new level or unit is still learned.
 """
 
 from typing import NamedTuple
