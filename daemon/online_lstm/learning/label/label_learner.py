@@ -279,7 +279,7 @@ class LabelLearner:
         self._learned.unlabelled += self._sequences.wait(key, self._events)
 
     def _end_silent(self) -> None:
-        """End open sequences that have been idle for too long, and drop waiting sequences whose label has not arrived."""
+        """End open sequences that have been idle for too long, and drop waiting sequences whose label is overdue."""
         last = self._events - self._settings.label_timeout_events
         while (found := stalest_of(self._sequences.open)) and found.seen <= last:
             self._predict()
@@ -291,7 +291,7 @@ class LabelLearner:
             self._give_up(found.contexts, found.key)
 
     def _make_room(self) -> None:
-        """Evict the least recently seen sequence if ``max_streams`` is reached; learn it first if its label is known."""
+        """Evict the least recently seen sequence if ``max_streams`` is reached; learn it first if it has its label."""
         if len(self._sequences) < self._settings.max_streams:
             return
         self._predict()
@@ -314,7 +314,7 @@ class LabelLearner:
         return LearnerStats(len(self._sequences), self._task.known, rows, waiting=len(self._sequences.waiting))
 
     def prepare(self) -> None:
-        """Do nothing: the step is compiled already, and a fit step is compiled when a sequence of its length is over."""
+        """Do nothing: samples are compiled already, a fit step when the first sequence of its length is over."""
 
     def break_sequences(self) -> None:
         """Forget the open sequences, which miss samples; sequences that are over continue to wait for their labels."""

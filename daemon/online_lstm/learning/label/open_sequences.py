@@ -78,7 +78,7 @@ class OpenSequences:
                 contexts.remove(key)
 
     def state(self) -> dict[str, Any]:
-        """Return a copy of all sequences as plain data; ``samples`` is packed, sequence after sequence, without padding."""
+        """Return a copy of all sequences as plain data; ``samples`` has only the existing ones, one after the other."""
         state = {"streams": self.open.state(), "waiting": self.waiting.state()}
         for contexts in state.values():
             arrays = contexts["arrays"]
@@ -89,7 +89,7 @@ class OpenSequences:
         """Restore the sequences from the result of ``state``.
 
         Raises:
-            StateMismatchError: The state has other arrays or shapes than this object's.
+            StateMismatchError: The arrays of the state do not match the settings.
         """
         for contexts, name in ((self.open, "streams"), (self.waiting, "waiting")):
             arrays = dict(state[name]["arrays"])

@@ -38,8 +38,8 @@ def record(row: ArrayViews, hits: NDArray[np.generic], losses: NDArray[np.float6
 
     Args:
         row: The arrays of the stream, written to.
-        hits: Whether each predictor was right, bool ``(K, P)``; with several predictions an event, the number of hits of
-            each predictor and the number of scored predictions, int32 ``(K, P + 1)``.
+        hits: Whether each predictor was right, bool ``(K, P)``; with several predictions an event, the number of hits
+            of each predictor and the number of scored predictions, int32 ``(K, P + 1)``.
         losses: The losses of the events, float64 ``(K, ...)``.
 
     Returns:

@@ -63,7 +63,7 @@ def losses_of(
 
     Args:
         values: NaN where missing, float64 ``(..., C)``.
-        predictions: Predictions of P predictors, the published one first; NaN if there was none, float64 ``(..., C, P)``.
+        predictions: Of P predictors, the published one first; NaN if there was none, float64 ``(..., C, P)``.
         covered: 1 if the value was inside its interval, 0 if not, NaN if there was no interval, float64 ``(..., C)``.
 
     Returns:
