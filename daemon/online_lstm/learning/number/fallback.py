@@ -4,7 +4,7 @@ The state is a running mean of the absolute errors for the stack and each baseli
 share of events at which its error was less than half the error of the stack. From ``MIN_JUDGED`` labels on, a baseline
 replaces the stack if its mean error is less than half the mean error of the stack, and if its share is above ``OFTEN``.
 Among several such baselines, the one with the smallest mean error is published. Both conditions are necessary: the
-first excludes a baseline that is slightly closer most of the time but far off when it matters, the second excludes a
+first excludes a baseline that is closer most of the time but far off when it matters, the second excludes a
 switch after a few bad events. A mean error of the stack up to ``MIN_RELATIVE_ERROR`` of the mean absolute value counts
 as zero.
 """

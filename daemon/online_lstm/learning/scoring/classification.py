@@ -49,7 +49,7 @@ def record(row: ArrayViews, hits: NDArray[np.generic], losses: NDArray[np.float6
     window = len(ring)
     numbers = np.arange(count, count + len(hits))
     places = numbers % window
-    # the free places of a ring that is not full hold no hits, so overwriting them removes none
+    # the free slots of a ring that is not full hold no hits, so overwriting them removes none
     on_revoked = np.concatenate((ring[places[:window]], hits[:-window]))
     sums = row["scores_sums"] + np.subtract(hits, on_revoked, dtype=np.int64).cumsum(axis=0)
     ring[places[-window:]] = hits[-window:]
