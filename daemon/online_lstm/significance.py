@@ -1,18 +1,18 @@
-"""What a hit rate is worth beside those of simple rules, and what these are called where people read."""
+"""Kappa-temporal, lift and standard errors of scores, and the display names of baselines and experts."""
 
 import math
 from collections.abc import Collection
 
 REACHED = 0.95
-"""With this share of a level, that of now or of the end, a hit rate has reached it."""
+"""Share of a level, current or final, from which a score counts as having reached the level."""
 
 
 def kappa_temporal(hit_rate: float, last_value: float) -> float | None:
-    """Say what a hit rate is worth where values often stay as they are: 1 all right, 0 as good as the last value.
+    """Return the kappa-temporal statistic of a hit rate: 1 is perfect, 0 is as good as the last-value baseline.
 
-    The kappa-temporal statistic of Zliobaite, Bifet, Read, Pfahringer and Holmes 2015, Evaluation methods and decision
-    theory for classification of streaming data with temporal dependence, Machine Learning 98: (p - p_per) / (1 - p_per)
-    with the hit rate p and that of the last value. None where the last value is always right.
+    Zliobaite, Bifet, Read, Pfahringer and Holmes 2015, Evaluation methods and decision theory for classification of
+    streaming data with temporal dependence, Machine Learning 98: (p - p_per) / (1 - p_per) with the hit rate p and the
+    hit rate p_per of the last-value baseline. None if the last-value baseline is always right.
 
     >>> kappa_temporal(0.75, 0.5), kappa_temporal(0.25, 0.25), kappa_temporal(1.0, 1.0)
     (0.5, 0.0, None)
@@ -21,7 +21,7 @@ def kappa_temporal(hit_rate: float, last_value: float) -> float | None:
 
 
 def lift(hit_rate: float, baselines: Collection[float]) -> float:
-    """Give a hit rate minus that of the best baseline.
+    """Return the hit rate minus the hit rate of the best baseline.
 
     >>> lift(0.75, (0.25, 0.5))
     0.25
@@ -30,15 +30,16 @@ def lift(hit_rate: float, baselines: Collection[float]) -> float:
 
 
 def paired_error(total: float, squares: float, events: int, predictions: int) -> float:
-    """Give the standard error of the mean difference of two predictors of the same; NaN of sums that are infinite.
+    """Return the standard error of the mean difference of two predictors of the same events; NaN for infinite sums.
 
     Args:
         total: The sum of the differences d.
-        squares: The sum of d^2, each that of an event. Of hits with one prediction an event this is b + c, where the
-            total is b - c: who was right where the other one was not (McNemar 1947, Note on the sampling error of the
-            difference between correlated proportions or percentages, Psychometrika 12).
-        events: How many events had a difference; they are taken as independent of each other.
-        predictions: How many predictions were judged at these, by which the total is divided to give the mean.
+        squares: The sum of d^2, with one d for each event. For hits with one prediction an event, this is b + c and the
+            total is b - c, with b and c the numbers of events at which only the first or only the second predictor was
+            right (McNemar 1947, Note on the sampling error of the difference between correlated proportions or
+            percentages, Psychometrika 12).
+        events: Number of events with a difference; they are assumed to be independent.
+        predictions: Number of scored predictions at these events; the mean is the total divided by this number.
 
     >>> paired_error(total=0, squares=49, events=100, predictions=100)
     0.07
@@ -47,7 +48,7 @@ def paired_error(total: float, squares: float, events: int, predictions: int) ->
 
 
 def words_of(name: str, task: str) -> str:
-    """Give the words for the name of a baseline or an expert; of labels the last value is a label.
+    """Return the display name of a baseline or an expert; for labels, ``last_value`` is "last label".
 
     >>> words_of("suffix_memory", "symbol"), words_of("last_value", "label")
     ('suffix memory', 'last label')

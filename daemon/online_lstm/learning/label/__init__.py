@@ -1,1 +1,1 @@
-"""Task label: predict the label of a sequence while it goes on."""
+"""Task label: predict the label of a sequence after each of its samples."""

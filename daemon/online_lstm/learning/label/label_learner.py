@@ -1,8 +1,9 @@
-"""The learner of labels: one network for all sequences of a partition, each with states of its own.
+"""The learner of labels: one network for all sequences of a partition, with separate recurrent states for each.
 
-A sample moves its sequence's states one step on, and what its label may be is said at once. A sequence that is over
-and has its label is judged, learned from in one fit step, and forgotten. Between two fit steps the weights stay, so
-samples of many sequences go in one call of the network; nothing depends on which ones.
+A sample advances the states of its sequence by one step, and the label is predicted immediately. When a sequence is
+over and its label is known, the learner scores the prediction, runs one fit step on the sequence, and forgets the
+sequence. Between two fit steps the weights are constant, so one call of the network processes samples of many
+sequences. The results do not depend on how samples are grouped into calls.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,7 +30,7 @@ from online_lstm.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    """A sample that waits for its call: its place among the inputs, the event's number, and where it goes."""
+    """A sample that waits for its call: its index in the batch, its event, the event's number, row, sample number."""
 
     place: int
     event: Event
@@ -40,7 +41,7 @@ class _Sample:
 
 @dataclass(frozen=True, slots=True)
 class _Conclusion:
-    """What came of a sequence that was over and had its label."""
+    """The result of a sequence that was over and had its label."""
 
     evaluation: LabelEvaluation | None
     hits: tuple[int, ...] | None
@@ -49,18 +50,18 @@ class _Conclusion:
 
 
 class LabelLearner:
-    """All sequences of a partition, and what they share.
+    """All sequences of a partition, and their shared state.
 
-    Open sequences and those that wait for a label count for ``max_streams``; the one that was seen least recently makes
-    room, and is over with that.
+    ``max_streams`` limits the number of open and waiting sequences together. At the limit, the least recently seen
+    sequence is evicted, and is over then.
     """
 
     @staticmethod
     def fields(settings: Settings, network: LabelModel) -> dict[str, ArraySpec]:
         """Describe the arrays that all sequences share.
 
-        ``learned`` says of which labels some sequence was learned from, ``label_counts`` how many sequences had each,
-        and ``last_label`` which one the last of them.
+        ``learned`` is true for the labels with at least one learned sequence, ``label_counts`` has the number of
+        sequences with each label, and ``last_label`` is the label of the last sequence.
         """
         return {
             "events": ArraySpec((1,), "int64"),
@@ -89,7 +90,7 @@ class LabelLearner:
             self._resume(warm_start.shared)
 
     def learn(self, inputs: Sequence[Event | Tombstone]) -> BatchResult:
-        """Predict and learn, one event after another."""
+        """Predict and learn, event by event."""
         self._learned = learned = BatchResult([None] * len(inputs))
         for place, one in enumerate(inputs):
             if isinstance(one, Tombstone):
@@ -110,7 +111,7 @@ class LabelLearner:
     # one event
 
     def _take(self, place: int, event: Event) -> None:
-        """Take a sample, or a label that comes alone; afterwards, end what has been silent for too long."""
+        """Process a sample or a label without a sample; then end the sequences that have been idle for too long."""
         if event.vector:
             self._take_sample(place, event)
         else:
@@ -155,7 +156,7 @@ class LabelLearner:
             self._wait(event.stream)
 
     def _take_label(self, place: int, event: Event) -> None:
-        """Give a label to the sequence of the key that waits for it, else to the open one, which is over with that."""
+        """Assign a label to the waiting sequence of the key, or else to the open sequence, which is over then."""
         opened, waiting = self._sequences.open, self._sequences.waiting
         late = event.stream in waiting and not (event.ends and event.stream in opened)
         contexts = waiting if late else opened
@@ -173,7 +174,7 @@ class LabelLearner:
         self._tell(place, self._conclude(contexts, event.stream))
 
     def _tell(self, place: int, conclusion: _Conclusion) -> None:
-        """Say in an outcome what came of its own sequence."""
+        """Add the result of the event's own sequence to the event's result."""
         self._learned.results[place] = replace(
             self._outcome(place),
             fit_steps=conclusion.fit_steps,
@@ -195,7 +196,7 @@ class LabelLearner:
     # the samples of a call
 
     def _predict(self) -> None:
-        """Move the sequences of the samples that wait one step on, and say what is predicted after each."""
+        """Advance the sequences of the waiting samples, and write the prediction after each sample to the results."""
         run, self._run = self._run, []
         if not run:
             return
@@ -221,7 +222,7 @@ class LabelLearner:
         return inputs
 
     def _note(self, run: Sequence[_Sample], probabilities: NDArray[np.float32]) -> None:
-        """Keep what is predicted of each sequence, and since when."""
+        """Store the prediction of each sequence, and the sample since which its label has not changed."""
         favourite, stable_since_sample, pending = map(
             self._sequences.open.column, ("favourite", "stable_since_sample", "pending")
         )
@@ -233,7 +234,7 @@ class LabelLearner:
     # the end of a sequence
 
     def _conclude(self, contexts: StreamTable, key: Key) -> _Conclusion:
-        """Judge a sequence that is over and has its label, learn from it, and forget it."""
+        """Score a sequence that is over and has its label, learn it, and forget it."""
         sequence, shared = contexts.row(key), self._shared
         label, length = int(sequence["label"][0]), int(sequence["length"][0])
         evaluation, hits = self._judge(sequence)
@@ -251,7 +252,7 @@ class LabelLearner:
         return _Conclusion(evaluation, hits, steps, skipped)
 
     def _judge(self, sequence: ArrayViews) -> tuple[LabelEvaluation | None, tuple[int, ...] | None]:
-        """Score what was predicted after the last sample, if anything was; give a evaluation, and all hits."""
+        """Score the prediction after the last sample, if any; return the evaluation and the hits of all predictors."""
         label, predicted, shared = int(sequence["label"][0]), int(sequence["favourite"][0]), self._shared
         if predicted == NONE:
             return None, None
@@ -262,7 +263,7 @@ class LabelLearner:
             samples=int(sequence["length"][0]),
             stable_since_sample=int(sequence["stable_since_sample"][0]),
         )
-        # the published prediction, the baselines, and the one expert, whose prediction it is
+        # the published prediction, the two baselines, and the only expert, whose prediction is the published one
         named = np.array([[predicted, shared["last_label"][0], shared["label_counts"].argmax(), predicted]])
         told = score(
             shared,
@@ -278,7 +279,7 @@ class LabelLearner:
         self._learned.unlabelled += self._sequences.wait(key, self._events)
 
     def _end_silent(self) -> None:
-        """End open sequences that have been silent for too long, and give up those whose label does not come."""
+        """End open sequences that have been idle for too long, and drop waiting sequences whose label is overdue."""
         last = self._events - self._settings.label_timeout_events
         while (found := stalest_of(self._sequences.open)) and found.seen <= last:
             self._predict()
@@ -290,7 +291,7 @@ class LabelLearner:
             self._give_up(found.contexts, found.key)
 
     def _make_room(self) -> None:
-        """Let the sequence that was seen least recently go if there are too many: learned from, if it has its label."""
+        """Evict the least recently seen sequence if ``max_streams`` is reached; learn it first if it has its label."""
         if len(self._sequences) < self._settings.max_streams:
             return
         self._predict()
@@ -308,27 +309,27 @@ class LabelLearner:
     # everything
 
     def stats(self) -> LearnerStats:
-        """Say how everything stands."""
+        """Return the statistics of the learner."""
         rows = self._rows.take([self._row_number], classification.NAMES)
         return LearnerStats(len(self._sequences), self._task.known, rows, waiting=len(self._sequences.waiting))
 
     def prepare(self) -> None:
-        """Compile nothing: samples are compiled already, and a fit step when a sequence of its length is over."""
+        """Do nothing: samples are compiled already, a fit step when the first sequence of its length is over."""
 
     def break_sequences(self) -> None:
-        """Forget the open sequences, which miss samples; those that are over go on to wait for their labels."""
+        """Forget the open sequences, which miss samples; sequences that are over continue to wait for their labels."""
         self._sequences.open.clear()
 
     def state(self) -> dict[str, Any]:
-        """Copy everything that was learned; sequences are in the order they were last seen."""
+        """Return a copy of the learned state; the sequences are in the order in which they were last seen."""
         learner = {"labels": self._task.state(), "arrays": self._rows.take([self._row_number])}
         return {**self._sequences.state(), "learner": learner}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take over what ``state`` gave.
+        """Restore the learner from the result of ``state``.
 
         Raises:
-            StateMismatchError: It is not what ``state`` gives.
+            StateMismatchError: The state does not match the settings.
         """
         self._resume(state["learner"])
         self._sequences.restore(state)

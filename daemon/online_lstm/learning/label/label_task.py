@@ -1,7 +1,7 @@
 """The task ``label``: predict the label of the sequence that a sample belongs to.
 
-It names the labels, which become classes in the order of their first appearance, and turns arrays into predictions and
-evaluations; it knows neither network nor sequences.
+It maps labels to classes, in the order of their first appearance, and converts arrays to predictions and evaluations.
+It knows neither network nor sequences.
 """
 
 import json
@@ -18,11 +18,11 @@ from online_lstm.learning.symbol.symbol_task import surprise_bits
 from online_lstm.settings import Settings
 
 NONE = -1
-"""The class of a label that is not known."""
+"""The class of an unknown label."""
 
 
 class LabelTask:
-    """Name and score the labels of a partition."""
+    """The classes and the scorer of the labels of a partition."""
 
     def __init__(self, settings: Settings) -> None:
         self._most = settings.classes
@@ -32,14 +32,14 @@ class LabelTask:
 
     @property
     def known(self) -> int:
-        """How many labels there are."""
+        """The number of known labels."""
         return len(self._literals)
 
     def class_of(self, label: Label | None) -> int:
-        """Give the class of a label, ``NONE`` for none; a new label gets the next one.
+        """Return the class of a label, ``NONE`` for no label; a new label gets the next free class.
 
         Raises:
-            BadInputError: There are as many labels already as the setting ``classes`` says.
+            BadInputError: The label is new, and the number of known labels has reached the setting ``classes``.
         """
         if label is None:
             return NONE
@@ -59,15 +59,18 @@ class LabelTask:
 
     @staticmethod
     def samples(events: Sequence[Event]) -> NDArray[np.float64]:
-        """Give the numbers of K samples, (K, features), NaN for one that is missing."""
+        """Return the features of K samples, float64 (K, features), NaN for a missing number."""
         return np.array([event.vector for event in events], np.float64)
 
     def predictions(
         self, numbers: Sequence[int], probabilities: NDArray[np.float32], possible: NDArray[np.bool_]
     ) -> list[LabelPrediction]:
-        """Read K lines of probabilities, (K, classes), of which some are ``possible``; ``numbers`` count the samples.
+        """Return the predictions after K samples; equally likely labels are in the order of their first appearance.
 
-        Of labels that are equally likely the one that was there first comes first.
+        Args:
+            numbers: The numbers of the samples in their sequences.
+            probabilities: Float32 (K, classes).
+            possible: Which classes may be predicted, bool (classes,).
         """
         most = min(self._top, int(possible.sum()))
         order = np.argsort(-probabilities, axis=1, kind="stable")[:, :most]
@@ -81,7 +84,7 @@ class LabelTask:
     def evaluation(
         self, label: int, predicted: int, probabilities: NDArray[np.float32], *, samples: int, stable_since_sample: int
     ) -> LabelEvaluation:
-        """Judge what was predicted after the last sample, where the labels had been given ``probabilities``."""
+        """Return the evaluation of the prediction after the last sample, with its ``probabilities`` of all labels."""
         probability = probabilities[label]
         return LabelEvaluation(
             label=self._literals[label],
@@ -95,14 +98,14 @@ class LabelTask:
         )
 
     def state(self) -> list[str]:
-        """Give the labels as JSON text, in the order of their classes."""
+        """Return the labels as JSON literals, in the order of their classes."""
         return list(self._literals)
 
     def restore(self, literals: list[str]) -> None:
-        """Take over what ``state`` gave.
+        """Restore the labels from the result of ``state``.
 
         Raises:
-            StateMismatchError: There is one twice, or more than the settings have room for.
+            StateMismatchError: A label occurs twice, or there are more labels than the setting ``classes``.
         """
         found: dict[Any, int] = {json.loads(literal): number for number, literal in enumerate(literals)}
         require_same("number of different labels", len(found), len(literals))

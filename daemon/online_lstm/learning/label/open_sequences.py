@@ -1,6 +1,7 @@
-"""The sequences of a partition that are not yet learned from: those that are open, and those that wait for a label.
+"""The sequences of a partition that are not yet learned: open sequences, and sequences that wait for a label.
 
-It owns their arrays and their order; when one is over, and what is learned from it, is the learner's affair.
+It owns the arrays of the sequences and their order. The learner decides when a sequence is over and what is learned
+from it.
 """
 
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from online_lstm.settings import Settings
 
 
 class StalestSequence(NamedTuple):
-    """The sequence that was seen least recently: at which event, whose, and among which ones."""
+    """The least recently seen sequence: number of its last event, key, and table."""
 
     seen: int
     key: Key
@@ -24,11 +25,12 @@ class StalestSequence(NamedTuple):
 
 
 class OpenSequences:
-    """At most one open sequence of each key, and at most one that is over and waits for its label.
+    """At most one open sequence of each key, and at most one sequence that is over and waits for its label.
 
-    The arrays of a sequence: ``seen`` is the event at which it was last seen, or was over; ``samples`` are those so
-    far, scaled as they were when they came; ``pending`` are the probabilities after the last one, ``favourite`` the
-    label that was the likeliest then, and ``stable_since_sample`` the sample that it has been so from.
+    The arrays of a sequence: ``seen`` is the number of the event at which the sequence was last seen, or was over.
+    ``samples`` are the samples so far, scaled with the scale at their arrival. ``pending`` are the probabilities after
+    the last sample, ``favourite`` is the most likely label after the last sample, and ``stable_since_sample`` is the
+    number of the sample since which this label has been the most likely one.
     """
 
     def __init__(self, settings: Settings, network: LabelModel) -> None:
@@ -49,11 +51,11 @@ class OpenSequences:
         return len(self.open) + len(self.waiting)
 
     def label_of(self, key: Key) -> int:
-        """Give the label of an open sequence, ``NONE`` if it is not known."""
+        """Return the class of an open sequence's label, ``NONE`` if the label is unknown."""
         return int(self.open.row(key)["label"][0])
 
     def wait(self, key: Key, event: int) -> bool:
-        """Let an open sequence wait for its label from this event on; say whether another one of the key gave up."""
+        """Move an open sequence to the waiting ones; return whether it replaced a waiting sequence of the same key."""
         instead = key in self.waiting
         if instead:
             self.waiting.remove(key)
@@ -66,7 +68,7 @@ class OpenSequences:
         return instead
 
     def stalest(self) -> StalestSequence:
-        """Say which one was seen least recently; there has to be one."""
+        """Return the least recently seen sequence; at least one sequence must exist."""
         return min(filter(None, map(stalest_of, (self.open, self.waiting))), key=lambda found: found.seen)
 
     def forget(self, key: Key) -> None:
@@ -76,7 +78,7 @@ class OpenSequences:
                 contexts.remove(key)
 
     def state(self) -> dict[str, Any]:
-        """Copy all of them as plain data; of ``samples`` as many as there are, sequence after sequence."""
+        """Return a copy of all sequences as plain data; ``samples`` has only the existing ones, one after the other."""
         state = {"streams": self.open.state(), "waiting": self.waiting.state()}
         for contexts in state.values():
             arrays = contexts["arrays"]
@@ -84,10 +86,10 @@ class OpenSequences:
         return state
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take over what ``state`` gave.
+        """Restore the sequences from the result of ``state``.
 
         Raises:
-            StateMismatchError: It is not what ``state`` gives.
+            StateMismatchError: The arrays of the state do not match the settings.
         """
         for contexts, name in ((self.open, "streams"), (self.waiting, "waiting")):
             arrays = dict(state[name]["arrays"])
@@ -103,7 +105,7 @@ class OpenSequences:
 
 
 def stalest_of(contexts: StreamTable) -> StalestSequence | None:
-    """Say which one of some sequences was seen least recently, if there is any."""
+    """Return the least recently seen sequence of a table; None if the table is empty."""
     for key in contexts:
         return StalestSequence(int(contexts.column("seen")[contexts.number(key), 0]), key, contexts)
     return None

@@ -1,12 +1,14 @@
-"""What is usual at a time of the week: a profile by the clock, for streams that are not evenly timed.
+"""The profile of the week: seasonal means by clock time, for streams whose events are not evenly spaced in time.
 
-The week has a slot for each half hour, UTC; events without a time have one of their own. The time of the target is the
-time of the event and as many mean intervals as it is steps ahead.
+The week has one slot for each half hour, in UTC. Events without a timestamp share one further slot. The time of a
+target is the timestamp of the event plus the horizon times the mean interval between events.
 
-The mean interval is learned from stretches of ``STRETCH`` events, or as many more as it takes until time has moved: the
-latest time of a stretch, less that of the one before, per event. It is the mean of the last ``STRETCHES`` but the least
-and the largest one, so neither events that come at once or in another order change it, nor a hole in the stream or one
-time that is wrong. A stretch that ends before the last one did is left out. Until the first has ended, it is the mean.
+The mean interval is learned from stretches of events. A stretch has ``STRETCH`` events, and goes on beyond them until
+time has moved. Its interval is the latest timestamp of the stretch minus the latest timestamp of the previous stretch,
+divided by the number of events. The mean interval is the mean over the last ``STRETCHES`` stretches without the
+smallest and the largest interval, so simultaneous events, events out of order, a gap in the stream and a single wrong
+timestamp do not change it. A stretch that ends before the previous stretch ended is ignored. Until the first stretch
+has ended, the mean interval is the mean over its events so far.
 """
 
 from typing import NamedTuple
@@ -30,9 +32,9 @@ STRETCHES = 5
 class Clock(NamedTuple):
     """The arrays of one stream."""
 
-    start_ms: NDArray[np.int64]  # (1,): latest time of the stretch before, -1 where none leads up to this one
-    latest_ms: NDArray[np.int64]  # (1,): of this stretch
-    events: NDArray[np.int64]  # (1,): so far in this stretch
+    start_ms: NDArray[np.int64]  # (1,): latest time of the previous stretch, -1 if there is none
+    latest_ms: NDArray[np.int64]  # (1,): latest time of this stretch
+    events: NDArray[np.int64]  # (1,): number of events so far in this stretch
     stretches_ms: NDArray[np.float64]  # (STRETCHES,): intervals of the latest stretches, 0 before the first has ended
     interval_ms: NDArray[np.float64]  # (1,)
 
@@ -53,7 +55,7 @@ def fields() -> dict[str, ArraySpec]:
 
 
 def break_sequence(row: ArrayViews) -> None:
-    """Let no interval lead from the last event to the next."""
+    """Discard the interval between the last event and the next."""
     row["clock_start_ms"][:] = -1
     profile.break_sequence(row, _PREFIX)
 
@@ -66,14 +68,14 @@ def observe(
     horizons: tuple[int, ...],
     learns: bool = True,
 ) -> profile.ProfileDeviations:
-    """Learn K values by the clock, or only follow them; the mean interval is followed in any case.
+    """Learn K values by the clock, and return their deviations from the profile of the week.
 
     Args:
         row: The arrays of the stream, written to.
         values: At most 1e300 in size, NaN where missing, float64 ``(K,)``.
-        timestamps_ms: Since 1970, UTC, -1 where there is none, int64 ``(K,)``.
-        horizons: Steps ahead that something is predicted for.
-        learns: Else the profile stays as it is.
+        timestamps_ms: Milliseconds since 1970, UTC, -1 where there is no timestamp, int64 ``(K,)``.
+        horizons: Steps from an event to its targets.
+        learns: If false, the profile learns nothing; the mean interval is updated in any case.
     """
     slots = np.empty((1 + len(horizons), len(values)), np.int64)
     _find_slots(
@@ -83,7 +85,7 @@ def observe(
 
 
 def places(timestamps_ms: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Give the places in the week from Monday and in the day, in turns from 0 to 1, float32 ``(2, K)``; 0 for none."""
+    """Return the phases in the week (from Monday) and in the day, 0 to 1, float32 ``(2, K)``; 0 if no timestamp."""
     turns = np.stack([(timestamps_ms - MONDAY_MS) % WEEK_MS / WEEK_MS, timestamps_ms % DAY_MS / DAY_MS])
     return np.where(timestamps_ms < 0, 0, turns).astype(np.float32)
 

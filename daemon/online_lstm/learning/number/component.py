@@ -1,9 +1,10 @@
-"""One component of the numbers: its past, and what its experts say of each of H steps ahead.
+"""One component of the numbers: its past values, and the predictions of its experts at each of H horizons.
 
-An event is learned in two steps, so that the experts of one component can look at the deviations of others: first where
-its value is, then what comes of it. For a value that is missing stands in what the profile expects; it is no label, and
-nothing is estimated from it. In the past that baselines and the search for periods look at, the last known value stands
-in for it.
+An event is learned in two steps, so that the experts of one component can use the deviations of other components.
+``place`` computes the deviation of the value from its profile; ``predict`` learns from the outcome and predicts. A
+missing value is replaced by the expectation of the profile; it is not used as a label, and no estimate is updated with
+it. In the past values that the baselines and the period search use, a missing value is replaced by the last known
+value.
 """
 
 from typing import Any, NamedTuple
@@ -19,7 +20,7 @@ LIKENESS = (1.0, 1.0, 0.5)  # weights of the neighbours' taps: now, one step ago
 
 
 class ComponentResult(NamedTuple):
-    """What is known and predicted after each of K events; NaN, and 0 in features, before the first value."""
+    """The predictions and the inputs of the network after each of K events; before the first value NaN, features 0."""
 
     residuals: NDArray[np.float64]  # (H, K)
     spread: NDArray[np.float64]  # (H, K)
@@ -31,19 +32,23 @@ class ComponentResult(NamedTuple):
 
 
 class LocatedEvents(NamedTuple):
-    """K events in the first of the two steps."""
+    """K events after the first of the two steps."""
 
     values: NDArray[np.float64]  # (K,): NaN where missing
-    past: NDArray[np.float64]  # (N + K,): values, with the last known one for one that is missing
-    known: int  # how many of the N there are in this sequence
-    places: NDArray[np.float32]  # (2, N + K)
+    past: NDArray[np.float64]  # (N + K,): a missing value is replaced by the last known value
+    known: int  # number of the N earlier events that belong to this sequence
+    places: NDArray[np.float32]  # (2, N + K): phases
     clock: NDArray[np.float64]  # (H + 1, K)
     scaled: SeasonalDeviations
-    searches: bool  # whether periods are looked for after these
+    searches: bool  # whether a period search follows these events
 
 
 class Component:
-    """The experts of one component; arguments as for ``NumberPanel``, and how many others are looked at."""
+    """The experts of one component.
+
+    The arguments are those of ``NumberEnsemble``; ``others`` is the number of other components that the linear experts
+    use.
+    """
 
     def __init__(
         self,
@@ -72,7 +77,7 @@ class Component:
 
     @property
     def features(self) -> int:
-        """How many features there are."""
+        """The number of features."""
         ahead = len(self._horizons)
         return 6 + 3 * ahead + (ahead + 1 if self._calendar else 0)
 
@@ -80,8 +85,8 @@ class Component:
         """Describe the arrays of one stream."""
         ahead = len(self._horizons)
         return {
-            "number_events": ArraySpec((1,), "int64"),  # from the first value on
-            "number_first": ArraySpec((1,), "int64"),  # number of the event that began the sequence
+            "number_events": ArraySpec((1,), "int64"),  # number of events since the first value
+            "number_first": ArraySpec((1,), "int64"),  # number of the first event of the sequence
             "number_begins": ArraySpec((self._history,), "bool"),  # whether a value began a sequence
             "number_values": ArraySpec((self._history,), "float64"),
             "number_missing": ArraySpec((self._history,), "bool"),
@@ -94,7 +99,7 @@ class Component:
         }
 
     def until_cut(self, row: ArrayViews, values: NDArray[np.float64]) -> int:
-        """Say how many of K values may be learned at once: until the first known one, or the next search."""
+        """Return how many of K values one call may learn: up to the first known value or the next period search."""
         if int(row["number_events"][0]):
             return min(len(values), self._seasonal.until_search(int(row["number_events"][0])))
         missing = np.isnan(values)
@@ -105,12 +110,14 @@ class Component:
     def place(
         self, row: ArrayViews, values: NDArray[np.float64], timestamps_ms: NDArray[np.int64]
     ) -> LocatedEvents | None:
-        """Learn where K values are, as many as ``until_cut`` allows; None before the first known one.
+        """Learn the profile from K values, and return their deviations; None before the first known value.
+
+        K is at most the result of ``until_cut``.
 
         Args:
             row: The arrays of the stream, written to.
             values: At most 1e300 in size, NaN where missing, float64 ``(K,)``.
-            timestamps_ms: Since 1970, UTC, -1 where there is none, int64 ``(K,)``.
+            timestamps_ms: Milliseconds since 1970, UTC, -1 where there is no timestamp, int64 ``(K,)``.
         """
         before, count = int(row["number_events"][0]), len(values)
         missing = np.isnan(values)
@@ -145,12 +152,12 @@ class Component:
         )
 
     def predict(self, row: ArrayViews, placed: LocatedEvents, others: NDArray[np.float64]) -> ComponentResult:
-        """Learn what came of K events, and predict after each.
+        """Learn from the outcomes of K events, and predict after each event.
 
         Args:
             row: The arrays of the stream, written to.
-            placed: What ``place`` gave.
-            others: The deviations of other components at these events, float64 ``(K, M)``.
+            placed: The result of ``place``.
+            others: The deviations of the other components at these events, float64 ``(K, M)``.
         """
         values, scaled = placed.values, placed.scaled.profile
         count = len(values)
@@ -194,7 +201,7 @@ class Component:
         )
 
     def nothing(self, count: int) -> ComponentResult:
-        """Give what is known of K events before the first value."""
+        """Return the result for K events before the first known value."""
         ahead = np.full((len(self._horizons), count), np.nan)
         return ComponentResult(
             residuals=ahead,
@@ -207,7 +214,7 @@ class Component:
         )
 
     def break_sequence(self, row: ArrayViews) -> None:
-        """Let the next value begin a sequence."""
+        """Begin a new sequence with the next value."""
         row["number_first"][:] = row["number_events"]
         row["number_asked"][...] = 0
         self._seasonal.break_sequence(row)
@@ -215,7 +222,7 @@ class Component:
             clock.break_sequence(row)
 
     def search(self, row: ArrayViews, others: NDArray[np.float32]) -> None:
-        """Look for the periods; events are in other places if they have changed.
+        """Search the periods; if they have changed, recompute the phases of the past events.
 
         Args:
             row: The arrays of the stream, written to.
@@ -239,7 +246,7 @@ class Component:
     def _residuals(
         self, row: ArrayViews, values: NDArray[np.float64], told: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Say what should have been told of K values; remember what is told now, ``(H, 2, K)``."""
+        """Return the right network outputs at K values, and keep ``told``: predictions and spreads, ``(H, 2, K)``."""
         asked = remember(row["number_asked"], told)
         due = [
             line[:, self._horizons[-1] - h :][:, : len(values)] for line, h in zip(asked, self._horizons, strict=True)

@@ -1,10 +1,12 @@
-"""What is published when the experts are lost: a baseline, for as long as it was much better lately.
+"""The fallback from the stack to a baseline, for as long as the baseline has recently been much better.
 
-For the stack and each baseline there is a running mean of the absolute errors, and for each baseline the running share
-of events at which its error was less than half the stack's. After ``MIN_JUDGED`` labels, the best baseline whose mean
-error is less than half the stack's, and that was so much better ``OFTEN``, is published instead. It takes both: a few
-bad events are not enough, nor is it to be a little closer most of the time and far off when it matters. What is wrong
-by less than ``MIN_RELATIVE_ERROR`` of the mean size of the values is as good as right.
+The state is a running mean of the absolute errors for the stack and each baseline, and for each baseline the running
+share of events at which its error was less than half the error of the stack. From ``MIN_JUDGED`` labels on, a baseline
+replaces the stack if its mean error is less than half the mean error of the stack, and if its share is above ``OFTEN``.
+Among several such baselines, the one with the smallest mean error is published. Both conditions are necessary: the
+first excludes a baseline that is closer most of the time but far off when it matters, the second excludes a
+switch after a few bad events. A mean error of the stack up to ``MIN_RELATIVE_ERROR`` of the mean absolute value counts
+as zero.
 """
 
 from typing import NamedTuple
@@ -23,18 +25,18 @@ MIN_JUDGED = 20
 
 
 class Record(NamedTuple):
-    """The arrays of one stream, with P predictors, the first one being the stack, and M pending labels."""
+    """The arrays of one stream, with P predictors, of which the first is the stack, and M pending labels."""
 
     errors: NDArray[np.float64]  # (P,): running mean
-    shares: NDArray[np.float64]  # (P,): of events at which a predictor was much better than the stack
+    shares: NDArray[np.float64]  # (P,): share of events at which the predictor was much better than the stack
     size: NDArray[np.float64]  # (1,): running mean of the absolute values
-    judged: NDArray[np.int64]  # (1,): events so far whose label has come
+    judged: NDArray[np.int64]  # (1,): number of events so far whose label has arrived
     pending: NDArray[np.float64]  # (M, P): predictions, oldest first
-    waiting: NDArray[np.int64]  # (1,): how many of them there are
+    waiting: NDArray[np.int64]  # (1,): number of pending predictions
 
 
 def fields(predictors: int, pending: int) -> dict[str, ArraySpec]:
-    """Describe the arrays of one stream, of which so many labels may be pending."""
+    """Describe the arrays of one stream; at most ``pending`` labels are pending."""
     described = {
         "errors": ArraySpec((predictors,), "float64"),
         "shares": ArraySpec((predictors,), "float64"),
@@ -49,9 +51,16 @@ def fields(predictors: int, pending: int) -> dict[str, ArraySpec]:
 def observe(
     row: ArrayViews, values: NDArray[np.float64], predictions: NDArray[np.float64], *, horizon: int
 ) -> NDArray[np.int64]:
-    """Learn K values, and choose after each among the predictions, float64 ``(K, P)``; int64 ``(K,)``, 0 the stack.
+    """Learn K values, and choose one of the P predictions after each.
 
-    A value that is missing is NaN; the label of an event comes ``horizon`` events later.
+    Args:
+        row: The arrays of the stream, written to.
+        values: NaN where missing, ``(K,)``.
+        predictions: Float64 ``(K, P)``, the stack first.
+        horizon: Events until the label of an event arrives.
+
+    Returns:
+        The index of the chosen prediction, int64 ``(K,)``; 0 is the stack.
     """
     record = Record(*[row[_PREFIX + name] for name in Record._fields])
     asked = np.concatenate((record.pending, predictions))
@@ -62,7 +71,7 @@ def observe(
 
 
 def break_sequence(row: ArrayViews) -> None:
-    """Let the next value be no label of what was predicted before it."""
+    """Discard the predictions that wait for a label."""
     row[_PREFIX + "waiting"][:] = 0
 
 

@@ -1,19 +1,20 @@
-"""Intervals that hold a stated share of the values, however the errors are distributed: adaptive conformal inference.
+"""Prediction intervals with a given coverage for any error distribution: adaptive conformal inference.
 
-(Gibbs and Candès, "Adaptive conformal inference under distribution shift", 2021, equation 2.) The interval around a
-published prediction is as wide to both sides as the (1 - level) quantile of the last ``RESIDUALS`` absolute errors, the
-ceil((1 - level)(n + 1))-th smallest of n. The level begins at 1 - coverage, and when a value comes for which there was
-an interval,
+The method: Gibbs and Candès, "Adaptive conformal inference under distribution shift", 2021, equation 2. The interval
+reaches from the published prediction to both sides by the (1 - level) quantile of the last ``RESIDUALS`` absolute
+errors, which is the ceil((1 - level)(n + 1))-th smallest of n errors. The level begins at 1 - coverage. It is updated
+with each value for which there was an interval:
 
     level += rate (1 - coverage - miss)        miss = 1 if the value was outside, else 0
 
-so that whatever comes, the share of misses goes to 1 - coverage. The level is kept from -rate to 1 + rate, where it
-would stay with intervals that are unbounded or empty. Ours are neither: where the quantile asks for more than the
-largest of the errors (a level near 0 or below), the interval is ``WIDEST`` times the largest; where it asks for less
-than the smallest, it has no width. One without width that holds its value says nothing, as it could not have been
-smaller: the level stays.
-There is no interval before there are as many errors as the wished quantile takes. At a horizon of several events the
-miss is that of the interval that was published so many events ago.
+With this update, the share of misses converges to 1 - coverage for any sequence of values. The level is limited to the
+range from -rate to 1 + rate, in which it would stay if intervals were unbounded or empty. Here intervals are never
+unbounded or empty: if the quantile is above the largest error (at a level near 0 or below), the half-width is
+``WIDEST`` times the largest error; if it is below the smallest error, the width is 0. An interval of width 0 that
+contains its value does not change the level, because the interval could not have been narrower.
+
+There is no interval until there are enough errors for the quantile at the level 1 - coverage. At a horizon of several
+events, the miss is evaluated with the interval that was published one horizon earlier.
 """
 
 from typing import NamedTuple
@@ -32,14 +33,14 @@ MAX_ERROR = 1e300
 class Band(NamedTuple):
     """The arrays of one channel, with M pending predictions."""
 
-    residuals: NDArray[np.float64]  # (RESIDUALS,): a ring
-    counted: NDArray[np.int64]  # (1,): residuals so far
-    missed: NDArray[np.float64]  # (1,): the level, less the one at the beginning
+    residuals: NDArray[np.float64]  # (RESIDUALS,): ring of the last absolute errors
+    counted: NDArray[np.int64]  # (1,): number of residuals so far
+    missed: NDArray[np.float64]  # (1,): level minus initial level
     pending: NDArray[np.float64]  # (3, M): prediction, lower and upper bound, oldest first; NaN for none
 
 
 def fields(pending: int) -> dict[str, ArraySpec]:
-    """Describe the arrays of one channel, of which so many labels may be pending."""
+    """Describe the arrays of one channel; at most ``pending`` labels are pending."""
     described = {
         "residuals": ArraySpec((RESIDUALS,), "float64"),
         "counted": ArraySpec((1,), "int64"),
@@ -59,20 +60,20 @@ def observe(
     rate: float,
     learns: bool = True,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Learn from K values how far off what was published for them is, and bound what is published after each.
+    """Update the errors and the level with K values, and compute the interval of each new prediction.
 
     Args:
         row: The arrays of the channel, written to.
         values: NaN where missing, at most 1e300 in size, float64 ``(K,)``.
-        published: The predictions, NaN where there is none, float64 ``(K,)``.
-        horizon: Steps until the value comes that is predicted.
-        coverage: The share of values that the intervals are to hold, above 0 and below 1.
-        rate: As in the formula.
-        learns: Else level and residuals stay as they are.
+        published: The predictions, NaN where there is no prediction, float64 ``(K,)``.
+        horizon: Steps until the predicted value arrives.
+        coverage: Target share of the values inside their intervals, above 0 and below 1.
+        rate: The rate in the formula.
+        learns: If false, level and residuals stay unchanged.
 
     Returns:
-        Lower and upper bounds, float64 ``(K, 2)``, NaN where there are none; and whether each value was within its
-        bounds, 1 or 0, NaN where there were none, ``(K,)``.
+        Lower and upper bounds, float64 ``(K, 2)``, NaN where there is no interval; and whether each value was inside
+        its interval, 1 or 0, NaN where there was no interval, ``(K,)``.
     """
     band = Band(*[row[_PREFIX + name] for name in Band._fields])
     new = np.full((3, len(values)), np.nan)
@@ -85,7 +86,7 @@ def observe(
 
 
 def break_sequence(row: ArrayViews) -> None:
-    """Let the next value be judged by nothing of before it."""
+    """Discard the predictions and intervals that wait for their values."""
     row[_PREFIX + "pending"][...] = np.nan
 
 
@@ -125,7 +126,7 @@ def _observe(
 
 @compiled
 def _rank(level: float, count: int) -> int:
-    """Say which of the residuals, from the smallest on, is the quantile; a sum of rates may be off by a rounding."""
+    """Return the rank of the quantile, 1 for the smallest residual; tolerate rounding in a sum of rates."""
     return int(np.ceil((1 - level) * (count + 1) - 1e-9))
 
 
@@ -141,7 +142,7 @@ def _width(ordered: NDArray[np.float64], level: float) -> float:
 
 @compiled
 def _remember(band: Band, ordered: NDArray[np.float64], residual: float) -> None:
-    """Put a residual into the ring, and into those that are in order in the place of the one that leaves."""
+    """Write a residual to the ring, and replace the overwritten residual in the sorted array by it."""
     known, place = min(band.counted[0], RESIDUALS), band.counted[0] % RESIDUALS
     if known == RESIDUALS:
         on_revoked = np.searchsorted(ordered, band.residuals[place])

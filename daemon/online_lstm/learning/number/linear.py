@@ -1,9 +1,10 @@
-"""The linear expert: a regression on deviations from the profile, near ones and those a period ago.
+"""The linear expert: a regression on the deviations from the profile, both recent ones and seasonal lags.
 
-Its prediction is what is usual at the target plus a multiple of the spread there, which is regressed on the deviations
-of the last events, on those as long ago as the target and the present are in the last period (in both periods), on how
-far the slow mean is from the fast one, and on what else it is given: by the clock, and of other components. Nothing in
-it has a unit, so what it learned holds at any level and scale.
+The prediction is the seasonal mean at the target plus a multiple of the seasonal spread at the target. The multiple is
+regressed on the deviations of the last events; on the deviations whole periods before the target and whole periods
+before the last event, for each of the two periods; on the slow mean minus the fast mean; and on further inputs: the
+profile of the week, and other components. All inputs are dimensionless, so the learned weights are valid at any level
+and scale.
 """
 
 import numpy as np
@@ -17,21 +18,22 @@ from online_lstm.learning.state.packed import ArraySpec, ArrayViews
 NEAR = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24)  # steps back from the last event
 FORGETTING = 0.999
 RIDGE = 10.0
-FIRST_WEIGHT = 0.5  # of the first tap: half of a deviation is expected to last
+FIRST_WEIGHT = 0.5  # initial weight of the first tap: half of a deviation is expected to persist
 
 
 def fields(*, pending: int, taps: int, others: int) -> dict[str, ArraySpec]:
-    """Describe the arrays of one stream; it looks at so many taps and other inputs, and waits for so many labels."""
+    """Describe the arrays of one stream, given the numbers of pending labels, taps and other inputs."""
     return ridge.fields(_PREFIX, pending=pending, first_weights=_first_weights(taps + others))
 
 
 def taps(*, horizon: int, lags: tuple[int, ...], periods: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Say how many steps back from the last event to look; -1 for a place that is not used.
+    """Return the regressor lags in steps back from the last event; -1 for an unused lag.
 
     Args:
         horizon: Steps from the last event to the target.
-        lags: Steps back from the target; nothing for the usual ones. Those below ``horizon`` are not known yet.
-        periods: The period and the one within it, int64 ``(2,)``; 1 for none.
+        lags: Lags in steps back from the target; empty for the default lags. Lags below ``horizon`` are unused: their
+            values are not known yet.
+        periods: The period and the shorter period, int64 ``(2,)``; 1 for no period.
     """
     if lags:
         return np.maximum(np.array(lags, np.int64) - horizon, -1)
@@ -53,17 +55,17 @@ def observe(
     others: NDArray[np.float64],
     learns: bool = True,
 ) -> RidgeFit:
-    """Learn K values and predict after each.
+    """Learn K values, and predict after each value.
 
     Args:
         row: The arrays of the stream, written to.
         values: NaN where missing, float64 ``(K,)``.
-        deviations: Of the last events, these K included, float32 ``(N,)``.
-        ahead: What is known after each of these K events of its target.
+        deviations: Deviations of the last N events, including these K events, float32 ``(N,)``.
+        ahead: Seasonal mean, drift and spread at the target of each of these K events.
         horizon: Steps from an event to its target.
-        back: What ``taps`` gave.
-        others: Other inputs, without a unit and of order 1, float64 ``(K, M)``.
-        learns: Else it only predicts.
+        back: The result of ``taps``.
+        others: Other inputs, dimensionless and of order 1, float64 ``(K, M)``.
+        learns: If false, only predict.
     """
     count = len(values)
     now = np.arange(len(deviations) - count, len(deviations))
@@ -84,18 +86,18 @@ def observe(
 
 
 def break_sequence(row: ArrayViews) -> None:
-    """Let the next value be no label of what was predicted before it."""
+    """Discard the predictions that wait for a label."""
     ridge.break_sequence(row, _PREFIX)
 
 
 def whole_periods(period: int, horizon: int) -> int:
-    """Give the fewest steps in whole periods that reach back from a target to what is known."""
+    """Return the smallest multiple of the period that is at least the horizon."""
     return period * -(-horizon // period)
 
 
 _PREFIX = "linear_"
 NAMES = tuple(_PREFIX + name for name in ridge.Ridge._fields)
-"""Of the arrays that ``fields`` describes."""
+"""The names of the arrays that ``fields`` describes."""
 
 
 def _first_weights(inputs: int) -> NDArray[np.float64]:

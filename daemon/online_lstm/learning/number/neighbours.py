@@ -1,13 +1,13 @@
-"""The nearest neighbours: what came after the events of the past that were most like this one.
+"""The nearest neighbours: an expert that averages the outcomes of the most similar past events.
 
-Events are alike in their latest deviations and in their place in the season: the distance of two events is
+Similar events have similar recent deviations and a similar phase in the season. The distance of two events is
 
-    sum over taps of (weight of tap * difference of the deviations so many steps back)^2
-    + sum over both places of (weight of place * shorter way around)^2
+    sum over taps of (weight of the tap * difference of the deviations that many steps back)^2
+    + sum over both phases of (weight of the phase * circular distance of the phases)^2
 
-with places in turns, from 0 to 1. Of the ``NEIGHBOURS`` nearest ones among the last H whose label has come, the
-outcomes are averaged with weights 1 / (0.3 + distance / the largest of them).
-(Nearest neighbours as a predictor of series: Yakowitz, "Nearest-neighbour methods for time series analysis", 1987.)
+with phases from 0 to 1. The candidates are the last H events whose labels have arrived. The prediction is the mean
+outcome of the ``NEIGHBOURS`` nearest candidates, weighted by 1 / (0.3 + distance / largest distance among them).
+The source of the method: Yakowitz, "Nearest-neighbour methods for time series analysis", 1987.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from online_lstm.learning.jit import compiled
 
 NEIGHBOURS = 20
-WEIGHTS_OF_PLACES = (3.0, 6.0)  # in the period, and in the shorter one
+WEIGHTS_OF_PLACES = (3.0, 6.0)  # of the phase in the period, and in the shorter period
 SHARPNESS = 0.3
 
 
@@ -33,16 +33,16 @@ def predict(
     """Predict the outcomes of the last K of N events.
 
     Args:
-        deviations: Of all events, oldest first, float32 ``(N,)``.
-        places: In the period and in the shorter one, in turns, float32 ``(2, N)``.
-        outcomes: Of all events, read where they can be known, NaN for a value that is missing, float32 ``(N,)``.
-        known: How many of the events before the last K there are; what is further back is not looked at.
-        count: K; each of them looks at events of the N - K before it only.
-        taps: Steps back, int64 ``(T,)``, and their weights, float32 ``(T,)``.
-        horizon: Steps until the label of an event comes.
+        deviations: Deviations of all events, oldest first, float32 ``(N,)``.
+        places: Phases in the period and in the shorter period, from 0 to 1, float32 ``(2, N)``.
+        outcomes: Outcomes of all events, read only where they can be known, NaN for a missing value, float32 ``(N,)``.
+        known: Number of valid events before the last K; older events are ignored.
+        count: K; the candidates of each event are among the N - K events before it.
+        taps: Lags in steps, int64 ``(T,)``, and their weights, float32 ``(T,)``.
+        horizon: Steps until the label of an event arrives.
 
     Returns:
-        Predicted outcomes, NaN where there are fewer than ``NEIGHBOURS`` events, float64 ``(K,)``.
+        Predicted outcomes, NaN where there are fewer than ``NEIGHBOURS`` candidates, float64 ``(K,)``.
     """
     predicted = np.full(count, np.nan)
     weights = np.array(WEIGHTS_OF_PLACES, np.float32)
@@ -119,7 +119,7 @@ def _find(
     near: NDArray[np.float32],
     nearest: NDArray[np.int64],
 ) -> None:
-    """Write the smallest distances and where they are, of known outcomes, ascending, of equal ones the later first."""
+    """Write the smallest distances with a known outcome and their indices, ascending; in a tie, the later one first."""
     first, end = among
     near[:] = np.inf
     for place in range(end - 1, first - 1, -1):

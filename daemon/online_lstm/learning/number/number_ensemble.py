@@ -1,10 +1,10 @@
-"""Experts and baselines for a stream of numbers: what the values some steps ahead will be, as of each event.
+"""Experts and baselines for a stream of numbers, which forecast the values some steps ahead after each event.
 
-An event has D components, of which any may be missing. After each event they predict every component at each of H
-horizons, and they learn from a value when it has come, not before: a component at a horizon is a channel, with experts
-of its own. ``observe`` learns values; between it and ``stack`` the network learns what the linear experts leave over,
-so that ``stack`` can weigh all experts. State is arrays of one row, by component first and by horizon then; what is
-learned and predicted is the same however the values are split into calls.
+An event has D components, any of which may be missing. After each event, the experts predict every component at each of
+H horizons; they learn from a value only when it has arrived. A component at a horizon is a channel with its own
+experts. The order of the calls: ``observe`` learns values; then the network learns the residuals of the linear experts;
+then ``stack`` weights all experts. The state is the arrays of one row, with axes over components first and horizons
+second. State and predictions do not depend on how the values are split into calls.
 """
 
 from collections.abc import Sequence
@@ -23,55 +23,58 @@ __all__ = ["BASELINES", "EXPERTS", "NumberEnsemble", "Observed"]
 EXPERTS, BASELINES = events.EXPERTS["number"], events.BASELINES["number"]
 LARGEST = 1e300
 MAX_OTHERS = 16
-"""So many other components are looked at by the linear experts of each: the nearest ones in the vector."""
+"""Maximum number of other components that the linear experts of a component use: the nearest ones in the vector."""
 
 
 class Observed(NamedTuple):
-    """What is known and predicted after each of K events; NaN for what was never seen.
+    """Predictions and inputs of the network after each of K events; NaN for components that were never seen.
 
-    The network's prediction is to be that of the linear expert plus spread times the network's output, and the output
-    that would have been right is known one horizon later, as ``residuals`` of that event.
-    Features of each component are the value and what is usual at the targets, in spreads from the centre of all
-    values; the deviation, and those of one short period before the targets; the linear predictions in spreads from the
-    usual; sine and cosine of the places in the period and in the shorter one (in week and day, with a calendar); and,
-    with a calendar, how far what is usual at the targets by the clock is from the usual, and the deviation by the
-    clock.
+    The prediction of the network is the linear prediction plus the spread times the output of the network. The right
+    output is known one horizon later, as ``residuals`` of that later event.
+
+    The features of each component are:
+
+    - the value and the seasonal means at the targets, in spreads from the centre of all values;
+    - the deviation, and the deviations one short period before the targets;
+    - the linear predictions minus the seasonal means, in spreads;
+    - sine and cosine of the phases in the period and the shorter period (in week and day, with a calendar);
+    - with a calendar, the means by the clock minus the seasonal means at the targets, and the deviation by the clock.
     """
 
-    values: NDArray[np.float64]  # (K, D): cut to ``LARGEST`` in size, NaN where missing
-    residuals: NDArray[np.float64]  # (K, D, H): right output one horizon ago, cut to 8 in size; NaN where not known
-    spread: NDArray[np.float64]  # (K, D, H): of what is usual at the target, in units of the values, above 0
+    values: NDArray[np.float64]  # (K, D): limited to ``LARGEST`` in size, NaN where missing
+    residuals: NDArray[np.float64]  # (K, D, H): right output one horizon ago, limited to 8 in size; NaN if unknown
+    spread: NDArray[np.float64]  # (K, D, H): seasonal spread at the target, in units of the values, above 0
     scale: NDArray[np.float64]  # (K, D): mean distance of the values from their centre, in their units, above 0
-    features: NDArray[np.float32]  # (K, F): between -8 and 8, of one component after the other
+    features: NDArray[np.float32]  # (K, F): between -8 and 8, component by component
     linear: NDArray[np.float64]  # (K, D, H): predictions
     neighbours: NDArray[np.float64]  # (K, D, H): predictions
     baselines: NDArray[np.float64]  # (K, D, H, 2): predictions of BASELINES
 
     def predictions(self, experts: Sequence[str], lstm: NDArray[np.float64] | None) -> NDArray[np.float64]:
-        """Give what these experts predict, float64 ``(K, D, H, E)``; ``lstm`` is what the network does, if needed."""
+        """Return the predictions of these experts, float64 ``(K, D, H, E)``; ``lstm`` is the network's, if needed."""
         said: dict[str, Any] = {"lstm": lstm, "linear": self.linear, "neighbours": self.neighbours}
         return np.stack([said[name] for name in experts], axis=-1)
 
 
 class NumberEnsemble:
-    """The experts and baselines of numbers; what they learned is in the rows.
+    """The experts and baselines of numbers; the learned state is in the rows.
 
     Args:
-        components: Numbers of an event, D.
+        components: Number of components of an event, D.
         horizons: Steps from an event to the values that are predicted after it, ascending, at least 1.
-        history: Values that are remembered, at least 256 and four times each lag and period. Periods and neighbours
-            are looked for among them.
-        periods: The period of the season in steps, and one within it; nothing if they are to be found.
-        lags: Steps back from the target that the linear experts look at; nothing for the usual. At each horizon those
-            count that are known by then.
-        calendar: Whether to look at the clock: linear experts and network are told what is usual at a time of the
-            week, and events are alike by time of the day and week, not by their places in the periods.
-        experts: Which of ``EXPERTS`` are weighed, in the order of the weights. The network alone is not weighed: what
-            it says is published as it is.
-        coverage: Share of the values that intervals are to hold.
-        interval_rate: How fast intervals change for that.
-        learns: Else what was learned predicts, and stays as it is. What has come is looked back at in any case: last
-            values, values a season ago, and what came after similar moments.
+        history: Number of past values that are kept, at least 256 and four times each lag and period. The period search
+            and the nearest neighbours use these values.
+        periods: The period of the season in steps, and a shorter period within it; empty to search the periods.
+        lags: Lags in steps back from the target that the linear experts use; empty for the default lags. Each horizon
+            uses the lags whose values are known at the time of the prediction.
+        calendar: Whether to use the timestamps: the profile of the week is an input of the linear experts and the
+            network, and the similarity of events depends on their phases in day and week, not in the periods.
+        experts: The ``EXPERTS`` that are weighted, in the order of the weights. If the network is the only expert,
+            there are no weights: its prediction is published unchanged.
+        coverage: Target share of the values inside their intervals.
+        interval_rate: Learning rate of the intervals' level.
+        learns: If false, the learned state predicts and stays unchanged. Past values are kept in any case: last values,
+            values one season ago, and outcomes of similar events.
     """
 
     def __init__(
@@ -111,7 +114,7 @@ class NumberEnsemble:
 
     @property
     def features(self) -> int:
-        """How many features there are."""
+        """The number of features."""
         return sum(component.features for component in self._components)
 
     def fields(self) -> dict[str, ArraySpec]:
@@ -120,12 +123,12 @@ class NumberEnsemble:
         return repeated_spec(fields, len(self._components))
 
     def observe(self, row: ArrayViews, values: NDArray[np.float64], timestamps_ms: NDArray[np.int64]) -> Observed:
-        """Learn K >= 1 values, and predict after each.
+        """Learn K >= 1 values, and predict after each value.
 
         Args:
             row: The arrays of the stream, written to.
             values: Finite, or NaN where missing, float64 ``(K, D)``.
-            timestamps_ms: Since 1970, UTC, -1 where there is none, int64 ``(K,)``.
+            timestamps_ms: Milliseconds since 1970, UTC, -1 where there is no timestamp, int64 ``(K,)``.
         """
         values = np.clip(values, -LARGEST, LARGEST)
         rows = [{name: row[name][place] for name in self._names} for place in range(len(self._components))]
@@ -141,20 +144,20 @@ class NumberEnsemble:
     def stack(
         self, row: ArrayViews, observed: Observed, lstm: NDArray[np.float64] | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Learn K observed values and weigh what the experts predict after each.
+        """Learn K observed values, and weight the predictions of the experts after each value.
 
         Args:
             row: The arrays of the stream, written to.
-            observed: What ``observe`` gave.
+            observed: The result of ``observe``.
             lstm: The network's predictions, float64 ``(K, D, H)``, if it is among the experts.
 
         Returns:
-            The predictions to publish, float64 ``(K, D, H)``, and the weights, ``(K, D, H, E)``, which sum to 1, or are
-            0 where a baseline is published. Both are NaN for what was never seen.
+            The predictions to publish, float64 ``(K, D, H)``, and the weights, ``(K, D, H, E)``. The weights sum to 1,
+            or are 0 where a baseline is published. Both arrays are NaN for components that were never seen.
         """
         if lstm is not None and not self._weighed:
             return lstm, np.ones((*lstm.shape, 1))
-        # the first is what the others are compared with, so it should be one that is never far off
+        # the stack compares the others with the first expert, so the first one should never be far off
         order = sorted(self._experts, key=lambda name: name != "linear")
         places = [order.index(name) for name in self._experts]
         predictions = observed.predictions(order, lstm)
@@ -179,17 +182,17 @@ class NumberEnsemble:
     def bound(
         self, row: ArrayViews, observed: Observed, published: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Learn from K observed values how far off what is published is, and bound it.
+        """Update the interval levels with K observed values, and compute the intervals of the predictions.
 
         Args:
             row: The arrays of the stream, written to.
-            observed: What ``observe`` gave.
-            published: What ``stack`` gave, float64 ``(K, D, H)``.
+            observed: The result of ``observe``.
+            published: The predictions from ``stack``, float64 ``(K, D, H)``.
 
         Returns:
-            Lower and upper bounds of what is published after each event, float64 ``(K, D, H, 2)``, NaN where there are
-            none yet; and whether the value of an event was within the bounds that there were for it, 1 or 0, NaN where
-            there were none, ``(K, D, H)``.
+            Lower and upper bounds of the predictions after each event, float64 ``(K, D, H, 2)``, NaN where there is no
+            interval yet; and whether the value of each event was inside its interval, 1 or 0, NaN where there was no
+            interval, ``(K, D, H)``.
         """
         bounds, covered = np.empty((*published.shape, 2)), np.empty(published.shape)
         for d, h, horizon in self._channels():
@@ -206,9 +209,9 @@ class NumberEnsemble:
         return bounds, covered
 
     def break_sequence(self, row: ArrayViews) -> None:
-        """Let the next value begin a sequence: none before it is looked back at, and no prediction waits for it.
+        """Begin a new sequence with the next value: ignore earlier values and discard pending predictions.
 
-        What was learned stays, and the season goes on as if the next value had followed.
+        The learned state stays, and the season continues as if the next value had followed directly.
         """
         for place, component in enumerate(self._components):
             component.break_sequence({name: row[name][place] for name in self._names})
@@ -217,7 +220,7 @@ class NumberEnsemble:
                 part.break_sequence(row)
 
     def _channels(self) -> list[tuple[int, int, int]]:
-        """Give component, place among the horizons, and horizon of each."""
+        """Return component, index of the horizon, and horizon of each channel."""
         return [(d, h, horizon) for d in range(len(self._components)) for h, horizon in enumerate(self._horizons)]
 
     def _channel_fields(self) -> dict[str, ArraySpec]:
@@ -228,7 +231,7 @@ class NumberEnsemble:
     def _learn(
         self, rows: Sequence[ArrayViews], values: Sequence[NDArray[np.float64]], timestamps_ms: NDArray[np.int64]
     ) -> Observed:
-        """Learn values until the next cut of a component at most."""
+        """Learn values, at most up to the next cut of a component."""
         count = len(timestamps_ms)
         placed = [
             component.place(row, line, timestamps_ms)
@@ -263,11 +266,11 @@ class NumberEnsemble:
 
 
 def _nearest(own: int, components: int) -> list[int]:
-    """Give the ``MAX_OTHERS`` components next to one, in their order."""
+    """Return the ``MAX_OTHERS`` components nearest to one component, ascending."""
     around = range(max(0, own - MAX_OTHERS), min(components, own + MAX_OTHERS + 1))
     return sorted(sorted(around, key=lambda other: abs(other - own))[1 : 1 + MAX_OTHERS])
 
 
 def _first_known(line: NDArray[np.float64]) -> int:
-    """Say where the first number is; what is not known only comes before it."""
+    """Return the index of the first number; NaN occurs only before it."""
     return int(np.isnan(line).sum())

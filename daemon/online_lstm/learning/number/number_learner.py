@@ -1,7 +1,7 @@
-"""The learner of a stream of numbers: experts that learn at once, a network for what they leave over, and their mean.
+"""The learner of a stream of numbers: experts, a network that learns their residuals, and the stack of all of them.
 
-The linear experts say first what comes at each horizon of each component; the network learns by how much the values
-will differ from that, in spreads of the stream. Each prediction arrives at its target one horizon later.
+The linear experts first predict each horizon of each component. The network learns the residuals of the linear experts,
+in spreads of the stream. The target of each prediction arrives one horizon later.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # it loads numba
 
 
 def number_ensemble_from(settings: Settings) -> "NumberEnsemble":
-    """Give the experts that the settings ask for."""
+    """Return the experts that the settings ask for."""
     from online_lstm.learning.number.number_ensemble import NumberEnsemble  # noqa: PLC0415 - loads numba
 
     return NumberEnsemble(
@@ -44,7 +44,7 @@ def number_ensemble_from(settings: Settings) -> "NumberEnsemble":
 
 
 class NumberLearner:
-    """One stream's view on its rows."""
+    """The learner of one stream, a view of its rows."""
 
     symbols = 0
 
@@ -52,8 +52,8 @@ class NumberLearner:
     def stream_fields(settings: Settings) -> dict[str, ArraySpec]:
         """Describe the arrays of one stream.
 
-        ``lines`` are the network's; ``pending`` is what everybody predicted after each of the last events up to the
-        longest horizon, and the scale of the values then.
+        ``lines`` are the inputs and targets of the network. ``pending`` has the predictions of all predictors after
+        each of the last events, up to the longest horizon, and the scale of the values at that time.
         """
         ensemble = number_ensemble_from(settings)
         predictors = settings.first_expert + len(settings.experts)
@@ -97,22 +97,22 @@ class NumberLearner:
         self._scope.begin(self._network_rows.view(self.network_row), network.initial)
 
     def close(self) -> None:
-        """Give the rows back."""
+        """Release the rows."""
         self._streams.remove(self.row)
         self._network_rows.remove(self.network_row)
 
     def vocabulary(self) -> dict[str, Any]:
-        """Give the vocabulary of numbers: none."""
+        """Return an empty vocabulary: numbers need none."""
         return Vocabulary(max_codes=1, min_occurrences=1).state()
 
     def resume(self, classes: int, vocabulary: dict[str, Any]) -> None:
-        """Take over what is restored beside the arrays: nothing."""
+        """Do nothing: a stream of numbers has no state beside its arrays."""
 
     def recall(self) -> None:
-        """Read what is pending from the restored arrays: it stays there."""
+        """Do nothing: the pending predictions stay in the restored arrays."""
 
     def break_sequence(self) -> None:
-        """Let the next event begin a sequence: nothing is predicted for it, and nothing of before leads up to it."""
+        """Begin a new sequence with the next event: discard pending predictions, input lines and carried states."""
         stream = self._streams.view(self.row)
         stream["lines"][:], stream["pending"][:] = 0, np.nan
         self._ensemble.break_sequence(stream)
@@ -122,7 +122,7 @@ class NumberLearner:
         self._scope.keep(network, state)
 
     def learn(self, events: Sequence[Event]) -> list[EventResult]:
-        """Score, fit and predict, one event after another."""
+        """Score, fit and predict, event by event."""
         outcomes: list[EventResult] = []
         first = 0
         for place, event in enumerate(events, 1):
@@ -147,7 +147,7 @@ class NumberLearner:
         bounds, covered = self._ensemble.bound(stream, observed, published)
         scale = np.broadcast_to(observed.scale[..., None], published.shape)
         made = np.concatenate([published[..., None], observed.baselines, experts, scale[..., None]], axis=-1)
-        # what is said has horizons before components
+        # predictions have the axis over horizons before the axis over components
         pending = np.concatenate([stream["pending"], made.swapaxes(1, 2)])
         evaluations, judged, counts = self._judge(stream, values, self._due(pending, count), covered.swapaxes(1, 2))
         predictions: list[NumberPrediction | None] = [
@@ -158,7 +158,7 @@ class NumberLearner:
         stream["lines"][:] = lines[count:]
         stream["pending"][:] = pending[count:]
         if run[-1].ends:
-            predictions[-1] = None  # of a sequence that is over
+            predictions[-1] = None  # the sequence is over
             self.break_sequence()
         steps = zip(result.fit_steps.tolist(), result.skipped_steps.tolist(), strict=True)
         return [
@@ -176,7 +176,7 @@ class NumberLearner:
         ]
 
     def _lines(self, stream: ArrayViews, observed: "Observed") -> NDArray[np.float32]:
-        """Put a line of each event to those before, and the targets that arrive into the lines they belong to."""
+        """Append one line for each event, and write the targets that arrive into their lines."""
         count, width = observed.features.shape
         channels = len(self._network.horizons)
         new = np.zeros((count, self._network.width), np.float32)
@@ -191,7 +191,7 @@ class NumberLearner:
         return lines
 
     def _fit(self, stream: ArrayViews, lines: NDArray[np.float32]) -> NumberRun:
-        """Let the network learn from the lines, and keep some of them to learn from again."""
+        """Fit the network on the lines, and keep some windows in the replay buffer."""
         network = self._network_rows.view(self.network_row)
         past = ReplayBuffer(
             int(stream["events"][0]), network["replay_lines"], network["replay_states"], self._network.stride
@@ -204,7 +204,7 @@ class NumberLearner:
         return result
 
     def _due(self, pending: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-        """Pick of what is pending what is about the next K events, float64 ``(K, H, D, P + 1)``."""
+        """Return the pending predictions whose targets are the next K events, float64 ``(K, H, D, P + 1)``."""
         longest = self._horizons[-1]
         due = [pending[longest - h :][:count, place] for place, h in enumerate(self._horizons)]
         return np.stack(due, axis=1)
@@ -212,13 +212,13 @@ class NumberLearner:
     def _judge(
         self, stream: ArrayViews, values: NDArray[np.float64], due: NDArray[np.float64], covered: NDArray[np.float64]
     ) -> tuple[list[NumberEvaluation | None], ScoredBatch, list[int]]:
-        """Score what had been predicted of K events, if anything had; give evaluations, scores, how many were scored.
+        """Score the pending predictions of K events; return evaluations, scores and numbers of scored predictions.
 
         Args:
             stream: The arrays of the stream, written to.
             values: NaN where missing, float64 ``(K, D)``.
-            due: What everybody had predicted, and the scale then, float64 ``(K, H, D, P + 1)``.
-            covered: Whether values were within their intervals, float64 ``(K, H, D)``.
+            due: The predictions of all predictors, and the scale at that time, float64 ``(K, H, D, P + 1)``.
+            covered: Whether values were inside their intervals, float64 ``(K, H, D)``.
         """
         predictions, scale = due[..., :-1], due[..., -1]
         arrived = np.broadcast_to(values[:, None], scale.shape)

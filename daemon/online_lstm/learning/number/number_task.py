@@ -1,8 +1,7 @@
-"""The task ``number``: predict the values of quantities some events ahead.
+"""The task ``number``: forecast numeric values some events ahead.
 
-It says what counts as a hit, and turns arrays into predictions and evaluations; it knows neither network nor experts.
-What is predicted of one component at one horizon is a channel; arrays have an axis over horizons, then one over
-components.
+It defines a hit, and converts arrays to predictions and evaluations. It knows neither network nor experts. One
+component at one horizon is a channel; arrays have an axis over horizons, followed by an axis over components.
 """
 
 from collections.abc import Sequence
@@ -15,23 +14,23 @@ from online_lstm.learning.scoring import regression
 from online_lstm.settings import Settings
 
 TOLERANCE = 0.1
-"""So much of the mean distance of a stream's numbers from their centre is near enough, unless the settings say."""
+"""Default tolerance of a hit, as a share of the mean distance of a stream's numbers from their centre."""
 
 
 class NumberTask:
-    """Read and score the numbers of one stream."""
+    """The reader and scorer of the numbers of one stream."""
 
     def __init__(self, settings: Settings) -> None:
         self._tolerance = None if settings.tolerance is None else np.array(settings.tolerance)[:, None]
 
     @staticmethod
     def values(events: Sequence[Event]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Give values, NaN where missing, ``(K, D)``, and time stamps in milliseconds, ``(K,)``."""
+        """Return the values, NaN where missing, ``(K, D)``, and the timestamps in milliseconds, ``(K,)``."""
         values = np.array([event.vector for event in events], np.float64)
         return values, np.array([event.record.timestamp_ms for event in events], np.int64)
 
     def hits(self, absolute_errors: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Say which predictions, ``(K, H, D, P)``, were near enough, given the scale of the values, ``(K, H, D)``."""
+        """Return which predictions, ``(K, H, D, P)``, are hits, given the scale of the values, ``(K, H, D)``."""
         tolerance = TOLERANCE * scale[..., None] if self._tolerance is None else self._tolerance
         hits: NDArray[np.bool_] = absolute_errors <= tolerance
         return hits
@@ -43,13 +42,13 @@ class NumberTask:
         experts: NDArray[np.float64],
         weights: NDArray[np.float64],
     ) -> list[NumberPrediction]:
-        """Give what is published after K events.
+        """Return the predictions to publish after K events.
 
         Args:
-            published: Float64 ``(K, H, D)``.
-            bounds: Lower and upper ones, float64 ``(K, H, D, 2)``.
-            experts: What each of E says, float64 ``(K, H, D, E)``.
-            weights: Their weights, likewise.
+            published: The published predictions, float64 ``(K, H, D)``.
+            bounds: Lower and upper bounds, float64 ``(K, H, D, 2)``.
+            experts: The predictions of E experts, float64 ``(K, H, D, E)``.
+            weights: The weights of the experts, float64 ``(K, H, D, E)``.
         """
         count, channels = len(published), published[0].size
         of_experts = np.stack([experts, weights], axis=-1).reshape(count, channels, -1, 2).transpose(0, 2, 3, 1)
@@ -80,17 +79,19 @@ class NumberTask:
         sums: NDArray[np.float64],
         drifts: Sequence[bool],
     ) -> list[NumberEvaluation | None]:
-        """Judge what had been published for K events; of C channels, horizon by horizon of each component.
+        """Return the evaluations of the predictions for K events.
+
+        The C channels are all components of the first horizon, then those of the next horizon, and so on.
 
         Args:
-            scored: Whether something was scored at all, bool ``(K,)``.
-            predicted: What had been predicted, NaN where nothing was, ``(K, C)``.
-            errors: Values minus that, NaN where not known, ``(K, C)``.
-            hits: Which are hits, read where the error is known, bool ``(K, C)``.
-            covered: 1 within the interval, 0 outside, NaN where there was none, ``(K, C)``.
-            losses: What adds up, of each event, ``(K, C, columns)``.
-            sums: The same over the score window after each of the S scored ones, ``(S, C, columns)``.
-            drifts: Whether the stream was found to have changed, of each event.
+            scored: Whether any channel was scored, bool ``(K,)``.
+            predicted: The predictions, NaN where there was no prediction, ``(K, C)``.
+            errors: Values minus predictions, NaN where unknown, ``(K, C)``.
+            hits: Which predictions are hits, read only where the error is known, bool ``(K, C)``.
+            covered: 1 inside the interval, 0 outside, NaN where there was no interval, ``(K, C)``.
+            losses: The loss columns of each event, ``(K, C, columns)``.
+            sums: Sums of the losses over the score window after each of S scored events, ``(S, C, columns)``.
+            drifts: Whether a drift was detected at each event.
         """
         places = np.maximum(np.cumsum(scored) - 1, 0).tolist()
         of_window = np.moveaxis(regression.scores_of(sums), 0, 1).tolist()  # (S, scores, C)

@@ -1,17 +1,21 @@
-"""The periods of a series: how long its season is, and a shorter one within it.
+"""The period search: the period of a series' season, and a shorter period within it.
 
-Values are cut to six spreads (median absolute deviations) around their median; e_t = x_t - phi x_(t-1) is what the last
-value does not say (prewhitening: without it a season cannot be seen behind a random walk), cut likewise. With the
-autocorrelations r of either series (Box and Jenkins, "Time Series Analysis", 1970), the season of period p explains
+Values are clipped to six spreads (median absolute deviations) around their median. The prewhitened series is
+e_t = x_t - phi x_(t-1), clipped in the same way: without prewhitening, a random walk hides a season. With the
+autocorrelations r of either series (Box and Jenkins, "Time Series Analysis", 1970), the season of period p explains the
+share s of the variance:
 
     s = m - (1 - m) p / N        m = mean of r(p), r(2p), ... r(kp)  -  mean of all r from r(p/2) to r(kp + p/2)
 
-of the variance: what slowly comes and goes is as like a period ago as at any other time, and p / N is what it costs to
-know a profile from N / p periods. k is at most eight, and only peaks of m count, of at least ``MIN_SHARE`` in the
-series itself (what wanders has its swings) or ``MIN_SHARE_WHITE`` in what the last value does not say; the better of
-both counts. Taken is the shortest period that leaves unexplained at most ``CLOSE`` times what the best one does, and
-``SLACK`` more, or ``SLACK_OF_DIVISORS`` more if the best one is a multiple of it: without noise all multiples explain
-all, and chance says which one most. One that is in use stays as long as it does not leave more.
+The second mean is subtracted because a slow movement correlates with its past at every lag, not only at the period.
+The factor p / N is the cost of estimating a profile from N / p periods. k is at most eight.
+
+Candidates are the peaks of m with a share of at least ``MIN_SHARE`` in the series itself (a random walk has swings of
+its own), or at least ``MIN_SHARE_WHITE`` in the prewhitened series; the larger of the two shares counts. The chosen
+period is the shortest one whose unexplained share is at most ``CLOSE`` times the unexplained share of the best period
+plus ``SLACK``, or plus ``SLACK_OF_DIVISORS`` for divisors of the best period: without noise, all multiples of a period
+explain everything, and chance decides which of them explains most. A period in use stays as long as it meets this
+condition.
 """
 
 import numpy as np
@@ -20,22 +24,22 @@ from numpy.typing import NDArray
 from online_lstm.learning.jit import compiled
 
 MIN_SHARE, MIN_SHARE_WHITE = 0.25, 0.08
-MIN_EVENTS = 24.0  # that a share is of: 24 of 128 values may be chance
+MIN_EVENTS = 24.0  # minimum of share times number of values: a share of 24 in 128 values may be chance
 CLOSE, SLACK, SLACK_OF_DIVISORS = 1.1, 0.01, 0.05
-MIN_PERIODS = 4  # that the values have to hold
+MIN_PERIODS = 4  # minimum number of periods in the values
 MAX_MULTIPLES = 8
 MAX_SPREADS = 6.0
 
 
 def find_periods(values: NDArray[np.float64], present: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Find the period of a series and the shorter one within it, which is at most half of it.
+    """Find the period of a series, and a shorter period of at most half its length.
 
     Args:
         values: The series, float64 ``(N,)``.
         present: The periods in use, int64 ``(2,)``.
 
     Returns:
-        Both periods in steps, the longer first, int64 ``(2,)``; 1 for none.
+        Both periods in steps, the longer first, int64 ``(2,)``; 1 for no period.
     """
     shares = _shares(values)
     period = _best(shares, len(shares), present[0])
@@ -44,7 +48,7 @@ def find_periods(values: NDArray[np.float64], present: NDArray[np.int64]) -> NDA
 
 
 def _best(shares: NDArray[np.float64], end: int, present: int) -> int:
-    """Choose a period below ``end``; 1 for none."""
+    """Choose a period below ``end``; 1 for no period."""
     shares = shares[:end]
     best = shares.max(initial=-np.inf)
     if best < 0:
@@ -57,7 +61,7 @@ def _best(shares: NDArray[np.float64], end: int, present: int) -> int:
 
 
 def _shares(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give the share of the variance that the season of each period explains; -inf where it is none."""
+    """Return the share of the variance that each period explains; -inf for a period that is no candidate."""
     least = MIN_EVENTS / len(values)
     cut = _cut(values)
     shares = _shares_of(cut, max(MIN_SHARE, least))
@@ -67,7 +71,7 @@ def _shares(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _cut(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scale by median and spread, and cut what is far away."""
+    """Scale by median and spread, and clip to ``MAX_SPREADS``."""
     away = values - np.median(values)
     spread = np.median(np.abs(away)) or np.abs(away).max()
     if spread == 0:
@@ -79,7 +83,7 @@ def _cut(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @compiled
 def _whitened(series: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Take away what the last value says of the next; the first one stays."""
+    """Subtract the prediction of each value from its predecessor; keep the first value."""
     mean = _mean(series)
     total = 0.0
     together = 0.0
@@ -95,7 +99,7 @@ def _whitened(series: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @compiled
 def _mean(series: NDArray[np.float64]) -> float:
-    """Give the mean, added up in the same order on every machine."""
+    """Return the mean, summed in the same order on every machine."""
     total = 0.0
     for number in series:
         total += number
@@ -111,7 +115,7 @@ def _shares_of(series: NDArray[np.float64], least: float) -> NDArray[np.float64]
         for lag in range(min(most + 1, count - step)):
             sums[lag] += series[step] * series[step + lag]
     r = np.zeros(most + 1)
-    total = np.zeros(most + 2)  # of r below
+    total = np.zeros(most + 2)  # cumulative sums of r
     for lag in range(most + 1):
         if sums[0] > 0:
             r[lag] = sums[lag] / sums[0] * count / (count - lag)

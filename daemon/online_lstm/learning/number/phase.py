@@ -1,4 +1,4 @@
-"""Where an event is in its season, in turns from 0 to 1."""
+"""The phase of an event: its position in the period, from 0 to 1."""
 
 import math
 
@@ -9,13 +9,13 @@ from online_lstm.learning.jit import compiled
 
 
 def in_periods(steps: NDArray[np.int64], periods: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Give the places in two periods, in turns from 0 to 1, float32 ``(2, K)``; 0 for a period of 1."""
+    """Return the phases in two periods, from 0 to 1, float32 ``(2, K)``; 0 for a period of 1."""
     return (steps % periods[:, None] / periods[:, None]).astype(np.float32)
 
 
 @compiled
 def on_circles(places: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Give sine and cosine of P places of K events, float32 ``(K, 2 P)``."""
+    """Return sine and cosine of P phases of K events, float32 ``(K, 2 P)``."""
     points = np.empty((places.shape[1], 2 * len(places)), np.float32)
     for event in range(len(points)):
         for place in range(len(places)):

@@ -1,18 +1,23 @@
-"""What is usual: a profile of the season, and how far values are from it.
+"""The profile: the seasonal mean and spread of each phase of the season, and the deviations of values from it.
 
-Each step of a period is a slot, or each half hour of a week; without a season there is one slot. It holds a fast and a
-slow running mean of its values, and the running mean size of the deviations from the fast one (seasonal exponential
-smoothing without a trend: Winters, "Forecasting sales by exponentially weighted moving averages", 1960). With u that
-size in a slot and v the one over all slots, the spread of a slot is s = 0.7 u + 0.3 v, and
+Each step of a period is a slot; in the profile of the week, each half hour is a slot. Without a season there is one
+slot. A slot has a fast and a slow running mean of its values, and a running mean of the absolute differences from the
+fast mean (seasonal exponential smoothing without a trend: Winters, "Forecasting sales by exponentially weighted moving
+averages", 1960). With u the mean absolute difference in a slot and v the mean absolute difference over all slots, the
+spread of a slot is s = 0.7 u + 0.3 v. The experts use and predict the deviation:
 
-    deviation d_t = (y_t - fast mean of t's slot) / s, cut to 8 in size
+    deviation d_t = (y_t - fast mean of t's slot) / s, limited to 8 in size
 
-is what the experts look at and what they predict: it has no unit, and neither level nor season.
-Nothing gets far at once: means move as if a deviation were at most 2.5 spreads, u and v as if it were at most 4 v and
-20 v. A value that is more than 20 s and 20 v from the fast mean is *far*. If ``JUMP`` values in a row are, all slots
-move to the new level and learn anew; a slot that is far at ``SLOT_JUMP`` visits in a row takes the value that came.
-For a value that is missing stands in what is usual and so much of the last deviation as usually lasts, phi d_(t-1)
-with phi = sum d_t d_(t-1) / (1 + sum d_(t-1)^2) over pairs that are known; nothing is learned from it.
+It is dimensionless and free of level and season.
+
+Outliers have a limited influence: the means move as if a difference were at most 2.5 spreads; u and v move as if it
+were at most 4 v and 20 v. A value is *far* if it is more than 20 s and more than 20 v from the fast mean. After
+``JUMP`` far values in a row, all slots move to the new level and restart. A slot whose values were far at ``SLOT_JUMP``
+visits in a row restarts with the latest value.
+
+A missing value is replaced by the seasonal mean plus the part of the last deviation that persists on average,
+phi d_(t-1), with phi = sum d_t d_(t-1) / (1 + sum d_(t-1)^2) over pairs of known values. Nothing is learned from the
+replacement.
 """
 
 from typing import NamedTuple
@@ -32,7 +37,7 @@ MAX_MOVE = 2.5
 FAR = 20.0
 JUMP = 5
 SLOT_JUMP = 3
-FORGETTING = 0.999  # of the sums of phi, at each pair
+FORGETTING = 0.999  # factor on the sums of phi, at each pair
 MIN_SPREAD = 1e-300
 MIN_RELATIVE_SPREAD = 1e-12
 
@@ -45,28 +50,28 @@ class Profile(NamedTuple):
     sizes: NDArray[np.float64]  # (P,): u
     visits: NDArray[np.int64]  # (P,)
     size: NDArray[np.float64]  # (1,): v
-    sized: NDArray[np.int64]  # (1,): deviations that v is the mean of
-    far_visits: NDArray[np.int64]  # (P,): the latest visits of a slot that were far, in a row
-    far: NDArray[np.float64]  # (JUMP,): the latest differences that were far, in a row
+    sized: NDArray[np.int64]  # (1,): number of differences in the mean v
+    far_visits: NDArray[np.int64]  # (P,): number of consecutive far values at the latest visits of a slot
+    far: NDArray[np.float64]  # (JUMP,): the latest consecutive far differences
     far_count: NDArray[np.int64]  # (1,)
-    latest: NDArray[np.float64]  # (2,): the latest value that was known, and the deviation of the latest event
-    lasting: NDArray[np.float64]  # (2,): sums of phi
-    missing: NDArray[np.bool_]  # (1,): whether there is no known value just before the next
+    latest: NDArray[np.float64]  # (2,): the latest known value, and the deviation of the latest event
+    lasting: NDArray[np.float64]  # (2,): the two sums of phi
+    missing: NDArray[np.bool_]  # (1,): whether the value just before the next one is unknown
 
 
 class ProfileDeviations(NamedTuple):
-    """K events in the units of the profile; what is usual is that of the H steps predicted."""
+    """K events in units of the profile, and the profile at their H targets."""
 
-    values: NDArray[np.float64]  # (K,): with what stands in for those that are missing
+    values: NDArray[np.float64]  # (K,): missing values are replaced
     deviations: NDArray[np.float32]  # (K,)
     usual: NDArray[np.float64]  # (H, K): fast mean, in units of the values
     drift: NDArray[np.float64]  # (H, K): slow minus fast mean, in spreads
     spread: NDArray[np.float64]  # (H, K): in units of the values, above 0
-    jumps: NDArray[np.float64]  # (K,): how far the level was moved, by the last ``JUMP`` values; 0 for hardly any event
+    jumps: NDArray[np.float64]  # (K,): shift of the level after the last ``JUMP`` values; 0 at almost all events
 
 
 class Ahead(NamedTuple):
-    """What is known after each of K events of one of the steps predicted, as in ``ProfileDeviations``."""
+    """The profile at one of the H targets of K events; fields as in ``ProfileDeviations``."""
 
     usual: NDArray[np.float64]  # (K,)
     drift: NDArray[np.float64]  # (K,)
@@ -74,7 +79,7 @@ class Ahead(NamedTuple):
 
 
 def ahead(scaled: ProfileDeviations, step: int) -> Ahead:
-    """Pick one of the steps predicted."""
+    """Return the profile at one of the H targets."""
     return Ahead(scaled.usual[step], scaled.drift[step], scaled.spread[step])
 
 
@@ -100,14 +105,14 @@ def fields(prefix: str, slots: int) -> dict[str, ArraySpec]:
 def observe(
     row: ArrayViews, prefix: str, values: NDArray[np.float64], slots: NDArray[np.int64], *, learns: bool = True
 ) -> ProfileDeviations:
-    """Learn K values, or only follow them, and scale them.
+    """Learn K values and return them as deviations.
 
     Args:
         row: The arrays of the stream, written to.
-        prefix: That of their names.
+        prefix: Prefix of the array names.
         values: At most 1e300 in size, NaN where missing, float64 ``(K,)``.
-        slots: Of the events, and of the steps that something is predicted for, int64 ``(1 + H, K)``.
-        learns: Else only the latest value moves on.
+        slots: Slots of the events and of their H targets, int64 ``(1 + H, K)``.
+        learns: If false, only the latest value and deviation are updated.
     """
     count, ahead = len(values), (len(slots) - 1, len(values))
     scaled = ProfileDeviations(
@@ -118,7 +123,7 @@ def observe(
 
 
 def break_sequence(row: ArrayViews, prefix: str) -> None:
-    """Let no deviation of before last until the next value."""
+    """Reset the latest deviation, so that it has no influence after the break."""
     row[prefix + "latest"][1] = 0
     row[prefix + "missing"][:] = True
 
@@ -169,7 +174,7 @@ def _observe(
 
 @compiled
 def _learn(profile: Profile, slot: int, value: float) -> tuple[float, float]:
-    """Learn a value of a slot; give its deviation, and how far the level was moved."""
+    """Learn a value of a slot; return its deviation and the shift of the level."""
     if profile.visits[slot] == 0:
         _restart(profile, slot, value)
         return 0.0, 0.0
@@ -177,7 +182,7 @@ def _learn(profile: Profile, slot: int, value: float) -> tuple[float, float]:
     spread = _spread(profile, slot)
     deviation = _deviation(profile, slot, value)
     far = abs(difference) > FAR * max(spread, profile.size[0])
-    known = profile.sized[0] > JUMP  # else it is not a jump, but the first time that a spread is taken
+    known = profile.sized[0] > JUMP  # otherwise this is the first estimate of the spread, not a jump
     jump = _jump(profile, difference, far)
     if jump == 0 and not _jump_of_slot(profile, slot, value, far):
         _move(profile, slot, value, MAX_MOVE * spread if far or profile.visits[slot] > 1 else np.inf)
@@ -205,7 +210,7 @@ def _least(profile: Profile, slot: int) -> float:
 
 @compiled
 def _spread(profile: Profile, slot: int) -> float:
-    """Give the spread of a slot, above 0."""
+    """Return the spread of a slot, above 0."""
     own = profile.sizes[slot] if profile.visits[slot] > 1 else profile.size[0]
     spread: float = max((1 - OVERALL) * own + OVERALL * profile.size[0], _least(profile, slot))
     return spread
@@ -213,7 +218,7 @@ def _spread(profile: Profile, slot: int) -> float:
 
 @compiled
 def _jump(profile: Profile, difference: float, far: bool) -> float:
-    """Move all slots to a new level, if the last values were all far; say how far they were moved."""
+    """Move all slots to a new level if the last values were all far; return the shift."""
     if not far:
         profile.far_count[0] = 0
         return 0.0
@@ -236,7 +241,7 @@ def _jump(profile: Profile, difference: float, far: bool) -> float:
 
 @compiled
 def _middle(numbers: NDArray[np.float64]) -> float:
-    """Give the median of an odd number of numbers."""
+    """Return the median of an odd number of numbers."""
     for place in range(len(numbers)):
         below = 0
         for other in range(len(numbers)):
@@ -250,7 +255,7 @@ def _middle(numbers: NDArray[np.float64]) -> float:
 
 @compiled
 def _jump_of_slot(profile: Profile, slot: int, value: float, far: bool) -> bool:
-    """Let a slot begin anew with a value, if its last visits were all far."""
+    """Restart a slot with a value if its last visits were all far; return whether it did."""
     profile.far_visits[slot] = profile.far_visits[slot] + 1 if far else 0
     if profile.far_visits[slot] < SLOT_JUMP:
         return False
@@ -260,7 +265,7 @@ def _jump_of_slot(profile: Profile, slot: int, value: float, far: bool) -> bool:
 
 @compiled
 def _move(profile: Profile, slot: int, value: float, most: float) -> None:
-    """Move the means of a slot towards a value, by no more than their rates of ``most``, and the sizes likewise."""
+    """Move the means of a slot towards a value, by at most their rates times ``most``, and update u and v."""
     size = abs(value - profile.fast[slot])
     profile.sized[0] += 1
     most_size = FAR * max(profile.size[0], min(_least(profile, slot), MIN_RELATIVE_SPREAD * abs(value)))

@@ -1,17 +1,17 @@
-"""Regression that learns while it goes: recursive least squares with forgetting, a ridge and late labels.
+"""Online regression: recursive least squares with forgetting, a ridge and delayed labels.
 
 For an event s with inputs x_s, a base b_s and a spread v_s, the prediction of the value h steps later is
 
     b_s + v_s w.x_s        w = w0 + (R + ridge I)^-1 r
 
-and when that value y has come, with its outcome o = (y - b_s) / v_s, cut to 8 in size,
+When the value y has arrived, its outcome is o = (y - b_s) / v_s, limited to 8 in size, and the update is
 
     R = forgetting R + a x x'        r = forgetting r + a x (o - w0.x)        a = min(1, m / |o - w.x|)
 
-where m is the running mean of |o - w.x|: large errors count by their size only (Huber, "Robust estimation of a
-location parameter", 1964). Keeping R instead of its inverse, with a ridge that is not forgotten (exponentially
-weighted least squares in information form, Haykin, "Adaptive Filter Theory"), there is nothing that could wind up or
-lose its symmetry: R + ridge I has a Cholesky decomposition whatever comes.
+where m is the running mean of |o - w.x|: the loss of errors above m is linear, not quadratic (Huber, "Robust estimation
+of a location parameter", 1964). The state is R, not its inverse, and the ridge is not forgotten (exponentially weighted
+least squares in information form, Haykin, "Adaptive Filter Theory"). Therefore the state can neither wind up nor lose
+its symmetry: R + ridge I always has a Cholesky decomposition.
 """
 
 from typing import NamedTuple
@@ -29,20 +29,20 @@ RATE_OF_ERROR = 0.005
 class Ridge(NamedTuple):
     """The arrays of one stream, with N inputs and M pending labels, at least h."""
 
-    products: NDArray[np.float64]  # (N, N): R, of which the lower half is used
+    products: NDArray[np.float64]  # (N, N): R; only the lower half is used
     answers: NDArray[np.float64]  # (N,): r
     weights: NDArray[np.float64]  # (N,): w
     error: NDArray[np.float64]  # (1,): m
     learned: NDArray[np.int64]  # (1,)
-    pending: NDArray[np.float64]  # (M, N + 2): inputs, base and spread of the last events, oldest first; spread 0: none
+    pending: NDArray[np.float64]  # (M, N + 2): inputs, base and spread, oldest first; spread 0: no event
 
 
 class RidgeFit(NamedTuple):
-    """What is predicted after K events, and what they were."""
+    """The predictions and weights after each of K events, and the outcomes at these events."""
 
     predictions: NDArray[np.float64]  # (K,): in units of the values
     weights: NDArray[np.float64]  # (K, N)
-    outcomes: NDArray[np.float64]  # (K,): o of the event h steps before, NaN where it is not known
+    outcomes: NDArray[np.float64]  # (K,): o of the event h steps before, NaN if unknown
 
 
 def fields(prefix: str, *, pending: int, first_weights: NDArray[np.float64]) -> dict[str, ArraySpec]:
@@ -71,18 +71,18 @@ def observe(
     ridge: float,
     learns: bool = True,
 ) -> RidgeFit:
-    """Learn from K values what had been asked ``horizon`` events before each, and predict after each.
+    """Learn K values as labels of the events ``horizon`` steps before them, and predict after each value.
 
     Args:
         row: The arrays of the stream, written to.
-        prefix: That of their names.
-        values: NaN where missing, float64 ``(K,)``; of these nothing is learned.
+        prefix: Prefix of the array names.
+        values: NaN where missing, float64 ``(K,)``; missing values are not learned.
         inputs: Inputs, bases and spreads of the events, float64 ``(K, N + 2)``.
-        horizon: h, as in the formula.
+        horizon: h in the formula.
         first_weights: w0, float64 ``(N,)``.
-        forgetting: What remains of R and r at each event.
-        ridge: As in the formula.
-        learns: Else weights stay as they are, and only what came is told.
+        forgetting: Factor on R and r at each event.
+        ridge: The ridge in the formula.
+        learns: If false, the weights stay unchanged; predictions and outcomes are returned all the same.
     """
     count, size = len(values), len(first_weights)
     fitted = RidgeFit(np.empty(count), np.empty((count, size)), np.empty(count))
@@ -94,7 +94,7 @@ def observe(
 
 
 def break_sequence(row: ArrayViews, prefix: str) -> None:
-    """Let nothing that was asked before the next value learn from it."""
+    """Discard the events that wait for a label."""
     row[prefix + "pending"][...] = 0
 
 

@@ -1,8 +1,8 @@
-"""Where the values of a stream are, and how far they spread, while it goes.
+"""Online scaling: the centre and the spread of the values of a stream.
 
-With e_t = y_t - centre, the spread is the running mean of |e_t|, and the centre that of y_t; the spread moves as if
-|e_t| were at most 20 spreads, and the centre as if it were at most 3. So one wild value changes little, and a new level
-or unit is learned all the same.
+The centre is the running mean of y_t. With e_t = y_t - centre, the spread is the running mean of |e_t|. The spread
+moves as if |e_t| were at most 20 spreads; the centre moves as if |e_t| were at most 3 spreads. A single outlier
+therefore changes little, but a new level or unit is still learned.
 """
 
 from typing import NamedTuple
@@ -21,9 +21,9 @@ MIN_RELATIVE_SPREAD = 1e-12
 
 
 class ScaledValues(NamedTuple):
-    """What is known after each of K values."""
+    """The scaled numbers and the spread after each of K values."""
 
-    numbers: NDArray[np.float64]  # (K, 1 + M): value and others, in spreads from the centre, cut to 8 in size
+    numbers: NDArray[np.float64]  # (K, 1 + M): value and others, in spreads from the centre, limited to 8 in size
     spread: NDArray[np.float64]  # (K,): in units of the values, above 0
 
 
@@ -53,7 +53,7 @@ def observe(
     Args:
         row: The arrays of the stream, written to.
         values: NaN where missing, float64 ``(K,)``.
-        instead: The values, with what stands in for those that are missing, float64 ``(K,)``.
+        instead: The values, with missing values replaced, float64 ``(K,)``.
         others: Other numbers in the same units, float64 ``(M, K)``.
     """
     scaled = ScaledValues(np.empty((len(values), 1 + len(others))), np.empty(len(values)))

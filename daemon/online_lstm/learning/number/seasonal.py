@@ -1,8 +1,8 @@
-"""What depends on the season: the periods, the profile, and the linear experts on deviations from it.
+"""The season-dependent state: the periods, the profile, and the linear experts on deviations from the profile.
 
-At set numbers of events the periods are looked for in the history, as if all of it had been at the level of now. Where
-they have changed, profile and linear expert forget all they have learned, and learn that history anew, one sequence
-after another.
+At fixed event counts, the periods are searched in the history, after a correction of the history to the current level.
+If the periods have changed, the profile and the linear experts are reset, and learn the history again, sequence by
+sequence.
 """
 
 import itertools
@@ -15,32 +15,32 @@ from online_lstm.learning.number import linear, period_search, profile
 from online_lstm.learning.state.packed import ArraySpec, ArrayViews, repeated_spec
 
 JUMPS = 8
-"""So many jumps of the level are remembered."""
+"""Number of jumps of the level that are kept."""
 
 FIRST_SEARCH = 128
-"""Periods are looked for after so many events, twice as many, and so on, then after each quarter of the history."""
+"""Events before the first period search; the next ones follow at twice the count, then every quarter of the history."""
 
 
 class SeasonalDeviations(NamedTuple):
-    """K events in the units of the profile, and the deviations of the N events before them as well."""
+    """K events in units of the profile, and the deviations of these and the N earlier events."""
 
     profile: profile.ProfileDeviations
     deviations: NDArray[np.float32]  # (N + K,)
 
 
 class SeasonalResult(NamedTuple):
-    """What is predicted after K events of H targets, and where it says so of the N events before them as well."""
+    """The predictions of H targets after K events, and the outcomes of these and the N earlier events."""
 
-    outcomes: NDArray[np.float32]  # (H, N + K): deviations of what came later, 0 before, NaN where not known
-    by_clock: NDArray[np.float64]  # (K, 0 or H + 1): what the clock tells, without a unit
-    predictions: NDArray[np.float64]  # (H, K): of the linear expert
+    outcomes: NDArray[np.float32]  # (H, N + K): deviations of the targets, 0 before they arrive, NaN if unknown
+    by_clock: NDArray[np.float64]  # (K, 0 or H + 1): inputs from the clock, dimensionless
+    predictions: NDArray[np.float64]  # (H, K): predictions of the linear experts
 
 
 class Seasonal:
-    """The state that depends on the season, of one component; arguments as for ``NumberPanel``.
+    """The season-dependent state of one component; the arguments are those of ``NumberEnsemble``.
 
-    Events are scaled first, so that the deviations of other components are known, and predicted from after that.
-    ``others`` is how many of them there are.
+    ``scale`` is called first, for all components, so that ``predict`` can use the deviations of other components.
+    ``others`` is the number of these other components.
     """
 
     def __init__(
@@ -66,12 +66,12 @@ class Seasonal:
         """Describe the arrays of one stream."""
         return {
             "season_periods": ArraySpec((2,), "int64", (*self._periods, 1, 1)[:2]),
-            "season_jumps": ArraySpec((2, JUMPS), "float64"),  # number of the event, and how far
+            "season_jumps": ArraySpec((2, JUMPS), "float64"),  # number of the event, and shift of the level
             **self._learned_fields(),
         }
 
     def until_search(self, events: int) -> int:
-        """Say how many events are learned after the first ``events`` until periods are looked for."""
+        """Return how many events follow the first ``events`` until the next period search."""
         quarter = self._history // 4
         if events >= quarter:
             return quarter - events % quarter
@@ -91,16 +91,16 @@ class Seasonal:
         clock: NDArray[np.float64],
         others: NDArray[np.float64],
     ) -> bool:
-        """Look for the periods; if they have changed, learn the history anew and say so.
+        """Search the periods; if they have changed, learn the history again. Return whether they have changed.
 
         Args:
             row: The arrays of the stream, written to.
-            events: How many there have been.
-            values: The last of them, with the one before for one that is missing, float64 ``(N,)``.
+            events: Number of events so far.
+            values: Values of the last N events; a missing value is replaced by its predecessor, float64 ``(N,)``.
             missing: Which of them are missing, bool ``(N,)``.
             begins: Which of them began a sequence, bool ``(N,)``.
-            clock: What the clock told of these, as for ``predict``.
-            others: Deviations of other components at these, as for ``predict``.
+            clock: Means and deviations by the clock at these events, as for ``predict``.
+            others: Deviations of other components at these events, as for ``predict``.
         """
         if self._periods or not self._learns:
             return False
@@ -125,7 +125,7 @@ class Seasonal:
         return True
 
     def break_sequence(self, row: ArrayViews) -> None:
-        """Let the next value begin a sequence: the deviations before it are not looked at, nor are labels for them."""
+        """Begin a new sequence with the next value: discard earlier deviations, outcomes and pending predictions."""
         row["season_deviations"][:] = 0
         row["season_outcomes"][:] = 0
         profile.break_sequence(row, _PROFILE)
@@ -133,7 +133,7 @@ class Seasonal:
             linear.break_sequence(self._row_ahead(row, place))
 
     def scale(self, row: ArrayViews, values: NDArray[np.float64], steps: NDArray[np.int64]) -> SeasonalDeviations:
-        """Learn what is usual from K values.
+        """Learn the profile from K values, and return their deviations.
 
         Args:
             row: The arrays of the stream, written to.
@@ -156,14 +156,14 @@ class Seasonal:
         clock: NDArray[np.float64],
         others: NDArray[np.float64],
     ) -> SeasonalResult:
-        """Learn what deviations lead to from K values that were scaled, and predict after each.
+        """Learn the linear experts from K scaled values, and predict after each value.
 
         Args:
             row: The arrays of the stream, written to.
             values: As for ``scale``.
-            scaled: What it gave.
-            clock: What is usual by the clock at the targets, and how far the value is from what was, in spreads,
-                float64 ``(H + 1, K)``; anything without a calendar.
+            scaled: The result of ``scale``.
+            clock: Means by the clock at the targets, and the deviation of the value by the clock, in spreads,
+                float64 ``(H + 1, K)``; ignored without a calendar.
             others: The deviations of other components at the same events, float64 ``(K, M)``.
         """
         count, by_clock = len(values), np.empty((len(values), 0))
@@ -194,7 +194,7 @@ class Seasonal:
         return SeasonalResult(known, by_clock, predictions)
 
     def back(self, row: ArrayViews, horizon: int) -> list[int]:
-        """Say how many steps ago an event was where the target is, in the period and in the shorter one."""
+        """Return the steps back to the latest event in the target's phase, for the period and the shorter period."""
         return [linear.whole_periods(period, horizon) - horizon for period in row["season_periods"].tolist()]
 
     def _taps(self, row: ArrayViews, horizon: int) -> NDArray[np.int64]:
@@ -219,7 +219,7 @@ _PROFILE = "profile_"
 
 
 def remember(remembered: NDArray[Any], new: NDArray[Any]) -> NDArray[Any]:
-    """Append what is new to what is remembered, ``(..., H)``, which keeps its latest H; give all, ``(..., H + K)``."""
+    """Append K new values to ``remembered``, ``(..., H)``, which keeps the last H; return all, ``(..., H + K)``."""
     both = np.concatenate((remembered, new), axis=-1)
     remembered[...] = both[..., new.shape[-1] :]
     return both

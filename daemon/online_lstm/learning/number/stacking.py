@@ -1,9 +1,10 @@
-"""The stack: the published prediction, weighted from those of the experts (Wolpert, "Stacked generalization", 1992).
+"""The stack: a weighted mean of the experts' predictions (Wolpert, "Stacked generalization", 1992).
 
-The weights sum to 1 and are learned by regression of what the first expert leaves over on how far the others are from
-it, in spreads, with slow forgetting; they begin equal. What is published is at most half the experts' range outside it,
-and exactly what the first one says where they agree but for rounding.
-An expert whose prediction is not finite is taken to say what the first one says.
+The weights sum to 1 and are equal at the beginning. They are learned by a regression with slow forgetting: the error of
+the first expert is regressed on the differences between the other experts and the first expert, in spreads. The result
+is limited to the range of the experts' predictions, extended by half its width on both sides. If all experts agree up
+to rounding, the result is exactly the prediction of the first expert. A prediction that is not finite is replaced by
+the prediction of the first expert.
 """
 
 import numpy as np
@@ -15,11 +16,11 @@ from online_lstm.learning.state.packed import ArraySpec, ArrayViews
 FORGETTING = 0.999
 RIDGE = 10.0
 MARGIN = 0.5
-ROUNDING = 1e-14  # of the size of a prediction
+ROUNDING = 1e-14  # relative to the size of a prediction
 
 
 def fields(experts: int, pending: int) -> dict[str, ArraySpec]:
-    """Describe the arrays of one stream, of which so many labels may be pending."""
+    """Describe the arrays of one stream; at most ``pending`` labels are pending."""
     return ridge.fields(_PREFIX, pending=pending, first_weights=_first_weights(experts))
 
 
@@ -31,14 +32,14 @@ def observe(
     *,
     horizon: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Learn K values and weigh what the experts predict after each.
+    """Learn K values, and weight the predictions of the experts after each value.
 
     Args:
         row: The arrays of the stream, written to.
         values: NaN where missing, float64 ``(K,)``.
-        predictions: Those of E experts after each event, float64 ``(K, E)``.
-        spread: In units of the values, above 0, float64 ``(K,)``.
-        horizon: Steps until the label of an event comes.
+        predictions: Predictions of E experts after each event, float64 ``(K, E)``.
+        spread: Spread in units of the values, above 0, float64 ``(K,)``.
+        horizon: Steps until the label of an event arrives.
 
     Returns:
         The predictions, float64 ``(K,)``, and the experts' weights, ``(K, E)``.
@@ -65,7 +66,7 @@ def observe(
 
 
 def break_sequence(row: ArrayViews) -> None:
-    """Let the next value be no label of what was predicted before it."""
+    """Discard the predictions that wait for a label."""
     ridge.break_sequence(row, _PREFIX)
 
 

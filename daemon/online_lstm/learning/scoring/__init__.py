@@ -1,1 +1,1 @@
-"""How good predictions were: hit rates, errors, drift, significance."""
+"""The scores of predictions: hit rates, errors of forecasts, standard errors, drift."""

@@ -1,7 +1,8 @@
-"""Scores: how often the predictions of a stream were right lately, and what they lost.
+"""The hits and losses over the score window: hit rates, window sums and their standard errors.
 
-It owns the hits of the last scored events, one column for each predictor with the published prediction's first, and
-their losses, whose meaning is the task's; it does not know what was predicted. An event may have several predictions.
+It owns the hits of the last scored events, with one column for each predictor and the published prediction first, and
+the losses of these events, whose meaning is defined by the task. It does not know the predictions. An event may have
+several predictions.
 """
 
 import numpy as np
@@ -12,7 +13,7 @@ from online_lstm.significance import paired_error
 
 NAMES = ("scores_count", "scores_totals", "scores_sums", "scores_hits", "scores_losses")
 BLOCK = 64
-"""Sums over the window begin anew with every so many events, or as many as it has."""
+"""Events between two full summations over the window; a smaller window is summed once per window length."""
 
 
 def fields(
@@ -20,7 +21,7 @@ def fields(
 ) -> dict[str, ArraySpec]:
     """Describe the arrays of one stream; ``hits`` and ``losses`` are rings, ``sums`` counts the hits in the ring.
 
-    Where an event may have several ``predictions``, the last column of the hits counts those that were scored.
+    If an event may have several ``predictions``, the last column of the hits counts the scored predictions.
     """
     columns, shape = predictors + (predictions > 1), (losses,) if isinstance(losses, int) else losses
     return {
@@ -37,17 +38,18 @@ def record(row: ArrayViews, hits: NDArray[np.generic], losses: NDArray[np.float6
 
     Args:
         row: The arrays of the stream, written to.
-        hits: Who was right, bool ``(K, P)``; or how often, and of how many predictions, int32 ``(K, P + 1)``.
-        losses: What they lost, float64 ``(K, ...)``.
+        hits: Whether each predictor was right, bool ``(K, P)``; with several predictions an event, the number of hits
+            of each predictor and the number of scored predictions, int32 ``(K, P + 1)``.
+        losses: The losses of the events, float64 ``(K, ...)``.
 
     Returns:
-        The hit rates after each of them, float64 ``(K, P)``; the same ones however a stream is split into runs.
+        The hit rates after each event, float64 ``(K, P)``. They do not depend on how a stream is split into runs.
     """
     ring, count = row["scores_hits"], int(row["scores_count"][0])
     window = len(ring)
     numbers = np.arange(count, count + len(hits))
     places = numbers % window
-    # what the ring holds before it is full is no hit, so nothing leaves with it
+    # the free slots of a ring that is not full hold no hits, so overwriting them removes none
     on_revoked = np.concatenate((ring[places[:window]], hits[:-window]))
     sums = row["scores_sums"] + np.subtract(hits, on_revoked, dtype=np.int64).cumsum(axis=0)
     ring[places[-window:]] = hits[-window:]
@@ -59,30 +61,31 @@ def record(row: ArrayViews, hits: NDArray[np.generic], losses: NDArray[np.float6
 
 
 def rates(row: ArrayViews) -> NDArray[np.float64] | None:
-    """Give the hit rates over the window, float64 ``(P,)``, or None before the first scored event."""
+    """Return the hit rates over the window, float64 ``(P,)``; None before the first scored event."""
     scored = min(int(row["scores_count"][0]), len(row["scores_hits"]))
     return _rates(row["scores_hits"], row["scores_sums"], scored) if scored else None
 
 
 def misses(hits: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Give the share of the published predictions that was wrong at K events, float64 ``(K,)``; of hits as recorded."""
+    """Return the share of wrong published predictions at K events, float64 ``(K,)``; ``hits`` as for ``record``."""
     several = hits.dtype != np.bool_
     found: NDArray[np.float64] = 1 - np.divide(hits[:, 0], hits[:, -1] if several else 1)
     return found
 
 
 def _rates(ring: NDArray[np.generic], sums: NDArray[np.int64], events: int | NDArray[np.int64]) -> NDArray[np.float64]:
-    """Divide hits by the predictions that were scored: one an event, or as many as the last column says."""
+    """Divide hits by the number of scored predictions: one an event, or the count in the last column."""
     several = ring.dtype != np.bool_
     found: NDArray[np.float64] = sums[..., :-1] / sums[..., -1:] if several else np.divide(sums, events)
     return found
 
 
 def window_sums(row: ArrayViews, losses: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give the sums of the losses over the window after each of K events that are yet to be recorded.
+    """Return the sums of the losses over the window after each of K events that are not yet recorded.
 
-    float64 ``(K, ...)``. At the first event of a block all of the window is summed anew, backwards, so that nothing is
-    left of what is large and gone; what comes in the block is added to as much of that as is still in the window.
+    The result is float64 ``(K, ...)``. At the first event of a block, the whole window is summed again, backwards, so
+    that no rounding error of a large loss outlives the loss in the window. Within the block, the sum of the block's new
+    losses is added to the sum of the older losses that are still in the window.
     """
     ring, count = row["scores_losses"], int(row["scores_count"][0])
     window = len(ring)
@@ -100,18 +103,18 @@ def window_sums(row: ArrayViews, losses: NDArray[np.float64]) -> NDArray[np.floa
 
 
 def scored(rows: ArrayViews) -> int:
-    """Count the scored events within the windows of all streams; ``rows`` as ``summary`` takes them."""
+    """Count the scored events in the windows of all streams; ``rows`` as for ``summary``."""
     return int(np.minimum(rows["scores_count"], rows["scores_hits"].shape[1]).sum())
 
 
 def summary(rows: ArrayViews) -> tuple[tuple[float, ...], NDArray[np.float64]] | None:
-    """Give hit rates and mean losses over the windows of all streams together.
+    """Return hit rates and mean losses over the windows of all streams together.
 
     Args:
-        rows: Packed arrays, the ones of ``fields`` with a leading axis over streams.
+        rows: Packed arrays of ``fields``, with a leading axis over streams.
 
     Returns:
-        Hit rates, one for each predictor, and losses of an event; None before the first scored event.
+        Hit rates, one for each predictor, and mean losses of an event; None before the first scored event.
     """
     events = scored(rows)
     if not events:
@@ -121,10 +124,10 @@ def summary(rows: ArrayViews) -> tuple[tuple[float, ...], NDArray[np.float64]] |
 
 
 def lift_errors(rows: ArrayViews, others: int) -> tuple[float, ...] | None:
-    """Give the standard errors of the published prediction's hit rate minus that of each of the first others.
+    """Return the standard errors of the published hit rate minus the hit rate of each of the first ``others``.
 
-    Over the windows of all streams together, whose hits say who was right where another one was wrong; ``rows`` as
-    ``summary`` takes them. None before the first scored event.
+    The hits in the windows of all streams together are compared event by event. ``rows`` as for ``summary``. None
+    before the first scored event.
     """
     events, sums, hits = scored(rows), rows["scores_sums"].sum(axis=0).tolist(), rows["scores_hits"]
     if not events:

@@ -1,12 +1,13 @@
-"""Drift: whether a stream has changed, so that its predictions miss more than they did since the last change.
+"""Drift detection: a change of a stream, found by an increase of its miss rate since the last drift.
 
-The test is that of Page and Hinkley (E. S. Page 1954, Continuous inspection schemes, Biometrika 41; D. V. Hinkley 1971,
-Inference about the change-point from cumulative sum tests, Biometrika 58) on the share of misses x of each scored
-event, as ``river.drift.PageHinkley`` has it with mode "up" and no forgetting. With m the mean of all x so far,
+The Page-Hinkley test (E. S. Page 1954, Continuous inspection schemes, Biometrika 41; D. V. Hinkley 1971, Inference
+about the change-point from cumulative sum tests, Biometrika 58) is applied to the share of misses x of each scored
+event, as in ``river.drift.PageHinkley`` with mode "up" and no forgetting. With m the mean of all x so far,
 
-    total += x - m - delta,   least = min(least, total),   a change where total - least > threshold
+    total += x - m - delta,   least = min(least, total),   a drift where total - least > threshold
 
-It looks for more misses only, so learning, which makes them fewer, is no change. After a change it begins anew.
+The test finds only increases of the miss rate, so the decrease that comes from learning is not a drift. After a drift
+the test restarts.
 """
 
 import numpy as np
@@ -16,22 +17,22 @@ from online_lstm.learning.state.packed import ArraySpec, ArrayViews
 
 NAMES = ("drift_test", "drift_events")
 MIN_EVENTS = 30
-"""Fewer scored events than these, since the beginning or the last change, tell nothing."""
+"""Minimum number of scored events, since the beginning or the last drift, before a drift can be found."""
 
 
 def fields() -> dict[str, ArraySpec]:
     """Describe the arrays of one stream.
 
-    ``drift_test`` has the number of shares, their mean, the total and the least total so far, all 0 at the beginning;
-    ``drift_events`` counts the changes, and has the number of the event at which the last of them was found.
+    ``drift_test`` has the number of shares, their mean, the total and the least total so far, all 0 at the beginning.
+    ``drift_events`` has the number of drifts, and the number of the event at which the last drift was found.
     """
     return {"drift_test": ArraySpec((4,), "float64"), "drift_events": ArraySpec((2,), "int64")}
 
 
 def detect(row: ArrayViews, misses: NDArray[np.float64], *, delta: float, threshold: float) -> list[bool]:
-    """Test the shares of misses of K scored events, float64 ``(K,)``, and say at which of them a change is found.
+    """Test the shares of misses of K scored events, float64 ``(K,)``; return whether each event is a drift.
 
-    ``row`` has the arrays of the stream, written to; the same bits result however the events are split into runs.
+    ``row`` has the arrays of the stream, written to. The result is bit-identical for any split of the events into runs.
     """
     count, mean, total, least = row["drift_test"].tolist()
     found = []
@@ -39,7 +40,7 @@ def detect(row: ArrayViews, misses: NDArray[np.float64], *, delta: float, thresh
         count += 1
         mean += 1 / count * (miss - mean)
         total = total + (miss - mean) - delta
-        least = total if total < least else least  # noqa: FURB136 - a call takes as long as all the rest
+        least = total if total < least else least  # noqa: FURB136 - a call of min takes as long as the rest of the loop
         changed = count >= MIN_EVENTS and total - least > threshold
         found.append(changed)
         if changed:

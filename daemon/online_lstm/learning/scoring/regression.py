@@ -1,18 +1,24 @@
-"""How far off predictions of numbers were: what adds up over events, and the figures that follow from the sums.
+"""The errors of numeric forecasts: loss columns that are summed over events, and metrics computed from the sums.
 
-A channel is one component at one horizon. What is added up of an event is, for each channel, a column for each of
+A channel is one component at one horizon. An event has, for each channel, the loss columns
 
-    1 if it was scored | |e| of the published prediction, each baseline and each expert | e^2, and in a column of its
-    own (e / 1e150)^2 where |e| is above 1e150 | |y| | |e| / |y| and 1 where y is not 0 | 1 if there was an interval,
-    and 1 if the value was within it
+    1                  if the channel was scored
+    |e|                of the published prediction, each baseline and each expert
+    e^2                if |e| is at most 1e150, else 0
+    (e / 1e150)^2      if |e| is above 1e150, else 0
+    |y|
+    |e| / |y|          if y is not 0, else 0
+    1                  if y is not 0
+    1                  if there was an interval
+    1                  if the value was inside the interval
 
-with e the value y minus the published prediction. With m(x) the sum of x by the number of those that it is the sum of,
+with e the value y minus the published prediction. With m(x) the sum of x divided by the number of its terms,
 
     mean absolute error m(|e|)                    root mean squared error sqrt(m(e^2))
     mean absolute percentage error m(|e| / |y|)   mean absolute error ratio sum |e| / sum |y|
     skill against a baseline 1 - m(|e|) / m(|e| of the baseline)
 
-Shares are no percents: 0.05 is 5 %. Each is NaN where it is divided by nothing.
+Shares are fractions: 0.05 is 5 %. A metric is NaN where its divisor is 0.
 """
 
 from typing import NamedTuple
@@ -25,9 +31,9 @@ from online_lstm.significance import paired_error
 from online_lstm.telemetry import RegressionStats
 
 MAX_ERROR = 1e300
-"""A larger error counts as this one, so that the mean of some is finite."""
+"""Larger errors are limited to this value, so that their mean is finite."""
 LARGE = 1e150
-"""The square of a larger error may be no number, so it is taken in this unit."""
+"""Unit of larger errors when they are squared, because the square may exceed float64."""
 
 _AFTER = 7  # columns after the absolute errors
 _SIZE = -5  # the column of |y|
@@ -35,7 +41,7 @@ _BASELINES = len(BASELINES["number"])
 
 
 class RegressionMetrics(NamedTuple):
-    """The figures of channels, float64 ``(...)`` each; with a last axis over predictors or baselines where said."""
+    """The metrics of channels, float64 ``(...)``, some with a last axis over P predictors or B baselines."""
 
     mean_absolute_errors: NDArray[np.float64]  # (..., P)
     root_mean_squared_error: NDArray[np.float64]
@@ -46,19 +52,19 @@ class RegressionMetrics(NamedTuple):
 
 
 def columns(predictors: int) -> int:
-    """Count the columns that add up."""
+    """Return the number of loss columns."""
     return 1 + predictors + _AFTER
 
 
 def losses_of(
     values: NDArray[np.float64], predictions: NDArray[np.float64], covered: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Give what adds up of C channels that may have been scored.
+    """Return the loss columns of C channels.
 
     Args:
         values: NaN where missing, float64 ``(..., C)``.
-        predictions: Those of P predictors, the published one first; NaN where there was none, float64 ``(..., C, P)``.
-        covered: 1 if the value was within its interval, 0 if not, NaN where there was none, float64 ``(..., C)``.
+        predictions: Of P predictors, the published one first; NaN if there was none, float64 ``(..., C, P)``.
+        covered: 1 if the value was inside its interval, 0 if not, NaN if there was no interval, float64 ``(..., C)``.
 
     Returns:
         Float64 ``(..., C, columns)``; zeros where a channel was not scored.
@@ -66,7 +72,7 @@ def losses_of(
     scored = np.isfinite(values) & np.isfinite(predictions[..., 0])
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         errors = np.abs(values[..., None] - predictions)
-        # an expert that says nothing finite is as far off as can be
+        # a prediction that is not finite gets the largest error
         errors = np.minimum(np.where(np.isfinite(errors), errors, MAX_ERROR), MAX_ERROR)
         own, size = errors[..., 0], np.minimum(np.abs(values), MAX_ERROR)
         some = size > 0
@@ -81,14 +87,15 @@ def losses_of(
 
 
 def absolute_errors(losses: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give the absolute errors of what ``losses_of`` gave, float64 ``(..., C, P)``; read where scored."""
+    """Return the absolute errors in ``losses``, float64 ``(..., C, P)``; valid only for scored channels."""
     return losses[..., 1:-_AFTER]
 
 
 def squared_differences(losses: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give the squares of the published prediction's absolute error minus that of each baseline, of what was scored.
+    """Return the summed squares of the published prediction's absolute error minus the error of each baseline.
 
-    Of what ``losses_of`` gave for events, float64 ``(N..., C, columns)``, the sums over the events, ``(C, B)``.
+    The losses are the result of ``losses_of`` for events, float64 ``(N..., C, columns)``; the sums over the events are
+    ``(C, B)``.
     """
     errors, axes = absolute_errors(losses), tuple(range(losses.ndim - 2))
     with np.errstate(over="ignore"):
@@ -99,13 +106,14 @@ def squared_differences(losses: NDArray[np.float64]) -> NDArray[np.float64]:
 def skill_error(sums: NDArray[np.float64], squares: NDArray[np.float64]) -> float | None:
     """Return the standard error of the skill of ``regression_stats``; None if unknown or the errors are too large.
 
-    That of a channel is the standard error of the mean difference of the absolute errors of published prediction and
-    best baseline, by the mean of the latter; that of several is the mean of theirs, which is most: what it is where
-    all of them err together.
+    For one channel, it is the standard error of the mean difference between the absolute errors of the published
+    prediction and the best baseline, divided by the mean absolute error of that baseline. For several channels, it is
+    the mean of the channels' standard errors, an upper bound that is reached if the errors of all channels are fully
+    correlated.
 
     Args:
-        sums: Of what ``losses_of`` gave, float64 ``(C, columns)``.
-        squares: Of the same events, as ``squared_differences`` gives them, ``(C, B)``.
+        sums: Sums of the results of ``losses_of``, float64 ``(C, columns)``.
+        squares: The result of ``squared_differences`` for the same events, ``(C, B)``.
     """
     own, *baselines = absolute_errors(sums)[:, : 1 + _BASELINES].T.tolist()
     found = []
@@ -118,14 +126,14 @@ def skill_error(sums: NDArray[np.float64], squares: NDArray[np.float64]) -> floa
 
 
 def mean_sizes(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give the mean |y| of channels, float64 ``(...)``, from sums of what ``losses_of`` gave; NaN where nothing was."""
+    """Return the mean |y| of channels, float64 ``(...)``, from sums of loss columns; NaN if nothing was scored."""
     with np.errstate(invalid="ignore", divide="ignore"):
         sizes: NDArray[np.float64] = sums[..., _SIZE] / sums[..., 0]
     return sizes
 
 
 def regression_metrics(sums: NDArray[np.float64]) -> RegressionMetrics:
-    """Give the figures of channels, from sums or means of what ``losses_of`` gave, float64 ``(..., columns)``."""
+    """Return the metrics of channels, from sums or means of loss columns, float64 ``(..., columns)``."""
     scored, squares, large_squares, size, shares, some, bounded, covered = (
         sums[..., place] for place in (0, *range(-_AFTER, 0))
     )
@@ -142,7 +150,7 @@ def regression_metrics(sums: NDArray[np.float64]) -> RegressionMetrics:
 
 
 def scores_of(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give what evaluations tell of channels, in the order of ``NUMBER_SCORES``, float64 ``(S, ..., C)``."""
+    """Return the scores in evaluations of channels, in the order of ``NUMBER_SCORES``, float64 ``(S, ..., C)``."""
     found = regression_metrics(sums)
     means = found.mean_absolute_errors
     skills = np.moveaxis(found.skills, -1, 0)
@@ -159,11 +167,11 @@ def scores_of(sums: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def regression_stats(sums: NDArray[np.float64], components: int) -> RegressionStats:
-    """Give the figures of all channels together, from their sums or means, float64 ``(C, columns)``.
+    """Return the metrics of all channels together, from sums or means of loss columns, float64 ``(C, columns)``.
 
-    Errors that have a unit are means over the horizons, and None where there are several components, as these may have
-    several units. Skills and ratios are means over the channels that have one; shares are of all scored predictions.
-    ``skill_error`` is None: it takes more than sums.
+    Errors with a unit are means over the horizons; they are None for several components, because components may have
+    different units. Skills and ratios are means over the channels in which they are defined. Shares are computed over
+    all scored predictions. ``skill_error`` is None, because it cannot be computed from sums.
     """
     found, whole = regression_metrics(sums), regression_metrics(sums.sum(axis=0))
     best = found.mean_absolute_errors[:, 1 : 1 + _BASELINES].min(axis=1)
