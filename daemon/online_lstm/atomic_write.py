@@ -1,4 +1,4 @@
-"""Files and directories that are there whole or not at all: written beside their name, which they get at the end."""
+"""Atomic writes of files and directories: written under a temporary name beside the target, then renamed."""
 
 import os
 import secrets
@@ -9,18 +9,18 @@ from pathlib import Path
 
 PARTIAL_SUFFIX = ".part"
 ABANDONED_AFTER_S = 600.0
-"""A partial file that is older than this, seen from a new file, belongs to a process that was killed."""
+"""A partial file that is this much older than a new file was left behind by a killed process."""
 
 
 @contextmanager
 def replacing(target: Path, *, result: str = "", durable: bool = False) -> Iterator[Path]:
     """Yield a path beside ``target`` to make a file or a directory at; it replaces ``target`` when the context ends.
 
-    After an exception ``target`` is what it was before. In both cases nothing else is left.
+    After an exception ``target`` is unchanged. In both cases no other file remains.
 
     Args:
         target: A file that may exist, or a directory that does not; its folder exists.
-        result: What replaces ``target``, below the path, where only a part of what was made does.
+        result: Path, below the yielded path, of the part that replaces ``target``; empty for everything.
         durable: Whether content and name are on the disk when the context ends.
     """
     partial = target.with_name(f".online-lstm-{secrets.token_hex(8)}{PARTIAL_SUFFIX}")
@@ -36,16 +36,16 @@ def replacing(target: Path, *, result: str = "", durable: bool = False) -> Itera
 
 
 def remove_abandoned(beside: Path) -> None:
-    """Remove what killed processes left beside a file that was just written, by the clock of its disk."""
+    """Remove partial files of killed processes beside a newly written file; its modification time is the clock."""
     now_s = beside.stat().st_mtime
     for partial in beside.parent.glob(f".*{PARTIAL_SUFFIX}"):
-        with suppress(OSError):  # another process may be as far as this one
+        with suppress(OSError):  # another process may remove it at the same time
             if partial.stat().st_mtime < now_s - ABANDONED_AFTER_S:
                 _remove(partial)
 
 
 def sync(path: Path) -> None:
-    """Have the disk hold a file's content, or the names in a folder."""
+    """Flush a file's content, or the names in a folder, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,4 +1,4 @@
-"""What a leading ``~`` stands for, where it can be known."""
+"""Expansion of a leading ``~`` in a path to a home directory."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ def expand_home(path: str | Path) -> Path:
     """Return a path with its leading ``~`` or ``~name`` replaced by that home directory.
 
     Raises:
-        SettingsError: The user has none, or there is no such user.
+        SettingsError: The user has no home directory, or does not exist.
     """
     try:
         return Path(path).expanduser()

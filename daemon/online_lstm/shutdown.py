@@ -1,6 +1,6 @@
-"""How signals end a command: the first one asks it to stop, a second one ends it at once.
+"""Signal handling of a command: the first signal asks it to stop, a second one ends it at once.
 
-Knows nothing of what the command does; what it does when it is asked, and when it is ended, are functions given to
+Must not know what the command does; its reactions to the first and to later signals are functions given to
 ``Shutdown``.
 """
 
@@ -12,27 +12,27 @@ from typing import Any, NoReturn, Self, TypeVar
 
 T = TypeVar("T")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Ctrl-C, a service manager's stop, and a terminal that is closed; none of them reloads anything."""
+"""Ctrl-C, a service manager's stop, and a closed terminal; no signal reloads anything."""
 
 
-def interrupt(number: signal.Signals) -> NoReturn:  # noqa: ARG001 - as exit_at_once
-    """Raise ``KeyboardInterrupt``, so that every context is left in order."""
+def interrupt(number: signal.Signals) -> NoReturn:  # noqa: ARG001 - same signature as exit_at_once
+    """Raise ``KeyboardInterrupt``, so that every context is closed in order."""
     raise KeyboardInterrupt
 
 
 def exit_at_once(number: signal.Signals) -> NoReturn:
-    """End the process as the signal would have, without leaving any context."""
+    """End the process as the signal would have, without closing any context."""
     os._exit(128 + number)
 
 
 class Shutdown:
-    """A context, in the main thread, that receives the signals of ``SIGNALS`` and restores their handlers.
+    """A context, in the main thread, that handles the signals of ``SIGNALS`` and restores the previous handlers.
 
-    A command started by ``nohup`` ignores SIGHUP, and goes on doing so.
+    A command started by ``nohup`` ignores SIGHUP, and continues to ignore it.
 
     Args:
         on_first: Called at the first signal, between any two steps of the main thread. None: ``requested`` is set, and
-            a ``take`` that waits returns.
+            a waiting ``take`` returns.
         on_second: Called at every later signal.
     """
 
@@ -64,7 +64,7 @@ class Shutdown:
             self._waiting = True
             if not self.requested:
                 for item in islice(items, most):
-                    taken.append(item)  # noqa: PERF402 - what was read is kept, whatever comes
+                    taken.append(item)  # noqa: PERF402 - keeps the items read before an interrupt
             self._waiting = False
         except KeyboardInterrupt:
             if self.requested:
@@ -77,7 +77,7 @@ class Shutdown:
     def _handle(self, number: int, _frame: object) -> None:
         if self.requested:
             self._on_second(signal.Signals(number))
-        if self._waiting:  # an exception elsewhere could leave a client of Kafka in any state
+        if self._waiting:  # an exception elsewhere could leave a Kafka client in any state
             raise KeyboardInterrupt
         self.requested = True
         if self._on_first is not None:

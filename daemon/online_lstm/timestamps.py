@@ -1,4 +1,4 @@
-"""Points in time as Kafka counts them, and the forms that a text may have that stands for one."""
+"""Timestamps as Kafka counts them, in milliseconds since 1970, and the text forms that they are read from."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -19,11 +19,11 @@ _CLOCK = re.compile(
     r"(?: ?(am|pm))?(?: ?(?:Z|([+-])([0-9]{2}):?([0-9]{2})?))?$",
     re.IGNORECASE,
 )
-"""The time of day after a date: hours, minutes, seconds, their fraction, half of the day, and the offset from UTC."""
+"""The time of day after a date: hours, minutes, seconds, their fraction, am or pm, and the offset from UTC."""
 
 
 def epoch_ms(moment: datetime) -> int:
-    """Give the whole milliseconds since 1970; a moment without a time zone is taken for UTC.
+    """Return the whole milliseconds since 1970; a moment without a time zone counts as UTC.
 
     >>> milliseconds_of(datetime(1970, 1, 1, 0, 0, 1, 500))
     1000
@@ -32,10 +32,10 @@ def epoch_ms(moment: datetime) -> int:
 
 
 def milliseconds_in(text: str, form: str) -> int | None:
-    """Return the milliseconds since 1970 that a text of this form stands for, None for a text of another form.
+    """Return the milliseconds since 1970 of a text in this form, None for a text in another form.
 
-    A form is a unit of ``EPOCH_UNITS``, ``iso``, or a pattern as ``strptime`` has it. After a pattern without hours a
-    time of day may follow, of which 24:00 is the next midnight. What names no time zone is UTC.
+    A form is a unit of ``EPOCH_UNITS``, ``iso``, or a ``strptime`` pattern. After a pattern without hours a time of day
+    may follow; 24:00 is the next midnight. A text without a time zone is in UTC.
 
     >>> milliseconds_in("1.5", "s"), milliseconds_in("02/01/1970 24:00", "%d/%m/%Y"), milliseconds_in("T", "iso")
     (1500, 172800000, None)
@@ -66,16 +66,16 @@ def _iso(text: str) -> int | None:
         return None
 
 
-@lru_cache(maxsize=1024)  # rows that follow one another have one date
+@lru_cache(maxsize=1024)  # successive rows share a date
 def _date(text: str, pattern: str) -> int | None:
     try:
-        return epoch_ms(datetime.strptime(text, pattern))  # noqa: DTZ007 - what names no time zone is UTC
+        return epoch_ms(datetime.strptime(text, pattern))  # noqa: DTZ007 - a text without a time zone is UTC
     except ValueError:
         return None
 
 
 def _of_day(clock: re.Match[str]) -> int | None:
-    """Return the milliseconds since midnight UTC of the date, None for a time that no day has."""
+    """Return the milliseconds since midnight UTC of the date, None for an invalid time of day."""
     hours, minutes, seconds = (int(part or 0) for part in clock.group(1, 2, 3))
     half = (clock[5] or "").lower()
     if half and not 1 <= hours <= 12:

@@ -1,6 +1,6 @@
-"""Between Kafka's bytes and the daemon's records: input values decoded, predictions and dead letters encoded.
+"""The codec between Kafka's bytes and the daemon's records: decodes values, encodes predictions and dead letters.
 
-The codec knows formats, limits and headers; it knows nothing of what is learned, or of the client library.
+Knows formats, limits and headers. Must not know the learners or the Kafka client library.
 """
 
 from online_lstm.codec.decode import REASONS, Decoder, stream_of

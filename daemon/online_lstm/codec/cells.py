@@ -1,7 +1,7 @@
-"""Read the text of a cell: a number, a missing value, or a label.
+"""The parser of the text of a cell: a number, a missing value, or a label.
 
-The one reader for the values of records and for the cells of files. What a text means depends on the text and on the
-settings alone, never on other texts.
+Values of records and cells of files share this parser. The meaning of a text depends on the text and on the settings
+alone, never on other texts.
 """
 
 import json
@@ -13,7 +13,7 @@ from online_lstm.errors import BadInputError
 from online_lstm.events import Label
 
 MAX_NUMBER_CHARACTERS = 100
-"""Of a number without its sign."""
+"""Length of a number without its sign."""
 
 _JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(\.[0-9]*)?|(\.[0-9]+))([eE][+-]?[0-9]+)?")
@@ -21,17 +21,17 @@ _NAN = re.compile(r"[+-]?nan", re.IGNORECASE)
 _NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
 
 quote = json.JSONEncoder(ensure_ascii=False).encode
-"""Give a text as JSON."""
+"""Return a text as JSON."""
 
 
 def quote_for_error(received: str | bytes) -> str:
-    """Quote what was received in ASCII, cut to what a message has room for."""
+    """Quote a received value in ASCII, cut to the length that fits into a message."""
     escaped = f"{received[:64]!a}"
     return escaped if len(escaped) <= 64 else f"{escaped[:64]}..."
 
 
 def parse_number(text: str) -> tuple[int | float, str] | None:
-    """Return a number, written the way JSON or else a person writes it, and its JSON text; None if there is none.
+    """Return a number, in JSON's or a common notation, and its JSON text; None if the text is not a number.
 
     >>> number_of("0.10"), number_of("+.5"), number_of("1,5")
     ((0.1, '0.10'), (0.5, '0.5'), None)
@@ -58,7 +58,7 @@ def parse_number(text: str) -> tuple[int | float, str] | None:
 
 
 def is_numeral(text: str) -> bool:
-    """Return whether a text is a number, the way JSON or else a person writes it.
+    """Return whether a text is a number, in JSON's or a common notation.
 
     >>> is_numeral(" +.5 "), is_numeral("1,5")
     (True, False)
@@ -67,14 +67,14 @@ def is_numeral(text: str) -> bool:
 
 
 def not_finite(text: str) -> BadInputError:
-    """Return the refusal of a number that is infinite, or none."""
+    """Return the error for a number that is infinite or NaN."""
     return BadInputError("not_finite", f"received {quote_for_error(text)}, expected a finite number")
 
 
 class Markers:
-    """The texts and numbers that mark a missing value: NaN and blank text always, others as the settings say.
+    """The texts and numbers that mark a missing value: always NaN and blank text, and the markers of the settings.
 
-    Letter case and spaces around a text do not matter, nor how a number is written.
+    Letter case, spaces around a text and the notation of a number do not matter.
 
     >>> markers = Markers(["NA", "-200"])
     >>> [cell in markers for cell in (" na ", "", "-NaN", "-200.0", -200, "unknown", "0")]
@@ -97,7 +97,7 @@ class Markers:
 
 
 def parse_label(text: str, markers: Markers) -> Label | None:
-    """Return a label with its JSON text, a number where the text is a finite one; None for a missing label.
+    """Return a label with its JSON text, a number if the text is a finite number; None for a missing label.
 
     >>> label_of("+2", Markers()), label_of("up", Markers()), label_of("NaN", Markers())
     ((2, '2'), ('up', '"up"'), None)

@@ -1,7 +1,7 @@
-"""Decode an input record: its stream, its value, and whether an output could carry what it copies from it.
+"""The decoder of input records: the stream, the value, and a check that an output can hold the copied key and headers.
 
-What is refused and the words that say so depend on the record and the settings alone, because a replay must
-give the same dead letters.
+Which records are refused, and the error messages, depend on the record and the settings alone, because a replay must
+produce the same dead letters.
 """
 
 import base64
@@ -30,18 +30,17 @@ REASONS = (
     "no_sequence",
     REFUSED_OUTPUT,
 )
-"""Every reason of a dead letter: of a ``BadInputError``, and at last of a prediction that the output topic refused."""
+"""Every reason of a dead letter: the reasons of ``BadInputError``, then a prediction that the output topic refused."""
 _UNREADABLE = {"not_utf8", "not_a_value", "not_a_number", "not_finite"}
-"""Something came where a number was expected, and could not be read."""
+"""Reasons of values that should be numbers and could not be read."""
 
 
 class Decoder:
-    """Decodes records as ``value_format``, ``value_path`` and the size limits of the settings ask."""
+    """A decoder of records for the ``value_format``, the ``value_path`` and the size limits of the settings."""
 
     def __init__(self, settings: Settings) -> None:
         self._max_value_bytes = settings.max_value_bytes
-        # Key, key again as "stream", and headers fill at most three quarters of an output; the encoder bounds
-        # all the rest.
+        # Key, key again as "stream", and headers fill at most three quarters of an output; the encoder limits the rest.
         self._max_copied_bytes = settings.max_output_bytes // 4
         self._read = reader_of(
             settings.value_format,
@@ -56,10 +55,10 @@ class Decoder:
         self._features = settings.features
 
     def decode(self, record: InputRecord) -> Event | Tombstone:
-        """Decode one record; a null value makes the stream of its key be forgotten.
+        """Decode one record; a null value is a tombstone: the stream of its key is forgotten.
 
-        Without the stream of a key there is nothing to forget: a null value is then a missing one, where the task
-        has such values.
+        Without a key, or if ``stream_by`` is not key, there is no stream to forget. A null value is then a missing
+        value, if the task has missing values.
 
         Raises:
             BadInputError: The value cannot be learned from, or key or headers are too large to be published.
@@ -85,7 +84,7 @@ class Decoder:
         return self._read(value)
 
     def _missing(self) -> DecodedValue:
-        """Return the missing value that a null value is; raise where the task has none."""
+        """Return the missing value of a null value; raise if the task has no missing values."""
         if self._task == "symbol":
             raise BadInputError(
                 "null_value",
@@ -95,7 +94,7 @@ class Decoder:
         return missing(self._features)
 
     def gap(self, record: InputRecord, error: BadInputError) -> Event | None:
-        """Return the missing value in the place of a refused number, so that later ones keep theirs; else None."""
+        """Return a missing value in place of a refused number, so that later values keep their positions; else None."""
         if self._task != "number" or error.reason not in _UNREADABLE:
             return None
         read = missing(self._features)
@@ -126,7 +125,7 @@ class Decoder:
         return vector
 
     def _require_copyable_key(self, key: bytes) -> None:
-        if 8 * len(key) < self._max_copied_bytes:  # JSON escapes a byte with six at most
+        if 8 * len(key) < self._max_copied_bytes:  # JSON escapes a byte with at most six bytes
             return
         received = max(len(key), len(quote(stream_of(key) or "").encode()))
         if received > self._max_copied_bytes:
@@ -147,7 +146,7 @@ class Decoder:
 
 
 def stream_of(key: bytes | None) -> str | None:
-    """Name the stream of a key.
+    """Return the name of a key's stream.
 
     >>> stream_of(b"pump-7"), stream_of(bytes([255, 0])), stream_of(None)
     ('pump-7', 'base64:/wA=', None)

@@ -1,6 +1,6 @@
-"""Encode what is published: predictions as CloudEvents with a JSON value, refused records as dead letters.
+"""The encoder of output records: predictions as CloudEvents with a JSON value, refused records as dead letters.
 
-The bytes depend on the arguments and ``max_output_bytes`` alone, and whatever comes in, they fit into it.
+The bytes depend on the arguments and ``max_output_bytes`` alone, and every record fits into ``max_output_bytes``.
 """
 
 import functools
@@ -30,17 +30,17 @@ from online_lstm.settings import Settings
 from online_lstm.timestamps import EPOCH
 
 DIGEST_BYTES = 16
-"""Length of the digests that ``extend_digest`` takes and gives; the first one of a chain is zeros."""
+"""Length of the digests that ``extend_digest`` takes and returns; the first digest of a chain is zeros."""
 
 MAX_ERROR_CHARACTERS = 300
 
 NO_TIMESTAMP: Header = (TIMESTAMP, b"-1")
-"""Header of a dead letter whose record had no time stamp: publishing gives it one."""
+"""Header of a dead letter whose record had no timestamp: it gets a timestamp when it is published."""
 
 NULL_VALUE: Header = ("online_lstm_value", b"null")
-"""Header of a dead letter whose record had neither key nor value: no client sends such one, so its value is empty."""
+"""Header of a dead letter whose record had no key and no value: no client can send that, so its value is empty."""
 
-# Most characters of a literal, entries of `top` and of `experts`; the second triple fits any `max_output_bytes`.
+# Maximum characters of a literal, entries of `top` and of `experts`; the second triple fits any `max_output_bytes`.
 _CUTS = ((1000, 100, 100), (20, 1, 0))
 YEAR_10000_MS = 253_402_300_800_000
 _CONSTANT_HEADERS: tuple[Header, ...] = (
@@ -53,17 +53,17 @@ _KEY_NAMES = ("online_lstm_key_length", "online_lstm_key_sha256")
 
 
 class Encoder:
-    """Encodes records of at most ``max_output_bytes``."""
+    """An encoder of records of at most ``max_output_bytes``."""
 
     def __init__(self, settings: Settings) -> None:
         self._max_bytes = settings.max_output_bytes
         self._write = writer_of(settings)
 
     def output(self, event: Event, outcome: EventResult, model: str) -> OutputRecord:
-        """Encode what is said after an event of a record that ``Decoder`` let pass.
+        """Encode the output for an event of a record that ``Decoder`` accepted.
 
-        The strings in a message that would be too large are cut, and headers tell length and SHA-256 of the
-        whole one.
+        If the message is too large, its strings are cut, and headers have the length and the SHA-256 of the whole
+        message.
         """
         record = event.record
         headers = _cloud_event(record) + _copied(record)
@@ -77,10 +77,10 @@ class Encoder:
         return OutputRecord(record.partition, record.timestamp_ms, record.key, value, headers)
 
     def dead_letter(self, record: InputRecord, error: BadInputError) -> OutputRecord:
-        """Encode a refused record with headers that say why and where it was.
+        """Encode a refused record with headers for the reason and for the position of the record.
 
-        In one that would be too large, the input's headers go first, then what a key has beyond half of the
-        limit, then the end of the value; headers tell what is missing.
+        If the dead letter is too large, it loses the input's headers first, then the part of the key beyond half of the
+        limit, then the end of the value; headers describe the missing parts.
         """
         own = tuple(header for header in record.headers if not header[0].startswith("online_lstm_"))
         refusal = (
@@ -108,7 +108,7 @@ class Encoder:
 
 
 def extend_digest(digest: bytes, record: OutputRecord) -> bytes:
-    """Extend a rolling BLAKE2b-128 digest by all that a reader of this record can see.
+    """Extend a rolling BLAKE2b-128 digest by everything that a reader of this record can see.
 
     All lengths come before all contents, so no byte can move from one field to another unnoticed.
     """
@@ -127,7 +127,7 @@ def extend_digest(digest: bytes, record: OutputRecord) -> bytes:
 
 
 def _cut(event: Event, outcome: EventResult, characters: int, entries: int, experts: int) -> tuple[Event, EventResult]:
-    """Shorten what a stream's values can make long: a number never is."""
+    """Shorten the parts that long values make long; numbers are never shortened."""
     evaluation, prediction = outcome.evaluation, outcome.prediction
     if isinstance(evaluation, SymbolEvaluation):
         evaluation = replace(evaluation, predicted=_cut_literal(evaluation.predicted, characters))
@@ -158,14 +158,14 @@ def _cut_literal(literal: str, characters: int) -> str:
 
 
 def _cloud_event(record: InputRecord) -> tuple[Header, ...]:
-    """Give the headers of the CloudEvents Kafka protocol binding 1.0.2, binary mode."""
+    """Return the headers of the CloudEvents Kafka protocol binding 1.0.2, binary mode."""
     place = f"{record.topic}/{record.partition}/{record.offset}"
     headers = (
         ("ce_id", place.encode()),
         ("ce_source", f"/online-lstm/{record.topic}".encode()),
         *_CONSTANT_HEADERS,
     )
-    # Brokers accept time stamps beyond the calendar, for instance microseconds given as milliseconds.
+    # Brokers accept timestamps after the year 9999, for instance microseconds given as milliseconds.
     if 0 <= record.timestamp_ms < YEAR_10000_MS:
         return (*headers, ("ce_time", _time(record.timestamp_ms)))
     return headers

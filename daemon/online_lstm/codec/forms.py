@@ -1,8 +1,9 @@
-"""The form in which a record is published where a topic does not take it as it was encoded, and the way back.
+"""The forms of a record for topics that do not accept it as encoded, and the way back to the encoded record.
 
-The digest of a lineage is over records as ``Encoder`` wrote them. What a topic takes depends on its configuration and
-on the time, so it changes nothing of that: a record is published with the time of publication, with a key, or as a
-dead letter, and headers say what it was before, from which ``original`` makes the encoded record again.
+The digest of a lineage covers the records as ``Encoder`` wrote them. Which records a topic accepts depends on its
+configuration and on the time, and must not change the digest. A record may therefore be published with the time of
+publication, with a key, or as a dead letter. Headers have the replaced values, and ``original`` restores the encoded
+record from them.
 """
 
 from collections import Counter
@@ -18,13 +19,13 @@ Form = Literal["publication_time", "partition_key", "dead_letter"]
 FORMS: tuple[Form, ...] = get_args(Form)
 
 TIMESTAMP = "online_lstm_timestamp"
-"""Header with the timestamp of a record that is published with another one; -1 in a dead letter that had none."""
+"""Header with the encoded timestamp of a record that is published with another one; -1 in a dead letter without one."""
 NO_KEY: Header = ("online_lstm_key", b"none")
-"""Header of a record without a key that is published with one."""
+"""Header of a record that is encoded without a key and published with one."""
 REFUSED_OUTPUT = "refused_output"
-"""Reason of a dead letter that the output topic refused."""
+"""Reason of a dead letter whose prediction the output topic refused."""
 MAX_FORM_BYTES = 2000
-"""Most bytes that all forms together add to a record."""
+"""Maximum bytes that all forms together add to a record."""
 MAX_LONG = 2**63 - 1
 _REFUSAL = tuple(f"online_lstm_{name}" for name in ("error", "reason", "topic", "partition", "offset"))
 _MAX_ERROR_BYTES = 300
@@ -32,11 +33,11 @@ _MAX_ERROR_BYTES = 300
 
 @dataclass(frozen=True, slots=True)
 class TopicLimits:
-    """What a topic takes and keeps; the defaults are a broker's, for what its configuration does not tell.
+    """The records that a topic accepts and keeps; the defaults are a broker's, for unknown parts of the configuration.
 
     Times are in milliseconds: a timestamp may be ``before_ms`` older and ``after_ms`` younger than the broker's clock.
-    ``stamps`` says that the topic replaces timestamps (``LogAppendTime``), ``retention_ms`` is -1 for no end, and
-    ``compacted`` is None where it is not known.
+    ``stamps`` says that the topic replaces timestamps (``LogAppendTime``), ``retention_ms`` is -1 for unlimited, and
+    ``compacted`` is None if it is unknown.
     """
 
     compacted: bool | None = None
@@ -47,12 +48,12 @@ class TopicLimits:
     retention_ms: int = -1
 
     def takes_timestamp(self, timestamp_ms: int, now_ms: int) -> bool:
-        """Return whether the topic accepts and keeps a timestamp."""
+        """Return whether the topic accepts a timestamp; a topic that replaces timestamps accepts all of them."""
         return self.stamps or -self.before_ms <= timestamp_ms - now_ms <= self.after_ms
 
 
 class _Step(IntEnum):
-    """How far a record is from its encoded form: each refusal takes it one step on."""
+    """The distance of a record from its encoded form: each refusal moves it one step further."""
 
     FITTED = 0
     PLAIN = 1
@@ -61,15 +62,15 @@ class _Step(IntEnum):
 
 
 Position = tuple[TopicPartition, int]
-"""One record of a batch: its input partition, and its index among the partition's outputs."""
+"""A record of a batch: its input partition, and its index among the partition's outputs."""
 
 
 class Forms:
-    """The forms of one batch: by what the topics take, and then by what they refused.
+    """The forms of one batch: chosen by the limits of the topics, then by the refusals of the topics.
 
     Args:
         outputs: The records as they were encoded.
-        topic_of: Returns the topic of a record of an input partition; a dead letter's with True.
+        topic_of: Returns the topic of a record of an input partition; with True, the topic of a dead letter.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class Forms:
     def records(
         self, limits: Mapping[str, TopicLimits], now_ms: int
     ) -> dict[TopicPartition, list[tuple[str, OutputRecord]]]:
-        """Return what to publish now, with the topic of each record; ``counts`` then has the forms in it."""
+        """Return the records to publish now, each with its topic; ``counts`` then has the forms among them."""
         self.counts.clear()
         return {
             source: [self._formed((source, index), record, limits, now_ms) for index, record in enumerate(records)]
@@ -92,10 +93,10 @@ class Forms:
         }
 
     def refuse(self, positions: Iterable[Position], error: str) -> None:
-        """Take the next form of records that a topic refused.
+        """Move records that a topic refused to their next form.
 
         Raises:
-            UnfitTopicError: One was refused in its last form.
+            UnfitTopicError: A record was refused in its last form.
         """
         for position in positions:
             source, index = position
@@ -131,7 +132,7 @@ class Forms:
                 record = _with(record, (TIMESTAMP, b"%d" % record.timestamp_ms), timestamp_ms=-1)
                 self.counts[source, "publication_time"] += 1
             elif takes.stamps and not any(name == "ce_time" for name, _ in record.headers):
-                record = _with(record, (TIMESTAMP, b"%d" % record.timestamp_ms))  # else it could not be told any more
+                record = _with(record, (TIMESTAMP, b"%d" % record.timestamp_ms))  # no other header has it
         if record.key is None and (takes.compacted or (plain and takes.compacted is None)):
             record = _with(record, NO_KEY, key=str(source).encode())
             self.counts[source, "partition_key"] += 1
@@ -139,9 +140,9 @@ class Forms:
 
 
 def original(record: OutputRecord) -> OutputRecord:
-    """Return the record as it was encoded, of one that may have been published in another form.
+    """Return the record as it was encoded, from a record that may have been published in another form.
 
-    A record without such headers is returned as it is; its timestamp may then be the topic's own.
+    A record without headers of a form is returned unchanged; its timestamp may then be the topic's own.
     """
     named = dict(record.headers)
     if NO_KEY in record.headers:
@@ -154,7 +155,7 @@ def original(record: OutputRecord) -> OutputRecord:
 
 
 def is_refused_output(headers: Iterable[Header]) -> bool:
-    """Return whether a dead letter has a prediction that the output topic refused."""
+    """Return whether a dead letter holds a prediction that the output topic refused."""
     return ("online_lstm_reason", REFUSED_OUTPUT.encode()) in headers
 
 

@@ -1,6 +1,6 @@
-"""The JSON that is published of an event, for each task.
+"""The JSON messages of an event, for each task.
 
-Written by hand, field by field: it is most of the time that encoding takes, and its bytes are compared by replays.
+Written by hand, field by field: this is most of the encoding time, and replays compare the bytes.
 """
 
 import json
@@ -24,11 +24,11 @@ from online_lstm.settings import Settings
 from online_lstm.significance import kappa_temporal
 
 Writer = Callable[[Event, EventResult, str], str]
-"""Gives the text for an event, its outcome and the name of the model."""
+"""Returns the message of an event, from the event, its result and the name of the model."""
 
 
 def writer_of(settings: Settings) -> Writer:
-    """Give what writes the messages of a task."""
+    """Return the function that writes the messages of the task."""
     said: dict[str, Callable[[EventResult], str]] = {
         "symbol": partial(_symbols, experts=settings.experts),
         "number": partial(_numbers, experts=settings.experts, listed=_listing(settings)),
@@ -138,7 +138,7 @@ def _number_evaluation(evaluation: NumberEvaluation | None, listed: Callable[[It
 
 
 def _listing(settings: Settings) -> Callable[[Iterable[str]], str]:
-    """Give what writes JSON texts, one for each component at each horizon, in the lists that the settings ask for."""
+    """Return a function that puts one JSON text per component and horizon into the lists that the settings ask for."""
     template = json.dumps(settings.nested(["%s"] * settings.channels)).replace('"', "")
     return lambda told: template % tuple(told)
 
@@ -182,12 +182,12 @@ def _label_evaluation(evaluation: LabelEvaluation | None) -> str:
 
 
 def _rounded(number: float, digits: int) -> str:
-    # JSON has no infinity, which is the surprise of what had been given no probability at all.
+    # JSON has no infinity: the surprise of a value whose predicted probability was 0.
     return repr(round(number, digits) + 0.0) if math.isfinite(number) else "null"
 
 
 def _number(number: float) -> str:
-    """Write a number with as many digits as tell it from all others: its level may be far above its spread.
+    """Write a number with enough digits to tell it from all others: its level may be far above its spread.
 
     >>> _number(17.25), _number(-2 / 3), _number(1e300), _number(float("inf"))
     ('17.25', '-0.6666666666666666', '1e+300', 'null')

@@ -1,4 +1,4 @@
-"""Read back what ``Encoder`` wrote: which input record a published one speaks of, and the record as it was encoded."""
+"""The reader of published records: the input record that each one belongs to, and the record as it was encoded."""
 
 import re
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _MODEL = re.compile(rb'"model": "([0-9a-f]{8}(?:-[0-9]+)?)@[0-9]+(?: frozen)?"\}
 class ReadRecord:
     """One record as it was read from the output or the dead-letter topic.
 
-    ``stamped_by_broker`` says that the time stamp is that of its arrival, and not the one it was sent with.
+    ``stamped_by_broker`` says that the timestamp is the broker's, on arrival, instead of the producer's.
     """
 
     offset: int
@@ -29,10 +29,11 @@ class ReadRecord:
 
 @dataclass(frozen=True, slots=True)
 class PublishedRecord:
-    """One record of the output or the dead-letter topic, and the input record that it says it speaks of.
+    """One record of the output or the dead-letter topic, and the input record that its headers name.
 
-    ``position`` is its own offset. ``lineage`` is None in a dead letter, and in what only looks like a prediction.
-    ``exact`` says that ``record`` is what was encoded, and not one whose time stamp the broker replaced.
+    ``position`` is the offset of the published record, ``offset`` the offset of the input record. ``lineage`` is None
+    in a dead letter, and in a record that only looks like a prediction. ``exact`` says that ``record`` is the encoded
+    record; it is false if the broker replaced the timestamp.
     """
 
     position: int
@@ -44,7 +45,7 @@ class PublishedRecord:
 
 
 def read_output(read: ReadRecord) -> PublishedRecord | None:
-    """Read a record of the output topic; None if it does not say where its input was."""
+    """Parse a record of the output topic; return None if its headers do not name an input record."""
     named = dict(read.headers)
     topic, _, rest = named.get("ce_id", b"").decode(errors="replace").partition("/")
     partition, _, offset = rest.partition("/")
@@ -58,7 +59,7 @@ def read_output(read: ReadRecord) -> PublishedRecord | None:
 
 
 def read_dead_letter(read: ReadRecord) -> PublishedRecord | None:
-    """Read a record of the dead-letter topic; None if it does not say where its input was."""
+    """Parse a record of the dead-letter topic; return None if its headers do not name an input record."""
     named = dict(read.headers)
     topic = named.get("online_lstm_topic", b"").decode(errors="replace")
     partition, offset = (named.get(f"online_lstm_{name}", b"") for name in ("partition", "offset"))
@@ -80,7 +81,9 @@ def _lineage_in(value: bytes | None) -> str | None:
 
 
 def _encoded_timestamp(ce_time: bytes | None, timestamp_ms: int, *, stamped_by_broker: bool) -> tuple[int, bool]:
-    """Give the time stamp that was encoded; a header says it but for records without any, or of year 10000 and later.
+    """Return the encoded timestamp, and whether it is exact.
+
+    A header has the timestamp, except for records without a timestamp or with one of year 10000 and later.
 
     >>> _encoded_timestamp(b"1970-01-01T00:16:40.123Z", 5, stamped_by_broker=True)
     (1000123, True)

@@ -1,7 +1,7 @@
-"""Read a value's bytes, in each of the value formats, and the JSON literal it is published by.
+"""The readers of the value formats: from the bytes of a value to the value and its published JSON literal.
 
-Messages quote neither the JSON library nor the interpreter, and no limit is the interpreter's own: another
-Python must refuse the same values with the same words.
+Messages never quote the JSON library or the interpreter, and no limit comes from the interpreter: another Python
+must refuse the same values with the same messages.
 """
 
 import contextlib
@@ -22,11 +22,11 @@ from online_lstm.errors import BadInputError
 from online_lstm.events import Label, Symbol, Vector
 
 MAX_NESTING = 100
-"""Levels of a JSON text, far from where Python's recursion ends, which depends on who calls."""
+"""Levels of a JSON text, far below Python's recursion limit, whose effect depends on the caller."""
 
 
 class DecodedValue(NamedTuple):
-    """What a value says: ``symbol`` and ``literal`` as in an ``Event``, and whether the sequence ends here.
+    """The content of a value: ``symbol`` and ``literal`` as in an ``Event``, and whether the sequence ends here.
 
     ``vector`` has the numbers of an array; it is None for a number or a string, and empty for a label alone.
     """
@@ -42,11 +42,11 @@ _BYTE_ORDER_MARK = "\ufeff"
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _KINDS = {bool: "a boolean", NoneType: "null", list: "an array", dict: "an object"}
 _NONE = Markers()
-"""What marks a missing label in JSON, where a text is a text because it is in quotes."""
+"""Markers of a missing label in JSON: the default ones only, as quotes distinguish a string from a number there."""
 
 
 class _NumberRules(NamedTuple):
-    """How numbers are read, where they are what is wanted: what marks a missing one, and how many a value has."""
+    """How a task reads numbers: the markers of a missing number, and the count of numbers in a value."""
 
     markers: Markers
     features: int
@@ -64,8 +64,8 @@ def reader_of(
     """Return the function that reads values of a format; it raises ``BadInputError``.
 
     With ``vectors`` an array of numbers is a value as well. A number may then be missing, alone or in an array: null,
-    NaN, blank text, and what ``missing_values`` names; a value that is missing wholly has ``features`` missing numbers.
-    A string with a number or with JSON in it is then read as what is in it.
+    NaN, blank text, and the markers in ``missing_values``. A value that is missing as a whole has ``features`` missing
+    numbers. A string that contains a number or JSON is then read as its content.
     With a ``label_path`` an object may have a label there, with or without a value.
 
     >>> reader_of("auto", "state.0")(b'{"state": ["on"], "end": true}')
@@ -125,7 +125,7 @@ def _auto(
 
 
 def missing(features: int) -> DecodedValue:
-    """Return a value of which every number is missing.
+    """Return a value whose numbers are all missing.
 
     >>> missing(2).literal, missing(2).vector
     ('[null, null]', (None, None))
@@ -135,7 +135,7 @@ def missing(features: int) -> DecodedValue:
 
 
 def _refuse_schema_id(value: bytes) -> None:
-    if value[:1] == b"\0" and len(value) >= 5:  # no number and no JSON begins so
+    if value[:1] == b"\0" and len(value) >= 5:  # no number and no JSON begins with a zero byte
         raise BadInputError(
             "schema_registry",
             f"received {quote_for_error(value)}, which begins like a Schema Registry's values (here schema "
@@ -144,7 +144,7 @@ def _refuse_schema_id(value: bytes) -> None:
 
 
 class _NumberText(str):
-    """A number in JSON as it is written, so that its literal is kept and an ignored one cannot be refused."""
+    """A number in JSON as written, so that its literal is kept and an ignored number cannot be refused."""
 
     __slots__ = ()
 
@@ -190,7 +190,7 @@ def _nesting(text: str) -> int:
 
 
 _NOTHING = object()
-"""What is at a path that leads nowhere."""
+"""The result of a path that leads nowhere."""
 
 
 def _at(message: Any, path: tuple[str, ...]) -> Any:
@@ -206,7 +206,7 @@ def _at(message: Any, path: tuple[str, ...]) -> Any:
 
 
 def _unquoted(found: Any) -> Any:
-    """Return what a string holds where numbers are wanted: a number, an array or an object; else the string."""
+    """Return the content of a string where numbers are expected: a number, an array or an object; else the string."""
     if type(found) is not str:
         return found
     text = found.strip()
@@ -223,7 +223,7 @@ def _is_missing(found: Any, markers: Markers) -> bool:
 
 
 def _vector(found: list[Any], text: str, markers: Markers) -> tuple[str, Vector]:
-    """Read numbers, some of which may be missing."""
+    """Read an array of numbers, some of which may be missing."""
     read: list[tuple[float | None, str]] = []
     for element in map(_unquoted, found):
         if _is_missing(element, markers):
@@ -242,7 +242,7 @@ def _vector(found: list[Any], text: str, markers: Markers) -> tuple[str, Vector]
 
 
 def _label(found: Any, text: str) -> Label | None:
-    """Read a label: a number, a string or a boolean, which is the number 0 or 1; null, NaN and blanks are none."""
+    """Read a label: a number, a string or a boolean, as the number 0 or 1; return None for null, NaN and blanks."""
     if found is _NOTHING or _is_missing(found, _NONE):
         return None
     if isinstance(found, bool):
@@ -293,7 +293,7 @@ def _double(value: bytes, numbers: _NumberRules | None) -> DecodedValue:
 
 def _float(value: bytes, numbers: _NumberRules | None) -> DecodedValue:
     (number,) = _unpack(">f", value)
-    # NumPy writes the fewest digits that give the same single: 0.1, where its double has 0.10000000149011612.
+    # NumPy writes the fewest digits that give the same float32: 0.1, where its double has 0.10000000149011612.
     return _binary(float(str(np.float32(number))), numbers)
 
 

@@ -1,7 +1,8 @@
-"""The learning engine: stacked layers that predict a stream's next symbol or a later number, and learn event by event.
+"""The neural networks: stacked layers that predict symbols, numbers or labels, and learn event by event.
 
-The only package that knows TensorFlow, and nothing here imports it before a network runs for the first time.
-It knows nothing of symbols, streams or Kafka: codes come in, probabilities go out, the state is one flat row.
+The only package that knows TensorFlow, which loads only when the first network runs or the first Keras file is read or
+written. Must not know symbols, streams or Kafka: inputs are codes or scaled numbers, outputs are probabilities or
+numbers, and the state is one flat row.
 """
 
 from online_lstm.learning.network.hyperparameters import LearningSettings, ModelShape

@@ -1,4 +1,4 @@
-"""One pass through a network's layers: what each of them computes, for fitting or for predicting."""
+"""The forward pass through a network's layers: the computation of each layer, for fitting and for predicting."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from online_lstm.learning.network.layers import Dense, Dropout, Gru, LayerNorm, 
 from online_lstm.learning.network.layout import Layout
 from online_lstm.learning.network.lstm import Tensor, lstm
 
-_NORM_EPSILON = 1e-3  # as Keras has it
+_NORM_EPSILON = 1e-3  # Keras's default
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "linear": tf.identity,
     "tanh": tf.tanh,
@@ -28,22 +28,22 @@ def forward(
     dropout: Tensor | None = None,
     replay_dropout: float = 0.0,
 ) -> tuple[Tensor, list[Tensor]]:
-    """Take B sequences of T steps through all layers.
+    """Compute the logits and the states for B sequences of T steps.
 
-    Masked steps may come first, where ``starts`` are zero: states stay zero up to the first that counts. They may come
-    last: nothing of before changes. What is put out at a masked step means nothing.
+    Masked steps may come first if ``starts`` are zero: the states stay zero up to the first step that counts. Masked
+    steps may also come last: they change nothing before them. The outputs at masked steps are meaningless.
 
     Args:
-        layout: Of the weights.
+        layout: Layout of the weights.
         weights: Float32 (weights_size,).
-        enter: Gives the inputs times the first kernel (classes, k), float32 (T, B, k).
+        enter: Multiplies the inputs by the first kernel (classes, k); returns float32 (T, B, k).
         mask: 1 for a step that counts, 0 for a masked one, float32 (T, B).
         starts: The states before the first step, float32 (B, states_size).
-        dropout: To fit: where the random numbers of this pass begin, int32 (2,). None, to predict: nothing is dropped.
-        replay_dropout: Share of the last layer's numbers that is dropped of all sequences but the first.
+        dropout: For a fit: seed of the random numbers of this pass, int32 (2,). None, to predict: nothing is dropped.
+        replay_dropout: Share of the last layer's outputs that is dropped, in every sequence except the first.
 
     Returns:
-        Logits, float32 (T, B, classes), and the states after each step, float32 (T, B, size) for each of the layout's
+        Logits, float32 (T, B, classes), and the states after each step: float32 (T, B, size) for each of the layout's
         ``state_sizes``, without a gradient.
     """
     parts = zip(tf.split(weights, layout.weight_sizes), layout.weight_shapes, strict=True)
@@ -80,23 +80,23 @@ def forward(
 
 
 def after_first_step(states: list[Tensor]) -> Tensor:
-    """Give the first sequence's states one step on, float32 (states_size,): of a window's left edge as it slides."""
+    """Return the first sequence's states after one step, float32 (states_size,): the left edge of the next window."""
     return tf.concat([state[0, 0] for state in states], 0)
 
 
 def _times(sequences: Tensor, matrix: Tensor) -> Tensor:
-    """Multiply (T, B, n) by (n, m) as one product."""
+    """Multiply (T, B, n) by (n, m) as one matrix product."""
     steps, batch, width = sequences.shape
     return tf.reshape(tf.reshape(sequences, (steps * batch, width)) @ matrix, (steps, batch, matrix.shape[1]))
 
 
 def _normalized(sequences: Tensor) -> Tensor:
-    """Bring the numbers of each step to mean 0 and variance 1, nearly: a constant is added to the variance."""
+    """Normalise each step to mean 0 and nearly variance 1: a constant is added to the variance."""
     mean, variance = tf.nn.moments(sequences, [-1], keepdims=True)
     return (sequences - mean) * tf.math.rsqrt(variance + _NORM_EPSILON)
 
 
 def _dropped(sequences: Tensor, rate: float, seed: Tensor) -> Tensor:
-    """Set numbers to 0 with this probability, and divide the others by that of staying; ``seed`` is int32 (2,)."""
+    """Set each number to 0 with probability ``rate`` and divide the others by ``1 - rate``; ``seed`` is int32 (2,)."""
     uniform = tf.random.stateless_uniform(sequences.shape, seed, alg="philox")
     return tf.where(uniform >= rate, sequences / (1 - rate), 0.0)

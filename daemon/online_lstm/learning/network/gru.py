@@ -1,7 +1,7 @@
-"""A GRU layer (Cho et al., 2014) as Keras has it, the reset gate after the recurrent product, with its own gradient.
+"""A GRU layer (Cho et al., 2014) as in Keras, with the reset gate after the recurrent product and its own gradient.
 
-As in ``online_lstm.learning.network.lstm``: one scan forward, one back, each sequence by itself, the large products
-outside.
+Computed like ``online_lstm.learning.network.lstm``: one scan runs forward, one runs backward, each sequence is computed
+separately, and the large products are outside the scans.
 """
 
 import numpy as np
@@ -10,18 +10,18 @@ import tensorflow as tf
 from online_lstm.learning.network.lstm import Tensor
 
 _HELD = 1e30
-"""Into the update gate: it is 1, and the output stays as it is, exactly."""
+"""Input of the update gate at a masked step: the gate is 1, so the output stays exactly the same."""
 
 
 def gru(projected: Tensor, recurrent: Tensor, bias: Tensor, h0: Tensor, mask: Tensor) -> Tensor:
     """Run a GRU with Keras's gate order (update, reset, candidate) over B sequences of T steps.
 
-    Masked steps leave the output as it was and have no gradient. There is no gradient into the initial states.
+    Masked steps leave the output unchanged and have no gradient. The initial states have no gradient.
 
     Args:
-        projected: Inputs times kernel plus the inputs' bias, float32 (T, B, 3u).
+        projected: Inputs times kernel plus the bias of the inputs, float32 (T, B, 3u).
         recurrent: Recurrent kernel, float32 (u, 3u).
-        bias: The recurrent product's bias, float32 (3u,).
+        bias: Bias of the recurrent product, float32 (3u,).
         h0: Output before the first step, float32 (B, u).
         mask: 1 for a step that counts, 0 for a masked one, float32 (T, B).
 
@@ -68,9 +68,9 @@ def _gru(projected: Tensor, recurrent: Tensor, bias: Tensor, h0: Tensor, mask: T
 
 
 def _back_through_time(dh: Tensor, recurrent: Tensor, *, slopes: Tensor, kept: Tensor) -> Tensor:
-    """Add to the gradient of each step's output, float32 (T, B, u), what comes back from the steps after it."""
+    """Add to the gradient of each step's output, float32 (T, B, u), the gradient from the steps after it."""
     units = dh.shape[2]
-    # what is kept of an output is the next step's matter, and nothing comes after the last
+    # each step needs the slopes and the update gate of the next step; the last step has no next step
     slopes_after = tf.concat([slopes[1:], tf.zeros_like(slopes[:1])], 0)
     kept_after = tf.concat([kept[1:], tf.zeros_like(kept[:1])], 0)
 

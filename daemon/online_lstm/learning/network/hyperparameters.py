@@ -1,4 +1,4 @@
-"""What a network is built from: its shape, and how it learns. Knows neither TensorFlow nor the settings."""
+"""The hyperparameters of a network: its shape and its optimizer. Must not know TensorFlow or the settings."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ from online_lstm.learning.network.layers import Layer, parse_layers
 
 @dataclass(frozen=True, slots=True)
 class ModelShape:
-    """What the weights and the sequence look like; another shape is another network.
+    """The shape of the weights and of the sequence; another shape is another network.
 
-    ``layers`` go from the input up (``("lstm 32", "lstm 16")``, see ``online_lstm.learning.network.layers``),
-    ``window`` is the number of steps that one fit step sees, ``carried`` says whether the states at the window's left
-    edge move on with it (else they stay zero), and ``seed`` decides the initial weights, what is dropped and what is
-    replayed: with each event a window of the last ``replay_buffer_size`` events is learned from again (0: none).
+    ``layers`` are listed from the input up (``("lstm 32", "lstm 16")``, see ``online_lstm.learning.network.layers``).
+    ``window`` is the number of steps in one fit step. ``carried`` says whether the states at the window's left edge
+    move on with the window; otherwise they stay zero. ``seed`` determines the initial weights, the dropout and the
+    replayed windows. Each event also replays one window of the last ``replay_buffer_size`` events (0: no replay).
     """
 
     layers: tuple[str, ...]
@@ -23,21 +23,22 @@ class ModelShape:
 
     @property
     def stack(self) -> tuple[Layer, ...]:
-        """The layers as they were read.
+        """The parsed layers.
 
         Raises:
-            SettingsError: A layer is none, or the layers do not go together.
+            SettingsError: A layer is invalid, or the layers do not fit together.
         """
         return parse_layers(self.layers)
 
 
 @dataclass(frozen=True, slots=True)
 class LearningSettings:
-    """Adam's constants, the global norm that gradients are clipped to, the gate, and extra steps.
+    """The settings of the optimizer: Adam's constants, the norm for clipping, the gate of the rate, and retry steps.
 
-    Below ``lr_gate_loss`` (nats a position) the rate shrinks in proportion to the loss; 0 switches that off. A missed
-    event is fitted up to ``retry_steps`` times more, from a budget that each event refills by ``retry_refill``.
-    Of what the layers put out for a replayed window the share ``replay_dropout`` is dropped.
+    Gradients are clipped to the global norm ``clip_norm``. Below a loss of ``lr_gate_loss`` (nats per position) the
+    learning rate shrinks in proportion to the loss; 0 disables this gate. A missed event gets up to ``retry_steps``
+    further fit steps. They are paid from ``retry_budget``, which each event refills by ``retry_refill``.
+    ``replay_dropout`` is the share of the last layer's outputs that is dropped for a replayed window.
     Without ``learn`` there are no fit steps at all.
     """
 
@@ -55,5 +56,5 @@ class LearningSettings:
 
 
 def line_width(features: int, outputs: int) -> int:
-    """Count the columns of a line of numbers: features, whether it is there, targets, and which of these are known."""
+    """Return the number of columns of a line: features, a flag for the line, targets, and a flag for each target."""
     return features + 1 + 2 * outputs

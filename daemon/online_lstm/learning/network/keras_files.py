@@ -1,7 +1,7 @@
-"""A network as a Keras file, and back: the same layers with the same weights, outputs equal but for rounding.
+"""Conversion of a network to a Keras file and back: the same layers and weights, the same outputs except for rounding.
 
-Keras loads when the first file is written or read. Layers are named ``layer_1_lstm`` and so on, the dense layer above
-them ``head``. Keras does not save the states of a stateful model; ``states_of`` gives them by the layers' names.
+Keras loads when the first file is written or read. Layers are named ``layer_1_lstm`` and so on; the dense layer above
+them is named ``head``. Keras does not save the states of a stateful model; ``states_of`` returns them by layer name.
 """
 
 import json
@@ -23,10 +23,10 @@ from online_lstm.learning.network.runtime import pin_runtime, suppress_stderr
 
 HEAD = "head"
 _SURE = 1e30
-"""A bias that nothing outweighs: an output with it is certain, one with its negative impossible."""
+"""A bias that outweighs everything: an output with this bias is certain, an output with its negative is impossible."""
 SUFFIX = ".keras"
 _MAJOR = 3
-"""The version of Keras whose files can be read."""
+"""The major version of Keras whose files can be read."""
 _RECURRENT = {"units", "activation", "recurrent_activation", "use_bias", "go_backwards", "reset_after"}
 _DECISIVE = {
     "LSTM": _RECURRENT,
@@ -35,7 +35,7 @@ _DECISIVE = {
     "LeakyReLU": {"negative_slope"},
     "LayerNormalization": {"epsilon", "center", "scale", "rms_scaling"},
 }
-"""Of each kind, what decides what a prediction is; a layer that only drops has nothing of the sort."""
+"""For each kind of layer, the parameters that decide its predictions; a dropout layer has no such parameter."""
 
 _KINDS = {
     Lstm: "lstm",
@@ -50,9 +50,9 @@ Activation = Literal["linear", "sigmoid", "softmax"]
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What is at both ends of the layers: columns that come in and go out, and what the outputs go through.
+    """Both ends of the layers: the number of input and output columns, and the activation of the outputs.
 
-    Inputs and outputs are the first ones of the layout's classes: of the others nothing is known yet.
+    Inputs and outputs belong to the first classes of the layout; the other classes are unknown so far.
     """
 
     inputs: int
@@ -62,13 +62,13 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class KerasFile:
-    """What was read: both ends, and the arrays of each layer and of the head in Keras's order and shapes."""
+    """The content of a file: both ends, and the arrays of each layer and of the head in Keras's order and shapes."""
 
     head: Head
     arrays: list[list[Floats]]
 
     def fill(self, layout: Layout, state: Floats) -> None:
-        """Put the weights into a state row, in place; moments, counts, states and other classes stay as they are.
+        """Write the weights into a state row, in place; moments, counts, states and other classes stay unchanged.
 
         ``layout`` has the layers that the file was read for, and at least as many classes as inputs and outputs.
         """
@@ -84,12 +84,12 @@ class KerasFile:
 def keras_bytes(
     layout: Layout, state: Floats, head: Head, *, stateful: bool = False, possible: NDArray[np.bool_] | None = None
 ) -> bytes:
-    """Give the content of a ``.keras`` file with the network of a state row.
+    """Return the content of a ``.keras`` file with the network of a state row.
 
-    Its input is float32 (batch, steps, head.inputs), its output (batch, steps, head.outputs). A stateful one has a
-    batch of 1, and begins with zero states (``states_of`` are to be assigned).
-    ``possible`` says which outputs can be, (outputs,); of one output through a sigmoid, whether its opposite and it
-    can, (2,).
+    The input is float32 (batch, steps, head.inputs), the output (batch, steps, head.outputs). A stateful model has a
+    batch of 1 and starts with zero states; the caller assigns the states of ``states_of``.
+    ``possible`` marks the possible outputs, (outputs,). For a single output with a sigmoid it is (2,): whether the
+    opposite of the output is possible, and whether the output is possible.
     """
     keras = _keras()
     batch = 1 if stateful else None
@@ -108,7 +108,7 @@ def keras_bytes(
 
 
 def states_of(layout: Layout, state: Floats) -> dict[str, list[Floats]]:
-    """Give the left-edge states of each recurrent layer, float32 (size,) each, in the order of Keras's ``states``."""
+    """Return the left-edge states of each recurrent layer, float32 (size,) each, in the order of Keras's ``states``."""
     edges = iter(np.split(state[-layout.sizes[-1] :], np.cumsum(layout.state_sizes)[:-1]))
     return {
         layer_name(number, layer): [next(edges) for _ in layer.states]
@@ -125,17 +125,18 @@ def read_keras(
     inputs: int | None = None,
     outputs: int | None = None,
 ) -> KerasFile:
-    """Read a model that Keras saved, be it of ``keras_bytes`` or trained by somebody else.
+    """Read a model that Keras saved: a file from ``keras_bytes``, or a model that was trained elsewhere.
 
     Args:
         path: A ``.keras`` file.
-        layers: Those that it must have, a dense one above them; the rates of dropout do not matter.
-        activation: What the outputs must go through; a file may also have none.
-        inputs: How many there must be; None: any number.
-        outputs: How many there must be; None: any number.
+        layers: The layers that the model must have below a dense layer; dropout rates do not matter.
+        activation: The activation that the outputs must have; a linear dense layer is accepted as well.
+        inputs: The required number of inputs; None: any number.
+        outputs: The required number of outputs; None: any number.
 
     Raises:
-        SettingsError: There is no such file, or a layer does not fit: it says which, what it is and what is expected.
+        SettingsError: The file cannot be loaded, or a layer does not fit: the message has the number of the layer, and
+            what was received and expected.
     """
     keras = _keras()
     try:
@@ -166,10 +167,10 @@ def read_keras(
 
 
 def read_state(path: Path, layout: Layout, head: Head, initial: Floats) -> Floats:
-    """Read the weights of a Keras file with both ends as in ``head`` into a state that is ``initial`` otherwise.
+    """Read the weights of a Keras file whose ends match ``head``; return a copy of ``initial`` with these weights.
 
     Raises:
-        SettingsError: There is no such file, or a layer does not fit.
+        SettingsError: The file cannot be loaded, or a layer does not fit.
     """
     file = read_keras(path, layout.layers, head.activation, inputs=head.inputs, outputs=head.outputs)
     state = initial.copy()
@@ -178,7 +179,7 @@ def read_state(path: Path, layout: Layout, head: Head, initial: Floats) -> Float
 
 
 def layer_name(number: int, layer: Layer) -> str:
-    """Name a layer by its place from the input up and its kind."""
+    """Return the name of a layer: its number, counted from the input up, and its kind."""
     return f"layer_{number}_{_KINDS[type(layer)]}"
 
 
@@ -207,7 +208,7 @@ def _keras_layer(layer: Layer, *, name: str | None = None, stateful: bool = Fals
 
 
 def _arrays(layout: Layout, state: Floats, head: Head) -> Iterator[list[Floats]]:
-    """Give the arrays of each layer and of the head, in Keras's order and shapes."""
+    """Yield the arrays of each layer and of the head, in Keras's order and shapes."""
     parts = np.split(state[: layout.sizes[0]], np.cumsum(layout.weight_sizes)[:-1])
     *shared, by_class = (part.reshape(shape) for part, shape in zip(parts, layout.weight_shapes, strict=True))
     kernel, dense_kernel, dense_bias = np.split(by_class, np.cumsum(layout.class_widths)[:-1], axis=1)
@@ -219,7 +220,7 @@ def _arrays(layout: Layout, state: Floats, head: Head) -> Iterator[list[Floats]]
 
 
 def _told_version(path: Path) -> str:
-    """Return what to do with a file of another Keras; nothing if it is of this one, or does not tell."""
+    """Return how to convert a file of another version of Keras; empty for this version or an unknown one."""
     try:
         with ZipFile(path) as file:
             version = str(json.loads(file.read("metadata.json"))["keras_version"])
@@ -234,7 +235,7 @@ def _told_version(path: Path) -> str:
 
 
 def _chain_of(model: Any, path: Path) -> list[Any]:
-    """Give the layers of a model, each above the one before."""
+    """Return the layers of a model, from the input up; raise ``SettingsError`` for a model with branches."""
     keras = _keras()
     if not isinstance(model, keras.Sequential):
         in_line = isinstance(model, keras.Model) and len(model.inputs) == len(model.outputs) == 1
@@ -244,7 +245,7 @@ def _chain_of(model: Any, path: Path) -> list[Any]:
 
 
 def _told(layer: Any) -> str:
-    """Say of what kind a layer is, and what decides its outputs."""
+    """Return the kind of a layer and the parameters that decide its outputs."""
     if layer is None:
         return "no layer"
     kind, config = type(layer).__name__, layer.get_config()

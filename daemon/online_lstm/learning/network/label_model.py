@@ -1,7 +1,7 @@
-"""The network of labels: stacked layers that say at every sample of a sequence which label the whole of it has.
+"""The network of labels: at each sample of a sequence, stacked layers predict the label of the whole sequence.
 
-The weights belong to all sequences, the states to each of them; both are the caller's. A sample costs one step of
-the cells; a sequence that is over and has its label costs one fit step on all of it.
+All sequences share the weights, and each sequence has its own states; the caller owns both. A sample costs one step of
+the cells. A sequence that is over and has its label costs one fit step on all its samples.
 """
 
 from collections.abc import Callable
@@ -21,28 +21,28 @@ from online_lstm.learning.network.rng import dropout_seeds
 from online_lstm.learning.network.runtime import pin_runtime, suppress_stderr
 
 MIN_LENGTH = 8
-"""Steps of the smallest fit program; a shorter sequence is padded to it."""
+"""Steps of the smallest fit program; shorter sequences are padded to this length."""
 
 PositionWeights = Literal["all", "last", "linear"]
-"""How much the samples of a sequence count in its fit step."""
+"""How the samples of a sequence are weighted in its fit step."""
 
 
 def outputs_of(classes: int) -> int:
-    """Say how many outputs so many labels need: one for two of them, through a sigmoid."""
+    """Return the number of outputs for this many labels: one, with a sigmoid, for two labels; else one per label."""
     return 1 if classes == 2 else classes
 
 
 def layout_of(layers: tuple[Layer, ...], *, features: int, classes: int) -> Layout:
-    """Lay out a classifier's state row: a line of it has a feature's row of the first kernel and an output's column."""
+    """Return the layout of a state row: each line has one feature's row of the first kernel and one output's column."""
     return Layout(layers, max(features, outputs_of(classes)))
 
 
 @dataclass(frozen=True, slots=True)
 class SequenceSteps:
-    """What one call gives for K samples of S sequences.
+    """The result of one call for K samples of S sequences.
 
-    ``probabilities``, float32 (K, classes), are those after each sample; ``states``, float32 (S, states_size), are
-    those of each sequence after its last one.
+    ``probabilities``, float32 (K, classes), are the probabilities after each sample. ``states``, float32
+    (S, states_size), are the states of each sequence after its last sample.
     """
 
     probabilities: Floats
@@ -51,10 +51,11 @@ class SequenceSteps:
 
 @dataclass(frozen=True, slots=True)
 class LabelFit:
-    """What one fit step gives.
+    """The result of one fit step.
 
-    ``state`` is the row after it, float32 (state_size,), ``fit_steps`` is 1 if it was taken and ``skipped_steps`` 1 if
-    it would not have been finite; ``loss`` is the one before it, in nats, weighted over the positions.
+    ``state`` is the row after the step, float32 (state_size,). ``fit_steps`` is 1 if the step was taken.
+    ``skipped_steps`` is 1 if the result of the step would not have been finite. ``loss`` is the loss before the step,
+    in nats, weighted over the positions.
     """
 
     state: Floats
@@ -66,18 +67,18 @@ class LabelFit:
 class LabelModel:
     """Stacked layers from samples of ``features`` numbers to the probabilities of ``classes`` labels.
 
-    Two labels need one output, through a sigmoid; more have one each, through a softmax. A label that no sequence was
-    learned with is impossible.
-    A state is one flat row, float32 (state_size,), of the layout with as many classes as there are features or
-    outputs: what would be a class's line of weights has a feature's row of the first kernel and an output's column of
-    the last one. The states in it stay zero, since sequences have their own.
+    Two labels need one output, with a sigmoid; more labels have one output each, with a softmax. A label without any
+    learned sequence is impossible.
+    A state is one flat row, float32 (state_size,). Its layout has as many classes as there are features or outputs,
+    whichever are more. The line of a class has one feature's row of the first kernel and one output's column of the
+    last kernel. The states in the row stay zero, since each sequence has its own states.
 
     Raises:
-        SettingsError: A layer is none, or the layers do not go together.
+        SettingsError: A layer is invalid, or the layers do not fit together.
     """
 
     events: ClassVar[int] = 64
-    """The most samples, and the most sequences, that one call carries."""
+    """The most samples, and the most sequences, in one call."""
 
     def __init__(
         self,
@@ -98,7 +99,7 @@ class LabelModel:
 
     @staticmethod
     def bucket(length: int) -> int:
-        """Give the steps that a sequence of this length is padded to: a power of two, at least ``MIN_LENGTH``.
+        """Return the padded length of a sequence of this length: a power of two, at least ``MIN_LENGTH``.
 
         >>> [Classifier.bucket(length) for length in (1, 8, 9, 500)]
         [8, 8, 16, 512]
@@ -121,7 +122,7 @@ class LabelModel:
         return self._layout.initial(self._shape.seed)
 
     def positions(self, length: int) -> Floats:
-        """Give the weights of the samples of a sequence, which sum to 1, float32 (length,)."""
+        """Return the weights of the samples of a sequence, which sum to 1, float32 (length,)."""
         weights = np.zeros(length, np.float32)
         if self._position_weights == "last":
             weights[-1] = 1
@@ -131,34 +132,34 @@ class LabelModel:
         return weights
 
     def to_keras(self, state: Floats, possible: NDArray[np.bool_], *, stateful: bool = False) -> bytes:
-        """Give the content of a Keras file: from scaled samples to the probabilities of labels, of two the second's."""
+        """Return the content of a Keras file: scaled samples in, label probabilities out (of two, the second)."""
         return keras_bytes(self._layout, state, self._head, stateful=stateful, possible=possible)
 
     def from_keras(self, path: Path) -> Floats:
-        """Read the weights of a Keras file into a state that is initial otherwise.
+        """Read the weights of a Keras file; return the initial state with these weights.
 
         Raises:
-            SettingsError: There is no such file, or a layer does not fit.
+            SettingsError: The file cannot be loaded, or a layer does not fit.
         """
         return read_state(path, self._layout, self._head, self.initial)
 
     def states_of(self, state: Floats) -> dict[str, list[Floats]]:
-        """Give the states before a sequence, zeros, by the names of the Keras file's layers."""
+        """Return the states before a sequence, which are zeros, by the layer names of the Keras file."""
         return states_of(self._layout, state)
 
     def run(
         self, state: Floats, samples: Floats, places: NDArray[np.integer], states: Floats, possible: NDArray[np.bool_]
     ) -> SequenceSteps:
-        """Take K samples, each in turn one step of the cells from where its sequence is.
+        """Run K samples in turn, each as one step of the cells from the states of its sequence.
 
-        What is said of a sample is the same, bit for bit, whatever else is in the call.
+        The prediction for a sample is the same, bit for bit, whatever else is in the call.
 
         Args:
-            state: Left as it is.
+            state: State row; it is not changed.
             samples: Scaled, float32 (K, features), 0 <= K <= ``events``.
-            places: Whose sample each is, integers (K,).
-            states: Where the S sequences are, float32 (S, states_size), left as they are.
-            possible: Which labels can be, (classes,).
+            places: Index in ``states`` of the sequence of each sample, integers (K,).
+            states: States of the S sequences, float32 (S, states_size); they are not changed.
+            possible: Which labels are possible, (classes,).
         """
         count, known = len(samples), len(states)
         padded = np.zeros((self.events, self.features), np.float32)
@@ -177,18 +178,18 @@ class LabelModel:
         )
 
     def fit(self, state: Floats, samples: Floats, label: int, possible: NDArray[np.bool_], *, number: int) -> LabelFit:
-        """Take one fit step on a whole sequence, many to many, from zero states.
+        """Run one fit step on a whole sequence, many to many, from zero states.
 
         Args:
-            state: Left as it is.
+            state: State row; it is not changed.
             samples: Scaled, float32 (length, features).
-            label: Its class.
-            possible: Which labels can be, its own among them, (classes,).
-            number: The how manieth sequence it is that is learned from, which says what is dropped.
+            label: Class of the sequence.
+            possible: Which labels are possible, (classes,); ``label`` is one of them.
+            number: Running number of the learned sequence; it determines the dropout.
         """
         length = len(samples)
         steps = self.bucket(length)
-        # padded in front: there a masked step leaves the zero states as they are
+        # padded in front: masked steps there leave the zero states unchanged
         padded = np.zeros((steps, self.features), np.float32)
         padded[steps - length :] = samples
         positions = np.zeros(steps, np.float32)

@@ -1,7 +1,7 @@
-"""The compiled programs of a classifier: samples one step each, and a fit step on a whole sequence.
+"""The compiled programs of a label model: one step for each sample, and a fit step on a whole sequence.
 
-Between two fit steps the weights stay as they are, so that a call may carry samples of many sequences. Each is a step
-by itself, and its bits do not depend on the others.
+The weights do not change between two fit steps, so one call may carry samples of many sequences. Each sample is
+a separate step, whose bits do not depend on the other samples.
 """
 
 from collections.abc import Callable
@@ -18,11 +18,11 @@ from online_lstm.learning.network.symbol_program import IMPOSSIBLE, TrainState, 
 def compile_steps(layout: Layout, *, features: int, classes: int, events: int) -> Callable[[Floats, Integers], Floats]:
     """Trace the program of samples; XLA compiles it at its first call.
 
-    It takes a row, float32, and integers, int32. The row is the weights (weights_size,), samples (events, features),
-    states (events, states_size) and which labels are possible, 1 or 0 (classes,). The integers are the number of
-    samples K (1,) and whose states each sample moves on (events,).
-    It gives one row, float32: the states (events, states_size), then probabilities (events, classes), of which K lines
-    are meaningful.
+    The program takes a row, float32, and integers, int32. The row is the weights (weights_size,), samples
+    (events, features), states (events, states_size) and which labels are possible, 1 or 0 (classes,). The integers are
+    the number of samples K (1,) and, for each sample, the index of the states that it updates (events,).
+    The program returns one row, float32: the states (events, states_size), then probabilities (events, classes), of
+    which K lines are meaningful.
     """
     states_size = layout.sizes[-1]
     sizes = [layout.sizes[0], events * features, events * states_size, classes]
@@ -57,10 +57,11 @@ def compile_fit(
 ) -> Callable[[Floats, Integers], Floats]:
     """Trace the program of a fit step on a sequence of up to ``steps`` samples; XLA compiles it at its first call.
 
-    It takes a row, float32, and integers, int32. The row is the state (row_size,), samples (steps, features), what each
-    of them counts (steps,), zeros before the first one, and which labels are possible, 1 or 0 (classes,). The integers
-    are the length of the sequence and its label (2,) and, where the layout drops out, the seed of its dropout (2,).
-    It gives one row, float32: the new state (row_size,), steps applied, steps skipped and the loss.
+    The program takes a row, float32, and integers, int32. The row is the state (row_size,), samples (steps, features),
+    the weight of each sample (steps,), zeros before the first sample, and which labels are possible, 1 or 0 (classes,).
+    The integers are the length of the sequence and its label (2,) and, if the layout drops out, the seed of its
+    dropout (2,).
+    The program returns one row, float32: the new state (row_size,), steps applied, steps skipped and the loss.
     """
     sizes = [layout.row_size, steps * features, steps, classes]
     seeds = 2 * layout.drops_out
@@ -92,9 +93,9 @@ def compile_fit(
 
 
 def _labels(outputs: Tensor, classes: int, possible: Tensor) -> Tensor:
-    """Give the logits of all labels, float32 (..., classes), for the network's ``outputs``.
+    """Return the logits of all labels, float32 (..., classes), from the network's ``outputs``.
 
-    The sigmoid of one output is the softmax over 0 and that output.
+    The sigmoid of a single output is the softmax over 0 and this output.
     """
     if classes == 2:
         outputs = tf.concat([tf.zeros_like(outputs[..., :1]), outputs[..., :1]], -1)

@@ -1,7 +1,7 @@
-"""The layers that a network may have: how each is written, its arrays and what they start with, its states.
+"""The layers that a network may have: their notation, their arrays with initial values, and their states.
 
-What a layer computes is in ``online_lstm.learning.network.forward``. Arrays, their order and their initial values are
-Keras's.
+``online_lstm.learning.network.forward`` has the computation of each layer. Arrays, their order and their initial values
+are those of Keras.
 """
 
 import math
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from online_lstm.errors import SettingsError
 
 MAX_CELLS = 1024
-"""Of one layer: its weights grow with the square, and each stream has its own, with two moments."""
+"""Per layer: the weights grow with the square of the cells, and each stream has its own, with two moments."""
 
 ACTIVATIONS = ("linear", "tanh", "relu", "sigmoid")
 
@@ -25,7 +25,7 @@ Draw = Callable[[np.random.Generator, Size], NDArray[np.float64]]
 
 
 class ParameterSpec(NamedTuple):
-    """An array of weights, and what draws its initial values."""
+    """The shape of an array of weights, and the function that draws its initial values."""
 
     shape: Size
     draw: Draw
@@ -33,36 +33,36 @@ class ParameterSpec(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A layer of the plainest kind: without weights, without states, as wide as what is below it."""
+    """The simplest kind of layer: no weights, no states, and the width of the layer below."""
 
     @property
     def kernel(self) -> int:
-        """Columns of the kernel that its inputs are multiplied by; 0: it has none."""
+        """Number of columns of the kernel that multiplies the inputs; 0: no kernel."""
         return 0
 
     @property
     def states(self) -> Size:
-        """Widths of the states that one step hands to the next."""
+        """Widths of the states that one step passes to the next."""
         return ()
 
     def width(self, below: int) -> int:
-        """Give the width of the output above an input of this width."""
+        """Return the width of the output for an input of this width."""
         return below
 
-    def arrays(self, below: int) -> tuple[ParameterSpec, ...]:  # noqa: ARG002 - of layers with weights
-        """Describe the weights beside the kernel, above an input of this width."""
+    def arrays(self, below: int) -> tuple[ParameterSpec, ...]:  # noqa: ARG002 - used by layers with weights
+        """Return the specs of the weights other than the kernel, for an input of this width."""
         return ()
 
 
 @dataclass(frozen=True, slots=True)
 class Lstm(Layer):
-    """Long short-term memory, with Keras's gates (input, forget, cell, output); its states are h and c."""
+    """A long short-term memory with Keras's gates (input, forget, cell, output); its states are h and c."""
 
     units: int
 
     @property
     def kernel(self) -> int:
-        """A block of columns for each gate."""
+        """One block of columns for each gate."""
         return 4 * self.units
 
     @property
@@ -70,12 +70,12 @@ class Lstm(Layer):
         """The output and the cell state."""
         return self.units, self.units
 
-    def width(self, below: int) -> int:  # noqa: ARG002 - of layers without weights
-        """Give the number of cells."""
+    def width(self, below: int) -> int:  # noqa: ARG002 - used by layers without weights
+        """Return the number of cells."""
         return self.units
 
-    def arrays(self, below: int) -> tuple[ParameterSpec, ...]:  # noqa: ARG002 - of layers that normalise
-        """Describe the recurrent kernel, and the bias: 1 for the forget gate, else 0."""
+    def arrays(self, below: int) -> tuple[ParameterSpec, ...]:  # noqa: ARG002 - used by layers that normalise
+        """Return the specs of the recurrent kernel and of the bias, which is 1 for the forget gate and 0 elsewhere."""
         recurrent, bias = (self.units, self.kernel), (self.kernel,)
         return ParameterSpec(recurrent, _orthogonal), ParameterSpec(
             bias, lambda *_: np.repeat([0.0, 1.0, 0.0, 0.0], self.units)
@@ -84,16 +84,16 @@ class Lstm(Layer):
 
 @dataclass(frozen=True, slots=True)
 class Gru(Layer):
-    """Gated recurrent unit as Keras has it (gates update, reset, candidate; reset after the product); its state is h.
+    """A gated recurrent unit as in Keras (gates update, reset, candidate; reset after the product); its state is h.
 
-    The first line of its bias is added to the inputs, the second to the recurrent product.
+    The first row of its bias is added to the projected inputs, the second row to the recurrent product.
     """
 
     units: int
 
     @property
     def kernel(self) -> int:
-        """A block of columns for each gate."""
+        """One block of columns for each gate."""
         return 3 * self.units
 
     @property
@@ -101,56 +101,56 @@ class Gru(Layer):
         """The output."""
         return (self.units,)
 
-    def width(self, below: int) -> int:  # noqa: ARG002 - of layers without weights
-        """Give the number of cells."""
+    def width(self, below: int) -> int:  # noqa: ARG002 - used by layers without weights
+        """Return the number of cells."""
         return self.units
 
-    def arrays(self, below: int) -> tuple[ParameterSpec, ...]:  # noqa: ARG002 - of layers that normalise
-        """Describe the recurrent kernel and both biases."""
+    def arrays(self, below: int) -> tuple[ParameterSpec, ...]:  # noqa: ARG002 - used by layers that normalise
+        """Return the specs of the recurrent kernel and of both biases."""
         return ParameterSpec((self.units, self.kernel), _orthogonal), ParameterSpec((2, self.kernel), _zeros)
 
 
 @dataclass(frozen=True, slots=True)
 class Dense(Layer):
-    """A product with the kernel, a bias, and an activation, at each step by itself."""
+    """A product with the kernel, a bias and an activation, computed for each step separately."""
 
     units: int
     activation: str = "linear"
 
     @property
     def kernel(self) -> int:
-        """A column for each unit."""
+        """One column for each unit."""
         return self.units
 
-    def width(self, below: int) -> int:  # noqa: ARG002 - of layers without weights
-        """Give the number of units."""
+    def width(self, below: int) -> int:  # noqa: ARG002 - used by layers without weights
+        """Return the number of units."""
         return self.units
 
-    def arrays(self, below: int) -> tuple[ParameterSpec, ...]:  # noqa: ARG002 - of layers that normalise
-        """Describe the bias."""
+    def arrays(self, below: int) -> tuple[ParameterSpec, ...]:  # noqa: ARG002 - used by layers that normalise
+        """Return the spec of the bias."""
         return (ParameterSpec((self.units,), _zeros),)
 
 
 @dataclass(frozen=True, slots=True)
 class Dropout(Layer):
-    """While fitting, each number is 0 with this probability, and those that stay are larger for it."""
+    """Dropout: a fit sets each number to 0 with probability ``rate`` and divides the others by ``1 - rate``."""
 
     rate: float
 
 
 @dataclass(frozen=True, slots=True)
 class LeakyRelu(Layer):
-    """What is negative is multiplied by the slope."""
+    """A leaky rectifier: negative numbers are multiplied by the slope."""
 
     slope: float = 0.3
 
 
 @dataclass(frozen=True, slots=True)
 class LayerNorm(Layer):
-    """Each step's numbers are brought to mean 0 and variance 1, then scaled and shifted (Ba et al., 2016)."""
+    """Layer normalisation (Ba et al., 2016): mean 0 and variance 1 in each step, then a scale and a shift."""
 
     def arrays(self, below: int) -> tuple[ParameterSpec, ...]:
-        """Describe gamma and beta."""
+        """Return the specs of gamma and beta."""
         return ParameterSpec((below,), lambda _, shape: np.ones(shape)), ParameterSpec((below,), _zeros)
 
 
@@ -167,13 +167,14 @@ _USAGES = {
 
 
 def parse_layers(layers: Sequence[str]) -> tuple[Layer, ...]:
-    """Read the layers of a network, from the input up.
+    """Parse the layers of a network, from the input up.
 
     >>> parse_layers(["lstm 32", "dropout 0.2", "dense 8 tanh"])
     (Lstm(units=32), Dropout(rate=0.2), Dense(units=8, activation='tanh'))
 
     Raises:
-        SettingsError: A layer is none, the first has no kernel, or none is recurrent; it says which and why.
+        SettingsError: A layer is invalid, the first layer has no kernel, or no layer is recurrent; the message has the
+            layer and the reason.
     """
     if not layers:
         raise SettingsError("network: received no layer, expected at least one, like lstm 16")
@@ -227,7 +228,7 @@ def glorot_uniform(random: np.random.Generator, shape: Size, *, fan_in: int, fan
 
 
 def _orthogonal(random: np.random.Generator, shape: Size) -> NDArray[np.float64]:
-    """Draw a matrix (u, w) whose rows are orthogonal and of length 1, for w at least u."""
+    """Draw a matrix (u, w) whose rows are orthogonal and of length 1, for w >= u."""
     q, r = np.linalg.qr(random.standard_normal(shape[::-1]))
     return (q * np.sign(np.diag(r))).T
 

@@ -1,14 +1,14 @@
-"""The flat state row: where everything is in it, what it starts with, how it grows.
+"""The layout of the flat state row: where each array is, its initial values, and growth to more classes.
 
 A row is ``weights | first moments | second moments | step count | spent budget | left-edge states``, float32
 (row_size,).
-Weights (and each kind of moments) are the arrays that all classes share, then one line a class, so that a new
-class is appended and a forgotten one overwritten:
+The weights, and each kind of moments, are the arrays that all classes share, then one line per class. Thus a new class
+is appended, and a forgotten class is overwritten:
 
-    shared   for each layer: its kernel (below, k), not for the first; its other arrays (``Layer.arrays``)
+    shared   for each layer: its kernel (below, k), except for the first; its other arrays (``Layer.arrays``)
     class    its row of the first kernel (k,), its column of the dense kernel above all layers (u,), its dense bias (1,)
 
-The left-edge states are those of each layer (``Layer.states``), from the input up.
+The left-edge states are the states of each layer (``Layer.states``), from the input up.
 """
 
 import math
@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 from online_lstm.learning.network.layers import Dropout, Layer, ParameterSpec, glorot_uniform
 
 MIN_CLASSES = 4
-"""The smallest capacity; classes have the initial scale that they would have in a network of this one."""
+"""The smallest capacity; every class has the initial scale that it has in a network of this capacity."""
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int32]
 
 
 class Layout:
-    """Where the arrays of a network with these layers and this many classes are in its state row."""
+    """The positions of the arrays in the state row of a network with these layers and this many classes."""
 
     def __init__(self, layers: tuple[Layer, ...], classes: int) -> None:
         self.layers = layers
@@ -46,11 +46,11 @@ class Layout:
 
     @property
     def drops_out(self) -> bool:
-        """Whether a fit's outputs are not those of a prediction, because of dropout."""
+        """Whether dropout makes the outputs of a fit differ from the outputs of a prediction."""
         return any(isinstance(layer, Dropout) and layer.rate > 0 for layer in self.layers)
 
     def initial(self, seed: int) -> Floats:
-        """Draw a state's initial weights; all else in it is zero."""
+        """Return a state with randomly drawn initial weights; everything else in it is zero."""
         state = np.zeros(self.row_size, np.float32)
         shared, _ = self.learned(state)
         drawn = []
@@ -63,7 +63,7 @@ class Layout:
         return state
 
     def grow(self, state: Floats, larger: "Layout", seed: int) -> Floats:
-        """Copy a state into a larger layout; the classes that come with it start from their initial weights."""
+        """Copy a state into a larger layout; the added classes start from their initial weights."""
         grown = larger.initial(seed)
         shared, by_class = self.learned(state)
         grown_shared, grown_by_class = larger.learned(grown)
@@ -73,7 +73,7 @@ class Layout:
         return grown
 
     def reset_class(self, state: Floats, code: int, seed: int) -> None:
-        """Give a class its initial weights and zero moments, in place."""
+        """Reset a class to its initial weights and zero moments, in place."""
         _, by_class = self.learned(state)
         by_class[0, code] = self._initial_class(seed, code)
         by_class[1:, code] = 0
@@ -83,13 +83,13 @@ class Layout:
         state[-self.sizes[-1] :] = 0
 
     def learned(self, state: Floats) -> tuple[Floats, Floats]:
-        """View weights and both moments: what all classes share (3, n), and each class's (3, classes, width)."""
+        """Return views of the weights and both moments: shared by all classes (3, n), by class (3, classes, width)."""
         learned = state[: 3 * self.sizes[0]].reshape(3, -1)
         per_class = self.weight_sizes[-1]
         return learned[:, :-per_class], learned[:, -per_class:].reshape(3, *self.weight_shapes[-1])
 
     def _initial_class(self, seed: int, code: int) -> NDArray[np.float64]:
-        """Draw one class's line, a function of seed and code alone: never of how many classes there are."""
+        """Draw the line of one class, a function of seed and code alone: independent of the number of classes."""
         random, (inputs, outputs, _) = _generator(seed, 1, code), self.class_widths
         kernel = glorot_uniform(random, (inputs,), fan_in=MIN_CLASSES, fan_out=inputs)
         dense = glorot_uniform(random, (outputs,), fan_in=outputs, fan_out=MIN_CLASSES)
@@ -97,11 +97,11 @@ class Layout:
 
 
 def _shared_arrays(layer: Layer, below: int) -> tuple[ParameterSpec, ...]:
-    """Describe a layer's arrays that all classes share; ``below`` is 0 for the first, whose kernel is the classes'."""
+    """Return the specs of a layer's shared arrays; ``below`` is 0 for the first layer: its kernel is split by class."""
     kernel = ParameterSpec((below, layer.kernel), partial(glorot_uniform, fan_in=below, fan_out=layer.kernel))
     return (*([kernel] if below and layer.kernel else []), *layer.arrays(below))
 
 
 def _generator(seed: int, *key: int) -> np.random.Generator:
-    """Give the counter-based random numbers of this key."""
+    """Return the counter-based random generator of this key."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=key)))

@@ -1,8 +1,9 @@
 """An LSTM layer (Hochreiter and Schmidhuber, 1997; forget gates of Gers et al., 2000) with its own gradient.
 
-One scan forward, one back; what does not depend on the step before is one large product outside them. Within the
-scans each sequence goes by itself, so that all products are of a matrix and a vector, and nothing is concatenated:
-XLA then makes each scan one vectorised function, in half the time of a call an operation (see ``XLA_PINS``).
+One scan runs forward, one runs backward. Everything that does not depend on the previous step is one large product
+outside the scans. Within the scans each sequence is computed separately: all products are of a matrix and a vector, and
+nothing is concatenated. XLA then makes each scan one vectorised function, in half the time of one call per operation
+(see ``XLA_PINS``).
 """
 
 from typing import Any
@@ -17,7 +18,7 @@ def lstm(projected: Tensor, recurrent: Tensor, h0: Tensor, c0: Tensor, mask: Ten
     """Run an LSTM with Keras's gate order (input, forget, cell, output) over B sequences of T steps.
 
     Masked steps may only come first, and with zero initial states: they leave the states zero and have no
-    gradient. There is no gradient into the initial states.
+    gradient. The initial states have no gradient.
 
     Args:
         projected: Inputs times kernel plus bias, float32 (T, B, 4u).
@@ -34,7 +35,7 @@ def lstm(projected: Tensor, recurrent: Tensor, h0: Tensor, c0: Tensor, mask: Ten
 
 def _lstm(projected: Tensor, recurrent: Tensor, h0: Tensor, c0: Tensor, mask: Tensor) -> tuple[Tensor, Any]:
     units = recurrent.shape[0]
-    # sigmoid(x) = tanh(x / 2) / 2 + 1 / 2: all four gates by one tanh; halving is exact, so it moves outside
+    # sigmoid(x) = tanh(x / 2) / 2 + 1 / 2: one tanh for all four gates; halving is exact, so it moves out of the scan
     scale = tf.constant(np.repeat([0.5, 0.5, 1, 0.5], units), tf.float32)
     shift = tf.constant(np.repeat([0.5, 0.5, 0, 0.5], units), tf.float32)
     scaled_recurrent = recurrent * scale
@@ -66,7 +67,7 @@ def _lstm(projected: Tensor, recurrent: Tensor, h0: Tensor, c0: Tensor, mask: Te
 def _back_through_time(
     dh: Tensor, recurrent: Tensor, *, gates: Tensor, c: Tensor, c_before: Tensor, mask: Tensor
 ) -> Tensor:
-    """Give the gradient of the gates' inputs z, float32 (T, B, 4u), for that of the outputs, float32 (T, B, u)."""
+    """Return the gradient of the gate inputs z, float32 (T, B, 4u), from the outputs' gradient, float32 (T, B, u)."""
     units = dh.shape[2]
     i, f, g, o = tf.split(gates, 4, 2)
     tanh_c = tf.tanh(c)

@@ -1,6 +1,6 @@
-"""The network of numbers: stacked layers under linear outputs, each of which predicts a value some events ahead.
+"""The network of numbers: stacked layers below linear outputs, each of which predicts a value some events ahead.
 
-The state belongs to the caller, as in ``online_lstm.learning.network.symbol_model``.
+The caller owns the state, as in ``online_lstm.learning.network.symbol_model``.
 """
 
 from collections.abc import Callable
@@ -21,12 +21,13 @@ from online_lstm.learning.network.runtime import pin_runtime, suppress_stderr
 
 @dataclass(frozen=True, slots=True)
 class NumberRun:
-    """What one call gives for K events.
+    """The result of one call for K events.
 
-    ``state`` is the row after them, float32 (state_size,). ``outputs``, float32 (K + 1, outputs), are what is said at
-    the line before the first event, and at that of each event once it was learned. ``fit_steps`` and ``skipped_steps``,
-    int32 (K,), count optimizer steps that were taken, and that would not have been finite; ``losses``, float32 (K,),
-    are those of the windows before the step; ``edges``, float32 (K, states_size), the states at their left edge.
+    ``state`` is the row after the events, float32 (state_size,). ``outputs``, float32 (K + 1, outputs), are the
+    predictions at the line before the first event, and at the line of each event after the fit on it. ``fit_steps``,
+    int32 (K,), counts the optimizer steps that were taken; ``skipped_steps``, int32 (K,), counts the steps whose result
+    would not have been finite. ``losses``, float32 (K,), are the losses of the windows before the step. ``edges``,
+    float32 (K, states_size), are the states at the left edge of the windows.
     """
 
     state: Floats
@@ -38,24 +39,23 @@ class NumberRun:
 
 
 class NumberModel:
-    """Stacked layers from lines of ``features`` numbers to a number for each of ``horizons``; compiled when first run.
+    """Stacked layers from lines of ``features`` numbers to one number per horizon; compiled at the first run.
 
-    A line is float32 (features + 1 + 2 outputs,): the features, 1 if the line is there (0 before a sequence began), the
-    targets, and for each 1 if it is known. The target of an output arrives its horizon of events after the line, if it
-    arrives.
-    A state is one flat row, float32 (state_size,), of the layout with as many classes as features: what would be a
-    class's line of weights is a feature's, and the outputs are those of the first. There are no more outputs than
-    features.
+    A line is float32 (features + 1 + 2 outputs,): the features, 1 if the line exists (0 before the start of a
+    sequence), the targets, and for each target 1 if it is known. The target of an output arrives its horizon of events
+    after the line, unless it is missing.
+    A state is one flat row, float32 (state_size,), of the layout with as many classes as features. The line of a class
+    belongs to one feature; the outputs use the first lines. There are at most as many outputs as features.
 
     Raises:
-        SettingsError: A layer is none, or the layers do not go together.
+        SettingsError: A layer is invalid, or the layers do not fit together.
     """
 
     events: ClassVar[int] = 64
-    """The most events that one call carries."""
+    """The most events in one call."""
 
     stride: ClassVar[int] = 64
-    """Every so many events a window is kept, so what is replayed was kept before the call."""
+    """Events between two kept windows, and the least age of a replayed one: it was kept before the call."""
 
     def __init__(
         self, shape: ModelShape, learning: LearningSettings, *, features: int, horizons: tuple[int, ...]
@@ -68,7 +68,7 @@ class NumberModel:
 
     @property
     def steps(self) -> int:
-        """Lines that one event needs: a window whose targets are known, and those after it."""
+        """Number of lines that one event needs: a window whose targets are known, and the lines after it."""
         return self._shape.window + max(self.horizons) - 1
 
     @property
@@ -78,7 +78,7 @@ class NumberModel:
 
     @property
     def width(self) -> int:
-        """The numbers of a line."""
+        """Number of columns of a line."""
         return line_width(self.features, len(self.horizons))
 
     @property
@@ -87,7 +87,7 @@ class NumberModel:
         return self._layout.sizes[-1]
 
     def kept_windows(self) -> tuple[tuple[int, int, int], tuple[int, int]]:
-        """Give the shapes of the arrays of what is kept of a stream: lines and left-edge states."""
+        """Return the shapes of the arrays of a stream's ``ReplayBuffer``: lines and left-edge states."""
         kept = buffer_capacity(self._shape.replay_buffer_size, stride=self.stride, youngest=self.stride)
         return (kept, self._shape.window, self.width), (kept, self.states_size)
 
@@ -97,36 +97,36 @@ class NumberModel:
         return self._layout.initial(self._shape.seed)
 
     def reset_states(self, state: Floats) -> None:
-        """Set the left-edge states to zero, in place: the sequence breaks here."""
+        """Set the left-edge states to zero, in place, where the sequence breaks."""
         self._layout.reset_states(state)
 
     def to_keras(self, state: Floats, *, stateful: bool = False) -> bytes:
-        """Give the content of a Keras file: from the features of a line to the outputs."""
+        """Return the content of a Keras file: features of a line in, outputs out."""
         return keras_bytes(self._layout, state, self._head, stateful=stateful)
 
     def from_keras(self, path: Path) -> Floats:
-        """Read the weights of a Keras file into a state that is initial otherwise.
+        """Read the weights of a Keras file; return the initial state with these weights.
 
         Raises:
-            SettingsError: There is no such file, or a layer does not fit.
+            SettingsError: The file cannot be loaded, or a layer does not fit.
         """
         return read_state(path, self._layout, self._head, self.initial)
 
     def states_of(self, state: Floats) -> dict[str, list[Floats]]:
-        """Give the left-edge states by the names of the Keras file's layers."""
+        """Return the left-edge states by the layer names of the Keras file."""
         return states_of(self._layout, state)
 
     def prepare(self, classes: int) -> None:
-        """Compile nothing: there is one program, which is compiled when it is first used."""
+        """Do nothing: there is one program, which is compiled at its first use."""
 
     def run(self, state: Floats, lines: Floats, past: ReplayBuffer) -> NumberRun:
-        """Take K events, each in turn: fit on the window whose last target it is, slide, predict.
+        """Process K events in turn: fit on the window whose last target is the event, slide, predict.
 
         Args:
-            state: Left as it is.
-            lines: Those before the first event, then one of each; float32 (steps + K, width). Targets that
+            state: State row; it is not changed.
+            lines: The lines before the first event, then one line per event; float32 (steps + K, width). Targets that
                 arrive with the events are filled in.
-            past: The events before, and the windows that may be replayed; left as it is.
+            past: The number of earlier events, and the windows that may be replayed; it is not changed.
         """
         count = len(lines) - self.steps
         padded = np.zeros((self.steps + self.events, lines.shape[1]), np.float32)
@@ -151,7 +151,7 @@ class NumberModel:
         )
 
     def _replayed(self, count: int, past: ReplayBuffer) -> tuple[Floats, Floats]:
-        """Gather the lines and the left-edge states that the events of a call replay."""
+        """Return the lines and the left-edge states that the events of a call replay."""
         history, (lines_shape, states_shape) = self._shape.replay_buffer_size, self.kept_windows()
         lines = np.zeros((self.events + 1, *lines_shape[1:]), np.float32)
         states = np.zeros((self.events + 1, *states_shape[1:]), np.float32)

@@ -1,8 +1,8 @@
-"""The compiled program of a regression: a loop whose body is one fit step and one prediction.
+"""The compiled program of a number model: a loop whose body is one fit step and one prediction.
 
 As in ``online_lstm.learning.network.symbol_program``, one call carries up to ``events`` events, and the bits do not
-depend on how a stream is cut into calls. A value that is to be predicted arrives some events later, so the last
-positions of the sequence have no target yet.
+depend on how a stream is split into calls. A predicted value arrives some events later, so the last positions of the
+sequence have no target yet.
 """
 
 from collections.abc import Callable
@@ -30,14 +30,14 @@ def compile_regression(
 ) -> Callable[[Floats, Integers], Floats]:
     """Trace the program; XLA compiles it at its first call.
 
-    It takes a row, float32, and integers, int32: the number of events K (1,) and, where something is dropped, the seeds
-    of each event's dropout (events + 1, 2). The row is the state (row_size,), the lines
-    (window + longest horizon - 1 + events, width), and, where windows are replayed, the lines (events + 1, window,
-    width) and left-edge states (events + 1, states_size) that come with each event. A line is as ``Regression``
-    describes it, with an output for each of ``horizons``.
-    It gives one row, float32: the new state (row_size,), then (events + 1, 3 + outputs + states_size): steps applied,
-    steps skipped, loss, outputs for the last line and the left-edge states that each event found; K + 1 of them are
-    meaningful.
+    The program takes a row, float32, and integers, int32. The integers are the number of events K (1,) and, with
+    dropout, the dropout seeds of each event (events + 1, 2). The row is the state (row_size,), the lines
+    (window + longest horizon - 1 + events, width), and, with replay, the lines (events + 1, window, width) and the
+    left-edge states (events + 1, states_size) that each event replays. ``NumberModel`` describes a line; it has one
+    output for each of ``horizons``.
+    The program returns one row, float32: the new state (row_size,), then (events + 1, 3 + outputs + states_size): steps
+    applied, steps skipped, loss, outputs for the last line, and the left-edge states before each event; K + 1 lines of
+    them are meaningful.
     """
     outputs, longest = len(horizons), max(horizons)
     states_size, width, steps = layout.sizes[-1], line_width(layout.classes, outputs), window + longest - 1
@@ -85,18 +85,18 @@ def _fit_step(
     arrived: Tensor,
     dropout: Tensor | None,
 ) -> tuple[TrainState, Tensor, Tensor]:
-    """Predict from the last of the ``lines`` and, if values have arrived, fit those whose targets are known.
+    """Predict from the last of the ``lines`` and, if values have arrived, fit the lines whose targets are known.
 
-    ``lines`` are float32 (T, B, width), this event's and those that are replayed, ``starts`` their left-edge states,
-    float32 (B, states_size). The loss is Huber's (1964), quadratic up to an error of 1; its mean is over what is known.
-    Where layers drop out (``dropout`` is that of ``forward``), what is predicted has a pass of its own.
+    ``lines`` are float32 (T, B, width): the lines of this event and the replayed lines. ``starts`` are their left-edge
+    states, float32 (B, states_size). The loss is Huber's (1964), quadratic up to an error of 1, averaged over the known
+    targets. With dropout layers (``dropout`` is the argument of ``forward``), the prediction has a pass of its own.
     """
     count, steps = len(horizons), lines.shape[0]
     told = steps - np.array(horizons)  # the positions whose targets arrive with this event
     inputs, present, targets, known = tf.split(lines, [layout.classes, 1, count, count], 2)
     fitted = told.max() + 1
     weights = known[:fitted]
-    if told.min() < told.max():  # what stands there for later positions arrives with later events of the call
+    if told.min() < told.max():  # targets at later positions arrive with later events of the call
         weights *= tf.constant(np.arange(fitted)[:, None, None] <= told, tf.float32)
     newest = tf.stack([known[position, 0, place] for place, position in enumerate(told)])
 

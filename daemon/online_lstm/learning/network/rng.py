@@ -1,4 +1,4 @@
-"""Random numbers by counter: what an event draws is a function of the seed and the event's number alone."""
+"""Random numbers by counter: the draw of an event is a function of the seed and the event's number alone."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,18 +8,18 @@ from online_lstm.learning.network.layout import Integers, Layout
 
 
 def blocks(seed: int, first: int, count: int) -> NDArray[np.uint64]:
-    """Give each of ``count`` events from number ``first`` on a block of the counter, uint64 (count, 4).
+    """Return one block of the counter for each of ``count`` events from number ``first`` on, uint64 (count, 4).
 
-    The first number of a block says what is replayed, the second what is dropped.
+    The first number of a block determines the replayed window, the second the dropout.
     """
     return np.random.Philox(key=seed, counter=first).random_raw(4 * count).reshape(count, 4)
 
 
 def drops_out(layout: Layout, learning: LearningSettings, *, replayed: bool) -> bool:
-    """Say whether anything is dropped at random while an event is learned."""
+    """Return whether anything is dropped at random while an event is learned."""
     return layout.drops_out or (replayed and learning.replay_dropout > 0)
 
 
 def dropout_seeds(seed: int, first: int, count: int) -> Integers:
-    """Say where the random numbers of each event's dropout begin, int32 (count, 2)."""
+    """Return the seed of the random numbers of each event's dropout, int32 (count, 2)."""
     return blocks(seed, first, count)[:, 1:2].copy().view(np.int32)

@@ -1,7 +1,7 @@
-"""Where the bits come from: what is pinned before TensorFlow loads, and what is left to the machine.
+"""The runtime of the networks: settings pinned before TensorFlow loads, and the properties of the machine that remain.
 
-The same input must give the same weights on every run, so that a replay can be compared with what was
-published. The number of threads and the instruction set decide in which order sums are taken; both are pinned.
+The same input must give the same weights on every run, so that a replay can be compared with the published output.
+The number of threads and the instruction set determine the order of sums; both are pinned.
 """
 
 import faulthandler
@@ -15,21 +15,21 @@ from importlib.metadata import version
 from pathlib import Path
 
 XLA_PINS = {
-    # for products this small AVX-512 is not faster, and many machines do not have it
+    # AVX-512 is not faster for products this small, and many machines do not have it
     "xla_cpu_max_isa": "AVX2",
     "xla_cpu_prefer_vector_width": "256",
     "xla_cpu_multi_thread_eigen": "false",
-    # its products would take AVX-512 where there is some, whatever is pinned above
+    # YNN products would use AVX-512 where available, despite the pins above
     "xla_cpu_experimental_ynn_fusion_type": "",
-    # loops over the steps of up to some 80 cells become one function each, instead of a dozen calls a step; the loop
-    # over the events must stay above this, since large products are slow within such a function
+    # loops over the steps of up to some 80 cells become one function each, instead of a dozen calls per step; the loop
+    # over the events must stay above this threshold, since large products are slow within such a function
     "xla_backend_extra_options": "xla_cpu_small_while_loop_byte_threshold=300000",
 }
 TENSORFLOW_PINS = {
     "TF_NUM_INTRAOP_THREADS": "1",
     "TF_NUM_INTEROP_THREADS": "1",
     "TF_ENABLE_ONEDNN_OPTS": "0",
-    "ONEDNN_MAX_CPU_ISA": "AVX2",  # XLA's large products are still its
+    "ONEDNN_MAX_CPU_ISA": "AVX2",  # oneDNN still computes XLA's large products
     "CUDA_VISIBLE_DEVICES": "-1",
 }
 PASSED_ON_S = 5.0
@@ -45,7 +45,7 @@ _INSTRUCTION_SETS = ("avx2", "avx", "sse4_2")
 
 
 def pin_runtime(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Set the variables that TensorFlow reads when it loads; XLA flags that the user set stay as they are."""
+    """Set the environment variables that TensorFlow reads when it loads; keep XLA flags that the user set."""
     environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     environment.update(TENSORFLOW_PINS)
     flags = environment.get("XLA_FLAGS", "").split()
@@ -56,14 +56,14 @@ def pin_runtime(environment: MutableMapping[str, str] = os.environ) -> None:
 
 @contextmanager
 def suppress_stderr() -> Iterator[None]:
-    """Drop what TensorFlow says of missing GPUs while it loads, before it heeds its log level; the rest passes.
+    """Drop TensorFlow's messages about missing GPUs while it loads, before its log level applies; pass on the rest.
 
-    A process of its own passes it on, so that the last words of one that crashes are not lost; the crash itself is
-    written to standard error directly, with the line of the program where it was.
+    A separate process passes the rest on, so that the last messages before a crash are not lost. The crash itself is
+    written to standard error directly, with the line of the program where it occurred.
     """
     standard_error = os.dup(2)
     command = [sys.executable, "-I", "-S", "-c", _FILTER]
-    passing_on = subprocess.Popen(  # noqa: S603 - this Python, and a program from above
+    passing_on = subprocess.Popen(  # noqa: S603 - this Python, and the constant program above
         command, stdin=subprocess.PIPE, stdout=standard_error, start_new_session=True
     )
     assert passing_on.stdin is not None
@@ -79,12 +79,12 @@ def suppress_stderr() -> Iterator[None]:
             faulthandler.disable()
         os.dup2(standard_error, 2)
         os.close(standard_error)
-        with suppress(subprocess.TimeoutExpired):  # something that was started meanwhile may go on writing to it
+        with suppress(subprocess.TimeoutExpired):  # a process started meanwhile may still write to it
             passing_on.wait(timeout=PASSED_ON_S)
 
 
 def fingerprint() -> dict[str, str]:
-    """Name what the bits of weights and predictions still depend on, for comparison with another machine."""
+    """Return everything that the bits of weights and predictions still depend on, for comparison between machines."""
     pinned: dict[str, str] = dict(os.environ)
     pin_runtime(pinned)
     return {
@@ -97,7 +97,7 @@ def fingerprint() -> dict[str, str]:
 
 
 def _instruction_set(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """Name the best instruction set up to the pinned one that the processor has."""
+    """Return the best instruction set that the processor has, up to the pinned one."""
     if not cpuinfo.is_file():
         return "unknown"
     has = set(cpuinfo.read_text(encoding="utf-8").split())

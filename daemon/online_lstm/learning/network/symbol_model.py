@@ -1,6 +1,6 @@
-"""The network of one shape: compiled programs and the state rows that they work on.
+"""The network of symbols: compiled programs and the state rows that they update.
 
-The state belongs to the caller; the network remembers its compiled programs, and what states begin with.
+The caller owns the state; the network caches its compiled programs and the initial states.
 """
 
 from collections.abc import Callable
@@ -21,14 +21,14 @@ from online_lstm.learning.network.runtime import pin_runtime, suppress_stderr
 
 @dataclass(frozen=True, slots=True)
 class SymbolRun:
-    """What one call gives for K events.
+    """The result of one call for K events.
 
-    ``state`` is the row after them, float32 (state_size,). Row k of ``probabilities``, float32 (K + 1, classes),
-    was predicted before event k, the last row for the event to come. ``fit_steps``, int32 (K,), counts the optimizer
-    steps of each event, ``skipped_steps``, int32 (K,), those whose loss, gradient or result was not finite, so that
-    weights, moments and step count stayed as they were. ``losses`` are those of the windows before the first step,
-    float32 (K,), in nats a position. ``windows``, int32 (K, window + 1), and ``edges``, float32 (K, states_size), are
-    what each event was fitted on: its window, with itself as last target, and the states at the left edge.
+    ``state`` is the row after the events, float32 (state_size,). Row k of ``probabilities``, float32 (K + 1, classes),
+    was predicted before event k; the last row predicts the next event. ``fit_steps``, int32 (K,), counts the optimizer
+    steps of each event. ``skipped_steps``, int32 (K,), counts the steps whose loss, gradient or result was not finite;
+    they leave weights, moments and step count unchanged. ``losses``, float32 (K,), are the losses of the windows before
+    the first step, in nats per position. ``windows``, int32 (K, window + 1), and ``edges``, float32 (K, states_size),
+    are the data of each event's fit: the window with the event as last target, and the states at its left edge.
     """
 
     state: Floats
@@ -41,28 +41,28 @@ class SymbolRun:
 
 
 class SymbolModel:
-    """Stacked layers under a softmax over ``classes`` codes; a program is compiled per ``classes`` when first run.
+    """Stacked layers below a softmax over ``classes`` codes; one program per ``classes``, compiled at its first run.
 
     A state is one flat row, float32 (state_size,): see ``online_lstm.learning.network.layout``.
 
     Raises:
-        SettingsError: A layer is none, or the layers do not go together.
+        SettingsError: A layer is invalid, or the layers do not fit together.
     """
 
     events: ClassVar[int] = 64
-    """The most events that one call carries; at this many the call itself is a twentieth of the time."""
+    """The most events in one call; with this many, the overhead of the call is a twentieth of the time."""
 
     def __init__(self, shape: ModelShape, learning: LearningSettings) -> None:
         self._shape = shape
         self._learning = learning
         self._layers = shape.stack
         self._drops_out = drops_out(self._layout(MIN_CLASSES), learning, replayed=shape.replay_buffer_size > 0)
-        self._initial: dict[int, Floats] = {}  # drawn once, though every stream begins with it
+        self._initial: dict[int, Floats] = {}  # drawn once, for all streams
         self._programs: dict[int, Callable[[Floats, Integers], Floats]] = {}
 
     @staticmethod
     def classes_for(known: int) -> int:
-        """Give the capacity for this many known classes: a power of two, at least 4.
+        """Return the capacity for this many known classes: a power of two, at least 4.
 
         >>> [Network.classes_for(known) for known in (1, 4, 5, 256)]
         [4, 4, 8, 256]
@@ -70,7 +70,7 @@ class SymbolModel:
         return max(MIN_CLASSES, 1 << (known - 1).bit_length())
 
     def state_size(self, classes: int) -> int:
-        """Give the length of a state row."""
+        """Return the length of a state row."""
         return self._layout(classes).row_size
 
     @property
@@ -79,44 +79,44 @@ class SymbolModel:
         return self._layout(MIN_CLASSES).sizes[-1]
 
     def kept_windows(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Give the shapes of the arrays of a stream's ``ReplayBuffer``: codes and left-edge states."""
+        """Return the shapes of the arrays of a stream's ``ReplayBuffer``: codes and left-edge states."""
         kept = buffer_capacity(self._shape.replay_buffer_size)
         return (kept, self._shape.window + 1), (kept, self.states_size)
 
     def no_past(self) -> ReplayBuffer:
-        """Give the past of a stream that has none, with arrays of its own."""
+        """Return the empty replay buffer of a new stream, with its own arrays."""
         codes, states = self.kept_windows()
         return ReplayBuffer(0, np.full(codes, -1, np.int32), np.zeros(states, np.float32))
 
     def initial(self, classes: int) -> Floats:
-        """Give the state before the first event, a function of shape and classes alone."""
+        """Return the state before the first event, a function of shape and classes alone."""
         if classes not in self._initial:
             self._initial[classes] = self._layout(classes).initial(self._shape.seed)
         return self._initial[classes].copy()
 
     def grow(self, state: Floats, classes: int, larger: int) -> Floats:
-        """Give the state with room for more classes: what was learned stays, new classes start as initially."""
+        """Return the state with room for more classes: learned classes stay, new classes have initial weights."""
         return self._layout(classes).grow(state, self._layout(larger), self._shape.seed)
 
     def forget_class(self, state: Floats, classes: int, code: int) -> None:
-        """Let a class that is used for another symbol start as initially, in place."""
+        """Reset a class that another symbol will use to its initial weights, in place."""
         self._layout(classes).reset_class(state, code, self._shape.seed)
 
     def reset_states(self, state: Floats, classes: int) -> None:
-        """Set the left-edge states to zero, in place: the sequence breaks here."""
+        """Set the left-edge states to zero, in place, where the sequence breaks."""
         self._layout(classes).reset_states(state)
 
     def to_keras(self, state: Floats, classes: int, *, known: int, stateful: bool = False) -> bytes:
-        """Give the content of a Keras file: from the one-hot codes below ``known`` to their probabilities."""
+        """Return the content of a Keras file: one-hot codes below ``known`` in, their probabilities out."""
         return keras_bytes(self._layout(classes), state, Head(known, known, "softmax"), stateful=stateful)
 
     def from_keras(self, path: Path) -> tuple[Floats, int]:
-        """Read the weights of a Keras file into a state that is initial otherwise; give it and how many codes it knows.
+        """Read the weights of a Keras file; return the initial state with these weights, and the number of known codes.
 
-        The state has ``classes_for`` that many.
+        The capacity of the state is ``classes_for`` of this number.
 
         Raises:
-            SettingsError: There is no such file, or a layer does not fit.
+            SettingsError: The file cannot be loaded, or a layer does not fit.
         """
         file = read_keras(path, self._layers, "softmax")
         known = file.head.outputs
@@ -131,11 +131,11 @@ class SymbolModel:
         return state, known
 
     def states_of(self, state: Floats, classes: int) -> dict[str, list[Floats]]:
-        """Give the left-edge states by the names of the Keras file's layers."""
+        """Return the left-edge states by the layer names of the Keras file."""
         return states_of(self._layout(classes), state)
 
     def prepare(self, classes: int) -> None:
-        """Compile the program for this capacity, unless it is compiled already."""
+        """Compile the program for this capacity, unless it is already compiled."""
         if classes not in self._programs:
             nothing = np.full(self._shape.window, -1, np.int32)
             self.run(self.initial(classes), classes, nothing, np.array([1], np.int32), self.no_past())
@@ -143,17 +143,17 @@ class SymbolModel:
     def run(
         self, state: Floats, classes: int, codes: Integers, known: Integers, past: ReplayBuffer | None = None
     ) -> SymbolRun:
-        """Take K events, each in turn: predict it, fit on the window before it with it as last target, slide.
+        """Process K events in turn: predict the event, fit on the window with the event as last target, slide.
 
         Args:
-            state: Left as it is.
-            classes: The capacity that the state has.
-            codes: The window before the first event, with -1 on the left where it is not filled yet, then the
-                K codes that arrived; int32 (window + K,), 0 <= K <= ``events``.
-            known: The number of classes known when event k was predicted, ``known[K]`` now; int32 (K + 1,). All
-                codes of the window and event k are below ``known[k + 1]``.
-            past: The events before, and the windows that may be replayed, left as they are; needed where the shape says
-                that some are, and where it drops out.
+            state: State row; it is not changed.
+            classes: The capacity of the state.
+            codes: The window before the first event, with -1 on the left where it is not filled yet, then the K codes
+                of the events; int32 (window + K,), 0 <= K <= ``events``.
+            known: The number of classes known when event k was predicted; ``known[K]`` is the number now; int32
+                (K + 1,). All codes of the window and event k are below ``known[k + 1]``.
+            past: The number of earlier events, and the windows that may be replayed; it is not changed. Required with
+                replay or dropout.
         """
         count, window = len(known) - 1, self._shape.window
         windows = codes[np.arange(count)[:, None] + np.arange(window + 1)]
@@ -186,9 +186,9 @@ class SymbolModel:
         )
 
     def _replayed(self, windows: Integers, count: int, past: ReplayBuffer) -> tuple[Integers, Integers, Floats]:
-        """Gather what the events of a call replay, as the program takes it: codes, sources and left-edge states.
+        """Return the data that the events of a call replay, in the program's form: codes, sources and left-edge states.
 
-        A window of the call itself is named by its place among the call's events, because its states are not known yet.
+        A window of the call itself is identified by the index of its event in the call: its states are not known yet.
         """
         codes_shape, states_shape = self.kept_windows()
         codes = np.full((self.events + 1, codes_shape[1]), -1, np.int32)

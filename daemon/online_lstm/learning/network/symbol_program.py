@@ -1,8 +1,8 @@
-"""The compiled program: a loop whose body is one fit step; for most events, one is all (predict, fit, slide).
+"""The compiled program of a symbol model: a loop of fit steps; most events take one step (predict, fit, slide).
 
-One call carries up to ``events`` events in one XLA computation. How many there are is an argument, so one
-program serves all, and the bits do not depend on how a stream is cut into calls. An event that was missed is
-fitted again a few times before the window slides, as far as the budget for that goes.
+One call carries up to ``events`` events in one XLA computation. The number of events is an argument, so one program
+serves every number, and the bits do not depend on how a stream is split into calls. A missed event gets a few retry
+steps before the window slides, as far as the budget allows.
 """
 
 from collections.abc import Callable
@@ -17,15 +17,15 @@ from online_lstm.learning.network.lstm import Tensor
 from online_lstm.learning.network.rng import drops_out
 
 IMPOSSIBLE = -1e30
-"""The logit of what cannot be: not -inf, whose product with 0 would be NaN in the cross-entropy."""
+"""The logit of an impossible class: not -inf, whose product with 0 would be NaN in the cross-entropy."""
 
 
 class TrainState(NamedTuple):
-    """The parts of a state row: what an event changes.
+    """The parts of a state row, which an event changes.
 
     Float32: ``weights``, ``m``, ``v`` (weights_size,), ``steps`` (1,), ``spent`` (1,), ``states`` (states_size,).
-    The step count is exact up to 2**24 and stays there, where Adam's bias correction has long been 1. ``spent`` is
-    what extra steps have taken from their budget and events have not refilled yet.
+    The step count is exact up to 2**24 and stays there; by then Adam's bias correction has long been 1. ``spent`` is
+    the part of the retry budget that retry steps have used and later events have not refilled yet.
     """
 
     weights: Tensor
@@ -41,15 +41,15 @@ def compile_program(
 ) -> Callable[[Floats, Integers], Floats]:
     """Trace the program for one capacity; XLA compiles it at its first call.
 
-    It takes a row, float32, and integers, int32. The row is the state (row_size,) and, where windows are replayed,
-    the left-edge states of those from before the call (events + 1, states_size). The integers are the number of
-    events K (1,), codes (window + events + 1,), known (events + 2,) and, where windows are replayed, their codes
-    (events + 1, window + 1) and of what event of the call each is, -1 for one of before (events + 1,), and, where
-    something is dropped, the seeds of each event's dropout (events + 1, 2).
-    It gives one row, float32: the new state (row_size,), then (events + 1, 3 + classes + states_size): steps
-    applied, steps skipped, first loss, probabilities and the left-edge states that each event found; K + 1 of
-    them are meaningful.
-    It is one array each way, because every further one adds some 10 us to a call.
+    The program takes a row, float32, and integers, int32. The row is the state (row_size,) and, with replay, the
+    left-edge states of replayed windows from before the call (events + 1, states_size). The integers are the number of
+    events K (1,), codes (window + events + 1,) and known (events + 2,). With replay, they continue with the codes of
+    the replayed windows (events + 1, window + 1) and the index in the call of each window's event, -1 for a window
+    from before the call (events + 1,). With dropout, they end with the dropout seeds of each event (events + 1, 2).
+    The program returns one row, float32: the new state (row_size,), then (events + 1, 3 + classes + states_size): steps
+    applied, steps skipped, first loss, probabilities, and the left-edge states before each event; K + 1 lines of them
+    are meaningful.
+    There is one array per type and direction, because every further array adds some 10 us to a call.
     """
     states_size, windows = layout.sizes[-1], (events + 1) * replayed
     seeds = (events + 1) * drops_out(layout, learning, replayed=replayed)
@@ -64,16 +64,16 @@ def compile_program(
         def trip(
             k: Tensor, left: Tensor, memory: TrainState, report: Tensor
         ) -> tuple[Tensor, Tensor, TrainState, Tensor]:
-            """Take one fit step for event k; ``left`` extra ones are owed after it, -1 if it has just come."""
+            """Run one fit step for event k; ``left`` retry steps remain after it, -1 for the event's first step."""
             new, arrived = left < 0, k < count[0]
             here, classes = tf.slice(codes, [k], [window + 1]), tf.slice(known, [k], [2])
             batch, starts = here[None], memory.states[None]
             if replayed:
-                # gathered: a slice that starts at a value of the arguments would be compiled anew for each value
+                # gather: a slice that starts at a value of the arguments would be compiled again for each value
                 place = tf.gather(places, k)
                 found = tf.gather(report, tf.maximum(place, 0))[-states_size:]
                 replay_start = tf.where(place < 0, tf.gather(edges, k), found)
-                replay = tf.where(new, tf.gather(earlier, k), -1)  # once an event, not in its extra steps
+                replay = tf.where(new, tf.gather(earlier, k), -1)  # once per event, not in its retry steps
                 batch, starts = tf.stack([here, replay]), tf.stack([memory.states, replay_start])
             seed = (
                 tf.gather(tf.reshape(dropout, (seeds, 2)), k) + tf.stack([left, 0])
@@ -108,9 +108,9 @@ def compile_program(
 def compiled(
     run: Callable[[Tensor, Tensor], Tensor], floats: int, integers: int
 ) -> Callable[[Floats, Integers], Floats]:
-    """Compile a function of one row of each kind, of these lengths, that gives a row of floats."""
+    """Compile a function of one float row and one integer row, of these lengths, that returns a float row."""
     signature = [tf.TensorSpec((floats,)), tf.TensorSpec((integers,), tf.int32)]
-    # without autograph: there is no Python to turn into graphs, and its files would outlive a process that is killed
+    # without autograph: there is no Python to convert into graphs, and its files would remain after a killed process
     function = tf.function(run, jit_compile=True, autograph=False, input_signature=signature)
     # called flat, because binding the arguments to the signature takes 0.1 of the 0.5 ms of a call with one event
     program = function.get_concrete_function().inference_fn
@@ -134,12 +134,12 @@ def _fit_step(
     arrived: Tensor,
     dropout: Tensor | None,
 ) -> tuple[TrainState, Tensor, Tensor]:
-    """Predict the last of the first ``codes`` from those before it and, if it has arrived, fit all of them.
+    """Predict the last of the first ``codes`` from the codes before it and, if it has arrived, fit all of them.
 
-    ``codes`` are int32 (B, window + 1), this event's window and those that are replayed with it, ``starts`` their
-    left-edge states, float32 (B, states_size), ``known`` int32 (2,): the classes known before and after the arrival.
-    Where layers drop out (``dropout`` is that of ``forward``), what is predicted has a pass of its own.
-    Returns what is in memory now, the left-edge states one step on, and a line of the report without them.
+    ``codes`` are int32 (B, window + 1): the window of this event and the replayed windows. ``starts`` are their
+    left-edge states, float32 (B, states_size). ``known``, int32 (2,), are the numbers of known classes before and after
+    the arrival. With dropout layers (``dropout`` is the argument of ``forward``), the prediction has a pass of its own.
+    Return the new train state, the left-edge states after one step, and a line of the report without the states.
     """
     codes = tf.transpose(codes)
     mask = tf.cast(codes[:-1] >= 0, tf.float32)
@@ -183,9 +183,9 @@ def _retry_steps(
     known: Tensor,
     arrived: Tensor,
 ) -> Tensor:
-    """Say how many further steps an event is worth, int32 (): some if it was missed, within the budget.
+    """Return the number of retry steps for an event, int32 (): some if it was missed, within the budget.
 
-    Code 0, unknown, is never predicted and never hit; nor is a class that was not known before.
+    Code 0, unknown, is never predicted and never a hit. A class that was not known before is never a hit either.
     """
     if not learning.learn:
         return tf.constant(0)
@@ -197,19 +197,19 @@ def _retry_steps(
 
 
 def _among(logits: Tensor, known: Tensor) -> Tensor:
-    """Leave only the codes below ``known`` possible; logits are (..., classes)."""
+    """Set the logits of all codes from ``known`` on to impossible; logits are (..., classes)."""
     return tf.where(tf.range(logits.shape[-1]) < known, logits, IMPOSSIBLE)
 
 
 def _cross_entropies(logits: Tensor, targets: Tensor) -> Tensor:
-    """Give the loss of each position, in nats."""
+    """Return the loss of each position, in nats."""
     return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(targets, 0), logits)
 
 
 def fitted_if(
     arrived: Tensor, learning: LearningSettings, memory: TrainState, fit: Callable[[], tuple[TrainState, Tensor]]
 ) -> tuple[TrainState, Tensor]:
-    """Give what ``fit`` gives if there is something to learn from, else memory as it is and zeros."""
+    """Return the result of ``fit`` if an event has arrived and ``learn`` is set, else unchanged memory and zeros."""
     done = tf.zeros(3)
     if not learning.learn:
         return memory, done
@@ -220,9 +220,9 @@ def fitted_if(
 def stepped(
     learning: LearningSettings, memory: TrainState, gradient: Tensor, loss: Tensor, *, wanted: Tensor
 ) -> tuple[TrainState, Tensor]:
-    """Clip the gradient and take a step of Adam, if it is wanted and everything is finite.
+    """Clip the gradient and apply a step of Adam, if it is wanted and everything is finite.
 
-    Returns what is in memory now, and float32 (3,): 1 for a step, 1 for one that would not have been finite, the loss.
+    Return the new train state, and float32 (3,): 1 for a step, 1 for a step that would not have been finite, the loss.
     """
     norm = tf.norm(gradient)
     clipped = gradient * tf.minimum(1.0, learning.clip_norm / norm)
@@ -235,9 +235,9 @@ def stepped(
 
 
 def _adam_step(learning: LearningSettings, memory: TrainState, gradient: Tensor, loss: Tensor) -> TrainState:
-    """Take one step of Adam (Kingma and Ba, 2015, algorithm 1: epsilon beside the corrected second moment).
+    """Compute one step of Adam (Kingma and Ba, 2015, algorithm 1: epsilon beside the corrected second moment).
 
-    The rate is multiplied by min(1, loss / lr_gate_loss): what is learned is left alone.
+    The learning rate is multiplied by min(1, loss / lr_gate_loss), so that the step leaves a learned window alone.
     """
     steps = memory.steps + 1
     root = tf.sqrt(1 - tf.pow(learning.beta_2, steps))
