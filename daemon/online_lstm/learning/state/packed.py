@@ -60,7 +60,7 @@ class PackedArrays:
         return self._arrays[name]
 
     def take(self, numbers: Sequence[int], names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
-        """Copy some rows, in this order, as arrays ``(len(numbers), ...)``; all arrays, or only the arrays ``names``."""
+        """Copy some rows, in this order, as arrays ``(len(numbers), ...)``; all arrays, or only ``names``."""
         index = np.asarray(numbers, np.intp)
         return {name: self._arrays[name][index] for name in (self._arrays if names is None else names)}
 
