@@ -25,9 +25,9 @@ Numbers = NDArray[np.float64]
 
 
 def fields(features: int) -> dict[str, ArraySpec]:
-    """Describe the arrays of a scale of so many numbers; ``block`` has the samples since the scale last changed.
+    """Describe the arrays of a scale for samples of ``features`` numbers.
 
-    Until the first block is full it has all samples.
+    ``scale_block`` has the samples since the scale last changed; until the first block is full, it has all samples.
     """
     return {
         "scale_samples": ArraySpec((1,), "int64"),

@@ -30,7 +30,7 @@ from online_lstm.learning.symbol.mixture_kernels import CALIBRATED, STEP, Mixed,
 from online_lstm.learning.symbol.suffix_kernels import MIN_NAMED, ORDERS
 from online_lstm.settings import Settings
 
-# by model scope: the LSTM of one stream is slow at first, and now and then surely wrong; a shared one may be trained
+# by model scope: the LSTM of one stream learns slowly at first, with confident errors; a shared one may be trained
 FIRST_LSTM_WEIGHT = {"stream": 0.1, "partition": 0.6}
 _DEPTHS = np.array([0, 0, *(order.bit_length() for order in ORDERS)], np.int64)  # by the longest known context
 _NAMES = ["mixer_" + name for name in Mixer._fields]

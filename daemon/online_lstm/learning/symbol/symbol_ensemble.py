@@ -62,7 +62,7 @@ class SymbolEnsemble:
 
         Returns:
             The forecast, and the hits of the output, of the baselines and of the experts, bool ``(K, 1 + B + E)``.
-            Both do not depend on how a stream is split into runs.
+            Neither depends on how a stream is split into runs.
         """
         modules = _modules()
         values = int(codes.ids[1].max()) + 1

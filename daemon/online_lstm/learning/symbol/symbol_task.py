@@ -69,7 +69,7 @@ class SymbolTask:
         return EncodedEvent(event, lookup, known_before, self.vocabulary.known)
 
     def _adopt(self, book: Vocabulary) -> None:
-        """Adopt the values that other streams admitted since the last event; the prediction after it was already read."""
+        """Adopt the values that other streams admitted since the last event; the prediction after it has been read."""
         for code in range(self.vocabulary.known, book.known):
             literal = book.literal_of(code)
             self._ids[code] = value_id = self.vocabulary.adopt(literal)
@@ -166,7 +166,7 @@ class SymbolTask:
         """Restore a state that ``state`` returned.
 
         Raises:
-            StateMismatchError: The state is invalid for a vocabulary with these bounds, or its codes differ from the book.
+            StateMismatchError: The state is invalid for the vocabulary's bounds, or its codes differ from the book.
         """
         self.vocabulary.restore(state)
         if self._book is not None:
