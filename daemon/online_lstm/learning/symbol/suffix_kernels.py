@@ -152,8 +152,8 @@ def _hash_contexts(history: NDArray[np.int64], keys: NDArray[np.uint64]) -> None
     """Write the hash of every context.
 
     The contexts of ``ORDERS`` have the hashes of one chain over the history, read at the end of each order. The context
-    without the latest value has its own chain. That chain begins with one of two numbers that no history has; the second
-    number marks the beginning of a sequence, before its first value.
+    without the latest value has its own chain. That chain begins with one of two numbers that no history has; the
+    second number marks the beginning of a sequence, before its first value.
     """
     key = np.uint64(1 if history[0] > 0 else 2) << np.uint64(62)
     for place in range(1, 1 + BEHIND):
