@@ -1,1 +1,1 @@
-"""The learner of one partition: a pure function of settings and events. It knows no Kafka, no files and no clock."""
+"""Learners of a partition: a pure function of settings and events. They must not know Kafka, files or the clock."""

@@ -1,8 +1,10 @@
-"""Hints: what is probably set wrong although nothing fails, in a sentence that names the cause and the setting.
+"""Hints: warnings about settings that are probably wrong although nothing fails.
 
-They are a function of the records since the process began, of what became of them, and of the settings; they are no
-part of any state. All but one rule look at the last ``IN_A_ROW`` records, from the last one back to the first that
-breaks the row: on a healthy input that is the last one.
+A hint is a sentence that names the cause and the setting. Hints are a function of the records since the process began,
+of the results of these records, and of the settings; hints are not part of any state. Most rules count the latest
+records that look wrong in a row, backwards from the last record, and give a hint from ``IN_A_ROW`` records on. On a
+healthy input, this count stops at the last record. The other rules look at all values, or at the first
+``MAX_LOOKED_AT`` values.
 """
 
 import math
@@ -15,16 +17,16 @@ from online_lstm.settings import Settings
 from online_lstm.telemetry import HINTS, Hint
 
 IN_A_ROW = 100
-"""After this many records in a row that all look wrong there is a hint."""
+"""A hint needs this many records in a row that all look wrong."""
 MAX_LOOKED_AT = 1000
-"""Values from the start of which is asked whether they are quantities."""
+"""Number of values, from the start, that are checked for being quantities."""
 MIN_DIFFERENT = 20
-"""Of no more different ones any may be symbols."""
+"""Numbers with at most this many different values may be symbols."""
 T = TypeVar("T")
 
 
 class Hints:
-    """Looks at records as they are processed; ``standing`` has the hints that hold now."""
+    """Detector of settings that are probably wrong; ``standing`` returns the hints that hold now."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -35,13 +37,13 @@ class Hints:
         self._error = ""
 
     def add(self, events: Sequence[Event], outcomes: Sequence[EventResult], outputs: Sequence[OutputRecord]) -> None:
-        """Look at some records: the events that were learned, what came of each, and all that is published of them."""
+        """Check some records: the learned events, the result of each event, and all outputs."""
         self._count("nothing_readable", outputs, lambda output: output.dead_letter)
         if outputs and outputs[-1].dead_letter:
             self._error = dict(outputs[-1].headers)["online_lstm_error"].decode(errors="replace")
         if not events:
             return
-        if self._settings.task != "label":  # of labels there is one learner for all streams
+        if self._settings.task != "label":  # for labels, one learner serves all streams
             self._count("keys_never_return", outcomes, lambda outcome: outcome.event == 1)
         if self._settings.task == "symbol":
             self._count("json_in_strings", events, _holds_json)
@@ -64,12 +66,12 @@ class Hints:
         return tuple(Hint(name, self._text(name)) for name in HINTS if name in names)
 
     def _count(self, name: str, records: Sequence[T], looks_wrong: Callable[[T], bool]) -> None:
-        """Count the records up to the last one that look wrong in a row."""
+        """Count how many of the latest records look wrong in a row."""
         row = next((row for row, record in enumerate(reversed(records)) if not looks_wrong(record)), None)
         self._rows[name] = self._rows[name] + len(records) if row is None else row
 
     def _count_equal(self, name: str, values: Sequence[Any]) -> None:
-        """Count values as long as all since the start are equal."""
+        """Count values as long as all values since the start are equal."""
         if name in self._changing:
             return
         first = self._first.setdefault(name, values[0])
@@ -103,14 +105,14 @@ class Hints:
 
 
 class NumeralDetector:
-    """Counts over the first values of an input; a number in quotes counts as one."""
+    """Counts over the first values of an input; a number in quotes counts as a number."""
 
     def __init__(self) -> None:
         self.values, self._fractions = 0, 0
         self._numbers: set[float] = set()
 
     def add(self, value: Symbol) -> None:
-        """Look at a value."""
+        """Count a value."""
         self.values += 1
         number = float(value) if isinstance(value, str) and is_numeral(value) else value
         if not isinstance(number, str) and math.isfinite(number):
@@ -119,7 +121,9 @@ class NumeralDetector:
 
     @property
     def are_quantities(self) -> bool:
-        """Whether most have digits after the point, or are numbers that had not been there before.
+        """Whether most values have digits after the decimal point, or are numbers that did not occur before.
+
+        There must be more than ``MIN_DIFFERENT`` different numbers.
 
         >>> measured, levels, counter = Numerals(), Numerals(), Numerals()
         >>> for place in range(100):

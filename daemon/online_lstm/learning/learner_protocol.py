@@ -1,4 +1,7 @@
-"""What a partition needs of whatever learns its events: one learner for each stream, or one that all streams share."""
+"""The protocol of a partition's learners, and the records that they return.
+
+Behind the protocol is one learner for each stream, or one learner that all streams share.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,11 +14,11 @@ from online_lstm.learning.state.packed import ArrayViews
 
 @dataclass(slots=True)
 class BatchResult:
-    """What came of some inputs: a result for each, and who had to leave.
+    """The results of some inputs, one for each, and the numbers of forgotten streams and sequences.
 
-    The result is the outcome of an event, or why it is refused although it could be read; it is None for a tombstone.
-    ``evicted`` counts streams that were forgotten to stay within ``max_streams``, ``unlabelled`` sequences that were
-    forgotten without a label.
+    A result is the ``EventResult`` of a learned event, the error of an event that was decoded but refused, or None for
+    a tombstone. ``evicted`` counts the streams that were forgotten to stay within ``max_streams``. ``unlabelled``
+    counts the sequences that were forgotten without a label.
     """
 
     results: list[EventResult | BadInputError | None]
@@ -25,11 +28,11 @@ class BatchResult:
 
 @dataclass(frozen=True, slots=True)
 class LearnerStats:
-    """How learners stand: how many streams are remembered, and how many symbols the largest vocabulary has.
+    """Statistics of learners: the number of remembered streams, and of symbols in the largest vocabulary.
 
-    ``scores`` are the arrays of ``online_lstm.learning.scoring.classification``, with a leading axis over whatever has
-    scores of its own; ``waiting`` are the sequences that are over and have no label yet, which count as streams as
-    well.
+    ``scores`` are the arrays of ``online_lstm.learning.scoring.classification``, with a leading axis over the learners
+    that have their own scores. ``waiting`` counts the sequences that are over and have no label yet; ``streams``
+    includes these sequences.
     """
 
     streams: int
@@ -39,29 +42,29 @@ class LearnerStats:
 
 
 class Learner(Protocol):
-    """All that one partition learns with; what it gives and holds does not depend on how inputs come in calls."""
+    """Everything that a partition learns with; results and state do not depend on how inputs are split into calls."""
 
     def learn(self, inputs: Sequence[Event | Tombstone]) -> BatchResult:
         """Score, fit and predict, one event after another; forget the streams of tombstones.
 
-        An event that is refused changes nothing.
+        A refused event changes nothing.
         """
 
     def stats(self) -> LearnerStats:
-        """Say how everything stands."""
+        """Return the statistics of the learners."""
 
     def prepare(self) -> None:
-        """Compile what will be used, so that the next event does not wait for it."""
+        """Compile the programs that will be used, so that the next event does not wait for the compiler."""
 
     def break_sequences(self) -> None:
-        """Let the next event of each stream begin a sequence: nothing of before leads up to it."""
+        """Start a new sequence in each stream: earlier events are no context for the next event."""
 
     def state(self) -> dict[str, Any]:
-        """Copy everything that was learned, as nested plain data; ``streams`` of it has their ``keys``."""
+        """Copy everything that was learned, as nested plain data; ``state["streams"]["keys"]`` has the keys."""
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take over what ``state`` gave; what is beside it is ignored.
+        """Restore a state that ``state`` returned; ignore additional entries.
 
         Raises:
-            StateMismatchError: It is not what ``state`` gives.
+            StateMismatchError: The state does not have the structure that ``state`` returns.
         """

@@ -1,8 +1,8 @@
-"""Learners: everything that is needed to learn and to predict, a module for each task.
+"""The learner of each task: everything that is needed to learn and to predict.
 
-Symbols and numbers have a learner for each stream, with a network of its own or with one that the streams of a
-partition share; of labels all streams share one learner. A learner turns a run of events into outcomes, the same ones
-however the events are split into runs.
+The tasks ``symbol`` and ``number`` have a learner for each stream, with its own network or with a network that the
+streams of a partition share. The task ``label`` has one learner for all streams. A learner turns a run of events into
+results; the results do not depend on how the events are split into runs.
 """
 
 from collections.abc import Mapping
@@ -22,13 +22,13 @@ from online_lstm.settings import Settings
 __all__ = ["AnyModel", "BatchResult", "Learner", "LearnerStats", "make_learner", "warm_up"]
 
 REHEARSED = 130
-"""After so many events everything has been used once: periods of numbers are looked for after 128."""
+"""After this many events, everything has been used once: periods of numbers are searched after 128 events."""
 
 _OF_STREAMS: Mapping[str, type[StreamLearner]] = {"symbol": SymbolLearner, "number": NumberLearner}
 
 
 def make_learner(settings: Settings, network: AnyModel, warm_start: WarmStart | None = None) -> Learner:
-    """Give what a partition learns the task with, with nothing learned yet but what a warm start has."""
+    """Return a partition's learner for the task, untrained except for the state of a warm start."""
     if settings.task == "label":
         assert isinstance(network, LabelModel)
         return LabelLearner(settings, network, warm_start)
@@ -37,7 +37,7 @@ def make_learner(settings: Settings, network: AnyModel, warm_start: WarmStart | 
 
 
 def warm_up(settings: Settings, network: AnyModel) -> None:
-    """Learn some events and forget them: what is compiled when first used is compiled now."""
+    """Learn some events and forget them, so that everything compiled at its first use is compiled now."""
     learners = make_learner(settings, network)
     event = partial(Event, InputRecord("", 0, 0, -1, None, None), None, 0, "0", vector=(0.0,) * settings.features)
     learners.learn([event()] * (REHEARSED - 1))

@@ -1,4 +1,4 @@
-"""The networks that the settings describe, one for each way of learning, and what they run on."""
+"""The networks that the settings describe, one for each set of learning settings, and the versions they run on."""
 
 from functools import cache
 
@@ -11,10 +11,10 @@ from online_lstm.settings import Settings
 
 
 def model_factory(settings: Settings) -> NetworkFactory:
-    """Give the function that makes the network for some learning settings, once for each.
+    """Return a function that makes the network for given learning settings, once for each set of them.
 
     Raises:
-        SettingsError: A layer is none; raised by the function.
+        SettingsError: A layer is invalid; raised by the returned function.
     """
     carried = settings.states == "carried"
     shape = ModelShape(
@@ -48,5 +48,5 @@ def model_factory(settings: Settings) -> NetworkFactory:
 
 
 def versions() -> dict[str, str]:
-    """Name what the figures of a report depend on."""
+    """Return the versions and the machine properties that the figures of a report depend on."""
     return {"online-lstm": __version__, **fingerprint()}

@@ -1,4 +1,4 @@
-"""What learners of all tasks have in common: rows of networks, the scores of their predictors, the test for drift."""
+"""State shared by the learners of all tasks: rows of networks, scores of predictors, drift test."""
 
 from typing import NamedTuple, Protocol
 
@@ -20,7 +20,7 @@ class _Described(Protocol):
 
 
 class ModelStates(dict[int, PackedArrays]):
-    """Packed arrays of networks, by their number of classes, made when first needed; ``scope`` says whose they are."""
+    """Packed arrays of networks by number of classes, made at first use; ``scope`` is how streams share weights."""
 
     def __init__(self, learner: type[_Described], network: AnyModel, scope: WeightSharing) -> None:
         self._learner = learner
@@ -33,7 +33,7 @@ class ModelStates(dict[int, PackedArrays]):
 
 
 class ScoredBatch(NamedTuple):
-    """What the scores say of K events: the hits of all predictors at each, their rates after it, whether it drifts."""
+    """Scores of K events: for each, the hits of all predictors, their hit rates after it, and whether it is a drift."""
 
     hits: list[tuple[int, ...] | None]
     rates: list[tuple[float, ...] | None]
@@ -41,7 +41,7 @@ class ScoredBatch(NamedTuple):
 
 
 def score_fields(settings: Settings, losses: int | tuple[int, ...], *, predictions: int = 1) -> dict[str, ArraySpec]:
-    """Describe the arrays of one stream that ``score`` writes to; see ``scores.fields``."""
+    """Describe the arrays of one stream that ``score`` writes to; see ``classification.fields``."""
     predictors = settings.first_expert + len(settings.experts)
     return {
         **classification.fields(settings.score_window, predictors, losses, predictions=predictions),
@@ -58,15 +58,15 @@ def score(
     hits: NDArray[np.generic],
     losses: NDArray[np.float64],
 ) -> ScoredBatch:
-    """Score K events; nobody is scored where nothing had been predicted.
+    """Score K events; skip events without a pending prediction.
 
     Args:
         stream: The arrays of the stream, written to.
-        settings: How many events are scored together, and what counts as a drift.
+        settings: The score window, and the parameters of the drift test.
         first: The number of the first event.
         scored: Which events are scored, bool ``(K,)``.
-        hits: Who was right, or how often, as ``scores.record`` takes it; read where scored.
-        losses: What they lost, float64 ``(K, ...)``; read where scored.
+        hits: Which predictors were right, or how often, as in ``classification.record``; read for scored events only.
+        losses: The losses of the predictors, float64 ``(K, ...)``; read for scored events only.
     """
     before = classification.rates(stream)
     judged = hits[scored]

@@ -1,7 +1,8 @@
-"""A partition's learners: records in, records to publish out, and nothing else.
+"""The learners of one partition: input records in, output records out.
 
-What it gives is a function of its settings and of the records so far, whatever calls they came in. It keeps the mark
-that lets a replay be verified. It knows neither Kafka nor files.
+The outputs are a function of the settings and of the records so far; the outputs do not depend on how the records are
+split into calls. The partition keeps the commit metadata by which a replay is verified. The partition must not know
+Kafka or files.
 """
 
 import hashlib
@@ -43,12 +44,12 @@ NetworkFactory = Callable[[LearningSettings], AnyModel]
 
 
 def initial_metadata(partitions: int) -> CommitMetadata:
-    """Give the mark of learners that have learned nothing, in a topic of so many partitions."""
+    """Return the commit metadata of untrained learners, for a topic with this many partitions."""
     return CommitMetadata(lineage="", records=0, digest=bytes(16), partitions=partitions)
 
 
 def lineage_generation(lineage: str) -> int:
-    """Count a lineage and all before it: 1 for the first one of a partition.
+    """Return the number of lineages up to and including this one: 1 for the first lineage of a partition.
 
     >>> generation_of("1f3a9c20"), generation_of("8c0d3f11-2"), generation_of("")
     (1, 2, 0)
@@ -58,12 +59,12 @@ def lineage_generation(lineage: str) -> int:
 
 
 def learning_settings(settings: Settings) -> LearningSettings:
-    """Pick the settings of how it is learned."""
+    """Return the learning settings among the settings."""
     return LearningSettings(**settings.of_kind("learning"))
 
 
 def model_id(lineage: str, events: int, *, learn: bool) -> str:
-    """Name what has learned from so many events.
+    """Return the id of the model that has learned from this many events of a lineage.
 
     >>> model_of("1f3a9c20", 42, learn=False)
     '1f3a9c20@42 frozen'
@@ -72,10 +73,10 @@ def model_id(lineage: str, events: int, *, learn: bool) -> str:
 
 
 def next_metadata(settings: Settings, source: TopicPartition, offset: int, before: CommitMetadata) -> CommitMetadata:
-    """Name the lineage that begins at this offset after another one.
+    """Return the commit metadata of the lineage that begins at this offset, after the lineage of ``before``.
 
-    The name follows from the settings, the place and the lineage before, so that a beginning that is repeated after
-    a crash is the same one.
+    The name of the lineage follows from the shape settings, the partition, the offset and the lineage before, so that
+    a start that is repeated after a crash has the same name.
     """
     origin = json.dumps([settings.shape_digest(), source.topic, source.partition, offset, before.lineage])
     name = hashlib.sha256(origin.encode()).hexdigest()[:8]
@@ -84,7 +85,7 @@ def next_metadata(settings: Settings, source: TopicPartition, offset: int, befor
 
 
 def metadata_from_state(state: dict[str, Any]) -> CommitMetadata:
-    """Read the mark of what ``Partition.state`` gave."""
+    """Read the commit metadata from a state that ``Partition.state`` returned."""
     return CommitMetadata(
         state["lineage"], int(state["records"]), bytes.fromhex(state["digest"]), partitions=int(state["partitions"])
     )
@@ -106,7 +107,7 @@ class BatchCounts:
     seconds: float = 0.0
 
     def add(self, outcome: EventResult) -> None:
-        """Count one event."""
+        """Add the result of one event."""
         self.events += 1
         self.fit_steps += outcome.fit_steps
         self.skipped_steps += outcome.skipped_steps
@@ -122,7 +123,7 @@ class BatchCounts:
 
 
 def _evaluations(outcome: EventResult) -> Iterator[Evaluation]:
-    """Go through what was judged with an event, its own evaluation last."""
+    """Yield the evaluations made with an event, the event's own evaluation last."""
     yield from (evaluation for evaluation, _ in outcome.unpublished_evaluations)
     if outcome.evaluation is not None:
         yield outcome.evaluation
@@ -130,9 +131,9 @@ def _evaluations(outcome: EventResult) -> Iterator[Evaluation]:
 
 @dataclass(frozen=True, slots=True)
 class ProcessedBatch:
-    """What came of some records: what to publish, in order, the counts, and what was said after each event.
+    """The result of processing some records: the outputs, in order, the counts, and the result of each event.
 
-    ``hints`` are those that hold after these records.
+    ``hints`` are the hints that hold after these records.
     """
 
     outputs: list[OutputRecord]
@@ -142,7 +143,7 @@ class ProcessedBatch:
 
 
 def _last_surprise(outcomes: Sequence[EventResult], before: float | None) -> float | None:
-    """Give the surprise of the value that was judged last, of before if there is none; of numbers there is none."""
+    """Return the surprise of the last evaluated value, ``before`` if there is none; numbers have no surprise."""
     for outcome in reversed(outcomes):
         for evaluation in reversed([*_evaluations(outcome)]):
             return None if isinstance(evaluation, NumberEvaluation) else evaluation.surprise_bits
@@ -152,8 +153,8 @@ def _last_surprise(outcomes: Sequence[EventResult], before: float | None) -> flo
 class Partition:
     """All learners of one partition.
 
-    ``network_for`` gives the network for given learning settings; partitions may share it, since it has no state.
-    ``warm_start`` is what learners begin as, where they do not begin with nothing learned.
+    ``network_for`` returns the network for given learning settings; partitions may share a network, since it has no
+    state. ``warm_start`` has the state that learners start from; without it, learners start untrained.
     """
 
     def __init__(
@@ -170,8 +171,8 @@ class Partition:
         self._decoder, self._encoder = Decoder(settings), Encoder(settings)
         self.source = source
         self.commit_metadata = commit_metadata
-        self._surprise_bits: float | None = None  # told, and no part of the state
-        self._hints = Hints(settings)  # likewise
+        self._surprise_bits: float | None = None  # reported, but not part of the state
+        self._hints = Hints(settings)  # not part of the state either
         self._begin(learning_settings(settings))
 
     def _begin(self, learning: LearningSettings) -> None:
@@ -180,7 +181,7 @@ class Partition:
         self._learners = make_learner(in_force, self._network_for(learning), self._warm_start)
 
     def process(self, records: Sequence[InputRecord]) -> ProcessedBatch:
-        """Learn from records in their order and say what to publish for each."""
+        """Learn from records in their order, and return the output for each of them."""
         started = time.perf_counter()
         tally = BatchCounts()
         outputs: list[OutputRecord | None] = [None] * len(records)
@@ -222,7 +223,7 @@ class Partition:
         return self._encoder.dead_letter(record, error)
 
     def report(self, checkpoint_offset: int | None) -> PartitionStats:
-        """Say how the learners stand, all streams together."""
+        """Return the statistics of the learners, over all streams together."""
         standing = self._learners.stats()
         summary = classification.summary(standing.scores)
         rates, losses = summary or (None, None)
@@ -247,31 +248,31 @@ class Partition:
         )
 
     def _numbers(self, rows: ArrayViews, losses: NDArray[np.float64]) -> RegressionStats:
-        """Say how far off predictions were, from the scores of all streams and the mean losses of an event."""
+        """Compute the errors of number predictions, from the scores of all streams and the mean losses of an event."""
         error = skill_error(classification.scored(rows) * losses, squared_differences(rows["scores_losses"]))
         return replace(regression_stats(losses, self._settings.features), skill_error=error)
 
     def begin_lineage(self, offset: int) -> None:
-        """Go on under another name from this offset on, with a digest of its own."""
+        """Begin a new lineage at this offset, with its own digest."""
         self.commit_metadata = next_metadata(self._settings, self.source, offset, self.commit_metadata)
 
     def prepare(self) -> None:
-        """Compile what will be used, so that the next record does not wait for it."""
+        """Compile the programs that will be used, so that the next record does not wait for the compiler."""
         self._learners.prepare()
 
     def break_sequences(self) -> None:
-        """Begin the sequences of all streams anew: what comes next does not follow on what came last."""
+        """Start a new sequence in each stream: the next record does not continue the last one."""
         self._learners.break_sequences()
 
     def learn_with(self, learning: LearningSettings) -> None:
-        """Learn with other learning settings from now on."""
+        """Learn with these learning settings from now on."""
         if learning != self.learning:
             state = self.state()
             state["learning"] = json.dumps(asdict(learning), sort_keys=True)
             self.restore(state)
 
     def state(self) -> dict[str, Any]:
-        """Copy everything that was learned, as nested plain data; streams are in the order they were last seen."""
+        """Copy everything that was learned, as nested plain data; the least recently seen stream is first."""
         return {
             "lineage": self.commit_metadata.lineage,
             "records": np.int64(self.commit_metadata.records),
@@ -283,10 +284,10 @@ class Partition:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take over what ``state`` gave.
+        """Restore a state that ``state`` returned.
 
         Raises:
-            StateMismatchError: It was made with other shape settings, or is not what ``state`` gives.
+            StateMismatchError: The state has other shape settings, or another structure than ``state`` returns.
         """
         require_shape(self._settings, json.loads(state["shape"]), f"the state of {self.source}")
         self._begin(LearningSettings(**json.loads(state["learning"])))

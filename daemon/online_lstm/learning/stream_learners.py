@@ -1,6 +1,6 @@
-"""A learner for each stream: what one stream learns does not show in another one, unless they share a network.
+"""One learner for each stream; streams do not influence each other unless they share a network.
 
-It owns the packed arrays of all streams, and decides which stream leaves when there are too many.
+The module owns the packed arrays of all streams, and decides which stream is evicted when there are too many.
 """
 
 import json
@@ -24,7 +24,7 @@ from online_lstm.settings import Settings
 
 
 class StreamLearner(Protocol):
-    """One stream's view on its rows: ``row`` of the streams, ``network_row`` of the networks of ``classes``."""
+    """One stream's view of its rows: ``row`` of the streams, ``network_row`` of the networks with ``classes``."""
 
     row: int
     network_row: int
@@ -34,7 +34,7 @@ class StreamLearner(Protocol):
 
     @staticmethod
     def stream_fields(settings: Settings) -> dict[str, ArraySpec]:
-        """Describe the arrays of one stream, whatever its network is like."""
+        """Describe the arrays of one stream that do not depend on its network."""
 
     @staticmethod
     def network_fields(network: Any, classes: int) -> dict[str, ArraySpec]:
@@ -42,22 +42,22 @@ class StreamLearner(Protocol):
 
     @property
     def symbols(self) -> int:
-        """How many symbols the vocabulary has."""
+        """The number of symbols in the vocabulary."""
 
     def vocabulary(self) -> dict[str, Any]:
-        """Give the vocabulary as plain data."""
+        """Return the vocabulary as plain data."""
 
     def close(self) -> None:
-        """Give the rows back."""
+        """Release the rows."""
 
     def resume(self, classes: int, vocabulary: dict[str, Any]) -> None:
-        """Take over a restored vocabulary and a row of ``classes``, before the arrays are written."""
+        """Restore a vocabulary and add a row of ``classes``, before the arrays are written."""
 
     def recall(self) -> None:
-        """Take note of the restored arrays."""
+        """Read the restored arrays, after they are written."""
 
     def break_sequence(self) -> None:
-        """Let the next event begin a sequence: nothing is predicted for it, and nothing of before leads up to it."""
+        """Start a new sequence: the next event has no pending prediction, and earlier events are no context for it."""
 
     def learn(self, events: Sequence[Event]) -> list[EventResult]:
         """Score, fit and predict, one event after another."""
@@ -66,9 +66,9 @@ class StreamLearner(Protocol):
 class StreamLearners:
     """The learners of all streams of a partition, at most ``max_streams``; each is a ``learner`` of the task.
 
-    Where they share a network (``model_scope``), events are learned in the order of the input: a call of the network
-    carries events of one stream that follow each other. Else a stream's events of a call are learned together.
-    ``warm_start`` is what streams begin as, where they do not begin with nothing learned.
+    If the streams share a network (``model_scope``), events are learned in the order of the input: one call of the
+    network contains consecutive events of one stream. Otherwise, the events of a stream in one call are learned
+    together. ``warm_start`` has the state that streams start from; without it, streams start untrained.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class StreamLearners:
                 call.learned.results[place] = outcome
 
     def _forget(self, call: "_Call", stream: str | None) -> None:
-        """Let a stream go, after what it still has to learn in this call."""
+        """Forget a stream, after learning its waiting events of this call."""
         self._learn_stream(call, stream)
         learner = self.by_stream.pop(stream, None)
         if learner is not None:
@@ -148,23 +148,23 @@ class StreamLearners:
         learner.break_sequence()
 
     def stats(self) -> LearnerStats:
-        """Say how the learners stand."""
+        """Return the statistics of the learners."""
         learners = self.by_stream.values()
         rows = self._streams.take([learner.row for learner in learners], classification.NAMES)
         return LearnerStats(len(learners), max((learner.symbols for learner in learners), default=0), rows)
 
     def prepare(self) -> None:
-        """Compile what the streams that there are will use."""
+        """Compile the programs that the existing streams will use."""
         for classes in sorted({learner.classes for learner in self.by_stream.values()}):
             self._network.prepare(classes)
 
     def break_sequences(self) -> None:
-        """Begin the sequences of all streams anew."""
+        """Start a new sequence in each stream."""
         for learner in self.by_stream.values():
             learner.break_sequence()
 
     def state(self) -> dict[str, Any]:
-        """Copy everything that was learned; streams are in the order they were last seen."""
+        """Copy everything that was learned; the least recently seen stream is first."""
         learners = list(self.by_stream.values())
         by_classes: dict[int, list[int]] = {}
         for learner in learners:
@@ -184,10 +184,10 @@ class StreamLearners:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take over what ``state`` gave.
+        """Restore a state that ``state`` returned.
 
         Raises:
-            StateMismatchError: It is not what ``state`` gives.
+            StateMismatchError: The state does not have the structure that ``state`` returns.
         """
         self._clear()
         if self._shared:
@@ -209,7 +209,7 @@ class StreamLearners:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """The work on one call: what came of it, and the events that wait by stream, with their places among the inputs."""
+    """The work of one call: its results, and the waiting events by stream, with their indices among the inputs."""
 
     learned: BatchResult
     waiting: dict[str | None, list[tuple[int, Event]]] = field(default_factory=dict)

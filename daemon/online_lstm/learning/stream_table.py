@@ -1,8 +1,8 @@
-"""Where each of many streams is, for one learner that all of them share.
+"""A table of rows by stream key, for one learner that all streams share.
 
-What a stream has of its own (its states, its window, what was predicted of it) is one row of packed arrays under its
-key. The learner takes a row up when its stream has an event, and leaves in it where the stream is then; what the
-arrays mean is the learner's affair, and so is everything that streams have in common.
+The data of one stream (its states, its window, its pending prediction) is one row of packed arrays under the key of
+the stream. The learner reads the row when its stream has an event, and writes the new data of the stream back. The
+table must not know what the arrays mean, nor anything that streams have in common.
 """
 
 import json
@@ -18,9 +18,9 @@ Key = str | None
 
 
 class StreamTable:
-    """Rows with the given fields by the keys of streams, the key seen least recently first.
+    """Rows with the given fields by stream key, the least recently seen key first.
 
-    It has no bound: whoever adds a key counts them, and lets the first one go.
+    The table has no bound: its caller counts the keys, and removes the first key when there are too many.
     """
 
     def __init__(self, fields: Mapping[str, ArraySpec]) -> None:
@@ -38,29 +38,29 @@ class StreamTable:
         return key in self._numbers
 
     def __iter__(self) -> Iterator[Key]:
-        """Go through the keys, the one seen least recently first."""
+        """Iterate over the keys, the least recently seen key first."""
         return iter(self._numbers)
 
     def add(self, key: Key) -> int:
-        """Give the number of a row with first contents for a new key, which is the last one seen."""
+        """Add a row with initial contents for a new key, the most recently seen one, and return the row number."""
         self._numbers[key] = number = self._rows.add()
         return number
 
     def see(self, key: Key) -> int:
-        """Give the number of a key's row; the key is the last one seen."""
+        """Mark a key as the most recently seen one, and return its row number."""
         self._numbers.move_to_end(key)
         return self._numbers[key]
 
     def number(self, key: Key) -> int:
-        """Give the number of a key's row."""
+        """Return the row number of a key."""
         return self._numbers[key]
 
     def row(self, key: Key) -> ArrayViews:
-        """View the arrays of a key, valid until the next ``add``."""
+        """Return the arrays of a key as views, valid until the next ``add``."""
         return self._rows.view(self._numbers[key])
 
     def column(self, name: str) -> NDArray[Any]:
-        """View one packed array, by the numbers of rows, valid until the next ``add``."""
+        """Return one packed array, indexed by row number, valid until the next ``add``."""
         return self._rows.column(name)
 
     def remove(self, key: Key) -> None:
@@ -68,7 +68,7 @@ class StreamTable:
         self._rows.remove(self._numbers.pop(key))
 
     def clear(self) -> None:
-        """Forget all of them."""
+        """Forget all keys and their rows."""
         self._clear()
 
     def state(self) -> dict[str, Any]:
@@ -79,10 +79,10 @@ class StreamTable:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take over what ``state`` gave.
+        """Restore a state that ``state`` returned.
 
         Raises:
-            StateMismatchError: An array has another name, shape or dtype than the fields say.
+            StateMismatchError: The name, shape or dtype of an array differs from the fields.
         """
         self._clear()
         for key in state["keys"]:

@@ -1,4 +1,4 @@
-"""What streams begin as: those of another checkpoint, so that not all has to be learned anew."""
+"""Warm start: the streams of another checkpoint, from which new streams start instead of starting untrained."""
 
 import json
 from collections.abc import Mapping
@@ -14,12 +14,13 @@ from online_lstm.settings import Settings
 
 
 class WarmStart:
-    """The streams of what ``Partition.state`` gave, without their scores.
+    """The streams of a state that ``Partition.state`` returned, without their scores.
 
-    ``shared`` is what all streams have in common, where they do. Of labels, no stream goes on then.
+    ``shared`` is the state that all streams have in common, or None. With labels, only this shared state is used, and
+    no stream is continued.
 
     Raises:
-        StateMismatchError: It was learned with other shape settings than those that hold now.
+        StateMismatchError: The state was learned with other shape settings than the present ones.
     """
 
     def __init__(self, settings: Settings, state: dict[str, Any]) -> None:
@@ -29,9 +30,10 @@ class WarmStart:
         self._streams = {stored.key: _unscored(stored) for stored in streams}
 
     def of(self, stream: str | None) -> StreamSnapshot | None:
-        """Give what a stream begins as: the one of the same key, else the only one there is, else nothing.
+        """Return the stream that a new stream starts from: the stream with its key, else the only stream, else None.
 
-        Where streams share what can be shared, one of another key has nothing that this one should begin with.
+        If streams share weights, only a stream with the same key is returned: a stream with another key has no further
+        state that the new stream should start from.
         """
         if stream in self._streams or self.shared is not None:
             return self._streams.get(stream)
@@ -39,11 +41,11 @@ class WarmStart:
 
 
 def require_shape(settings: Settings, stored: Mapping[str, Any], whose: str, *, besides: tuple[str, ...] = ()) -> None:
-    """Raise ``StateMismatchError`` unless a state was learned with the shape settings that hold now."""
+    """Raise ``StateMismatchError`` unless a state was learned with the present shape settings."""
     expected = settings.of_kind("shape")
     differing = [name for name in expected if name not in besides and stored.get(name) != expected[name]]
     if "task" in differing:
-        differing = ["task"]  # its settings are others
+        differing = ["task"]  # the settings of another task differ anyway
     if differing:
         described = ", ".join(f"{n} {stored.get(n)!r} (the settings say {expected[n]!r})" for n in differing)
         raise StateMismatchError(f"{whose} was learned with {described}: use these settings")
@@ -61,5 +63,5 @@ def _unscored(stored: StreamSnapshot) -> StreamSnapshot:
 
 
 def _begun(row: ArrayViews) -> ArrayViews:
-    """Leave out the scores and the test for drift, which were another topic's."""
+    """Return a row with zeros for the scores and the drift test, which belong to another topic."""
     return {**row, **{name: np.zeros_like(row[name]) for name in (*classification.NAMES, *drift.NAMES)}}

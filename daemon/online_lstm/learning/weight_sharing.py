@@ -1,7 +1,8 @@
-"""Whose the weights are: a network for each stream, or one that all streams of a partition share.
+"""Weight sharing: a network for each stream, or one network that all streams of a partition share.
 
-The state of a network, float32 (state_size,), is the flat row of ``online_lstm.learning.network.layout``. Which part
-of it is where is known here only; learners run a network on the state of a stream, and hand back what it has come to.
+The state of a network, float32 (state_size,), is the flat row of ``online_lstm.learning.network.layout``. Only this
+module knows where each part of the state is stored. Learners run a network on the state of a stream, and hand the new
+state back.
 """
 
 from collections.abc import Mapping
@@ -17,10 +18,10 @@ from online_lstm.settings import Settings
 
 
 class WeightSharing(Protocol):
-    """Where the state of a stream's network is; a ``row`` are the arrays of one stream.
+    """Storage of the states of the streams' networks; a ``row`` is the arrays of one stream.
 
-    ``shared`` says that streams learn from each other, so that their order counts; ``shared_vocabulary`` has the codes
-    of symbols that they share then.
+    ``shared`` says that streams learn from each other, so that their order matters; ``shared_vocabulary`` then has the
+    codes of the symbols of all streams.
     """
 
     @property
@@ -29,26 +30,26 @@ class WeightSharing(Protocol):
 
     @property
     def shared_vocabulary(self) -> Vocabulary | None:
-        """The symbols of all streams, if they share their codes."""
+        """The vocabulary of all streams, None unless they share their codes."""
 
     def fields(self, own: Mapping[str, ArraySpec]) -> dict[str, ArraySpec]:
-        """Describe the arrays of one stream; ``own`` are those with the whole state in ``network``."""
+        """Describe the arrays of one stream; ``own`` describes them with the whole state in ``network``."""
 
     def begin(self, row: ArrayViews, initial: Floats) -> None:
-        """Give a new stream its state."""
+        """Write the initial state of a new stream."""
 
     def state_of(self, row: ArrayViews) -> Floats:
-        """Give the state that a stream runs on."""
+        """Return the state that a stream's network runs on."""
 
     def keep(self, row: ArrayViews, state: Floats) -> None:
-        """Take over the state that a stream has come to."""
+        """Store the new state of a stream."""
 
     def move(self, network: SymbolModel, old: ArrayViews, new: ArrayViews, classes: tuple[int, int]) -> None:
-        """Move the state of a stream from a row to one of more ``classes``."""
+        """Move the state of a stream to a row with more classes; ``classes`` are the old and the new number."""
 
 
 class PerStreamWeights:
-    """Each stream has the whole of its state in its row."""
+    """Storage of the whole state of each stream in its row."""
 
     shared = False
     shared_vocabulary = None
@@ -58,11 +59,11 @@ class PerStreamWeights:
         return dict(own)
 
     def begin(self, row: ArrayViews, initial: Floats) -> None:
-        """Give a new stream the initial state."""
+        """Write the initial state of a new stream."""
         row["network"][:] = initial
 
     def state_of(self, row: ArrayViews) -> Floats:
-        """View the state of a stream."""
+        """Return the state of a stream as a view."""
         state: Floats = row["network"]
         return state
 
@@ -71,15 +72,15 @@ class PerStreamWeights:
         row["network"][:] = state
 
     def move(self, network: SymbolModel, old: ArrayViews, new: ArrayViews, classes: tuple[int, int]) -> None:
-        """Let the state grow."""
+        """Grow the state to more classes."""
         new["network"][:] = network.grow(old["network"], *classes)
 
 
 class SharedWeights:
-    """A stream's row has the end of the state, its own left-edge states; all streams share what is before.
+    """Storage of one network for all streams; a stream's row has only its left-edge states, the end of the state.
 
-    That are weights, moments, step count and spent budget, for as many classes as the book of symbols needs. Where the
-    settings say not to learn, they stay as they are, and so does the book.
+    All streams share the rest of the state: weights, moments, step count and spent budget, for as many classes as the
+    shared vocabulary needs. If the settings say not to learn, shared state and vocabulary stay unchanged.
     """
 
     shared = True
@@ -102,28 +103,28 @@ class SharedWeights:
         return {"states": ArraySpec((self._states_size,), "float32"), **others}
 
     def begin(self, row: ArrayViews, initial: Floats) -> None:
-        """Give a new stream the initial left-edge states."""
+        """Write the initial left-edge states of a new stream."""
         row["states"][:] = initial[-self._states_size :]
 
     def state_of(self, row: ArrayViews) -> Floats:
-        """Put the state of a stream together."""
+        """Join the shared state and the left-edge states of a stream."""
         return np.concatenate([self._common, row["states"]])
 
     def keep(self, row: ArrayViews, state: Floats) -> None:
-        """Take the state apart."""
+        """Store the left-edge states of a stream and, if the settings say to learn, the shared state."""
         row["states"][:] = state[-self._states_size :]
         if self._learns:
             self._common[:] = state[: -self._states_size]
 
     def move(self, network: SymbolModel, old: ArrayViews, new: ArrayViews, classes: tuple[int, int]) -> None:
-        """Let what is shared grow, unless it has for another stream."""
+        """Move the left-edge states; grow the shared state, unless another stream has already grown it."""
         new["states"][:] = old["states"]
         if self._classes < classes[1]:
             state = network.grow(self.state_of(old), self._classes, classes[1])
             self._common, self._classes = state[: -self._states_size], classes[1]
 
     def state(self) -> dict[str, Any]:
-        """Copy what is shared, as plain data."""
+        """Copy the shared state, as plain data."""
         return {
             "classes": np.int32(self._classes),
             "network": self._common.copy(),
@@ -131,10 +132,10 @@ class SharedWeights:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take over what ``state`` gave.
+        """Restore a state that ``state`` returned.
 
         Raises:
-            StateMismatchError: It is not what ``state`` gives.
+            StateMismatchError: The state does not have the structure that ``state`` returns.
         """
         require_same("names of what is shared", sorted(state), ["book", "classes", "network"])
         self.shared_vocabulary.restore(state["book"])

@@ -1,1 +1,1 @@
-"""What is learned, as plain arrays: packed records, vocabulary, scaler, stream snapshots."""
+"""Learned state as plain arrays: packed arrays, vocabulary, scaler, stream snapshots."""

@@ -1,6 +1,6 @@
-"""Packed arrays: one row per stream, so a thousand streams are a dozen arrays and not twelve thousand.
+"""Packed arrays: one row for each stream, so that a thousand streams are a dozen arrays and not twelve thousand.
 
-A learner is a view on one row. Rows are recycled; what a row's number is never shows in any output or state.
+A learner is a view of one row. Rows are recycled; the number of a row never appears in any output or state.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from online_lstm.errors import StateMismatchError
 
 ArrayViews = Mapping[str, NDArray[Any]]
-"""The arrays of one stream, as views: writing into them writes into the packed arrays."""
+"""The arrays of one stream, as views: writing to a view writes to the packed arrays."""
 
 
 @dataclass(frozen=True, slots=True)
 class ArraySpec:
-    """Shape, dtype and first content of one array of a row, one number or as many as there are in the array."""
+    """Shape, dtype and initial content of one array of a row; ``fill`` is one number, or one for each element."""
 
     shape: tuple[int, ...]
     dtype: str
@@ -26,7 +26,7 @@ class ArraySpec:
 
 
 def repeated_spec(fields: Mapping[str, ArraySpec], count: int) -> dict[str, ArraySpec]:
-    """Describe the arrays of so many of the same, along a further first axis."""
+    """Describe the arrays of ``count`` equal parts, along an additional first axis."""
     return {name: replace(field, shape=(count, *field.shape)) for name, field in fields.items()}
 
 
@@ -39,7 +39,7 @@ class PackedArrays:
         self._arrays = {name: np.empty((0, *field.shape), field.dtype) for name, field in self._fields.items()}
 
     def add(self) -> int:
-        """Give the number of a row with first contents."""
+        """Add a row with initial contents and return its number."""
         if not self._free:
             self._enlarge()
         number = self._free.pop()
@@ -52,23 +52,23 @@ class PackedArrays:
         self._free.append(number)
 
     def view(self, number: int) -> dict[str, NDArray[Any]]:
-        """Give the arrays of one row as views, valid until the next ``add``."""
+        """Return the arrays of one row as views, valid until the next ``add``."""
         return {name: array[number, ...] for name, array in self._arrays.items()}
 
     def column(self, name: str) -> NDArray[Any]:
-        """Give one packed array of all rows, valid until the next ``add``."""
+        """Return one packed array of all rows, valid until the next ``add``."""
         return self._arrays[name]
 
     def take(self, numbers: Sequence[int], names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
-        """Copy some rows, in this order, as arrays of shape ``(len(numbers), ...)``; all arrays or the named ones."""
+        """Copy some rows, in this order, as arrays ``(len(numbers), ...)``; all arrays, or only ``names``."""
         index = np.asarray(numbers, np.intp)
         return {name: self._arrays[name][index] for name in (self._arrays if names is None else names)}
 
     def put(self, numbers: Sequence[int], arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Write what ``take`` gave into these rows.
+        """Write arrays that ``take`` returned into these rows.
 
         Raises:
-            StateMismatchError: A name, shape or dtype is another than that of the fields.
+            StateMismatchError: The name, shape or dtype of an array differs from the fields.
         """
         require_same("names", sorted(arrays), sorted(self._fields))
         index = np.asarray(numbers, np.intp)

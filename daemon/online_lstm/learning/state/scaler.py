@@ -1,8 +1,8 @@
-"""The scale of measurements that is found while running: each is taken in deviations from its mean.
+"""Online standardisation of numbers: each number is scaled to standard deviations from its mean.
 
-It owns a mean and a variance for each of the numbers of a sample, over all samples of a partition; what the numbers
-mean it does not know. The scale changes after the first, second, fourth ... sixty-fourth sample, and then after every
-``BLOCK`` samples, so it is a function of the samples and not of the calls that they came in.
+The module owns a mean and a variance for each number of a sample, over all samples of a partition; it must not know
+what the numbers mean. The scale changes after the first, second, fourth ... sixty-fourth sample, and then after every
+``BLOCK`` samples. So the scale is a function of the samples, and does not depend on how they are split into calls.
 """
 
 import numpy as np
@@ -11,23 +11,23 @@ from numpy.typing import NDArray
 from online_lstm.learning.state.packed import ArraySpec, ArrayViews
 
 BLOCK = 64
-"""Samples after which the scale is looked at anew."""
+"""Number of samples after which the scale is updated."""
 MAX_DEVIATIONS = 5.0
-"""A number is taken to be no farther from the mean than so many standard deviations: an outlier moves little."""
+"""Limit of a number's distance from the mean, in standard deviations: an outlier moves the scale little."""
 MAX_SAMPLES = 32_768
-"""So many samples are remembered: older ones fade, and the scale follows a drift."""
+"""Limit of the sample count that weighs the past: older samples fade, and the scale follows a drift."""
 MAX_VALUE = 1e150
-"""A number beyond it counts as this one, so that its square is finite."""
+"""Limit of a number's magnitude, so that its square is finite."""
 _NORMAL = 1.4826
-"""Standard deviation of normal numbers by their median absolute deviation."""
+"""Standard deviation of a normal distribution, divided by its median absolute deviation."""
 
 Numbers = NDArray[np.float64]
 
 
 def fields(features: int) -> dict[str, ArraySpec]:
-    """Describe the arrays of a scale of so many numbers; ``block`` has the samples since the scale last changed.
+    """Describe the arrays of a scale for samples of ``features`` numbers.
 
-    Until the first block is full it has all samples.
+    ``scale_block`` has the samples since the scale last changed; until the first block is full, it has all samples.
     """
     return {
         "scale_samples": ArraySpec((1,), "int64"),
@@ -39,15 +39,15 @@ def fields(features: int) -> dict[str, ArraySpec]:
 
 
 def room(row: ArrayViews) -> int:
-    """Say after how many more samples the scale changes."""
+    """Return the number of samples until the scale changes."""
     seen = int(row["scale_samples"][0])
     return (1 << seen.bit_length()) - seen if seen < BLOCK else BLOCK - seen % BLOCK
 
 
 def scaled(row: ArrayViews, samples: Numbers) -> NDArray[np.float32]:
-    """Give samples, float64 (K, features), in standard deviations from the mean; what is missing (NaN) is at it.
+    """Compute samples, float64 (K, features), in standard deviations from the mean; a missing number (NaN) becomes 0.
 
-    Of a number that has been the same so far, any other one is one standard deviation away.
+    If a number has been constant so far, any other number is one standard deviation away.
     """
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         away = samples - row["scale_means"]
@@ -58,7 +58,7 @@ def scaled(row: ArrayViews, samples: Numbers) -> NDArray[np.float32]:
 
 
 def observe(row: ArrayViews, samples: Numbers) -> None:
-    """Learn from samples, float64 (K, features), at most as many as there is ``room`` for."""
+    """Learn from samples, float64 (K, features), at most ``room`` of them."""
     seen = int(row["scale_samples"][0])
     place = seen % BLOCK
     row["scale_block"][place : place + len(samples)] = np.clip(samples, -MAX_VALUE, MAX_VALUE)
@@ -71,7 +71,7 @@ def observe(row: ArrayViews, samples: Numbers) -> None:
 
 
 def _begin(row: ArrayViews, block: Numbers) -> None:
-    """Take mean and variance of the first samples, without those that are far from the median."""
+    """Compute mean and variance of the first samples, with numbers far from the median clipped."""
     for feature, column in enumerate(block.T):
         known = column[~np.isnan(column)]
         if len(known):
@@ -83,10 +83,10 @@ def _begin(row: ArrayViews, block: Numbers) -> None:
 
 
 def _move(row: ArrayViews, block: Numbers) -> None:
-    """Move mean and variance on (Chan, Golub and LeVeque, 1979), by deviations that are limited."""
+    """Update mean and variance (Chan, Golub and LeVeque, 1979) by deviations that are limited."""
     counts, means, variances = row["scale_counts"], row["scale_means"], row["scale_variances"]
     known = ~np.isnan(block)
-    # the first numbers that differ are no outliers: nothing is known yet of how far they differ
+    # the first numbers that differ are not outliers: how far numbers differ is still unknown
     most = np.where(variances > 0, MAX_DEVIATIONS * np.sqrt(variances), MAX_VALUE)
     first = (counts == 0) & known.any(axis=0)
     means[:] = np.where(first, np.where(known, block, 0)[known.argmax(axis=0), np.arange(block.shape[1])], means)

@@ -1,4 +1,4 @@
-"""The streams in a partition's state, one by one: for whoever begins from them, or wants to look at them."""
+"""Snapshots of the streams in a partition's state, one by one, for a warm start or an inspection."""
 
 import json
 from collections import Counter
@@ -10,7 +10,7 @@ from online_lstm.learning.state.vocabulary import unpack
 
 
 class StreamSnapshot(NamedTuple):
-    """One stream: its vocabulary, its arrays, and those of its network, which has so many classes."""
+    """One stream: its vocabulary, its arrays, and the arrays of its network with ``classes`` classes."""
 
     key: str | None
     classes: int
@@ -20,9 +20,9 @@ class StreamSnapshot(NamedTuple):
 
 
 def stream_snapshots(state: Mapping[str, Any]) -> Iterator[StreamSnapshot]:
-    """Give each stream of what ``Partition.state`` gave, the one seen least recently first; arrays are views."""
+    """Yield each stream of a ``Partition.state``, the least recently seen stream first; arrays are views."""
     streams = state["streams"]
-    places: Counter[int] = Counter()  # networks of as many classes are in the order of their streams
+    places: Counter[int] = Counter()  # networks with equal classes are in stream order
     columns = (streams["keys"], streams["classes"].tolist(), unpack(streams["vocabularies"]))
     for number, (key, classes, vocabulary) in enumerate(zip(*columns, strict=True)):
         row = {name: array[number] for name, array in streams["arrays"].items()}

@@ -1,7 +1,7 @@
-"""A vocabulary that is found while running: which small integers the values of one stream go by.
+"""Vocabulary learned online: the small integers that stand for the values of one stream.
 
-It owns the naming of values, nothing else: what is learned about a value is kept elsewhere, by these integers.
-Bounded: the values seen least recently leave, and their integers are used again.
+The module owns the naming of values and nothing else: learned state about a value is stored elsewhere, under these
+integers. A vocabulary is bounded: the least recently seen values are evicted, and their integers are reused.
 """
 
 import json
@@ -18,16 +18,16 @@ from online_lstm.events import Symbol
 from online_lstm.learning.state.packed import require_same
 
 _ARRAYS = {"ids": np.int32, "codes": np.int32, "sightings": np.int64}
-"""Of a state, beside the literals, with an entry for each of them."""
+"""The arrays of a state beside the literals, with an entry for each literal."""
 
 
 class VocabularyLookup(NamedTuple):
-    """What a value goes by at one sighting (a tuple, because one is made for every event).
+    """The integers of a value at one sighting (a tuple, because one is made for every event).
 
-    ``value_id`` names the value to the experts; ``fresh`` says that it was given at this sighting. ``code`` names
-    it to the network, 0 while it is not admitted; ``admitted`` says that it was at this sighting, ``replaced``
-    that the code was taken from another value. ``left`` is the value id of one that had to leave, or -1.
-    ``adopted`` says that the value had been adopted and is seen for the first time now.
+    ``value_id`` names the value to the experts; ``fresh`` says that the id was assigned at this sighting. ``code``
+    names the value to the network, 0 while the value is not admitted; ``admitted`` says that the value was admitted at
+    this sighting, ``replaced`` that the code was taken from another value. ``left`` is the value id of an evicted
+    value, or -1. ``adopted`` says that the value had been adopted and is seen for the first time now.
     """
 
     value_id: int
@@ -48,10 +48,10 @@ class _Entry:
 
 
 class Vocabulary:
-    """The values of one stream: at most ``max_codes`` that are admitted and as many candidates.
+    """The values of one stream: at most ``max_codes`` admitted values and at most ``max_codes`` candidates.
 
-    A candidate is admitted at its ``min_occurrences``-th sighting, the first value of all at once. A value that was
-    adopted has a code without a sighting.
+    A candidate is admitted at its ``min_occurrences``-th sighting; the first value of a stream is admitted at once. An
+    adopted value has a code without a sighting.
     """
 
     def __init__(self, *, max_codes: int, min_occurrences: int) -> None:
@@ -61,28 +61,28 @@ class Vocabulary:
 
     @property
     def known(self) -> int:
-        """How many codes are in use, with 0."""
+        """The number of codes in use, including 0."""
         return len(self._admitted) + 1
 
     @property
     def full(self) -> bool:
-        """Whether a value can only be admitted in place of another one."""
+        """Whether a value can only be admitted by evicting another value."""
         return len(self._admitted) == self._max_codes
 
     def literals(self) -> dict[int, str]:
-        """Give the JSON text of each value by its id, the way it came when it was admitted or else first seen."""
+        """Return the JSON text of each value by its id, as received at its admission, or else at its first sighting."""
         return {value_id: entry.literal for value_id, entry in self._by_id.items()}
 
     def ids(self) -> dict[int, int]:
-        """Give the value ids of the codes in use."""
+        """Return the value ids by the codes in use."""
         return {code: entry.value_id for code, entry in self._by_code.items()}
 
     def literal_of(self, code: int) -> str:
-        """Give the JSON text of the value that a code in use stands for."""
+        """Return the JSON text of the value that a code in use stands for."""
         return self._by_code[code].literal
 
     def observe(self, symbol: Symbol, literal: str, *, admits: bool = True) -> VocabularyLookup:
-        """See a value whose JSON text is ``literal``; without ``admits`` it stays a candidate if it is one."""
+        """Count a sighting of a value with the JSON text ``literal``; without ``admits``, do not admit the value."""
         entry = self._admitted.get(symbol)
         if entry is not None:
             self._admitted.move_to_end(symbol)
@@ -96,7 +96,7 @@ class Vocabulary:
         replaced = admitted and self.full
         code = self.known if admitted else 0
         left = -1
-        # whoever has to leave leaves first, so that there is always a free id
+        # evict first, so that there is always a free id
         if replaced:
             stalest = self._forget_stalest(self._admitted)
             code, left = stalest.code, stalest.value_id
@@ -114,9 +114,9 @@ class Vocabulary:
         return VocabularyLookup(entry.value_id, fresh, code, admitted, replaced, left)
 
     def adopt(self, literal: str) -> int:
-        """Admit a value by its JSON text, which another vocabulary admitted, without a sighting; give its id.
+        """Admit a value that another vocabulary admitted, by its JSON text and without a sighting; return its id.
 
-        Its code is the next one; there has to be one.
+        The code of the value is the next code; the vocabulary must not be full.
         """
         symbol = _symbol_of(literal)
         entry = self._candidates.pop(symbol, None) or _Entry(literal, self._free_id())
@@ -125,7 +125,7 @@ class Vocabulary:
         return entry.value_id
 
     def state(self) -> dict[str, Any]:
-        """Give all that is known, admitted values before candidates, each least recently seen first.
+        """Return all values, admitted values before candidates, each group with the least recently seen value first.
 
         Returns:
             ``literals``, a list of N strings; ``ids`` and ``codes``, int32 ``(N,)`` (code 0: a candidate);
@@ -140,10 +140,10 @@ class Vocabulary:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take over what ``state`` gave.
+        """Restore a state that ``state`` returned.
 
         Raises:
-            StateMismatchError: It is not a state of a vocabulary with these bounds; nothing is taken over.
+            StateMismatchError: The state is invalid for a vocabulary with these bounds; the vocabulary is unchanged.
         """
         self._require_restorable(state)
         symbols = [_symbol_of(literal) for literal in state["literals"]]
@@ -174,7 +174,7 @@ class Vocabulary:
         return entry
 
     def _free_id(self) -> int:
-        # the smallest one, so that it depends on the ids in use only and not on the order they were freed in
+        # the smallest free id, so that it depends only on the ids in use, not on the order in which ids were freed
         return heappop(self._freed_ids) if self._freed_ids else len(self._by_id)
 
     def _require_restorable(self, state: Mapping[str, Any]) -> None:
@@ -193,7 +193,7 @@ class Vocabulary:
 
 
 def pack(states: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Lay the states of vocabularies of different sizes end to end."""
+    """Concatenate the states of vocabularies of different sizes."""
     return {
         "sizes": np.array([len(state["literals"]) for state in states], np.int64),
         "literals": [literal for state in states for literal in state["literals"]],
@@ -205,7 +205,7 @@ def pack(states: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def unpack(packed: dict[str, Any]) -> list[dict[str, Any]]:
-    """Give the states that were packed."""
+    """Return the states that ``pack`` concatenated."""
     ends = np.cumsum(packed["sizes"]).tolist()
     return [
         {name: packed[name][end - size : end] for name in ("literals", *_ARRAYS)}

@@ -1,1 +1,1 @@
-"""Task symbol: predict the next value of a stream of symbols."""
+"""Task symbol: predict the next symbol of a stream."""

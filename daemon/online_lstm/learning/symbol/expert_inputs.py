@@ -1,4 +1,4 @@
-"""What experts are told of some events, and what they say of them."""
+"""Inputs and outputs of the symbol experts: runs of events, predicted distributions, forecasts."""
 
 from typing import NamedTuple
 
@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 class ObservedRun(NamedTuple):
     """K values one after another.
 
-    ``fresh`` says that an id was given to its value just now, as it is wherever an id comes first: nobody can have
-    predicted that value, and what was learned about the id was about another one. ``left`` is the id that a value
-    had until it had to leave at this event, -1 where none did: it is predicted no more. ``adopted`` says that the id
-    was given to its value before, and that the value comes for the first time now: the LSTM may have predicted it, as
-    it learns from other streams, and nobody else.
+    ``fresh`` says that the id was assigned to its value at this event. No expert can have predicted a fresh value, and
+    what experts learned about its id was about another value. The first event of an id is fresh unless the value was
+    adopted. ``left`` is the id of a value that was evicted at this event, -1 if none was; the evicted value is not
+    predicted any more. ``adopted`` says that the id was assigned to its value earlier, and that the value occurs for
+    the first time now. Only the LSTM may have predicted an adopted value, since it learns from other streams.
     """
 
     ids: NDArray[np.int32]  # (K,)
@@ -23,20 +23,20 @@ class ObservedRun(NamedTuple):
 
     @property
     def first(self) -> NDArray[np.bool_]:
-        """Where a value comes for the first time, bool ``(K,)``."""
+        """Whether each value occurs for the first time, bool ``(K,)``."""
         return self.fresh | self.adopted
 
 
 class ModelBeliefs(NamedTuple):
-    """What the LSTM says of K events and of the one after them, by code; 0 stands for all values without one."""
+    """The LSTM's predictions of K events and of the next event, by code; 0 stands for all values without a code."""
 
     probabilities: NDArray[np.float32]  # (K + 1, classes)
-    known: NDArray[np.int32]  # (K + 1,): codes below are known
-    ids: NDArray[np.int32]  # (2, codes): value ids of the codes, for the first event and for all after it
-    came: NDArray[np.int32]  # (K,): codes of the events, 0 where a prediction could not have named it
+    known: NDArray[np.int32]  # (K + 1,): codes below this number are known
+    ids: NDArray[np.int32]  # (2, codes): value ids of the codes, for the first event and for all later events
+    came: NDArray[np.int32]  # (K,): codes of the events, 0 if a prediction could not have named the code
 
     def ranked(self, most: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Give the likeliest value ids, -1 where fewer are known, and their probabilities, ``(K + 1, at most most)``.
+        """Return the likeliest value ids, -1 if fewer are known, and their probabilities, ``(K + 1, at most most)``.
 
         Equal probabilities keep the order of admission.
         """
@@ -49,11 +49,11 @@ class ModelBeliefs(NamedTuple):
 
 
 class ExpertBeliefs(NamedTuple):
-    """What M experts expect of K events and of the one after them.
+    """Predictions of K events and of the next event by M experts.
 
-    ``probabilities`` are over V value ids and sum to 1; of them an expert gives up the part ``rest`` for values that
-    it does not name. ``favourites`` are the likeliest ids, -1 for none. ``depths`` grow with the longest known
-    context, from 0.
+    ``probabilities`` are over V value ids and sum to 1. An expert reserves the share ``rest`` of its probability for
+    values that it does not name. ``favourites`` are the likeliest ids, -1 for none. ``depths`` grow with the longest
+    known context, from 0.
     """
 
     probabilities: NDArray[np.float64]  # (K + 1, M, V)
@@ -63,12 +63,12 @@ class ExpertBeliefs(NamedTuple):
 
 
 class Forecast(NamedTuple):
-    """What is published of K events and of the one after them, and what each of E experts said.
+    """The published predictions of K events and of the next event, and the predictions of each of E experts.
 
-    ``probability`` is what had been given to the value that came, ``bits`` the surprise of each expert at it.
+    ``probability`` is the predicted probability of the value that came; ``bits`` is each expert's surprise at it.
     """
 
-    top: NDArray[np.int32]  # (K + 1, top): value ids, likeliest first, -1 where there are fewer
+    top: NDArray[np.int32]  # (K + 1, top): value ids, likeliest first, -1 if there are fewer
     top_probabilities: NDArray[np.floating]  # (K + 1, top)
     probability: NDArray[np.floating]  # (K,)
     favourites: NDArray[np.int32]  # (K + 1, E)

@@ -1,4 +1,4 @@
-"""The baseline that predicts the value it saw last."""
+"""The last-value baseline: it predicts the value that it saw last."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ def fields() -> dict[str, ArraySpec]:
 
 
 def observe(row: ArrayViews, run: ObservedRun) -> NDArray[np.int32]:
-    """Learn a run of K values; give what was predicted before each and after the last, int32 ``(K + 1,)``."""
+    """Learn a run of K values; return the prediction of each value and of the next value, int32 ``(K + 1,)``."""
     favourites = np.concatenate((row["last_value"], run.ids))
     row["last_value"][0] = favourites[-1]
     return favourites

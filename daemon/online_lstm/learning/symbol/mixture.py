@@ -1,22 +1,24 @@
-"""The mixture of the experts: one distribution out of those of the LSTM and of the memories.
+"""The mixture of the symbol experts: one distribution from the distributions of LSTM and suffix memories.
 
-Let S be the n values that an expert names, p_i(s) the probability that expert i gives to s in S, and r_i what it
-leaves for all that it does not name, which is shared out evenly among those of S and one more. Then
+The method is context mixing, as in PAQ. Let S be the n values that any expert names, p_i(s) the probability that
+expert i gives to s in S, and r_i the probability that expert i leaves for all values that it does not name. r_i is
+divided evenly among the values of S that expert i does not name and one further value. Then
 
     l_i(s) = log(0.003 / n + 0.997 p_i(s))       p(s | S) proportional to exp(sum over i of w_i l_i(s))
     o_i    = log odds of b(r_i)                  r = sigmoid(sum over i of v_i o_i)
 
 where b(x) = 0.0001 + 0.9998 x. r is the probability of a value that no expert names, and p(s) = (1 - r) p(s | S).
-Weights are w_i = W_i + U_(q,i), at least 0.05, and v_i, at least 0, likewise, in a situation q: how long the longest
-known context is, in powers of 2, and which experts have the same favourite.
+The weights are w_i = W_i + U_(q,i), at least 0.05. The weights v_i, at least 0, are sums of the same form. q is the
+mixing context: the length of the longest known context, in powers of 2, and which experts have the same favourite.
 After a value y in S, W_i moves by ``mixing_rate`` g_i and U_(q,i) by ``mixing_context_rate`` (1 + 20 / (1 + m)) g_i,
-where m are the earlier visits of q and g_i = l_i(y) - sum over S of p(s | S) l_i(s); v_i likewise, with (1 if y is not
-in S, else 0) - r times o_i. These are gradient steps on the logarithmic loss (Mattern, "Mixing strategies in data
-compression", 2012), large ones where little is known yet.
+where m is the number of earlier visits of q and g_i = l_i(y) - sum over S of p(s | S) l_i(s). After every value, the
+parts of v_i move in the same way, with ((1 if y is not in S, else 0) - r) o_i in place of g_i. These are gradient steps
+on the logarithmic loss (Mattern, "Mixing strategies in data compression", 2012), with large steps while little is
+known.
 
-What is published is calibrated: the likeliest value of S has the mean of b(p(s)) and of how often the likeliest values
-of such a probability came, and all others share the rest in proportion (a stage of secondary estimation; Mahoney,
-"Adaptive weighing of context models for lossless data compression", 2005).
+The output is calibrated. The likeliest value of S gets the mean of b(p(s)) and of the frequency with which likeliest
+values of such a probability came; all other values share the rest in proportion (a stage of secondary estimation;
+Mahoney, "Adaptive weighing of context models for lossless data compression", 2005).
 """
 
 import numpy as np
@@ -28,14 +30,14 @@ from online_lstm.learning.symbol.mixture_kernels import CALIBRATED, STEP, Mixed,
 from online_lstm.learning.symbol.suffix_kernels import MIN_NAMED, ORDERS
 from online_lstm.settings import Settings
 
-# by who shares its weights: alone it is slow at the beginning, and surely wrong now and then; others may have taught it
+# by model scope: the LSTM of one stream learns slowly at first, with confident errors; a shared one may be trained
 FIRST_LSTM_WEIGHT = {"stream": 0.1, "partition": 0.6}
 _DEPTHS = np.array([0, 0, *(order.bit_length() for order in ORDERS)], np.int64)  # by the longest known context
 _NAMES = ["mixer_" + name for name in Mixer._fields]
 
 
 def fields(experts: int, scope: str = "stream") -> dict[str, ArraySpec]:
-    """Describe the arrays of one stream with so many experts; ``scope`` says who shares the weights of the LSTM."""
+    """Describe the arrays of one stream with this many experts; ``scope`` says who shares the LSTM's weights."""
     of_lstm = FIRST_LSTM_WEIGHT[scope]
     of_memory = (1 - of_lstm) / (experts - 1)
     situations = (1 + int(_DEPTHS.max())) << len(_pairs(experts))
@@ -57,14 +59,14 @@ def fields(experts: int, scope: str = "stream") -> dict[str, ArraySpec]:
 def mix(
     row: ArrayViews, run: ObservedRun, told: tuple[ModelBeliefs, ExpertBeliefs], settings: Settings, *, pending: bool
 ) -> Mixed:
-    """Mix what the experts expect of each event, and learn from one to the next.
+    """Mix the experts' predictions of each event, and learn from each event before mixing the next.
 
     Args:
         row: The arrays of the stream, written to.
         run: The events.
-        told: What the LSTM and the memories in the mixture expect.
-        settings: They say how many values to list, the rates, and whether to learn.
-        pending: Whether the first event had been predicted; else nothing is learned from it.
+        told: The predictions of the LSTM and of the memories in the mixture.
+        settings: The number of values to list, the learning rates, and whether to learn.
+        pending: Whether the first event has a pending prediction; without one, nothing is learned from that event.
     """
     codes, expected = told
     count, experts = len(run.ids), 1 + expected.rest.shape[1]

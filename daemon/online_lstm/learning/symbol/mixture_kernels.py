@@ -1,4 +1,4 @@
-"""The inner loops of the mixture, whose formulas are told in ``online_lstm.learning.symbol.mixture``."""
+"""Compiled inner loops of the mixture; ``online_lstm.learning.symbol.mixture`` has the formulas."""
 
 import math
 from typing import NamedTuple
@@ -10,16 +10,16 @@ from online_lstm.learning.jit import compiled
 from online_lstm.learning.symbol.expert_inputs import ExpertBeliefs, ModelBeliefs
 
 MIN_WEIGHT, MAX_WEIGHT = 0.05, 2.0
-FIRST_STEPS = 20  # by so many times its later self a situation's rate is higher at first; it falls with its visits
-SPREAD = 0.003  # of what an expert says, so much is spread evenly over S
-PROBABILITY_MARGIN = 1e-4  # no probability is taken to be nearer to 0 or 1 where it stands alone
-STEP = 0.75  # in log odds, between two probabilities that are calibrated
+FIRST_STEPS = 20  # the rate of a mixing context is (1 + FIRST_STEPS / (1 + visits)) times its final rate
+SPREAD = 0.003  # share of an expert's probability that is spread evenly over S
+PROBABILITY_MARGIN = 1e-4  # a probability that is used alone is kept this far from 0 and 1
+STEP = 0.75  # distance between two calibrated probabilities, in log odds
 CALIBRATED = 25
 FIRST_SAMPLES, MAX_SAMPLES = 4, 200  # calibration moves by 1 / samples
 
 
 class Mixer(NamedTuple):
-    """The arrays of one stream, with E experts, Q situations and B probabilities that are calibrated."""
+    """The arrays of one stream, with E experts, Q mixing contexts and B calibrated probabilities."""
 
     weights: NDArray[np.float64]  # (E,): W
     corrections: NDArray[np.float64]  # (Q, E): U
@@ -27,11 +27,11 @@ class Mixer(NamedTuple):
     rest_corrections: NDArray[np.float64]  # (Q, E)
     visits: NDArray[np.int64]  # (Q,)
     calibration: NDArray[np.float64]  # (B,): how often the likeliest value came, by its log odds
-    calibration_samples: NDArray[np.int64]  # (B,): events that taught it, at most MAX_SAMPLES
+    calibration_samples: NDArray[np.int64]  # (B,): events it was learned from, at most MAX_SAMPLES - FIRST_SAMPLES
 
 
 class Mixed(NamedTuple):
-    """What a run of the mixer writes; see ``online_lstm.learning.symbol.expert_inputs.Forecast``."""
+    """The outputs of the mixer for a run; see ``online_lstm.learning.symbol.expert_inputs.Forecast``."""
 
     top: NDArray[np.int32]  # (K + 1, top)
     top_probabilities: NDArray[np.float64]  # (K + 1, top)
@@ -41,7 +41,7 @@ class Mixed(NamedTuple):
 
 
 class Views(NamedTuple):
-    """What is thought of one event while it is mixed: E experts, V value ids, the first of them candidates."""
+    """Working arrays for the mixing of one event: E experts, V value ids; candidates fill the first elements."""
 
     candidates: NDArray[np.int32]  # (V,): value ids
     beliefs: NDArray[np.float64]  # (E, V): by value id
@@ -49,7 +49,7 @@ class Views(NamedTuple):
     logs: NDArray[np.float64]  # (E, V): l, by candidate
     odds: NDArray[np.float64]  # (E,): o
     mixture: NDArray[np.float64]  # (V,): p(s | S), by candidate
-    published: NDArray[np.float64]  # (V,): by candidate
+    published: NDArray[np.float64]  # (V,): calibrated output, by candidate
 
 
 @compiled
@@ -60,14 +60,14 @@ def mix(
     rates: tuple[float, float],
     mixed: Mixed,
 ) -> None:
-    """Write ``mixed``, which comes as zeros, and learn.
+    """Write ``mixed``, which the caller has initialised, and learn.
 
     Args:
         mixer: Written to.
-        told: What the LSTM and the memories say, and what probability of theirs names nothing.
-        course: The situations, int64 ``(K + 1,)``, the ids that came, -1 for a new one, int32 ``(K,)``, and the first
-            event that is learned from.
-        rates: Of W and of U.
+        told: Predictions of the LSTM and of the memories, and the probability up to which a memory names no value.
+        course: The mixing contexts, int64 ``(K + 1,)``; the ids that came, -1 for a new value, int32 ``(K,)``; and the
+            index of the first event to learn from.
+        rates: Learning rates of W and of U.
         mixed: Written to.
     """
     codes, expected, least_named = told
@@ -121,7 +121,7 @@ def _bounded(probability: float) -> float:
 
 @compiled
 def _tell(codes: ModelBeliefs, event: int, beliefs: NDArray[np.float64], rests: NDArray[np.float64]) -> None:
-    """Write what the LSTM says, by value id."""
+    """Write the predictions of the LSTM, by value id."""
     beliefs[:] = 0
     for code in range(1, codes.known[event]):
         beliefs[codes.ids[min(event, 1), code]] = codes.probabilities[event, code]
@@ -136,7 +136,7 @@ def _scale(probabilities: NDArray[np.float64], least: float, scale: float, belie
 
 @compiled
 def _name_candidates(beliefs: NDArray[np.float64], rests: NDArray[np.float64], candidates: NDArray[np.int32]) -> int:
-    """Write the ids that an expert names, ascending, and what the others leave for them; give how many there are."""
+    """Write the ids that any expert names, ascending, and the other experts' beliefs in them; return their number."""
     named = 0
     for value in range(beliefs.shape[1]):
         for expert in range(len(beliefs)):
@@ -167,7 +167,7 @@ def _place_of(value: int, candidates: NDArray[np.int32]) -> int:
 def _share_out(
     mixer: Mixer, views: Views, situation: int, weights: NDArray[np.float64], mixture: NDArray[np.float64]
 ) -> float:
-    """Write p(s | S) of the candidates, give r."""
+    """Write p(s | S) of the candidates and return r."""
     named = len(mixture)
     rest_score = 0.0
     for expert in range(len(weights)):
@@ -201,11 +201,11 @@ def _normalise(weights: NDArray[np.float64], logs: NDArray[np.float64], mixture:
 def _calibrate(
     calibration: NDArray[np.float64], mixture: NDArray[np.float64], rest: float, published: NDArray[np.float64]
 ) -> tuple[float, float]:
-    """Write what is published of the candidates.
+    """Write the calibrated probabilities of the candidates.
 
     Returns:
-        The place of the likeliest one among the probabilities that are calibrated, and what is published of all
-        values that nobody named.
+        The position of the likeliest candidate among the B calibrated probabilities, not rounded, and the output
+        probability of all values that no expert named.
     """
     if len(mixture) == 0:
         return 0.0, rest
@@ -235,12 +235,12 @@ def _list_top(
     top: NDArray[np.int32],
     probabilities: NDArray[np.float64],
 ) -> None:
-    """Write the likeliest candidates, of equal ones the lower id first."""
+    """Write the likeliest candidates; of equally likely candidates, the lower id is first."""
     listed = min(len(top), len(published))
     for rank in range(listed):
         best = -1
         for place in range(len(published)):
-            # behind the one listed last, and ahead of what was found so far
+            # after the candidate listed last, and before the best candidate found so far
             ahead = (
                 rank == 0
                 or published[place] < probabilities[rank - 1]
@@ -283,7 +283,7 @@ def _move(
     gradient: float,
     rates: tuple[float, float],
 ) -> None:
-    """Move a weight and its correction; neither is above ``MAX_WEIGHT``, and they are not negative together."""
+    """Move a weight and its correction; each is at most ``MAX_WEIGHT``, and their sum is at least 0."""
     weights[expert] = min(max(weights[expert] + rates[0] * gradient, 0.0), MAX_WEIGHT)
     corrections[expert] = min(max(corrections[expert] + rates[1] * gradient, -weights[expert]), MAX_WEIGHT)
 
@@ -292,7 +292,7 @@ def _move(
 def _learn_calibration(
     calibration: NDArray[np.float64], samples: NDArray[np.int64], place: float, right: float
 ) -> None:
-    """Move the nearest probability that is calibrated."""
+    """Move the nearest calibrated probability."""
     nearest = int(place + 0.5)
     samples[nearest] = min(samples[nearest] + 1, MAX_SAMPLES - FIRST_SAMPLES)
     calibration[nearest] += (right - calibration[nearest]) / (samples[nearest] + FIRST_SAMPLES)

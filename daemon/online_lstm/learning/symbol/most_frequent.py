@@ -1,4 +1,4 @@
-"""The baseline that predicts the value it saw most often, of equally frequent ones the latest."""
+"""The most-frequent-value baseline: it predicts the most frequent value, of equally frequent values the latest."""
 
 from typing import NamedTuple
 
@@ -11,12 +11,12 @@ from online_lstm.learning.symbol.expert_inputs import ObservedRun
 
 
 class SymbolCounts(NamedTuple):
-    """The arrays of one stream, ``V`` value ids."""
+    """The arrays of one stream, with V value ids."""
 
     prediction: NDArray[np.int32]  # (1,)
     events: NDArray[np.int64]  # (1,)
     counts: NDArray[np.int64]  # (V,)
-    seen: NDArray[np.int64]  # (V,): event at which a value came last
+    seen: NDArray[np.int64]  # (V,): number of the event at which a value came last
 
 
 def fields(values: int) -> dict[str, ArraySpec]:
@@ -31,7 +31,7 @@ def fields(values: int) -> dict[str, ArraySpec]:
 
 
 def observe(row: ArrayViews, run: ObservedRun) -> NDArray[np.int32]:
-    """Learn a run of K values; give what was predicted before each and after the last, int32 ``(K + 1,)``."""
+    """Learn a run of K values; return the prediction of each value and of the next value, int32 ``(K + 1,)``."""
     favourites = np.empty(len(run.ids) + 1, np.int32)
     _observe(SymbolCounts(*[row[name] for name in _NAMES]), run.ids, run.first, favourites)
     return favourites
@@ -56,7 +56,7 @@ def _observe(
         if best < 0 or (counts[value] >= counts[best] and value != best):
             best = value
         elif value == best and first[event]:
-            # the favourite has left and its id is a newcomer's: who is the favourite now?
+            # the favourite was evicted and its id belongs to a new value: find the new favourite
             for other in range(len(counts)):
                 if (counts[other], seen[other]) > (counts[best], seen[best]):
                     best = np.int32(other)

@@ -1,7 +1,7 @@
-"""The inner loops of the suffix memory, all in one file because numba keeps their machine code by file.
+"""Compiled inner loops of the suffix memory, all in one file because numba caches machine code by file.
 
-Helpers are given the arrays they need: handing a whole tuple of arrays to a function that is not inlined costs more
-than the helper does.
+Helpers take the arrays that they need: passing a whole tuple of arrays to a function that is not inlined costs more
+than the work of the helper.
 """
 
 from typing import NamedTuple
@@ -13,17 +13,17 @@ from online_lstm.learning.jit import compiled
 from online_lstm.learning.symbol.expert_inputs import ExpertBeliefs
 
 ORDERS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24)
-BEHIND = 3  # values in the context that leaves out the latest one; it stands before those of ``ORDERS``
+BEHIND = 3  # values in the context without the latest value; this context stands before the contexts of ``ORDERS``
 CONTEXTS = 1 + len(ORDERS)
 SUCCESSORS = 4
-PROBES = 8  # places in the table that one context may have
+PROBES = 8  # slots in the table that one context may have
 MAX_VISITS = 4
 AGES = 12
-DECAYS = (0.35, 0.98)  # of a context's counts at each of its visits, for each kind of memory
+DECAYS = (0.35, 0.98)  # of a context's counts at each visit, by kind of memory
 MIN_COUNT = 0.02
 DECAY_OF_SHARES = 0.99  # at each event
 MIN_SHARE = 1e-4
-MIN_NAMED = 1e-4  # a probability that is not above names nothing
+MIN_NAMED = 1e-4  # a probability up to this names no value
 FIRST_TRUST, MIN_TRUST, MAX_TRUST = 0.9, 0.02, 0.995
 FIRST_SAMPLES, MAX_SAMPLES = 2, 50  # trust and novelty move by 1 / samples
 FIRST_NOVELTY, MIN_NOVELTY, MAX_NOVELTY = 0.5, 1e-4, 0.99
@@ -32,33 +32,32 @@ FIRST_NOVELTY, MIN_NOVELTY, MAX_NOVELTY = 0.5, 1e-4, 0.99
 class SuffixMemoryState(NamedTuple):
     """The arrays of one stream: V value ids, C contexts, N of them at once, S successors, B buckets, M kinds of memory.
 
-    The kinds look at the same contexts and forget what followed them at different rates. An id that changes owners
-    names a new value from then on: ``since`` tells contexts and successors of the former owner from those of the
-    present one.
+    The kinds look up the same contexts, and forget the successors at different rates. An id that changes owners names
+    a new value from then on: ``since`` separates the former owner's contexts and successors from the present owner's.
     """
 
     prediction: NDArray[np.int32]  # (M,)
-    coming: NDArray[np.int64]  # (1,): number of the coming event, from 1
-    used: NDArray[np.int32]  # (1,): all ids so far are below
+    coming: NDArray[np.int64]  # (1,): number of the next event, from 1
+    used: NDArray[np.int32]  # (1,): all ids so far are below this number
     history: NDArray[np.int64]  # (longest order,): `since` of the last values, latest first, 0 before a sequence
     since: NDArray[np.int64]  # (V,): event at which a value got its id, or left it
     shares: NDArray[np.float32]  # (V,): decayed counts of all values
-    keys: NDArray[np.uint64]  # (C,): hash of the context, 0 where none is
+    keys: NDArray[np.uint64]  # (C,): hash of the context, 0 for an empty slot
     seen: NDArray[np.int64]  # (C,): event of the last visit
     visits: NDArray[np.uint8]  # (C,): at most MAX_VISITS
     successors: NDArray[np.int32]  # (M, C, S)
     counts: NDArray[np.float32]  # (M, C, S)
     trust: NDArray[np.float32]  # (M, N, B)
-    samples: NDArray[np.uint8]  # (M, N, B): events that taught the trust, at most MAX_SAMPLES
-    novelty: NDArray[np.float32]  # (M, N + 1): share of values that were not named, by the longest context known
-    novelty_samples: NDArray[np.uint8]  # (M, N + 1): events that taught it, at most MAX_SAMPLES
+    samples: NDArray[np.uint8]  # (M, N, B): events that the trust was learned from, at most MAX_SAMPLES
+    novelty: NDArray[np.float32]  # (M, N + 1): escape probability (share of values not named), by longest known context
+    novelty_samples: NDArray[np.uint8]  # (M, N + 1): events it was learned from, at most MAX_SAMPLES
 
 
 class ContextMatch(NamedTuple):
-    """What the memory holds about the coming event; it follows from the memory and is kept during a run only."""
+    """The known contexts of the next event; derived from the memory, and kept during a run only."""
 
     keys: NDArray[np.uint64]  # (N,)
-    places: NDArray[np.int64]  # (N,): of the contexts in the table, -1 for a context that is not known
+    places: NDArray[np.int64]  # (N,): slots of the contexts in the table, -1 for an unknown context
     buckets: NDArray[np.int64]  # (N,)
     counts: NDArray[np.float64]  # (M, N, S): of the successors that still own their ids
 
@@ -70,9 +69,9 @@ def observe(
     learns: bool,
     expected: ExpertBeliefs,
 ) -> None:
-    """Learn value ids one after another, or only follow them; ``expected`` comes as zeros and is written.
+    """Learn value ids one after another, or only follow them; write ``expected``, which the caller has initialised.
 
-    Which value an id names is followed in any case.
+    In both cases, the memory keeps track of which value an id names.
     """
     ids, first, left = run
     recall = _recall(memory)
@@ -91,7 +90,7 @@ def observe(
             memory.shares[value] = 0
             memory.used[0] = max(memory.used[0], value + 1)
         if first[event] or left[event] >= 0:
-            _look_up(memory, recall)  # the id's former owner is no successor any more
+            _look_up(memory, recall)  # the id's former owner is no longer a successor
         if learns:
             _claim_places(memory, recall)
             _learn_successor(memory, recall, value)
@@ -125,7 +124,7 @@ def _renew(memory: SuffixMemoryState, recall: ContextMatch) -> None:
 
 @compiled
 def _expect(memory: SuffixMemoryState, recall: ContextMatch, expected: ExpertBeliefs, event: int) -> None:
-    """Write what is expected of an event."""
+    """Write the prediction of an event."""
     depth = 0
     for order in range(CONTEXTS):
         if recall.places[order] >= 0:
@@ -150,14 +149,16 @@ def _mix(word: np.uint64) -> np.uint64:
 
 @compiled
 def _hash_contexts(history: NDArray[np.int64], keys: NDArray[np.uint64]) -> None:
-    """Write the hash of every context: one chain over the history, cut where an order ends, and one behind the latest.
+    """Write the hash of every context.
 
-    The second one begins with a number that no history has, another one where nothing came before.
+    The contexts of ``ORDERS`` have the hashes of one chain over the history, read at the end of each order. The context
+    without the latest value has its own chain. That chain begins with one of two numbers that no history has; the
+    second number marks the beginning of a sequence, before its first value.
     """
     key = np.uint64(1 if history[0] > 0 else 2) << np.uint64(62)
     for place in range(1, 1 + BEHIND):
         key = _chain(key, history[place])
-    keys[0] = key | np.uint64(1)  # never 0, which marks a free place
+    keys[0] = key | np.uint64(1)  # never 0, which marks an empty slot
     key = np.uint64(0)
     length = 0
     for order in range(len(ORDERS)):
@@ -174,7 +175,7 @@ def _chain(key: np.uint64, value: int) -> np.uint64:
 
 @compiled
 def _look_up(memory: SuffixMemoryState, recall: ContextMatch) -> None:
-    """Write places, buckets and counts of the contexts that are known."""
+    """Write slots, buckets and counts of the known contexts."""
     keys, seen, visits = memory.keys, memory.seen, memory.visits
     since, successors, counts = memory.since, memory.successors, memory.counts
     recall.counts[:] = 0
@@ -195,7 +196,7 @@ def _look_up(memory: SuffixMemoryState, recall: ContextMatch) -> None:
 
 @compiled
 def _home(key: np.uint64, contexts: int) -> int:
-    # int() would leave it unsigned, and unsigned with signed makes a float in numba
+    # int() would keep it unsigned, and numba makes a float of unsigned with signed
     return np.int64(key % np.uint64(contexts))  # type: ignore[return-value]
 
 
@@ -206,7 +207,7 @@ def _next(place: int, contexts: int) -> int:
 
 @compiled
 def _age_group(age: int) -> int:
-    """Give half the binary logarithm of an age in events."""
+    """Return half the binary logarithm of an age in events, rounded, at most ``AGES - 1``."""
     group = 0
     age >>= 1
     while age > 0 and group < AGES - 1:
@@ -219,7 +220,7 @@ def _age_group(age: int) -> int:
 def _interpolate(
     memory: SuffixMemoryState, recall: ContextMatch, kind: int, probabilities: NDArray[np.float64]
 ) -> None:
-    """Write the probabilities, from the longest context down: each takes its part of what longer ones left."""
+    """Write the probabilities, from the longest context down; each context takes a share of what is left."""
     successors, counts = memory.successors[kind], recall.counts[kind]
     probabilities[:] = 0
     left = 1.0
@@ -241,7 +242,7 @@ def _interpolate(
 
 @compiled
 def _learn_novelty(memory: SuffixMemoryState, expected: ExpertBeliefs, event: int, value: int) -> None:
-    """Move the share of values that the memory did not name, for contexts as long as the present one."""
+    """Move the escape probability for contexts as long as the present longest known context."""
     depth = expected.depths[event]
     for kind in range(len(memory.prediction)):
         known = value >= 0 and expected.probabilities[event, kind, value] > MIN_NAMED
@@ -254,7 +255,7 @@ def _learn_novelty(memory: SuffixMemoryState, expected: ExpertBeliefs, event: in
 
 @compiled
 def _learn_trust(memory: SuffixMemoryState, recall: ContextMatch, value: int) -> None:
-    """Move each trust towards the responsibility of its context for the value that came, -1 for a new one."""
+    """Move each trust towards the responsibility of its context for the value that came, -1 for a new value."""
     least = MIN_SHARE
     if value >= 0:
         least = max(least, memory.shares[value] / memory.shares[: memory.used[0]].sum())
@@ -272,7 +273,7 @@ def _learn_trust(memory: SuffixMemoryState, recall: ContextMatch, value: int) ->
                         share += counts[order, successor] / total
                 before = float(trust[order, bucket])
                 mixed = before * share + (1 - before) * below
-                # a value that neither expects says nothing about which of the two to trust
+                # a value that neither of the two expects is no evidence for trust in either
                 if share + below > 10 * MIN_SHARE:
                     samples[order, bucket] = min(samples[order, bucket] + 1, MAX_SAMPLES)
                     moved = before + (before * share / mixed - before) / samples[order, bucket]
@@ -282,7 +283,7 @@ def _learn_trust(memory: SuffixMemoryState, recall: ContextMatch, value: int) ->
 
 @compiled
 def _claim_places(memory: SuffixMemoryState, recall: ContextMatch) -> None:
-    """Visit the known contexts, then give every unknown one the place of the stalest that its key may replace."""
+    """Visit the known contexts; then assign each unknown context the stalest slot that its key may have."""
     keys, seen, visits, coming = memory.keys, memory.seen, memory.visits, memory.coming[0]
     for order in range(CONTEXTS):
         if recall.places[order] >= 0:
@@ -292,7 +293,7 @@ def _claim_places(memory: SuffixMemoryState, recall: ContextMatch) -> None:
             place = _home(recall.keys[order], len(keys))
             most = -1
             for _ in range(PROBES):
-                # an age counts a quarter for every visit: what came back once will rather do so again
+                # each visit divides the age by 4: a context that came back once is likelier to come back again
                 staleness = (coming - seen[place]) >> (2 * visits[place])
                 if staleness > most and seen[place] < coming:
                     recall.places[order], most = place, staleness
@@ -304,7 +305,7 @@ def _claim_places(memory: SuffixMemoryState, recall: ContextMatch) -> None:
 
 @compiled
 def _learn_successor(memory: SuffixMemoryState, recall: ContextMatch, value: int) -> None:
-    """Count the value in all its contexts, where it may take the place of the successor counted least."""
+    """Count the value in all its contexts; a new successor replaces the successor with the lowest count."""
     visits = memory.visits
     for order in range(CONTEXTS):
         place = recall.places[order]
@@ -346,6 +347,6 @@ def _count(
 @compiled
 def _learn_shares(shares: NDArray[np.float32], value: int) -> None:
     for other in range(len(shares)):
-        # cut to 0 in time: numbers too small to be normalised make arithmetic slow
+        # cut to 0 early: subnormal numbers make arithmetic slow
         shares[other] = DECAY_OF_SHARES * shares[other] if shares[other] > MIN_SHARE else 0
     shares[value] += 1

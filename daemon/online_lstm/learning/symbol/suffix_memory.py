@@ -1,19 +1,20 @@
-"""Memories of what followed which run of values: n-grams of growing order, interpolated, in bounded space.
+"""Suffix memories: variable-order Markov models in the manner of PPM, interpolated, in bounded space.
 
-A context is the last k values of a sequence, for each order k of ``ORDERS``; what a sequence begins with is a context
-too. The shortest one leaves the last value out and is the ``BEHIND`` values before it, so that a value that says
-nothing hides what came before it for that one value only. A hash table of fixed size keeps for each context up to
-``SUCCESSORS`` values that followed it, with counts that shrink at every visit: to 0.35 in the memory of the first
-kind, where one visit so outweighs all before it, to 0.98 in that of the second. From the shortest context that is
-known up, the prediction is
+A context is the last k values of a sequence, for each order k of ``ORDERS``; the beginning of a sequence is a context
+too. The shortest context leaves the last value out and is the ``BEHIND`` values before it, so that a last value without
+information does not hide the values before it. A hash table of fixed size keeps, for each context, up to
+``SUCCESSORS`` values that followed it, with counts that shrink at every visit. The first kind of memory multiplies the
+counts by 0.35, so that one visit outweighs all earlier visits; the second kind multiplies the counts by 0.98. From the
+shortest known context up, the prediction is
 
     p_k = a_b f_k + (1 - a_b) p_(k-1)
 
-where f_k are the shares of the context's successors and a_b is the trust in the contexts of one bucket b: of the same
-order, as many visits (up to ``MAX_VISITS``) and the same age (in powers of 4). p_0 are the shares of all values,
-which decay slowly. Trust is learned by expectation maximisation, like the weights of interpolated n-grams (Jelinek
-and Mercer, "Interpolated estimation of Markov source parameters from sparse data", 1980), one event at a time.
-How much is left for values that a memory does not name is counted, for each length of the longest known context.
+where f_k are the shares of the context's successors and a_b is the trust in the contexts of one bucket b: contexts of
+the same order, the same number of visits (up to ``MAX_VISITS``) and the same age (in powers of 4). p_0 are the shares
+of all values, which decay slowly. Trust is learned by expectation maximisation, like the weights of interpolated
+n-grams (Jelinek and Mercer, "Interpolated estimation of Markov source parameters from sparse data", 1980), one event
+at a time. The escape probability, for values that a memory does not name, is counted for each length of the longest
+known context.
 """
 
 import numpy as np
@@ -41,9 +42,9 @@ def fields(contexts: int, values: int, kinds: int) -> dict[str, ArraySpec]:
     """Describe the arrays of one stream.
 
     Args:
-        contexts: How many contexts are remembered.
-        values: All value ids are below.
-        kinds: How many kinds of memory there are, at most ``KINDS``.
+        contexts: Number of contexts in the hash table.
+        values: All value ids are below this number.
+        kinds: Number of kinds of memory, at most ``KINDS``.
     """
     trusted = (kinds, CONTEXTS, MAX_VISITS * AGES)
     described = {
@@ -67,10 +68,9 @@ def fields(contexts: int, values: int, kinds: int) -> dict[str, ArraySpec]:
 
 
 def observe(row: ArrayViews, run: ObservedRun, *, learns: bool = True, values: int = 1) -> ExpertBeliefs:
-    """Say what each memory expects of each value of a run, and of the one to come; learn them on the way, or not.
+    """Return each memory's prediction of each value of a run and of the next value; learn the values if ``learns``.
 
-    ``values`` is how many value ids there are to say something of, at least; of those that have not come yet nothing is
-    expected.
+    ``values`` is the minimum number of value ids in the predictions; ids that have not come yet have probability 0.
     """
     memory = SuffixMemoryState(*[row[name] for name in _NAMES])
     count, kinds = len(run.ids), len(memory.prediction)
@@ -86,7 +86,7 @@ def observe(row: ArrayViews, run: ObservedRun, *, learns: bool = True, values: i
 
 
 def break_sequence(row: ArrayViews) -> None:
-    """Let no context reach from the next value back to the ones before it."""
+    """Start a new sequence: no context of the next value reaches back to earlier values."""
     row[_PREFIX + "history"][:] = 0
     row[_PREFIX + "prediction"][:] = -1
 

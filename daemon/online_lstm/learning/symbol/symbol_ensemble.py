@@ -1,7 +1,8 @@
-"""Experts and baselines for a stream of symbols, and their mixture, which is what is published.
+"""Ensemble of a stream of symbols: experts, baselines, and the mixture, which is the published prediction.
 
-They know a stream's values by their ids only. Each module has ``fields`` and ``observe(row, run)``, which learns some
-values and gives what had been expected of each before it was learned, and of the one that comes next.
+Experts and baselines know the values of a stream by id only. Each module has ``fields`` and ``observe(row, run)``.
+``observe`` learns some values, and returns the prediction of each value, made before the value was learned, and the
+prediction of the next value.
 """
 
 from collections.abc import Sequence
@@ -19,13 +20,13 @@ from online_lstm.settings import Settings
 __all__ = ["MIN_PROBABILITY", "Forecast", "ModelBeliefs", "ObservedRun", "SymbolEnsemble"]
 
 MIN_PROBABILITY = 1e-12
-"""A surprise is taken as if the probability had not been lower."""
+"""Lower bound of the probability from which a surprise is computed."""
 
 
 class SymbolEnsemble:
-    """The experts and baselines that the settings ask for; what they learned is in the rows.
+    """The experts and baselines that the settings ask for; their learned state is in the rows.
 
-    The memory that forgets fast is a baseline in any case, and the same one is an expert.
+    The suffix memory that forgets fast is always a baseline; as an expert, it is the same memory.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -48,20 +49,20 @@ class SymbolEnsemble:
     def observe(
         self, row: ArrayViews, run: ObservedRun, codes: ModelBeliefs, *, pending: bool
     ) -> tuple[Forecast, NDArray[np.bool_]]:
-        """Say what was expected of each event, and learn it, one after another.
+        """Return the forecasts of a run of events, and learn the events, one after another.
 
-        Where the settings say not to learn, memories and mixture stay as they are, and only the last value and the most
-        frequent one go on.
+        If the settings say not to learn, memories and mixture learn nothing; only the last value and the most frequent
+        value are still updated.
 
         Args:
             row: The arrays of the stream, written to.
-            run: The events; without any, the forecast is that of the event to come.
-            codes: What the LSTM says of them.
-            pending: Whether there had been a prediction of the first one.
+            run: The events; if there are none, the forecast is only the forecast of the next event.
+            codes: The predictions of the events by the LSTM.
+            pending: Whether the first event has a pending prediction.
 
         Returns:
-            The forecast, and the hits of what is published, of the baselines, and of the experts, bool ``(K, 1 + B
-            + E)``; the same ones however a stream is split into runs.
+            The forecast, and the hits of the output, of the baselines and of the experts, bool ``(K, 1 + B + E)``.
+            Neither depends on how a stream is split into runs.
         """
         modules = _modules()
         values = int(codes.ids[1].max()) + 1
@@ -77,13 +78,13 @@ class SymbolEnsemble:
             forecast = _alone(codes, self._settings.top)
         predicted = np.column_stack([forecast.top[:, 0], *baselines, forecast.favourites])[:-1]
         hits = (predicted == run.ids[:, None]) & ~run.fresh[:, None]
-        # an id may still be a favourite of before it was given away
+        # a favourite may still be the id of its former owner
         hits[:, 1 : 1 + len(baselines)] &= ~run.adopted[:, None]
         return forecast, hits
 
     @staticmethod
     def break_sequence(row: ArrayViews) -> None:
-        """Let what comes next begin a sequence."""
+        """Start a new sequence in the rows of a stream."""
         _modules()["suffix_memory"].break_sequence(row)
 
     def _mixed(
@@ -105,7 +106,7 @@ class SymbolEnsemble:
 
 
 def _alone(codes: ModelBeliefs, top: int) -> Forecast:
-    """Let what the LSTM says be the forecast."""
+    """Return the predictions of the LSTM as the forecast."""
     ids, probabilities = codes.ranked(top)
     came = codes.probabilities[np.arange(len(codes.came)), codes.came]
     return Forecast(
@@ -120,7 +121,7 @@ def _alone(codes: ModelBeliefs, top: int) -> Forecast:
 
 
 def _of_kinds(expected: ExpertBeliefs, kinds: Sequence[int]) -> ExpertBeliefs:
-    """Keep the memories of some kinds, which are next to each other."""
+    """Select the predictions of some kinds of memory, which are next to each other."""
     kept = slice(kinds[0], kinds[-1] + 1)
     return ExpertBeliefs(
         np.ascontiguousarray(expected.probabilities[:, kept]),
@@ -132,7 +133,7 @@ def _of_kinds(expected: ExpertBeliefs, kinds: Sequence[int]) -> ExpertBeliefs:
 
 @cache
 def _modules() -> dict[str, ModuleType]:
-    # the compiler is loaded with them, when the first stream begins
+    # these modules load the compiler, so they are imported when the first stream begins
     from online_lstm.learning.symbol import last_value, mixture, most_frequent, suffix_memory  # noqa: PLC0415
 
     return {

@@ -1,4 +1,4 @@
-"""The learner of a stream of symbols: vocabulary, network, memories and their mixture."""
+"""The learner of a stream of symbols: vocabulary, network, suffix memories and their mixture."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from online_lstm.settings import Settings
 
 
 class SymbolLearner:
-    """One stream's view on its rows: one of ``streams``, one of ``networks[classes]`` by its vocabulary's size."""
+    """One stream's view of its rows in ``streams`` and in ``networks[classes]``, by the size of its vocabulary."""
 
     @staticmethod
     def stream_fields(settings: Settings) -> dict[str, ArraySpec]:
@@ -31,8 +31,8 @@ class SymbolLearner:
     def network_fields(network: SymbolModel, classes: int) -> dict[str, ArraySpec]:
         """Describe the arrays of one stream whose network has this many classes.
 
-        ``pending`` holds the network's probabilities of the value to come; ``replay_codes`` and
-        ``replay_states`` are the windows that are kept to be learned from again, whatever the number of classes.
+        ``pending`` has the network's probabilities of the next value. ``replay_codes`` and ``replay_states`` are the
+        replay buffer, with the same shapes for any number of classes.
         """
         codes, states = network.kept_windows()
         return {
@@ -58,14 +58,14 @@ class SymbolLearner:
         self._scope.begin(self._network_rows.view(self.network_row), network.initial(self.classes))
 
     def close(self) -> None:
-        """Give the rows back."""
+        """Release the rows."""
         self._streams.remove(self.row)
         self._network_rows.remove(self.network_row)
 
     def resume(self, classes: int, vocabulary: dict[str, Any]) -> None:
-        """Take over a restored vocabulary and a row of ``classes``, before the arrays are written.
+        """Restore a vocabulary and add a row of ``classes``, before the arrays are written.
 
-        Call ``recall`` once they are.
+        Call ``recall`` after the arrays are written.
         """
         self._network_rows.remove(self.network_row)
         self._take_network_row(classes)
@@ -73,15 +73,15 @@ class SymbolLearner:
 
     @property
     def symbols(self) -> int:
-        """How many symbols the vocabulary has."""
+        """The number of symbols in the vocabulary."""
         return self.task.known - 1
 
     def vocabulary(self) -> dict[str, Any]:
-        """Give the vocabulary as plain data."""
+        """Return the vocabulary as plain data."""
         return self.task.state()
 
     def recall(self) -> None:
-        """Read the pending prediction back from the restored arrays."""
+        """Read the pending prediction from the restored arrays."""
         stream = self._streams.view(self.row)
         if stream["window"][-1] >= 0:
             pending = self._network_rows.view(self.network_row)["pending"]
@@ -90,7 +90,7 @@ class SymbolLearner:
             (self._pending,) = self.task.predictions(forecast, [])
 
     def break_sequence(self) -> None:
-        """Let the next event begin a sequence: nothing is predicted for it, and nothing of before leads up to it."""
+        """Start a new sequence: the next event has no pending prediction, and earlier events are no context for it."""
         self._streams.view(self.row)["window"][:] = -1
         self._ensemble.break_sequence(self._streams.view(self.row))
         network = self._network_rows.view(self.network_row)
@@ -106,7 +106,7 @@ class SymbolLearner:
         for event in events:
             encoded = self.task.encode(event)
             if encoded.lookup.replaced or encoded.known > self.classes:
-                # a class changes hands or is added: what came before is learned without it
+                # a class is reassigned or added: learn the earlier events before this change
                 outcomes += self._learn_run(run)
                 run = []
                 self._make_room(encoded)
@@ -126,14 +126,14 @@ class SymbolLearner:
         past = _past(stream, network)
         result = self._network.run(self._scope.state_of(network), self.classes, codes, known, past)
         past.keep(result.windows, result.edges)
-        # what was published for the first event is judged, also where the classes have changed since
+        # the published prediction of the first event is scored, even if the classes have changed since
         probabilities = np.concatenate([network["pending"][None], result.probabilities[1:]])
         forecast, hits = self._ensemble.observe(
             stream, self.task.values(run), self.task.codes(run, probabilities, known), pending=self._pending is not None
         )
         predictions = [self._pending, *self.task.predictions(forecast, run)]
         if run[-1].event.ends:
-            predictions[-1] = None  # of a sequence that is over
+            predictions[-1] = None  # the sequence is over
         first = int(stream["events"][0]) + 1
         told = score(
             stream,
@@ -167,7 +167,7 @@ class SymbolLearner:
         ]
 
     def _make_room(self, encoded: EncodedEvent) -> None:
-        """Let a class be another symbol's, or move to a row with more classes."""
+        """Reassign a class to another symbol, or move to a row with more classes."""
         code = encoded.lookup.code
         if encoded.lookup.replaced:
             stream, network = self._streams.view(self.row), self._network_rows.view(self.network_row)
@@ -193,5 +193,5 @@ class SymbolLearner:
 
 
 def _past(stream: ArrayViews, network: ArrayViews) -> ReplayBuffer:
-    """View the windows that are kept of a stream."""
+    """Return the replay buffer of a stream, with views of its arrays."""
     return ReplayBuffer(int(stream["events"][0]), network["replay_codes"], network["replay_states"])

@@ -1,7 +1,7 @@
-"""The task ``symbol``: predict the next symbol of a vocabulary that is found while running.
+"""The task ``symbol``: predict the next symbol, with a vocabulary that is learned online.
 
-It owns one stream's vocabulary and the names of its values, encodes events and reads forecasts; it knows neither
-network nor experts, nor where anything is stored.
+The module owns one stream's vocabulary and the names of its values; it encodes events and reads forecasts. It must not
+know the network, the experts or the storage of the state.
 """
 
 from collections.abc import Sequence
@@ -29,19 +29,20 @@ class EncodedEvent:
 
     @property
     def predictable_code(self) -> int:
-        """The code that a prediction could have named: 0, unknown, for a value that had none when it was made."""
+        """The code that a prediction could have named: 0 (unknown) if the value had no code at the prediction."""
         unknown = self.lookup.admitted or self.lookup.code >= self.known_before
         return 0 if unknown else self.lookup.code
 
 
 class SymbolTask:
-    """Encode and score the symbols of one stream.
+    """Encoder and scorer of the symbols of one stream.
 
-    Code 0 is "unknown" and is never predicted. Names and codes of values follow the vocabulary event by event as
-    forecasts are read, so that a prediction made before an id or a code changed hands keeps its name.
+    Code 0 stands for unknown symbols and is never predicted. Names and codes of values follow the vocabulary event by
+    event while forecasts are read, so that a prediction made before an id or a code was reassigned keeps its name.
 
-    With a ``book`` the codes are those of all streams that share it: it admits, the vocabulary follows. A code of the
-    book is never another value's, so a full one admits no more.
+    ``book`` is a vocabulary that streams share, or None. With a book, the codes are the codes of the book: the book
+    admits values, and the stream's vocabulary follows. A code of the book is never reassigned to another value, so a
+    full book admits no more values.
     """
 
     def __init__(self, settings: Settings, book: Vocabulary | None = None) -> None:
@@ -54,11 +55,11 @@ class SymbolTask:
 
     @property
     def known(self) -> int:
-        """How many codes there are, with 0."""
+        """The number of known codes, including 0."""
         return self.vocabulary.known
 
     def encode(self, event: Event) -> EncodedEvent:
-        """See an event's value."""
+        """Encode an event, and count its value in the vocabulary."""
         known_before, admits = self.vocabulary.known, self._learns
         if self._book is not None:
             self._adopt(self._book)
@@ -68,7 +69,7 @@ class SymbolTask:
         return EncodedEvent(event, lookup, known_before, self.vocabulary.known)
 
     def _adopt(self, book: Vocabulary) -> None:
-        """Take over what other streams brought since the last event; what was predicted after that has been read."""
+        """Adopt the values that other streams admitted since the last event; the prediction after it has been read."""
         for code in range(self.vocabulary.known, book.known):
             literal = book.literal_of(code)
             self._ids[code] = value_id = self.vocabulary.adopt(literal)
@@ -77,7 +78,7 @@ class SymbolTask:
     def codes(
         self, run: Sequence[EncodedEvent], probabilities: NDArray[np.float32], known: NDArray[np.int32]
     ) -> ModelBeliefs:
-        """Say what the rows of probabilities are about; the codes that the run admits are known from now on."""
+        """Combine rows of probabilities with the ids of their codes; learn the codes that the run admits."""
         before = self._ids.copy()
         for encoded in run:
             if encoded.lookup.admitted:
@@ -87,7 +88,7 @@ class SymbolTask:
 
     @staticmethod
     def values(run: Sequence[EncodedEvent]) -> ObservedRun:
-        """Give the values of a run as experts know them."""
+        """Return the values of a run by id, as experts know them."""
         sightings = [encoded.lookup for encoded in run]
         return ObservedRun(
             np.array([lookup.value_id for lookup in sightings], np.int32),
@@ -97,7 +98,7 @@ class SymbolTask:
         )
 
     def predictions(self, forecast: Forecast, run: Sequence[EncodedEvent]) -> list[SymbolPrediction | None]:
-        """Read what is forecast after each event of a run, None while nothing is known; without events, before it."""
+        """Read the forecast after each event of a run, None while nothing is known; without events, the forecast."""
         first = 1 if run else 0
         rows = zip(
             *(array[first:].tolist() for array in (forecast.top, forecast.top_probabilities)),
@@ -132,7 +133,7 @@ class SymbolTask:
         forecast: Forecast,
         drifts: Sequence[bool],
     ) -> list[SymbolEvaluation | None]:
-        """Judge K predictions by the probability that had been given to the values that came."""
+        """Score K predictions by the probabilities that they gave to the values that came."""
         given = zip(
             predictions,
             hits.tolist(),
@@ -158,14 +159,14 @@ class SymbolTask:
         ]
 
     def state(self) -> dict[str, Any]:
-        """Give the vocabulary as plain data."""
+        """Return the vocabulary as plain data."""
         return self.vocabulary.state()
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take over what ``state`` gave.
+        """Restore a state that ``state`` returned.
 
         Raises:
-            StateMismatchError: It is none of a vocabulary with these bounds, or its codes are not those of the book.
+            StateMismatchError: The state is invalid for the vocabulary's bounds, or its codes differ from the book.
         """
         self.vocabulary.restore(state)
         if self._book is not None:
@@ -179,6 +180,6 @@ class SymbolTask:
 
 
 def surprise_bits(probability: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Give -log2 of what had been given to the values that came, float64 of the same shape."""
+    """Compute -log2 of the predicted probabilities of the values that came, float64 of the same shape."""
     bits: NDArray[np.float64] = -np.log2(np.maximum(probability, MIN_PROBABILITY, dtype=np.float64))
     return bits
