@@ -18,7 +18,7 @@ from typing import Any
 class LogEvent:
     """What happened, and to what.
 
-    >>> str(Event("starting", {"topics": ("a", "b"), "network": ("lstm 32",), "learn": False}))
+    >>> str(LogEvent("starting", {"topics": ("a", "b"), "network": ("lstm 32",), "learn": False}))
     'starting topics=a,b network="lstm 32" learn=false'
     """
 

@@ -25,7 +25,7 @@ _CLOCK = re.compile(
 def epoch_ms(moment: datetime) -> int:
     """Return the whole milliseconds since 1970; a moment without a time zone counts as UTC.
 
-    >>> milliseconds_of(datetime(1970, 1, 1, 0, 0, 1, 500))
+    >>> epoch_ms(datetime(1970, 1, 1, 0, 0, 1, 500))
     1000
     """
     return (moment.replace(tzinfo=moment.tzinfo or UTC) - EPOCH) // timedelta(milliseconds=1)

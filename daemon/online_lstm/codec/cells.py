@@ -33,7 +33,7 @@ def quote_for_error(received: str | bytes) -> str:
 def parse_number(text: str) -> tuple[int | float, str] | None:
     """Return a number, in JSON's or a common notation, and its JSON text; None if the text is not a number.
 
-    >>> number_of("0.10"), number_of("+.5"), number_of("1,5")
+    >>> parse_number("0.10"), parse_number("+.5"), parse_number("1,5")
     ((0.1, '0.10'), (0.5, '0.5'), None)
 
     Raises:
@@ -99,7 +99,7 @@ class Markers:
 def parse_label(text: str, markers: Markers) -> Label | None:
     """Return a label with its JSON text, a number if the text is a finite number; None for a missing label.
 
-    >>> label_of("+2", Markers()), label_of("up", Markers()), label_of("NaN", Markers())
+    >>> parse_label("+2", Markers()), parse_label("up", Markers()), parse_label("NaN", Markers())
     ((2, '2'), ('up', '"up"'), None)
     """
     if text in markers:

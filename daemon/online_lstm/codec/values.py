@@ -69,9 +69,9 @@ def reader_of(
     With a ``label_path`` an object may have a label there, with or without a value.
 
     >>> reader_of("auto", "state.0")(b'{"state": ["on"], "end": true}')
-    Read(symbol='on', literal='"on"', ends=True, vector=None, label=None)
+    DecodedValue(symbol='on', literal='"on"', ends=True, vector=None, label=None)
     >>> reader_of("auto", None, vectors=True, label_path="label")(b'{"value": [0.10, NaN], "label": 1}')
-    Read(symbol='[0.10, null]', literal='[0.10, null]', ends=False, vector=(0.1, None), label=(1, '1'))
+    DecodedValue(symbol='[0.10, null]', literal='[0.10, null]', ends=False, vector=(0.1, None), label=(1, '1'))
     """
     numbers = _NumberRules(Markers(missing_values), features) if vectors else None
     readers: dict[str, Callable[[bytes], DecodedValue]] = {

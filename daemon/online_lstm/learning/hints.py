@@ -125,7 +125,7 @@ class NumeralDetector:
 
         There must be more than ``MIN_DIFFERENT`` different numbers.
 
-        >>> measured, levels, counter = Numerals(), Numerals(), Numerals()
+        >>> measured, levels, counter = NumeralDetector(), NumeralDetector(), NumeralDetector()
         >>> for place in range(100):
         ...     measured.add(f"{20 + place % 30 / 7}")
         ...     levels.add((0.5, 1.5, 2.5)[place % 3])

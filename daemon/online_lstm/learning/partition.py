@@ -51,7 +51,7 @@ def initial_metadata(partitions: int) -> CommitMetadata:
 def lineage_generation(lineage: str) -> int:
     """Return the number of lineages up to and including this one: 1 for the first lineage of a partition.
 
-    >>> generation_of("1f3a9c20"), generation_of("8c0d3f11-2"), generation_of("")
+    >>> lineage_generation("1f3a9c20"), lineage_generation("8c0d3f11-2"), lineage_generation("")
     (1, 2, 0)
     """
     _, _, generation = lineage.partition("-")
@@ -66,7 +66,7 @@ def learning_settings(settings: Settings) -> LearningSettings:
 def model_id(lineage: str, events: int, *, learn: bool) -> str:
     """Return the id of the model that has learned from this many events of a lineage.
 
-    >>> model_of("1f3a9c20", 42, learn=False)
+    >>> model_id("1f3a9c20", 42, learn=False)
     '1f3a9c20@42 frozen'
     """
     return f"{lineage}@{events}{'' if learn else ' frozen'}"

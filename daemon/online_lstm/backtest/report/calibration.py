@@ -28,7 +28,7 @@ class ReliabilityBins:
     def to_json(self) -> dict[str, Any]:
         """Give the error and the bins; None where nothing was counted.
 
-        >>> reliability = Reliability()
+        >>> reliability = ReliabilityBins()
         >>> for hit in (True, True, False, False):
         ...     reliability.add(0.75, hit=hit)
         >>> figures = reliability.to_json()

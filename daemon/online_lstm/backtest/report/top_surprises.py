@@ -37,7 +37,7 @@ class TopSurprises:
     def told(self, after: int) -> list[Moment]:
         """Give the moments after an event with which a part began, or all of them after 0; the most surprising first.
 
-        >>> surprising = Surprising()
+        >>> surprising = TopSurprises()
         >>> surprising.add(9.0, {"event": 1})
         >>> surprising.begin_part(1)
         >>> surprising.add(2.0, {"event": 2})

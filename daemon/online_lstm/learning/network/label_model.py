@@ -101,7 +101,7 @@ class LabelModel:
     def bucket(length: int) -> int:
         """Return the padded length of a sequence of this length: a power of two, at least ``MIN_LENGTH``.
 
-        >>> [Classifier.bucket(length) for length in (1, 8, 9, 500)]
+        >>> [LabelModel.bucket(length) for length in (1, 8, 9, 500)]
         [8, 8, 16, 512]
         """
         return max(MIN_LENGTH, 1 << (length - 1).bit_length())

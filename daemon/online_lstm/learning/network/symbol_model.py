@@ -64,7 +64,7 @@ class SymbolModel:
     def classes_for(known: int) -> int:
         """Return the capacity for this many known classes: a power of two, at least 4.
 
-        >>> [Network.classes_for(known) for known in (1, 4, 5, 256)]
+        >>> [SymbolModel.classes_for(known) for known in (1, 4, 5, 256)]
         [4, 4, 8, 256]
         """
         return max(MIN_CLASSES, 1 << (known - 1).bit_length())
