@@ -26,8 +26,8 @@ class BatchCommitted:
 
     ``baseline_hits`` has the order of the task's ``BASELINES``, ``expert_hits`` the order of the setting ``experts``.
     ``dead_letters`` has pairs of a reason and a number of records. ``skipped_steps`` counts the fit steps that were
-    skipped because loss, gradient or result was not finite, ``unlabelled_sequences`` the sequences that were dropped without a label,
-    ``drifts`` the evaluations at which the drift test found a change of a stream.
+    skipped because loss, gradient or result was not finite. ``unlabelled_sequences`` counts the sequences that were
+    dropped without a label, ``drifts`` the evaluations at which the drift test found a change of a stream.
     ``step_seconds`` is the time spent on learning and predicting all events, ``lag_records`` the number of unread
     records after the batch, ``last_timestamp_ms`` the timestamp of the last record (-1 without a timestamp), and
     ``outputs`` the published records.
