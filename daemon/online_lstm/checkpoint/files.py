@@ -18,8 +18,8 @@ _NAME = re.compile(r"([^/]+)/([^/]+)/([0-9]+)/([^/]+)/([0-9]{20})\.h5\Z")
 class CheckpointFile:
     """One checkpoint file: its ``state``, or a description of its ``damage``.
 
-    ``group``, ``source``, ``lineage`` and ``offset`` are parsed from the file's path; they are None if the path does not
-    name a checkpoint.
+    ``group``, ``source``, ``lineage`` and ``offset`` are parsed from the path; they are None if the path names no
+    checkpoint.
     """
 
     location: str

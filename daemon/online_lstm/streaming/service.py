@@ -110,7 +110,7 @@ class InputSource(Protocol):
 class OutputSink(Protocol):
     """A sink that publishes a batch in one transaction, or publishes nothing.
 
-    While the broker does not answer, the sink calls ``waiting`` at least every second with the seconds so far.
+    While the broker does not answer, the sink calls ``waiting`` about every second with the seconds so far.
     ``waiting`` may raise an exception.
     """
 
