@@ -1,8 +1,8 @@
-"""online-lstm: learn from a Kafka topic while predicting it."""
+"""online-lstm: learn from a Kafka topic while predicting its next values."""
 
 
 def __getattr__(name: str) -> str:
-    """Give ``__version__``, looked up when it is asked for: that takes longer than all else at the start."""
+    """Return ``__version__``, looked up on demand, because the lookup is the slowest part of the start."""
     if name == "__version__":
         from importlib.metadata import version  # noqa: PLC0415
 

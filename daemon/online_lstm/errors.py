@@ -1,13 +1,13 @@
-"""Every exception of the daemon, and the exit code that each one ends the process with.
+"""All exceptions of the daemon, and the exit code of the process for each exception.
 
-A message says what was wrong, where, what was received, what was expected and the way out.
+An error message has the problem, its location, the received and the expected value, and the way out.
 """
 
 from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What the process says when it ends (the table in the README is made from these)."""
+    """The exit codes of the process (the documentation's table is generated from them)."""
 
     OK = 0
     FAILURE = 1
@@ -20,7 +20,7 @@ class ExitCode(IntEnum):
 
     @property
     def meaning(self) -> str:
-        """One line for a person."""
+        """The meaning of the exit code in one line."""
         return _MEANINGS[self]
 
 
@@ -38,7 +38,7 @@ _MEANINGS = {
 
 
 class OnlineLstmError(Exception):
-    """The base of all; raised itself nowhere."""
+    """The base class of all exceptions of the daemon."""
 
     exit_code = ExitCode.FAILURE
 
@@ -50,7 +50,7 @@ class SettingsError(OnlineLstmError):
 
 
 class InputFileError(OnlineLstmError):
-    """Raised when a file given on the command line cannot be read as what it should be."""
+    """Raised when a file given on the command line cannot be read or has invalid content."""
 
     exit_code = ExitCode.USAGE
 
@@ -62,7 +62,7 @@ class MissingTopicError(OnlineLstmError):
 
 
 class UnfitTopicError(OnlineLstmError):
-    """Raised when a topic refuses what is published to it, and will until it is configured otherwise."""
+    """Raised when a topic refuses the published records, until its configuration changes."""
 
     exit_code = ExitCode.UNFIT_TOPIC
 
@@ -74,63 +74,63 @@ class BrokerUnavailableError(OnlineLstmError):
 
 
 class UnsupportedByBrokerError(OnlineLstmError):
-    """Raised when a broker lacks an interface that is needed, as transactions."""
+    """Raised when a broker lacks a required feature, such as transactions."""
 
     exit_code = ExitCode.NO_BROKER
 
 
 class MissingToolError(OnlineLstmError):
-    """Raised when a program that is needed is neither installed nor installable."""
+    """Raised when a required program is missing and cannot be installed."""
 
     exit_code = ExitCode.MISSING_TOOL
 
 
 class StateMismatchError(OnlineLstmError):
-    """Raised when a restored state has other keys, shapes or dtypes than the settings ask for."""
+    """Raised when the keys, shapes or dtypes of a restored state do not match the settings."""
 
     exit_code = ExitCode.REFUSED
 
 
 class CheckpointDamagedError(OnlineLstmError):
-    """Raised when a checkpoint file cannot be read or does not have the content it was written with."""
+    """Raised when a checkpoint file cannot be read, or its content differs from the written content."""
 
     exit_code = ExitCode.REFUSED
 
 
 class CheckpointsUnavailableError(OnlineLstmError):
-    """Raised when the place of the checkpoints cannot be asked: what is in it is not known, so nothing is decided."""
+    """Raised when the checkpoint storage does not answer: without its content, no recovery can be chosen."""
 
     exit_code = ExitCode.NO_BROKER
 
 
 class RecoveryRefusedError(OnlineLstmError):
-    """Raised when committed offsets, checkpoints and the input topic do not fit each other."""
+    """Raised when committed offsets, checkpoints and the input topic do not match."""
 
     exit_code = ExitCode.REFUSED
 
 
 class ReplayDivergedError(RecoveryRefusedError):
-    """Raised when a muted replay gives other outputs than the ones that were committed."""
+    """Raised when the outputs of a replay differ from the committed outputs."""
 
 
 class InputGoneError(RecoveryRefusedError):
-    """Raised when the topic does not have the record to read next, and never will."""
+    """Raised when the topic permanently lacks the next record to read."""
 
 
 class FencedError(OnlineLstmError):
-    """Raised when another process took over this one's transactional id."""
+    """Raised when another process took over this process's transactional id."""
 
     exit_code = ExitCode.FENCED
 
 
 class NotCommittedError(OnlineLstmError):
-    """Raised when a batch was not committed, or not as far as one can know: go back to the committed offsets."""
+    """Raised when the commit of a batch failed or is not confirmed: return to the committed offsets."""
 
 
 class BadInputError(OnlineLstmError):
-    """Raised when a record cannot be learned from; it goes to the dead-letter topic.
+    """Raised when a record is unusable for learning; the record goes to the dead-letter topic.
 
-    ``reason`` is one of a closed set of words, for headers and metric labels.
+    ``reason`` is a word from a closed set, for headers and metric labels.
     """
 
     def __init__(self, reason: str, message: str) -> None:

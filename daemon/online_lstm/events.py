@@ -1,4 +1,4 @@
-"""The records that travel through the daemon: frozen, small, without behaviour."""
+"""The data records of the daemon: input, events, predictions, evaluations, outputs, commits; without behaviour."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,13 +12,13 @@ BASELINES: Mapping[str, tuple[str, ...]] = {
     "number": ("last_value", "seasonal_naive"),
     "label": ("last_value", "most_frequent"),
 }
-"""Predictors that every hit rate of a task is shown with."""
+"""Baselines by task; every hit rate is shown beside the hit rates of the task's baselines."""
 EXPERTS: Mapping[str, tuple[str, ...]] = {
     "symbol": ("lstm", "suffix_memory", "slow_suffix_memory"),
     "number": ("lstm", "linear", "neighbours"),
     "label": ("lstm",),
 }
-"""Predictors whose mixture is published, unless the settings say otherwise, by task."""
+"""Default experts by task; the mixture of the experts is the published prediction."""
 NUMBER_SCORES = (
     "mean_absolute_error",
     "baseline_mean_absolute_error",
@@ -27,13 +27,13 @@ NUMBER_SCORES = (
     *(f"skill_{name}" for name in BASELINES["number"]),
     "interval_coverage",
 )
-"""What is told of a component at a horizon over the last ``score_window`` events that were scored."""
+"""Scores of a channel (one component at one horizon) over the last ``score_window`` scored events."""
 Symbol = int | float | str
-"""What a symbol is compared by: equal numbers are one symbol, a string never equals a number."""
+"""The identity of a symbol: equal numbers are the same symbol; a string never equals a number."""
 Label = tuple[Symbol, str]
-"""The label of a sequence: what it is compared by, and its JSON text."""
+"""The label of a sequence: its identity as a symbol, and its JSON text."""
 Vector = tuple[float | None, ...]
-"""The numbers of one event; None for one that is missing."""
+"""The numbers of one event; None for a missing number."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -49,7 +49,7 @@ class TopicPartition:
 
 @dataclass(frozen=True, slots=True)
 class InputRecord:
-    """One record as it was consumed; ``timestamp_ms`` is -1 where the record has none."""
+    """One consumed record; ``timestamp_ms`` is -1 if the record has no timestamp."""
 
     topic: str
     partition: int
@@ -76,9 +76,10 @@ class OutputRecord:
 class Event:
     """One decoded record.
 
-    ``literal`` is the value as JSON text the way it came (``4.0`` stays ``4.0``), ``symbol`` what it is
-    compared by, ``stream`` the text of the key (None for a null key). ``vector`` has the numbers where numbers are
-    what is wanted, as many as the setting ``features`` says; it is empty for a ``label`` that comes alone.
+    ``literal`` is the value as the received JSON text (``4.0`` stays ``4.0``). ``symbol`` is the identity of the value
+    in comparisons. ``stream`` is the text of the key, None for a null key. ``vector`` has the numbers for tasks with
+    numbers, as many as the setting ``features``; it is empty for a ``label`` without a sample. ``ends`` is True for the
+    last event of a sequence.
     """
 
     record: InputRecord
@@ -100,11 +101,11 @@ class Tombstone:
 
 @dataclass(frozen=True, slots=True)
 class SymbolEvaluation:
-    """How the pending prediction did once its value arrived.
+    """The score of the pending prediction of a symbol, computed when the predicted value arrives.
 
-    ``probability`` is what had been given to the value that came, ``surprise_bits`` its -log2; ``expert_bits`` is the
-    surprise of each expert. ``confidence`` is what had been given to the value that was predicted. ``drift`` says, as
-    in evaluations of all tasks, that with this one the stream is found to have changed
+    ``probability`` is the predicted probability of the value that arrived, ``surprise_bits`` its -log2 and
+    ``expert_bits`` the surprise of each expert. ``confidence`` is the predicted probability of the predicted value.
+    ``drift``, in evaluations of all tasks, is True if this evaluation made the drift test find a change of the stream
     (``online_lstm.learning.scoring.drift``).
     """
 
@@ -119,10 +120,10 @@ class SymbolEvaluation:
 
 @dataclass(frozen=True, slots=True)
 class SymbolPrediction:
-    """What is said about a stream's next value: JSON literals with their probabilities, likeliest first.
+    """The prediction of a stream's next value: JSON literals with their probabilities, most likely first.
 
-    ``experts`` has for each expert its likeliest value, None where it has none, the probability that it gives to it,
-    and the expert's weight.
+    ``experts`` has three items for each expert: its most likely value (None if it has none), the predicted probability
+    of this value, and the expert's weight.
     """
 
     top: tuple[tuple[str, float], ...]
@@ -130,24 +131,24 @@ class SymbolPrediction:
 
     @property
     def literal(self) -> str:
-        """The likeliest value."""
+        """The most likely value, as a JSON literal."""
         return self.top[0][0]
 
     @property
     def probability(self) -> float:
-        """The probability of the likeliest value."""
+        """The probability of the most likely value."""
         return self.top[0][1]
 
 
 @dataclass(frozen=True, slots=True)
 class NumberEvaluation:
-    """How the predictions of values did that were made one horizon before they arrived.
+    """The scores of the predictions of an event's numbers, each made one horizon earlier.
 
-    All have a number for each channel, horizon by horizon of each component: what was ``predicted``, whether that was a
-    hit, the error, which is the value minus what was predicted, and whether it was ``covered`` by its interval. Hits
-    and errors of values that are missing are None and NaN, as is what had not been predicted. ``scores`` has a line for
-    each of ``NUMBER_SCORES``, ``losses`` what adds up of each channel (``online_lstm.learning.scoring.regression``),
-    float64 ``(C, columns)``.
+    All fields have an item for each channel, ordered by component and then by horizon: the ``predicted`` number,
+    whether it was a hit, the error (the value minus the prediction), and whether the interval ``covered`` the value.
+    For a missing value or a missing prediction, hits are None and errors are NaN. ``scores`` has a row for each of
+    ``NUMBER_SCORES``. ``losses`` has the additive terms of the scores of each channel
+    (``online_lstm.learning.scoring.regression``), float64 ``(C, columns)``.
     """
 
     predicted: tuple[float, ...]
@@ -161,10 +162,10 @@ class NumberEvaluation:
 
 @dataclass(frozen=True, slots=True)
 class NumberPrediction:
-    """What is said about the values that come some events on.
+    """The prediction of the numbers at each horizon.
 
-    All have a number for each channel, horizon by horizon of each component; NaN where nothing is known yet: the
-    ``values``, lower and upper bounds, and for each expert what it says and its weight.
+    All fields have an item for each channel, ordered by component and then by horizon, and NaN where there is no
+    prediction yet: the ``values``, the lower and upper ``bounds``, and for each expert its predictions and its weights.
     """
 
     values: tuple[float, ...]
@@ -174,12 +175,11 @@ class NumberPrediction:
 
 @dataclass(frozen=True, slots=True)
 class LabelEvaluation:
-    """How the prediction after a sequence's last sample did, once the sequence was over and its label known.
+    """The score of the prediction after a sequence's last sample, computed when the sequence has ended with a label.
 
-    ``label`` and ``predicted`` are JSON literals, ``probability`` is what had been given to the label,
-    ``surprise_bits`` its -log2, and ``confidence`` what had been given to the label that was predicted. The
-    sequence had so many ``samples``, and from number ``stable_since_sample`` of them on the prediction had not changed
-    any more.
+    ``label`` and ``predicted`` are JSON literals. ``probability`` is the predicted probability of the label,
+    ``surprise_bits`` its -log2, and ``confidence`` the predicted probability of the predicted label. ``samples`` is the
+    number of samples of the sequence; the prediction stayed the same from sample number ``stable_since_sample`` on.
     """
 
     label: str
@@ -198,9 +198,9 @@ Evaluation = SymbolEvaluation | NumberEvaluation | LabelEvaluation
 
 @dataclass(frozen=True, slots=True)
 class LabelPrediction:
-    """What is said about a sequence's label after one sample: JSON literals with their probabilities, likeliest first.
+    """The prediction of a sequence's label after one sample: JSON literals with their probabilities, likeliest first.
 
-    There are none before any label was learned. ``sample`` counts the sequence's samples from 1.
+    ``probabilities`` is empty before the first learned label. ``sample`` counts the sequence's samples from 1.
     """
 
     sample: int
@@ -209,15 +209,15 @@ class LabelPrediction:
 
 @dataclass(frozen=True, slots=True)
 class EventResult:
-    """All that is said after one event was learned; ``event`` counts the stream's events from 1.
+    """The result of one learned event; ``event`` counts the stream's events from 1.
 
-    ``fit_steps`` counts the optimizer steps it was worth, ``skipped_steps`` those that would not have been finite.
-    ``hits`` has that of the published prediction first, then one for each baseline, then one
-    for each expert; it is None if nothing had been predicted. Where an event is worth several predictions, each counts
-    its hits among the ``scored`` ones. ``hit_rates`` are in the same order over the last ``score_window`` scored
-    events, None before the first one. Where streams share a learner, events and scores are those of all of them;
-    ``unpublished_evaluations`` are evaluations, with their hits, on sequences of other streams that were over with this
-    event, as they had been silent for too long or had to make room.
+    ``fit_steps`` counts the optimizer steps of the event, ``skipped_steps`` the optimizer steps that were skipped
+    because they were not finite. ``hits`` has the hits of the published prediction, then of each baseline, then of each
+    expert; it is None without a pending prediction. If an event scores several predictions, ``scored`` is their number
+    and ``hits`` counts the hits among them. ``hit_rates`` has the same order, over the last ``score_window`` scored
+    events; it is None before the first scored event. If streams share a learner, events and scores are over all its
+    streams. ``unpublished_evaluations`` has evaluations, with their hits, of other streams' sequences that this event
+    ended because of their idle timeout or to make room for other sequences.
     """
 
     event: int
@@ -233,11 +233,11 @@ class EventResult:
 
 @dataclass(frozen=True, slots=True)
 class CommitMetadata:
-    """How far one partition has come: it goes with every committed offset, so that a replay can be verified.
+    """The progress of one partition, committed with every offset, so that a replay can be verified.
 
-    ``lineage`` names the learned state's line of descent, ``digest`` is the rolling hash over everything published
-    in it, ``records`` counts all records that were learned from, also in the lineages before, and ``partitions`` is
-    how many the topic had when the group began with this one.
+    ``lineage`` is the name of the chain of learned states, ``digest`` the rolling hash over all outputs of the lineage.
+    ``records`` counts all learned records, including earlier lineages. ``partitions`` is the topic's number of
+    partitions when the group started this partition.
     """
 
     lineage: str
@@ -248,7 +248,7 @@ class CommitMetadata:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """A committed offset of the group, with the text that was committed beside it."""
+    """A committed offset of the group, with its commit metadata as text."""
 
     offset: int
     metadata: str = ""
@@ -256,7 +256,7 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """Who this member was when a batch was polled; ``group_metadata`` is what the broker checks at the commit."""
+    """The identity of this member at the poll of a batch; the broker checks ``group_metadata`` at the commit."""
 
     generation: int
     member_id: str
@@ -265,9 +265,9 @@ class Membership:
 
 @dataclass(frozen=True, slots=True)
 class PollResult:
-    """What one poll brought: records, and what happened to the assignment meanwhile.
+    """The result of one poll: records, and the changes of the assignment since the previous poll.
 
-    ``lost`` says that partitions were taken away from a member that the group thought dead.
+    ``lost`` is True if the group took partitions away because it considered this member dead.
     """
 
     records: dict[TopicPartition, list[InputRecord]]

@@ -1,6 +1,6 @@
-"""The log: events with fields, written as ``event key=value`` or as one JSON object a line.
+"""Logging of events with fields, as ``event key=value`` or as one JSON object per line.
 
-Libraries log words to the standard loggers; their lines come out the same way, without fields.
+Messages of libraries, which use the standard loggers, have the same format without fields.
 """
 
 import json
@@ -16,7 +16,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class LogEvent:
-    """What happened, and to what.
+    """A log message: the name of an event, and fields with its objects and values.
 
     >>> str(LogEvent("starting", {"topics": ("a", "b"), "network": ("lstm 32",), "learn": False}))
     'starting topics=a,b network="lstm 32" learn=false'
@@ -30,17 +30,17 @@ class LogEvent:
 
 
 class EventLogger:
-    """Logs events to the standard logger of a name: ``log.info("live", source=source, offset=3)``."""
+    """A logger of events on top of a standard logger: ``log.info("live", source=source, offset=3)``."""
 
     def __init__(self, name: str) -> None:
         self._logger = logging.getLogger(name)
 
     def info(self, event: str, /, **fields: Any) -> None:
-        """Log what an operator may want to know."""
+        """Log an event for the operator's information."""
         self._log(logging.INFO, event, fields)
 
     def warning(self, event: str, /, **fields: Any) -> None:
-        """Log what someone should act on."""
+        """Log an event that requires action."""
         self._log(logging.WARNING, event, fields)
 
     def _log(self, level: int, event: str, fields: Mapping[str, Any]) -> None:
@@ -49,10 +49,10 @@ class EventLogger:
 
 
 class RedactingFormatter(logging.Formatter):
-    """Hides secrets: at DEBUG the Kafka client writes its options and all that it sends.
+    """A formatter that hides secrets: at DEBUG the Kafka client logs its options and all requests.
 
     Args:
-        secrets: Texts that no line may have in it.
+        secrets: Texts that must not appear in any line.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
@@ -70,12 +70,12 @@ class RedactingFormatter(logging.Formatter):
         self._secrets = re.compile("|".join(map(re.escape, sorted(written, key=len, reverse=True))) or "(?!)")
 
     def redact(self, text: str) -> str:
-        """Return a text with asterisks for each secret."""
+        """Return a text with each secret replaced by asterisks."""
         return self._secrets.sub("**********", text)
 
 
 class TextFormatter(RedactingFormatter):
-    """Time, level, event and fields; values that have blanks are quoted."""
+    """A formatter of lines with time, level, event and fields; values with blanks are quoted."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Format a record."""
@@ -86,7 +86,7 @@ class TextFormatter(RedactingFormatter):
 
 
 class JsonFormatter(RedactingFormatter):
-    """One JSON object a line, with each field as a member."""
+    """A formatter of JSON objects, one per line, with each field as a member."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Format a record."""
@@ -109,9 +109,9 @@ class JsonFormatter(RedactingFormatter):
 
 
 def configure(*, level: str, style: str, secrets: Iterable[str] = ()) -> None:
-    """Send the log to standard error, with none of the secrets in it.
+    """Write the log to standard error, without secrets.
 
-    The lines of the Kafka client itself are written at DEBUG only: what it retries is not an event of ours.
+    Below CRITICAL, messages of the Kafka client appear at DEBUG only, because the client logs every retry.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(secrets) if style == "json" else TextFormatter(secrets))
@@ -120,12 +120,12 @@ def configure(*, level: str, style: str, secrets: Iterable[str] = ()) -> None:
 
 
 def configure_command(*, level: str, style: str, secrets: Iterable[str] = ()) -> None:
-    """Send the log of a command whose output is for a person to standard error: warnings, or all at DEBUG."""
+    """Write the log of an interactive command to standard error: warnings only, or everything at DEBUG."""
     configure(level=level if level == "DEBUG" else "WARNING", style=style, secrets=secrets)
 
 
 def tell(message: str) -> None:
-    """Say why the program ends: to the person at the terminal, or to whoever reads a log in JSON."""
+    """Write the reason for the end of the program to standard error: as text, or as a JSON log line."""
     if _in_json():
         logging.getLogger(__name__).error("%s", message)
     else:
@@ -133,12 +133,12 @@ def tell(message: str) -> None:
 
 
 def tell_of_bug(error: Exception) -> None:
-    """Say with its traceback that an exception ends the program which nobody had expected."""
+    """Log an unexpected exception, which ends the program, with its traceback."""
     logging.getLogger(__name__).error("unexpected error", exc_info=error)
 
 
 def _written(secret: str) -> tuple[str, ...]:
-    """Return a secret as it is, and as Python and JSON write it."""
+    """Return a secret unchanged, and in the notations of Python and JSON."""
     return secret, repr(secret)[1:-1], repr(secret.encode())[2:-1], json.dumps(secret, ensure_ascii=False)[1:-1]
 
 
@@ -147,12 +147,12 @@ def _in_json() -> bool:
 
 
 def _time(record: logging.LogRecord) -> str:
-    """Give the local time with its zone (ISO 8601)."""
+    """Return the local time of a record with its zone (ISO 8601)."""
     return datetime.fromtimestamp(record.created).astimezone().isoformat(timespec="milliseconds")
 
 
 def _json_value(value: Any) -> Any:
-    """Return a value as JSON has it: numbers, truth values and lists as they are, whatever else as its text."""
+    """Return a value for JSON: finite numbers, booleans, strings, None and lists; any other value as its text."""
     if isinstance(value, tuple | list | set | frozenset):
         return [_json_value(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
@@ -161,7 +161,7 @@ def _json_value(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Write a list as its items, with commas between them, and a truth value as in TOML."""
+    """Return a list as its items separated by commas, a boolean as in TOML, any other value unchanged."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple | list | set | frozenset):
@@ -170,7 +170,7 @@ def _plain(value: Any) -> Any:
 
 
 def _quoted(value: Any) -> str:
-    """Quote a text with blanks, quotation marks, ``=`` or control characters in it, or nothing in it.
+    """Return the text of a value, quoted if it is empty or has blanks, quotation marks, ``=`` or control characters.
 
     >>> _quoted("numbers"), _quoted(""), _quoted("two words")
     ('numbers', '""', '"two words"')

@@ -1,7 +1,8 @@
-"""What the service loop tells every observer (metrics, log, page): frozen facts, each told once.
+"""The reports of the service loop to its observers (metrics, log, page): frozen records, each sent once.
 
-Times taken are in seconds, points in time in milliseconds since 1970 as in Kafka's records.
-A partition's reports arrive between its assignment and its revocation; only a checkpoint may end later.
+Durations are in seconds, points in time in milliseconds since 1970, as in Kafka's records.
+A partition's reports arrive between its assignment and its revocation; only a checkpoint may finish later.
+The module must not know the observers.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +14,7 @@ from online_lstm.events import OutputRecord, TopicPartition
 
 @dataclass(frozen=True, slots=True)
 class AssignmentChanged:
-    """The group gave this member partitions, or took some away."""
+    """Partitions were assigned to this member, or revoked from it."""
 
     assigned: tuple[TopicPartition, ...] = ()
     revoked: tuple[TopicPartition, ...] = ()
@@ -21,15 +22,15 @@ class AssignmentChanged:
 
 @dataclass(frozen=True, slots=True)
 class BatchCommitted:
-    """What one partition did in one committed batch; muted replay makes no such report.
+    """The results of one partition in one committed batch; a replay sends no such report.
 
-    ``baseline_hits`` follows the order of the task's ``BASELINES``, ``expert_hits`` that of the setting
-    ``experts``; ``dead_letters`` pairs a reason with how many records had it. ``skipped_steps`` were not taken
-    because the gradient was not finite, ``unlabelled_sequences`` were forgotten without a label, ``drifts`` counts the
-    evaluations with which a stream was found to have changed.
-    ``step_seconds`` is the time of learning and predicting all events, ``lag_records`` what is left to read
-    after the batch, ``last_timestamp_ms`` the timestamp of its last record (-1 where it has none), ``outputs`` what was
-    published.
+    ``baseline_hits`` has the order of the task's ``BASELINES``, ``expert_hits`` the order of the setting ``experts``.
+    ``dead_letters`` has pairs of a reason and a number of records. ``skipped_steps`` counts the fit steps that were
+    skipped because loss, gradient or result was not finite. ``unlabelled_sequences`` counts the sequences that were
+    dropped without a label, ``drifts`` the evaluations at which the drift test found a change of a stream.
+    ``step_seconds`` is the time spent on learning and predicting all events, ``lag_records`` the number of unread
+    records after the batch, ``last_timestamp_ms`` the timestamp of the last record (-1 without a timestamp), and
+    ``outputs`` the published records.
     """
 
     source: TopicPartition
@@ -52,11 +53,12 @@ class BatchCommitted:
 
 @dataclass(frozen=True, slots=True)
 class RegressionStats:
-    """How far off predictions of numbers were lately, all components and horizons together.
+    """Recent errors of the predictions of numbers, over all components and horizons.
 
-    The mean absolute errors are those of the published prediction, each baseline and each expert, and so are their
-    ratios to the mean of the values without sign; ``skill`` is against the best baseline, with the standard error
-    ``skill_error``, ``skills`` against each. What is not known is None, and so are errors in several units.
+    ``mean_absolute_errors`` has the published prediction, each baseline and each expert.
+    ``mean_absolute_error_ratios`` has the same order: the errors relative to the mean absolute value. ``skill`` is
+    measured against the best baseline and has the standard error ``skill_error``; ``skills`` is measured against each
+    baseline. Unknown figures are None, and so are errors that would mix several units.
     """
 
     mean_absolute_errors: tuple[float, ...] | None
@@ -70,21 +72,22 @@ class RegressionStats:
 
     @property
     def mean_absolute_error_ratio(self) -> float | None:
-        """That of the published prediction."""
+        """The mean absolute error ratio of the published prediction."""
         return self.mean_absolute_error_ratios[0]
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionStats:
-    """How the learners of one partition stand: after a restore, and after each committed batch.
+    """The state of the learners of one partition, after a restore and after each committed batch.
 
-    ``waiting_sequences`` counts those among the streams that are over and wait for a label, None where there are no
-    labels. ``vocabulary`` is the largest among the streams, ``log_loss_bits`` the mean surprise of the last scored
-    predictions; of numbers there is instead how far off they were. Both are None before the first scored prediction.
-    All of these figures are over the last ``scored`` events with a prediction. ``lift_errors`` are the standard errors
-    of the hit rate minus that of each baseline (``indicators.paired_error``). ``kappa_temporal`` is None also of
-    numbers, and where the last value was always right. ``surprise_bits`` is that of the last value scored by this
-    process, None before one. ``checkpoint_offset`` is where the newest checkpoint goes on reading, None without one.
+    ``waiting_sequences`` counts the ended sequences that wait for a label; it is None for tasks without labels.
+    ``vocabulary`` is the size of the largest vocabulary among the streams. ``log_loss_bits`` is the mean surprise of
+    the last scored predictions; for numbers, ``numbers`` has the errors instead. Both are None before the first scored
+    prediction. All scores are over the last ``scored`` events with a prediction. ``lift_errors`` has, for each
+    baseline, the standard error of the difference between the hit rate and the baseline's hit rate
+    (``significance.paired_error``). ``kappa_temporal`` is also None for numbers, and if the last-value baseline was
+    always right. ``surprise_bits`` is the surprise of the last value scored by this process; None before the first one.
+    ``checkpoint_offset`` is the offset of the newest checkpoint; None without a checkpoint.
     """
 
     source: TopicPartition
@@ -117,9 +120,9 @@ CheckpointResult = Literal["written", "failed", "damaged"]
 
 @dataclass(frozen=True, slots=True)
 class CheckpointFinished:
-    """A checkpoint was written, failed to be, or was found damaged when it was needed.
+    """A checkpoint was written, could not be written, or was found damaged during a restore.
 
-    ``offset`` is where it goes on reading; ``seconds`` and ``size_bytes`` are told of one that was written.
+    ``offset`` is the checkpoint's next offset to read; ``seconds`` and ``size_bytes`` are set for a written checkpoint.
     """
 
     source: TopicPartition
@@ -139,12 +142,12 @@ HINTS: Mapping[str, str] = {
     "json_in_strings": "each of the last 100 values is a string with JSON in it, with the task symbol",
     "predictions_removed": "the output topic lost predictions within an hour after they were published",
 }
-"""Every hint that something is set wrong although nothing fails, with when there is one."""
+"""The hints at silent misconfigurations, with the condition of each hint."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """One of ``HINTS``; ``text`` names the cause and the setting, for a person."""
+    """A hint from ``HINTS``; ``text`` names the cause and the setting, for a person."""
 
     name: str
     text: str
@@ -152,10 +155,10 @@ class Hint:
 
 @dataclass(frozen=True, slots=True)
 class InputObserved:
-    """What waits in a partition of the input, and the hints that hold there; told every few seconds.
+    """The lag and the hints of an input partition, reported every few seconds.
 
-    ``lag_records`` are yet to be read; for ``open_transaction_s`` they have been waiting for a transaction that another
-    producer has not ended.
+    ``lag_records`` is the number of unread records. ``open_transaction_s`` is the time for which an open transaction of
+    another producer has blocked them.
     """
 
     source: TopicPartition
@@ -169,7 +172,7 @@ LineageReason = Literal["beginning", "reset", "gap", "divergence", "shape", "lea
 
 @dataclass(frozen=True, slots=True)
 class LineageStarted:
-    """A lineage began, and why; ``lost_records`` of the input are gone unread."""
+    """A lineage began for ``reason``; ``lost_records`` counts the input records that were deleted unread."""
 
     source: TopicPartition
     lineage: str
@@ -179,7 +182,7 @@ class LineageStarted:
 
 @dataclass(frozen=True, slots=True)
 class OutputFormChanged:
-    """Committed records of an input partition were published in a form that their topic takes (``codec.forms``)."""
+    """Committed outputs of an input partition were published in a form that their topic accepts (``codec.forms``)."""
 
     source: TopicPartition
     form: str
@@ -188,7 +191,7 @@ class OutputFormChanged:
 
 @dataclass(frozen=True, slots=True)
 class TopicMisfits:
-    """What of a topic's configuration does not fit what is published to it: settings of Kafka with their values."""
+    """The entries of a topic's configuration that do not fit the published records, each with an explanation."""
 
     topic: str
     misfits: tuple[tuple[str, str], ...]
@@ -206,4 +209,4 @@ TelemetryEvent = (
     | TopicMisfits
 )
 Observer = Callable[[TelemetryEvent], None]
-"""Called on the loop's thread, so it returns at once and raises nothing."""
+"""A function called on the loop's thread, which must return at once and must not raise exceptions."""

@@ -1,1 +1,1 @@
-"""Look into what was published and learned: consistency, checkpoints, exports."""
+"""Inspection of published outputs and learned state: consistency checks, checkpoint descriptions, Keras exports."""

@@ -1,8 +1,8 @@
-"""Does what was published agree with the marks? Judged for one input partition, without computing a prediction.
+"""Comparison of the published outputs of one input partition with the digests in the commit metadata.
 
-Each mark has the rolling digest of all outputs of its lineage. Between two of them, a checkpoint's and the next
-checkpoint's or the committed one, the digest of the outputs that readers see has to lead from one to the other.
-Outputs stream through; what is kept does not grow with them.
+Commit metadata has the rolling digest of all outputs of its lineage. The comparison starts from the digest of a
+checkpoint and extends it by the visible outputs; the result must equal the digest of the next checkpoint, or of the
+committed offset. The module computes no predictions and reads the outputs as a stream, in constant memory.
 """
 
 from collections import deque
@@ -19,16 +19,17 @@ from online_lstm.events import OutputRecord
 from online_lstm.learning.partition import lineage_generation
 
 EXAMPLES = 3
-"""How many of the records that are wrong in the same way are told."""
+"""Number of records that a report lists for each kind of fault."""
 
 Verdict = Literal["agrees", "differs", "cannot be judged"]
 
 
 @dataclass(frozen=True, slots=True)
 class OutputLog:
-    """What an output or dead-letter partition says of one input partition: ``read`` gives it, oldest first.
+    """The records of an output or dead-letter partition about one input partition; ``read`` yields them, oldest first.
 
-    ``cut`` says that older records were deleted, ``holes`` why any may be missing, if there is a reason.
+    ``cut`` is True if older records were deleted. ``holes`` is the reason why any record may be missing; empty without
+    such a reason.
     """
 
     name: str
@@ -39,7 +40,7 @@ class OutputLog:
 
 @dataclass(frozen=True, slots=True)
 class OffsetRange:
-    """The input offsets between two marks of a lineage, and whether the outputs for them lead from one to the other."""
+    """The input offsets between two digests of a lineage, and whether their outputs lead from one to the other."""
 
     first: int
     stop: int
@@ -48,7 +49,12 @@ class OffsetRange:
 
 @dataclass(slots=True)
 class ConsistencyReport:
-    """What came of it; ``faults`` and ``notes`` are sentences for people."""
+    """The result of a consistency check; ``faults`` and ``notes`` are sentences for people.
+
+    ``predictions`` and ``dead_letters`` count the checked outputs, ``earlier`` the outputs of earlier lineages and
+    ``repeated`` the allowed repetitions. ``beyond`` is the highest input offset with an output at or after the
+    committed offset; None without such an output.
+    """
 
     stretches: list[OffsetRange] = field(default_factory=list)
     predictions: int = 0
@@ -61,7 +67,7 @@ class ConsistencyReport:
 
     @property
     def proven_from(self) -> int | None:
-        """The offset from which on all stretches agree, up to the last one; None if there is nothing in them."""
+        """The first offset of the agreeing ranges at the end; None if there are none or they are empty."""
         found = None
         for stretch in reversed(self.stretches):
             if stretch.evaluation != "agrees":
@@ -72,7 +78,7 @@ class ConsistencyReport:
 
     @property
     def agrees(self) -> bool:
-        """Whether all agrees that can be judged, and something can."""
+        """Whether there are no faults, and either all ranges agree or at least the last non-empty ones do."""
         everything = bool(self.stretches) and all(stretch.evaluation == "agrees" for stretch in self.stretches)
         return not self.faults and (everything or self.proven_from is not None)
 
@@ -85,24 +91,27 @@ def check_consistency(
     letters: OutputLog,
     repeats_allowed: bool = False,
 ) -> ConsistencyReport:
-    """Compare what was published with the marks of a lineage.
+    """Compare the published outputs with the digests of a lineage.
 
     Args:
-        lineage: The one that is committed.
-        points: Offset and digest of its whole checkpoints, ascending, and then of the committed mark.
-        outputs: Of the partition of the output topic.
-        letters: Of that of the dead-letter topic.
-        repeats_allowed: Whether a record may be there again after a crash (``at_least_once``).
+        lineage: The committed lineage.
+        points: Offset and digest of the lineage's undamaged checkpoints, ascending, then of the committed offset.
+        outputs: The partition of the output topic.
+        letters: The partition of the dead-letter topic.
+        repeats_allowed: Whether outputs may be repeated after a crash (``at_least_once``).
     """
     judge = _Checker(lineage, points, outputs, letters, repeats_allowed=repeats_allowed, set_back=False)
     proof = judge.judge()
-    if judge.found_set_back:  # rare, and known only now: dead letters do not name their lineage
+    if judge.found_set_back:  # rare, and known only after a full read: dead letters do not name their lineage
         proof = _Checker(lineage, points, outputs, letters, repeats_allowed=repeats_allowed, set_back=True).judge()
     return proof
 
 
 class _Checker:
-    """Reads both logs once; ``set_back`` says that the group went back when a lineage began, which is no fault."""
+    """A check that reads both logs once; ``set_back`` allows that the group returned to an earlier offset.
+
+    Such a return is legitimate at the start of a lineage.
+    """
 
     def __init__(
         self,
@@ -142,7 +151,7 @@ class _Checker:
         return self._proof
 
     def _walk(self, published: Iterator[tuple[int, OutputRecord]]) -> list[bool]:
-        """Chain the outputs from each point on, and say whether it came to the next one's digest."""
+        """Extend the digest of each point by the outputs up to the next point; return whether the digests match."""
         matches: list[bool] = []
         digest = self._points[0][1]
         for offset, record in published:
@@ -171,7 +180,7 @@ class _Checker:
         return self._reason_beside_age() or "records are gone from the output or the dead-letter topic by its retention"
 
     def _predictions(self) -> Iterator[tuple[int, OutputRecord]]:
-        """Give the outputs of the lineage by their offsets, each once and ascending; note what is wrong with others."""
+        """Yield the outputs of the lineage with their input offsets, unique and ascending; record all other faults."""
         before, last, seen = "", -1, False
         for said in self._outputs.read():
             if not seen and self._outputs.cut and said.lineage == self._lineage:
@@ -194,13 +203,14 @@ class _Checker:
             self._complete_from = float("inf")
 
     def _follows(self, lineage: str, other: str) -> bool:
-        """Say whether a lineage can only have begun after another one."""
+        """Return whether a lineage must be later than another one."""
         return lineage == self._lineage or lineage_generation(other) < lineage_generation(lineage)
 
     def _dead_letters(self) -> Iterator[tuple[int, OutputRecord]]:
-        """Give the dead letters of the lineage likewise.
+        """Yield the dead letters of the lineage with their input offsets, unique and ascending; record other faults.
 
-        They do not name it. Where the group was set back, what came before the last step back is of lineages before.
+        Dead letters do not name their lineage. If the group was set back, the dead letters before the last step back
+        belong to earlier lineages.
         """
         begin = self._last_step_back() if self._set_back else 0
         last, seen = -1, begin > 0
@@ -218,7 +228,7 @@ class _Checker:
             self._complete_from = float("inf")
 
     def _last_step_back(self) -> int:
-        """Count the dead letters before the last one that does not follow on the one before it."""
+        """Return the number of dead letters before the last one whose offset is not above its predecessor's."""
         begin, last = 0, -1
         for number, said in enumerate(self._letters.read()):
             if said.offset <= last and not self._repeats_allowed:

@@ -1,4 +1,7 @@
-"""What is in a restored state, stream by stream, as a person would ask for it; of labels, what all streams share."""
+"""Descriptions of a restored state for people: each stream, and for labels the learner that all streams share.
+
+The module only reads states; it must not know where they are stored.
+"""
 
 import json
 import math
@@ -22,16 +25,16 @@ from online_lstm.settings import Settings
 from online_lstm.significance import kappa_temporal
 
 LAST_VALUES = 8
-"""So many of a stream's latest values are told."""
+"""Number of a stream's latest values in its description."""
 
 
 def settings_of(state: dict[str, Any]) -> Settings:
-    """Give the shape settings that a state was learned with, the others as by default."""
+    """Return settings with the shape settings of a state, and defaults for all others."""
     return Settings.model_construct().with_shape(json.loads(state["shape"]))
 
 
 def with_network(state: dict[str, Any], stored: StreamSnapshot) -> StreamSnapshot:
-    """Give a stream with the whole of its network, where part of it is shared by all streams."""
+    """Return a stream with its complete network, including the part that all streams share, if any."""
     if "shared" not in state:
         return stored
     shared = state["shared"]
@@ -40,7 +43,7 @@ def with_network(state: dict[str, Any], stored: StreamSnapshot) -> StreamSnapsho
 
 
 def streams_of(state: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Describe each stream of what ``Partition.state`` gave, the one seen last first."""
+    """Yield a description of each stream in a ``Partition.state``, the most recently seen stream first."""
     settings = settings_of(state)
     if settings.task == "label":
         yield from _sequences(state)
@@ -61,7 +64,7 @@ def streams_of(state: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def learner_of(state: dict[str, Any]) -> dict[str, Any] | None:
-    """Describe what all streams share, None where each has all of its own."""
+    """Return a description of the learner that all streams share; None if each stream has a separate learner."""
     if "learner" not in state:
         return None
     settings = settings_of(state)
@@ -149,7 +152,7 @@ def _numbers(settings: Settings, row: ArrayViews) -> dict[str, Any]:
     values = np.where(row["number_missing"], np.nan, row["number_values"])
     lines = [line[len(line) - known :] for line, (known,) in zip(values, row["number_events"].tolist(), strict=True)]
     longest = max(map(len, lines))
-    # a component that came later than others has fewer values
+    # a component that appeared later than others has fewer values
     told = [numbers_or_none(np.concatenate([np.full(longest - len(line), np.nan), line])) for line in lines]
     latest = [list(line) if settings.features > 1 else line[0] for line in zip(*told, strict=True)]
     predicted = numbers_or_none(row["pending"][-1, ..., 0].ravel())
@@ -160,5 +163,5 @@ def _numbers(settings: Settings, row: ArrayViews) -> dict[str, Any]:
 
 
 def numbers_or_none(numbers: NDArray[np.float64]) -> list[float | None]:
-    """Give numbers for JSON, None for those that are not finite."""
+    """Return numbers for JSON, with None for numbers that are not finite."""
     return [number if math.isfinite(number) else None for number in numbers.tolist()]

@@ -1,4 +1,4 @@
-"""What an exported network is told with: what goes in, what comes out, and where its stream is."""
+"""Keras exports of learned networks, with a description of inputs, outputs and the current window of the stream."""
 
 import json
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from online_lstm.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A network as a Keras file: its ``content``, what is told beside it, and what goes in and out in words."""
+    """A network as a Keras file: ``content``, the accompanying JSON object, and inputs and outputs in words."""
 
     content: bytes
     about: dict[str, Any]
@@ -30,10 +30,10 @@ class Exported:
 def export(
     settings: Settings, state: dict[str, Any], place: int | None, network: AnyModel, *, stateful: bool
 ) -> Exported:
-    """Make a Keras file of a network in what ``Partition.state`` gave.
+    """Return a Keras file of a network in a ``Partition.state``.
 
-    ``about`` is what is told as JSON: what the columns stand for, and the window of the stream at this place among the
-    keys (none: of no stream), with the states before it.
+    ``place`` is the index of the stream among the keys; None for no stream. ``about`` is the JSON object beside the
+    file: the meaning of the columns, and the window of the stream with the recurrent states before the window.
     """
     about: dict[str, Any] = {"task": settings.task, "network": list(settings.network)}
     if isinstance(network, LabelModel):
@@ -70,7 +70,7 @@ def _symbol(settings: Settings, stream: StreamSnapshot, network: SymbolModel, *,
 def _number(settings: Settings, stream: StreamSnapshot, network: NumberModel, *, stateful: bool) -> Exported:
     state, lines = stream.network["network"], stream.row["lines"]
     present = lines[:, network.features] > 0
-    # what the linear experts said last, and the spreads that the network's outputs are in
+    # the latest predictions of the linear experts, and the spreads, which are the units of the network's outputs
     linear, spread = stream.row["number_asked"][..., -1].reshape(-1, 2).T
     about = {
         "horizons": list(settings.horizons),
@@ -110,7 +110,7 @@ def _label(state: dict[str, Any], place: int | None, network: LabelModel, *, sta
 
 
 def _samples(arrays: Mapping[str, Any], place: int) -> list[list[float]]:
-    """Give the samples of the open sequence at this place; those of all are stored one after another."""
+    """Return the samples of the open sequence with this index; the samples of all sequences are concatenated."""
     ends = np.cumsum(arrays["length"][:, 0])
     samples: list[list[float]] = arrays["samples"][ends[place] - arrays["length"][place, 0] : ends[place]].tolist()
     return samples

@@ -1,6 +1,7 @@
-"""What verify finds out about one partition: of the group's offset, its checkpoints and what it published.
+"""The audit of one partition for ``verify``: committed offset, checkpoints, restart and published outputs.
 
-Whatever a daemon would be told at a restart is asked of recovery itself; what was published is proven apart.
+The audit runs ``Recovery`` itself to predict the result of a restart, and checks the outputs independently. It must
+not change the group, the topics or the checkpoints.
 """
 
 import json
@@ -22,33 +23,33 @@ _WAYS_OUT = ("on_gap", "on_divergence", "on_shape_change", "on_partition_growth"
 
 
 class AuditedTopics(Protocol):
-    """What is asked of Kafka: of the group, the input, and what was published."""
+    """Kafka, as the audit uses it: the group, the input topic, the output and dead-letter topics."""
 
     def committed(self, source: TopicPartition) -> Committed | None:
-        """Give the group's committed offset."""
+        """Return the group's committed offset, or None."""
 
     def initial_offset(self, source: TopicPartition) -> int:
-        """Say where a group without an offset begins."""
+        """Return the first offset to read for a group without a committed offset."""
 
     def offset_range(self, source: TopicPartition) -> range:
-        """Give the offsets that a topic still has or will have next."""
+        """Return the offsets from the log start to the end; the end is the offset of the next record."""
 
     def partitions(self, topic: str) -> int:
-        """Count a topic's partitions; 0 if it does not exist."""
+        """Return the number of partitions of a topic; 0 if the topic does not exist."""
 
     def compacted(self, topic: str) -> bool:
-        """Say whether a topic keeps only the last record of a key."""
+        """Return whether a topic is compacted."""
 
     def outputs(self, place: TopicPartition, offsets: range) -> Iterator[PublishedRecord | None]:
-        """Give what is in a partition of an output topic."""
+        """Return an iterator over a partition of an output topic; None for a record that does not name its input."""
 
     def dead_letters(self, place: TopicPartition, offsets: range) -> Iterator[PublishedRecord | None]:
-        """Give what is in a partition of a dead-letter topic."""
+        """Return an iterator over a dead-letter partition; None for a record that does not name its input."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuditedCheckpoint:
-    """One checkpoint of the committed lineage: its mark, or what is wrong with it."""
+    """One checkpoint of the committed lineage: its commit metadata, or a description of its damage."""
 
     offset: int
     commit_metadata: CommitMetadata | None
@@ -57,7 +58,7 @@ class AuditedCheckpoint:
 
 @dataclass(slots=True)
 class PartitionAudit:
-    """What was found for one input partition; ``faults`` are what is wrong, ``notes`` what else is to know."""
+    """The findings for one input partition; ``faults`` are errors, ``notes`` are further information."""
 
     source: TopicPartition
     offset_range: range
@@ -72,7 +73,7 @@ class PartitionAudit:
 
     @property
     def evaluation(self) -> str:
-        """Say it in a word or two."""
+        """The result in a few words."""
         if self.faults:
             return "wrong"
         if self.commit_metadata is None or self.proof is None:
@@ -89,18 +90,18 @@ def audit_partition(
     letters: AuditedTopics,
     show: Callable[[int], None] = lambda _: None,
 ) -> PartitionAudit:
-    """Find out about one partition; the group may be at work meanwhile.
+    """Audit one partition; the group may be running.
 
     Args:
-        settings: Which group, and where it publishes to; shape and learning settings do not matter.
+        settings: The group and its topics; shape and learning settings are not used.
         source: The partition.
         store: The group's checkpoints.
-        topics: Kafka.
-        letters: Kafka once more, as two topics are read at the same time.
-        show: Told how many records were read.
+        topics: A connection to Kafka.
+        letters: A second connection to Kafka, because two topics are read at the same time.
+        show: Called with the number of records read so far.
     """
     finding = PartitionAudit(source, topics.offset_range(source))
-    # checkpoints before the offset, and the offset before the outputs: the later one is never behind
+    # checkpoints first, then the committed offset, then the outputs: each is at least as recent as the one before
     lineages = {name: sorted(store.offsets(source, name)) for name in store.lineages(source)}
     committed = topics.committed(source)
     if committed is not None:
@@ -121,7 +122,7 @@ def audit_partition(
 
 
 def _mark_in(committed: Committed, finding: PartitionAudit) -> CommitMetadata | None:
-    """Read the committed mark; where there is none, the restart says what that means."""
+    """Return the commit metadata; None if it is unreadable, which ``_judge_restart`` then reports."""
     try:
         return read_metadata(committed.metadata, finding.source)
     except RecoveryRefusedError:
@@ -135,7 +136,7 @@ def _read_all(
         try:
             yield AuditedCheckpoint(offset, metadata_from_state(store.read(source, lineage, offset)))
         except CheckpointDamagedError as error:
-            if offset in store.offsets(source, lineage):  # else the daemon removed it meanwhile, as it does
+            if offset in store.offsets(source, lineage):  # else the daemon has removed it as an old checkpoint
                 yield AuditedCheckpoint(offset, None, str(error))
 
 
@@ -166,7 +167,7 @@ def _judge_checkpoints(finding: PartitionAudit) -> None:
 
 
 def _judge_restart(settings: Settings, finding: PartitionAudit, store: CheckpointStore, topics: AuditedTopics) -> None:
-    """Ask recovery, with the settings that the group has learned with, what a daemon would be told."""
+    """Run the recovery of a restart with the group's shape settings; record the offset of the replay or the refusal."""
     learned_with = settings.model_copy(update=dict.fromkeys(_WAYS_OUT, "refuse"))
     whole = [checkpoint.offset for checkpoint in finding.checkpoints if checkpoint.commit_metadata is not None]
     if whole and finding.commit_metadata is not None:
@@ -262,7 +263,7 @@ def _log(topics: AuditedTopics, place: TopicPartition, read: Callable[[range], I
 def published_to(
     settings: Settings, topics: AuditedTopics, source: TopicPartition
 ) -> tuple[TopicPartition, TopicPartition]:
-    """Say where the outputs and the dead letters of a partition are."""
+    """Return the output partition and the dead-letter partition of an input partition."""
     output, letters = settings.output_topic, settings.dead_letters_of(source.topic)
     return (
         TopicPartition(output, source.partition % existing(settings, topics, output, "output_topic")),
@@ -271,7 +272,7 @@ def published_to(
 
 
 def existing(settings: Settings, topics: AuditedTopics, topic: str, setting: str) -> int:
-    """Count the partitions of a topic that has to be there."""
+    """Return the number of partitions of a topic; raise MissingTopicError if the topic does not exist."""
     count = topics.partitions(topic)
     if not count:
         servers = ", ".join(settings.bootstrap_servers)

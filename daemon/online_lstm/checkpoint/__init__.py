@@ -1,6 +1,6 @@
 """Checkpoints: the learned state of one partition at one offset, as a file in a directory or an object store.
 
-It does not know what is in a state: nested dicts of arrays, strings and lists of strings.
+A state is nested dicts of arrays, strings and lists of strings; the package must not know their meaning.
 """
 
 from online_lstm.checkpoint.hdf5 import digest_of

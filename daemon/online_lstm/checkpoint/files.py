@@ -1,4 +1,4 @@
-"""Checkpoint files by path or URL, whatever group they are of: for people who want to look into them."""
+"""Checkpoint files of any group, by path or URL, for commands that inspect or load them."""
 
 import re
 from dataclasses import dataclass, field
@@ -16,9 +16,10 @@ _NAME = re.compile(r"([^/]+)/([^/]+)/([0-9]+)/([^/]+)/([0-9]{20})\.h5\Z")
 
 @dataclass(frozen=True, slots=True)
 class CheckpointFile:
-    """One file: its ``state``, or what is wrong with it in ``damage``.
+    """One checkpoint file: its ``state``, or a description of its ``damage``.
 
-    What its name says (``source``, ``lineage``, ``offset``) is None if it does not have the name of a checkpoint.
+    ``group``, ``source``, ``lineage`` and ``offset`` are parsed from the path; they are None if the path names no
+    checkpoint.
     """
 
     location: str
@@ -33,10 +34,12 @@ class CheckpointFile:
 
 
 def find_files(url: str) -> list[str]:
-    """List the checkpoints at any depth below a directory or URL; a file, or a URL that ends like one, is itself.
+    """Return the locations of the checkpoints at any depth below a directory or URL, sorted.
+
+    The location of a file, or a URL with the suffix of a checkpoint, is returned unchanged.
 
     Raises:
-        InputFileError: There are none, or they may not be listed.
+        InputFileError: There are no checkpoints, or this process may not list them.
         CheckpointsUnavailableError: The object store cannot be reached.
     """
     if url.endswith(SUFFIX) or Path(url).is_file():
@@ -52,10 +55,10 @@ def find_files(url: str) -> list[str]:
 
 
 def read_file(url: str) -> CheckpointFile:
-    """Read a file, be it whole or damaged.
+    """Read a checkpoint file; return a damaged file with its ``damage`` instead of a state.
 
     Raises:
-        InputFileError: There is none, or it may not be read.
+        InputFileError: The file does not exist, or this process may not read it.
         CheckpointsUnavailableError: The object store cannot be reached.
     """
     folder, _, name = url.rpartition("/")

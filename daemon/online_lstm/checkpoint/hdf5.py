@@ -1,7 +1,7 @@
-"""A state as bytes: an HDF5 file behind a header with the digest of all that follows.
+"""The file format of checkpoints: an HDF5 file behind a header with the digest of the rest of the file.
 
-The digest is checked before HDF5 reads a byte: on damaged files HDF5 may crash or never return. So a file is either
-what was written or known to be damaged. This is the only module that knows HDF5.
+The digest is checked before HDF5 reads any byte, because on damaged files HDF5 may crash or never return. Damage is
+therefore always detected. Only this module knows HDF5; it must not know where files are stored.
 """
 
 import hashlib
@@ -18,23 +18,23 @@ from online_lstm.errors import CheckpointDamagedError
 
 FORMAT = 1
 HEADER_BYTES = 512
-"""Room for format and digest: a user block, which is a power of two from 512 on and which HDF5 leaves alone."""
+"""Size of the header with format and digest: an HDF5 user block (a power of two, at least 512), ignored by HDF5."""
 
 _WORDS = "online-lstm checkpoint"
 _BEGINNING = re.compile(rf"{_WORDS} ([0-9]+) ".encode())
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-"""What any HDF5 file without a user block begins with."""
+"""The first bytes of any HDF5 file without a user block."""
 _OF_KERAS = b"keras_version"
-"""An attribute of Keras's files; HDF5 is not asked for it, as the content may be damaged."""
+"""An attribute of Keras's files, searched for in the raw bytes, because the content may be damaged."""
 _TEXT = h5py.string_dtype("utf-8")
 _TIMELESS = h5p.create(h5p.GROUP_CREATE)
 _TIMELESS.set_obj_track_times(False)
 
 
 def pack(state: Mapping[str, Any], origin: Mapping[str, str] | None = None) -> bytes:
-    """Write a state as a file; ``origin`` and the state's digest become attributes of it, for people.
+    """Return a state as the bytes of a file; ``origin`` and the state's digest become attributes of the file.
 
-    The bytes depend on these alone: no group keeps the time at which it was made.
+    The bytes depend only on the arguments: HDF5 groups are created without timestamps.
     """
     creation = h5p.create(h5p.FILE_CREATE)
     creation.set_userblock(HEADER_BYTES)
@@ -52,10 +52,10 @@ def pack(state: Mapping[str, Any], origin: Mapping[str, str] | None = None) -> b
 
 
 def unpack(data: bytes, name: str) -> dict[str, Any]:
-    """Read back what ``pack`` wrote; ``name`` is for messages.
+    """Return the state in bytes that ``pack`` returned; ``name`` appears in error messages.
 
     Raises:
-        CheckpointDamagedError: The data is not a checkpoint, not the content that was written, or of another format.
+        CheckpointDamagedError: The data is not a checkpoint, differs from the written content, or has another format.
     """
     beginning = _BEGINNING.match(data)
     if data.startswith(_HDF5) and _OF_KERAS in data:
@@ -78,25 +78,25 @@ def unpack(data: bytes, name: str) -> dict[str, Any]:
     try:
         with h5py.File(io.BytesIO(data), "r") as file:
             return _read_group(file)
-    except (OSError, RuntimeError, LookupError, TypeError, ValueError) as error:  # what h5py makes of HDF5's errors
+    except (OSError, RuntimeError, LookupError, TypeError, ValueError) as error:  # h5py raises these for errors of HDF5
         raise CheckpointDamagedError(f"{name}: has its digest, but HDF5 cannot read it ({error})") from error
 
 
 def attributes_of(data: bytes) -> dict[str, str]:
-    """Give the state's digest and the origin of a file that ``unpack`` can read."""
+    """Return the attributes (state digest and origin) of a file that ``unpack`` can read."""
     with h5py.File(io.BytesIO(data), "r") as file:
         return {name: str(content) for name, content in file.attrs.items()}
 
 
 def digest_of(state: Mapping[str, Any]) -> str:
-    """Fingerprint a state: equal states, and only they, have equal digests (SHA-256, hexadecimal)."""
+    """Return the SHA-256 digest of a state in hexadecimal; equal states, and only equal states, have equal digests."""
     digest = hashlib.sha256()
     _feed(digest, state)
     return digest.hexdigest()
 
 
 def _header_of(number: int, whole: bytes | memoryview) -> bytes:
-    """Give what a file of this format has to begin with."""
+    """Return the header that a file of this format must have."""
     digest = hashlib.sha256(whole[HEADER_BYTES:]).hexdigest()
     return f"{_WORDS} {number} {digest}".encode().ljust(HEADER_BYTES, b"\0")
 

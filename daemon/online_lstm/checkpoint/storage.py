@@ -1,8 +1,9 @@
-"""Where named bytes are kept: a directory, or an object store through fsspec.
+"""Storage of named bytes: a directory, or an object store through fsspec.
 
-A name is a relative path with ``/`` between its parts. Under a name there are the bytes of one ``put``, whole and
-durable, or nothing; of two that write the same name, one wins. What cannot be done is an OSError: TimeoutError or
-ConnectionError if the place cannot be reached or is out of order, another one if it refuses.
+A name is a relative path with ``/`` between its parts. A name holds the complete, durable bytes of one ``put``, or
+nothing; of two writers of the same name, one wins. Failures are OSErrors: TimeoutError or ConnectionError if the
+storage cannot be reached or is out of order, another OSError if the storage refuses. The module must not know the
+content of the bytes.
 """
 
 import errno
@@ -17,43 +18,43 @@ from online_lstm.atomic_write import remove_abandoned, replacing, sync
 from online_lstm.errors import SettingsError
 
 TIMEOUT_S = 30.0
-"""Most time of one call to an object store, all tries together; what it carries comes on top."""
+"""Timeout of one call to an object store, including retries; the time for the transferred data is added."""
 
 SLOWEST_BYTES_PER_S = 1e6
-"""A transfer slower than this is given up."""
+"""Transfer rate from which the additional time for data is computed; slower transfers time out."""
 
 OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"}
-"""Those of fsspec that put atomically, can be bounded in time, and do not list an outage as nothing."""
+"""URL schemes of the fsspec stores with atomic puts, timeouts, and an error (not an empty list) during an outage."""
 
 _EXPECTED = "expected a directory, file:///directory, or an object store such as s3://bucket/prefix"
 _UNREACHED = {"ConnectionError", "HTTPClientError", "ClientConnectionError"}
-"""What errors without an answer derive from in botocore and aiohttp; by name, as the two may not be installed."""
+"""Base classes of connection errors in botocore and aiohttp; by name, because the libraries may not be installed."""
 
 
 class Storage(Protocol):
-    """Keeps bytes under names."""
+    """A storage of bytes under names."""
 
     def names(self, prefix: str) -> list[str]:
-        """List all names below ``prefix/``, at any depth."""
+        """Return all names below ``prefix/``, at any depth."""
 
     def get(self, name: str) -> bytes:
-        """Give what is kept under a name; FileNotFoundError if nothing is."""
+        """Return the bytes under a name; raise FileNotFoundError if there are none."""
 
     def put(self, name: str, data: bytes) -> None:
-        """Keep this under a name, instead of what was there."""
+        """Store bytes under a name, replacing existing ones."""
 
     def remove(self, name: str) -> None:
-        """Keep nothing under a name."""
+        """Remove the bytes under a name, if any."""
 
     def location(self, name: str) -> str:
-        """Say where that is, for people."""
+        """Return the path or URL of a name, for messages."""
 
 
 def storage_at(url: str) -> Storage:
-    """Give the place that a URL or path names; it is not asked for anything yet.
+    """Return the storage at a URL or path, without accessing it.
 
     Raises:
-        SettingsError: It is none, or the library for it is missing.
+        SettingsError: The URL is invalid, or the library for its scheme is missing.
     """
     if url.startswith("file:///"):
         return LocalStorage(unquote(url.removeprefix("file://")))
@@ -66,13 +67,13 @@ def storage_at(url: str) -> Storage:
 
 
 class LocalStorage:
-    """Files below a directory, which is made when it is first written to."""
+    """Files below a directory; the first write creates the directory."""
 
     def __init__(self, path: str) -> None:
         self._root = Path(path)
 
     def names(self, prefix: str) -> list[str]:
-        """List the files; a directory that does not exist has none."""
+        """Return the names of the files; an empty list if the directory does not exist."""
 
         def refuse(error: OSError) -> None:
             if not isinstance(error, FileNotFoundError):
@@ -86,7 +87,7 @@ class LocalStorage:
         return (self._root / name).read_bytes()
 
     def put(self, name: str, data: bytes) -> None:
-        """Write a durable file that only this user reads; remove what killed processes left beside it."""
+        """Write a durable file that only this user may read; remove partial files of killed processes."""
         path = self._root / name
         _make_folder(path.parent)
         with replacing(path, durable=True) as partial:
@@ -95,18 +96,18 @@ class LocalStorage:
         remove_abandoned(path)
 
     def remove(self, name: str) -> None:
-        """Remove a file if it is there."""
+        """Remove a file if it exists."""
         (self._root / name).unlink(missing_ok=True)
 
     def location(self, name: str) -> str:
-        """Give the path."""
+        """Return the path of a file."""
         return str(self._root / name)
 
 
 class ObjectStorage:
-    """Objects below a URL, through fsspec: each is put as one; nothing that was listed is remembered.
+    """Objects below a URL, through fsspec, with atomic puts and without a cache of listings.
 
-    Addresses, credentials and number of tries of the client come from where its library looks for them, such as
+    The client library takes address, credentials and number of attempts from its usual sources, such as
     AWS_ENDPOINT_URL, AWS_PROFILE and AWS_MAX_ATTEMPTS.
     """
 
@@ -126,31 +127,31 @@ class ObjectStorage:
         self._root = path.strip("/")
 
     def names(self, prefix: str) -> list[str]:
-        """List the objects, as they are now."""
+        """Return the names of the objects, without a cache."""
         found = self._call(self._files.find, f"{self._root}/{prefix}")
         return [name.removeprefix(f"{self._root}/") for name in found]
 
     def get(self, name: str) -> bytes:
-        """Fetch an object."""
+        """Return the bytes of an object."""
         path = f"{self._root}/{name}"
         data: bytes = self._call(self._files.cat_file, path, size_bytes=self._call(self._files.size, path))
         return data
 
     def put(self, name: str, data: bytes) -> None:
-        """Store an object; large ones in parts, which become visible together."""
+        """Store an object; the parts of a large object become visible together."""
         self._call(self._files.pipe_file, f"{self._root}/{name}", data, size_bytes=len(data))
 
     def remove(self, name: str) -> None:
-        """Remove an object if it is there."""
+        """Remove an object if it exists."""
         with suppress(FileNotFoundError):
             self._call(self._files.rm_file, f"{self._root}/{name}")
 
     def location(self, name: str) -> str:
-        """Give the URL."""
+        """Return the URL of an object."""
         return f"{self._url}/{name}"
 
     def _call(self, method: Callable[..., Any], *args: Any, size_bytes: float = 0.0) -> Any:
-        """Call the store, which tries again by itself, and turn whatever goes wrong into an OSError."""
+        """Call the object store, whose client retries by itself, and translate every error into an OSError."""
         timeout_s = TIMEOUT_S + size_bytes / SLOWEST_BYTES_PER_S
         try:
             return method(*args, timeout=timeout_s)
@@ -166,7 +167,7 @@ class ObjectStorage:
 
 
 def _is_outage(error: Exception) -> bool:
-    """Tell an error that may pass by itself from a refusal; the errno values stand for HTTP 500 and 503 in fsspec."""
+    """Return whether an error is an outage instead of a refusal; fsspec maps HTTP 500 and 503 to the errno values."""
     return (
         isinstance(error, ConnectionError)
         or getattr(error, "errno", None) in (errno.EBUSY, errno.EREMOTEIO)
@@ -175,7 +176,7 @@ def _is_outage(error: Exception) -> bool:
 
 
 def _make_folder(folder: Path) -> None:
-    """Make a folder and those above it, all durable."""
+    """Create a folder and its missing parents, all durable."""
     if not folder.is_dir():
         _make_folder(folder.parent)
         folder.mkdir(exist_ok=True)

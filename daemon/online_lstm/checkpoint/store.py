@@ -1,4 +1,4 @@
-"""The checkpoints of one consumer group: their names, and which of them are kept."""
+"""The checkpoints of one consumer group: names, reading, writing and retention."""
 
 import errno
 import re
@@ -16,7 +16,7 @@ from online_lstm.events import TopicPartition
 from online_lstm.logs import EventLogger
 
 KEEP = 3
-"""Newest files of a lineage that are kept, beside its first one."""
+"""Number of newest checkpoints kept for a lineage, in addition to its first one."""
 
 _FILE = re.compile(r"([^/]+)/([0-9]{20})\.h5")
 _log = EventLogger(__name__)
@@ -25,10 +25,11 @@ _log = EventLogger(__name__)
 class CheckpointStore:
     """The checkpoints of one consumer group below a directory or the URL of an object store.
 
-    A file is ``<group>/<topic>/<partition>/<lineage>/<offset>.h5``; the offset is the next one to read. Of a lineage
-    the newest files are kept, as any may be damaged, and the first one: from there all of it can be replayed again.
+    A file is ``<group>/<topic>/<partition>/<lineage>/<offset>.h5``; the offset is the next one to read. Of each lineage
+    the store keeps several newest files, because any file may be damaged, and the first file, because from there the
+    whole lineage can be replayed.
 
-    ``origin`` says where the bits in it were made; it is kept beside the state, for people.
+    ``origin`` describes where the state was computed; each file has it as attributes, for people.
     """
 
     def __init__(self, url: str, group_id: str, origin: Mapping[str, str] | None = None) -> None:
@@ -38,10 +39,10 @@ class CheckpointStore:
         self._group = quote(group_id, safe="").replace(".", "%2E")
 
     def require_writable(self) -> None:
-        """Put, read and remove a small file below the group, and list.
+        """Check access: write, read and remove a small file below the group, and list the files.
 
         Raises:
-            SettingsError: One of these is refused.
+            SettingsError: The storage refuses one of these operations.
             CheckpointsUnavailableError: The object store cannot be reached.
         """
         probe = f"{self._group}/.probe-{uuid4().hex}"
@@ -61,36 +62,36 @@ class CheckpointStore:
             ) from error
 
     def lineages(self, source: TopicPartition) -> list[str]:
-        """List the lineages that have a checkpoint, in alphabetical order.
+        """Return the lineages that have a checkpoint, in alphabetical order.
 
         Raises:
-            CheckpointsUnavailableError: They cannot be listed now.
+            CheckpointsUnavailableError: The storage cannot list the checkpoints.
         """
         with self._must_answer(self._folder(source)):
             return sorted({lineage for lineage, _ in self._list(source)})
 
     def offsets(self, source: TopicPartition, lineage: str) -> list[int]:
-        """List the offsets of a lineage's checkpoints, newest first.
+        """Return the offsets of a lineage's checkpoints, newest first.
 
         Raises:
-            CheckpointsUnavailableError: They cannot be listed now.
+            CheckpointsUnavailableError: The storage cannot list the checkpoints.
         """
         with self._must_answer(self._folder(source, lineage)):
             return self._offsets(source, lineage)
 
     def location(self, source: TopicPartition, lineage: str, offset: int) -> str:
-        """Give the path or URL of a checkpoint."""
+        """Return the path or URL of a checkpoint."""
         return self._place.location(self._name(source, lineage, offset))
 
     def path(self, source: TopicPartition, lineage: str, offset: int) -> Path:
-        """Give the path of a checkpoint in a directory."""
+        """Return the path of a checkpoint in a directory."""
         return Path(self.location(source, lineage, offset))
 
     def write(self, source: TopicPartition, offset: int, state: Mapping[str, Any]) -> int:
-        """Write a checkpoint durably, remove older ones that are no longer kept, and give its size in bytes.
+        """Write a durable checkpoint, remove expired older ones, and return the size in bytes.
 
         Raises:
-            OSError: It could not be written, or not as far as one can know.
+            OSError: The write failed, or is not confirmed.
         """
         lineage = state["lineage"]
         data = pack(state, self._origin)
@@ -104,11 +105,11 @@ class CheckpointStore:
         return len(data)
 
     def read(self, source: TopicPartition, lineage: str, offset: int) -> dict[str, Any]:
-        """Read a checkpoint back.
+        """Read the state of a checkpoint.
 
         Raises:
-            CheckpointDamagedError: It is gone, cannot be read, or is not what was written.
-            CheckpointsUnavailableError: The place of all of them cannot be asked now.
+            CheckpointDamagedError: The file is gone, cannot be read, or differs from the written content.
+            CheckpointsUnavailableError: The whole storage cannot be read.
         """
         name = self._name(source, lineage, offset)
         location = self._place.location(name)
@@ -118,12 +119,12 @@ class CheckpointStore:
             except OSError as error:
                 if not (isinstance(error, FileNotFoundError | IsADirectoryError) or error.errno == errno.EIO):
                     raise
-                self._list(source, lineage)  # raises if it is not this file alone that is gone
+                self._list(source, lineage)  # raises if the problem is not limited to this file
                 raise CheckpointDamagedError(f"{location}: cannot be read ({error})") from error
         return unpack(data, location)
 
     def _list(self, source: TopicPartition, lineage: str = "") -> list[tuple[str, int]]:
-        """List lineages and offsets."""
+        """Return the lineage and offset of each checkpoint of a partition, or of one lineage."""
         folder = self._folder(source)
         names = self._place.names(self._folder(source, lineage))
         found = (_FILE.fullmatch(name.removeprefix(f"{folder}/")) for name in names)
@@ -140,7 +141,7 @@ class CheckpointStore:
 
     @contextmanager
     def _must_answer(self, where: str) -> Iterator[None]:
-        """Nothing may be concluded from silence: it is no sign that there are no checkpoints."""
+        """Translate an OSError: a missing answer from the storage does not mean that there are no checkpoints."""
         try:
             yield
         except OSError as error:

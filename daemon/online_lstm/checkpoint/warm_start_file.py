@@ -1,4 +1,4 @@
-"""What the setting ``warm_start`` names: a checkpoint, or a Keras file that ``export`` or anyone else has written."""
+"""The file of the setting ``warm_start``: a checkpoint, or a Keras file from ``export`` or from another program."""
 
 import json
 from pathlib import Path
@@ -18,11 +18,11 @@ from online_lstm.settings import KERAS_SUFFIX, Settings
 
 _NOWHERE = TopicPartition("warm-start", 0)
 _TRUSTED = 1000
-"""A scale that comes with a network counts as one of so many samples: it moves on, but not at once."""
+"""Number of samples that a scale from a Keras file counts as, so that it adapts slowly to new samples."""
 
 
 def read_warm_start(settings: Settings) -> WarmStart | None:
-    """Read what streams begin as, if the settings say so.
+    """Read the initial state of new streams; return None if the setting ``warm_start`` is unset.
 
     Raises:
         SettingsError: The file is neither a checkpoint nor a Keras model, or does not fit the shape settings.
@@ -47,7 +47,7 @@ def _from_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def _from_keras(settings: Settings, path: Path) -> dict[str, Any]:
-    """Give the state of a partition with one stream that knows the network, and nothing else."""
+    """Return the state of a partition with one stream that has the Keras file's network and no other experience."""
     plain = settings.model_copy(update={"warm_start": None, "value_format": "auto", "value_path": None})
     network = model_factory(plain)(learning_settings(plain))
     partition = Partition(plain, _NOWHERE, initial_metadata(1), lambda _: network)
@@ -65,7 +65,7 @@ def _with_symbols(settings: Settings, partition: Partition, network: SymbolModel
     weights, known = network.from_keras(path)
     symbols = _told(path, "symbols", known)[1:]
     partition.learn_with(learning_settings(settings.model_copy(update={"learn": True})))
-    # each is seen until it is admitted, in the order of the codes, and as a sequence of its own
+    # repeat each symbol until the vocabulary admits it, in the order of the codes, each as a separate sequence
     seen = [symbol for place, symbol in enumerate(symbols) for _ in range(settings.min_occurrences if place else 1)]
     values = [json.dumps({"value": symbol, "end": True}).encode() for symbol in seen]
     refused = partition.process(_records(values)).tally.dead_letters
@@ -83,7 +83,7 @@ def _with_numbers(settings: Settings, partition: Partition, network: NumberModel
     weights = network.from_keras(path)
     partition.process(_records([json.dumps([0.0] * settings.features).encode()]))
     state = partition.state()
-    # of the value that made the stream nothing is left
+    # drop all traces of the value that created the stream
     rows = PackedArrays(NumberLearner.stream_fields(settings))
     state["streams"]["arrays"] = rows.take([rows.add()])
     return _with_network(state, str(network.features), weights, network.states_size)
@@ -104,7 +104,7 @@ def _with_labels(partition: Partition, network: LabelModel, path: Path) -> dict[
 
 
 def _with_network(state: dict[str, Any], classes: str, weights: Any, states_size: int) -> dict[str, Any]:
-    """Put weights into a stream's own network, or into the one that all streams share."""
+    """Set the weights of the stream's network, or of the network that all streams share; return the state."""
     if "shared" in state:
         state["shared"]["network"] = weights[:-states_size].copy()
     else:
@@ -113,7 +113,7 @@ def _with_network(state: dict[str, Any], classes: str, weights: Any, states_size
 
 
 def _told(path: Path, name: str, count: int) -> list[Any]:
-    """Read a list from the JSON file that ``export`` writes beside a Keras file."""
+    """Read the list ``name``, of ``count`` items, from the JSON file that ``export`` writes beside a Keras file."""
     beside = path.with_suffix(".json")
     try:
         told = json.loads(beside.read_text(encoding="utf-8")).get(name)

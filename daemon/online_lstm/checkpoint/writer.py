@@ -1,4 +1,4 @@
-"""Writing checkpoints while learning goes on."""
+"""The background writer of checkpoints, a thread beside the service loop."""
 
 import time
 from collections import deque
@@ -15,7 +15,7 @@ _log = EventLogger(__name__)
 
 
 class CheckpointWriter:
-    """Writes checkpoints on a thread of its own, one after another, so that learning goes on meanwhile."""
+    """A writer that writes checkpoints one after another on a separate thread, in parallel with learning."""
 
     def __init__(self, store: CheckpointStore) -> None:
         self._store = store
@@ -24,24 +24,24 @@ class CheckpointWriter:
 
     @property
     def busy(self) -> bool:
-        """Say whether something is still to be written."""
+        """Whether a submitted checkpoint is not yet written."""
         return any(not report.done() for report in self._unheard)
 
     def submit(self, source: TopicPartition, offset: int, state: Mapping[str, Any]) -> None:
-        """Have a state written; it must not be changed any more."""
+        """Queue a state for writing; the caller must not change the state afterwards."""
         self._unheard.append(self._thread.submit(self._write, source, offset, state))
 
     def finished(self) -> Iterator[CheckpointFinished]:
-        """Give the reports of what was written since the last call."""
+        """Yield the reports of the checkpoints that finished since the last call."""
         while self._unheard and self._unheard[0].done():
             yield self._unheard.popleft().result()
 
     def drain(self, timeout_s: float | None = None) -> None:
-        """Wait until all is written, or until the time is over."""
+        """Wait until all submitted checkpoints are written, or until the timeout."""
         wait(self._unheard, timeout_s)
 
     def close(self) -> None:
-        """Write what was submitted, then end the thread."""
+        """Write all submitted checkpoints, then end the thread."""
         self._thread.shutdown()
 
     def _write(self, source: TopicPartition, offset: int, state: Mapping[str, Any]) -> CheckpointFinished:

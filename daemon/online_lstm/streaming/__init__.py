@@ -1,1 +1,1 @@
-"""The loop between Kafka and the learner: polls, commits, checkpoints, recovery."""
+"""The loop between Kafka and the learners: poll, process, commit, checkpoint, recover."""

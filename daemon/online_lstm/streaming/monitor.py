@@ -1,7 +1,7 @@
-"""What is wrong with the owned partitions although nothing fails: told in the log, and to observers every few seconds.
+"""Silent problems of the assigned partitions, logged once and reported to observers every few seconds.
 
-There are records that wait for another producer's open transaction, predictions that the output topic loses, and the
-hints that the records give. Knows the topics through a ``MonitoredTopics``; nothing here is part of any state.
+The problems are records that wait for another producer's open transaction, predictions that the output topic loses,
+and hints from the records. The module reaches the topics only through ``MonitoredTopics`` and keeps no learned state.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -15,37 +15,38 @@ from online_lstm.telemetry import Hint, InputObserved, Observer
 
 EVERY_S = 2.0
 OPEN_TRANSACTION_S = 5.0
-"""Records that wait for a transaction for so long are not learned as they come: most transactions are shorter."""
+"""An open transaction that blocks records for this long is reported; most transactions are shorter."""
 OUTPUTS_EVERY_S = 10.0
-"""What is left of the predictions is asked this often, of one partition after another."""
+"""Interval between two checks of an output partition; each check covers the next partition in turn."""
 MIN_KEPT_S = 3600.0
-"""Predictions that are gone sooner than so long after they were published were not meant to go."""
+"""Predictions deleted sooner than this after their publication were deleted unintentionally."""
 
 _log = EventLogger(__name__)
 
 
 class MonitoredTopics(Protocol):
-    """What is asked of the broker; all of it may raise BrokerUnavailableError."""
+    """The broker, as the monitor uses it; every method may raise BrokerUnavailableError."""
 
     def partitions(self, topic: str) -> int:
-        """Count a topic's partitions; 0 if it does not exist."""
+        """Return the number of partitions of a topic; 0 if the topic does not exist."""
 
     def offset_range(self, source: TopicPartition) -> range:
-        """Return the offsets that a topic still has or will have next."""
+        """Return the offsets from the log start to the end; the end is the offset of the next record."""
 
     def lag(self, source: TopicPartition) -> int:
-        """Count the records that are not yet read, also those of transactions that are open."""
+        """Return the number of unread records, including records of open transactions."""
 
     def behind_transactions(self, sources: Collection[TopicPartition]) -> set[TopicPartition]:
-        """Return those partitions of which no record can be read before a producer ends its transaction."""
+        """Return the partitions in which an open transaction of a producer blocks the next record."""
 
 
 @dataclass(slots=True)
 class _Watched:
-    """What is known of a partition.
+    """The observations of one partition.
 
-    ``hints`` are those of its records, ``removed`` what its output lost and when that was seen, ``blocked_at`` since
-    when it waits for a transaction, ``kept`` when its output ended at which offset; ``logged`` are names of hints.
+    ``hints`` are the hints from its records. ``removed`` is the time at which lost predictions were found, with the
+    hint. ``blocked_at`` is the time since which an open transaction blocks the partition. ``kept`` is a time, and the
+    end offset of the output partition at that time. ``logged`` has the names of the hints already logged.
     """
 
     hints: tuple[Hint, ...] = ()
@@ -56,13 +57,13 @@ class _Watched:
 
 
 class Monitor:
-    """Watches the partitions that are learned from.
+    """A monitor of the partitions that are live, which means learned from without a pending replay.
 
     Args:
         settings: The settings in force.
         topics: The broker.
-        observer: Gets an ``InputObserved`` of each partition every few seconds.
-        clock: Monotonic seconds.
+        observer: Called with an ``InputObserved`` for each partition every few seconds.
+        clock: Returns monotonic seconds.
     """
 
     def __init__(
@@ -76,13 +77,13 @@ class Monitor:
         self.obstacles: tuple[str, ...] = ()
 
     def note(self, source: TopicPartition, hints: tuple[Hint, ...]) -> None:
-        """Take note of the hints that hold after a batch."""
+        """Store the hints that apply after a batch."""
         self._watched.setdefault(source, _Watched()).hints = hints
 
     def watch(self, live: Collection[TopicPartition]) -> bool:
-        """Look at the partitions that are learned from, if it is time to; return whether ``obstacles`` changed.
+        """Check the live partitions if a check is due; return whether ``obstacles`` changed.
 
-        ``obstacles`` are reasons why records are not learned as they come.
+        ``obstacles`` are the reasons why new records are not learned on arrival.
         """
         now, before = self._clock(), self.obstacles
         if now < self._due:
@@ -118,7 +119,7 @@ class Monitor:
         self.obstacles = tuple(obstacles)
 
     def _watch_next_output(self, now: float) -> None:
-        """Look at one output: the broker is asked twice for each, while records wait."""
+        """Check one output partition; each check costs two requests to the broker while records wait."""
         self._outputs = [source for source in self._outputs if source in self._watched] or list(self._watched)
         source = self._outputs.pop(0)
         watched, partitions = self._watched[source], self._topics.partitions(self._output_topic)
@@ -141,7 +142,7 @@ class Monitor:
 
 
 def _lost(output: TopicPartition, offset_range: range, end: int, age_s: float) -> str:
-    """Return what an output lost that ended at ``end`` some seconds ago; nothing if it lost nothing of since then."""
+    """Return the reason for lost predictions of an output that ended at ``end`` before ``age_s``; empty for no loss."""
     if offset_range.stop < end:
         return f"{output} was deleted and created again while the daemon ran: the predictions in it are gone"
     if offset_range.start > end:

@@ -1,11 +1,11 @@
-"""Where a partition's learners come from: its newest checkpoint, and what has to be learned again since.
+"""Recovery of a partition: choose the checkpoint to restore and the records to replay, or refuse to continue.
 
-It decides what may be gone on from, and refuses the rest; it neither reads records nor commits anything. What is
-committed beside each offset is a mark: the lineage, how many records it has seen, and the digest of all outputs.
+The module does not read records and does not commit by itself. Beside each offset the group commits the commit
+metadata: lineage, record count, digest of all outputs, and partition count.
 
-A lineage is a state's line of descent. One ends and the next begins, at a committed offset, wherever the state that
-goes on is not what a replay of the last one would give: at the beginning, when other learning settings hold, and
-after everything that is refused unless a setting says ``continue``.
+A lineage is the chain of learned states that descend from one start. A new lineage begins, at a committed offset,
+wherever the next state differs from the result of a replay: at the start of the group, after a change of the learning
+settings, and after each problem that is refused unless a setting is ``continue``.
 """
 
 import json
@@ -42,27 +42,28 @@ _log = EventLogger(__name__)
 
 
 class InputTopic(Protocol):
-    """What is asked of the input topic and the group."""
+    """The input topic and the group, as recovery uses them."""
 
     def committed(self, source: TopicPartition) -> Committed | None:
-        """Give the group's committed offset."""
+        """Return the group's committed offset, or None."""
 
     def initial_offset(self, source: TopicPartition) -> int:
-        """Say where a group without an offset begins."""
+        """Return the first offset to read for a group without a committed offset."""
 
     def offset_range(self, source: TopicPartition) -> range:
-        """Give the offsets that the topic still has or will have next."""
+        """Return the offsets from the log start to the end; the end is the offset of the next record."""
 
     def partitions(self, topic: str) -> int:
-        """Count a topic's partitions."""
+        """Return the number of partitions of a topic."""
 
 
 @dataclass(frozen=True, slots=True)
 class RestoredPartition:
-    """Learners as of a checkpoint: read on from ``offset``, muted up to the committed offset ``replay_until``.
+    """Restored learners: read from ``offset`` and replay, without publishing, up to ``replay_until``.
 
-    There they have to have come to ``commit_metadata``; where no mark can be expected, a lineage begins for this
-    ``reason``.
+    ``replay_until`` is the committed offset. After the replay the partition must match ``commit_metadata``. If
+    ``commit_metadata`` is None, a new lineage begins for ``reason``. ``lost_records`` counts the deleted input records
+    that the group never read.
     """
 
     partition: Partition
@@ -74,15 +75,15 @@ class RestoredPartition:
 
 
 class Recovery:
-    """Restores partitions of one group.
+    """The recovery of the partitions of one group.
 
     Args:
         settings: The settings in force.
-        topic: The input.
-        store: Where checkpoints are.
-        network_for: Gives the network for some learning settings.
-        observer: Hears of damaged checkpoints and of new lineages.
-        warm_start: What streams begin as.
+        topic: The input topic and the group.
+        store: The checkpoints of the group.
+        network_for: Returns the network for given learning settings.
+        observer: Called for each damaged checkpoint and each new lineage.
+        warm_start: The initial state of new streams; None for untrained streams.
     """
 
     def __init__(
@@ -100,13 +101,14 @@ class Recovery:
         self._warm_start = warm_start
 
     def restore(self, source: TopicPartition) -> RestoredPartition:
-        """Load what the committed offset asks for.
+        """Load the state for the committed offset.
 
         Raises:
             RecoveryRefusedError: Offsets, records or checkpoints are gone, another program commits in this group, or
                 the topic has more partitions than before.
             StateMismatchError: The group learned with other shape settings.
-            BrokerUnavailableError, CheckpointsUnavailableError: They cannot be asked now.
+            BrokerUnavailableError: The broker does not answer.
+            CheckpointsUnavailableError: The checkpoint storage does not answer.
         """
         committed = self._topic.committed(source)
         if committed is not None and committed.metadata:
@@ -117,13 +119,13 @@ class Recovery:
         return restored
 
     def finish_replay(self, restored: RestoredPartition, commit: Callable[[Committed], None]) -> bool:
-        """Judge what the replay came to, and say whether a lineage begins with it.
+        """Verify the result of the replay; return whether a new lineage begins.
 
-        If so it is committed, and has a checkpoint before the first record of it is.
+        A new lineage is committed and has a checkpoint before any record of the lineage is committed.
 
         Raises:
-            ReplayDivergedError: It is not what was committed.
-            CheckpointsUnavailableError: The checkpoint cannot be written; the partition has to be restored again.
+            ReplayDivergedError: The result differs from the committed metadata.
+            CheckpointsUnavailableError: The checkpoint cannot be written; the partition must be restored again.
         """
         partition, reason = restored.partition, restored.reason
         diverged = restored.commit_metadata is not None and partition.commit_metadata != restored.commit_metadata
@@ -144,7 +146,7 @@ class Recovery:
         partition.learn_with(learning_settings(self._settings))
         partition.begin_lineage(restored.replay_until)
         initial_commit = Committed(restored.replay_until, write_metadata(partition.commit_metadata))
-        if reason == "beginning":  # a checkpoint without a committed offset would be one of a group that lost it
+        if reason == "beginning":  # a checkpoint without a committed offset would look like a lost offset
             commit(initial_commit)
             self._write(partition, restored.replay_until)
         else:  # a committed lineage without a checkpoint could not be restored
@@ -197,7 +199,7 @@ class Recovery:
     def _resume_first_lineage(
         self, source: TopicPartition, replay_until: int, commit_metadata: CommitMetadata
     ) -> RestoredPartition:
-        """Repeat a beginning that came as far as its commit."""
+        """Repeat the start of the first lineage after a crash between its commit and its first checkpoint."""
         before = initial_metadata(commit_metadata.partitions)
         if commit_metadata == next_metadata(self._settings, source, replay_until, before):
             return self._restore_at(self._new_partition(source, before), replay_until, replay_until, reason="beginning")
@@ -210,7 +212,7 @@ class Recovery:
         )
 
     def _without_mark(self, source: TopicPartition, committed: Committed | None) -> RestoredPartition:
-        """Begin, or find out what a group without a mark had learned."""
+        """Restore a partition without commit metadata: start a lineage, or continue from the existing checkpoints."""
         found = self._newest_of_all(source)
         if found is None:
             return self._start_lineage(source, committed)
@@ -242,7 +244,7 @@ class Recovery:
         return self._resume_lineage(source, earlier, replay_until, reason="reset")
 
     def _start_lineage(self, source: TopicPartition, committed: Committed | None) -> RestoredPartition:
-        """Begin where the group was set to, or where ``start_from`` says."""
+        """Start the first lineage at the committed offset, or else at the offset that ``start_from`` selects."""
         partitions = self._topic.partitions(source.topic)
         before = self._partitions_before(source, partitions)
         grown = source.partition >= before
@@ -256,7 +258,7 @@ class Recovery:
             )
         if committed is not None:
             start = committed.offset
-        elif grown:  # whatever start_from says: nothing published since it grew is left out
+        elif grown:  # start_from does not apply: all records since the growth are read
             start = self._topic.offset_range(source).start
         else:
             start = self._topic.initial_offset(source)
@@ -273,7 +275,7 @@ class Recovery:
         commit_metadata: CommitMetadata | None = None,
         reason: LineageReason = "learning",
     ) -> RestoredPartition:
-        """Go on from what a checkpoint has."""
+        """Continue the lineage of a checkpoint; ``found`` is the checkpoint's offset and state."""
         offset, state = found
         before = metadata_from_state(state)
         partition = self._new_partition(source, before)
@@ -293,7 +295,7 @@ class Recovery:
         commit_metadata: CommitMetadata | None = None,
         reason: LineageReason = "learning",
     ) -> RestoredPartition:
-        """Go on from a checkpoint, where the topic still has what comes after it."""
+        """Return the partition with its replay range, after a check that the topic still has the records to read."""
         offset_range = self._topic.offset_range(partition.source)
         if offset_range.start <= offset and (commit_metadata is None or replay_until <= offset_range.stop):
             return RestoredPartition(partition, offset, replay_until, commit_metadata, reason)
@@ -312,12 +314,12 @@ class Recovery:
         return RestoredPartition(partition, start, start if recreated else max(replay_until, start), None, "gap", lost)
 
     def _new_partition(self, source: TopicPartition, commit_metadata: CommitMetadata) -> Partition:
-        """Make learners that have learned nothing, the next ones after those of a mark."""
+        """Return an untrained partition with the lineage and digest of the given metadata."""
         unlearned = CommitMetadata(commit_metadata.lineage, 0, commit_metadata.digest, commit_metadata.partitions)
         return Partition(self._settings, source, unlearned, self._network_for, self._warm_start)
 
     def _newest(self, source: TopicPartition, lineage: str, limit: int) -> tuple[int, dict[str, Any]] | None:
-        """Read the newest checkpoint at or below an offset; damaged ones are told and passed over."""
+        """Read the newest checkpoint at or below an offset; report and skip damaged checkpoints."""
         for offset in self._store.offsets(source, lineage):
             if offset <= limit:
                 try:
@@ -328,7 +330,7 @@ class Recovery:
         return None
 
     def _newest_of_all(self, source: TopicPartition) -> tuple[int, dict[str, Any]] | None:
-        """Read the newest checkpoint of the youngest lineage."""
+        """Read the newest checkpoint of the most recent lineage that has a readable one."""
         lineages = sorted(self._store.lineages(source), key=lineage_generation, reverse=True)
         for lineage in lineages:
             found = self._newest(source, lineage, 2**63)
@@ -345,7 +347,7 @@ class Recovery:
         return None
 
     def _partitions_before(self, source: TopicPartition, partitions: int) -> int:
-        """Say how many partitions the topic had when the group began; now, if it begins now."""
+        """Return the topic's number of partitions at the start of the group; the current number for a new group."""
         found = []
         for number in set(range(partitions)) - {source.partition}:
             other = TopicPartition(source.topic, number)
@@ -356,14 +358,14 @@ class Recovery:
         return max(found, default=partitions)
 
     def _refuse_unless(self, setting: str, error: OnlineLstmError) -> None:
-        """Raise an error, with the ways out, unless a setting says to continue."""
+        """Raise an error, with the ways out, unless the setting is ``continue``."""
         if getattr(self._settings, setting) != "continue":
             raise type(error)(f"{error}; or set {setting} to continue, or begin afresh with another group_id")
         _log.warning("continuing", **{setting: "continue"}, reason=error)
 
 
 def write_metadata(commit_metadata: CommitMetadata) -> str:
-    """Write a mark as the metadata of a committed offset."""
+    """Return commit metadata as the JSON text that is committed with an offset."""
     return json.dumps(
         {
             "lineage": commit_metadata.lineage,
@@ -375,10 +377,10 @@ def write_metadata(commit_metadata: CommitMetadata) -> str:
 
 
 def read_metadata(metadata: str, source: TopicPartition) -> CommitMetadata:
-    """Read what ``write_metadata`` wrote.
+    """Parse the text that ``write_metadata`` returns.
 
     Raises:
-        RecoveryRefusedError: It is something else.
+        RecoveryRefusedError: The text is something else, so another program committed it.
     """
     with suppress(ValueError, KeyError, TypeError):
         fields = json.loads(metadata)

@@ -1,21 +1,22 @@
-"""The loop: poll, learn and predict, commit; checkpoint now and then; restore what is assigned.
+"""The service loop: poll, learn and predict, commit; write checkpoints; restore assigned partitions.
 
 The commit protocol, step by step (the code below has the same numbers):
 
-1. Poll records; the membership is captured with them.
+1. Poll records. The poll captures the membership together with the records.
 2. Learn and predict: records in, outputs and dead letters out. Records below the committed offset are replayed
-   muted, and what they give is compared with what was committed.
-3. Check that the batch is still this member's.
-4. Publish outputs, dead letters, offsets and marks in one transaction.
-5. Report; take a checkpoint if one is due: the state is exactly at the committed offsets.
+   without publishing, and the resulting digest is compared with the committed digest.
+3. Check that this member still owns the partitions of the batch.
+4. Publish outputs, dead letters, offsets and commit metadata in one transaction.
+5. Report, and write a checkpoint if one is due: the state is exactly at the committed offsets.
 
-A failure in 3 or 4 leaves nothing behind on the broker; in memory, every owned partition goes back to its newest
-checkpoint and replays to its committed offset, the same way as after a crash. There is no other way back.
+A failure in 3 or 4 leaves nothing behind on the broker. In memory, every assigned partition returns to its newest
+checkpoint and replays to its committed offset, exactly as after a crash. There is no other way back.
 
-While it polls, the loop is at rest: every state is exactly at its committed offset. Only then does another thread,
-the client's that takes partitions away, look at the states, to leave a checkpoint for the next owner.
+While the loop polls, every state is exactly at its committed offset. Only then may another thread read the states:
+the Kafka client's thread, which revokes partitions, writes a checkpoint for the next owner.
 
-The module is longer than others, so that the whole protocol is read in one place.
+The module knows Kafka only through ``InputSource`` and ``OutputSink``. It is longer than other modules, so that the
+whole protocol is in one file.
 """
 
 import threading
@@ -44,16 +45,16 @@ from online_lstm.telemetry import AssignmentChanged, BatchCommitted, Observer, T
 
 POLL_S = 0.2
 LEAVING_S = 1.0
-"""Longest that a partition that is taken away waits for its checkpoint."""
+"""Longest time that the revocation of a partition waits for its checkpoint."""
 WAITING_S = 3.0
-"""After this time without an answer of the broker the daemon is not ready."""
+"""After this time without an answer from the broker, the daemon is not ready."""
 STOPPING_S = 10.0
-"""Longest that a stop waits for a broker that is away."""
+"""Longest time that a stop waits for an unavailable broker."""
 CHECKPOINT_SHARE = 0.05
-"""Most of the time that may go into writing checkpoints; the interval stretches to keep to it."""
+"""Largest share of the time spent on writing checkpoints; the checkpoint interval grows to respect it."""
 
 WAITED_FOR = (BrokerUnavailableError, CheckpointsUnavailableError, MissingTopicError)
-"""What may come back by itself: it is tried again until it does."""
+"""Errors that may end by themselves: the loop retries until they do."""
 
 _log = EventLogger(__name__)
 
@@ -62,10 +63,10 @@ class InputSource(Protocol):
     """A member of a consumer group."""
 
     def subscribe(self, on_revoked: Callable[[Iterable[TopicPartition]], None]) -> None:
-        """Join the group; ``on_revoked`` is called, on any thread, before partitions go to another member."""
+        """Join the group; call ``on_revoked``, on any thread, before partitions move to another member."""
 
     def poll(self, timeout_s: float, most: int) -> PollResult:
-        """Wait for at most ``most`` records; new partitions are on hold until ``seek``.
+        """Wait for at most ``most`` records; newly assigned partitions are paused until ``seek``.
 
         Raises:
             BrokerUnavailableError: The broker does not answer.
@@ -73,43 +74,44 @@ class InputSource(Protocol):
         """
 
     def assignment(self) -> set[TopicPartition]:
-        """Give the partitions that are this member's right now."""
+        """Return the partitions that are currently assigned to this member."""
 
     def committed(self, source: TopicPartition) -> Committed | None:
-        """Give the group's committed offset, once no transaction is open on it; may raise BrokerUnavailableError."""
+        """Return the group's committed offset after open transactions end; may raise BrokerUnavailableError."""
 
     def initial_offset(self, source: TopicPartition) -> int:
-        """Say where a group without an offset begins."""
+        """Return the first offset to read for a group without a committed offset."""
 
     def offset_range(self, source: TopicPartition) -> range:
-        """Give the offsets that the topic still has or will have next."""
+        """Return the offsets from the log start to the end; the end is the offset of the next record."""
 
     def partitions(self, topic: str) -> int:
-        """Count a topic's partitions."""
+        """Return the number of partitions of a topic."""
 
     def seek(self, source: TopicPartition, offset: int) -> None:
-        """Read a partition from this offset on."""
+        """Set the position of a partition to an offset, and resume the partition."""
 
     def pause(self, source: TopicPartition) -> None:
-        """Read nothing of a partition until ``seek``."""
+        """Suspend fetching from a partition until ``seek``."""
 
     def position(self, source: TopicPartition) -> int:
-        """Give the offset that is read next."""
+        """Return the offset of the next record to read."""
 
     def lag(self, source: TopicPartition) -> int:
-        """Count the records that are not yet read, also those of transactions that are open."""
+        """Return the number of unread records, including records of open transactions."""
 
     def behind_transactions(self, sources: Iterable[TopicPartition]) -> set[TopicPartition]:
-        """Return those partitions of which no record can be read before a producer ends its transaction."""
+        """Return the partitions in which an open transaction of a producer blocks the next record."""
 
     def close(self) -> None:
         """Leave the group."""
 
 
 class OutputSink(Protocol):
-    """Publishes a batch in one transaction, or not at all.
+    """A sink that publishes a batch in one transaction, or publishes nothing.
 
-    ``waiting`` is called every second while there is no answer, with the seconds so far; it may raise.
+    While the broker does not answer, the sink calls ``waiting`` about every second with the seconds so far.
+    ``waiting`` may raise an exception.
     """
 
     def commit(
@@ -119,31 +121,31 @@ class OutputSink(Protocol):
         membership: Membership,
         waiting: Callable[[float], None],
     ) -> None:
-        """Commit outputs and offsets together; raise NotCommittedError if that is not known to have happened."""
+        """Commit outputs and offsets together; raise NotCommittedError unless the commit is confirmed."""
 
     def reconnect(self, waiting: Callable[[float], None]) -> None:
-        """Begin, or begin afresh after a failure; raise BrokerUnavailableError if that is not possible yet."""
+        """Connect, or connect again after a failure; raise BrokerUnavailableError if the broker does not answer."""
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Release all resources."""
 
 
 class HealthState(Protocol):
-    """Hears how the loop is."""
+    """The liveness and readiness of the loop."""
 
     def beat(self, waiting_for: str = "") -> None:
-        """Hear that the loop advanced, or that it is alive and what it waits for."""
+        """Record that the loop is alive, and what it waits for, if anything."""
 
     def ready(self) -> None:
-        """Hear that records are learned as they come."""
+        """Record that the loop learns new records on arrival."""
 
     def not_ready(self, *reasons: str) -> None:
-        """Hear why they are not."""
+        """Record why the loop does not learn new records on arrival."""
 
 
 @dataclass(slots=True)
 class _Assignment:
-    """One owned partition: its learners, the committed offset, and the replay that still has to come there."""
+    """One assigned partition: its learners, committed offset, pending replay and newest checkpoint's offset."""
 
     partition: Partition
     committed: int
@@ -156,14 +158,14 @@ class Service:
 
     Args:
         settings: The settings in force.
-        source: Where records come from.
-        sink: Where outputs go.
-        store: Where checkpoints are.
-        network_for: Gives the network for some learning settings.
-        observer: Hears every report.
-        health: Hears how the loop is.
-        warm_start: What streams begin as.
-        clock: Monotonic seconds, for what is done every few seconds; nothing that is learned depends on it.
+        source: The consumer of the input topics.
+        sink: The producer of the outputs.
+        store: The checkpoints of the group.
+        network_for: Returns the network for given learning settings.
+        observer: Called with every report.
+        health: Receives the liveness and readiness of the loop.
+        warm_start: The initial state of new streams; None for untrained streams.
+        clock: Returns monotonic seconds, for periodic work; the learned state does not depend on it.
     """
 
     def __init__(
@@ -200,11 +202,11 @@ class Service:
         self.events = 0
 
     def stop(self) -> None:
-        """Ask the loop to end after the batch at hand; safe in a signal handler."""
+        """Request that the loop ends after the current batch; safe in a signal handler."""
         self._stopping = True
 
     def start(self) -> None:
-        """Join the group, once it is known that something could be published."""
+        """Connect the sink, then join the group."""
         self._sink.reconnect(self._wait_for_sink)
         self._sink_ready = True
         self._source.subscribe(self._on_revoked)
@@ -227,14 +229,14 @@ class Service:
         _log.info("stopped", events=self.events)
 
     def step(self) -> None:
-        """Take one batch from the topic to the output topic."""
+        """Process one batch: poll, learn, predict and commit."""
         waits_for = ""
         try:
             polled = self._source.poll(POLL_S, self._batch_events)  # 1
             with self._idle_lock, self._discard_state_on_error():
                 self._advance(polled)
         except WAITED_FOR as error:
-            waits_for = str(error)  # what was not restored is tried again in the next step
+            waits_for = str(error)  # the next step tries to restore the remaining partitions again
         except InputGoneError:
             if self._settings.on_gap == "refuse":
                 raise
@@ -261,17 +263,17 @@ class Service:
 
     @contextmanager
     def _discard_state_on_error(self) -> Iterator[None]:
-        """See to it that no checkpoint is taken of a state that an error left between two commits."""
+        """Drop the in-memory state on an error, so that a state between two commits is never checkpointed."""
         try:
             yield
         except WAITED_FOR:
-            raise  # only what is being restored was touched
+            raise  # only partitions that are being restored have changed
         except BaseException:
             self._assignments.clear()
             raise
 
     def _wait_for(self, reason: str) -> None:
-        """Show what is waited for, and that the loop is alive meanwhile; say so once in the log."""
+        """Update the health state with the reason for waiting; log the start and the end of the wait once."""
         if reason and not self._waits_for:
             _log.warning("waiting", reason=reason)
         elif self._waits_for and not reason:
@@ -288,7 +290,7 @@ class Service:
             raise NotCommittedError(f"stopped while the broker did not answer for {seconds:.0f} s")
 
     def _wait_for_commit(self, seconds: float) -> None:
-        """Give up once the broker has: the client may have lost a request of the transaction, and wait for ever."""
+        """Raise NotCommittedError after the transaction timeout: a client that lost a request would wait forever."""
         self._wait_for_sink(seconds)
         if seconds > self._settings.transaction_timeout_s + WAITING_S:
             raise NotCommittedError(f"the broker did not answer for {seconds:.0f} s")
@@ -333,7 +335,7 @@ class Service:
         self._batch_events = min(self._settings.max_batch_events, self._batch_events + 1)
 
     def _require_membership(self, membership: Membership, sources: Mapping[TopicPartition, Committed]) -> None:
-        """Refuse what an expelled member would send: the broker does not check all of it."""
+        """Refuse the batch of an expelled member, because the broker does not check every case."""
         if membership.generation < 0 or not membership.member_id:
             raise NotCommittedError("this member was expelled from the group")
         lost = [str(source) for source in sources if source not in self._source.assignment()]
@@ -354,7 +356,7 @@ class Service:
         self._report_health()
 
     def _restore_assigned(self) -> None:
-        """Restore what is assigned and held; a sink that failed is made new before."""
+        """Restore the newly assigned, paused partitions; reconnect a failed sink first."""
         if not self._unrestored:
             return
         if not self._sink_ready:
@@ -370,9 +372,9 @@ class Service:
         self._report_health()
 
     def _replay(self, assignment: _Assignment, records: Sequence[InputRecord]) -> Sequence[InputRecord]:
-        """Learn the records below the committed offset without publishing; give those to publish for.
+        """Replay the records below the committed offset without publishing; return the records to process live.
 
-        A replay ends in a step of its own, so that a lineage that begins with it is committed first.
+        A replay ends in a separate step, so that a lineage that begins after the replay is committed first.
         """
         if assignment.replay is None:
             return records
@@ -383,7 +385,7 @@ class Service:
         return ()
 
     def _finish_replays(self, membership: Membership) -> None:
-        """End the replays whose last records are read: also where the log ends in markers or gaps."""
+        """End the replays that reached the committed offset, even if the log ends in transaction markers or gaps."""
         for source, assignment in self._assignments.items():
             replay = assignment.replay
             if replay is not None and self._source.position(source) >= replay.replay_until:
@@ -392,7 +394,7 @@ class Service:
     def _finish_replay(
         self, source: TopicPartition, assignment: _Assignment, replay: RestoredPartition, membership: Membership
     ) -> None:
-        """Go live, with a lineage of its own where one begins."""
+        """Verify the replay, commit a new lineage if one begins, and make the partition live."""
         try:
             begins = self._recovery.finish_replay(
                 replay, lambda initial_commit: self._commit({}, {source: initial_commit}, membership)
@@ -413,7 +415,7 @@ class Service:
         self._report_health()
 
     def _return_to_committed_offsets(self) -> None:
-        """Forget what was learned since the last commit; the next step restores what is still owned."""
+        """Drop the state since the last commit; the next step restores the partitions that are still assigned."""
         for source in self._assignments:
             self._source.pause(source)
         self._unrestored |= set(self._assignments)
@@ -422,13 +424,13 @@ class Service:
         self._report_health()
 
     def _halve_batches(self) -> None:
-        """Take less at a time: a batch that was too slow would be too slow again."""
+        """Halve the batch size, because an equally large batch would be too slow again."""
         self._batch_events = max(1, self._batch_events // 2)
 
     # checkpoints and reports
 
     def _checkpoint(self) -> None:
-        """Have the state of every partition that moved written; it is at a committed offset."""
+        """Submit a checkpoint of every partition with commits since its last one; states are at committed offsets."""
         self._submit(self._assignments)
         self._checkpoint_due = self._clock() + self._settings.checkpoint_interval_s
         self._checkpoint_seconds = 0.0
@@ -440,7 +442,7 @@ class Service:
                 self._writer.submit(source, assignment.committed, assignment.partition.state())
 
     def _on_revoked(self, sources: Iterable[TopicPartition]) -> None:
-        """Leave checkpoints to the next owner, if that is quick: replay makes up for one that is missing."""
+        """Write checkpoints for the next owner without a long wait; a replay makes up for a missing checkpoint."""
         if self._idle_lock.acquire(timeout=LEAVING_S):
             try:
                 self._submit(sources)
@@ -449,7 +451,7 @@ class Service:
                 self._idle_lock.release()
 
     def _collect_finished_checkpoints(self) -> None:
-        """Note what the writer did; the interval stretches by what all files since the last one was due took."""
+        """Report the finished checkpoints; postpone the next one in proportion to the writing time of this round."""
         for report in self._writer.finished():
             self._checkpoint_seconds += report.seconds
             stretched = self._clock() + self._checkpoint_seconds / CHECKPOINT_SHARE

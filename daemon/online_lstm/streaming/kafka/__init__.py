@@ -1,7 +1,7 @@
-"""Kafka as the loop sees it: a source of polled batches and a sink that commits each.
+"""The Kafka clients of the loop: a consumer that polls batches and producers that commit them.
 
-This is the only package of the daemon that speaks to Kafka. It knows the client's traps and keeps them to itself;
-it knows nothing of learning or of checkpoints.
+Only this package of the daemon communicates with Kafka. It contains all workarounds for the client library, and it
+must not know about learning or checkpoints.
 """
 
 from online_lstm.streaming.kafka.client import Client, plain_producer

@@ -1,4 +1,4 @@
-"""Every call of a client of the Kafka library: the one place where its errors become errors of the daemon."""
+"""A wrapper around the Kafka library's clients that translates every error of the library into a daemon error."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -23,11 +23,11 @@ from online_lstm.streaming.kafka.connection import Connections, client_options, 
 from online_lstm.streaming.kafka.failures import FailureKind, advice_on, kind_of
 
 _TRANSACTIONS = r"InitProducerId|AddPartitionsToTxn|AddOffsetsToTxn|EndTxn|TxnOffsetCommit|[Tt]ransactional producer"
-"""The interfaces of a broker that only transactions use."""
+"""Pattern of the protocol requests that only transactions use."""
 
 
 def plain_producer(kind: Callable[..., Any], settings: Settings, **options: Any) -> "Client":
-    """Make a producer without transactions: idempotent, or where the broker cannot have that, one request at a time."""
+    """Return a producer without transactions: idempotent, or one request at a time if the broker lacks idempotence."""
     client = Client(kind, settings, **options)
     try:
         client.require(InitProducerIdRequest)
@@ -39,16 +39,16 @@ def plain_producer(kind: Callable[..., Any], settings: Settings, **options: Any)
 
 
 class Client:
-    """A consumer, producer or admin client of the library, each of whose methods raises the daemon's errors.
+    """A consumer, producer or admin client of the library whose methods raise the daemon's errors.
 
     Args:
         kind: The library's class.
-        settings: How to connect, and what the messages name.
-        options: More options of the class.
+        settings: The connection settings, which also appear in error messages.
+        options: Further options of the class.
 
     Raises:
-        BrokerUnavailableError: No broker answers now.
-        SettingsError: A broker answers, and refuses what the settings ask for.
+        BrokerUnavailableError: No broker answers.
+        SettingsError: A broker answers and refuses the settings.
     """
 
     def __init__(self, kind: Callable[..., Any], settings: Settings, **options: Any) -> None:
@@ -78,21 +78,24 @@ class Client:
         return call
 
     def require(self, *requests: Any) -> None:
-        """Raise UnsupportedByBrokerError if the broker lacks one of these requests of Kafka's protocol."""
+        """Raise UnsupportedByBrokerError if the broker lacks any of these requests of Kafka's protocol."""
         with self.translated():
             for request in requests:
                 self._connections.require(request)
 
     @contextmanager
     def translated(self) -> Iterator[None]:
-        """Raise the daemon's errors for the library's; for more than a call of one method."""
+        """Translate the library's errors within a ``with`` block, for several calls or calls outside this wrapper."""
         try:
             yield
         except KafkaError as error:
             raise self.error_of(error) from error
 
     def error_of(self, error: BaseException) -> OnlineLstmError:
-        """Return what the daemon raises for an error of the library, by its kind; for a timeout, by its reason's."""
+        """Return the daemon's error for an error of the library, by its kind.
+
+        For a retriable error, such as a timeout, the reason of the last failed connection decides, if there is one.
+        """
         lost = self._connections.lost
         reason = error if lost is None or kind_of(error) is not FailureKind.RETRIABLE else lost.error
         servers = ", ".join(self._settings.bootstrap_servers)

@@ -1,6 +1,7 @@
-"""How any client connects, why it last could not, and whose partition a partition is: ours or the library's.
+"""Connections of the Kafka clients: options, reasons of failed connections, conversion of partition types.
 
-The library keeps the reasons of failed connections to its own log and raises a timeout; ``Connections`` keeps them.
+The library writes the reason of a failed connection to its log only and raises a timeout; ``Connections`` keeps the
+reason.
 """
 
 import re
@@ -41,21 +42,21 @@ _NOBODY = "start one with `online-lstm broker`, or name another"
 
 @dataclass(frozen=True, slots=True)
 class LostConnection:
-    """Why a node of the cluster was not connected to, or was disconnected from."""
+    """A failed connection to a node of the cluster: the node's address and the error."""
 
     address: str
     error: BaseException
 
 
 class Connections:
-    """Makes the network of one client, and remembers the last failure of a connection until one succeeds."""
+    """The network of one client, with the last connection failure until a connection succeeds."""
 
     def __init__(self) -> None:
         self.lost: LostConnection | None = None
         self._client: KafkaNetClient | None = None
 
     def connect(self, **options: Any) -> KafkaNetClient:
-        """Make the network client, as the library's option ``kafka_client`` asks."""
+        """Return a network client; the library's option ``kafka_client`` expects this function."""
         network = NetworkSelector(**options)
         self._client = KafkaNetClient(network, _Manager(network, self, **options), **options)
         return self._client
@@ -66,17 +67,17 @@ class Connections:
             self._client.api_version(request, max_version=request.max_version)
 
     def close(self) -> None:
-        """Close the network of a client that was not finished: the library leaves it open."""
+        """Close the network of a client whose constructor failed; the library leaves this network open."""
         if self._client is not None:
             self._client.close()
             self._client._net.stop()  # noqa: SLF001
 
 
 class _Manager(KafkaConnectionManager):  # type: ignore[misc]
-    """Notes failed connections, and gives up at once where the broker refused the login.
+    """A connection manager that records failed connections and fails at once if the broker refused the login.
 
-    The library drops an answer that it receives together with the end of the connection, as the broker's refusal of a
-    login is; here the answer is read first.
+    The library drops an answer that arrives together with the end of the connection. The broker's refusal of a login
+    arrives that way, so this class reads the answer first.
     """
 
     def __init__(self, network: NetworkSelector, connections: Connections, **options: Any) -> None:
@@ -104,7 +105,7 @@ class _Manager(KafkaConnectionManager):  # type: ignore[misc]
 
         def receive_answer_first() -> tuple[bytes, BaseException | None]:
             data, error = receive()
-            return data, None if data else error  # the next call finds the end again
+            return data, None if data else error  # the next call returns the end of the connection again
 
         transport._sock_recv = receive_answer_first  # noqa: SLF001
         return transport
@@ -114,7 +115,7 @@ class _Manager(KafkaConnectionManager):  # type: ignore[misc]
 
 
 def client_options(settings: Settings) -> dict[str, Any]:
-    """Return how any client of these settings connects.
+    """Return the library's connection options for these settings.
 
     Raises:
         SettingsError: A certificate or key cannot be read.
@@ -136,7 +137,7 @@ def client_options(settings: Settings) -> dict[str, Any]:
 
 
 def explain(settings: Settings, error: BaseException, lost: LostConnection | None) -> str:
-    """Return why no broker answers: the address, the reason in the words of whoever gave it, and the way out."""
+    """Return why no broker answers: the address, the original reason, and the way out."""
     servers = ", ".join(settings.bootstrap_servers)
     if lost is None:
         return f"bootstrap_servers: the broker at {servers} does not do what is asked ({error}); see to its log"
@@ -152,19 +153,19 @@ def explain(settings: Settings, error: BaseException, lost: LostConnection | Non
 
 
 def close_without_flush(producer: Any) -> None:
-    """Close a producer without waiting for what is in flight: its own way would raise, and be left half closed."""
+    """Close a producer without waiting for records in flight; its own ``close`` would raise and stay half closed."""
     producer._sender.force_close()  # noqa: SLF001
     with suppress(KafkaError):
         producer.close(timeout=5)
 
 
 def from_kafka(source: Any) -> TopicPartition:
-    """Turn the library's partition into ours."""
+    """Return the daemon's TopicPartition for the library's."""
     return TopicPartition(source.topic, source.partition)
 
 
 def to_kafka(source: TopicPartition) -> Any:
-    """Turn our partition into the library's."""
+    """Return the library's TopicPartition for the daemon's."""
     return kafka.TopicPartition(source.topic, source.partition)
 
 
@@ -174,7 +175,7 @@ def _ssl_context(settings: Settings) -> ssl.SSLContext:
     except OSError as error:
         raise SettingsError(f"ssl_cafile: {settings.ssl_cafile}: {error}; expected certificates in PEM") from error
     if settings.ssl_certfile is not None:
-        # a text, also an empty one, keeps OpenSSL from asking at the terminal
+        # any string, even an empty one, keeps OpenSSL from prompting at the terminal
         password = settings.key_password() or ""
         try:
             context.load_cert_chain(settings.ssl_certfile, settings.ssl_keyfile, password)

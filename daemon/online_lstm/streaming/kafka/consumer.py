@@ -1,4 +1,4 @@
-"""A member of the consumer group: what it is given to read, and what is taken away from it."""
+"""The member of the consumer group: subscription, assignment, polled records, committed offsets."""
 
 import threading
 import time
@@ -22,15 +22,15 @@ from online_lstm.streaming.kafka.connection import from_kafka, to_kafka
 
 HEARTBEAT_S = 0.5
 ANSWER_S = 2.0
-"""A broker that has nothing to give is asked this often whether it is there."""
+"""Interval between two checks that the broker answers, while polls return no records."""
 
 
 class GroupConsumer:
-    """A member of the consumer group, as the loop's source."""
+    """A member of the consumer group, the ``InputSource`` of the loop."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._timeout_ms = int(min(settings.connect_timeout_s, 5.0) * 1000)  # then the loop shows that it waits
+        self._timeout_ms = int(min(settings.connect_timeout_s, 5.0) * 1000)  # then the loop reports that it waits
         self._listener = _Assignments()
         self._consumer = Client(
             KafkaConsumer,
@@ -38,11 +38,11 @@ class GroupConsumer:
             group_id=settings.group_id,
             group_instance_id=settings.group_instance_id,
             enable_auto_commit=False,
-            auto_offset_reset="none",  # a lost offset is refused, never skipped
+            auto_offset_reset="none",  # a lost offset raises an error instead of skipping records
             isolation_level="read_committed",
             partition_assignment_strategy=[CooperativeStickyAssignor],
             session_timeout_ms=int(settings.session_timeout_s * 1000),
-            # a member learns from its heartbeats that partitions are to move
+            # heartbeats announce a rebalance to the member
             heartbeat_interval_ms=int(min(HEARTBEAT_S, settings.session_timeout_s / 3) * 1000),
             max_poll_interval_ms=int(settings.max_poll_interval_s * 1000),
             max_poll_records=settings.max_batch_events,
@@ -52,15 +52,15 @@ class GroupConsumer:
         self._starts = self._latest() if settings.start_from == "latest" else {}
 
     def subscribe(self, on_revoked: Callable[[Iterable[TopicPartition]], None]) -> None:
-        """Join the group; ``on_revoked`` is called before partitions go to another member, on the client's thread."""
+        """Join the group; call ``on_revoked`` on the client's thread before partitions move to another member."""
         self._listener.on_revoked = on_revoked
         self._consumer.subscribe(list(self._settings.input_topics), listener=self._listener)
 
     def poll(self, timeout_s: float, most: int) -> PollResult:
-        """Wait for records; the membership is captured with them and never read again.
+        """Wait for records; capture the membership with the records, once for the whole batch.
 
         Raises:
-            BrokerUnavailableError: There are none, and the broker does not answer.
+            BrokerUnavailableError: No record arrives, and the broker does not answer.
             InputGoneError: The topic does not have the next record.
         """
         records = self._receive(int(timeout_s * 1000), max_records=most)
@@ -76,14 +76,14 @@ class GroupConsumer:
         )
 
     def assignment(self) -> set[TopicPartition]:
-        """Give the partitions that are this member's right now."""
+        """Return the partitions that are currently assigned to this member."""
         return {from_kafka(source) for source in self._consumer.assignment()}
 
     def commit(self, offsets: Mapping[TopicPartition, Committed]) -> None:
-        """Commit offsets outside of any transaction; the broker refuses those of a former member.
+        """Commit offsets outside a transaction; the broker refuses offsets of a former member.
 
         Raises:
-            KafkaError: They are not committed; what that means for the batch is the sink's affair.
+            KafkaError: The offsets are not committed; the caller decides what that means for the batch.
         """
         self._consumer.library.commit(
             {to_kafka(source): OffsetAndMetadata(c.offset, c.metadata, -1) for source, c in offsets.items()},
@@ -91,7 +91,11 @@ class GroupConsumer:
         )
 
     def committed(self, source: TopicPartition) -> Committed | None:
-        """Ask the group's committed offset; waits for open transactions."""
+        """Return the group's committed offset, or None; wait for open transactions on it.
+
+        Raises:
+            BrokerUnavailableError: The broker does not answer, or a transaction stays open for too long.
+        """
         try:
             found = self._consumer.committed(to_kafka(source), metadata=True, timeout_ms=self._timeout_ms)
         except BrokerUnavailableError as error:
@@ -104,7 +108,7 @@ class GroupConsumer:
         return None if found is None or found.offset < 0 else Committed(found.offset, found.metadata or "")
 
     def initial_offset(self, source: TopicPartition) -> int:
-        """Say where a group without an offset begins (``start_from``)."""
+        """Return the first offset to read for a group without a committed offset (setting ``start_from``)."""
         place, start = to_kafka(source), self._settings.start_from
         if start not in {"earliest", "latest"}:
             moment = datetime.fromisoformat(start)
@@ -116,41 +120,42 @@ class GroupConsumer:
         return self.offset_range(source).start
 
     def offset_range(self, source: TopicPartition) -> range:
-        """Give the offsets that the topic still has or will have next."""
+        """Return the offsets from the log start to the end; the end is the offset of the next record."""
         place = to_kafka(source)
         first = self._consumer.beginning_offsets([place], timeout_ms=self._timeout_ms)[place]
         end = self._consumer.end_offsets([place], timeout_ms=self._timeout_ms)[place]
         return range(first, end)
 
     def partitions(self, topic: str) -> int:
-        """Count a topic's partitions."""
+        """Return the number of partitions of a topic; 0 if the topic does not exist."""
         return len(self._consumer.partitions_for_topic(topic) or ())
 
     def seek(self, source: TopicPartition, offset: int) -> None:
-        """Read a partition from this offset on; before, it is paused."""
+        """Set the position of a paused partition to an offset, and resume the partition."""
         self._consumer.seek(to_kafka(source), offset)
         self._consumer.resume(to_kafka(source))
 
     def pause(self, source: TopicPartition) -> None:
-        """Read nothing of a partition until ``seek``."""
+        """Suspend fetching from a partition until ``seek``; ignore partitions outside the assignment."""
         if source in self.assignment():
             self._consumer.pause(to_kafka(source))
 
     def position(self, source: TopicPartition) -> int:
-        """Give the offset that is read next: past markers and compacted gaps too."""
+        """Return the offset of the next record to read, past transaction markers and compacted gaps."""
         return int(self._consumer.position(to_kafka(source)))
 
     def lag(self, source: TopicPartition) -> int:
-        """Count the records not yet read by what the last fetch said, also those of open transactions; 0 if unknown."""
+        """Return the number of unread records as of the last fetch, with open transactions included; 0 if unknown."""
         end = self._consumer.highwater(to_kafka(source))
         with suppress(BrokerUnavailableError):
             return 0 if end is None else max(0, int(end) - self.position(source))
         return 0
 
     def behind_transactions(self, sources: Iterable[TopicPartition]) -> set[TopicPartition]:
-        """Return those partitions of which no record can be read before a producer ends its transaction.
+        """Return the partitions in which an open transaction of a producer blocks the next record.
 
-        More records follow there, and the last stable offset, which is the end for this consumer, is reached.
+        In such a partition more records follow, but the position has reached the last stable offset, which is the end
+        for a read-committed consumer.
         """
         waiting = [to_kafka(source) for source in sources if self.lag(source)]
         if not waiting:
@@ -163,7 +168,7 @@ class GroupConsumer:
         self._consumer.close(timeout_ms=5000)
 
     def _receive(self, timeout_ms: int, **options: Any) -> dict[Any, list[Any]]:
-        """Return the records of a poll; none where the client would try again, as if there were none."""
+        """Return the records of a poll; an empty dict after a retriable error of the client."""
         try:
             found: dict[Any, list[Any]] = self._consumer.poll(timeout_ms=timeout_ms, **options)
         except OnlineLstmError as error:
@@ -173,7 +178,7 @@ class GroupConsumer:
         return found
 
     def _require_answer(self, *, received: bool) -> None:
-        """Ask the broker something now and then: a poll comes back empty whether there is nothing or nobody."""
+        """Check every ``ANSWER_S`` that the broker answers: an empty poll may mean no records or no broker."""
         now = time.monotonic()
         if not received and self._consumer.assignment() and now - self._answered_at >= ANSWER_S:
             self._consumer.end_offsets(self._consumer.assignment(), timeout_ms=int(ANSWER_S * 1000))
@@ -188,9 +193,10 @@ class GroupConsumer:
 
 
 class _Assignments(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Notes what happens to the assignment; it is called on the client's thread while the loop polls.
+    """A listener that records changes of the assignment, on the client's thread while the loop polls.
 
-    A new partition is paused at once, with a position that is never read from, until the loop restored its state.
+    The listener pauses a new partition at once and sets a position that no fetch uses. The partition stays paused
+    until the loop has restored its state.
     """
 
     consumer: Client
@@ -226,7 +232,7 @@ class _Assignments(ConsumerRebalanceListener):  # type: ignore[misc]
             self._lost |= lost
 
     def take(self) -> tuple[tuple[TopicPartition, ...], tuple[TopicPartition, ...], bool]:
-        """Give what was noted since the last time: assigned, revoked, and whether any were lost."""
+        """Return and clear the changes since the last call: assigned, revoked, and whether partitions were lost."""
         with self._lock:
             taken = tuple(self._assigned), tuple(self._revoked), self._lost
             self._assigned, self._revoked, self._lost = [], [], False
@@ -234,7 +240,7 @@ class _Assignments(ConsumerRebalanceListener):  # type: ignore[misc]
 
 
 def input_record(record: Any) -> InputRecord:
-    """Turn the library's record into ours."""
+    """Return the daemon's InputRecord for the library's record."""
     return InputRecord(
         record.topic,
         record.partition,

@@ -1,8 +1,8 @@
-"""What each error of the Kafka client means for whoever made the call: the only table of them.
+"""The table of the Kafka client's errors: the kind of each error, and advice for the user.
 
-The client says of an error whether it may be retried, and no more. What ends a refusal is another matter: time, a new
-producer, another form of the record, another topic, other settings. The table has every class of ``kafka.errors``;
-a test fails when the installed client has one that is not in it.
+The client marks an error only as retriable or not. The remedy for a refusal may be time, a new producer, another form
+of the record, another topic, or other settings. The table has every class of ``kafka.errors``; a test fails if the
+installed client has a class that is missing from the table.
 """
 
 import re
@@ -13,7 +13,7 @@ from kafka import errors
 
 
 class FailureKind(Enum):
-    """What ends a failure, the most decisive kind first: it wins where the client wraps one error in others."""
+    """The remedy for a failure, most decisive kind first: that kind wins if the client wraps errors in others."""
 
     SETTINGS = "only other settings or other rights end it"
     UNSUPPORTED = "the broker does not have the request, or not in a version that the client speaks"
@@ -167,7 +167,7 @@ KIND_OF_ERROR: dict[type[errors.KafkaError], FailureKind] = {
             errors.CoordinatorLoadInProgressError,
             errors.CoordinatorNotAvailableError,
             errors.CorrelationIdError,
-            errors.CorruptRecordError,  # damaged on its way; what is stored is checked by the reader
+            errors.CorruptRecordError,  # damaged in transit; the reader checks stored records
             errors.EligibleLeadersNotAvailableError,
             errors.FencedLeaderEpochError,
             errors.FetchSessionIdNotFoundError,
@@ -267,17 +267,17 @@ ADVICE: dict[type[errors.KafkaError], str] = {
     errors.MessageSizeTooLargeError: "the topic's max.message.bytes: a record is larger; raise it",
     errors.RecordListTooLargeError: "the topic's segment.bytes: a batch of records is larger; raise it",
 }
-"""What to see to, and the way out, for each error that only other settings, rights, topics or records end."""
+"""The cause and the way out, for each error that only other settings, rights, topics or records end."""
 
 _KIND_OF_NAME = {error.__name__: kind for error, kind in KIND_OF_ERROR.items()}
 _SEVERITY = {kind: index for index, kind in enumerate(FailureKind)}
 
 
 def kind_of(error: BaseException) -> FailureKind:
-    """Return the kind of an error, of what it wraps and of what its text names: the most decisive one.
+    """Return the most decisive kind among an error, the errors that it wraps and the errors that its text names.
 
-    The client wraps errors in others as causes, as arguments, and as words of a message. What the client raises
-    without a class of its own (``ValueError`` of an unknown partition, say) is unexpected.
+    The client wraps errors in others as causes, as arguments, and as words of a message. An exception without a class
+    in ``kafka.errors`` (such as the ``ValueError`` for an unknown partition) is unexpected.
 
     >>> kind_of(errors.KafkaError("Unexpected error in EndTxnResponse: InvalidTransactionTimeoutError")).name
     'SETTINGS'
@@ -286,7 +286,7 @@ def kind_of(error: BaseException) -> FailureKind:
 
 
 def advice_on(error: BaseException) -> str:
-    """Return what to see to for an error of the most decisive kind in a chain; empty where there is no advice.
+    """Return the advice for the error of the most decisive kind in a chain; empty if there is no advice.
 
     >>> advice_on(errors.KafkaError("failed: InvalidGroupIdError"))
     'group_id: the broker does not accept such a name'
@@ -313,7 +313,7 @@ def _kinds(error: BaseException) -> Iterator[FailureKind]:
 
 
 def causes_of(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and all that it wraps, as causes and as arguments."""
+    """Yield an error and all errors that it wraps, as causes and as arguments."""
     waiting, seen = [error], set[int]()
     while waiting:
         one = waiting.pop(0)

@@ -1,4 +1,4 @@
-"""One who only looks: reads what a group reads and publishes, and its committed offsets, and never joins it."""
+"""A reader of a group's input, outputs and committed offsets that never joins the group."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -19,31 +19,31 @@ POLL_MS = 200
 
 
 class PartitionReader(GroupConsumer):
-    """Reads committed records of one partition at a time; ``subscribe`` is not for it."""
+    """A consumer that reads the committed records of one partition at a time; callers must not ``subscribe`` it."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self._compacted: dict[str, bool] = {}
 
     def records(self, source: TopicPartition, offsets: range) -> Iterator[InputRecord]:
-        """Give the committed records at these offsets, of which the topic need not have all.
+        """Return an iterator over the committed records at these offsets; offsets without a record are skipped.
 
         Raises:
-            InputGoneError: The topic does not have the next record any more.
+            InputGoneError: The topic no longer has the next record.
             BrokerUnavailableError: The broker does not answer.
         """
         return (input_record(record) for record in self._read(source, offsets))
 
     def outputs(self, place: TopicPartition, offsets: range) -> Iterator[PublishedRecord | None]:
-        """Give what is in a partition of an output topic; None for what does not say where its input was."""
+        """Return an iterator over an output partition; None stands for a record that does not name its input."""
         return (read_output(as_read(record)) for record in self._read(place, offsets))
 
     def dead_letters(self, place: TopicPartition, offsets: range) -> Iterator[PublishedRecord | None]:
-        """Give what is in a partition of a dead-letter topic, likewise."""
+        """Return an iterator over a dead-letter partition; None stands for a record that does not name its input."""
         return (read_dead_letter(as_read(record)) for record in self._read(place, offsets))
 
     def compacted(self, topic: str) -> bool:
-        """Say whether a topic keeps only the last record of a key; no, where its configuration may not be read."""
+        """Return whether a topic is compacted; False if this user may not read the topic's configuration."""
         if topic not in self._compacted:
             with closing(Client(KafkaAdminClient, self._settings)) as admin:
                 self._compacted[topic] = is_compacted(configs_of(admin, [topic])[topic])
@@ -65,12 +65,12 @@ class PartitionReader(GroupConsumer):
                 if record.offset >= offsets.stop:
                     return
                 yield record
-            if not records:  # nothing, or nobody
+            if not records:  # no records, or no broker: this call raises if the broker does not answer
                 self._consumer.end_offsets([place], timeout_ms=int(ANSWER_S * 1000))
 
 
 def as_read(record: Any) -> ReadRecord:
-    """Turn the library's record into what the codec reads back."""
+    """Return the codec's ReadRecord for the library's record."""
     return ReadRecord(
         offset=record.offset,
         timestamp_ms=record.timestamp,

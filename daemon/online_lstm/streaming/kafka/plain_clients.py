@@ -1,6 +1,6 @@
-"""The plain Kafka clients of the commands: one publishes values, one follows a topic.
+"""The plain Kafka clients of the commands: a producer of values and a consumer that follows a topic.
 
-Neither is part of a group or of a transaction; what the daemon needs for its guarantees is in
+Neither client joins a group or uses transactions; the clients behind the daemon's guarantees are in
 ``online_lstm.streaming.kafka``.
 """
 
@@ -24,33 +24,33 @@ from online_lstm.streaming.kafka import Client, close_without_flush, plain_produ
 POLL_MS = 200
 IDLE_TIMEOUT_S = 60.0
 SLOW_S = 5.0
-"""After so long without anything from the broker it is said what is waited for."""
+"""After this time without an answer from the broker, a warning names the reason for waiting."""
 MAX_IN_FLIGHT = 10_000
-"""Values that wait for their acknowledgement; the client itself would take in any number of them."""
+"""Largest number of unacknowledged values; the client itself has no limit."""
 
 _log = EventLogger(__name__)
 
 
 class PlainProducer:
-    """Publishes values to one topic in their order; each acknowledgement is checked.
+    """A producer that publishes values to one topic in order and checks each acknowledgement.
 
-    Leaving its context without an exception waits for all of them.
+    At the end of its ``with`` block without an exception, it waits for all acknowledgements.
     """
 
     def __init__(self, settings: Settings, topic: str, *, linger_ms: int = 5) -> None:
         self.topic = topic
         self.acknowledged = 0
         self._in_flight: deque[Any] = deque()
-        self._heard_at = time.monotonic()  # of the broker, or when there was nothing to hear
+        self._heard_at = time.monotonic()  # last acknowledgement, or last time without a value in flight
         self._producer = plain_producer(KafkaProducer, settings, linger_ms=linger_ms)
 
     def send(self, value: bytes, key: bytes | None = None) -> None:
-        """Publish a value; check the acknowledgements that came, and wait for some if too many did not.
+        """Publish a value; check the received acknowledgements, and wait for some if too many values are in flight.
 
         Raises:
-            InputFileError: The value is larger than what Kafka takes.
+            InputFileError: The value is larger than the Kafka client accepts.
             BrokerUnavailableError: An earlier value was not acknowledged.
-            SettingsError: The broker refused it.
+            SettingsError: The broker refused an earlier value.
         """
         while self._in_flight and (self._in_flight[0].is_done or len(self._in_flight) >= MAX_IN_FLIGHT):
             self._settle()
@@ -72,8 +72,8 @@ class PlainProducer:
         """Wait until all values are acknowledged.
 
         Raises:
-            BrokerUnavailableError: One was not.
-            SettingsError: The broker refused it.
+            BrokerUnavailableError: A value was not acknowledged.
+            SettingsError: The broker refused a value.
         """
         while self._in_flight:
             self._settle()
@@ -91,7 +91,7 @@ class PlainProducer:
             close_without_flush(self._producer.library)
 
     def _settle(self) -> None:
-        """Wait for the oldest acknowledgement; it fails at the client's delivery timeout of two minutes."""
+        """Wait for the oldest acknowledgement; the wait fails at the client's delivery timeout of two minutes."""
         future = self._in_flight.popleft()
         try:
             with self._producer.translated():
@@ -111,13 +111,13 @@ class PlainProducer:
             future.get()
 
     def _warn(self) -> None:
-        """Say what is waited for, once in a silence."""
+        """Log that the producer waits for the broker, once per period without an acknowledgement."""
         if self._heard_at < math.inf:
             _log.warning("waiting for the broker", topic=self.topic, acknowledged=self.acknowledged)
             self._heard_at = math.inf
 
     def _failure(self, error: OnlineLstmError) -> OnlineLstmError:
-        """Return an error of the same kind that tells how far it came."""
+        """Return an error of the same kind that also has the number of the first unacknowledged value."""
         return type(error)(
             f"{self.topic}: value {self.acknowledged + 1} was not acknowledged; all before it were: see to the broker, "
             f"then publish from there on. {error}"
@@ -125,7 +125,7 @@ class PlainProducer:
 
 
 class TopicTail:
-    """Reads what is committed in one topic, outside of any group."""
+    """A consumer of the committed records of one topic, outside any group."""
 
     def __init__(self, settings: Settings, topic: str, *, from_beginning: bool) -> None:
         self._consumer = Client(
@@ -148,17 +148,17 @@ class TopicTail:
         seek = self._consumer.seek_to_beginning if from_beginning else self._consumer.seek_to_end
         seek(*partitions)
         for partition in partitions:
-            self._consumer.position(partition)  # the place is looked up now, not at the first poll
+            self._consumer.position(partition)  # resolves the position now instead of at the first poll
 
     def poll(self) -> list[Any]:
-        """Give the next records, after ``POLL_MS`` without any an empty list."""
+        """Return the next records; an empty list after ``POLL_MS`` without records."""
         return [record for records in self._consumer.poll(timeout_ms=POLL_MS).values() for record in records]
 
     def receive(self, events: int, daemon: DaemonProcess) -> Iterator[list[Any]]:
-        """Give records, some at a time, until there were this many.
+        """Yield lists of records until at least ``events`` records have arrived.
 
         Raises:
-            OnlineLstmError: The daemon that publishes them ended, or none came for ``IDLE_TIMEOUT_S``.
+            OnlineLstmError: The publishing daemon ended, or no record arrived for ``IDLE_TIMEOUT_S``.
         """
         received = 0
         deadline = time.monotonic() + IDLE_TIMEOUT_S
@@ -173,7 +173,7 @@ class TopicTail:
                 daemon.require_running()
 
     def follow(self, when_idle: Callable[[], None]) -> Iterator[Any]:
-        """Give records without end; ``when_idle`` is called when none came for ``SLOW_S``, once in a silence."""
+        """Yield records without end; call ``when_idle`` once per period of ``SLOW_S`` or longer without records."""
         deadline = time.monotonic() + SLOW_S
         while True:
             if records := self.poll():
@@ -184,7 +184,7 @@ class TopicTail:
                 deadline = math.inf
 
     def broker_answers(self) -> bool:
-        """Say whether the broker still tells where the topic ends."""
+        """Return whether the broker still answers a request for the topic's end offsets."""
         try:
             self._consumer.end_offsets(list(self._consumer.assignment()), timeout_ms=1000)
         except BrokerUnavailableError:
@@ -192,25 +192,25 @@ class TopicTail:
         return True
 
     def close(self) -> None:
-        """Disconnect."""
+        """Close the connection."""
         self._consumer.close(timeout_ms=1000)
 
 
 def delete_topics(settings: Settings, topics: Sequence[str]) -> None:
-    """Delete topics that a command created for itself.
+    """Delete topics that a command created for its own use.
 
     Raises:
-        BrokerUnavailableError: The broker does not answer, or does not do it.
+        BrokerUnavailableError: The broker does not answer, or does not delete the topics.
     """
     with closing(Client(KafkaAdminClient, settings)) as admin:
         admin.delete_topics(list(topics))
 
 
 def delete_group(settings: Settings) -> None:
-    """Delete the consumer group of a daemon that a command started for itself, and that ended.
+    """Delete the consumer group of an ended daemon that a command had started for its own use.
 
     Raises:
-        BrokerUnavailableError: The broker does not answer, or does not do it.
+        BrokerUnavailableError: The broker does not answer, or does not delete the group.
     """
     with closing(Client(KafkaAdminClient, settings)) as admin:
         admin.delete_groups([settings.group_id])

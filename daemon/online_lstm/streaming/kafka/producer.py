@@ -1,4 +1,7 @@
-"""Where a batch is published: whole, with its offsets, or not at all; or at least once, where that cannot be had."""
+"""The producers of the outputs: one commits a batch in a transaction, one publishes it at least once.
+
+The module knows neither learners nor checkpoints: a batch is records to publish and offsets to commit.
+"""
 
 import contextlib
 import fcntl
@@ -43,15 +46,15 @@ from online_lstm.streaming.kafka.topics import limits_of_published, published_to
 from online_lstm.telemetry import Observer, OutputFormChanged
 
 MAX_BLOCK_MS = 10_000
-"""Longest that the client waits by itself, for metadata."""
+"""Longest time that the client blocks, waiting for metadata."""
 
 MAX_BATCH_BYTES = 512 * 1024
-"""One request a batch: with the client's default, 500 records take three times as long."""
+"""Producer batch size that fits one request per batch: with the client's default, 500 records take 3 times as long."""
 CHECK_AFTER_S = 3.0
-"""After this time without an answer, and as often, it is asked whether the topics are still there."""
+"""Time without an answer after which the producer checks that the topics exist, and interval of further checks."""
 
 WAIT_MS = 200
-"""As often as this, one who waits looks at what else happens."""
+"""Interval at which a wait for the broker checks for failures and reports the waiting time."""
 
 _TRANSACTION_REQUESTS = (
     InitProducerIdRequest,
@@ -64,12 +67,12 @@ _log = EventLogger(__name__)
 
 Outputs = Mapping[TopicPartition, Sequence[OutputRecord]]
 Formed = Mapping[TopicPartition, Sequence[tuple[str, OutputRecord]]]
-"""Records to publish by input partition, each with its topic."""
+"""Records to publish, by input partition; each with its topic."""
 Offsets = Mapping[TopicPartition, Committed]
 
 
 class _RefusedError(Exception):
-    """Raised within this module when records are refused: in another form they may be accepted."""
+    """Raised within this module when the broker refuses records that it may accept in another form."""
 
     def __init__(self, positions: Sequence[Position], error: KafkaError) -> None:
         super().__init__(str(error))
@@ -77,11 +80,11 @@ class _RefusedError(Exception):
 
 
 class BatchProducer(ABC):
-    """A producer that is made anew after any failure; what a batch is published in depends on the kind.
+    """A producer that is replaced after any failure; the subclass decides how a batch is published.
 
     Args:
         settings: The settings in force.
-        observer: Hears of records that were published in another form.
+        observer: Called for records that were published in another form.
     """
 
     def __init__(self, settings: Settings, observer: Observer = lambda _: None) -> None:
@@ -95,12 +98,12 @@ class BatchProducer(ABC):
     def commit(
         self, outputs: Outputs, offsets: Offsets, membership: Membership, waiting: Callable[[float], None]
     ) -> None:
-        """Publish outputs and offsets; what a topic refuses is published in another form.
+        """Publish outputs and offsets; publish a refused record again in another form.
 
         Raises:
-            NotCommittedError: Something was not acknowledged; ``reconnect``, and go back to the committed offsets.
+            NotCommittedError: The commit is not confirmed; ``reconnect``, and return to the committed offsets.
             UnfitTopicError: A topic refuses a record in every form, or all records.
-            SettingsError: The broker refuses what only other settings or rights will end.
+            SettingsError: The broker refuses the batch, and only other settings or rights end the refusal.
         """
         forms = Forms(outputs, self._topic_of)
         try:
@@ -115,7 +118,10 @@ class BatchProducer(ABC):
     def _published(
         self, forms: Forms, offsets: Offsets, membership: Membership, waiting: Callable[[float], None]
     ) -> bool:
-        """Publish a batch in the forms at hand; return False after having taken other forms for what was refused."""
+        """Publish a batch in the current forms; on a refusal, choose other forms for the refused records.
+
+        Return whether the batch was published.
+        """
         records = forms.records(self._limits, now_ms=time.time_ns() // 1_000_000)
         patience = _Deadline(waiting, lambda: require_published(self._settings))
         try:
@@ -143,17 +149,17 @@ class BatchProducer(ABC):
                 _log.warning("output form changed", form=form, source=source, reason="the topic refuses the usual form")
 
     def reconnect(self, waiting: Callable[[float], None]) -> None:
-        """Begin, or begin afresh; raises what a ``Client`` and ``limits_of_published`` raise."""
+        """Connect, or connect again; raise the errors of ``Client`` and ``limits_of_published``."""
         self._discard()
         self._limits = limits_of_published(self._settings)
         smallest = min(limits.max_message_bytes for limits in self._limits.values())
         self._client = self._connect(
             max_request_size=2 * self._settings.max_output_bytes,
             batch_size=min(MAX_BATCH_BYTES, smallest),
-            retry_backoff_ms=5,  # the client sleeps this long while the broker still ends the transaction before
+            retry_backoff_ms=5,  # the client sleeps this long while the broker still ends the previous transaction
             max_block_ms=MAX_BLOCK_MS,
         )
-        self._producer = self._client.library  # what fails in a commit is told by ``commit``
+        self._producer = self._client.library  # ``commit`` translates the errors of a commit
         with self._client.translated():
             self._begin(_Deadline(waiting))
 
@@ -161,23 +167,23 @@ class BatchProducer(ABC):
         return self._settings.dead_letters_of(source.topic) if dead_letter else self._settings.output_topic
 
     def close(self) -> None:
-        """Let the producer go."""
+        """Close the producer."""
         self._discard()
 
     @abstractmethod
     def _connect(self, **options: Any) -> Client:
-        """Make the producer."""
+        """Return a new producer."""
 
     @abstractmethod
     def _publish(self, records: Formed, offsets: Offsets, membership: Membership, patience: "_Deadline") -> None:
-        """Publish and commit; raises _RefusedError or KafkaError."""
+        """Publish and commit; raise _RefusedError or KafkaError on failure."""
 
     def _begin(self, patience: "_Deadline") -> None:  # noqa: ARG002 - not all have to wait
         topics = published_topics(self._settings)
         self._partitions = {topic: len(self._producer.partitions_for(topic)) for topic in topics}
 
     def _send(self, records: Formed) -> "_Promises":
-        """Send all records and return the promises of their acknowledgement."""
+        """Send all records; return the promises of their acknowledgements."""
         promises = _Promises()
         for source, formed in records.items():
             for index, (topic, record) in enumerate(formed):
@@ -187,11 +193,12 @@ class BatchProducer(ABC):
                         value=record.value,
                         key=record.key,
                         headers=list(record.headers),
-                        # the same number where there is one: order is kept, and a key is where readers expect it
+                        # the input's partition number if the topic has it: keeps the order, and keys in the
+                        # partitions where readers expect them
                         partition=record.source_partition % self._partitions[topic],
                         timestamp_ms=record.timestamp_ms if record.timestamp_ms >= 0 else None,
                     )
-                except ValueError as error:  # a topic that was deleted and created anew with fewer partitions
+                except ValueError as error:  # the topic was deleted and created again with fewer partitions
                     raise KafkaError(f"{topic}: {error}") from error
                 promises.add((source, index), promise)
         return promises
@@ -203,9 +210,10 @@ class BatchProducer(ABC):
 
 
 class TransactionalProducer(BatchProducer):
-    """Publishes a batch in one transaction, or not at all.
+    """A producer that publishes a batch in one transaction, or publishes nothing.
 
-    A rebuilt producer has the broker abort what its transactional id left open, and fences whoever had it.
+    When a new producer initializes, the broker aborts the open transaction of the transactional id and fences the
+    previous producer with this id.
     """
 
     def __init__(self, settings: Settings, observer: Observer = lambda _: None) -> None:
@@ -220,14 +228,14 @@ class TransactionalProducer(BatchProducer):
         """Publish outputs and offsets, or nothing.
 
         Raises:
-            NotCommittedError: The transaction is not known to be committed.
-            FencedError: Another process uses this transactional id, again and again.
+            NotCommittedError: The commit of the transaction is not confirmed.
+            FencedError: Another process uses this transactional id repeatedly.
         """
         began = time.monotonic()
         try:
             super().commit(outputs, offsets, membership, waiting)
         except NotCommittedError as error:
-            # a transaction that was open for longer was fenced by the broker itself
+            # the broker itself fences a transaction that is open for longer than the timeout
             if (
                 error.__cause__ is not None
                 and kind_of(error.__cause__) is FailureKind.FENCED
@@ -237,7 +245,7 @@ class TransactionalProducer(BatchProducer):
             raise
 
     def close(self) -> None:
-        """Let the producer and the slot go."""
+        """Close the producer and release the slot."""
         super().close()
         if self._slot is not None:
             self._slot.close()
@@ -266,13 +274,13 @@ class TransactionalProducer(BatchProducer):
                 self._transactions.begin_commit,
             ):
                 self._wait(ask(), patience, meanwhile=promises.raise_failure)
-        except KafkaError as error:  # a record that is not acknowledged fails the transaction
+        except KafkaError as error:  # an unacknowledged record fails the transaction
             promises.raise_refusal(error)
             raise
 
     @property
     def _transactions(self) -> Any:
-        """What the producer's own methods use, which wait without end: for ever, where the client lost a request."""
+        """The producer's transaction manager; the producer's own methods wait forever if the client lost a request."""
         return self._producer._transaction_manager  # noqa: SLF001
 
     def _wait(
@@ -290,7 +298,11 @@ class TransactionalProducer(BatchProducer):
                 raise KafkaTimeoutError(f"no answer within {limit_s:g} s")
 
     def _note_fencing(self) -> None:
-        """Tolerate being fenced once: a member that was stopped for long is fenced by its own past."""
+        """Tolerate the first fencing: after a long pause, a process may be fenced by its own earlier producer.
+
+        Raises:
+            FencedError: A second fencing followed within six transaction timeouts.
+        """
         now = time.monotonic()
         if self._fenced_at is not None and now - self._fenced_at < 6 * self._settings.transaction_timeout_s:
             raise FencedError(
@@ -300,7 +312,7 @@ class TransactionalProducer(BatchProducer):
         self._fenced_at = now
 
     def _free_slot(self) -> str:
-        """Name this process by its host and the first slot on it that nobody holds, the same one after a restart."""
+        """Lock the first free slot of this host; return host and slot number, which are the same after a restart."""
         folder = Path(tempfile.gettempdir()) / f"online-lstm-slots-{os.getuid()}"
         folder.mkdir(mode=0o700, exist_ok=True)
         for number in range(10_000):
@@ -316,7 +328,10 @@ class TransactionalProducer(BatchProducer):
 
 
 class AtLeastOnceProducer(BatchProducer):
-    """Publishes a batch, waits for every acknowledgement, then commits its offsets: a crash between repeats it."""
+    """A producer that publishes a batch, waits for every acknowledgement, then commits the offsets.
+
+    A crash between publication and commit publishes the batch again.
+    """
 
     def __init__(self, settings: Settings, source: GroupConsumer, observer: Observer = lambda _: None) -> None:
         super().__init__(settings, observer)
@@ -329,7 +344,7 @@ class AtLeastOnceProducer(BatchProducer):
         self,
         records: Formed,
         offsets: Offsets,
-        membership: Membership,  # noqa: ARG002 - the broker knows whose offsets it takes
+        membership: Membership,  # noqa: ARG002 - the broker checks the member's offsets
         patience: "_Deadline",
     ) -> None:
         promises = self._send(records)
@@ -346,11 +361,11 @@ class AtLeastOnceProducer(BatchProducer):
 
 
 class _Promises:
-    """The acknowledgements of a batch, and which record was refused first: later ones may fail because of it."""
+    """The acknowledgements of a batch, with failures in order: later failures may follow from the first one."""
 
     def __init__(self) -> None:
         self._promises: list[tuple[Position, Any]] = []
-        self._failed: list[Any] = []  # of the client's thread
+        self._failed: list[Any] = []  # appended on the client's thread
 
     def add(self, position: Position, promise: Any) -> None:
         self._promises.append((position, promise))
@@ -360,20 +375,20 @@ class _Promises:
         return all(promise.is_done for _, promise in self._promises)
 
     def require(self) -> None:
-        """Raise the first failure."""
+        """Wait for the acknowledgements in order; raise the first failure."""
         for _, promise in self._promises:
             promise.get()
 
     def raise_failure(self) -> None:
-        """Raise the first failure that there is by now: the client may not tell of it in the transaction's result."""
+        """Raise the first failure so far, if any: the transaction's result may not report it."""
         if self._failed:
             raise self._failed[0].exception
 
     def raise_refusal(self, error: KafkaError) -> None:
-        """Raise _RefusedError if records are the reason of an error: those of the first request that was refused."""
+        """Raise _RefusedError for the records of the first refused request, if records caused the error."""
         refused = [promise for promise in list(self._failed) if kind_of(promise.exception) is FailureKind.RECORD]
         if refused:
-            # what one request had in it has one result; the broker says which of its records it did not accept
+            # all records of a request share its result; each refused record has its own exception
             request = refused[0]._produce_future  # noqa: SLF001
             among = {id(promise) for promise in refused if promise._produce_future is request}  # noqa: SLF001
             positions = [position for position, promise in self._promises if id(promise) in among]
@@ -381,7 +396,7 @@ class _Promises:
 
 
 class _Deadline:
-    """Tells whoever waits for a broker how long it has been; they may give up by an exception, and so may ``check``."""
+    """The waiting time for a broker's answer, passed on to ``waiting``; ``waiting`` and ``check`` may raise."""
 
     def __init__(self, waiting: Callable[[float], None], check: Callable[[], None] = lambda: None) -> None:
         self._waiting, self._check = waiting, check
@@ -389,7 +404,7 @@ class _Deadline:
         self._check_at_s = CHECK_AFTER_S
 
     def tell(self) -> float:
-        """Say that there still is no answer, and for how many seconds."""
+        """Report the seconds without an answer to ``waiting``, run ``check`` if it is due, and return the seconds."""
         seconds = time.monotonic() - self._started
         self._waiting(seconds)
         if seconds >= self._check_at_s:

@@ -1,4 +1,4 @@
-"""The topics that are read and published to: whether they are there, and what they take by their configuration."""
+"""The input, output and dead-letter topics: existence, creation, and the limits in their configuration."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
@@ -26,21 +26,21 @@ from online_lstm.telemetry import TopicMisfits
 _log = EventLogger(__name__)
 
 CHECK_S = 2.0
-"""Longest that is asked whether topics are still there, by one who waits for the broker anyway."""
+"""Connection timeout of the check that the topics exist; the caller already waits for the broker."""
 _KEPT_LIKE_THE_INPUT = ("retention.ms", "message.timestamp.before.max.ms", "message.timestamp.after.max.ms")
 
 Config = Mapping[str, Any]
-"""Entries of a topic's configuration by their names; empty where it may not be read."""
+"""Entries of a topic's configuration by name; empty if this user may not read the configuration."""
 
 
 def ensure_topics(settings: Settings) -> list[TopicMisfits]:
-    """Create the input, output and dead-letter topics that are missing; return what does not fit of the others.
+    """Create the missing input, output and dead-letter topics; return the misfits of the topics that are published to.
 
     Raises:
         BrokerUnavailableError: No broker answers in time.
         MissingTopicError: A topic is missing and ``create_topics`` is off.
         SettingsError: A topic is missing and the broker refuses to create it.
-        UnfitTopicError: A topic takes no messages as large as the settings allow.
+        UnfitTopicError: A topic refuses messages of the size that the settings allow.
     """
     with closing(Client(KafkaAdminClient, settings)) as admin:
         _create_missing(admin, settings, dict.fromkeys(settings.input_topics, -1), {})
@@ -61,20 +61,20 @@ def ensure_topics(settings: Settings) -> list[TopicMisfits]:
 
 
 def ensure_input_topics(settings: Settings) -> None:
-    """Create the input topics that are missing, for whoever only publishes to them; raises as ``ensure_topics``."""
+    """Create the missing input topics, for commands that only publish; raise the errors of ``ensure_topics``."""
     with closing(Client(KafkaAdminClient, settings)) as admin:
         _create_missing(admin, settings, dict.fromkeys(settings.input_topics, -1), {})
 
 
 def limits_of_published(settings: Settings) -> dict[str, TopicLimits]:
-    """Return what the output and dead-letter topics take now, by topic; raises what ``ensure_topics`` does."""
+    """Return the current limits of the output and dead-letter topics; create missing ones as ``ensure_topics`` does."""
     with closing(Client(KafkaAdminClient, settings)) as admin:
         configs = _ensure_published(admin, settings)
     return {topic: limits_in(configs[topic]) for topic in published_topics(settings)}
 
 
 def require_published(settings: Settings) -> None:
-    """Raise MissingTopicError if a topic that is published to is gone; return if it is there or nobody knows."""
+    """Raise MissingTopicError if an output or dead-letter topic was deleted; return if the broker does not answer."""
     try:
         with closing(Client(KafkaAdminClient, settings, bootstrap_timeout_ms=int(CHECK_S * 1000))) as admin:
             missing = set(published_topics(settings)) - set(admin.list_topics())
@@ -90,7 +90,7 @@ def published_topics(settings: Settings) -> list[str]:
 
 
 def configs_of(admin: Client, topics: Iterable[str]) -> dict[str, Config]:
-    """Return the configuration of topics; entries and topics that the broker does not tell of are missing in it."""
+    """Return the configurations by topic; a configuration is empty if the broker does not describe the topic."""
     topics = list(topics)
     try:
         found = admin.describe_configs(
@@ -102,12 +102,12 @@ def configs_of(admin: Client, topics: Iterable[str]) -> dict[str, Config]:
 
 
 def is_compacted(config: Config) -> bool:
-    """Return whether a topic keeps only the last record of a key, as far as its configuration tells."""
+    """Return whether the configuration has log compaction; False if the configuration does not say."""
     return "compact" in _value(config, "cleanup.policy", "")
 
 
 def limits_in(config: Config) -> TopicLimits:
-    """Return what a topic of this configuration takes."""
+    """Return the limits of a topic with this configuration."""
     usual = TopicLimits()
     policy = _value(config, "cleanup.policy", "")
     return TopicLimits(
@@ -126,7 +126,7 @@ def _value(config: Config, name: str, default: Any) -> Any:
 
 
 def _ensure_published(admin: Client, settings: Settings) -> dict[str, Config]:
-    """Create the topics to publish to that are missing; return the configurations of all topics."""
+    """Create the missing output and dead-letter topics; return the configurations of all topics."""
     inputs = configs_of(admin, settings.input_topics)
     partitions = _partitions(admin, settings.input_topics)
     wanted = {settings.output_topic: max(partitions.values(), default=1)}
@@ -148,9 +148,9 @@ def _require_room(settings: Settings, topic: str, max_message_bytes: int) -> Non
 
 
 def _fitting(settings: Settings, inputs: Mapping[str, Config]) -> dict[str, str]:
-    """Return what a topic to publish to is created with, so that it takes and keeps what comes of the input topics.
+    """Return the configuration of new output and dead-letter topics, so that they accept and keep all outputs.
 
-    What no input topic has of its own is left to the broker, whose defaults then hold for both.
+    An entry that no input topic sets itself is left to the broker, so that the broker's default applies to both.
     """
     limits = [limits_in(config) for config in inputs.values()]
     own = {name for config in inputs.values() for name in config if _is_own(config, name)}
@@ -161,7 +161,7 @@ def _fitting(settings: Settings, inputs: Mapping[str, Config]) -> dict[str, str]
     }
     fitting = {name: str(widest[name]) for name in _KEPT_LIKE_THE_INPUT if name in own}
     if any(config and limit.retention_ms == -1 for config, limit in zip(inputs.values(), limits, strict=True)):
-        fitting["retention.ms"] = "-1"  # also of a compacted one, whose records do not grow old
+        fitting["retention.ms"] = "-1"  # also if an input is compacted only: its records do not expire
     needed = settings.max_output_bytes + MAX_FORM_BYTES
     if any(limit.max_message_bytes < needed for limit in limits) or needed > TopicLimits().max_message_bytes:
         fitting["max.message.bytes"] = str(needed)
@@ -177,7 +177,7 @@ def _length(retention_ms: int) -> int:
 
 
 def _misfits(settings: Settings, configs: Mapping[str, Config]) -> Iterator[TopicMisfits]:
-    """Return what of the topics that are published to does not fit their input, with what it leads to."""
+    """Yield the configuration entries of the published topics that do not fit their input, with the consequences."""
     for topic in published_topics(settings):
         dead_letters = topic != settings.output_topic
         sources = [
@@ -210,7 +210,7 @@ def _refuses(taken_ms: int, given_ms: int, source: TopicLimits) -> bool:
 
 
 def _create_missing(admin: Client, settings: Settings, wanted: Mapping[str, int], configs: Mapping[str, str]) -> None:
-    """Make sure that topics exist."""
+    """Create the topics that do not exist; raise MissingTopicError if ``create_topics`` is off."""
     present = set(admin.list_topics())
     missing = {name: count for name, count in wanted.items() if name not in present}
     if missing and not settings.create_topics:
@@ -225,14 +225,14 @@ def _create_missing(admin: Client, settings: Settings, wanted: Mapping[str, int]
 
 
 def _create(admin: Client, settings: Settings, missing: Mapping[str, int], configs: Mapping[str, str]) -> None:
-    """Create topics; raise with the broker's own reason for the first one that it refuses."""
+    """Create topics; raise an error with the broker's reason for the first refused topic."""
     topics = {
         name: {"num_partitions": count, "replication_factor": -1, "configs": dict(configs)}
         for name, count in missing.items()
     }
     for topic in admin.create_topics(topics, raise_errors=False)["topics"]:
         refused = for_code(topic["error_code"])
-        if refused in {NoError, TopicAlreadyExistsError}:  # another instance was quicker
+        if refused in {NoError, TopicAlreadyExistsError}:  # another instance created the topic first
             continue
         reason = f"{refused.__name__}: {topic.get('error_message') or refused.description}"
         message = f"topic {topic['name']} is missing at {', '.join(settings.bootstrap_servers)} and cannot be created"
@@ -248,6 +248,6 @@ def _create(admin: Client, settings: Settings, missing: Mapping[str, int], confi
 
 
 def _partitions(admin: Client, topics: Iterable[str]) -> dict[str, int]:
-    """Return the number of partitions of those topics that exist."""
+    """Return the number of partitions of the existing topics, by name."""
     found = {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics(list(topics))}
     return {name: count for name, count in found.items() if count}
