@@ -57,16 +57,7 @@ class RedactingFormatter(logging.Formatter):
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         super().__init__()
-        written = {
-            form
-            for secret in secrets
-            for form in (
-                secret,
-                repr(secret)[1:-1],
-                repr(secret.encode())[2:-1],
-                json.dumps(secret, ensure_ascii=False)[1:-1],
-            )
-        }
+        written = {form for secret in secrets for form in _written(secret)}
         self._secrets = re.compile("|".join(map(re.escape, sorted(written, key=len, reverse=True))) or "(?!)")
 
     def redact(self, text: str) -> str:

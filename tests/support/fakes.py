@@ -345,7 +345,7 @@ class FakeSource:
         self._positions[source] = offset
         self._held.discard(source)
 
-    def hold(self, source: TopicPartition) -> None:
+    def pause(self, source: TopicPartition) -> None:
         self._held.add(source)
 
     def position(self, source: TopicPartition) -> int:
