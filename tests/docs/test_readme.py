@@ -29,7 +29,7 @@ def test_every_setting_has_a_place_to_link_to() -> None:
     assert [] == [name for name in Settings.model_fields if f"### `{name}`" not in lines]
 
 
-def test_messages_are_alike_but_for_what_another_machine_computes_otherwise() -> None:
+def test_messages_are_alike_on_another_machine() -> None:
     """A field that comes, goes or changes its kind is noticed, the last digits of a share are not."""
     message = {"value": 4, "hit_rate": 0.9367, "top": [[28, 0.9916]], "model": "1f3a9c20@42"}
     assert alike(message, {**message, "hit_rate": 0.9366, "model": "8c0d3f11@42"})

@@ -153,7 +153,7 @@ def promtool_test(folder: Path, tests: list[dict[str, Any]]) -> subprocess.Compl
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not() -> None:
+def test_every_alert_has_a_firing_and_a_silent_case() -> None:
     """Nobody adds an alert without both; a case tells of series that exist."""
     assert ALERTS.keys() == FIRING.keys() == SILENT.keys()
     told = [*FIRING.values(), *SILENT.values(), *(series for _, series, _ in FURTHER), {}]

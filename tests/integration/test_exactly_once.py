@@ -15,9 +15,7 @@ def values(count: int) -> list[bytes]:
     return [str(SEED_STREAM[i % 27]).encode() if i % 50 != 49 else b"not a number" for i in range(count)]
 
 
-def test_a_batch_slower_than_the_poll_interval_loses_its_place_and_nothing_else(
-    bootstrap: str, make_topic: MakeTopic, tmp_path: Path
-) -> None:
+def test_slow_batch_loses_assignment_only(bootstrap: str, make_topic: MakeTopic, tmp_path: Path) -> None:
     """A batch that takes longer than ``max_poll_interval_s`` is not committed, but learned again in smaller ones."""
     oracle = Oracle(bootstrap, make_topic, tmp_path)
     count = 2500

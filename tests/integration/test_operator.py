@@ -191,9 +191,7 @@ def _without_output(learned: Learned) -> list[str]:
     return [part for pair in pairs if pair[0] not in {"--output-topic", "--dead-letter-topic"} for part in pair]
 
 
-def test_replay_finds_a_checkpoint_that_the_input_does_not_lead_to(
-    learned: Learned, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_replay_finds_a_foreign_checkpoint(learned: Learned, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """One weight's bit is another: the exit code says so, with the offsets, and no file is left."""
     copied = learned.copy(tmp_path / "checkpoints")
     source = TopicPartition(learned.input, 0)
@@ -320,7 +318,7 @@ def test_a_deleted_lineage_is_found(learned: Learned, verify: Verify, tmp_path: 
     assert any("cannot be judged" in note for note in report["partitions"][1]["notes"])
 
 
-def test_a_reader_reads_the_committed_records_between_two_offsets(learned: Learned) -> None:
+def test_reader_returns_committed_records_of_a_range(learned: Learned) -> None:
     """Not the aborted ones; and it knows whether a topic is compacted, or not there."""
     settings = read_settings({"bootstrap_servers": learned.bootstrap})
     source = TopicPartition(learned.input, 0)

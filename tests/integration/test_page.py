@@ -180,9 +180,7 @@ def test_what_was_restored_is_saved(start: Callable[..., Daemon], page: Page, of
     page.locator(".tile").nth(4).get_by_text(words).wait_for()
 
 
-def test_several_numbers_have_a_line_each_and_the_first_ones_interval_is_drawn(
-    start: Callable[..., Daemon], page: Page
-) -> None:
+def test_each_number_has_a_line_and_the_first_an_interval(start: Callable[..., Daemon], page: Page) -> None:
     """Which horizon a number is for is said; of what came, three digits have room."""
     daemon = start(task="number", horizons=(1, 3))
     daemon.learn([b"%d" % (100 + 10 * (place % 5)) for place in range(60)])

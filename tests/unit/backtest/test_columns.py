@@ -45,7 +45,7 @@ def refusal(*arguments: object, **options: object) -> str:
     return str(raised.value)
 
 
-def test_columns_give_values_and_keys_with_the_line_they_begin_on() -> None:
+def test_columns_have_values_keys_and_line_numbers() -> None:
     """Quoted line breaks and blank lines count as lines; a row that is too short has an empty value."""
     content = b'\xef\xbb\xbfkey,value\r\na,4\r\n\r\nb,"5\r\n"\r\nc\r\n'
     read = Read(content, "value", key="key", numbers=False)

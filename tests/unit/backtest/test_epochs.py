@@ -52,7 +52,7 @@ def test_the_pass_that_predicts_best_what_is_held_out_is_kept(trained: Training)
     assert [150 * trained.best.epoch] == trained.state["streams"]["arrays"]["events"].ravel().tolist()
 
 
-def test_it_is_the_same_again_and_each_pass_learns_from_the_one_before(trained: Training) -> None:
+def test_each_pass_learns_from_the_one_before(trained: Training) -> None:
     """Nothing is drawn at random; the losses fall."""
     again = train(small_settings(), "values", LINES, epochs=4, held_out=0.25)
     assert (trained.epochs, trained.messages) == (again.epochs, again.messages)
@@ -62,7 +62,7 @@ def test_it_is_the_same_again_and_each_pass_learns_from_the_one_before(trained: 
     assert last.loss < 0.8 * first.loss
 
 
-def test_whole_streams_are_held_out_where_they_are_what_is_judged() -> None:
+def test_whole_streams_are_held_out() -> None:
     """Those that begin last, with all of their lines."""
     lines = [Line(number, b"1", key=key) for number, key in enumerate([b"a", b"b", b"a", b"c", b"b", b"d"])]
     learned, held_out = split(lines, 0.5, whole_streams=True)
@@ -109,7 +109,7 @@ def test_the_command_writes_history_plot_and_checkpoint(tmp_path: Path, capsys: 
 
 
 @pytest.mark.parametrize("name", ["loss.nothing", "none/loss.png"])
-def test_a_plot_that_cannot_be_written_is_told_before_anything_is_learned(
+def test_unwritable_plot_is_refused_before_learning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     """And not after hours of it."""

@@ -60,7 +60,7 @@ def test_report_and_messages_tell_the_same(tmp_path: Path, capsys: pytest.Captur
     assert "values.txt: each value predicted before it was learned" in shown
 
 
-def test_messages_do_not_depend_on_how_many_records_are_taken_at_once() -> None:
+def test_messages_independent_of_chunk_size() -> None:
     """One by one, in chunks, or all: the same bytes."""
     lines = [Line(number, value, key=b"ab"[number % 2 :][:1]) for number, value in enumerate(demo_stream(150))]
     outputs = []
@@ -261,9 +261,7 @@ def test_numbers_that_are_learned_as_symbols_are_told(
     assert hinted == capsys.readouterr().out.count("hint: these look like numbers; for errors and intervals set task")
 
 
-def test_keys_that_never_return_are_told_instead_of_too_few_values(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_keys_that_never_return_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The reason why nothing was scored names the setting, and with that there are scores."""
     rows = [b"key,value", *(b"row-%d,%d" % (number, number % 3) for number in range(120))]
     file, columns = write(tmp_path / "rows.csv", *rows), ("--column", "value", "--key-column", "key")
@@ -316,7 +314,7 @@ def test_what_is_in_the_page_is_in_the_json(tmp_path: Path) -> None:
     assert set(SMALL) - {"checkpoint_interval_s"} == set(report["changed_settings"])
 
 
-def test_figures_do_not_depend_on_how_many_records_are_taken_at_once() -> None:
+def test_figures_independent_of_chunk_size() -> None:
     """Nor do those of the course."""
     lines = [Line(number, value, key=b"ab"[number % 2 :][:1]) for number, value in enumerate(demo_stream(150))]
     figures = [backtest(small_settings(), "n", lines, chunk=chunk).to_json() | {"event_ms": 0} for chunk in (1, 7, 500)]

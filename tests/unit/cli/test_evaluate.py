@@ -159,7 +159,7 @@ def test_every_protocol_gives_figures_of_every_predictor(name: str) -> None:
     assert all(of[m.name].complete for of in [found["prediction"]] for m in PROTOCOLS[name].measures if not m.none)
 
 
-def test_figures_do_not_depend_on_how_many_elements_are_taken_at_once() -> None:
+def test_evaluation_independent_of_chunk_size() -> None:
     """Tracks are the same for any chunk."""
     tracks = [learn(small_settings(), PROTOCOLS["noise"], 3, 150, chunk=chunk) for chunk in (1, 7, 500)]
     assert [tracks[0]] * 3 == tracks
@@ -301,9 +301,7 @@ def test_a_protocol_that_needs_a_file_asks_for_it(capsys: pytest.CaptureFixture[
     assert "--taxi CSV" in capsys.readouterr().err
 
 
-def test_a_file_that_is_not_there_is_told_before_anything_is_learned(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_missing_file_is_refused_before_learning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """And not after the other protocols."""
     assert ExitCode.USAGE == run("switch", "taxi", "--taxi", tmp_path / "none.csv", "--seeds", 1)
     told = capsys.readouterr()

@@ -250,7 +250,7 @@ def labels_state(classes: int, count: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("classes", "count"), [(2, 4), (2, 1), (5, 6)])
-def test_a_network_of_labels_says_what_was_said_of_an_open_sequence(tmp_path: Path, classes: int, count: int) -> None:
+def test_exported_label_model_equals_open_sequence(tmp_path: Path, classes: int, count: int) -> None:
     """Its samples so far, scaled, give the probabilities of all labels; one that never came has none."""
     path = tmp_path / "learned.h5"
     state = labels_state(classes, count)

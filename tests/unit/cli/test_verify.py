@@ -172,7 +172,7 @@ def test_whatever_is_not_as_it_was_published_is_found(kafka: FakeKafka, tmp_path
     assert "agree" == look(topics, tmp_path, SECOND).evaluation
 
 
-def test_damage_is_narrowed_down_to_the_offsets_between_two_checkpoints(kafka: FakeKafka, tmp_path: Path) -> None:
+def test_damage_is_narrowed_down_between_checkpoints(kafka: FakeKafka, tmp_path: Path) -> None:
     """What is before and after agrees."""
     topics = Topics(kafka)
     topics.predictions()[-1] = replace(topics.predictions()[-1], key=b"other")

@@ -302,7 +302,7 @@ def test_a_partition_may_be_one_stream_whatever_the_keys():
         (b'"{\\"value\\": \\"4\\"}"', (4.0,), "4"),
     ],
 )
-def test_numbers_and_json_in_strings_are_read_where_numbers_are_wanted(value, vector, literal):
+def test_numbers_and_json_in_strings_are_read(value, vector, literal):
     """A producer that encodes twice, or puts numbers into quotes, means numbers."""
     event = decode(value, Decoder(settings(task="number", features=len(vector))))
     assert (vector, literal) == (event.vector, event.literal)

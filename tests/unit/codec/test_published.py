@@ -64,7 +64,7 @@ def test_a_dead_letter_is_read_as_it_was_encoded(record: InputRecord) -> None:
 
 
 @given(record=records)
-def test_a_time_stamp_of_the_broker_is_taken_back_where_a_header_has_it(record: InputRecord) -> None:
+def test_original_timestamp_is_read_from_its_header(record: InputRecord) -> None:
     """And it is said where none has."""
     output = ENCODER.output(DECODER.decode(record), OUTCOME, "1f3a9c20@1")
     found = read_output(published(output, stamped_at=5))

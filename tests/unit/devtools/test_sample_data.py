@@ -81,7 +81,7 @@ def test_an_ending_follows_from_both_ends_of_what_leads_up_to_it() -> None:
     assert 8 == len({sequence[:-1] for sequence in sequences})
 
 
-def test_noise_stands_between_sequences_and_is_none_of_their_values() -> None:
+def test_noise_stands_between_sequences() -> None:
     """One value that says nothing, after each scored one; none of the two is predictable from the other."""
     elements = list(high_order(3, 5000))
     noise = [after.value for before, after in pairwise(elements) if before.scored]
@@ -133,7 +133,7 @@ def test_the_noisy_loop_has_the_ceiling_that_it_says() -> None:
     assert all(set(range(LOOP_SYMBOLS)) == set(values) for values in places)
 
 
-def test_the_switching_stream_repeats_within_a_phase_and_not_beyond() -> None:
+def test_switching_stream_repeats_within_a_phase() -> None:
     """Each phase has a period of its own."""
     elements = [element.value for element in switching(9, 5 * PHASE)]
     phases = [elements[begin : begin + PHASE] for begin in range(0, len(elements), PHASE)]

@@ -198,7 +198,7 @@ def test_the_size_of_the_calls_does_not_show_in_numbers(case: str, size: int) ->
     assert digest_of(whole.state()) == digest_of(pieces.state())
 
 
-def test_numbers_of_which_nothing_was_learned_are_predicted_by_the_last_one() -> None:
+def test_unlearned_numbers_are_predicted_by_the_last_value() -> None:
     """Nothing breaks, and nothing is learned."""
     said = messages(frozen(number_partition()), WAVE[:50], 0)
     assert [message["value"] for message in said] == pytest.approx([message["prediction"] for message in said])

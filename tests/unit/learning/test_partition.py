@@ -69,7 +69,7 @@ def messages_of(outputs: Sequence[OutputRecord]) -> list[dict[str, Any]]:
     return [json.loads(output.value or b"") for output in outputs if not output.dead_letter]
 
 
-def test_what_restored_streams_need_is_compiled_before_a_record_comes(scope: str) -> None:
+def test_restored_streams_are_compiled_before_records(scope: str) -> None:
     """In another process, so that the first record does not wait; nothing of the state changes."""
     before = partition_of(model_scope=scope)
     before.process(TRAFFIC)

@@ -119,7 +119,7 @@ def test_a_verdict_is_about_what_the_stream_had_said(given: dict[str, Any]) -> N
     assert with_others_between > 100
 
 
-def test_a_verdict_about_a_number_is_about_what_the_stream_had_said() -> None:
+def test_number_evaluation_scores_the_own_prediction() -> None:
     """The prediction is repeated, whoever else learned in between."""
     chance = np.random.default_rng(1)
     series = [records(np.round(chance.normal(size=60).cumsum(), 3).tolist(), key) for key in (b"a", b"b", b"c")]
@@ -178,7 +178,7 @@ def short_streams(count: int, length: int) -> list[InputRecord]:
 
 
 @pytest.mark.parametrize("experts", ["lstm", "lstm,suffix_memory,slow_suffix_memory"])
-def test_many_short_streams_are_predicted_from_what_others_taught(experts: str) -> None:
+def test_shared_weights_predict_short_streams(experts: str) -> None:
     """With weights of its own a stream begins to learn with its 40 values; shared ones know the later streams."""
     given = short_streams(200, 40)
     rates = {}

@@ -316,7 +316,7 @@ def test_hints_are_told_with_their_partitions(board: DashboardState) -> None:
     assert [] == board.snapshot()["hints"]
 
 
-def test_with_one_stream_by_partition_there_is_one_whatever_the_keys(clock: Clock) -> None:
+def test_stream_by_partition_ignores_keys(clock: Clock) -> None:
     """Its messages have the keys of their records, and it has none."""
     about = {"task": "symbol", "channels": 1, "stream_by": "partition"}
     board = DashboardState(about, baselines=("last_value", "most_frequent"), clock=clock)

@@ -7,7 +7,7 @@ from online_lstm.settings import KIND_MEANINGS, Settings, kind_of, parse_assignm
 from online_lstm.settings.presets import PRESETS, TASKS
 
 
-def test_every_setting_says_what_it_is_and_what_changing_it_means() -> None:
+def test_every_setting_has_a_description_and_a_kind() -> None:
     """No setting is without a kind and a description, and the kinds are the three that are explained."""
     for name, field in Settings.model_fields.items():
         assert kind_of(field) in KIND_MEANINGS, name
@@ -58,9 +58,7 @@ def test_settings_of_numbers_have_to_fit_each_other(given: dict[str, Any], messa
         read_settings(given)
 
 
-def test_flags_go_before_the_environment_and_that_before_the_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_flags_precede_environment_precedes_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The nearer to the command, the stronger."""
     config = tmp_path / "settings.toml"
     config.write_text("window = 1\nseed = 1\ntop = 1\n")

@@ -65,7 +65,7 @@ class Watch:
         return "".join(hint.text for hint in self.last.hints if hint.name == "predictions_removed")
 
 
-def test_records_behind_an_open_transaction_are_told_within_ten_seconds(caplog: pytest.LogCaptureFixture) -> None:
+def test_open_transaction_is_reported_within_ten_seconds(caplog: pytest.LogCaptureFixture) -> None:
     """The reason names the partition and what ends it; it is logged once, and gone when the transaction is."""
     watch = Watch()
     watch.after(2)

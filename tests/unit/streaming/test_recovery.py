@@ -97,7 +97,7 @@ def test_metadata_of_another_program_is_refused(kafka: FakeKafka, tmp_path: Path
         FakeDaemon(kafka, tmp_path, sizes=SIZES).run()
 
 
-def test_a_group_that_is_set_before_the_beginning_of_the_topic_is_refused(kafka: FakeKafka, tmp_path: Path) -> None:
+def test_offset_before_the_topic_is_refused(kafka: FakeKafka, tmp_path: Path) -> None:
     """Records that somebody wanted learned are gone; told to continue, the group begins with the first there is."""
     kafka.offsets[FIRST] = Committed(0)
     kafka.firsts[FIRST] = 7
@@ -117,7 +117,7 @@ def test_missing_checkpoints_are_refused(kafka: FakeKafka, tmp_path: Path) -> No
         FakeDaemon(kafka, tmp_path / "elsewhere", sizes=SIZES).run()
 
 
-def test_without_checkpoints_one_may_begin_anew_where_the_group_was(kafka: FakeKafka, tmp_path: Path) -> None:
+def test_without_checkpoints_learning_may_restart(kafka: FakeKafka, tmp_path: Path) -> None:
     """Told to continue, nothing is published twice or left out, by a learner that has to learn again."""
     stopped(kafka, tmp_path / "here", 30)
     before = {source: list(outputs) for source, outputs in kafka.published.items()}
@@ -133,7 +133,7 @@ def test_without_checkpoints_one_may_begin_anew_where_the_group_was(kafka: FakeK
     assert lineage_of(kafka).endswith("-2")
 
 
-def test_only_checkpoints_that_are_newer_than_the_offset_are_refused(kafka: FakeKafka, tmp_path: Path) -> None:
+def test_only_newer_checkpoints_are_refused(kafka: FakeKafka, tmp_path: Path) -> None:
     """A group whose offset went back behind its checkpoints is told where they begin."""
     daemon = stopped(kafka, tmp_path, 30)
     mark = kafka.offsets[FIRST]
@@ -165,7 +165,7 @@ def test_checkpoints_that_cannot_be_asked_are_waited_for(
     assert undisturbed == kafka.published
 
 
-def test_a_lineage_whose_first_checkpoint_cannot_be_written_is_tried_again(
+def test_unwritable_first_checkpoint_is_retried(
     kafka: FakeKafka, tmp_path: Path, undisturbed: dict[TopicPartition, list[OutputRecord]]
 ) -> None:
     """Nothing is published before there is a checkpoint to come back to."""
@@ -196,7 +196,7 @@ def test_expired_offsets_are_refused(kafka: FakeKafka, tmp_path: Path) -> None:
         FakeDaemon(kafka, tmp_path, sizes=SIZES).run()
 
 
-def test_a_group_that_was_idle_until_its_offsets_expired_goes_on_where_it_stopped(
+def test_expired_offsets_of_an_idle_group_are_resumed(
     kafka: FakeKafka, tmp_path: Path, undisturbed: dict[TopicPartition, list[OutputRecord]]
 ) -> None:
     """Told to continue after an orderly stop, it publishes what it would have, nothing of it twice."""
@@ -208,7 +208,7 @@ def test_a_group_that_was_idle_until_its_offsets_expired_goes_on_where_it_stoppe
         assert said(undisturbed[source]) == said(kafka.published[source])
 
 
-def test_offsets_that_expired_after_a_crash_repeat_what_came_after_the_checkpoint(
+def test_expired_offsets_after_a_crash_repeat_outputs(
     kafka: FakeKafka, tmp_path: Path, undisturbed: dict[TopicPartition, list[OutputRecord]]
 ) -> None:
     """The same predictions come again, for the same offsets: a reader can tell by ``ce_id``."""

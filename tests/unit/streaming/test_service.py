@@ -452,7 +452,7 @@ def test_a_damaged_checkpoint_is_passed_over(kafka: FakeKafka, tmp_path: Path, u
 
 @pytest.mark.parametrize("learning", [{"learning_rate": 0.001}, {"learn": False}], ids=str)
 @pytest.mark.parametrize("crash", [None, *STEPS])
-def test_changed_learning_settings_hold_from_the_committed_offset_on(
+def test_learning_settings_hold_from_committed_offset(
     tmp_path: Path, undisturbed: Outcome, crash: str | None, learning: dict[str, object]
 ) -> None:
     """Replay learns as it was learned; then the new settings hold, also when a crash follows at once."""
@@ -491,7 +491,7 @@ def test_a_stop_leaves_a_checkpoint_at_the_committed_offset(
     assert undisturbed == outcome_of(kafka, again.run())
 
 
-def test_checkpoints_are_taken_at_their_interval_and_few_are_kept(kafka: FakeKafka, tmp_path: Path) -> None:
+def test_checkpoints_follow_interval_and_few_are_kept(kafka: FakeKafka, tmp_path: Path) -> None:
     """A partition that did not move is not written again."""
     daemon = FakeDaemon(kafka, tmp_path, sizes=(3,), checkpoint_interval_s=2).run()
     offsets = [r.offset for r in daemon.reports if isinstance(r, CheckpointFinished) and r.source == SOURCES[0]]
@@ -519,9 +519,7 @@ def test_writing_takes_its_share_of_the_time_at_most(
     assert daemon.now_s + 4.0 / CHECKPOINT_SHARE == pytest.approx(daemon.service._checkpoint_due)
 
 
-def test_a_disk_that_is_full_for_a_while_costs_a_longer_replay_only(
-    kafka: FakeKafka, tmp_path: Path, undisturbed: Outcome
-) -> None:
+def test_full_disk_costs_only_a_longer_replay(kafka: FakeKafka, tmp_path: Path, undisturbed: Outcome) -> None:
     """A checkpoint that cannot be written is reported, and learning goes on."""
     daemon = learned_until(kafka, tmp_path, 20, checkpoint_interval_s=1)
 

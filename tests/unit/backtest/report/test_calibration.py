@@ -4,7 +4,7 @@ import pytest
 from online_lstm.backtest.report.calibration import BINS, ReliabilityBins
 
 
-def test_the_error_is_the_mean_distance_of_hits_from_probabilities() -> None:
+def test_calibration_error_is_the_mean_distance() -> None:
     """Each bin counts by how many predictions it has: 8 with .05 between, 2 with .4."""
     reliability = ReliabilityBins()
     for place in range(8):

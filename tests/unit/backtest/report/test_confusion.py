@@ -30,7 +30,7 @@ def test_the_rest_are_others() -> None:
     assert sum(range(11, 31)) == figures["counts"][-1][-1]
 
 
-def test_memory_is_bounded_and_frequent_values_are_found_however_late_they_come() -> None:
+def test_memory_is_bounded_and_late_frequent_values_found() -> None:
     """Fifty thousand values that come once do not hide five that come again and again."""
     confusion, drawn = Confusion(), np.random.default_rng(0)
     expected = Counter[str]()

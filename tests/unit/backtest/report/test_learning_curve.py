@@ -100,7 +100,7 @@ def test_components_of_several_units_are_told_by_their_size() -> None:
 
 
 @pytest.mark.parametrize("settings", [NUMBERS, VECTORS])
-def test_a_miss_where_the_last_value_never_erred_is_no_perfect_prediction(settings: Settings) -> None:
+def test_a_miss_with_a_perfect_last_value_is_not_perfect(settings: Settings) -> None:
     """Its scaled error is not defined, so there is none until the last value errs; the error itself is told."""
     never, at_last = [4.0, 0.0, 0.0, 0.0, 0.0, 0.0], [1.0, 2.0, 0.0, 0.0, 0.0, 0.0]
     judged = [number(event, [never] * 2, [8.0, 8.0], settings) for event in range(1, 101)]

@@ -35,7 +35,7 @@ def test_what_chance_would_give_is_told(discordant: int, better: str | None) -> 
     assert found.margin == pytest.approx(expected, rel=1e-3)
 
 
-def test_the_sentence_has_who_how_much_and_what_chance_would_give() -> None:
+def test_sentence_has_winner_margin_and_chance() -> None:
     """Points of hits; the better one first."""
     told = compare_paired(*hits(100, 40)).text
     rates = "57.0 % of the predictions of B were right, 53.0 % of A"

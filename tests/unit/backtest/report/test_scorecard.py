@@ -128,7 +128,7 @@ def test_streams_are_counted_by_name() -> None:
     assert 3 == scored((outputs, BatchCounts(events=4))).to_json()["streams"]
 
 
-def test_refused_lines_are_counted_by_reason_and_the_first_ones_shown() -> None:
+def test_refused_lines_are_counted_and_first_ones_shown() -> None:
     """By the number that an editor shows; they are values, but not events."""
     letters = [dead_letter(offset) for offset in range(10, 20)]
     scorecard = scored((letters, BatchCounts(dead_letters=Counter(not_a_value=10))))

@@ -14,7 +14,7 @@ def time_to_learn(worths: Sequence[float], *, higher: bool = True) -> int | None
     return events
 
 
-def test_a_hit_rate_is_reached_when_the_window_is_as_good_as_the_end() -> None:
+def test_hit_rate_is_reached_when_window_equals_end() -> None:
     """After 300 misses the window needs 48 hits of 50 for 95 % of 1."""
     assert 300 + 48 == time_to_learn([0] * 300 + [1] * 700)
     assert WINDOW == time_to_learn([1] * 1000)

@@ -428,7 +428,7 @@ def test_two_labels_are_learned(seed: int) -> None:
 
 @pytest.mark.no_cover  # see pyproject.toml
 @pytest.mark.parametrize("seed", range(5))
-def test_thirteen_labels_of_sequences_of_varying_length_are_learned(seed: int) -> None:
+def test_thirteen_labels_of_varying_length_are_learned(seed: int) -> None:
     """From 5 to 45 samples."""
     hit_rate, baseline = scores_of(list(lines_of(gestures(seed, 500))), last=200, classes=13)
     assert hit_rate > 0.75

@@ -71,7 +71,7 @@ def stepped(network: LabelModel, state: NDArray[np.float32], samples: NDArray[np
 
 @pytest.mark.parametrize("layers", [*STACKS, DROPPING])
 @pytest.mark.parametrize("classes", [2, 13])
-def test_one_step_a_sample_says_what_a_pass_over_the_whole_sequence_says(classes: int, layers: tuple[str, ...]) -> None:
+def test_step_by_step_equals_one_pass(classes: int, layers: tuple[str, ...]) -> None:
     """The states that are carried are all that is needed of the samples before; a sigmoid of two, a softmax of more."""
     network = network_of(classes, layers)
     state = network.fit(network.initial, SAMPLES[:40], 1, all_of(classes), number=1).state
@@ -108,7 +108,7 @@ def test_calls_of_any_length_give_the_same_bits(calls: int) -> None:
 
 
 @pytest.mark.parametrize("layers", STACKS)
-def test_masked_steps_change_neither_states_nor_loss_nor_gradient(layers: tuple[str, ...]) -> None:
+def test_masked_steps_change_nothing(layers: tuple[str, ...]) -> None:
     """A sequence that is padded to four times its bucket is learned from as the same one."""
     network = network_of(2, layers)
     state, layout = network.fit(network.initial, SAMPLES[:30], 0, all_of(2), number=1).state, network._layout

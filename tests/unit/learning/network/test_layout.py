@@ -8,7 +8,7 @@ STACKS = [parse_layers(["lstm 3"]), parse_layers(["lstm 5", "lstm 2"]), parse_la
 
 
 @pytest.mark.parametrize("units", [(3,), (5, 2)])
-def test_a_row_holds_weights_two_moments_two_counts_and_the_states(units: tuple[int, ...]) -> None:
+def test_row_holds_weights_moments_counts_and_states(units: tuple[int, ...]) -> None:
     """The length of a row is the sum of its parts."""
     u, above = units[0], units[1:]
     weights = 4 * u * (4 + u + 1) + sum(4 * a * (u + a + 1) for a in above) + (units[-1] + 1) * 4

@@ -203,7 +203,7 @@ def mixed_stream(count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return features, targets
 
 
-def test_outputs_of_several_horizons_are_learned_from_what_arrives() -> None:
+def test_outputs_of_several_horizons_are_learned() -> None:
     """Each at its own horizon, though some never do; calls of any length give the same bits."""
     features, targets = mixed_stream(3000)
     outputs, state, steps = mixed_run(features, targets, 64)
@@ -282,7 +282,7 @@ def test_the_same_input_has_another_output_by_its_position(window: int, carried:
     assert (0, 1) == pytest.approx(outputs_of(window=window, carried=carried), abs=0.01)
 
 
-def test_without_states_a_step_by_itself_cannot_know_its_position() -> None:
+def test_stateless_step_cannot_know_its_position() -> None:
     """The same input then has the same output, half way between the targets."""
     first, second = outputs_of(window=1, carried=False)
     assert 0.3 < first < 0.7

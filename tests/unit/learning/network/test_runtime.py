@@ -39,7 +39,7 @@ def test_the_instruction_set_is_the_best_up_to_the_pinned_one(tmp_path: Path, fl
     assert expected == _instruction_set(cpuinfo)
 
 
-def test_without_a_description_of_the_processor_the_instruction_set_is_unknown(tmp_path: Path) -> None:
+def test_instruction_set_is_unknown_without_cpuinfo(tmp_path: Path) -> None:
     """Nothing is guessed."""
     assert "unknown" == _instruction_set(tmp_path / "missing")
 
@@ -63,7 +63,7 @@ def test_tensorflow_loads_when_a_network_runs_and_not_before() -> None:
 
 
 @pytest.mark.long
-def test_tensorflow_loads_without_chatter_and_what_others_say_passes() -> None:
+def test_tensorflow_loads_without_chatter() -> None:
     """Standard error has no word of missing GPUs, but all that does not look like TensorFlow's log."""
     program = (
         "import os; from online_lstm.learning.network.runtime import pin_runtime, suppress_stderr; pin_runtime()\n"

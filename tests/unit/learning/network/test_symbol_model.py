@@ -90,7 +90,7 @@ def mixed(request: pytest.FixtureRequest) -> SymbolModel:
     )
 
 
-def test_bits_do_not_depend_on_the_calls_where_something_is_dropped(mixed: SymbolModel) -> None:
+def test_dropout_bits_independent_of_calls(mixed: SymbolModel) -> None:
     """What is dropped is a matter of the event's number, also in its extra steps."""
     whole = learn(mixed, CODES, 64)
     assert {1, 8} <= set(whole.fit_steps.tolist())

@@ -162,7 +162,7 @@ def test_calls_may_be_split_anywhere(settings):
 
 
 @pytest.mark.parametrize("history", [256, 300, 1001, 2048])
-def test_periods_are_looked_for_at_numbers_of_events_that_splits_do_not_change(history):
+def test_period_search_independent_of_splits(history):
     """Wherever a call begins, the next search is the same."""
     seasonal = Seasonal(horizons=(5,), history=history, periods=(), lags=(), calendar=False)
     following = [events + seasonal.until_search(events) for events in range(3000)]
@@ -170,7 +170,7 @@ def test_periods_are_looked_for_at_numbers_of_events_that_splits_do_not_change(h
     assert following == [next(search for search in searches if search > events) for events in range(3000)]
 
 
-def test_periods_are_looked_for_after_twice_as_many_events_at_first():
+def test_period_search_doubles_its_interval_at_first():
     """So a large history is not searched often before it is there."""
     seasonal = Seasonal(horizons=(5,), history=16384, periods=(), lags=(), calendar=False)
     searches = sorted({events + seasonal.until_search(events) for events in range(9000)})
@@ -299,7 +299,7 @@ def test_streams_are_predicted_nearly_as_well_as_can_be(name):
 
 
 @pytest.mark.parametrize("horizon", [1, 5])
-def test_a_random_walk_is_predicted_about_as_well_as_by_its_last_value(horizon):
+def test_random_walk_is_predicted_like_the_last_value(horizon):
     """Where nothing can be learned, having learned costs 2 % at most."""
     errors = []
     for seed in range(3):
@@ -554,7 +554,7 @@ class TestFallback:
         rows = PackedArrays(fallback.fields(len(predictions), 2))
         return fallback.observe(rows.view(rows.add()), values, np.column_stack(predictions), horizon=2)
 
-    def test_a_baseline_that_is_much_better_is_chosen_until_it_is_not(self):
+    def test_much_better_baseline_is_chosen_while_better(self):
         """The best one, and not before there is something to go by: labels come two events late."""
         values = np.zeros(600)
         stack_error = np.where(np.arange(600) < 300, 10.0, 0.1)
@@ -674,7 +674,7 @@ class TestStack:
         assert (published <= most + stacking.MARGIN * (most - least)).all()
         np.testing.assert_array_equal(4.0, published[1500:])
 
-    def test_where_the_experts_agree_but_for_rounding_it_is_what_the_first_one_says(self):
+    def test_agreeing_experts_give_the_first_prediction(self):
         """So what is known exactly is published exactly."""
         values = np.full(100, 0.1)
         published, _ = self.published(np.column_stack([values, values * (1 + 1e-15)]), values, 1)

@@ -151,7 +151,7 @@ def drifts_of(outcomes: Sequence[EventResult]) -> list[int]:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_a_partition_finds_changes_whatever_calls_its_records_come_in(task: str) -> None:
+def test_drift_independent_of_calls(task: str) -> None:
     """And if it goes on from its state in the midst of them: the same bytes are published, and the state is one."""
     records, whole = values_of(task), partition_of(task)
     done = whole.process(records)

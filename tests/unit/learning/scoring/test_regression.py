@@ -9,7 +9,7 @@ def losses_of(values, predictions):
     return regression.losses_of(values, predictions, np.full(values.shape, np.nan))
 
 
-def test_the_standard_error_of_a_skill_is_that_of_paired_differences():
+def test_skill_error_is_of_paired_differences():
     """Of the mean difference of errors on the same values, by the mean error of the best baseline."""
     random = np.random.default_rng(5)
     values = random.normal(size=(400, 1))
@@ -26,7 +26,7 @@ def test_the_standard_error_of_a_skill_is_that_of_paired_differences():
     np.testing.assert_allclose(squares, by_event)
 
 
-def test_of_several_channels_it_is_what_it_is_where_they_err_together():
+def test_skill_error_of_correlated_channels():
     """The mean of theirs, and no less for there being more of them."""
     random = np.random.default_rng(6)
     values, noise = random.normal(size=(100, 1)), random.normal(size=(100, 1, 3))

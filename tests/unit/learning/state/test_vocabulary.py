@@ -16,7 +16,7 @@ def sight(vocabulary, values):
     return [vocabulary.observe(value, json.dumps(value)) for value in values]
 
 
-def test_admits_the_first_value_at_once_and_others_when_seen_often_enough():
+def test_first_value_is_admitted_at_once():
     """The first value of all has a code at once, a later one at its `min_occurrences`-th sighting."""
     vocabulary = Vocabulary(max_codes=4, min_occurrences=3)
     expected = [
@@ -31,7 +31,7 @@ def test_admits_the_first_value_at_once_and_others_when_seen_often_enough():
     assert 3 == vocabulary.known
 
 
-def test_the_value_seen_least_recently_leaves_its_code_to_the_newcomer():
+def test_least_recently_seen_value_is_replaced():
     """With all codes taken, the stalest admitted value leaves wholly: its id is free, too."""
     vocabulary = Vocabulary(max_codes=2, min_occurrences=1)
     sight(vocabulary, ["a", "b", "a"])

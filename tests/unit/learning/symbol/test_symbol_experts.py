@@ -182,7 +182,7 @@ def test_last_value_expects_what_came_last():
     assert [False, True, False, True, True, False] == hits[:, LAST_VALUE].tolist()
 
 
-def test_most_frequent_expects_the_latest_of_equally_frequent_values():
+def test_most_frequent_prefers_the_latest_of_equals():
     """Counts decide; where they are equal, the value that came later."""
     _, hits = observe(Bench(), as_ids([1, 2, 2, 1, 1, 2]))
     assert [False, False, True, False, True, False] == hits[:, MOST_FREQUENT].tolist()
@@ -197,7 +197,7 @@ def test_a_fresh_id_is_no_hit_and_takes_nothing_over():
     assert hits[-1, MOST_FREQUENT]
 
 
-def test_an_adopted_id_can_be_a_hit_of_the_lstm_and_of_nobody_else():
+def test_only_the_lstm_can_hit_an_adopted_id():
     """The favourite's id left, and went to a value that others had seen: as a favourite it means the former one."""
     bench = Bench()
     ids, fresh = np.array([0, 0, 1, 0, 1, 0], np.int32), np.array([True, False, True, False, False, False])
@@ -328,7 +328,7 @@ def test_any_expert_may_be_left_out(experts):
         np.testing.assert_array_equal(of_all.confidences[:, name], forecast.confidences[:, 1])
 
 
-def test_nothing_is_learned_about_experts_from_an_event_that_nobody_predicted():
+def test_unpredicted_event_leaves_weights_unchanged():
     """The first event of a sequence moves no weight."""
     bench = Bench()
     bench.learn([1, 2, 3] * 10)

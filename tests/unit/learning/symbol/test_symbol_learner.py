@@ -91,7 +91,7 @@ def test_an_unknown_value_had_the_probability_of_the_unknown() -> None:
     assert 1 - sum(p for _, p in before.prediction.top) == pytest.approx(after.evaluation.probability, abs=1e-6)
 
 
-def test_a_value_that_nobody_had_seen_had_the_probability_of_the_rest() -> None:
+def test_unseen_value_has_the_escape_probability() -> None:
     """Of the mixture, too, what is left beside the values it names was given to all others."""
     before, after = Bench().learn([1, 1, 2, 2, 3, 3, 4])[-2:]
     assert before.prediction is not None
@@ -108,7 +108,7 @@ def test_what_was_seen_once_can_be_predicted_by_a_memory() -> None:
     assert not any(o.evaluation and o.evaluation.hit for o in alone[7:])
 
 
-def test_each_expert_tells_its_value_its_probability_and_its_weight() -> None:
+def test_each_expert_has_value_probability_and_weight() -> None:
     """Alone the network is published as it is; in a mixture each expert's favourite is told beside the common one."""
     (*_, alone) = Bench(small_settings(experts="lstm")).learn([1, 2, 3] * 20)
     assert alone.prediction is not None
@@ -166,7 +166,7 @@ def test_rates_are_over_the_last_predictions_only() -> None:
     assert outcomes[-1].hit_rates == (1.0,) * PREDICTORS
 
 
-def test_a_network_grows_with_the_vocabulary_and_keeps_what_it_learned() -> None:
+def test_network_grows_with_vocabulary_and_keeps_weights() -> None:
     """From class count to class count the rows move, and the place that becomes free is used again."""
     bench = Bench()
     sizes = []
@@ -227,7 +227,7 @@ def test_a_step_that_is_not_finite_is_not_taken_and_told() -> None:
     assert outcome.skipped_steps > 0
 
 
-def test_rows_of_a_closed_learner_are_given_to_the_next_one_clean() -> None:
+def test_rows_of_a_closed_learner_are_reused_clean() -> None:
     """Nothing of a stream that left shows in the one that comes."""
     bench, fresh = Bench(), Bench()
     bench.learn([1, 2, 3] * 20)
@@ -267,7 +267,7 @@ def test_windows_that_are_kept_stay_when_the_network_grows() -> None:
     assert np.any(before["replay_states"])
 
 
-def test_a_replaced_value_is_unknown_in_the_windows_that_are_kept() -> None:
+def test_replaced_value_is_unknown_in_kept_windows() -> None:
     """What is learned again of the past of one value is not learned of its successor under the same code."""
     bench = Bench(small_settings(max_vocabulary=1, min_occurrences=1))
     bench.learn([1] * 40)
