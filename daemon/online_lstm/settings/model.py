@@ -523,8 +523,8 @@ class Settings(BaseModel):
 
         Raises:
             SettingsError: A topic is both read and published to, or receives both predictions and dead letters; the
-                name of a dead-letter topic is too long; user name or password is missing; or the poll interval is shorter
-                than the session timeout.
+                name of a dead-letter topic is too long; user name or password is missing; or the poll interval is
+                shorter than the session timeout.
         """
         letters = {self.dead_letters_of(topic) for topic in self.input_topics}
         for topic in sorted({self.output_topic, *letters} & set(self.input_topics)):
