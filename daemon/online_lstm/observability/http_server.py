@@ -204,7 +204,7 @@ class _Page(StaticFiles):
 
 
 async def _events(health: Health, view: View) -> AsyncIterator[str]:
-    """Give a snapshot a second as server-sent events, each with the messages that are new since the one before."""
+    """Yield one snapshot per second as server-sent events, each with the messages since the previous one."""
     said, drawn = 0, 0.0
     while True:
         snapshot = view.snapshot(said, drawn)
