@@ -1,1 +1,1 @@
-"""Learn from a file as the daemon would learn from a topic, and report how it went."""
+"""Learning from a file as the daemon learns from a topic, and reports about it."""

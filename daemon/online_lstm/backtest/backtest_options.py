@@ -1,4 +1,4 @@
-"""What ``backtest`` is asked for, as far as it can be refused before anything is learned."""
+"""The options of ``backtest``, and the checks of them that are made before anything is learned."""
 
 import argparse
 import codecs
@@ -15,31 +15,31 @@ from online_lstm.timestamps import EPOCH_UNITS, ISO
 
 
 def add_dialect(parser: argparse.ArgumentParser) -> None:
-    """Take how the cells of the file are written, where that is not to be found from the file."""
-    group = parser.add_argument_group("how the file is written, if not as it seems")
+    """Add the options for the format of cells, which override the detected format."""
+    group = parser.add_argument_group("format of the file, if not detected correctly")
     add_encoding(group)
-    group.add_argument("--separator", type=_character, metavar="CHAR", help="CSV: what separates cells: , ; | or tab")
-    group.add_argument("--decimal", type=_character, metavar="CHAR", help="CSV: the decimal mark of numbers: . or ,")
+    group.add_argument("--separator", type=_character, metavar="CHAR", help="CSV: separator of cells: , ; | or tab")
+    group.add_argument("--decimal", type=_character, metavar="CHAR", help="CSV: decimal mark of numbers: . or ,")
     group.add_argument(
-        "--thousands", type=_character, metavar="CHAR", help="CSV: what separates thousands: , . ' space or none"
+        "--thousands", type=_character, metavar="CHAR", help="CSV: thousands separator: , . ' space or none"
     )
     group.add_argument(
         "--time-format",
         type=_time_format,
         metavar="FORM",
-        help=f"CSV: how times are written: {', '.join((*EPOCH_UNITS, ISO))}, or a pattern like %%d/%%m/%%Y",
+        help=f"CSV: format of timestamps: {', '.join((*EPOCH_UNITS, ISO))}, or a pattern such as %%d/%%m/%%Y",
     )
 
 
 def add_encoding(parser: "argparse.ArgumentParser | argparse._ArgumentGroup") -> None:
-    """Take the encoding of a file."""
+    """Add the option for the encoding of a file."""
     parser.add_argument(
-        "--encoding", type=_encoding, metavar="NAME", help="of FILE: utf-8, utf-16, latin-1, cp1252 and others"
+        "--encoding", type=_encoding, metavar="NAME", help="encoding of FILE: utf-8, utf-16, latin-1, cp1252 and others"
     )
 
 
 def dialect_of(arguments: argparse.Namespace) -> Dialect:
-    """Return how the file is written, as far as the options say."""
+    """Return the dialect that the options define."""
     return Dialect(**{field.name: getattr(arguments, field.name) for field in fields(Dialect)})
 
 
@@ -65,10 +65,10 @@ def _time_format(text: str) -> str:
 
 
 def settings_of(arguments: argparse.Namespace) -> Settings:
-    """Read the settings, and refuse what does not fit them, or the file.
+    """Read the settings, and check them and the options against the file.
 
     Raises:
-        SettingsError: Something is wrong, or asked for in vain.
+        SettingsError: A setting is invalid, or an option does not apply to the settings or the file.
     """
     given = parse_assignments(arguments.set)
     if arguments.task is not None:
@@ -91,7 +91,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
 
 
 def _require_labels(settings: Settings, arguments: argparse.Namespace) -> None:
-    """Refuse a column of labels where nothing would be done with it."""
+    """Raise if a label column cannot be used with the settings."""
     if settings.task != "label":
         raise SettingsError(f"label_column: expected --task label, received task {settings.task}")
     if not arguments.key_column:
@@ -103,15 +103,15 @@ def _require_labels(settings: Settings, arguments: argparse.Namespace) -> None:
 
 
 def format_asked(arguments: argparse.Namespace) -> str:
-    """Say how the file is read."""
+    """Return the format in which the file is read."""
     return arguments.format or format_of(arguments.file)
 
 
 def require_separate_files(arguments: argparse.Namespace) -> None:
-    """Refuse to write two results, or a result and the input, to one place.
+    """Raise if two results, or a result and the input, are the same file.
 
     Raises:
-        SettingsError: Two of them are.
+        SettingsError: Two of them are the same file.
     """
     results = {
         "json": arguments.json,
@@ -124,10 +124,14 @@ def require_separate_files(arguments: argparse.Namespace) -> None:
 
 
 def require_apart(results: Mapping[str, str | None], read: Mapping[str, str]) -> None:
-    """Refuse to write two results, by their options, to one place, or one to what is ``read``, and as what.
+    """Raise if two results are the same file, or a result is an input file.
+
+    Args:
+        results: Output paths by option; None for an option that is not used.
+        read: Descriptions of the input files by path.
 
     Raises:
-        SettingsError: Two of them are one place.
+        SettingsError: Two of them are the same file.
     """
     taken = {_place_of(path): what for path, what in read.items()}
     for option, path in results.items():
@@ -140,7 +144,7 @@ def require_apart(results: Mapping[str, str | None], read: Mapping[str, str]) ->
 
 
 def _place_of(path: str) -> object:
-    """Give what is equal for all paths of a file."""
+    """Return a value that is equal for all paths of the same file."""
     if path == STANDARD_OUTPUT:
         return path
     target = Path(path)
@@ -148,10 +152,10 @@ def _place_of(path: str) -> object:
 
 
 def require_passes(arguments: argparse.Namespace) -> None:
-    """Refuse options of several passes that are wrong, or given for one.
+    """Raise if options for several passes are invalid, or used with a single pass.
 
     Raises:
-        SettingsError: That is so.
+        SettingsError: An option is invalid, or needs several passes.
     """
     if arguments.epochs < 1:
         raise SettingsError(f"epochs: received {arguments.epochs}, expected at least 1")

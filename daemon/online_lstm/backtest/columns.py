@@ -1,7 +1,7 @@
-"""Columns of a file of cells as the values, keys, times and labels that records of a topic would have.
+"""Columns of a delimited file as the values, keys, timestamps and labels of records.
 
-How they are written is found from the whole file before the first row is given, and told. A row is a moment: a number
-in it that cannot be read is a missing one in its place, and is counted.
+The notation of numbers and times is detected from the whole file before the first row is yielded, and reported. A row
+is one moment: a number that cannot be read counts as missing, and is counted.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -29,23 +29,23 @@ def read_columns(
     dialect: Dialect | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Line]:
-    """Yield the cells of one column of CSV with a header, with the cells of other ones as keys, times and labels.
+    """Yield the values of a CSV file with a header, with keys, timestamps and labels from other columns.
 
-    The cells of several columns are one vector, a JSON array.
+    The cells of several value columns form one vector, a JSON array.
 
     Args:
-        file: The file; one that can be read only once is kept until its rows were read.
-        name: What messages call it.
-        columns: Where the values are; none means the only column beside keys, times and labels.
-        key_column: Where the keys are, if there are any.
-        time_column: Where the times are, if there are any; a time that cannot be read is none.
-        label_column: Where the labels are, if there are any.
-        markers: What marks a missing number, where the values are numbers.
-        dialect: How the file is written, as far as that is given.
-        tell: Called with a line about what was assumed, and one about what is missing, where there is such.
+        file: The file; a file that can be read only once is copied to a temporary file first.
+        name: Name of the file in messages.
+        columns: Columns of the values; empty for the only column besides keys, timestamps and labels.
+        key_column: Column of the keys, if any.
+        time_column: Column of the timestamps, if any; a timestamp that cannot be read counts as missing.
+        label_column: Column of the labels, if any.
+        markers: Texts of missing numbers; None if the values are symbols.
+        dialect: Format of the file, as far as given.
+        tell: Called with a line about the detected format and a line about missing data, if there is any.
 
     Raises:
-        InputFileError: A column is not there, most of one cannot be read, or it can be read in two ways.
+        InputFileError: A column does not exist, most of its cells cannot be read, or its notation is ambiguous.
     """
     dialect = dialect or Dialect()
     others = (key_column, time_column, label_column)
@@ -79,7 +79,7 @@ def _place_of(column: str, header: Sequence[str], name: str) -> int:
 
 
 class _NumberCells:
-    """A column of values: how its numbers are written, and what marks a missing one; texts have no markers."""
+    """A column of values: the notation of its numbers and the markers of missing ones, None for texts."""
 
     def __init__(self, name: str, place: int, separator: str, dialect: Dialect, markers: Markers | None) -> None:
         self.name, self.place = name, place
@@ -88,7 +88,7 @@ class _NumberCells:
         self.missing = self.json = 0
 
     def add(self, cell: str, line: int) -> None:
-        """Look at one cell."""
+        """Count one cell."""
         if self.markers is not None and cell in self.markers:
             self.missing += 1
         elif self._is_json(cell):
@@ -97,7 +97,7 @@ class _NumberCells:
             self.votes.add(cell, line)
 
     def element(self, cell: str) -> str:
-        """Return a cell as JSON; where it should have a number and has none that can be read, null."""
+        """Return a cell as JSON; null for a missing or unreadable number."""
         number = self.votes.best.number(cell)
         if self.markers is None:
             return number[1] if number else quote(cell)
@@ -106,10 +106,10 @@ class _NumberCells:
         return "null" if cell in self.markers or number is None or number[0] in self.markers else number[1]
 
     def text(self, cell: str) -> str:
-        """Return the cell of the only column as a record would have it."""
+        """Return the cell of a single value column as the value of a record."""
         if self.markers is not None:
             element = self.element(cell)
-            return "[null]" if element == "null" else element  # beside a label, null would be no sample
+            return "[null]" if element == "null" else element  # with a label, a plain null would not be a sample
         number = None if self.votes.best == PLAIN else self.votes.best.number(cell)
         return number[1] if number else cell
 
@@ -119,7 +119,7 @@ class _NumberCells:
 
 
 class _Survey:
-    """What was found in all rows: how numbers and times are written, and what is not read."""
+    """The findings over all rows: the notation of numbers and times, and the unreadable cells."""
 
     def __init__(
         self,
@@ -144,7 +144,7 @@ class _Survey:
             self._require_readable()
 
     def lines(self) -> Iterator[Line]:
-        """Yield what each row has in the columns that are asked for; one of another length has no value."""
+        """Yield the requested columns of each row; a row of the wrong length has no value."""
         for row in self._moments():
             values = [(one, "" if self._is_ragged(row) else self._cell(row, one.place)) for one in self._numbers]
             text = values[0][0].text(values[0][1])
@@ -155,7 +155,7 @@ class _Survey:
             yield Line(row.line, text.encode(), key, -1 if time is None else time, self._label_in(row))
 
     def told(self) -> Iterator[str]:
-        """Yield a line about what was assumed, and one about what is missing, where there is such."""
+        """Yield a line about the detected format and a line about missing data, if there is any."""
         given, cells = self._dialect, self._cells
         notations = {str(one.votes.best): None for one in self._numbers if one.votes.best != PLAIN}
         assumed = {
@@ -183,13 +183,13 @@ class _Survey:
             yield f"{self._times.unread:,} whose time is not read ({self._times.failure})"
 
     def _moments(self) -> Iterator[DelimitedRow]:
-        """Yield the rows; a blank one counts where a number may be missing in it, and others come after it."""
+        """Yield the rows, including blank rows that may be missing numbers, but no blank rows at the end."""
         gaps: list[DelimitedRow] = []
         for row in self._cells.rows():
             if any(cell.strip() for cell in row.cells):
                 yield from gaps
                 gaps.clear()
-                if row.cells != self._cells.header:  # as it is again where files were put together
+                if row.cells != self._cells.header:  # concatenated files repeat the header
                     yield row
             elif self._markers is not None and self._key is None and len(row.cells or [""]) == len(self._cells.header):
                 gaps.append(row)
@@ -219,7 +219,7 @@ class _Survey:
         self._labels += self._label_in(row) is not None
 
     def _require_readable(self) -> None:
-        """Raise where most of what is asked for cannot be read, or can be read in two ways."""
+        """Raise if most cells of a requested column cannot be read, or their notation is ambiguous."""
         if 2 * self._ragged > self._rows:
             self._refuse(f"most rows are of another length than the header ({self._first_ragged})", "--separator")
         for one in self._numbers if self._markers is not None else ():

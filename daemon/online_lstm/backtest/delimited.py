@@ -1,7 +1,7 @@
-"""Files of cells: encoding, separator and quotes, found from the file unless they are given.
+"""Delimited text files (CSV): encoding, separator and quotes, detected unless they are given.
 
-It gives rows of text with their lines, and knows nothing of what the cells mean. Quotes are the affair of the standard
-library's ``csv``; a quote that is open where it should not be costs its own row and no other.
+The module yields rows of text with their line numbers, and does not know the meaning of the cells. The standard
+library's ``csv`` handles the quotes; a stray opening quote damages its own row only.
 """
 
 import codecs
@@ -17,26 +17,26 @@ from tempfile import TemporaryFile
 from typing import BinaryIO, NamedTuple
 
 MAX_ROW_LINES = 100
-"""A quoted cell that has no end within so many lines was not meant to be one."""
+"""Maximum number of lines of a quoted cell; beyond it, the quote is taken as an ordinary character."""
 SEPARATORS = (",", ";", "\t", "|")
 SURVEYED_ROWS = 100
-"""Rows that the separator is found from."""
+"""Number of rows from which the separator is detected."""
 
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
-    codecs.BOM_UTF32_LE: "utf-32",  # begins like the mark of UTF-16
+    codecs.BOM_UTF32_LE: "utf-32",  # starts like the mark of UTF-16, so it is tested first
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
 _REPLACEMENT = "\ufffd"
 
-csv.field_size_limit(2**31 - 1)  # the limit of a value is that of the topic, and other cells have none
+csv.field_size_limit(2**31 - 1)  # the topic limits the size of a value; other cells have no limit
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How the cells of a file are written, as far as it is given; None is found from the file."""
+    """The format of the cells of a file; None means that the format is detected."""
 
     encoding: str | None = None
     separator: str | None = None
@@ -46,21 +46,21 @@ class Dialect:
 
 
 class DelimitedRow(NamedTuple):
-    """The cells of one row, and the number of its first line from 0; there are none in a blank line."""
+    """The cells of one row and the number of its first line, from 0; a blank line has no cells."""
 
     line: int
     cells: list[str]
 
 
 def marked_encoding(head: bytes) -> str | None:
-    """Return the encoding that the mark at the start of a file names, None without a mark."""
+    """Return the encoding of the byte order mark at the start of a file, None without a mark."""
     return next((encoding for mark, encoding in _MARKS.items() if head.startswith(mark)), None)
 
 
 class DelimitedFile:
-    """The header and the rows of a ``rereadable`` file of cells.
+    """The header and rows of a ``rereadable`` delimited file.
 
-    ``shift`` is 1 where the rows have a name as their first cell that the header has not.
+    ``shift`` is 1 if the rows begin with a row name, for which the header has no column; else 0.
     """
 
     def __init__(self, file: BinaryIO, *, dialect: Dialect, names: Sequence[str]) -> None:
@@ -72,7 +72,7 @@ class DelimitedFile:
         self.shift = int(sum(width == len(self.header) + 1 for width in widths) > len(widths) / 2)
 
     def rows(self) -> Iterator[DelimitedRow]:
-        """Yield the rows after the header, without comments, and without cells that are too many and blank."""
+        """Yield the rows after the header, without comments and without surplus blank cells."""
         return islice(self._rows(self.separator), 1, None)
 
     def _sample(self, separator: str) -> list[DelimitedRow]:
@@ -85,13 +85,13 @@ class DelimitedFile:
         return [] if first is None else first.cells
 
     def _likelihood(self, separator: str, names: Sequence[str]) -> tuple[bool, float, int]:
-        """Judge a separator: by the names that are asked for, the rows that are as wide as the header, its width."""
+        """Rank a separator: requested columns found, share of rows as wide as the header, width of the header."""
         header, rows = self._header(separator), self._sample(separator)
         alike = sum(len(row.cells) == len(header) for row in rows) if len(header) > 1 else 0
         return set(names) <= set(header), alike / max(1, len(rows)), len(header)
 
     def _rows(self, separator: str) -> Generator[DelimitedRow, None, None]:
-        """Yield the header, and then the other rows."""
+        """Yield the header, then the other rows."""
         width = 0
         with self._text() as text:
             ahead: deque[str] = deque()
@@ -114,11 +114,11 @@ class DelimitedFile:
         try:
             yield text
         finally:
-            if not self._file.closed:  # as it is when whoever read the rows gave up on them
+            if not self._file.closed:  # closed if the reader abandoned the rows
                 text.detach()
 
     def _encoding(self) -> str:
-        """Return UTF-8, or what the file's mark says; without one windows-1252 where most of what is no ASCII fits."""
+        """Return the encoding of the byte order mark; without one, UTF-8, or cp1252 if most non-ASCII is invalid."""
         self._file.seek(0)
         marked = marked_encoding(self._file.read(4))
         if marked is not None:
@@ -135,7 +135,7 @@ class DelimitedFile:
 
 @contextmanager
 def rereadable(file: BinaryIO) -> Iterator[BinaryIO]:
-    """Yield a file that can be read several times: a copy of what comes from a pipe."""
+    """Yield a file that can be read several times; the content of a pipe is copied to a temporary file."""
     if file.seekable():
         yield file
         return
@@ -147,9 +147,9 @@ def rereadable(file: BinaryIO) -> Iterator[BinaryIO]:
 def _cells_of(
     line: str, lines: Iterator[str], ahead: deque[str], *, separator: str, width: int
 ) -> tuple[list[str], int]:
-    """Split a line into cells, with the lines that belong to it as a quote is open, and return how many these are.
+    """Split a line into cells, together with the further lines of an open quote, and return the number of these.
 
-    Lines that were looked at and do not belong to it are left in ``ahead``.
+    Lines that were read but belong to later rows stay in ``ahead``.
     """
     cells = _split(line, separator, strict=True)
     if cells is not None:
@@ -174,7 +174,7 @@ def _cells_of(
 
 
 def _split(text: str, separator: str, *, strict: bool, quoting: int = csv.QUOTE_MINIMAL) -> list[str] | None:
-    """Return the cells of a row, None if it is none where this is asked for strictly."""
+    """Return the cells of a row; None if ``strict`` and the row is invalid."""
     try:
         return next(csv.reader([text], delimiter=separator, strict=strict, quoting=quoting), [])  # type: ignore[arg-type]
     except csv.Error:
@@ -182,7 +182,7 @@ def _split(text: str, separator: str, *, strict: bool, quoting: int = csv.QUOTE_
 
 
 def _trimmed(cells: list[str], width: int) -> list[str]:
-    """Leave out blank cells beyond a width."""
+    """Remove blank cells beyond a width."""
     while len(cells) > width and not cells[-1].strip():
         cells.pop()
     return cells

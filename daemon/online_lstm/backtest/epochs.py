@@ -1,7 +1,7 @@
-"""Several passes over a file: learn most of it again and again, keep what predicted the rest best.
+"""Training in several passes over a file: the pass that predicts the held-out part best is kept.
 
-What is held out is predicted and not learned. A pass's own figures are prequential within the pass, but from the second
-one on the values have been seen before: only the figures of what is held out say how well it predicts.
+The held-out part is predicted and not learned. The figures of a pass itself are prequential within the pass, but from
+the second pass on its values have been seen before: only the figures of the held-out part measure the predictions.
 """
 
 import math
@@ -24,7 +24,7 @@ from online_lstm.shutdown import Shutdown
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """The figures of one pass: mean losses (bits of surprise, or errors of numbers by their size) and hit rates."""
+    """The figures of one pass: mean losses (surprise in bits, or errors divided by the mean size) and hit rates."""
 
     epoch: int
     loss: float | None
@@ -35,7 +35,7 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """All passes, and what there was after the best of them: state, and scores and messages of what is held out."""
+    """All passes, and the results of the best one: state, and scores and messages of the held-out part."""
 
     epochs: list[Epoch]
     best: Epoch
@@ -46,11 +46,11 @@ class Training:
 
     @property
     def interrupted(self) -> bool:
-        """Whether there were to be more passes."""
+        """Whether the training was interrupted before the last pass ended."""
         return self.interrupted_in is not None
 
     def to_json(self) -> dict[str, Any]:
-        """Give the history, and the figures of what is held out after the best pass."""
+        """Return the history, and the figures of the held-out part after the best pass."""
         history = {
             "epochs": [asdict(epoch) for epoch in self.epochs],
             "best_epoch": self.best.epoch,
@@ -59,7 +59,7 @@ class Training:
         return {**history, **self.scorecard.to_json()}
 
     def print(self, console: Console, name: str) -> None:
-        """Lay history and figures out for a person."""
+        """Print the history and the figures as tables."""
         heads = ("loss", "held-out loss", "hit rate", "held-out hit rate")
         table = Table(Column("epoch", justify="right"), *(Column(head, justify="right") for head in heads))
         for epoch in self.epochs:
@@ -85,17 +85,17 @@ def train(
     """Learn from lines in several passes.
 
     Args:
-        settings: How to read and to learn.
-        name: The topic that messages name.
+        settings: Settings for decoding and learning.
+        name: Topic name in the messages.
         lines: The values.
-        epochs: How many passes.
-        held_out: Which share of them is predicted and not learned.
-        show: Hears how many lines were learned.
-        shutdown: What may end it: then the passes count that were over.
+        epochs: Number of passes.
+        held_out: Share of the values that is predicted and not learned.
+        show: Called with the number of learned lines.
+        shutdown: A stop request ends the training; then the completed passes count.
 
     Raises:
-        KeyboardInterrupt: That was before the first pass was over.
-        InputFileError: One of the two parts has nothing in it that could be learned from, or scored.
+        KeyboardInterrupt: The training was interrupted before the first pass ended.
+        InputFileError: One of the two parts has nothing that could be learned or scored.
     """
     learned, kept = split(lines, held_out, whole_streams=settings.task == "label")
     begin = beginning(settings, name)
@@ -129,14 +129,14 @@ def train(
 
 
 def split(lines: Sequence[Line], held_out: float, *, whole_streams: bool) -> tuple[list[Line], list[Line]]:
-    """Give what is learned and what is held out: the last lines, or all lines of the streams that come last.
+    """Return the part to learn and the held-out part: the last lines, or all lines of the last streams to appear.
 
     >>> a, b, c = (Line(place, b"1", key=key) for place, key in enumerate((b"s", b"t", b"s")))
     >>> split([a, b, c], 0.5, whole_streams=True) == ([a, c], [b])
     True
 
     Raises:
-        InputFileError: One of the two is empty.
+        InputFileError: One of the two parts is empty.
     """
     if whole_streams:
         keys = list(dict.fromkeys(line.key for line in lines))
@@ -155,26 +155,26 @@ def split(lines: Sequence[Line], held_out: float, *, whole_streams: bool) -> tup
 
 
 def require_plot(path: Path) -> None:
-    """Refuse a file that ``plot`` could not write, before hours of learning and not after.
+    """Raise if ``plot`` could not write the file, before hours of learning and not after.
 
     Raises:
-        SettingsError: Its suffix is of no format, or there is no such directory.
+        SettingsError: The suffix matches no format, or the directory does not exist.
     """
     from matplotlib.figure import Figure
 
     formats = Figure().canvas.get_supported_filetypes()
     suffix = path.suffix.removeprefix(".").lower()
-    if suffix and suffix not in formats:  # without one, it becomes a .png
+    if suffix and suffix not in formats:  # without a suffix, matplotlib writes a .png
         raise SettingsError(f"plot: received {path}, expected a file that ends in .png, .svg or .pdf")
     if not path.parent.is_dir() or path.is_dir():
         raise SettingsError(f"plot: cannot write {path}; expected a new file's path in a directory that exists")
 
 
 def plot(training: Training, path: Path) -> None:
-    """Draw the losses by epoch into a file, whose suffix says which format.
+    """Plot the losses by epoch into a file, in the format of its suffix.
 
     Raises:
-        SettingsError: There is no such format, or the file cannot be written.
+        SettingsError: The format does not exist, or the file cannot be written.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator

@@ -1,6 +1,6 @@
-"""Where values come from when not from Kafka: files and standard input.
+"""Input files and standard input, as sources of values instead of Kafka.
 
-It reads lines as the bytes that a record of the input topic would have; what they mean is the codec's affair.
+A line is read as the bytes that a record of the input topic would have; the codec decodes them.
 """
 
 import codecs
@@ -32,9 +32,9 @@ _FORMAT_OF_SUFFIX: dict[str, Format] = {
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One value of a file: the number of its line from 0, the bytes of value and key, and the time, -1 for none.
+    """One value of a file: line number from 0, bytes of value and key, and timestamp, -1 if missing.
 
-    ``label`` is the text of the cell of a label, None where there is no column of labels.
+    ``label`` is the text of the label cell, None without a label column.
     """
 
     number: int
@@ -45,7 +45,7 @@ class Line:
 
 
 def format_of(path: str) -> Format:
-    """Say by the suffix how a file is read; whatever has none of the known ones is text.
+    """Return the format of a file by its suffix; text for any other suffix.
 
     >>> format_of("june.csv"), format_of("-")
     ('csv', 'text')
@@ -58,12 +58,12 @@ def open_input(path: str) -> Iterator[BinaryIO]:
     """Open a file, or standard input for ``-``.
 
     Raises:
-        InputFileError: There is no such file, or it cannot be read.
+        InputFileError: The file does not exist, or cannot be read.
     """
     if path == STANDARD_INPUT:
         try:
             os.read(0, 0)
-        except OSError as error:  # it is closed, or open for writing only
+        except OSError as error:  # standard input is closed, or open for writing only
             raise InputFileError(
                 f"standard input: {error.strerror}; expected values on standard input, or the path of a file"
             ) from error
@@ -80,15 +80,14 @@ def open_input(path: str) -> Iterator[BinaryIO]:
 
 
 def size_of(path: str) -> int | None:
-    """Give a file's size in bytes, None where only its end tells."""
+    """Return the size of a file in bytes, None for a pipe or a device."""
     return Path(path).stat().st_size if Path(path).is_file() else None
 
 
 def read_lines(file: BinaryIO, encoding: str | None = None) -> Iterator[Line]:
-    """Yield every line as it is, blank ones too, without what ends it.
+    """Yield every line, including blank ones, without its line ending.
 
-    The bytes are those of the file; where an encoding is given, or a mark at its start says UTF-16 or UTF-32, they are
-    the same text in UTF-8.
+    The bytes are unchanged; with an encoding, or a byte order mark of UTF-16 or UTF-32, the text is converted to UTF-8.
     """
     first = file.readline()
     encoding = encoding or marked_encoding(first[:4])

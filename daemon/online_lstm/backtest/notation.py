@@ -1,4 +1,4 @@
-"""How numbers and times are written in a file: found from all of its cells, once, before any of them is read."""
+"""Detection of the notation of numbers and times, from all cells of a file before any cell is read."""
 
 import re
 from collections import Counter
@@ -14,12 +14,12 @@ from online_lstm.timestamps import EPOCH_UNITS, ISO, milliseconds_in
 
 W = TypeVar("W", bound=Hashable)
 TRIED_CELLS = 200
-"""A way of writing that none of so many cells has is not looked for any longer."""
+"""Number of cells after which a notation that matched no cell is dropped."""
 
 
 @dataclass(frozen=True)
 class Notation:
-    """The mark before the decimals of a number, and the one between its thousands."""
+    """A notation of numbers: the decimal mark and the thousands separator."""
 
     decimal: str = "."
     thousands: str = ""
@@ -31,7 +31,7 @@ class Notation:
         return re.compile(f"[+-]?(?:(?:[0-9]+{decimals}|{re.escape(self.decimal)}[0-9]+)(?:[eE][+-]?[0-9]+)?{grouped})")
 
     def number(self, cell: str) -> tuple[int | float, str] | None:
-        """Return the number in a cell and its JSON text, None where there is none that is finite.
+        """Return the number in a cell and its JSON text; None without a finite number.
 
         >>> Notation(",", ".").number("1.234,5"), Notation(thousands=",").number("1,23")
         ((1234.5, '1234.5'), None)
@@ -70,17 +70,17 @@ _NAMES = {ISO: "ISO 8601", **{unit: f"epoch {unit}" for unit in EPOCH_UNITS}}
 _DIGITS = {"%Y%m%d": 8, "%Y%m%d%H": 10, "%Y%m%d%H%M": 12, "%Y%m%d%H%M%S": 14}
 _MIN_MS = {"s": 10**11, "ms": 10**12, "us": 10**12, "ns": 10**12}
 _MAX_MS = 10**13
-"""Numbers are times of a unit where these are of 2001 (in seconds 1973) to 2286: each number of one unit at most."""
+"""A number is read in a unit if the time is from 2001 (in seconds: 1973) to 2286, so at most one unit matches."""
 
 
 class Votes(Generic[W]):
-    """Counts, for each of several ways of writing, the cells that can be read so.
+    """Counts of the cells that can be read in each of several notations.
 
     Args:
-        ways: The ways, those first that count where others can be read as well.
-        read: Returns what a cell says if it is written so, else None.
-        name: Returns what a way is called.
-        alike: Whether a cell says the same in each way, which saves reading it in all of them.
+        ways: The notations, in order of preference if several match equally.
+        read: Returns the content of a cell in a notation, None if it does not match.
+        name: Returns the name of a notation.
+        alike: Returns whether a cell reads the same in every notation, which saves reading it in each of them.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Votes(Generic[W]):
         self._clashes: dict[tuple[W, W], str] = {}
 
     def add(self, cell: str, line: int) -> None:
-        """Count one cell of a line."""
+        """Count one cell; ``line`` is its line number."""
         self.cells += 1
         if self._alike(cell):
             self._of_any += 1
@@ -123,23 +123,23 @@ class Votes(Generic[W]):
 
     @property
     def best(self) -> W:
-        """The way that most cells can be read, the first one of several."""
+        """The notation that matches most cells, the first one of equals."""
         return max(self._ways, key=lambda way: self._counts[way])
 
     @property
     def unread(self) -> int:
-        """How many cells cannot be read in the best way."""
+        """Number of cells that do not match the best notation."""
         return self.cells - self._of_any - self._counts[self.best]
 
     @property
     def failure(self) -> str:
-        """The first of these cells, and its line."""
+        """The first unreadable cell and its line, as text."""
         line, cell = self._failures[self.best]
         return f"the first in line {line}: {quote_for_error(cell)}"
 
     @property
     def rival(self) -> str | None:
-        """What else a cell may be, in a way that as many cells can be read; None if nothing."""
+        """An ambiguous cell with two notations that match equally many cells, as text; None if unambiguous."""
         best = self.best
         for other in self._ways:
             if (cell := self._clashes.get((best, other))) and self._counts[other] == self._counts[best]:
@@ -148,9 +148,9 @@ class Votes(Generic[W]):
 
 
 def number_votes(separator: str, decimal: str | None, thousands: str | None) -> Votes[Notation]:
-    """Return the votes on how numbers are written, as far as it is not given.
+    """Return the votes on the notation of numbers, restricted by the given marks.
 
-    Between commas a decimal comma is rarer than one between thousands.
+    In files separated by commas, a comma more often separates thousands than decimals.
     """
     order = sorted(NOTATIONS, key=lambda way: separator == "," and way.decimal == ",")
     ways = [way for way in order if decimal in {None, way.decimal} and thousands in {None, way.thousands}]
@@ -163,20 +163,20 @@ def _is_whole(cell: str) -> bool:
 
 
 def time_votes(time_format: str | None) -> Votes[str]:
-    """Return the votes on how times are written; a form that is given is taken as it is."""
+    """Return the votes on the format of times; a given format is the only candidate."""
     if time_format is not None:
         return Votes([time_format], since_1970, name_of_form)
     return Votes(TIME_FORMS, _plausible, name_of_form)
 
 
 def since_1970(cell: str, form: str) -> int | None:
-    """Return the time in a cell in milliseconds, None if it is of another form, or before 1970."""
+    """Return the time in a cell in milliseconds since 1970, None for another format or an earlier time."""
     milliseconds = milliseconds_in(cell, form)
     return None if milliseconds is None or milliseconds < 0 else milliseconds
 
 
 def name_of_form(form: str) -> str:
-    """Return what a form of times is called.
+    """Return the name of a time format.
 
     >>> name_of_form("ms"), name_of_form("%d/%m/%Y")
     ('epoch ms', '%d/%m/%Y')
@@ -185,7 +185,7 @@ def name_of_form(form: str) -> str:
 
 
 def _plausible(cell: str, form: str) -> int | None:
-    """Read a time where nobody says what its digits are."""
+    """Return the time in a cell if it is plausible in this format, else None; used to detect the format."""
     text = cell.strip()
     digits = len(text) - len(text.lstrip("0123456789"))
     if form in _DIGITS and (digits != _DIGITS[form] or not "1900" <= text[:4] < "2100"):
@@ -199,5 +199,5 @@ def _plausible(cell: str, form: str) -> int | None:
 
 
 def _one_space(cell: str) -> str:
-    """Strip a cell, and make the spaces within numbers one."""
+    """Strip a cell, and replace the no-break spaces within numbers by plain spaces."""
     return cell.strip().replace("\u00a0", " ").replace("\u202f", " ")

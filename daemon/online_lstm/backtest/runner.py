@@ -1,4 +1,4 @@
-"""Values of a file as the records of partition 0 of a topic, learned a chunk after another, and scored."""
+"""The backtest loop: values of a file as the records of partition 0 of a topic, learned in chunks and scored."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -12,13 +12,13 @@ from online_lstm.settings import Settings
 from online_lstm.shutdown import Shutdown
 
 CHUNK = 500
-"""Records that are taken at once; neither messages nor figures depend on it."""
+"""Number of records processed at once; neither messages nor figures depend on it."""
 
 
 def beginning(settings: Settings, name: str) -> Callable[[], Partition]:
-    """Give the function that makes partitions of the topic ``name`` that have learned nothing, or a warm start.
+    """Return a function that makes new partitions of the topic ``name``, empty or from a warm start.
 
-    What they are compiled to is made once.
+    The partitions share their compiled programs.
     """
     source = TopicPartition(name, 0)
     mark = next_metadata(settings, source, 0, initial_metadata(partitions=1))
@@ -34,9 +34,9 @@ def learn(
     chunk: int = CHUNK,
     shutdown: Shutdown | None = None,
 ) -> Iterator[list[bytes]]:
-    """Let a partition take lines, score what comes of them, and give the output messages of each chunk.
+    """Process lines with a partition, score the results, and yield the output messages of each chunk.
 
-    It ends with the lines, or when a stop is requested, after those that were read.
+    The loop ends after the last line, or after a requested stop and the lines already read.
     """
     topic, shutdown = partition.source.topic, shutdown or Shutdown()
     records = (InputRecord(topic, 0, line.number, line.timestamp_ms, line.key, line.value) for line in lines)

@@ -1,4 +1,4 @@
-"""Rows of a file with a column of labels, as messages that say where sequences end."""
+"""Rows with labels as JSON messages that mark the ends of sequences."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -11,9 +11,9 @@ _NONE = Markers()
 
 
 def ended(lines: Iterable[Line]) -> Iterator[Line]:
-    """Give lines as JSON messages with their labels; the last one of each key says that its sequence is over.
+    """Yield lines as JSON messages with their labels; the last message of each key ends its sequence.
 
-    A label is a number where it is written as one, and otherwise a string; an empty cell and NaN are none.
+    A label that is written as a number is a number, any other label a string; an empty cell and NaN are no label.
 
     >>> rows = [
     ...     Line(0, b"1.5", b"a", label="up"), Line(1, b"[1, null]", b"b", label=""),
@@ -36,7 +36,7 @@ def ended(lines: Iterable[Line]) -> Iterator[Line]:
 
 
 def _text(cell: str) -> str:
-    """Give a cell as JSON: as it is, or as a string."""
+    """Return a cell as JSON: unchanged if it is a number or a list, else as a string."""
     try:
         known = isinstance(json.loads(cell), int | float | list)
     except ValueError:

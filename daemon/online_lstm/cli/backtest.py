@@ -1,4 +1,4 @@
-"""``online-lstm backtest``: the same learner over a file, without Kafka, and what it scored."""
+"""``online-lstm backtest``: run the learner over a file, without Kafka, and report its scores."""
 
 import argparse
 import json
@@ -39,24 +39,26 @@ if TYPE_CHECKING:  # it loads what learning needs
 HELP = "learn from a file instead of Kafka, and show the scores"
 HELD_OUT = 0.2
 SHOWN_EVERY = 500
-"""Lines between two looks at how far the file was read."""
+"""Number of lines between two updates of the progress bar."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Take a file, how it is read, and where the results go."""
-    parser.add_argument("file", nargs="?", metavar="FILE", help="a value a line, JSON lines, or CSV; -: standard input")
-    parser.add_argument("--format", choices=FORMATS, help="how FILE is read [default: by its suffix, else text]")
+    """Add the file, and options for its format and the results."""
+    parser.add_argument(
+        "file", nargs="?", metavar="FILE", help="input file: one value per line, JSON lines, or CSV; -: standard input"
+    )
+    parser.add_argument("--format", choices=FORMATS, help="format of FILE [default: by its suffix, else text]")
     parser.add_argument(
         "--column",
         action="append",
         default=[],
         metavar="NAME",
-        help="CSV: where the values are [default: the only column]; several times: vectors",
+        help="CSV: column of the values; repeat it for vectors [default: the only column]",
     )
-    parser.add_argument("--key-column", metavar="NAME", help="CSV: where the keys are, which name the streams")
-    parser.add_argument("--time-column", metavar="NAME", help="CSV: where the times are")
+    parser.add_argument("--key-column", metavar="NAME", help="CSV: column of the keys, which identify the streams")
+    parser.add_argument("--time-column", metavar="NAME", help="CSV: column of the timestamps")
     parser.add_argument(
-        "--label-column", metavar="NAME", help="CSV: where the labels are; the last row of a key ends its sequence"
+        "--label-column", metavar="NAME", help="CSV: column of the labels; the last row of a key ends its sequence"
     )
     parser.add_argument(
         "--task", metavar="TASK", help="what is predicted: symbol, number or label; short for --set task="
@@ -64,25 +66,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_assignments(parser)
     parser.add_argument("--json", metavar="REPORT", help="write the scores as JSON; -: standard output")
     parser.add_argument(
-        "--predictions", metavar="OUT", help="write the output messages, one a line; -: standard output"
+        "--predictions", metavar="OUT", help="write the output messages, one per line; -: standard output"
     )
-    parser.add_argument("--report", metavar="OUT", help="write a page of HTML with curves; -: standard output")
-    parser.add_argument("--checkpoint", metavar="OUT", help="write what was learned, for `run --warm-start OUT`")
+    parser.add_argument("--report", metavar="OUT", help="write an HTML report with charts; -: standard output")
+    parser.add_argument("--checkpoint", metavar="OUT", help="write the learned state, for `run --warm-start OUT`")
     add_dialect(parser)
     passes = parser.add_argument_group("several passes over the file")
-    passes.add_argument("--epochs", type=int, default=1, metavar="N", help="learn it so many times, keep the best")
     passes.add_argument(
-        "--held-out", type=float, metavar="SHARE", help=f"judged by this last share [default: {HELD_OUT}]"
+        "--epochs", type=int, default=1, metavar="N", help="number of passes; the best one is kept [default: 1]"
     )
-    passes.add_argument("--plot", metavar="OUT", help="draw the losses by epoch (.png, .svg, .pdf)")
+    passes.add_argument(
+        "--held-out",
+        type=float,
+        metavar="SHARE",
+        help=f"share at the end of the file that decides which pass is best [default: {HELD_OUT}]",
+    )
+    passes.add_argument("--plot", metavar="OUT", help="plot the loss by epoch (.png, .svg, .pdf)")
     compared = parser.add_argument_group("instead of a file")
-    compared.add_argument(
-        "--compare", nargs=2, metavar=("A", "B"), help="say which of two reports that --json wrote is better"
-    )
+    compared.add_argument("--compare", nargs=2, metavar=("A", "B"), help="compare two reports written by --json")
 
 
 class Results(NamedTuple):
-    """The files that were asked for, open for writing."""
+    """The requested output files, open for writing."""
 
     json: BinaryIO | None
     report: BinaryIO | None
@@ -91,7 +96,7 @@ class Results(NamedTuple):
 
 
 def main(arguments: argparse.Namespace) -> ExitCode:
-    """Learn from the file and print what was scored; or compare what two of them scored."""
+    """Learn from the file and print the scores, or compare two reports."""
     if arguments.compare is not None:
         from online_lstm.backtest.report.compare_reports import compare
 
@@ -118,7 +123,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
 
 
 def _announce_end(number: signal.Signals) -> None:  # noqa: ARG001 - all signals are alike
-    with suppress(OSError):  # a print may have been what was interrupted
+    with suppress(OSError):  # the signal may have interrupted a print
         os.write(2, b"\nending with the records at hand; Ctrl-C once more ends at once\n")
 
 
@@ -131,7 +136,7 @@ def _take_once(
     results: Results,
     shutdown: Shutdown,
 ) -> "Scorecard":
-    """Learn from each line as it comes."""
+    """Learn from the lines in one pass."""
     with progress_bar("learning", size_of(arguments.file), unit="bytes") as show:
         lines = _showing(_values(settings, file, arguments), file, show)
         return backtest(
@@ -153,7 +158,7 @@ def _take_in_passes(
     results: Results,
     shutdown: Shutdown,
 ) -> "Training":
-    """Learn in several passes; messages and checkpoint are those of the best one."""
+    """Learn in several passes; messages and checkpoint come from the best one."""
     from online_lstm.backtest.epochs import plot, require_plot, train
     from online_lstm.checkpoint.hdf5 import pack
     from online_lstm.learning.network import fingerprint
@@ -193,20 +198,20 @@ def backtest(
 ) -> "Scorecard":
     """Learn from lines as if they were the records of partition 0 of a topic.
 
-    Whatever it gives and writes is complete for what was learned, also if it was interrupted.
+    The results are complete for the learned lines, even after an interruption.
 
     Args:
-        settings: How to read and to learn.
-        name: The topic that the output messages name.
+        settings: Settings for decoding and learning.
+        name: Topic name in the output messages.
         lines: The values.
-        predictions: Where the output messages go, one a line.
-        checkpoint: Where what was learned goes.
-        chunk: Records taken at once, if not as many as usual.
-        shutdown: What may end it before the lines do.
+        predictions: File for the output messages, one per line.
+        checkpoint: File for the learned state.
+        chunk: Number of records processed at once, if not the default.
+        shutdown: A stop request ends the run before the last line.
 
     Raises:
-        InputFileError: There are no values, or none that could be learned from.
-        KeyboardInterrupt: It was interrupted before anything was learned.
+        InputFileError: There are no values, or none could be learned.
+        KeyboardInterrupt: The run was interrupted before anything was learned.
     """
     from online_lstm.backtest.report.scorecard import Scorecard
     from online_lstm.backtest.runner import CHUNK, beginning, learn
@@ -226,7 +231,7 @@ def backtest(
 
 
 def _values(settings: Settings, file: BinaryIO, arguments: argparse.Namespace) -> Iterator[Line]:
-    """Read the file in its format; a JSON line is a value as it may stand in the topic."""
+    """Yield the values of the file; a JSON line is a value exactly as in a topic."""
     if format_asked(arguments) == "csv":
         lines = read_columns(
             file,
@@ -245,7 +250,7 @@ def _values(settings: Settings, file: BinaryIO, arguments: argparse.Namespace) -
 
 
 def _without_blanks(lines: Iterable[Line], *, kept: bool) -> Iterator[Line]:
-    """Leave out blank lines; those between values are missing numbers, where they are ``kept``."""
+    """Drop blank lines; with ``kept``, blank lines between values stay, as missing numbers."""
     gaps: list[Line] = []
     for line in lines:
         if line.value.strip():
@@ -257,7 +262,7 @@ def _without_blanks(lines: Iterable[Line], *, kept: bool) -> Iterator[Line]:
 
 
 def _showing(lines: Iterable[Line], file: BinaryIO, show: Callable[[int], None]) -> Iterator[Line]:
-    """Tell the progress bar now and then how many bytes were read."""
+    """Yield the lines, and update the progress bar with the number of bytes read."""
     for count, line in enumerate(lines):
         if count % SHOWN_EVERY == 0 and file.seekable():
             show(file.tell())
@@ -265,7 +270,7 @@ def _showing(lines: Iterable[Line], file: BinaryIO, show: Callable[[int], None])
 
 
 def _create(stack: ExitStack, option: str, arguments: argparse.Namespace) -> BinaryIO | None:
-    """Open the file of an option for writing, before anything is learned."""
+    """Open the output file of an option, before anything is learned."""
     path = getattr(arguments, option)
     return None if path is None else stack.enter_context(create_output(option, path))
 

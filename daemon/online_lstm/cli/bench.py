@@ -1,4 +1,4 @@
-"""``online-lstm bench``: how fast this machine is, from the engine alone to Kafka and back."""
+"""``online-lstm bench``: measure speed on this machine, from the learning engine alone to Kafka and back."""
 
 import argparse
 import json
@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # they load the Kafka client
 
 HELP = "measure speed on this machine"
 REFERENCE_NETWORK = ("lstm 16",)
-"""Measured beside the network of the settings, to compare machines by."""
+"""Network measured in addition to the configured one, so that machines can be compared."""
 
 ENGINE_EVENTS = 2048
 PARTITION_EVENTS = 20_000
@@ -47,14 +47,18 @@ class BenchFigure:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Take how much is measured in Kafka."""
-    parser.add_argument("--events", type=int, default=50_000, metavar="N", help="values of a backlog [default: 50000]")
-    parser.add_argument("--live", type=int, default=200, metavar="N", help="values sent one by one [default: 200]")
+    """Add the options for the number of events and the output format."""
+    parser.add_argument(
+        "--events", type=int, default=50_000, metavar="N", help="number of values in the backlog [default: 50000]"
+    )
+    parser.add_argument(
+        "--live", type=int, default=200, metavar="N", help="number of values sent one by one [default: 200]"
+    )
     parser.add_argument("--json", action="store_true", help="write the figures as JSON")
 
 
 def main(arguments: argparse.Namespace) -> ExitCode:
-    """Measure with the settings of the environment, and print what came of it."""
+    """Measure with the settings of the environment, and print the figures."""
     for name in ("events", "live"):
         if getattr(arguments, name) < 2:
             raise SettingsError(f"{name}: received {getattr(arguments, name)}, expected 2 or more")
@@ -75,7 +79,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
 
 
 def engine_figures(settings: Settings) -> Iterator[BenchFigure]:
-    """Measure fit and predict, one event a call and as many as a call carries; medians over the calls."""
+    """Measure fit and predict with one event per call and with full calls; yield medians over the calls."""
     from online_lstm.learning.model_factory import model_factory
     from online_lstm.learning.partition import learning_settings
 
@@ -87,7 +91,7 @@ def engine_figures(settings: Settings) -> Iterator[BenchFigure]:
 
 
 def _event_seconds(network: Any, window: int, events: int) -> float:
-    """Give the median time of an event of the seed's stream in calls of ``events``."""
+    """Return the median time per event of the demo stream, in seconds, with ``events`` per call."""
     import numpy as np
 
     classes = network.classes_for(1 + len(set(DEMO_PERIOD)))
@@ -106,7 +110,7 @@ def _event_seconds(network: Any, window: int, events: int) -> float:
 
 
 def partition_figure(settings: Settings) -> BenchFigure:
-    """Measure records to outputs: codec, vocabulary, network, baselines and scores."""
+    """Measure a partition from records to outputs: codec, vocabulary, network, baselines and scores."""
     from online_lstm.learning.model_factory import model_factory
     from online_lstm.learning.partition import Partition, initial_metadata, next_metadata
 
@@ -123,7 +127,7 @@ def partition_figure(settings: Settings) -> BenchFigure:
 
 
 def kafka_figures(*, events: int, live: int, announce: Callable[[str], None]) -> list[BenchFigure]:
-    """Measure the daemon in a process of its own, exactly once from Kafka to Kafka."""
+    """Measure a daemon in its own process, exactly once from Kafka to Kafka."""
     from online_lstm.devtools.daemon_process import DaemonProcess
     from online_lstm.devtools.local_kafka import bootstrap_or_local
     from online_lstm.streaming.kafka import ensure_topics
@@ -139,7 +143,7 @@ def kafka_figures(*, events: int, live: int, announce: Callable[[str], None]) ->
             "output_topic": f"{name}-predictions",
             "dead_letter_topic": f"{name}-dlq",
             "group_id": name,
-            "session_timeout_s": 120,  # a pause is no death
+            "session_timeout_s": 120,  # a paused daemon stays in the group
         }
         settings = read_settings(given)
         ensure_topics(settings)
@@ -164,8 +168,8 @@ def kafka_figures(*, events: int, live: int, announce: Callable[[str], None]) ->
 
 
 def _backlog_seconds(daemon: "DaemonProcess", publisher: "PlainProducer", follower: "TopicTail", events: int) -> float:
-    """Measure from the first moment the daemon may read a backlog to its last committed prediction."""
-    daemon.pause()  # else it would learn while the backlog is still being published
+    """Return the seconds from the release of a backlog to its last committed prediction."""
+    daemon.pause()  # so that learning starts only after the whole backlog is published
     try:
         _publish(publisher, events)
     finally:
@@ -178,7 +182,7 @@ def _backlog_seconds(daemon: "DaemonProcess", publisher: "PlainProducer", follow
 def _latencies(
     daemon: "DaemonProcess", publisher: "PlainProducer", follower: "TopicTail", events: int
 ) -> Iterator[float]:
-    """Measure the seconds from sending a value to having its committed prediction, one after another."""
+    """Yield the seconds from sending a value to reading its committed prediction, one value after another."""
     for value in demo_stream(events):
         started = time.perf_counter()
         publisher.send(value)
@@ -193,13 +197,13 @@ def _publish(publisher: "PlainProducer", events: int) -> None:
 
 
 def _receive(daemon: "DaemonProcess", follower: "TopicTail", events: int) -> None:
-    """Wait until this many predictions came."""
+    """Wait until ``events`` predictions have arrived."""
     for _ in follower.receive(events, daemon):
         pass
 
 
 def machine() -> dict[str, str | int]:
-    """Name what the figures depend on."""
+    """Return the machine and versions that the figures depend on."""
     from online_lstm.learning.model_factory import versions
 
     cpuinfo = Path("/proc/cpuinfo")

@@ -1,4 +1,4 @@
-"""``online-lstm broker``: a Kafka broker for trying things out, where there is none."""
+"""``online-lstm broker``: a local Kafka broker for experiments."""
 
 import argparse
 from pathlib import Path
@@ -11,20 +11,20 @@ HELP = "run a local Kafka broker, until Ctrl-C"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Take where it listens and what it keeps."""
+    """Add the options for port and data directory."""
     parser.add_argument(
-        "--port", type=int, default=9092, metavar="PORT", help="port to listen on, 0: a free one [default: 9092]"
+        "--port", type=int, default=9092, metavar="PORT", help="port to listen on; 0: a free port [default: 9092]"
     )
     parser.add_argument(
         "--data",
         type=expand_home,
         metavar="DIR",
-        help="directory that keeps the topics until the next start [default: a temporary one]",
+        help="directory that keeps the topics between runs [default: a temporary one]",
     )
 
 
 def main(arguments: argparse.Namespace) -> ExitCode:
-    """Run until a signal."""
+    """Run the broker until a signal."""
     from online_lstm.devtools.local_kafka import run_broker
 
     if not 0 <= arguments.port <= 65535:
@@ -35,7 +35,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
 
 
 def _require_directory(path: Path) -> None:
-    """Make sure that the broker can keep its topics there."""
+    """Raise if the broker cannot write its topics to the directory."""
     try:
         path.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=path):

@@ -1,4 +1,4 @@
-"""``online-lstm demo``: a broker, the seed's stream, the daemon as its own process, predictions read back."""
+"""``online-lstm demo``: start a broker and the daemon, publish a demo stream, and read the predictions back."""
 
 import argparse
 import json
@@ -25,21 +25,23 @@ from online_lstm.terminal.progress import progress_bar
 if TYPE_CHECKING:  # it loads the Kafka client
     from online_lstm.devtools.daemon_process import DaemonProcess
 
-HELP = "see it work: broker, stream, daemon and a summary"
+HELP = "run a demonstration: broker, stream, daemon and a summary"
 EARLY = 500
-"""How many values count as the time of learning in the summary."""
+"""Number of first values that the summary reports separately, as the learning phase."""
 LATER_PER_S = 20
-"""How many values a second are published while everything is left running."""
+"""Values per second published with ``--keep``."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Take how many values to publish, and whether to stay."""
-    parser.add_argument("--events", type=int, default=5000, metavar="N", help="values to publish [default: 5000]")
-    parser.add_argument("--keep", action="store_true", help="leave everything running until Ctrl-C")
+    """Add the options for the number of values and for keeping everything running."""
+    parser.add_argument(
+        "--events", type=int, default=5000, metavar="N", help="number of values to publish [default: 5000]"
+    )
+    parser.add_argument("--keep", action="store_true", help="keep everything running until Ctrl-C")
 
 
 def main(arguments: argparse.Namespace) -> ExitCode:
-    """Run the demonstration and print what came of it."""
+    """Run the demonstration and print a summary."""
     from online_lstm.devtools.daemon_process import DaemonProcess
     from online_lstm.devtools.local_kafka import BOOTSTRAP_VARIABLE, bootstrap_or_local
     from online_lstm.streaming.kafka import ensure_topics
@@ -49,7 +51,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
         raise SettingsError(f"events: received {arguments.events}, expected 2 or more")
     console = Console(stderr=True, highlight=False)
     with ExitStack() as stack:
-        stack.enter_context(Shutdown(interrupt))  # a closed terminal stops everything as Ctrl-C does
+        stack.enter_context(Shutdown(interrupt))  # closing the terminal stops everything, like Ctrl-C
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="online-lstm-demo-")))
         given = _own_names(stack.enter_context(bootstrap_or_local(announce=console.print)))
         settings = read_settings(given)
@@ -76,7 +78,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
 
 
 def _own_names(bootstrap: str) -> dict[str, object]:
-    """Give settings that let the demonstration run beside others on the same broker."""
+    """Return settings with unique names, so that several demonstrations can share a broker."""
     name = f"demo-{os.getpid()}"
     return {
         "bootstrap_servers": bootstrap,
@@ -87,7 +89,7 @@ def _own_names(bootstrap: str) -> dict[str, object]:
 
 
 def _tidy_up(settings: Settings, console: Console) -> None:
-    """Delete what the demonstration created on a broker that is not its own."""
+    """Delete the topics and the group of the demonstration from an existing broker."""
     from online_lstm.streaming.kafka.plain_clients import delete_group, delete_topics
 
     topics = [*settings.input_topics, settings.output_topic, *map(settings.dead_letters_of, settings.input_topics)]
@@ -99,7 +101,7 @@ def _tidy_up(settings: Settings, console: Console) -> None:
 
 
 def _read_back(settings: Settings, events: int, daemon: "DaemonProcess") -> list[dict[str, Any]]:
-    """Read the predictions as any consumer should: committed ones only."""
+    """Read the predictions like any consumer should: committed ones only."""
     from online_lstm.streaming.kafka.plain_clients import TopicTail
 
     outputs: list[dict[str, Any]] = []
@@ -112,7 +114,7 @@ def _read_back(settings: Settings, events: int, daemon: "DaemonProcess") -> list
 
 
 def _summarize(outputs: Sequence[Mapping[str, Any]], daemon: "DaemonProcess", settings: Settings) -> None:
-    """Print what was reached, on standard output."""
+    """Print the summary on standard output."""
     evaluations = [output["evaluation"] for output in outputs]
     misses = [n for n, evaluation in enumerate(evaluations, 1) if evaluation is not None and not evaluation["hit"]]
     scored, baselines, step_ms = _metrics(daemon)
@@ -133,7 +135,7 @@ def _summarize(outputs: Sequence[Mapping[str, Any]], daemon: "DaemonProcess", se
 
 
 def _point_to_views(daemon: "DaemonProcess", given: Mapping[str, object], console: Console) -> None:
-    """Say where a daemon can be seen at work; this one for as long as it runs."""
+    """Print the addresses and commands of the views of a running daemon."""
     options = f"--bootstrap-servers {given['bootstrap_servers']} --output-topic {given['output_topic']}"
     for view, where in (
         ("page", f"{daemon.url}/ in a browser"),
@@ -144,7 +146,7 @@ def _point_to_views(daemon: "DaemonProcess", given: Mapping[str, object], consol
 
 
 def _stay(daemon: "DaemonProcess", settings: Settings, published: int, console: Console) -> None:
-    """Leave all running until Ctrl-C, and let the stream go on, so that there is something to see."""
+    """Keep everything running until Ctrl-C, and continue to publish the stream."""
     from online_lstm.streaming.kafka.plain_clients import PlainProducer
 
     console.print(f"still running, {LATER_PER_S} values a second go on coming; Ctrl-C stops everything", soft_wrap=True)
@@ -157,7 +159,7 @@ def _stay(daemon: "DaemonProcess", settings: Settings, published: int, console: 
 
 
 def _metrics(daemon: "DaemonProcess") -> tuple[float, dict[str, float], float]:
-    """Read the daemon's own figures as Prometheus would: scored, hits of each baseline, milliseconds a value."""
+    """Return metrics of the daemon: scored predictions, hits of each baseline, milliseconds per value."""
     with urllib.request.urlopen(f"{daemon.url}/metrics", timeout=5) as answer:  # noqa: S310
         samples = list(_samples(answer.read().decode()))
     baselines: dict[str, float] = {}
@@ -179,6 +181,6 @@ def _samples(text: str) -> Iterator[tuple[str, dict[str, str], float]]:
 
 
 def _hit_rate(evaluations: Sequence[Mapping[str, Any] | None]) -> float:
-    """Give the share of hits among the values that had been predicted."""
+    """Return the share of hits among the scored values."""
     hits = [bool(evaluation["hit"]) for evaluation in evaluations if evaluation is not None]
     return sum(hits) / max(len(hits), 1)

@@ -1,7 +1,7 @@
-"""``online-lstm evaluate``: the daemon's learner on public protocols, beside what was published.
+"""``online-lstm evaluate``: run the learner on public benchmark protocols and compare it with published figures.
 
-Every value is predicted before it is learned. Seeds below 1,000 are for choosing settings; what is published is
-measured from seed 1,000 on, on which nothing was chosen.
+Every value is predicted before it is learned. Seeds below 1,000 serve to choose settings; the published figures are
+measured from seed 1,000 on, and no setting was chosen on these seeds.
 """
 
 import argparse
@@ -33,41 +33,43 @@ from online_lstm.settings import Settings, parse_assignments, read_settings
 from online_lstm.terminal.output_file import STANDARD_OUTPUT, create_output
 from online_lstm.terminal.progress import progress_bar
 
-HELP = "measure how well it learns, beside published figures"
+HELP = "measure accuracy on benchmarks with published figures"
 FIRST_SEED = 1000
 CHUNK = 500
-"""Elements that are taken at once; the outcomes do not depend on it."""
+"""Number of elements processed at once; the results do not depend on it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Take which protocols, on how many seeds, and where the results go."""
+    """Add the protocols, and options for seeds, data and reports."""
     parser.add_argument(
-        "protocols", nargs="*", metavar="PROTOCOL", help=f"{', '.join(PROTOCOLS)} [default: all there is data for]"
+        "protocols", nargs="*", metavar="PROTOCOL", help=f"{', '.join(PROTOCOLS)} [default: all with available data]"
     )
-    parser.add_argument("--seeds", type=int, metavar="N", help="seeds of each protocol [default: 5; high-order 10]")
+    parser.add_argument(
+        "--seeds", type=int, metavar="N", help="number of seeds per protocol [default: 5; high-order 10]"
+    )
     parser.add_argument(
         "--first-seed",
         type=int,
         default=FIRST_SEED,
         metavar="N",
-        help=f"the first of them; below {FIRST_SEED} are those to choose settings on [default: {FIRST_SEED}]",
+        help=f"first seed; seeds below {FIRST_SEED} serve to choose settings [default: {FIRST_SEED}]",
     )
+    parser.add_argument("--taxi", metavar="CSV", help="file nyc_taxi.csv, for the protocols taxi and taxi-calendar")
     parser.add_argument(
-        "--taxi", metavar="CSV", help="nyc_taxi.csv, which the protocols taxi and taxi-calendar are about"
+        "--events", type=int, metavar="N", help="number of elements per stream [default: the protocol's]"
     )
-    parser.add_argument("--events", type=int, metavar="N", help="elements of each stream [default: the protocol's]")
     add_assignments(parser)
     parser.add_argument("--json", metavar="REPORT", help="write the figures as JSON; -: standard output")
     parser.add_argument(
         "--markdown",
         metavar="FILE",
-        help=f"write the figures as Markdown, into a file between its lines {BEGIN.strip()} and {END}; "
+        help=f"write the figures as Markdown, between the lines {BEGIN.strip()} and {END} of the file; "
         "-: standard output",
     )
 
 
 def main(arguments: argparse.Namespace) -> ExitCode:
-    """Run the protocols and print what was found."""
+    """Run the protocols and print the results."""
     protocols = _protocols(arguments)
     settings = [_settings(arguments, protocol.settings) for protocol in protocols]
     document = _document(arguments.markdown)
@@ -91,7 +93,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
 
 
 def compare(settings: Settings, protocol: BenchmarkProtocol, *, seeds: range, events: int) -> Comparison:
-    """Run a protocol on some seeds, with streams of so many elements, or as many as there are."""
+    """Run a protocol on several seeds, with streams of at most ``events`` elements."""
     found: dict[str, dict[str, list[float | None]]] = {}
     with progress_bar(protocol.name, len(seeds) * events, unit="events") as show:
         for seed in seeds:
@@ -122,18 +124,18 @@ def learn(
     *,
     chunk: int = CHUNK,
 ) -> dict[str, Trace]:
-    """Learn the stream of one seed, with initial weights of the same seed; give a track for each predictor.
+    """Learn the stream of one seed, with initial weights of the same seed; return a trace for each predictor.
 
     Args:
-        settings: How to learn, with those that the protocol's measures need.
-        protocol: Which stream.
-        seed: Of stream and weights.
-        events: How many elements.
-        show: Is told how many are done.
-        chunk: Elements taken at once.
+        settings: Settings of the learner, including those that the protocol's measures need.
+        protocol: The protocol, which defines the stream.
+        seed: Seed of stream and weights.
+        events: Number of elements.
+        show: Called with the number of processed elements.
+        chunk: Number of elements processed at once.
 
     Raises:
-        SettingsError: The settings do not read the values of the stream.
+        SettingsError: The values of the stream cannot be decoded with these settings.
     """
     from online_lstm.learning.model_factory import model_factory
     from online_lstm.learning.partition import Partition, initial_metadata, next_metadata
@@ -155,7 +157,7 @@ def learn(
 
 
 def _chunks(elements: Iterable[Element], source: TopicPartition, chunk: int) -> Iterator[list[InputRecord]]:
-    """Make elements the records of a topic."""
+    """Yield the elements as records of a topic, in chunks."""
     records = (
         InputRecord(source.topic, source.partition, place, element.timestamp_ms, None, str(element.value).encode())
         for place, element in enumerate(elements)
@@ -165,7 +167,7 @@ def _chunks(elements: Iterable[Element], source: TopicPartition, chunk: int) -> 
 
 
 def _tracks(elements: list[Element], outcomes: list[EventResult], settings: Settings) -> dict[str, Trace]:
-    """Sort out who was right when: the published prediction, then experts and baselines; who is both has one track."""
+    """Return a trace for the published prediction, each expert and each baseline; one trace if a name is both."""
     scored = [element.scored for element in elements]
     names = (PREDICTION, *settings.baselines, *settings.experts)
     hits = _columns(names, [outcome.hits or (False,) * len(names) for outcome in outcomes])
@@ -208,7 +210,7 @@ def _protocols(arguments: argparse.Namespace) -> list[BenchmarkProtocol]:
     if arguments.taxi is None and arguments.protocols and any(protocol.file for protocol in chosen):
         raise SettingsError("taxi: expected --taxi CSV: the file nyc_taxi.csv of the public repository htmresearch")
     from_file = [protocol for protocol in chosen if protocol.file and arguments.taxi]
-    rows = list(taxi(arguments.taxi)) if from_file else []  # a file that is none is told before anything is learned
+    rows = list(taxi(arguments.taxi)) if from_file else []  # an invalid file is reported before anything is learned
     return [
         *(protocol for protocol in chosen if not protocol.file),
         *(replace(protocol, stream=lambda _, events: islice(rows, events)) for protocol in from_file),
@@ -225,7 +227,7 @@ def _settings(arguments: argparse.Namespace, needed: Mapping[str, Any]) -> Setti
 
 
 def _document(path: str | None) -> str:
-    """Read what the figures are put into, before anything is learned."""
+    """Return the Markdown document for the figures; read before anything is learned."""
     empty = f"# How well it learns\n\n{BEGIN}{END}\n"
     if path is None or not Path(path).is_file():
         return empty
@@ -250,7 +252,7 @@ def _report(settings: Settings, comparisons: list[Comparison]) -> bytes:
 
 
 def _origin(settings: Settings) -> str:
-    """Say what the figures were made with: versions, and the settings that are not the defaults."""
+    """Format the origin of the figures: versions, and settings that differ from the defaults."""
     from online_lstm.learning.model_factory import versions
 
     defaults = Settings.model_construct()

@@ -1,4 +1,4 @@
-"""``online-lstm export``: write a stream's network as a Keras model."""
+"""``online-lstm export``: write the network of a stream as a Keras model."""
 
 import argparse
 import json
@@ -13,35 +13,37 @@ from online_lstm.terminal.formatting import printable
 from online_lstm.terminal.output_file import create_output
 from online_lstm.terminal.tables import make_console, make_table
 
-HELP = "write a stream's network as a Keras model"
+HELP = "write the network of a stream as a Keras model"
 SUFFIX = ".keras"
 NO_KEY = "null"
 MAX_KEYS = 20
-"""So many streams are named to someone who asked for another one."""
+"""Maximum number of keys listed in the error for an unknown stream."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Take the checkpoint, which stream of it, and where it goes."""
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a file or its URL (s3://bucket/…/N.h5)")
+    """Add the checkpoint, the output file and the options of the export."""
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint file or its URL (s3://bucket/…/N.h5)")
     parser.add_argument(
-        "out", metavar=f"OUT{SUFFIX}", help="the model; what goes in and out, and its states, are in OUT.json beside it"
+        "out", metavar=f"OUT{SUFFIX}", help="model file; OUT.json beside it describes inputs, outputs and states"
     )
     parser.add_argument(
         "--stream",
         metavar="KEY",
-        help=f"the stream, by its key ({NO_KEY}: the one without); needed where there are several networks",
+        help=f"key of the stream ({NO_KEY}: the stream without a key); required if there are several networks",
     )
     parser.add_argument(
-        "--stateful", action="store_true", help="one that remembers from call to call, for one sequence at a time"
+        "--stateful",
+        action="store_true",
+        help="export a stateful model: states carry over between calls, for one sequence at a time",
     )
 
 
 def main(arguments: argparse.Namespace) -> ExitCode:
-    """Write the model, and beside it what is told with it.
+    """Write the model, and its description as JSON beside it.
 
     Raises:
-        CheckpointDamagedError: The checkpoint is.
-        SettingsError: There is no such stream, or the files cannot be written.
+        CheckpointDamagedError: The checkpoint is damaged.
+        SettingsError: The stream does not exist, or the files cannot be written.
     """
     out = Path(arguments.out)
     if out.suffix != SUFFIX:
@@ -89,13 +91,13 @@ def main(arguments: argparse.Namespace) -> ExitCode:
 
 
 def _lines(about: dict[str, Any]) -> str:
-    """Write JSON with a line for each name."""
+    """Format a JSON object with one line per name."""
     lines = (f"  {json.dumps(name)}: {json.dumps(about[name], ensure_ascii=False, allow_nan=False)}" for name in about)
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def _place_of(wanted: str | None, keys: Sequence[str | None], checkpoint: str, *, needed: bool) -> int | None:
-    """Find a stream by its key, or take the only one; None where all share a network, and none was asked for."""
+    """Return the index of the wanted stream, or of the only one; None for the network that all streams share."""
     if wanted is None and not needed:
         return None
     if wanted is None and len(keys) == 1:

@@ -1,4 +1,4 @@
-"""``online-lstm inspect``: what is in a checkpoint, or which ones there are below a directory."""
+"""``online-lstm inspect``: show the content of a checkpoint, or list the checkpoints below a directory."""
 
 import argparse
 import json
@@ -21,27 +21,27 @@ from online_lstm.terminal.tables import make_console, make_table
 if TYPE_CHECKING:  # it loads HDF5
     from online_lstm.checkpoint.files import CheckpointFile
 
-HELP = "show what is in a checkpoint, or list those below a directory"
+HELP = "show the content of a checkpoint, or list the checkpoints below a directory"
 _TITLES = {"kappa_temporal": "kappa", "log_loss_bits": "bits", "interval_coverage": "covered"}
 MAX_STREAMS = 20
-"""How many streams of a checkpoint are shown in a table, those seen last first."""
+"""Maximum number of streams shown in a table, the most recently seen first."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Take what is looked at, and where the JSON goes."""
+    """Add the checkpoint or directory, and the option for JSON output."""
     parser.add_argument(
         "checkpoint",
         metavar="CHECKPOINT",
-        help="a file or its URL (s3://bucket/…/N.h5); or a directory or URL: those below it are listed",
+        help="checkpoint file or its URL (s3://bucket/…/N.h5), or a directory or URL to list the checkpoints below it",
     )
-    parser.add_argument("--json", metavar="OUT", help="write all of it as JSON; -: standard output")
+    parser.add_argument("--json", metavar="OUT", help="write everything as JSON; -: standard output")
 
 
 def main(arguments: argparse.Namespace) -> ExitCode:
-    """Show one checkpoint in full, or many in a list.
+    """Show one checkpoint in full, or several in a list.
 
     Raises:
-        CheckpointDamagedError: One is damaged; the others were shown.
+        CheckpointDamagedError: A checkpoint is damaged; the others are shown.
     """
     from online_lstm.checkpoint.files import find_files, read_file
 
@@ -71,7 +71,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
 
 
 def summarize(file: "CheckpointFile") -> dict[str, Any]:
-    """Say as JSON where a checkpoint belongs, and how far it has come."""
+    """Return source, lineage, offset and size of a checkpoint as JSON."""
     from online_lstm.learning.partition import lineage_generation
 
     source, state = file.source, file.state
@@ -97,7 +97,7 @@ def summarize(file: "CheckpointFile") -> dict[str, Any]:
 
 
 def describe(file: "CheckpointFile") -> dict[str, Any]:
-    """Say as JSON all that is in a checkpoint; of arrays, their sizes."""
+    """Return the whole content of a checkpoint as JSON, with the sizes of its arrays."""
     from online_lstm.audit.describe import learner_of, streams_of
     from online_lstm.checkpoint.hdf5 import FORMAT
 
@@ -120,7 +120,7 @@ def describe(file: "CheckpointFile") -> dict[str, Any]:
 
 
 def _arrays(state: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Give shape, dtype and size of all arrays by their names."""
+    """Yield name, shape, dtype and size of all arrays."""
     import numpy as np
 
     for name, node in sorted(state.items()):
@@ -172,7 +172,7 @@ def _streams_table(file: dict[str, Any]) -> Table:
 
 
 def _learner_table(learner: dict[str, Any]) -> Table:
-    """Show what all sequences share."""
+    """Return a table of the learner that all sequences share."""
     table = make_table("all sequences", "figure")
     rates = {"hit rate": learner["hit_rate"]} | {
         words_of(name, "label"): rate for name, rate in (learner["baseline_hit_rates"] or {}).items()
@@ -239,7 +239,7 @@ def _cells(stream: dict[str, Any], task: str, baselines: Sequence[str], losses: 
 
 
 def _drifts(scores: dict[str, Any]) -> str:
-    """Show how often a stream was found to have changed, and at which event last."""
+    """Format the number of drifts and the event of the last one."""
     last = scores["last_drift_event"]
     return f"{scores['drifts']:,}" if last is None else f"{scores['drifts']:,} (at {last:,})"
 
@@ -249,7 +249,7 @@ def _norm(network: dict[str, Any]) -> str:
 
 
 def _coming(prediction: list[list[Any]] | float | None, task: str) -> str:
-    """Show the likeliest symbols with their probabilities, or numbers."""
+    """Format a prediction: the most likely symbols with their probabilities, or numbers."""
     if prediction is None:
         return "-"
     if task != "number" and isinstance(prediction, list):
@@ -258,7 +258,7 @@ def _coming(prediction: list[list[Any]] | float | None, task: str) -> str:
 
 
 def _rounded(numbers: Any) -> str:
-    """Write a number, or nested lists of some, with six digits."""
+    """Format a number, or nested lists of numbers, with six significant digits."""
     if isinstance(numbers, list):
         return f"[{', '.join(map(_rounded, numbers))}]"
     return "null" if numbers is None else f"{numbers:.6g}"

@@ -1,6 +1,6 @@
-"""The command line: picks a command, turns errors into messages and exit codes.
+"""The command line: selects a command, and turns errors into messages and exit codes.
 
-It imports next to nothing by itself, so that Ctrl-C is heard from the first moment on.
+The module imports almost nothing, so that Ctrl-C works from the start.
 """
 
 import errno
@@ -20,22 +20,22 @@ COMMANDS = (
     *("broker", "bench", "evaluate"),
 )
 INTERRUPTED = 130
-"""The exit code after Ctrl-C: 128 and the signal's number, as for any program that a signal ended."""
+"""Exit code after Ctrl-C: 128 plus the signal number, as for any program that a signal ended."""
 USAGE = 2
-"""The exit code where standard output is closed, as of ``ExitCode.USAGE``, which is not loaded yet."""
+"""Exit code for a closed standard output; equal to ``ExitCode.USAGE``, which is not loaded yet."""
 BROKEN_PIPE = 141
-"""The exit code after whoever read the output went away."""
+"""Exit code after the reader of the output closed the pipe."""
 
 
 def build_parser() -> "ArgumentParser":
-    """Describe all commands."""
+    """Return the parser of all commands."""
     import argparse
     import importlib
 
     from online_lstm import __version__
 
     class Parser(argparse.ArgumentParser):
-        """One whose help is not lost in silence where nobody reads it."""
+        """A parser that raises if its help text cannot be written, instead of ignoring the error."""
 
         def _print_message(self, message: str, file: "SupportsWrite[str] | None" = None) -> None:
             (file or sys.stderr).write(message)
@@ -56,7 +56,7 @@ def build_parser() -> "ArgumentParser":
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command and give its exit code."""
+    """Run a command and return its exit code."""
     _replace_closed_streams()
     try:
         with _telling_of_lost_output():
@@ -66,17 +66,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _replace_closed_streams() -> None:
-    """Open something in place of closed standard streams: the next file or socket would get their numbers.
+    """Reopen closed standard streams, so that no file or socket receives their descriptors.
 
-    What goes to standard error is lost then; to read standard input, or to write to standard output, fails.
+    Output to a closed standard error is discarded; reads of a closed standard input and writes to a closed standard
+    output fail.
     """
     for number, access in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_WRONLY)):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, access)  # gets the lowest number that is free, which is this one
+            os.open(os.devnull, access)  # receives the lowest free descriptor, which is this one
     if sys.stdout is None:
-        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - a number, which stays open
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - a descriptor that stays open
     if sys.stderr is None:
         sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
 
@@ -106,7 +107,7 @@ def _run(argv: Sequence[str] | None) -> int:
 
 
 def _interrupted(error: BaseException | None) -> bool:
-    """Say whether Ctrl-C came while something was imported that made another exception of it."""
+    """Return whether Ctrl-C caused the error, for example during an import that raised another exception for it."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
     return error is not None
@@ -114,9 +115,9 @@ def _interrupted(error: BaseException | None) -> bool:
 
 @contextmanager
 def _telling_of_lost_output() -> Iterator[None]:
-    """End quietly where nobody reads the output any more, and with a message where it cannot be written.
+    """Exit quietly if the reader of the output is gone, and with a message if the output cannot be written.
 
-    Python itself would notice only at its end, and tell it with a traceback.
+    Python itself notices only at exit, and prints a traceback.
     """
     try:
         try:
@@ -125,11 +126,11 @@ def _telling_of_lost_output() -> Iterator[None]:
             if sys.stdout is not None:
                 sys.stdout.flush()
     except SystemExit as ended:
-        if isinstance(ended.__context__, BrokenPipeError):  # rich turned it into this
+        if isinstance(ended.__context__, BrokenPipeError):  # rich raises SystemExit for it
             ended.code = BROKEN_PIPE
         raise
     except OSError as error:
-        # what is left goes nowhere, else Python would try to write it once more
+        # discard the remaining output, which Python would otherwise try to write again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if error.errno == errno.EPIPE:
             sys.exit(BROKEN_PIPE)
@@ -140,7 +141,7 @@ def _telling_of_lost_output() -> Iterator[None]:
 
 
 def _lost_output(error: OSError) -> bool:
-    """Say whether an output is closed, went away or is full, and not one that was opened by its name."""
+    """Return whether the error means a closed, broken or full output, except for a file opened by name."""
     lost = {errno.EPIPE, errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO}
     if error.errno == errno.EBADF:
         import fcntl

@@ -1,4 +1,4 @@
-"""Settings as command-line options: one option per setting, made from the settings model."""
+"""Settings as command-line options: one option per setting, generated from the settings model."""
 
 import argparse
 from collections.abc import Sequence
@@ -11,15 +11,15 @@ from online_lstm.settings.sources import read_toml
 
 GROUPS = {
     "bootstrap_servers": "topics and group",
-    "security_protocol": "logging in at the brokers",
-    "value_format": "how a record is read",
-    "task": "what is learned",
-    "learn": "how it is learned",
-    "checkpoint_url": "what is kept",
-    "on_gap": "where going on would lose something",
-    "http_host": "what is shown",
+    "security_protocol": "security of the broker connection",
+    "value_format": "decoding of records",
+    "task": "task and model",
+    "learn": "learning",
+    "checkpoint_url": "checkpoints",
+    "on_gap": "recovery",
+    "http_host": "monitoring",
 }
-"""What the settings from each of these on, in the order of the model, have in common."""
+"""Titles of the groups of settings, by the first setting of each group in the order of the model."""
 
 _METAVARS = {bool: "{true,false}", int: "N", float: "NUMBER", Path: "FILE", tuple: "A,B"}
 
@@ -27,7 +27,7 @@ _METAVARS = {bool: "{true,false}", int: "N", float: "NUMBER", Path: "FILE", tupl
 def add_settings(parser: argparse.ArgumentParser, *names: str) -> None:
     """Add an option for each setting (or for the named ones), and ``--config`` for a TOML file.
 
-    All of them are grouped by what they are for, and left out of the usage line.
+    The options of all settings are grouped by subject and omitted from the usage line.
     """
     add_config(parser)
     group: argparse.ArgumentParser | argparse._ArgumentGroup = parser
@@ -52,7 +52,7 @@ def add_settings(parser: argparse.ArgumentParser, *names: str) -> None:
 
 
 class _Setting(argparse.Action):
-    """Takes a setting as often as it may be given."""
+    """An option that adds to a list setting, and refuses a repetition of any other setting."""
 
     def __call__(
         self,
@@ -65,7 +65,7 @@ class _Setting(argparse.Action):
 
 
 class _Config(argparse.Action):
-    """Reads the file of settings, once: it may be a pipe."""
+    """An option that reads the settings file exactly once, because it may be a pipe."""
 
     def __call__(
         self,
@@ -86,12 +86,12 @@ def add_config(parser: argparse.ArgumentParser) -> None:
 
 def add_assignments(parser: argparse.ArgumentParser) -> None:
     """Add ``--set NAME=VALUE`` for any setting, and ``--config``."""
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting; repeatable")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="set any setting; repeatable")
     add_config(parser)
 
 
 def unknown_arguments(arguments: argparse.Namespace, unknown: Sequence[str]) -> str:
-    """Say which arguments a command does not know, and what may have been meant: a setting, or one spelled otherwise.
+    """Format the error for unknown arguments, with the setting or spelling that was probably meant.
 
     >>> unknown_arguments(argparse.Namespace(command="backtest", set=[]), ["--horizons", "1,6"])
     "backtest: received '--horizons 1,6', expected settings as --set NAME=VALUE: --set horizons=VALUE"
@@ -107,7 +107,7 @@ def unknown_arguments(arguments: argparse.Namespace, unknown: Sequence[str]) -> 
 
 
 def metavar_of(name: str, annotation: Any) -> str:
-    """Say what an option takes: the words of a choice, a unit, or a kind of value.
+    """Return the placeholder of an option's value: the choices, a unit, or a type.
 
     >>> metavar_of("log_format", Literal["text", "json"]), metavar_of("connect_timeout_s", float)
     ('{text,json}', 'SECONDS')

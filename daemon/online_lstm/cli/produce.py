@@ -1,4 +1,4 @@
-"""``online-lstm produce``: publish the lines of a file, or the seed's stream, to an input topic."""
+"""``online-lstm produce``: publish the lines of a file, or a demo stream, to an input topic."""
 
 import argparse
 import math
@@ -24,31 +24,42 @@ if TYPE_CHECKING:  # it loads the Kafka client
 
 HELP = "publish values to an input topic"
 Message = tuple[bytes | None, bytes]
-"""Key and value."""
+"""Key and value of a record."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Take what to publish, how fast, and where."""
+    """Add the source of the values, and options for rate, keys and topic."""
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
-        "file", nargs="?", default=STANDARD_INPUT, metavar="FILE", help="a value a line [default: -, standard input]"
+        "file",
+        nargs="?",
+        default=STANDARD_INPUT,
+        metavar="FILE",
+        help="file with one value per line [default: -, standard input]",
     )
     source.add_argument(
-        "--demo-stream", type=_count, metavar="N", help="N values of a stream that repeats after 27; 0: without end"
+        "--demo-stream",
+        type=_count,
+        metavar="N",
+        help="publish N values of a sequence that repeats after 27 values; 0: without end",
     )
     add_encoding(parser)
     parser.add_argument(
-        "--rate", type=_rate, default=0.0, metavar="EVENTS_PER_S", help="values a second; 0: as many as go [default: 0]"
+        "--rate",
+        type=_rate,
+        default=0.0,
+        metavar="EVENTS_PER_S",
+        help="values per second; 0: as fast as possible [default: 0]",
     )
     keys = parser.add_mutually_exclusive_group()
-    keys.add_argument("--key", help="the key of all values, which names their stream [default: none]")
-    keys.add_argument("--key-separator", metavar="SEP", help="what stands between key and value in each line")
-    parser.add_argument("--topic", help="where to [default: the first of input_topics]")
+    keys.add_argument("--key", help="key of all values, which identifies their stream [default: none]")
+    keys.add_argument("--key-separator", metavar="SEP", help="separator between key and value in each line")
+    parser.add_argument("--topic", help="topic to publish to [default: the first of input_topics]")
     add_settings(parser, "bootstrap_servers", "connect_timeout_s", "create_topics", "log_level")
 
 
 def main(arguments: argparse.Namespace) -> ExitCode:
-    """Publish until the input ends, or until a signal; then wait for the acknowledgements."""
+    """Publish until the input ends or a signal arrives, then wait for the acknowledgements."""
     from online_lstm.streaming.kafka import ensure_input_topics
     from online_lstm.streaming.kafka.plain_clients import PlainProducer
 
@@ -68,7 +79,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
 
 @contextmanager
 def _messages(arguments: argparse.Namespace) -> Iterator[Iterator[Message]]:
-    """Open what is to be published."""
+    """Open the source of the messages and yield an iterator over them."""
     key = None if arguments.key is None else os.fsencode(arguments.key)
     if arguments.demo_stream is not None:
         yield ((key, value) for value in demo_stream(arguments.demo_stream))
@@ -82,7 +93,7 @@ def _messages(arguments: argparse.Namespace) -> Iterator[Iterator[Message]]:
 
 
 def split_keys(lines: Iterable[bytes], separator: str, name: str) -> Iterator[Message]:
-    """Split each line at its first separator.
+    """Yield key and value of each line, split at the first separator.
 
     >>> list(split_keys([b"pump-7:4", b"pump-8:a:b"], ":", "-"))
     [(b'pump-7', b'4'), (b'pump-8', b'a:b')]
@@ -104,14 +115,14 @@ def _publish(messages: Iterator[Message], publisher: "PlainProducer", *, rate: f
             for number, (key, value) in enumerate(until_requested(shutdown, paced(messages, rate)), 1):
                 publisher.send(value, key)
                 show(number)
-        except InputFileError:  # what came before the bad line is good
+        except InputFileError:  # the lines before the invalid one are published
             publisher.flush()
             raise
         publisher.flush()
 
 
 def paced(messages: Iterator[Message], rate: float) -> Iterator[Message]:
-    """Let messages pass at this rate (messages a second), or at once with 0."""
+    """Yield messages at a rate in messages per second, or without delay with 0."""
     if rate == 0:
         yield from messages
         return
@@ -122,7 +133,7 @@ def paced(messages: Iterator[Message], rate: float) -> Iterator[Message]:
 
 
 def until_requested(shutdown: Shutdown, messages: Iterator[Message]) -> Iterator[Message]:
-    """Yield messages until a stop is requested: that ends the wait for a message, but never the sending of one."""
+    """Yield messages until a stop is requested; a stop ends the wait for a message, never the sending of one."""
     while taken := shutdown.take(messages, 1):
         yield from taken
 

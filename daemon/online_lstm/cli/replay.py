@@ -1,7 +1,7 @@
-"""``online-lstm replay``: time travel; the predictions for some offsets once more, the same bytes as live.
+"""``online-lstm replay``: recompute past predictions for a range of offsets, byte for byte.
 
-The learners are those of a checkpoint. They learn from the input topic up to the first offset without a word, and
-then say what the daemon said. Nothing is written to Kafka or to the checkpoints, and no group is joined.
+The learners are restored from a checkpoint and replayed silently up to the first offset; from there, outputs are
+written. Nothing is written to Kafka or to the checkpoints, and no group is joined.
 """
 
 import argparse
@@ -35,25 +35,26 @@ if TYPE_CHECKING:  # they load HDF5, numba and the Kafka client
     from online_lstm.learning.partition import NetworkFactory
     from online_lstm.streaming.recovery import InputTopic
 
-HELP = "predict again what was predicted for some offsets"
+HELP = "recompute past predictions for a range of offsets"
 CHUNK = 500
-"""Records that are learned at once; the outputs do not depend on it."""
+"""Number of records processed at once; the outputs do not depend on it."""
 ASKED = (
     *("bootstrap_servers", "security_protocol", "sasl_mechanism", "sasl_username", "sasl_password"),
     *("sasl_password_file", "ssl_cafile", "ssl_certfile", "ssl_keyfile"),
     *("ssl_key_password", "ssl_key_password_file", "connect_timeout_s"),
     *("input_topics", "group_id", "checkpoint_url", "warm_start", "log_level"),
 )
-"""The settings that matter here: those of shape and learning are in the checkpoint."""
+"""Settings that the command accepts; shape and learning settings are in the checkpoint."""
 _log = EventLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a replay starts, what it is for, and what it has to come to on its way.
+    """The plan of a replay: its start, the offsets to output, and the commit metadata to match on the way.
 
-    ``state`` is that of the checkpoint at ``start``; the outputs for the offsets in ``wanted`` are given. ``marks``
-    are those of other checkpoints, and the committed one, by offset, up to the last offset that is wanted.
+    ``state`` is the state of the checkpoint at ``start``; ``wanted`` is the range of offsets whose outputs are wanted.
+    ``marks`` maps offsets up to the end of ``wanted`` to the commit metadata of later checkpoints and of the committed
+    offset.
     """
 
     source: TopicPartition
@@ -65,23 +66,25 @@ class Route:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Take what is replayed, and where the predictions go."""
+    """Add the options for the offsets to replay and the output file."""
     parser.add_argument("--from", dest="first", type=int, required=True, metavar="OFFSET", help="first input offset")
-    parser.add_argument("--until", type=int, required=True, metavar="OFFSET", help="the input offset after the last")
+    parser.add_argument("--until", type=int, required=True, metavar="OFFSET", help="input offset after the last one")
     parser.add_argument("--topic", metavar="NAME", help="input topic [default: the only one in input_topics]")
     parser.add_argument("--partition", type=int, metavar="N", help="input partition [default: the only one]")
-    parser.add_argument("--lineage", metavar="NAME", help="whose predictions [default: the one that the group is in]")
+    parser.add_argument(
+        "--lineage", metavar="NAME", help="lineage of the predictions [default: the group's current one]"
+    )
     parser.add_argument(
         "--predictions",
         metavar="OUT",
         default=STANDARD_OUTPUT,
-        help="write the output messages here, one a line [default: -, standard output]",
+        help="write the output messages here, one per line [default: -, standard output]",
     )
     add_settings(parser, *ASKED)
 
 
 def main(arguments: argparse.Namespace) -> ExitCode:
-    """Replay, write the predictions, and tell on standard error what was verified."""
+    """Replay, write the predictions, and report on standard error what was verified."""
     settings = settings_of(arguments)
     _require_range(arguments.first, arguments.until)
     logs.configure_command(level=settings.log_level, style=settings.log_format, secrets=settings.secrets())
@@ -95,7 +98,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
         wanted = range(arguments.first, arguments.until)
         route = plan(settings, topic, store, source=source, wanted=wanted, lineage=arguments.lineage)
         stored = {**json.loads(route.state["shape"]), **json.loads(route.state["learning"])}
-        stored.pop("warm_start")  # the file itself has to be given again, if there was one
+        stored.pop("warm_start")  # the path of the file has to be given again; the checkpoint has its digest
         learned_with = settings_of(arguments, **stored)
         written: Counter[str] = Counter()
         with progress_bar("replaying", route.wanted.stop - route.start, unit="offsets") as show:
@@ -112,11 +115,11 @@ def main(arguments: argparse.Namespace) -> ExitCode:
 def source_of(
     settings: Settings, topic: "InputTopic", *, topic_name: str | None, partition: int | None
 ) -> TopicPartition:
-    """Find out which partition is meant.
+    """Return the partition to replay.
 
     Raises:
-        SettingsError: It is not said, and there are several, or it does not exist.
-        MissingTopicError: There is no such topic.
+        SettingsError: Topic or partition is missing although there are several, or the partition does not exist.
+        MissingTopicError: The topic does not exist.
     """
     if topic_name is None and len(settings.input_topics) > 1:
         raise SettingsError(f"topic: received none, expected one of {', '.join(settings.input_topics)}: --topic NAME")
@@ -141,11 +144,11 @@ def plan(
     wanted: range,
     lineage: str | None = None,
 ) -> Route:
-    """Choose the checkpoint to start from: the newest whole one at or below the first offset.
+    """Choose the checkpoint to start from: the newest undamaged one at or below the first offset.
 
     Raises:
-        SettingsError: The lineage does not exist, or has not been where is asked for.
-        RecoveryRefusedError: The group has no lineage, or checkpoints or records that are needed are gone.
+        SettingsError: The lineage does not exist, or does not cover the offsets.
+        RecoveryRefusedError: The group has no lineage, or required checkpoints or records are gone.
     """
     from online_lstm.learning.partition import lineage_generation
     from online_lstm.streaming.recovery import read_metadata
@@ -185,16 +188,16 @@ def plan(
 def replay(
     route: Route, settings: Settings, records: Iterable[InputRecord], network_for: "NetworkFactory"
 ) -> Iterator[OutputRecord]:
-    """Learn, and give what was published for the offsets that are wanted, dead letters too.
+    """Replay the records, and yield the outputs for the wanted offsets, including dead letters.
 
     Args:
-        route: Where from and what for.
-        settings: With the shape and learning settings of the checkpoint.
-        records: Those of the input from the route's start on.
-        network_for: Gives the network for learning settings.
+        route: The plan of the replay.
+        settings: Settings with the shape and learning settings of the checkpoint.
+        records: Input records from the start of the route on.
+        network_for: Returns the network for learning settings.
 
     Raises:
-        ReplayDivergedError: It comes to another mark than there was; some of what it gave may be wrong.
+        ReplayDivergedError: The commit metadata differs from the recorded one; some yielded outputs may be wrong.
     """
     from online_lstm.checkpoint.warm_start_file import read_warm_start
     from online_lstm.learning.partition import Partition, metadata_from_state
@@ -232,7 +235,7 @@ def _require_range(first: int, until: int) -> None:
 
 
 def _marks(store: "CheckpointStore", source: TopicPartition, lineage: str) -> Iterator[tuple[int, CommitMetadata]]:
-    """Give offset and mark of the checkpoints of a lineage that can be read."""
+    """Yield offset and commit metadata of the readable checkpoints of a lineage."""
     from online_lstm.learning.partition import metadata_from_state
 
     for offset in store.offsets(source, lineage):
@@ -243,7 +246,7 @@ def _marks(store: "CheckpointStore", source: TopicPartition, lineage: str) -> It
 
 
 def _end_of(store: "CheckpointStore", source: TopicPartition, lineage: str, *, newest: int) -> int:
-    """Say how far a lineage is known to have come: where the next one began, or to its newest checkpoint."""
+    """Return the last known offset of a lineage: the start of the next lineage, or the newest checkpoint."""
     from online_lstm.learning.partition import lineage_generation
 
     following = [name for name in store.lineages(source) if lineage_generation(name) == lineage_generation(lineage) + 1]

@@ -1,4 +1,4 @@
-"""``online-lstm run``: the daemon, put together from its parts."""
+"""``online-lstm run``: the daemon, which learns from the input topics and publishes predictions."""
 
 import argparse
 import os
@@ -22,7 +22,7 @@ _log = EventLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Take every setting."""
+    """Add an option for every setting."""
     add_settings(parser)
 
 
@@ -40,7 +40,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
 
 
 def run(settings: Settings) -> None:
-    """Build the parts, lowest first, and run the loop."""
+    """Build the components, lowest layer first, and run the service loop."""
     from online_lstm.checkpoint import CheckpointStore
     from online_lstm.checkpoint.warm_start_file import read_warm_start
     from online_lstm.codec import REASONS
@@ -57,7 +57,7 @@ def run(settings: Settings) -> None:
 
     warm_start = read_warm_start(settings)
     network_for = model_factory(settings)
-    network = network_for(learning_settings(settings))  # a wrong layer is told before anything is started
+    network = network_for(learning_settings(settings))  # an invalid layer is reported before anything is started
     health = Health()
     store = CheckpointStore(settings.checkpoint_url, settings.group_id, origin=fingerprint())
     store.require_writable()
@@ -101,7 +101,7 @@ def run(settings: Settings) -> None:
             _log.info("stopping", signal=number.name)
             service.stop()
 
-        # a second signal loses nothing: what is not committed is read again
+        # a second signal loses nothing: uncommitted records are read again
         with Shutdown(stop, on_second=exit_at_once):
             _log.info("serving", url=f"http://{settings.http_host}:{web.port}")
             service.run()
@@ -110,7 +110,7 @@ def run(settings: Settings) -> None:
 
 
 def about(settings: Settings) -> dict[str, Any]:
-    """Say what the page tells of a daemon that does not change while it runs."""
+    """Return the facts for the live page that do not change while the daemon runs."""
     names = ("task", "stream_by", "input_topics", "output_topic", "group_id", "horizons", "channels", "coverage")
     words = {name: words_of(name, settings.task) for name in settings.baselines}
     return {**{name: getattr(settings, name) for name in names}, "words": words, "version": __version__}

@@ -1,7 +1,8 @@
-"""``online-lstm verify``: do a group's offsets, checkpoints and outputs agree? Nothing is computed, joined or written.
+"""``online-lstm verify``: check that the offsets, checkpoints and outputs of a group agree.
 
-For each partition it asks what the daemon would ask at a restart, reads every checkpoint of the lineage that is
-committed, and follows the digest through all that was published since, up to the one that is committed.
+For each partition, the command makes the checks of a restarting daemon, reads every checkpoint of the committed
+lineage, and follows the digest through all later outputs up to the committed one. It recomputes no predictions, joins
+no group and writes nothing to Kafka or the checkpoints.
 """
 
 import argparse
@@ -28,18 +29,18 @@ from online_lstm.terminal.tables import make_console, make_table
 if TYPE_CHECKING:  # it loads HDF5 and numba
     from online_lstm.audit.partition_audit import AuditedTopics, PartitionAudit
 
-HELP = "say whether a group's offsets, checkpoints and outputs agree"
+HELP = "check that the offsets, checkpoints and outputs of a group agree"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Take the group, and where the JSON goes."""
-    parser.add_argument("group", metavar="GROUP", nargs="?", help="the consumer group [default: group_id]")
-    parser.add_argument("--json", metavar="OUT", help="write all that was found as JSON; -: standard output")
+    """Add the group and the options of the report."""
+    parser.add_argument("group", metavar="GROUP", nargs="?", help="consumer group [default: the setting group_id]")
+    parser.add_argument("--json", metavar="OUT", help="write all findings as JSON; -: standard output")
     add_settings(parser, *ASKED, "output_topic", "dead_letter_topic", "delivery")
 
 
 def main(arguments: argparse.Namespace) -> ExitCode:
-    """Examine every partition of the input topics, and print what was found."""
+    """Audit every partition of the input topics, and print the findings."""
     if arguments.group is not None:
         arguments.group_id = arguments.group
     settings = settings_of(arguments)
@@ -51,7 +52,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     findings = []
     with ExitStack() as stack:
         report = None if arguments.json is None else stack.enter_context(create_output("json", arguments.json))
-        # one for each of the two topics that are read at the same time
+        # one reader for each of the two topics that are read at the same time
         topics, letters = (stack.enter_context(closing(PartitionReader(settings))) for _ in range(2))
         store = CheckpointStore(settings.checkpoint_url, settings.group_id)
         for source in _sources(settings, topics):

@@ -1,4 +1,4 @@
-"""``online-lstm watch``: follow the predictions as they are committed, in a live view or a line for each."""
+"""``online-lstm watch``: follow committed predictions, in a live view or with one line each."""
 
 import argparse
 import sys
@@ -26,18 +26,18 @@ HELP = "follow the predictions, until Ctrl-C"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Take where to begin and end, and how it is shown."""
+    """Add options for start, limit and format of the output."""
     parser.add_argument(
-        "--from-beginning", action="store_true", help="begin with the oldest prediction [default: with the next]"
+        "--from-beginning", action="store_true", help="start with the oldest prediction [default: the next one]"
     )
-    parser.add_argument("--limit", type=int, metavar="N", help="end after N predictions [default: never]")
-    parser.add_argument("--json", action="store_true", help="write the messages as they are")
-    parser.add_argument("--lines", action="store_true", help="a line for each, also on a terminal")
+    parser.add_argument("--limit", type=int, metavar="N", help="stop after N predictions [default: never]")
+    parser.add_argument("--json", action="store_true", help="write the messages unchanged, as JSON")
+    parser.add_argument("--lines", action="store_true", help="write one line per prediction, even on a terminal")
     add_settings(parser, "bootstrap_servers", "connect_timeout_s", "output_topic", "log_level")
 
 
 def main(arguments: argparse.Namespace) -> ExitCode:
-    """Follow until the limit, or a signal."""
+    """Follow the predictions until the limit, or a signal."""
     if arguments.limit is not None and arguments.limit < 1:
         raise SettingsError(f"limit: received {arguments.limit}, expected 1 or more")
     from online_lstm.streaming.kafka.plain_clients import TopicTail
@@ -70,7 +70,7 @@ def _say_what_is_awaited(follower: "TopicTail", settings: Settings) -> None:
 
 
 def _show(records: Iterable[Any], topic: str) -> None:
-    """Keep a view of them up to date, four times a second."""
+    """Show the records in a live view that is refreshed four times a second."""
     screen = LiveView(topic)
     with Live(get_renderable=screen.render, console=Console(highlight=False), refresh_per_second=4):
         _write_all(records, screen.add)
@@ -82,13 +82,13 @@ def _write_all(records: Iterable[Any], write: Callable[[Any], None]) -> None:
 
 
 def write_message(record: Any) -> None:
-    """Write a record's value as it is."""
+    """Write the value of a record unchanged."""
     sys.stdout.buffer.write((record.value or b"") + b"\n")
     sys.stdout.buffer.flush()
 
 
 def line_writer(console: Console) -> Callable[[Any], None]:
-    """Give the function that writes a record as a line, in colour where the console has any."""
+    """Return the function that writes a record as a line, coloured on a terminal."""
 
     def write(record: Any) -> None:
         line = format_message(record.value, f"{record.topic}/{record.partition}/{record.offset}")

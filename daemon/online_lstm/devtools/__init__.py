@@ -1,1 +1,1 @@
-"""Help for development and demos: a local Kafka, the daemon as a process, sample data."""
+"""Tools for development and demos: a local Kafka, the daemon as a process, sample data."""

@@ -1,4 +1,4 @@
-"""The daemon as a process of its own, for commands and tests that look at it from outside."""
+"""The daemon as a separate process, for commands and tests that observe it from outside."""
 
 import os
 import signal
@@ -18,20 +18,19 @@ from online_lstm.settings.sources import ENV_PREFIX
 READY_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 30.0
 LOG_CHARACTERS = 3000
-"""How much of its log an error quotes."""
+"""Number of characters of the log that an error quotes."""
 
 
 class DaemonProcess:
-    """A daemon that is started with the context and ends with it; its log and checkpoints are in ``folder``.
+    """A daemon process that runs for the duration of the context; its log and checkpoints are in ``folder``.
 
-    It also ends with the thread that started it, even if that one is killed.
-
-    Settings that are not given are those of this process's environment.
+    The process also ends with the thread that started it, even if that thread is killed.
+    Settings that are not given come from the environment of this process.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, object], *, name: str = "daemon") -> None:
         self._log = folder / f"{name}.log"
-        self._reserved = reserve_port()  # it may be started, or started again, long after this
+        self._reserved = reserve_port()  # keeps the port until the process is started or restarted
         port = self._reserved.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
         given = {"http_host": "127.0.0.1", "http_port": port, "checkpoint_url": folder / "checkpoints", **settings}
@@ -39,22 +38,22 @@ class DaemonProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it, or start it again after it ended."""
+        """Start the process, also after it ended."""
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - nothing in it comes from outside
+            self._process = subprocess.Popen(  # noqa: S603 - no external input
                 [*ending_with_its_parent(), sys.executable, "-m", "online_lstm.cli.main", "run"],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is for the command, which then stops the daemon in order
+                start_new_session=True,  # Ctrl-C reaches the command only, which then stops the daemon gracefully
             )
 
     def wait_until_ready(self) -> None:
-        """Wait until it has its partitions.
+        """Wait until the daemon has its partitions.
 
         Raises:
-            OnlineLstmError: It ended, or was not ready in time; with the end of its log.
+            OnlineLstmError: The daemon ended, or was not ready in time; the message quotes the end of its log.
         """
         deadline = time.monotonic() + READY_TIMEOUT_S
         while time.monotonic() < deadline:
@@ -65,34 +64,34 @@ class DaemonProcess:
         raise OnlineLstmError(f"the daemon was not ready within {READY_TIMEOUT_S:g} s:\n{self.log_end()}")
 
     def require_running(self) -> None:
-        """Raise ``OnlineLstmError`` with the end of its log if it ended."""
+        """Raise ``OnlineLstmError`` with the end of the log if the process ended."""
         if (code := self._running.poll()) is not None:
             raise OnlineLstmError(f"the daemon ended with exit code {code}:\n{self.log_end()}")
 
     def log_end(self) -> str:
-        """Give the last lines of its log."""
+        """Return the end of the log."""
         return self._log.read_text(encoding="utf-8", errors="replace")[-LOG_CHARACTERS:]
 
     def pause(self) -> None:
-        """Stop the process in its tracks until ``resume``."""
+        """Suspend the process until ``resume``."""
         self._running.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on."""
+        """Resume the suspended process."""
         self._running.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
-        """End it the way a crash does."""
+        """Kill the process, like a crash."""
         self._running.kill()
         self._running.wait()
 
     def stop(self) -> int:
-        """Have it finish and give its exit code."""
+        """Stop the process gracefully and return its exit code."""
         self._running.send_signal(signal.SIGTERM)
         return self.wait()
 
     def wait(self) -> int:
-        """Wait until it ends by itself, not longer than ``STOP_TIMEOUT_S``, and give its exit code."""
+        """Wait at most ``STOP_TIMEOUT_S`` until the process ends by itself, and return its exit code."""
         return self._running.wait(STOP_TIMEOUT_S)
 
     def __enter__(self) -> Self:

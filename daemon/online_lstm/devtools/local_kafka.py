@@ -1,7 +1,7 @@
-"""A real Kafka broker where there is none: in a container, or on this machine's Java.
+"""A local Kafka broker, in a container or on the Java of this machine.
 
-Knows nothing of settings, topics and the daemon; kafka-python serves only to see that the broker answers.
-It is longer than most modules because it carries Kafka's own configuration and the fetching of Kafka along.
+Knows nothing about settings, topics and the daemon; kafka-python only checks that the broker answers.
+The module is long because it includes the configuration and the download of Kafka.
 """
 
 import fcntl
@@ -38,7 +38,7 @@ START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0
 
 BROKER_PROPERTIES: Mapping[str, str] = {
-    # one node: nothing can be replicated, and one partition each keeps starts and take-overs short
+    # one node, so no replication; one partition per internal topic keeps starts and failovers short
     "offsets.topic.num.partitions": "1",
     "offsets.topic.replication.factor": "1",
     "transaction.state.log.num.partitions": "1",
@@ -46,13 +46,13 @@ BROKER_PROPERTIES: Mapping[str, str] = {
     "transaction.state.log.min.isr": "1",
     "share.coordinator.state.topic.replication.factor": "1",
     "share.coordinator.state.topic.min.isr": "1",
-    # a group forms at once, and a dead member may be noticed after a second
+    # a group forms at once, and a dead member can be noticed after a second
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",
-    # the node's own registration from before a crash expires after 2 s, not 9: until then it may not return
+    # the registration of a crashed node expires after 2 s instead of 9; until then the node cannot return
     "broker.session.timeout.ms": "2000",
     "broker.heartbeat.interval.ms": "500",
-    # compaction is looked for every second, not every 15
+    # the log cleaner runs every second instead of every 15
     "log.cleaner.backoff.ms": "1000",
     # a mistyped topic is an error, as on most production clusters
     "auto.create.topics.enable": "false",
@@ -86,14 +86,14 @@ exec "$@" kafka.Kafka server.properties
 
 
 def say(line: str) -> None:
-    """Write a line to standard output at once, also into a pipe."""
+    """Write a line to standard output and flush it."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
 @contextmanager
 def bootstrap_or_local(*, announce: Announce, environment: Mapping[str, str] = os.environ) -> Iterator[str]:
-    """Give the address of the broker that the environment names, else run a local one."""
+    """Yield the address of the broker from the environment, or run a local broker."""
     given = environment.get(BOOTSTRAP_VARIABLE)
     if given:
         yield given
@@ -104,16 +104,16 @@ def bootstrap_or_local(*, announce: Announce, environment: Mapping[str, str] = o
 
 @contextmanager
 def local_broker(*, port: int = 0, data: Path | None = None, announce: Announce) -> Iterator[str]:
-    """Run a broker on this machine and give its address: in a container, else on Java.
+    """Run a broker on this machine, in a container or else on Java, and yield its address.
 
     Args:
-        port: Where it listens; 0 takes a free port.
-        data: Directory that is kept, and used again by the next start; a container keeps nothing, so it
-            means Java. Without one the broker forgets everything when it stops.
-        announce: Receives a line before each step that takes time.
+        port: Port to listen on; 0 takes a free port.
+        data: Directory that keeps the data for the next start; it requires Java, because a container keeps
+            nothing. Without a directory, the data is lost when the broker stops.
+        announce: Called with a line before each step that takes time.
 
     Raises:
-        MissingToolError: Neither a Docker engine nor Java with Maven is there.
+        MissingToolError: Neither a Docker engine nor Java with Maven is available.
         BrokerUnavailableError: The broker did not start; the message quotes its last lines.
         SettingsError: The port or the directory is in use.
     """
@@ -124,7 +124,7 @@ def local_broker(*, port: int = 0, data: Path | None = None, announce: Announce)
 
 
 def run_broker(port: int, data: Path | None, *, announce: Announce = say) -> ExitCode:
-    """Run a broker in the foreground until a signal; to be called in the main thread.
+    """Run a broker in the foreground until a signal; must be called in the main thread.
 
     Raises:
         BrokerUnavailableError: The broker stopped by itself; also whatever ``local_broker`` raises.
@@ -142,7 +142,7 @@ def run_broker(port: int, data: Path | None, *, announce: Announce = say) -> Exi
 
 
 def docker_answers() -> bool:
-    """Say whether a container can be started: testcontainers is installed and a Docker engine answers."""
+    """Return whether a container can be started: testcontainers is installed and a Docker engine answers."""
     docker = shutil.which("docker")
     if docker is None or importlib.util.find_spec("testcontainers") is None:
         return False
@@ -182,18 +182,18 @@ def _java_broker(port: int, data: Path | None, announce: Announce) -> Iterator[s
 
 
 class LocalBroker:
-    """A Kafka of one node (KRaft) on this machine's Java, reachable from this machine only.
+    """A single-node Kafka (KRaft) on the Java of this machine, reachable from this machine only.
 
-    It may be stopped or killed and started again on the same port and data. It ends with the thread that
-    started it, even if that one is killed. ``data`` holds ``server.properties``, ``broker.log`` of the last
-    start, and the partitions. ``properties`` are those of the next start; change them before it, for another
+    The broker can be stopped or killed and restarted on the same port and data. It ends with the thread that
+    started it, even if that thread is killed. ``data`` holds ``server.properties``, ``broker.log`` of the last
+    start, and the partitions. ``properties`` apply to the next start; change them beforehand, for another
     listener or other timeouts.
     """
 
     def __init__(self, data: Path, *, port: int = 0, announce: Announce = say) -> None:
         self._data = data
         self._announce = announce
-        self._reserved = reserve_port(), reserve_port()  # with this object they go; while it is stopped they are kept
+        self._reserved = reserve_port(), reserve_port()  # kept while the broker is stopped; released with this object
         own_port, controller_port = (reserved.getsockname()[1] for reserved in self._reserved)
         self._port = port or own_port
         self.properties = broker_properties(self._port, controller_port)
@@ -201,16 +201,16 @@ class LocalBroker:
 
     @property
     def bootstrap(self) -> str:
-        """The address that clients are given."""
+        """The bootstrap address for clients."""
         return f"{HOST}:{self._port}"
 
     @property
     def pid(self) -> int | None:
-        """The process id, None while stopped."""
+        """The process id; None while stopped."""
         return self._process.pid if self._process else None
 
     def start(self) -> None:
-        """Start the broker and return when it answers; raises what ``local_broker`` raises."""
+        """Start the broker and wait until it answers; raises the errors of ``local_broker``."""
         java = [_program("java"), *_JVM_OPTIONS, "-cp", f"{broker_jars(self._announce)}/*"]
         self._data.mkdir(parents=True, exist_ok=True)
         with (self._data / "broker.log").open("ab") as log:
@@ -224,7 +224,7 @@ class LocalBroker:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C in the terminal is for us: the broker stops last
+                start_new_session=True,  # Ctrl-C in the terminal reaches only this process: the broker stops last
             )
         try:
             self._wait_until_ready(self._process)
@@ -233,7 +233,7 @@ class LocalBroker:
             raise
 
     def stop(self) -> None:
-        """Stop the broker in order, or by force after ``STOP_TIMEOUT_S``."""
+        """Stop the broker gracefully, or by force after ``STOP_TIMEOUT_S``."""
         if self._process:
             self._process.terminate()
             try:
@@ -243,14 +243,14 @@ class LocalBroker:
         self._process = None
 
     def kill(self) -> None:
-        """End the broker the way a crash does (SIGKILL)."""
+        """Kill the broker (SIGKILL), like a crash."""
         if self._process and self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)  # the formatting is a child of the starting shell
             self._process.wait()
         self._process = None
 
     def _require_free(self, log: IO[bytes]) -> None:
-        # The lock goes with the open file, which is the broker's output: it lasts as long as that process.
+        # The lock belongs to the open log file, which the broker inherits: it lasts as long as the broker process.
         # Kafka's own lock comes too late, a second node would have written to the metadata by then.
         try:
             fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -291,7 +291,7 @@ class LocalBroker:
 
 
 def broker_properties(port: int, controller_port: int) -> dict[str, str]:
-    """Give the ``server.properties`` of a node that is broker and controller at once."""
+    """Return the ``server.properties`` of a node that is both broker and controller."""
     return {
         "process.roles": "broker,controller",
         "node.id": "1",
@@ -308,11 +308,11 @@ def broker_properties(port: int, controller_port: int) -> dict[str, str]:
 
 
 def broker_jars(announce: Announce) -> Path:
-    """Give the directory with Kafka's jars, which Maven fetches once per user.
+    """Return the directory with the jars of Kafka, which Maven downloads once per user.
 
     Raises:
-        MissingToolError: They are not there yet, and Maven is missing or cannot fetch them.
-        SettingsError: There is no place to keep them.
+        MissingToolError: The jars are not downloaded yet, and Maven is missing or cannot download them.
+        SettingsError: The directory for the jars cannot be used.
     """
     cache = expand_home(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "online-lstm"
     jars = cache / f"kafka-{KAFKA_VERSION}"
@@ -327,7 +327,7 @@ def broker_jars(announce: Announce) -> Path:
         ) from error
     with lock_file as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not jars.is_dir():  # another process may have fetched them while this one waited
+        if not jars.is_dir():  # another process may have downloaded them while this one waited
             _fetch_jars(jars, announce)
     return jars
 

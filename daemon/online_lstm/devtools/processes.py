@@ -1,21 +1,21 @@
-"""What processes have to do with the ones that start them."""
+"""Ties between child processes and their parents: lifetime and reserved ports."""
 
 import shutil
 import socket
 
 
 def ending_with_its_parent() -> list[str]:
-    """Prefix a command so that the kernel ends it with the thread that starts it (PR_SET_PDEATHSIG)."""
+    """Return the command prefix with which the kernel ends a process with its starting thread (PR_SET_PDEATHSIG)."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "TERM"] if setpriv else []
 
 
 def reserve_port() -> socket.socket:
-    """Bind a port of the loopback that a server, also one in another process, shall listen on later, or again.
+    """Bind a loopback port on which a server, in this or another process, will listen later or again.
 
-    As long as the socket is open, nobody else is given the port: neither an outgoing connection, whose own port would
-    keep the server from listening, nor one who asks for any free one. A server that allows addresses to be used again
-    (SO_REUSEADDR), as most do, can listen beside it; until then connections are refused.
+    While the socket is open, the kernel assigns the port to nobody else: neither to an outgoing connection, which would
+    keep the server from listening, nor to a request for any free port. A server that sets SO_REUSEADDR, as most do, can
+    listen on the port; until then connections are refused.
     """
     reserved = socket.socket()
     reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,7 +1,7 @@
-"""Streams of values: all but one are made, each a pure function of a seed.
+"""Sample streams of values: all but one are generated, as pure functions of a seed.
 
-A draw depends on the seed and on its place in the stream alone (it is a hash of both), so that a stream is the same
-on every machine and however much of it is taken.
+A random draw is a hash of the seed and the position in the stream, so that a stream is the same on every machine and
+for every length.
 """
 
 import hashlib
@@ -14,33 +14,33 @@ from online_lstm.backtest.input_files import open_input
 from online_lstm.errors import InputFileError
 
 DEMO_PERIOD = (*[4] * 6, 8, *[4] * 5, 8, *[4] * 6, 8, *[4] * 6, 28)
-"""One period of the seed's stream: 27 values, to be told apart by how many 4 came in a row, and before which."""
+"""One period of the demo stream: 27 values, determined by the lengths of runs of 4 and their ends."""
 
 RUNS = (5, 6)
 """Lengths of the runs that high-order sequences share."""
 NOISE_VALUES = 50_000
-"""How many values the noise between two sequences is drawn from."""
+"""Number of distinct values of the noise between two sequences."""
 
 LOOP = 30
 LOOP_SYMBOLS = 5
 NOISE_EVERY = 20
-"""One value in so many is drawn at random, which may give the loop's own value as well."""
+"""One value in this many is drawn at random; the draw may equal the value of the loop."""
 LOOP_CEILING = 1 - (1 - 1 / LOOP_SYMBOLS) / NOISE_EVERY
-"""The hit rate of who knows the noisy loop."""
+"""The best possible hit rate on the noisy loop."""
 
 PHASE = 2000
-"""So many values after one another are of one loop of the switching stream."""
+"""Number of consecutive values of one loop in the switching stream."""
 PHASE_SYMBOLS = 6
 PHASE_PERIODS = range(5, 41)
 
 TAXI_HORIZON = 5
-"""So many rows ahead a number of passengers is predicted."""
+"""Prediction horizon of the taxi stream, in rows."""
 TAXI_FIRST = 10_000
-"""Predictions from this row on are scored."""
+"""Index of the first taxi row that is scored."""
 
 
 class Element(NamedTuple):
-    """One value, whether it is one of those that a protocol scores, and its time stamp in milliseconds, -1 for none."""
+    """One value, whether a protocol scores it, and its timestamp in milliseconds, -1 for none."""
 
     value: float
     scored: bool = True
@@ -48,7 +48,7 @@ class Element(NamedTuple):
 
 
 def demo_stream(events: int) -> Iterator[bytes]:
-    """Give this many values of the seed's stream; 0 means without end.
+    """Yield this many values of the demo stream; 0 means without end.
 
     >>> [int(value) for value in demo_stream(8)]
     [4, 4, 4, 4, 4, 4, 8, 4]
@@ -58,23 +58,23 @@ def demo_stream(events: int) -> Iterator[bytes]:
 
 
 def demo_elements(events: int) -> Iterator[Element]:
-    """Give the seed's stream as elements that are all scored."""
+    """Yield the demo stream as elements that are all scored."""
     return (Element(int(value)) for value in demo_stream(events))
 
 
 def high_order(seed: int, events: int, *, endings: int = 1, switch: int | None = None) -> Iterator[Element]:
-    """Give sequences whose ending follows from their beginning, over a run that several of them share, then noise.
+    """Yield sequences whose last symbol depends on the first, across a shared run, each followed by noise.
 
     The task of Cui, Ahmad and Hawkins, "Continuous online sequence learning with an unsupervised neural network
-    model" (2016): eight sequences in random order, each followed by one of ``NOISE_VALUES`` values that say nothing.
-    There are two runs, each passed forwards and backwards, from either of two first symbols to one of two last ones;
-    which one takes both the first symbol and the direction. Only last symbols are scored.
+    model" (2016): eight sequences in random order, each followed by one of ``NOISE_VALUES`` noise values.
+    There are two runs, each passed forwards and backwards, from one of two first symbols to one of two last symbols;
+    the last symbol depends on both the first symbol and the direction. Only last symbols are scored.
 
     Args:
-        seed: Which symbols and which order.
-        events: How many elements.
-        endings: Of how many last symbols one is drawn at the end of a sequence.
-        switch: Sequences that begin at this element or later end as those with the other first symbol did before.
+        seed: Seed of the symbols and their order.
+        events: Number of elements.
+        endings: Number of possible last symbols, of which one is drawn at the end of a sequence.
+        switch: From this element on, sequences take the endings of the other first symbol.
     """
     symbols = RUNS[-1] + 2 + 2 * endings
     sequences = _sequences(seed, symbols, endings)
@@ -94,7 +94,7 @@ def high_order(seed: int, events: int, *, endings: int = 1, switch: int | None =
 
 
 def _sequences(seed: int, symbols: int, endings: int) -> list[tuple[list[int], list[int]]]:
-    """Give first symbol and run, with the possible last symbols; pairs of them share the run."""
+    """Return the sequences: first symbol and run, with the possible last symbols; pairs share the run."""
     sequences = []
     for length in RUNS:
         shuffled = _shuffled(range(symbols), "symbols", seed, length)
@@ -106,7 +106,7 @@ def _sequences(seed: int, symbols: int, endings: int) -> list[tuple[list[int], l
 
 
 def noisy_loop(seed: int, events: int) -> Iterator[Element]:
-    """Give a loop of ``LOOP`` values, one in ``NOISE_EVERY`` of them replaced by a random one."""
+    """Yield a loop of ``LOOP`` values, in which one value in ``NOISE_EVERY`` is replaced by a random value."""
     for place in range(events):
         noisy = _draw(NOISE_EVERY, "noisy", seed, place) == 0
         where = ("replaced", seed, place) if noisy else ("loop", seed, place % LOOP)
@@ -114,7 +114,7 @@ def noisy_loop(seed: int, events: int) -> Iterator[Element]:
 
 
 def switching(seed: int, events: int) -> Iterator[Element]:
-    """Give another loop after every ``PHASE`` values, of another length and of the same symbols."""
+    """Yield loops of the same symbols that change, with their length, after every ``PHASE`` values."""
     for place in range(events):
         phase, step = divmod(place, PHASE)
         period = PHASE_PERIODS[_draw(len(PHASE_PERIODS), "period", seed, phase)]
@@ -122,12 +122,12 @@ def switching(seed: int, events: int) -> Iterator[Element]:
 
 
 def taxi(path: str) -> Iterator[Element]:
-    """Give the numbers of passengers of New York's taxis, from CSV with the columns timestamp and passenger_count.
+    """Yield passenger counts of New York taxis, from a CSV file with the columns timestamp and passenger_count.
 
-    Its local times are taken for UTC. Rows without a number, such as further rows of a header, are left out.
+    Local times are read as UTC. Rows without a number, such as further header rows, are skipped.
 
     Raises:
-        InputFileError: There is no such file, it is none, or it has no row.
+        InputFileError: The file does not exist, is not such a CSV file, or has no rows.
     """
     with open_input(path) as file:
         lines = list(read_columns(file, path, columns=("passenger_count",), time_column="timestamp"))
@@ -139,7 +139,7 @@ def taxi(path: str) -> Iterator[Element]:
 
 
 def _draw(below: int, *place: str | int) -> int:
-    """Draw a number from 0 to ``below`` - 1, the same one for the same place."""
+    """Draw a number from 0 to ``below`` - 1, always the same for the same position."""
     digest = hashlib.blake2b(repr(place).encode(), digest_size=8).digest()
     return int.from_bytes(digest) % below
 

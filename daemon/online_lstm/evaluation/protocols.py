@@ -1,7 +1,7 @@
-"""The protocols of ``online-lstm evaluate``: which stream, what is measured on it, and what others reached.
+"""The benchmark protocols of ``online-lstm evaluate``: streams, metrics, and published reference results.
 
-It knows nothing of how anything is learned: a predictor is what it had right, element by element.
-Its length is that of the protocols, each of which says what it is about.
+The module knows nothing about learning: a predictor is a trace of its hits, element by element.
+The module is long because it describes every protocol.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,10 +25,10 @@ from online_lstm.devtools.sample_data import (
 EARLY = 500
 LATE = 1000
 LAST = 300
-"""So many scored elements are the end of a stream, or of its part before the switch."""
+"""Number of scored elements at the end of a stream, or before its switch, that the final metrics cover."""
 MOVING = 100
 LEVEL = 0.95
-"""It has learned when so many of the last ``MOVING`` scored elements were right."""
+"""Hit rate over the last ``MOVING`` scored elements at which a predictor has learned the stream."""
 
 _PAPER = (
     "Cui, Ahmad and Hawkins, Continuous online sequence learning with an unsupervised neural network model, Neural "
@@ -38,11 +38,11 @@ _PAPER = (
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """One predictor over one stream, element by element.
+    """The trace of one predictor over one stream, element by element.
 
-    ``hits`` has no hit where nothing had been predicted. ``bits`` is the surprise of each element, None where it had
-    no probability; ``listed`` says whether it was among the likeliest that were named; ``errors`` are those of numbers,
-    without sign, None where there was no prediction, and ``values`` the numbers. What a predictor does not say is
+    ``hits`` is false without a prediction. ``bits`` is the surprise of each element, None without a probability.
+    ``listed`` is true if the element was among the listed most likely values. ``errors`` are absolute errors of
+    numbers, None without a prediction, and ``values`` the numbers. Sequences that a predictor does not provide are
     empty.
     """
 
@@ -56,10 +56,10 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkMetric:
-    """One figure of a predictor over a stream, None where there is none.
+    """One metric of a predictor over a stream; None if it has no value.
 
-    ``none`` is what a person is shown where no seed gave a figure. ``targets`` says what is expected of the mean over
-    the seeds, by predictor; ``leads`` expects of the published prediction to be as good as every other predictor.
+    ``none`` is the text shown if no seed has a value. ``targets`` are expected means over the seeds, by predictor;
+    ``leads`` requires the published prediction to be as good as every other predictor.
     """
 
     name: str
@@ -71,13 +71,13 @@ class BenchmarkMetric:
     leads: bool = False
 
     def as_good(self, reached: float, expected: float) -> bool:
-        """Say whether a figure is no worse than another one."""
+        """Return whether a figure is at least as good as the expected one."""
         return reached >= expected if self.higher_is_better else reached <= expected
 
 
 @dataclass(frozen=True, slots=True)
 class ReferenceResult:
-    """What others reached, by the names of the measures."""
+    """A published result of another method, by the names of the metrics."""
 
     who: str
     figures: Mapping[str, float]
@@ -85,10 +85,10 @@ class ReferenceResult:
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkProtocol:
-    """A stream of ``events`` elements for each of ``seeds`` seeds, and what is measured on it.
+    """A benchmark: a stream of ``events`` elements for each of ``seeds`` seeds, and its metrics.
 
-    ``settings`` are those that the measures need. ``file`` says which option names the file that the stream is read
-    from, instead of being made.
+    ``settings`` are the settings that the metrics need. ``file`` is the option with the file of the stream, empty for a
+    generated stream.
     """
 
     name: str
@@ -104,49 +104,49 @@ class BenchmarkProtocol:
 
 
 def share_of_first(track: Trace) -> float | None:
-    """Give the hit rate of the first ``EARLY`` elements."""
+    """Return the hit rate of the first ``EARLY`` elements."""
     return _mean(track.hits[:EARLY])
 
 
 def misses_later(track: Trace) -> float | None:
-    """Count the misses after the first ``LATE`` elements."""
+    """Return the number of misses after the first ``LATE`` elements."""
     later = track.hits[LATE:]
     return len(later) - sum(later) if later else None
 
 
 def hit_rate(track: Trace) -> float | None:
-    """Give the hit rate of all elements."""
+    """Return the hit rate of all elements."""
     return _mean(track.hits)
 
 
 def mean_bits(track: Trace) -> float | None:
-    """Give the mean surprise of all elements."""
+    """Return the mean surprise of all elements."""
     return _mean([bits for bits in track.bits if bits is not None])
 
 
 def last_hits(track: Trace) -> float | None:
-    """Give the hit rate of the last ``LAST`` scored elements."""
+    """Return the hit rate of the last ``LAST`` scored elements."""
     return _mean(list(compress(track.hits, track.scored))[-LAST:])
 
 
 def last_hits_before_switch(track: Trace) -> float | None:
-    """Give the hit rate of the last ``LAST`` scored elements of the first half."""
+    """Return the hit rate of the last ``LAST`` scored elements of the first half."""
     return _mean(list(compress(track.hits[: len(track.hits) // 2], track.scored))[-LAST:])
 
 
 def last_listed(track: Trace) -> float | None:
-    """Say how many of the last ``LAST`` scored elements were listed."""
+    """Return the share of the last ``LAST`` scored elements that were listed."""
     return _mean(list(compress(track.listed, track.scored))[-LAST:])
 
 
 def last_bits(track: Trace) -> float | None:
-    """Give the mean surprise of the last ``LAST`` scored elements."""
+    """Return the mean surprise of the last ``LAST`` scored elements."""
     bits = [bits for bits in compress(track.bits, track.scored) if bits is not None]
     return _mean(bits[-LAST:])
 
 
 def error_ratio(track: Trace) -> float | None:
-    """Give the sum of the errors by that of the values, without signs, of the scored elements."""
+    """Return the sum of absolute errors divided by the sum of absolute values, over the scored elements."""
     pairs = list(zip(compress(track.errors, track.scored), compress(track.values, track.scored), strict=True))
     if not pairs or any(error is None for error, _ in pairs):
         return None
@@ -154,19 +154,19 @@ def error_ratio(track: Trace) -> float | None:
 
 
 def learned(track: Trace) -> float | None:
-    """Give the elements until ``LEVEL`` of the last ``MOVING`` scored ones are hits, in the first half."""
+    """Return the number of elements in the first half until ``LEVEL`` of the last ``MOVING`` scored ones are hits."""
     half = len(track.hits) // 2
     return _elements_to_learn(track.hits[:half], track.scored[:half])
 
 
 def relearned(track: Trace) -> float | None:
-    """Give the same for the second half, of which alone the scored elements count."""
+    """Return the number of elements to learn the second half, from its own scored elements only."""
     half = len(track.hits) // 2
     return _elements_to_learn(track.hits[half:], track.scored[half:])
 
 
 def _elements_to_learn(hits: Sequence[bool], scored: Sequence[bool]) -> float | None:
-    """Count the elements up to the first one at which it has learned; scored ones that are yet to come are misses."""
+    """Return the number of elements until the stream is learned; elements not yet seen count as misses."""
     recent: list[bool] = []
     for element, hit in compress(enumerate(hits, 1), scored):
         recent = [*recent[1 - MOVING :], hit]

@@ -1,4 +1,4 @@
-"""What an evaluation found, beside what was published and what is expected: tables, Markdown and JSON."""
+"""Statistics over seeds with published and expected figures, as tables, Markdown and JSON."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,39 +13,39 @@ from online_lstm.errors import SettingsError
 from online_lstm.evaluation.protocols import BenchmarkMetric, BenchmarkProtocol
 
 PREDICTION = "prediction"
-"""The name of the predictor that is published."""
+"""The name of the published prediction among the predictors."""
 BEGIN, END = "<!-- figures -->\n", "<!-- /figures -->"
-"""What a Markdown file has its figures between."""
+"""The markers around the figures in a Markdown file."""
 
 
 @dataclass(frozen=True, slots=True)
 class SeedStatistics:
-    """One measure of one predictor, one value for each seed; None where a seed gave none."""
+    """One metric of one predictor, with one value per seed; None for a seed without a value."""
 
     values: tuple[float | None, ...]
 
     @property
     def given(self) -> list[float]:
-        """The values that there are."""
+        """The values that are not None."""
         return [value for value in self.values if value is not None]
 
     @property
     def mean(self) -> float | None:
-        """The mean of the values that there are."""
+        """The mean of the values that are not None."""
         return sum(self.given) / len(self.given) if self.given else None
 
     @property
     def complete(self) -> bool:
-        """Whether every seed gave a value."""
+        """Whether every seed has a value."""
         return None not in self.values
 
     def to_json(self) -> dict[str, Any]:
-        """Give all values and what sums them up."""
+        """Return all values and their summary."""
         summed_up = {"mean": self.mean, "min": min(self.given, default=None), "max": max(self.given, default=None)}
         return summed_up | {"values": list(self.values)}
 
     def parts(self, measure: BenchmarkMetric) -> list[str]:
-        """Say the mean, the range if there is one, and how many seeds gave none."""
+        """Format the mean, the range if values differ, and the number of seeds without a value."""
         if self.mean is None:
             return [measure.none]
         low, high = _shown(min(self.given), measure.digits), _shown(max(self.given), measure.digits)
@@ -59,7 +59,7 @@ class SeedStatistics:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What was expected of the mean of a measure, and whether it was reached on all seeds together."""
+    """The expected mean of a metric, and whether it was reached over all seeds."""
 
     who: str
     measure: str
@@ -79,13 +79,13 @@ class Comparison:
 
     @property
     def title(self) -> str:
-        """What was run."""
+        """The title: protocol, elements and seeds."""
         first, last = self.seeds[0], self.seeds[-1]
         seeds = f"seed {first}" if first == last else f"seeds {first} to {last}"
         return f"{self.protocol.name}: {self.events:,} elements, {seeds}"
 
     def targets(self) -> list[Target]:
-        """Hold the figures against what is expected."""
+        """Return the comparison of the figures with the expected ones."""
         targets = []
         for measure in self.protocol.measures:
             for who, expected in measure.targets.items():
@@ -107,11 +107,11 @@ class Comparison:
         return Target(who, measure.name, text, ", ".join(found.parts(measure)), met)
 
     def header(self) -> list[str]:
-        """Give the names of the columns."""
+        """Return the names of the columns."""
         return ["predictor", *(measure.name for measure in self.protocol.measures)]
 
     def rows(self, separator: str) -> list[list[str]]:
-        """Give a row for each predictor and then for each published one, in the columns of ``header``.
+        """Return a row for each predictor and then for each published result, in the columns of ``header``.
 
         The parts of a figure are joined by ``separator``.
         """
@@ -130,7 +130,7 @@ class Comparison:
         return ours + theirs
 
     def to_json(self) -> dict[str, Any]:
-        """Give everything as plain data."""
+        """Return everything as JSON values."""
         return {
             "protocol": self.protocol.name,
             "events": self.events,
@@ -148,7 +148,7 @@ class Comparison:
         }
 
     def print(self, console: Console) -> None:
-        """Lay the figures out for a person."""
+        """Print the figures as tables."""
         first, *others = self.header()
         table = Table(Column(first, no_wrap=True), *(Column(name, justify="right") for name in others))
         for row in self.rows("\n"):
@@ -162,7 +162,7 @@ class Comparison:
         console.print()
 
     def markdown(self) -> str:
-        """Write the figures as a section of a document."""
+        """Format the figures as a section of a Markdown document."""
         lines = [f"### {self.title}", "", self.protocol.about, ""]
         lines += _markdown_table(self.header(), self.rows(", "))
         if targets := self.targets():
@@ -173,10 +173,10 @@ class Comparison:
 
 
 def place_figures(figures: str, document: str, name: str) -> str:
-    """Put figures where a document has its figures.
+    """Return the document with the figures between its markers.
 
     Raises:
-        SettingsError: There is no such place.
+        SettingsError: The document lacks the markers.
     """
     pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
     if not pattern.search(document):

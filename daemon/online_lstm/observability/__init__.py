@@ -1,1 +1,1 @@
-"""What a person or a monitoring system sees: Prometheus, logs, health, the live page."""
+"""Observability: Prometheus metrics, the log summary, health checks and the live page."""

@@ -1,7 +1,7 @@
-"""Whether it works, in a sentence: the first thing on the page and in a report, for whoever sees it for the first time.
+"""The assessment: one sentence on whether the predictions are good, at the top of the live page and of a report.
 
-It reads what the board says of all partitions together, or the figures of a backtest, and claims nothing that these do
-not show: better is what chance would hardly have given.
+The module reads the state of the dashboard over all partitions, or the figures of a backtest. It claims no more than
+the figures show: "better" means significant at two standard errors.
 """
 
 import math
@@ -14,23 +14,23 @@ RULES: Mapping[str, str] = {
     "suffix_memory": "looking up what followed before",
     "seasonal_naive": "the value of a season ago",
 }
-"""What each baseline does."""
+"""Descriptions of the baselines."""
 FEW = 100
-"""Of fewer predictions nothing is concluded yet."""
+"""Minimum number of predictions for a conclusion."""
 MIN_MARGIN = 0.01
-"""A smaller gain is not called one, however certain it is."""
+"""Minimum gain that is reported as a gain, even if a smaller one is significant."""
 SILENT_S = 60.0
-"""A stream is silent after so long, or after ten times what usually passes between two batches."""
+"""Seconds after which a stream is silent, or ten times the typical gap between two batches."""
 
 STOPPING = ("keys_never_return", "nothing_readable", "all_missing")
-"""Hints with which a partition predicts nothing that is worth a look."""
+"""Hints under which the predictions of a partition are meaningless."""
 
 Assessment = dict[str, str]
-"""``text``, and its ``mood``: good, warn, bad, or nothing."""
+"""``text``, and its ``mood``: good, warn, bad, or empty."""
 
 
 def assess_live(told: Mapping[str, Any]) -> Assessment:
-    """Say how it stands, from what ``online_lstm.observability.dashboard`` tells of it."""
+    """Assess a running daemon, from the state of ``online_lstm.observability.dashboard``."""
     if stopping := _stopping(told):
         return _said("bad", f"{stopping[0].upper()}{stopping[1:]}.")
     if told["scored"] == 0:
@@ -46,7 +46,7 @@ def assess_live(told: Mapping[str, Any]) -> Assessment:
 
 
 def assess_backtest(figures: Mapping[str, Any]) -> Assessment:
-    """Say how a whole input was predicted, from the figures that ``backtest --json`` writes."""
+    """Assess the predictions of a whole input, from the figures of ``backtest --json``."""
     scored = figures["scored"]
     if not scored:
         return _said("", "Nothing was scored, so there is nothing to tell.")
@@ -64,7 +64,7 @@ def assess_backtest(figures: Mapping[str, Any]) -> Assessment:
 
 
 def duration(seconds: float) -> str:
-    """Write how long something takes.
+    """Format a duration.
 
     >>> duration(59.6), duration(600), duration(9000)
     ('60 s', '10 min', '2 h')
@@ -75,7 +75,7 @@ def duration(seconds: float) -> str:
 
 
 def _stopping(told: Mapping[str, Any]) -> str:
-    """Return the hint that says why nothing is predicted, in all partitions or where nothing was yet; else nothing."""
+    """Return the hint why nothing is predicted, in all partitions or in those without a score; else empty."""
     for name in STOPPING:
         texts = [hint["text"] for hint in told["hints"] if hint["name"] == name]
         if texts and (told["scored"] == 0 or len(texts) == told["partitions"]):
@@ -91,7 +91,7 @@ def _beginning(told: Mapping[str, Any]) -> str:
 
 def _standing(told: Mapping[str, Any]) -> Assessment:
     since = told["since_drift"]
-    # the learner of labels is one for all streams of a partition
+    # one label learner serves all streams of a partition
     alone = told["partitions" if told["task"] == "label" else "streams"] == 1
     if since and alone and since["scored"] < told["scored"] * told["channels"]:
         share = since["hits"] / since["scored"] if since["scored"] else None
@@ -130,7 +130,7 @@ def _of_hits(told: Mapping[str, Any], of: str) -> Assessment:
 def _of_numbers(told: Mapping[str, Any], of: str) -> Assessment:
     numbers = told["numbers"]
     baselines, skill = numbers["baseline_errors"], numbers["skill"]
-    if numbers["relative"]:  # of several components, each has a best rule of its own
+    if numbers["relative"]:  # with several components, each has its own best baseline
         judged = f"{of} were off by {_percent(numbers['error'])} of the values' size on average"
         less = "as much" if skill is None else f"{_percent(abs(skill))} {'less' if skill > 0 else 'more'}"
         would = f"{less} than by the best simple rule of each number"
@@ -153,20 +153,20 @@ def _of_numbers(told: Mapping[str, Any], of: str) -> Assessment:
 
 
 def _margin(error: float | None) -> float:
-    """Give what two of the same predictions may differ by chance, from the standard error of the difference of each.
+    """Return the margin of chance for a difference on the same predictions, from its standard error.
 
-    Two of them, and no less than a hundredth; without end where it is not known.
+    The margin is two standard errors, at least a hundredth; infinite if the error is unknown.
     """
     return math.inf if error is None else max(MIN_MARGIN, 2 * error)
 
 
 def _margin_of_times(rate: float, before: float, scored: int) -> float:
-    """Give the same for hit rates of two times, over so many predictions each, which are others."""
+    """Return the margin of chance for hit rates at two times, each over ``scored`` different predictions."""
     return _margin(math.sqrt((rate * (1 - rate) + before * (1 - before)) / scored))
 
 
 def _share_of_errors(scored: int) -> float:
-    """Give the share by which mean errors of two times may differ, where errors scatter as much as they are large."""
+    """Return the relative margin for mean errors at two times, if the spread of errors equals their mean."""
     return _margin(math.sqrt(2 / scored))
 
 

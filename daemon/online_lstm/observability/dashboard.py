@@ -1,8 +1,8 @@
-"""What the page shows: how the daemon stands, what it said last, and how the hit rates went, for any thread to ask.
+"""The state behind the live page: current figures, recent messages and the history of hit rates, for any thread.
 
-It keeps the messages as they were published and reads them when somebody looks: nothing is done per event but to
-remember it, unless a stream has just changed. Times are the wall clock's, because people look; nothing here is part of
-any state. It is longer than most modules, because all of it is asked and written under one lock.
+Messages are kept as published and decoded on request: the only work per event is to store it, except after a drift.
+Times come from the wall clock, because they are for display; nothing here is part of the learned state. The module is
+long because one lock protects all of it.
 """
 
 import json
@@ -28,16 +28,16 @@ from online_lstm.telemetry import (
 )
 
 LAST = 100
-"""So many messages are shown, of all streams together."""
+"""Maximum number of messages shown, over all streams."""
 LAST_OF_STREAM = 32
 MAX_STREAMS = 1000
-"""So many streams are shown, those that said something last."""
+"""Maximum number of streams shown, the most recently active ones."""
 MAX_DRIFTS = 20
-"""So many changes of streams are marked, the last ones."""
+"""Maximum number of drifts marked, the latest ones."""
 RATE_S = 10.0
-"""Events per second are taken over so long."""
+"""Seconds over which the rate of events is computed."""
 BATCHES = 20
-"""What usually passes between two batches is taken over so many of them."""
+"""Number of batches over which the typical gap is estimated."""
 
 _TOLD_OF_STREAM = ("value", "prediction", "hit_rate", "baseline_hit_rate", "kappa_temporal", "model")
 
@@ -47,9 +47,9 @@ Key = tuple[str, int, bytes | None]
 
 @dataclass(slots=True)
 class _Drift:
-    """A stream that was found to have changed: when, after how many events of this process, and how it went since.
+    """A drift of a stream: its time, the number of events of this process until then, and the scores since.
 
-    What is scored and hit since then are predictions, of which an event of numbers may have several.
+    The scores since then count predictions; an event of numbers may have several.
     """
 
     at: float
@@ -60,12 +60,12 @@ class _Drift:
 
 
 class DashboardState:
-    """An observer that remembers what there is to be seen.
+    """An observer that keeps the state of the live page.
 
     Args:
-        about: What does not change while the daemon runs: ``task``, ``channels`` (predictions an event), ``stream_by``,
-            names of topics, predictors, versions.
-        baselines: Names of the baselines, in the order in which reports list them.
+        about: Facts that do not change while the daemon runs: ``task``, ``channels`` (predictions per event),
+            ``stream_by``, names of topics and predictors, versions.
+        baselines: Names of the baselines, in the order of the telemetry events.
         clock: Seconds since 1970.
     """
 
@@ -92,7 +92,7 @@ class DashboardState:
         self._recent: deque[tuple[float, int]] = deque()
 
     def observe(self, report: TelemetryEvent) -> None:
-        """Take note of a report."""
+        """Update the state with a telemetry event."""
         with self._lock:
             match report:
                 case AssignmentChanged():
@@ -114,11 +114,11 @@ class DashboardState:
                         self._checkpoints[report.source] = self._clock()
 
     def snapshot(self, said: int = 0, drawn: float = 0) -> dict[str, Any]:
-        """Say how everything stands, and what is new.
+        """Return the current figures, and the messages and points that are new.
 
         Args:
-            said: The number of the last message that is known already, ``said`` of the snapshot before.
-            drawn: The time of the last point of the curves that is known already, ``drawn`` of the snapshot before.
+            said: Number of the last message already known: ``said`` of the previous snapshot.
+            drawn: Time of the last point already known: ``drawn`` of the previous snapshot.
         """
         with self._lock:
             now = self._clock()
@@ -147,7 +147,7 @@ class DashboardState:
             }
 
     def streams(self, search: str = "", limit: int = 50) -> dict[str, Any]:
-        """List the streams whose names contain a text, the one that said something last first."""
+        """Return the streams whose names contain a text, the most recently active first."""
         with self._lock:
             found = [key for key in reversed(self._streams) if search.casefold() in _name(key).casefold()]
             return {
@@ -157,7 +157,7 @@ class DashboardState:
             }
 
     def stream(self, topic: str, partition: int, key: bytes | None) -> dict[str, Any] | None:
-        """Give what a stream said last, None if it is not among those that are kept."""
+        """Return the latest message of a stream, None if the stream is not kept."""
         with self._lock:
             found = (topic, partition, key)
             if found not in self._streams:
@@ -207,7 +207,7 @@ class DashboardState:
         self._streams.move_to_end(key)
 
     def _note_drifts(self, report: BatchCommitted, now: float) -> None:
-        """Mark the changes of streams in a batch, and count how the predictions did since the last one."""
+        """Record the drifts in a batch, and count the scored predictions since the last drift."""
         self._counts["drifts"] += report.drifts
         if not report.drifts:
             if self._drifts:
@@ -217,13 +217,13 @@ class DashboardState:
         said = [json.loads(output.value or b"{}") for output in report.outputs if not output.dead_letter]
         evaluations = [(number, one, one["evaluation"]) for number, one in enumerate(said, 1) if one.get("evaluation")]
         if not any(evaluation["drift"] for _, _, evaluation in evaluations):
-            # it was of sequences that are not published, nobody knows where in the batch: what was judged since begins
-            # with the next one
+            # the drift came from unpublished sequences, at an unknown position in the batch: counting starts
+            # with the next batch
             self._drifts.append(_Drift(round(now, 1), self._counts["events"] + report.events, None))
             return
         for number, message, evaluation in evaluations:
             if evaluation["drift"]:
-                # the learner of labels is one for all sequences
+                # one label learner serves all sequences
                 stream = None if self._about["task"] == "label" else message["stream"]
                 self._drifts.append(_Drift(round(now, 1), self._counts["events"] + number, stream))
             elif self._drifts:
@@ -232,10 +232,10 @@ class DashboardState:
                 self._drifts[-1].hits += sum(hits)
 
     def _standing(self, now: float) -> dict[str, Any]:
-        """Give what the headline is made from, of all partitions together.
+        """Return the figures for the assessment, over all partitions.
 
-        ``earlier`` is how it stood before all that is in the score windows now; ``young`` says that nothing had been
-        learned then.
+        ``earlier`` has the figures before everything that the score windows now cover; ``young`` is true if nothing had
+        been learned at that time.
         """
         reports, rates = list(self._reports.values()), self._rates()
         scored = sum(report.scored for report in reports)
@@ -262,7 +262,7 @@ class DashboardState:
         }
 
     def _rates(self) -> dict[str, Any]:
-        """Give the hit rates of all partitions together, each counted alike."""
+        """Return the mean hit rates over the partitions, with equal weights."""
         scored = [report for report in self._reports.values() if report.hit_rate is not None]
         rates = [_mean(column) for column in zip(*(report.baseline_hit_rates or () for report in scored), strict=True)]
         known = rates or [None] * len(self._baselines)
@@ -276,9 +276,9 @@ class DashboardState:
         }
 
     def _numbers(self) -> dict[str, Any] | None:
-        """Say how far off predictions of numbers were, each partition counted alike; None where there are none.
+        """Return the mean errors of number predictions over the partitions, with equal weights; None without any.
 
-        Errors are in the unit of the values, or ``relative`` to their mean size where they have several units.
+        Errors are in the unit of the values, or ``relative`` to the mean size of values with several units.
         """
         reports = [report.numbers for report in self._reports.values() if report.numbers is not None]
         in_units = [report.mean_absolute_errors for report in reports if report.mean_absolute_errors]
@@ -305,7 +305,7 @@ class DashboardState:
             self._curve.add(HistoryPoint(round(self._clock(), 1), self._counts["events"], hit_rates, errors))
 
     def _silent_s(self, now: float) -> float | None:
-        """Say for how long nothing has come, None if that is nothing unusual."""
+        """Return the seconds since the last batch, None if that is not unusual."""
         if not self._batches:
             return None
         silent, gaps = now - self._batches[-1], len(self._batches) - 1
@@ -323,12 +323,12 @@ def _name(key: Key) -> str:
 
 
 def _flat(told: Any) -> list[Any]:
-    """Give what is in nested lists, or what is in none."""
+    """Return the elements of nested lists as one flat list; a single value becomes a list of one."""
     return [each for one in told for each in _flat(one)] if isinstance(told, list) else [told]
 
 
 def _error_of_mean(errors: Sequence[float | None]) -> float | None:
-    """Give the standard error of the mean of independent figures from theirs, None where one is not known."""
+    """Return the standard error of the mean of independent figures from their errors; None if one is unknown."""
     known = [error for error in errors if error is not None]
     return round(math.hypot(*known) / len(known), 6) if known and len(known) == len(errors) else None
 

@@ -1,4 +1,4 @@
-"""How hit rates and errors went while a process ran, in a bounded number of points; for people to look at."""
+"""The history of hit rates and errors of a process, in a bounded number of points, for display."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -6,16 +6,16 @@ from typing import Any
 from online_lstm.significance import REACHED
 
 POINTS = 600
-"""There are at most so many points; when there are more, every second one goes."""
+"""Maximum number of points; beyond it, every second point is removed."""
 MIN_EVENTS = 30
-"""Over fewer events a hit rate says little about how well something is learned."""
+"""Minimum number of events for a meaningful hit rate."""
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryPoint:
-    """How it stood at a time, after so many events of this process.
+    """The figures at one time, with the number of events of this process until then.
 
-    The hit rates, and of numbers the errors, are those of the published prediction and of each baseline.
+    Hit rates, and errors of numbers, are given for the published prediction and each baseline.
     """
 
     at: float
@@ -26,14 +26,14 @@ class HistoryPoint:
 
 @dataclass(slots=True)
 class MetricHistory:
-    """Points from the beginning to now: the last one, and before it no two of them nearer than ``step_s``."""
+    """A time series downsampled to at least ``step_s`` between points; the newest point is always kept."""
 
     step_s: float = 0.1
     _kept: list[HistoryPoint] = field(default_factory=list)
     _last: HistoryPoint | None = None
 
     def add(self, point: HistoryPoint) -> None:
-        """Take a point, which stays the last one only if there is one that is near."""
+        """Add a point; it replaces the newest point if that one is closer than ``step_s`` to its predecessor."""
         self._last = point
         if self._kept and point.at - self._kept[-1].at < self.step_s:
             return
@@ -43,30 +43,30 @@ class MetricHistory:
 
     @property
     def points(self) -> list[HistoryPoint]:
-        """All of them."""
+        """All points, including the newest one."""
         return self._kept if self._last is None or self._last is self._kept[-1] else [*self._kept, self._last]
 
     @property
     def drawn(self) -> float:
-        """The time of the last point, 0 without one."""
+        """The time of the last point; 0 without points."""
         return self._last.at if self._last else 0.0
 
     @property
     def resumed(self) -> bool:
-        """Whether something had been scored before this process had an event."""
+        """Whether predictions had been scored before the first event of this process."""
         return bool(self._kept) and not self._kept[0].events
 
     def after(self, at: float) -> list[dict[str, Any]]:
-        """Give the points after a time, as JSON has them."""
+        """Return the points after a time, as JSON values."""
         return [asdict(point) for point in self.points if point.at > at]
 
     def level_reached_after(self, hit_rate: float | None) -> int | None:
-        """Say after how many events the hit rate first reached 95 % of its present level.
+        """Return the number of events after which the hit rate first reached 95 % of its present level.
 
-        Both are over the score window, so this is longer than the time to learn of a backtest, which looks at the last
-        few predictions, and knows how it ended.
-        0 where it was that high already when the process began; None where there is nothing to tell from, and where
-        it was that high at the first point, as that may be long after it was learned.
+        Both rates cover the score window, so the number exceeds the time to learn of a backtest, which uses the last
+        few predictions and the final level.
+        The result is 0 if the rate was that high when the process started. It is None without enough data, or if the
+        rate was that high at the first point, which may be long after it was learned.
         """
         if not hit_rate:
             return None
@@ -77,5 +77,5 @@ class MetricHistory:
         return told[place].events
 
     def earlier(self, events: int) -> HistoryPoint | None:
-        """Give the last point that was drawn after at most so many events."""
+        """Return the last point with at most ``events`` events."""
         return next((point for point in reversed(self.points) if point.events <= events), None)

@@ -1,7 +1,7 @@
-"""The HTTP side: the live page, metrics, liveness and readiness, served from a thread of its own.
+"""The HTTP server: live page, metrics, liveness and readiness, in its own thread.
 
-Knows neither Kafka nor the learners; the loop speaks to it through ``Health`` only, and what there is to see comes from
-a ``View``.
+Knows neither Kafka nor the learners; the service loop reports to ``Health`` only, and the content of the page comes
+from a ``View``.
 """
 
 import asyncio
@@ -32,76 +32,76 @@ SECURITY = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
 }
-"""Values of a stream are data: even one that were taken for markup could load and run nothing."""
+"""Defence in depth: even an unescaped value of a stream could not load or run anything."""
 STOP_TIMEOUT_S = 5.0
 
 
 class View(Protocol):
-    """What there is to see, for any thread."""
+    """The content of the live page; any thread may call it."""
 
     def snapshot(self, said: int = 0, drawn: float = 0) -> dict[str, Any]:
-        """Say how everything stands, with what is new: messages after number ``said``, points after time ``drawn``."""
+        """Return the current figures, messages after number ``said`` and points after time ``drawn``."""
 
     def streams(self, search: str = "", limit: int = 50) -> dict[str, Any]:
-        """List streams whose names contain a text."""
+        """Return the streams whose names contain a text."""
 
     def stream(self, topic: str, partition: int, key: bytes | None) -> dict[str, Any] | None:
-        """Give what a stream said last."""
+        """Return the latest message of a stream."""
 
 
 class Health:
-    """What the loop says about itself; any thread may ask.
+    """Health of the service loop; any thread may read it.
 
-    It begins alive and not ready. A broker that is away makes it not ready but leaves it alive, as long as
-    the loop goes on trying: a restart would not bring the broker back.
+    The initial state is alive and not ready. While a broker is unreachable, the loop is not ready but stays alive as
+    long as it retries: a restart would not bring the broker back.
 
     Args:
-        patience_s: How long the loop may go without a beat.
+        patience_s: Maximum time in seconds between two beats of the loop.
         clock: Monotonic seconds.
     """
 
     def __init__(self, *, patience_s: float = 120.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._patience_s = patience_s
         self._clock = clock
-        # Each is replaced as a whole, never changed in place, so no reader needs a lock.
+        # Each attribute is replaced as a whole and never changed in place, so readers need no lock.
         self._last_beat_s = clock()
         self._obstacles: tuple[str, ...] = ("the daemon is starting",)
         self._waiting_for: tuple[str, ...] = ()
 
     def beat(self, waiting_for: str = "") -> None:
-        """Say that the loop advanced, or that it is alive and what it waits for."""
+        """Record that the loop advanced, or that it is alive and waits for something."""
         self._last_beat_s = self._clock()
         self._waiting_for = (waiting_for,) if waiting_for else ()
 
     def ready(self) -> None:
-        """Say that records are learned as they come."""
+        """Record that records are learned as they arrive."""
         self._obstacles = ()
 
     def not_ready(self, *reasons: str) -> None:
-        """Say why records are not learned as they come, for a person to read."""
+        """Record the reasons why records are not learned as they arrive, as readable text."""
         self._obstacles = reasons
 
     def why_not_live(self) -> tuple[str, ...]:
-        """Give the reason to restart the process, or nothing."""
+        """Return the reasons to restart the process; empty if alive."""
         silence_s = self._clock() - self._last_beat_s
         if silence_s <= self._patience_s:
             return ()
         return (f"the loop has not advanced for {silence_s:.0f} s (at most {self._patience_s:.0f} s)",)
 
     def why_not_ready(self) -> tuple[str, ...]:
-        """Give the reasons not to rely on the predictions just now, or nothing."""
+        """Return the reasons not to rely on the predictions at present; empty if ready."""
         return self._obstacles + self._waiting_for + self.why_not_live()
 
 
 class WebServer:
-    """Serves the live page at ``/``, ``/streams``, ``/metrics``, ``/livez`` and ``/readyz``.
+    """The HTTP server of the live page at ``/``, and of ``/streams``, ``/metrics``, ``/livez`` and ``/readyz``.
 
     Args:
         host: Address to bind.
-        port: Port to bind, 0 for a free one; once started, ``port`` is the one bound.
-        render: Gives all metrics and their content type for an ``Accept`` header.
-        health: Where the loop says how it is.
-        view: What there is to see.
+        port: Port to bind, 0 for a free one; after the start, ``port`` is the bound port.
+        render: Returns all metrics and their content type for an ``Accept`` header.
+        health: Health of the service loop.
+        view: Content of the live page.
     """
 
     def __init__(
@@ -195,7 +195,7 @@ def _application(render: Callable[[str], tuple[bytes, str]], health: Health, vie
 
 
 class _Page(StaticFiles):
-    """The files of the page, each with what keeps a browser from doing more than it asks for."""
+    """The static files of the page, with security headers."""
 
     async def get_response(self, path: str, scope: Any) -> Response:
         response = await super().get_response(path, scope)
@@ -204,7 +204,7 @@ class _Page(StaticFiles):
 
 
 async def _events(health: Health, view: View) -> AsyncIterator[str]:
-    """Give a snapshot a second as server-sent events, each with the messages that are new since the one before."""
+    """Yield one snapshot per second as server-sent events, each with the messages since the previous one."""
     said, drawn = 0, 0.0
     while True:
         snapshot = view.snapshot(said, drawn)
@@ -215,7 +215,7 @@ async def _events(health: Health, view: View) -> AsyncIterator[str]:
 
 
 def _key_of(name: str | None) -> bytes | None:
-    """Give the key of a stream's name, as the messages have it.
+    """Return the key for the name of a stream, as in the messages.
 
     >>> _key_of("pump-7"), _key_of("base64:aGk="), _key_of(None)
     (b'pump-7', b'hi', None)
@@ -230,7 +230,7 @@ def _key_of(name: str | None) -> bytes | None:
 
 _NO_STORE = {"cache-control": "no-store"}
 _UNBUFFERED = {"cache-control": "no-store, no-transform", "x-accel-buffering": "no"}
-"""For a proxy in front of the page: each event is to pass at once, neither collected (nginx) nor compressed."""
+"""Headers for a proxy in front of the page: it must forward each event at once, unbuffered and uncompressed."""
 
 
 def _status(reasons: tuple[str, ...], *, otherwise: str) -> JSONResponse:

@@ -1,4 +1,4 @@
-"""What was learned, once a minute in the log: for whoever has no dashboard."""
+"""A summary of learning in the log, once a minute, for use without a dashboard."""
 
 import time
 from collections.abc import Callable
@@ -12,7 +12,7 @@ _log = EventLogger(__name__)
 
 
 class LogSummary:
-    """An observer; it says nothing while nothing is learned."""
+    """An observer that logs a summary while events are learned, and nothing otherwise."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -22,7 +22,7 @@ class LogSummary:
         self._lags: dict[TopicPartition, int] = {}
 
     def observe(self, report: TelemetryEvent) -> None:
-        """Take note of a report, and say what there was if it is time to."""
+        """Add a telemetry event, and log the summary if it is due."""
         match report:
             case AssignmentChanged():
                 for source in report.revoked:

@@ -1,8 +1,8 @@
-"""The numbers that Prometheus reads; all of prometheus_client is here.
+"""The Prometheus metrics; the only module that uses prometheus_client.
 
-Knows reports, not what made them. The work is done once per report, never per event.
-Label sets are closed: an assigned partition has every counter at 0, a revoked one no series at all.
-Its length is that of the catalogue of metrics, which is best read in one piece.
+Knows the telemetry events, not their sources. The work is done once per telemetry event, never per input event.
+Label sets are closed: a newly assigned partition has every counter at 0, a revoked partition has no series.
+The module is long because the catalogue of metrics is best read in one piece.
 """
 
 import threading
@@ -54,16 +54,16 @@ _Metric = TypeVar("_Metric", Counter, Gauge)
 
 
 class PrometheusMetrics:
-    """One registry and how reports change it; it may be rendered on any thread.
+    """A metrics registry that telemetry events update; any thread may render it.
 
-    Counters of a partition begin at 0 when it is assigned, gauges appear once their value is known.
+    The counters of a partition start at 0 when it is assigned; gauges appear once their value is known.
 
     Args:
-        baselines: Names of the baselines, in the order in which reports list them.
-        experts: Names of the experts, likewise.
-        reasons: Every reason that a dead letter can have.
-        build: What runs beside this version of the daemon: label names and values of ``build_info``.
-        coverage: Share of the numbers that intervals are to hold; None where there are none.
+        baselines: Names of the baselines, in the order of the telemetry events.
+        experts: Names of the experts, in the order of the telemetry events.
+        reasons: All possible reasons of a dead letter.
+        build: Versions of the environment: label names and values of ``build_info``.
+        coverage: Target share of values inside the intervals; None without intervals.
         clock: Seconds since 1970.
     """
 
@@ -77,7 +77,7 @@ class PrometheusMetrics:
         coverage: float | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        # By default each counter has a second series that says when it began; Prometheus 2 would store it.
+        # By default each counter has a second series with its creation time, which Prometheus 2 would store.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self._clock = clock
@@ -104,124 +104,146 @@ class PrometheusMetrics:
         self._add_histograms()
 
     def observe(self, report: TelemetryEvent) -> None:
-        """Take note of a report; those of partitions that are no longer assigned would bring series back."""
+        """Update the metrics; ignore partitions that are no longer assigned, whose series would reappear."""
         source = getattr(report, "source", None)
         if source is None or source in self._last_batches:
             self._observe_kind[type(report)](report)
 
     def render(self, accept: str) -> tuple[bytes, str]:
-        """Give all metrics and their content type, as OpenMetrics if the ``Accept`` header asks for it."""
+        """Return all metrics and their content type; as OpenMetrics if the ``Accept`` header asks for it."""
         encode, content_type = choose_encoder(accept)
         return encode(self.registry), content_type
 
     def _of_partition(self, kind: type[_Metric], name: str, text: str, **further: Sequence[str]) -> _Metric:
-        """Register a metric by topic, partition and ``further`` labels, each with all its values."""
+        """Register a metric labelled by topic, partition and ``further`` labels, each with all its values."""
         metric = kind(name, text, ("topic", "partition", *further), namespace=NAMESPACE, registry=self.registry)
         self._of_partitions.append((metric, list(product(*further.values()))))
         return metric
 
     def _add_counters(self, reasons: Sequence[str]) -> None:
         counter = partial(self._of_partition, Counter)
-        self._events = counter("events", "Events that were learned.")
-        self._scored = counter("predictions_scored", "Predictions whose value arrived.")
-        self._hits = counter("hits", "Scored predictions that were right.")
+        self._events = counter("events", "Events learned.")
+        self._scored = counter("predictions_scored", "Predictions scored: their value arrived.")
+        self._hits = counter("hits", "Scored predictions that were hits.")
         self._baseline_hits = counter(
-            "baseline_hits", "Scored predictions that the baseline had right.", baseline=self._baselines
+            "baseline_hits", "Hits of the baseline on the scored events.", baseline=self._baselines
         )
-        self._expert_hits = counter("expert_hits", "Scored values that the expert had right.", expert=self._experts)
+        self._expert_hits = counter("expert_hits", "Hits of the expert on the scored events.", expert=self._experts)
         self._fit_steps = counter("fit_steps", "Optimizer steps.")
-        self._skipped_steps = counter("fit_steps_skipped", "Optimizer steps not taken, as the gradient was not finite.")
+        self._skipped_steps = counter(
+            "fit_steps_skipped", "Optimizer steps skipped because the gradient was not finite."
+        )
         self._dead_letters = counter("dead_letters", "Records sent to the dead-letter topic.", reason=tuple(reasons))
         self._reformed = counter(
             "reformed_records",
-            "Records published in another form, as their topic refuses the one they have.",
+            "Records published with another timestamp or key, or as dead letters: the topic refused the original.",
             form=FORMS,
         )
-        self._evicted_streams = counter("streams_evicted", "Streams forgotten to stay within max_streams.")
-        self._unlabelled = counter("sequences_unlabelled", "Sequences forgotten because their label did not come.")
-        self._drifts = counter("drifts", "Times that a stream was found to have changed, as its misses rose.")
-        self._checkpoints = counter(
-            "checkpoints", "Checkpoints written, failed to be, or found damaged.", result=get_args(CheckpointResult)
+        self._evicted_streams = counter("streams_evicted", "Streams evicted to stay within max_streams.")
+        self._unlabelled = counter("sequences_unlabelled", "Sequences dropped because no label arrived in time.")
+        self._drifts = counter(
+            "drifts", "Drifts detected: changes of a stream after which predictions miss more often."
         )
-        self._lineages = counter("lineages", "Lineages that began, and why.", reason=get_args(LineageReason))
-        self._lost_records = counter("lost_records", "Records that were gone from the input before they were read.")
+        self._checkpoints = counter(
+            "checkpoints",
+            "Checkpoints by result: written, failed, or found damaged.",
+            result=get_args(CheckpointResult),
+        )
+        self._lineages = counter("lineages", "Lineages started, by reason.", reason=get_args(LineageReason))
+        self._lost_records = counter("lost_records", "Input records deleted from the topic before they were read.")
 
     def _add_gauges(self) -> None:
         gauge = partial(self._of_partition, Gauge)
-        self._hit_rate = gauge("hit_rate", "Share of hits among the last scored predictions, 0 to 1.")
+        self._hit_rate = gauge("hit_rate", "Hit rate of the prediction over the scoring window, 0 to 1.")
         self._baseline_hit_rate = gauge(
             "baseline_hit_rate",
-            "Share of them that the baseline had right, 0 to 1.",
+            "Hit rate of the baseline over the scoring window, 0 to 1.",
             baseline=self._baselines,
         )
         self._expert_hit_rate = gauge(
             "expert_hit_rate",
-            "Share of them that the expert had right, 0 to 1.",
+            "Hit rate of the expert over the scoring window, 0 to 1.",
             expert=self._experts,
         )
-        self._lift = gauge("lift", "Hit rate minus that of the best baseline, -1 to 1.")
+        self._lift = gauge("lift", "Hit rate of the prediction minus hit rate of the best baseline, -1 to 1.")
         self._kappa = gauge(
-            "kappa_temporal", "Share of what the last value has wrong that the prediction has right, at most 1."
+            "kappa_temporal",
+            "Share of the errors of the last-value baseline that the prediction avoids (1: all, 0: no better).",
         )
         self._surprise = gauge("surprise_bits", "Surprise of the last scored value, in bits.")
-        self._log_loss = gauge("log_loss_bits", "Mean surprise of the last scored values, in bits.")
-        self._error = gauge("mean_absolute_error", "Mean error of the last predictions of numbers, without sign.")
-        self._baseline_error = gauge("baseline_mean_absolute_error", "That of the baseline.", baseline=self._baselines)
-        self._expert_error = gauge("expert_mean_absolute_error", "That of the expert.", expert=self._experts)
-        self._relative_error = gauge(
-            "mean_absolute_error_ratio", "Mean error without sign by the mean of the values without sign."
+        self._log_loss = gauge("log_loss_bits", "Mean surprise over the scoring window, in bits.")
+        self._error = gauge("mean_absolute_error", "Mean absolute error of the prediction over the scoring window.")
+        self._baseline_error = gauge(
+            "baseline_mean_absolute_error",
+            "Mean absolute error of the baseline over the scoring window.",
+            baseline=self._baselines,
         )
-        self._squared_error = gauge("root_mean_squared_error", "Root of the mean square of these errors.")
+        self._expert_error = gauge(
+            "expert_mean_absolute_error",
+            "Mean absolute error of the expert over the scoring window.",
+            expert=self._experts,
+        )
+        self._relative_error = gauge(
+            "mean_absolute_error_ratio",
+            "Mean absolute error divided by the mean absolute value, over the scoring window.",
+        )
+        self._squared_error = gauge(
+            "root_mean_squared_error", "Root mean squared error of the prediction over the scoring window."
+        )
         self._percentage_error = gauge(
             "mean_absolute_percentage_error",
-            "Mean of the errors by their values, both without sign, but of values of 0; 0.05 is 5 %.",
+            "Mean of absolute error divided by absolute value, without values of 0; 0.05 is 5 %.",
         )
-        self._skill = gauge("skill", "1 minus the mean absolute error by that of the best baseline, at most 1.")
+        self._skill = gauge("skill", "1 minus the ratio of the mean absolute error to the best baseline's, at most 1.")
         self._skills = {
-            name: gauge(f"skill_{name}", f"The same against the baseline {name.replace('_', ' ')} alone.")
+            name: gauge(f"skill_{name}", f"Skill against the baseline {name.replace('_', ' ')}, at most 1.")
             for name in BASELINES["number"]
         }
         self._coverage = gauge(
-            "interval_coverage", "Share of the last numbers that came within their intervals, 0 to 1."
+            "interval_coverage", "Share of values inside their prediction intervals over the scoring window, 0 to 1."
         )
         self._coverage_target = gauge(
-            "interval_coverage_target", "Share of them that the intervals are to hold, 0 to 1."
+            "interval_coverage_target", "Target share of values inside their prediction intervals, 0 to 1."
         )
-        self._lag_records = gauge("lag_records", "Records of the input that are yet to be read.")
+        self._lag_records = gauge("lag_records", "Input records not yet read.")
         self._open_transaction = gauge(
             "open_transaction_seconds",
-            "How long the records that wait have been behind another producer's open transaction, 0 if they are not.",
+            "Time that unread records have been blocked by another producer's open transaction, 0 if not blocked.",
         )
-        self._hint = gauge("hint", "1 while there is a hint that something is set wrong, else 0.", hint=tuple(HINTS))
-        self._lag_seconds = gauge("lag_seconds", "Age of the last record learned while others wait, in seconds.")
+        self._hint = gauge("hint", "1 while the daemon suspects this configuration mistake, else 0.", hint=tuple(HINTS))
+        self._lag_seconds = gauge(
+            "lag_seconds", "Age of the last learned record while unread records wait, in seconds; 0 without a backlog."
+        )
         self._last_event = gauge(
-            "last_event_timestamp_seconds", "Timestamp of the last record learned, in seconds since 1970."
+            "last_event_timestamp_seconds", "Timestamp of the last learned record, in seconds since 1970."
         )
         self._last_checkpoint = gauge(
-            "last_checkpoint_timestamp_seconds", "When a checkpoint was last written, in seconds since 1970."
+            "last_checkpoint_timestamp_seconds", "Time of the last written checkpoint, in seconds since 1970."
         )
         self._checkpoint_size = gauge("checkpoint_size_bytes", "Size of the newest checkpoint, in bytes.")
-        self._checkpoint_offset = gauge("checkpoint_offset", "Input offset that the newest checkpoint goes on from.")
-        self._streams = gauge("streams", "Streams that are remembered.")
-        self._waiting = gauge("sequences_waiting", "Streams whose sequence is over and waits for its label.")
-        self._vocabulary = gauge("vocabulary_size", "Symbols in the largest vocabulary, or labels.")
+        self._checkpoint_offset = gauge(
+            "checkpoint_offset", "Input offset at which reading resumes after the newest checkpoint."
+        )
+        self._streams = gauge("streams", "Streams kept in memory.")
+        self._waiting = gauge("sequences_waiting", "Streams whose sequence has ended and waits for its label.")
+        self._vocabulary = gauge("vocabulary_size", "Symbols in the largest vocabulary, or number of labels.")
 
     def _add_process(self, build: Mapping[str, str]) -> None:
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         counter = partial(Counter, namespace=NAMESPACE, registry=self.registry)
         gauge = partial(Gauge, namespace=NAMESPACE, registry=self.registry)
-        self._partitions = gauge("partitions_assigned", "Partitions that this process learns from.")
-        self._rebalances = counter("rebalances", "Times that the partitions assigned changed.")
-        self._transactions = counter("transactions", "Transactions by how they ended.", ["result"])
+        self._partitions = gauge("partitions_assigned", "Partitions assigned to this process.")
+        self._rebalances = counter("rebalances", "Changes of the partition assignment.")
+        self._transactions = counter("transactions", "Transactions by result: committed or aborted.", ["result"])
         for result in ("committed", "aborted"):
             self._transactions.labels(result)
         self._misfits = gauge(
             "topic_misfits",
-            "1 for each setting of a topic that does not fit what is published to it, as the log says at the start.",
+            "1 for each setting of a topic that is unsuitable for the published records; the startup log explains it.",
             ["published_topic", "setting"],
         )
-        info = Info("build", "Versions of what runs.", namespace=NAMESPACE, registry=self.registry)
+        info = Info("build", "Versions of the daemon and its environment.", namespace=NAMESPACE, registry=self.registry)
         info.info({"version": __version__, **build})
 
     def _add_histograms(self) -> None:
@@ -231,12 +253,14 @@ class PrometheusMetrics:
         self._step_seconds = _StepSeconds()
         self.registry.register(self._step_seconds)
         self._transaction_seconds = histogram(
-            "transaction_seconds", "From begin to end of a transaction, in seconds.", WAIT_BUCKETS_S
+            "transaction_seconds", "Duration of a transaction, in seconds.", WAIT_BUCKETS_S
         )
-        self._checkpoint_seconds = histogram("checkpoint_seconds", "Writing a checkpoint, in seconds.", WAIT_BUCKETS_S)
+        self._checkpoint_seconds = histogram(
+            "checkpoint_seconds", "Time to write a checkpoint, in seconds.", WAIT_BUCKETS_S
+        )
         self._end_to_end_seconds = histogram(
             "end_to_end_seconds",
-            "From the timestamp of a batch's last record to the commit of its prediction, in seconds.",
+            "Time from the timestamp of the last record in a batch to the commit of its prediction, in seconds.",
             WAIT_BUCKETS_S,
         )
 
@@ -346,7 +370,7 @@ class PrometheusMetrics:
                 if isinstance(metric, Counter):
                     for values in further:
                         metric.labels(*_labels(source), *values)
-            # Asked for at each scrape, so that it goes on growing when the loop stands still.
+            # Computed at each scrape, so that the lag keeps growing while the loop is blocked.
             self._lag_seconds.labels(*_labels(source)).set_function(partial(self._lag_s, source))
         self._partitions.set(len(self._last_batches))
 
@@ -357,12 +381,12 @@ class PrometheusMetrics:
         return self._age_s(batch)
 
     def _age_s(self, batch: BatchCommitted) -> float:
-        """Never below 0, though the producer's clock may be ahead of this one."""
+        """Return the age of the last record, at least 0: the producer's clock may be ahead of this one."""
         return max(0.0, self._clock() - batch.last_timestamp_ms / 1000)
 
 
 class _StepSeconds(Collector):
-    """The histogram of time per event: a batch counts as all its events, each with the batch's mean time."""
+    """Histogram of the time per event: each event of a batch counts with the mean time of the batch."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -370,20 +394,20 @@ class _StepSeconds(Collector):
         self._seconds = 0.0
 
     def observe(self, seconds: float, *, events: int) -> None:
-        """Count the events of a batch that took so long."""
+        """Add the events of a batch that took ``seconds`` in total."""
         bucket = bisect_left(STEP_BUCKETS_S, seconds / events)
         with self._lock:
             self._counts[bucket] += events
             self._seconds += seconds
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
-        """Give the histogram as it is now."""
+        """Yield the current histogram."""
         with self._lock:
             counts, seconds = list(self._counts), self._seconds
         bounds = [*map(str, STEP_BUCKETS_S), "+Inf"]
         yield HistogramMetricFamily(
             f"{NAMESPACE}_step_seconds",
-            "Learning and predicting one event, taken as the mean of its batch, in seconds.",
+            "Time to learn and predict one event, as the mean over its batch, in seconds.",
             buckets=list(zip(bounds, accumulate(counts), strict=True)),
             sum_value=seconds,
         )
@@ -394,7 +418,7 @@ def _labels(source: TopicPartition) -> tuple[str, str]:
 
 
 def _set(gauge: Gauge, labels: tuple[str, ...], value: float | None) -> None:
-    """Set the gauge, or remove its series while the value is not known."""
+    """Set the gauge, or remove its series while the value is unknown."""
     if value is None:
         gauge.remove(*labels)
     else:
@@ -402,6 +426,6 @@ def _set(gauge: Gauge, labels: tuple[str, ...], value: float | None) -> None:
 
 
 def _set_each(gauge: Gauge, labels: tuple[str, ...], names: Sequence[str], values: Sequence[float] | None) -> None:
-    """Set the gauge of each name, or remove them all while their values are not known."""
+    """Set the gauge of each name, or remove all of them while the values are unknown."""
     for name, value in zip(names, values or (None,) * len(names), strict=True):
         _set(gauge, (*labels, name), value)

@@ -1,4 +1,4 @@
-"""Every setting: its model, presets, and how flags, environment and file are read."""
+"""The settings: their model, the presets, and the reading of options, environment and file."""
 
 from online_lstm.settings.model import (
     BYTES_OF_CHANNEL,

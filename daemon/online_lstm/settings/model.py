@@ -1,9 +1,10 @@
-"""All settings: one model whose fields are flag, environment variable and TOML key at once.
+"""The settings model: each field is a command-line option, an environment variable and a TOML key.
 
-A field's ``kind`` says what changing it means for a group that already learned (`docs/guarantees`):
-``shape`` changes what a record's output is, so it begins a new lineage; ``learning`` holds from the next
-committed offset on, replay uses the values that were in force; ``operational`` is free.
-Its length is that of the catalogue of settings, which is best read in one piece.
+The ``kind`` of a field decides what a change means for a group that has learned (`docs/guarantees`). A change of a
+``shape`` setting changes the outputs, so it starts a new lineage. A change of a ``learning`` setting takes effect at
+the next committed offset; a replay uses the values that were in force at the time. A change of an ``operational``
+setting is always allowed.
+The module is long because the catalogue of settings is best read in one piece.
 """
 
 import hashlib
@@ -46,14 +47,16 @@ MAX_TOPIC_LENGTH = 249
 KERAS_SUFFIX = ".keras"
 MAX_PERIODS = 2
 MAX_LAGS = 64
-"""Each value takes a solution of so many equations."""
+"""Each value requires the solution of a linear system with one equation per lag."""
 BYTES_OF_CHANNEL, BYTES_OF_MESSAGE = 2500, 6000
-"""What is told of a number predicted, and all else of its message, takes a quarter; key and headers may have the rest.
+"""Space reserved in a message for each channel, and for the rest of the message.
+
+The fields of a channel and the remaining fields take a quarter of it; key and headers may take the rest.
 """
 KIND_MEANINGS: dict[Kind, str] = {
-    "shape": "part of the model: a group that already learned refuses another value (`on_shape_change`)",
-    "learning": "holds from the next committed offset on",
-    "operational": "may change at any restart",
+    "shape": "part of the model: a group that has learned refuses another value (`on_shape_change`)",
+    "learning": "takes effect at the next committed offset",
+    "operational": "can be changed at any restart",
 }
 
 
@@ -62,7 +65,7 @@ def _split_on_commas(value: Any) -> Any:
 
 
 def _steps_or_ranges(value: Any) -> Any:
-    """Split ``1,4-6`` into its numbers; what is neither a number nor a range is left to be refused."""
+    """Split ``1,4-6`` into its numbers; leave any other part unchanged, so that validation refuses it."""
     steps: list[Any] = []
     for part in _split_on_commas(value):
         match = re.fullmatch(r"(\d{1,4})-(\d{1,4})", str(part))
@@ -114,14 +117,14 @@ def _existing(value: Path) -> Path:
 
 @cache
 def _content_of(path: Path) -> str:
-    """Give the digest of a file, and of the JSON beside a Keras file; what is no file is one, as a shape has it."""
+    """Return the digest of a file and of the JSON beside a Keras file; a path without a file already is a digest."""
     beside = [path.with_suffix(".json")] if path.suffix == KERAS_SUFFIX else []
     content = b"".join(file.read_bytes() for file in (path, *beside) if file.is_file())
     return hashlib.sha256(content).hexdigest() if path.is_file() else path.name
 
 
 def _start(value: str) -> str:
-    """Accept ``earliest``, ``latest`` or an ISO 8601 time stamp."""
+    """Accept ``earliest``, ``latest`` or an ISO 8601 timestamp."""
     if value not in {"earliest", "latest"}:
         try:
             datetime.fromisoformat(value)
@@ -149,7 +152,7 @@ Experts = Annotated[tuple[str, ...], BeforeValidator(_split_on_commas), AfterVal
 
 
 def _setting(kind: Kind, default: Any, description: str, *, tasks: tuple[str, ...] = (), **constraints: Any) -> Any:
-    """Describe a setting; one of some ``tasks`` only is no part of another task's shape."""
+    """Describe a setting; with ``tasks``, it belongs to the shape of these tasks only."""
     return Field(
         default, description=description, json_schema_extra={"kind": kind, "tasks": list(tasks)}, **constraints
     )
@@ -161,263 +164,323 @@ _of_windows = partial(_setting, tasks=("symbol", "number"))
 
 
 class Settings(BaseModel):
-    """The settings of a daemon, frozen once read."""
+    """The settings of a daemon, immutable once read."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False, validate_default=True
     )
 
-    # where the values come from and where the predictions go
+    # input and output topics
     bootstrap_servers: Servers = _setting("operational", ("localhost:9092",), "Kafka brokers, host:port[,host:port]")
-    input_topics: Topics = _setting("operational", ("numbers",), "Topics to learn from, separated by commas")
-    output_topic: Topic = _setting("operational", "predictions", "Topic that predictions are published to")
+    input_topics: Topics = _setting("operational", ("numbers",), "Input topics, separated by commas")
+    output_topic: Topic = _setting("operational", "predictions", "Topic for the predictions")
     dead_letter_topic: Topic | None = _setting(
-        "operational", None, "Topic for records that cannot be learned from [default: INPUT.dlq]"
+        "operational", None, "Topic for records that cannot be decoded or learned [default: INPUT.dlq]"
     )
-    group_id: str = _setting("operational", "online-lstm", "Consumer group; checkpoints belong to it", min_length=1)
+    group_id: str = _setting(
+        "operational", "online-lstm", "Consumer group; each group has its own checkpoints", min_length=1
+    )
     instance_id: str | None = _setting(
         "operational",
         None,
-        "Name of this process in its group, stable over restarts [default: host and a free slot]",
+        "Name of this process in its group, stable across restarts [default: host name and a free slot]",
     )
     group_instance_id: str | None = _setting(
         "operational",
         None,
-        "Makes this process a static member of the group: a restart is at once, a leave takes the session timeout",
+        "Kafka static membership: a restart within the session timeout causes no rebalance, but a departure is noticed "
+        "only after it",
     )
     start_from: Annotated[str, AfterValidator(_start)] = _setting(
-        "operational", "earliest", "Where a group without offsets begins: earliest, latest or a time stamp"
+        "operational",
+        "earliest",
+        "Where a group without committed offsets starts: earliest, latest or an ISO 8601 timestamp",
     )
-    create_topics: bool = _setting("operational", default=True, description="Create topics that are missing")
-    connect_timeout_s: float = _setting("operational", 30.0, "How long to look for a broker at start", gt=0, le=3600)
+    create_topics: bool = _setting("operational", default=True, description="Create missing topics")
+    connect_timeout_s: float = _setting("operational", 30.0, "Time to wait for a broker at startup", gt=0, le=3600)
     session_timeout_s: float = _setting(
-        "operational", 10.0, "After this silence the group takes this member's partitions away", ge=1, le=1800
+        "operational",
+        10.0,
+        "Time without a heartbeat after which the group reassigns the partitions of a member",
+        ge=1,
+        le=1800,
     )
     max_poll_interval_s: float = _setting(
-        "operational", 300.0, "A batch that takes longer loses its partitions", ge=1, le=86_400
+        "operational",
+        300.0,
+        "Maximum time between two polls; a member that takes longer for a batch loses its partitions",
+        ge=1,
+        le=86_400,
     )
     transaction_timeout_s: float = _setting(
-        "operational", 10.0, "The broker aborts a transaction that is open longer", ge=1, le=900
+        "operational", 10.0, "Time after which the broker aborts an open transaction", ge=1, le=900
     )
     delivery: Literal["exactly_once", "at_least_once"] = _setting(
         "operational",
         "exactly_once",
-        "exactly_once, or at_least_once where brokers have no transactions: a crash then repeats the last batch",
+        "exactly_once, or at_least_once for brokers without transactions (a crash then repeats the last batch)",
     )
-    max_batch_events: int = _setting("operational", 500, "Most records in one transaction", ge=1, le=100_000)
+    max_batch_events: int = _setting(
+        "operational", 500, "Maximum number of records in one transaction", ge=1, le=100_000
+    )
 
-    # a broker that wants to know who is there
+    # security of the broker connection
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = _setting(
-        "operational", "PLAINTEXT", "How to talk to the brokers"
+        "operational", "PLAINTEXT", "Security protocol of the broker connections"
     )
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = _setting(
-        "operational", "PLAIN", "How to log in, with a SASL protocol"
+        "operational", "PLAIN", "SASL mechanism, with a SASL protocol"
     )
     sasl_username: str | None = _setting("operational", None, "User name, with a SASL protocol")
     sasl_password: SecretStr | None = _setting("operational", None, "Password, with a SASL protocol")
-    sasl_password_file: HomePath | None = _setting("operational", None, "File that holds the password")
-    ssl_cafile: HomePath | None = _setting("operational", None, "Certificates of the authorities to trust (PEM)")
-    ssl_certfile: HomePath | None = _setting("operational", None, "This client's certificate (PEM)")
-    ssl_keyfile: HomePath | None = _setting("operational", None, "This client's key (PEM)")
-    ssl_key_password: SecretStr | None = _setting("operational", None, "Pass phrase of the key in ssl_keyfile")
-    ssl_key_password_file: HomePath | None = _setting("operational", None, "File that holds the pass phrase of the key")
+    sasl_password_file: HomePath | None = _setting("operational", None, "File with the password")
+    ssl_cafile: HomePath | None = _setting(
+        "operational", None, "Certificates of the trusted certificate authorities (PEM)"
+    )
+    ssl_certfile: HomePath | None = _setting("operational", None, "Client certificate (PEM)")
+    ssl_keyfile: HomePath | None = _setting("operational", None, "Private key of the client (PEM)")
+    ssl_key_password: SecretStr | None = _setting("operational", None, "Passphrase of the key in ssl_keyfile")
+    ssl_key_password_file: HomePath | None = _setting("operational", None, "File with the passphrase of the key")
 
-    # how a record is read
+    # decoding of records
     value_format: Literal["auto", "double", "float", "long", "integer", "string"] = _setting(
-        "shape", "auto", "auto (number, JSON) or the Kafka serializer that wrote the values"
+        "shape", "auto", "Encoding of the values: auto (number or JSON), or the Kafka serializer that wrote them"
     )
     value_path: str | None = _setting("shape", None, "Dotted path of the value in a JSON object [default: value]")
     stream_by: Literal["key", "partition"] = _setting(
-        "shape", "key", "What a stream is: the records of one key, or all of a partition, whatever their keys"
+        "shape",
+        "key",
+        "What forms a stream: the records with one key, or all records of a partition whatever their keys",
     )
     missing_values: Texts = _of_vectors(
         "shape",
         ("NA", "N/A", "null", "none", "?", "-", "unknown", "unavailable"),
-        "Texts or numbers that mark a missing number, beside NaN and blanks; letter case does not matter",
+        "Texts or numbers that mark a missing number, besides NaN and blank text; case-insensitive",
     )
     max_value_bytes: int = _setting(
-        "shape", 65_536, "A longer value goes to the dead-letter topic", ge=1, le=100_000_000
+        "shape", 65_536, "Maximum size of a value; a larger value goes to the dead-letter topic", ge=1, le=100_000_000
     )
     max_output_bytes: int = _setting(
-        "shape", 1_000_000, "No published record is larger (key, value and headers)", ge=10_000, le=100_000_000
+        "shape", 1_000_000, "Maximum size of a published record (key, value and headers)", ge=10_000, le=100_000_000
     )
 
-    # what is learned
+    # model
     task: Literal["symbol", "number", "label"] = _setting(
         "shape",
         "symbol",
-        "What is predicted: symbol, the next value of a vocabulary; number, a later one of a quantity; label, that of "
-        "the sequence that a sample belongs to",
+        "What is predicted: symbol, the next value from a vocabulary; number, a future value of a quantity; label, the "
+        "label of the sequence that a sample belongs to",
     )
     preset: Literal["default", "seed"] = _setting(
         "operational",
         "default",
-        "Defaults of what is not given: default; seed, the plain loop of one LSTM",
+        "Set of default values: default, or seed (a plain loop with one LSTM)",
     )
-    window: int = _of_windows("shape", 64, "Events that one fit step sees", ge=1, le=4096)
+    window: int = _of_windows(
+        "shape", 64, "Number of recent events that one fit step backpropagates through", ge=1, le=4096
+    )
     network: Names = _setting(
         "shape",
         ("lstm 48",),
-        "Layers from the input up, separated by commas: lstm CELLS, gru CELLS, dense UNITS [tanh, relu or sigmoid], "
+        "Layers from input to output, separated by commas: lstm CELLS, gru CELLS, dense UNITS [tanh, relu or sigmoid], "
         "dropout RATE, leaky_relu [SLOPE], layer_norm",
     )
     states: Literal["carried", "stateless"] = _of_windows(
-        "shape", "carried", "LSTM states at the window's left edge: carried on, or zeros"
+        "shape", "carried", "Recurrent states at the start of each window: carried over from earlier windows, or zeros"
     )
     replay_buffer_size: int = _of_windows(
         "shape",
         1000,
-        "With each value, an earlier window of so many values is learned again (0: none)",
+        "Reach of the replay buffer, in events: each event also trains on one earlier window from this reach (0: none)",
         ge=0,
         le=1_000_000,
     )
     max_vocabulary: int = _of_symbols(
         "shape",
         255,
-        "Most symbols the network knows; least recently seen leaves (with shared weights, none)",
+        "Maximum number of symbols that the network knows; the least recently seen is evicted (never with shared "
+        "weights)",
         ge=1,
     )
-    min_occurrences: int = _of_symbols("shape", 2, "Times a value must be seen to be admitted to the vocabulary", ge=1)
-    max_streams: int = _setting("shape", 1000, "Most streams (keys) per partition; least recently seen leaves", ge=1)
+    min_occurrences: int = _of_symbols(
+        "shape", 2, "Number of occurrences after which a symbol is admitted to the vocabulary", ge=1
+    )
+    max_streams: int = _setting(
+        "shape", 1000, "Maximum number of streams (keys) per partition; the least recently seen is evicted", ge=1
+    )
     suffix_contexts: int = _of_symbols(
-        "shape", 1024, "Contexts that the suffix memories remember per stream", ge=16, le=1_048_576
+        "shape", 1024, "Number of contexts that the suffix memories keep per stream", ge=16, le=1_048_576
     )
     experts: Experts = _setting(
         "shape",
         EXPERTS["symbol"],
-        "Whose predictions are mixed: lstm, suffix_memory, slow_suffix_memory; of numbers lstm, linear, neighbours",
+        "Experts in the mixture: lstm, suffix_memory, slow_suffix_memory; for numbers: lstm, linear, neighbours",
     )
-    mixing_rate: float = _of_symbols("shape", 0.01, "How fast the experts' weights move", ge=0, le=1)
+    mixing_rate: float = _of_symbols("shape", 0.01, "Learning rate of the mixing weights", ge=0, le=1)
     mixing_context_rate: float = _of_symbols(
-        "shape", 0.01, "How fast their weights in one situation move in the end", ge=0, le=1
+        "shape", 0.01, "Asymptotic learning rate of the context-specific mixing weights", ge=0, le=1
     )
-    # numbers, and samples of sequences that have a label
-    features: int = _of_vectors("shape", 1, "Numbers in each value: 1, or the length of its vectors", ge=1, le=1024)
+    # numbers, and samples of labelled sequences
+    features: int = _of_vectors(
+        "shape", 1, "Number of components in each value: 1, or the length of the vectors", ge=1, le=1024
+    )
     horizons: Horizons = _of_numbers(
-        "shape", (1,), "Events ahead that numbers are predicted for: 5, or several like 1,2,5 or 1-5"
+        "shape", (1,), "Prediction horizons, in events ahead: 5, or several such as 1,2,5 or 1-5"
     )
     history: int = _of_numbers(
-        "shape", 2048, "Last numbers that are looked back at: for lags, periods and neighbours", ge=256, le=32_768
+        "shape",
+        2048,
+        "Number of recent values kept for lags, seasonal periods and nearest neighbours",
+        ge=256,
+        le=32_768,
     )
     lags: Steps = _of_numbers(
         "shape",
         (),
-        "Events back from a predicted number that it is predicted from [default: the latest, and a season ago]",
+        "Lags used as regressors, counted back from the predicted event [default: the most recent values and those one "
+        "season earlier]",
     )
     periods: Steps = _of_numbers(
-        "shape", (), "Events in a season of the numbers, and in one within it; 1: none [default: found while running]"
+        "shape",
+        (),
+        "Seasonal periods in events: the season, and a shorter one within it; 1: no season [default: detected]",
     )
     calendar: bool = _of_numbers(
-        "shape", default=False, description="Numbers depend on hour and weekday (UTC) of the records' time stamps"
+        "shape", default=False, description="Use the hour and weekday (UTC) of the record timestamps as inputs"
     )
     tolerance: Numbers | None = _of_numbers(
         "shape",
         None,
-        "A number this near to the prediction is a hit; one for all components, or one for each [default: a tenth of "
-        "their mean distance from their centre]",
+        "Maximum error of a hit: one for all components, or one for each [default: a tenth of the mean absolute "
+        "deviation of the values]",
     )
-    coverage: float = _of_numbers("shape", 0.9, "Share of the numbers that intervals are to hold", gt=0, le=0.99)
+    coverage: float = _of_numbers(
+        "shape", 0.9, "Target share of values inside their prediction intervals", gt=0, le=0.99
+    )
     interval_rate: float = _of_numbers(
-        "shape", 0.01, "How fast intervals change while they hold another share", ge=0, le=1
+        "shape", 0.01, "Step size at which intervals adapt to reach the target share", ge=0, le=1
     )
-    # labels
-    classes: int = _of_labels("shape", 2, "Labels that there are", ge=2, le=1024)
+    # labels of sequences
+    classes: int = _of_labels("shape", 2, "Number of classes: the maximum number of distinct labels", ge=2, le=1024)
     label_path: str = _of_labels("shape", "label", "Dotted path of the label in a JSON object", min_length=1)
-    max_sequence_length: int = _of_labels("shape", 512, "A sequence of so many samples is over", ge=1, le=8192)
+    max_sequence_length: int = _of_labels("shape", 512, "Number of samples after which a sequence ends", ge=1, le=8192)
     label_timeout_events: int = _of_labels(
         "shape",
         10_000,
-        "A sequence without a sample for so many events of its partition is over, and one that is over waits as long "
-        "for its label",
+        "Idle timeout, in events of the partition: ends a sequence that receives no samples, and drops an ended one "
+        "that receives no label",
         ge=1,
         le=10_000_000,
     )
     position_weights: Literal["all", "last", "linear"] = _of_labels(
-        "shape", "all", "Samples of a sequence that its label is learned at: all, the last, or the more the later"
+        "shape",
+        "all",
+        "Weights of the loss over a sequence: every sample equally, only the last, or linearly increasing",
     )
     model_scope: Literal["stream", "partition"] = _setting(
         "shape",
         "stream",
-        "Who shares the weights: a stream has its own, or all streams of a partition the same, for many short streams",
+        "Weight sharing: each stream has its own network, or all streams of a partition share one (for many short "
+        "streams)",
     )
     score_window: int = _setting(
-        "shape", 500, "Scored events that hit rates and errors are taken over", ge=1, le=100_000
+        "shape", 500, "Number of recent scored events over which hit rates and errors are computed", ge=1, le=100_000
     )
     drift_delta: float = _setting(
-        "shape", 0.15, "So much more misses a prediction than before are no sign that the stream changed", ge=0, le=1
+        "shape", 0.15, "Page-Hinkley tolerance: increases of the miss rate up to this much are ignored", ge=0, le=1
     )
     drift_threshold: float = _setting(
-        "shape", 7.0, "More further misses than these are: the stream changed (the test of Page and Hinkley)", gt=0
+        "shape", 7.0, "Page-Hinkley threshold (lambda): cumulative excess misses that signal a drift", gt=0
     )
     top: int = _setting(
-        "shape", 3, "Likeliest values or labels listed in each output", tasks=("symbol", "label"), ge=1, le=100
+        "shape",
+        3,
+        "Number of most likely values or labels listed in each output",
+        tasks=("symbol", "label"),
+        ge=1,
+        le=100,
     )
     warm_start: Annotated[HomePath, AfterValidator(_existing)] | None = _setting(
         "shape",
         None,
-        "Checkpoint or Keras file to begin from: streams as those of their keys, others as the only one there is",
+        "Checkpoint or Keras file to start from. A stream starts from the one with the same key; if the file has a "
+        "single stream, every stream starts from it",
     )
-    seed: int = _setting("shape", 0, "Seed of the initial weights and of what is replayed", ge=0, lt=2**63)
+    seed: int = _setting("shape", 0, "Random seed of the initial weights and of the replay samples", ge=0, lt=2**63)
 
-    # how it is learned
+    # optimizer
     learn: bool = _setting(
-        "learning", default=True, description="Whether anything is learned; else what was learned predicts, unchanged"
+        "learning",
+        default=True,
+        description="Learn from the input; if false, the learned state predicts and does not change",
     )
     learning_rate: float = _setting("learning", 9e-3, "Adam's learning rate", gt=0, le=10)
     beta_1: float = _setting("learning", 0.9, "Adam's decay of the first moment", ge=0, lt=1)
     beta_2: float = _setting("learning", 0.99, "Adam's decay of the second moment", ge=0, lt=1)
     epsilon: float = _setting("learning", 1e-3, "Adam's epsilon", gt=0)
-    clip_norm: float = _setting("learning", 1.0, "Gradients are scaled down to this global norm", gt=0)
+    clip_norm: float = _setting(
+        "learning", 1.0, "Maximum global norm of the gradient; a larger gradient is scaled down to it", gt=0
+    )
     lr_gate_loss: float = _setting(
-        "learning", 0.05, "Below this loss of the window the rate shrinks in proportion (0: never)", ge=0
+        "learning", 0.05, "Window loss below which the learning rate shrinks in proportion to the loss (0: never)", ge=0
     )
 
-    retry_steps: int = _setting("learning", 7, "Most further fit steps on a value that was missed (0: none)", ge=0)
-    retry_budget: float = _setting("learning", 100.0, "Most further fit steps in a row of misses", ge=0)
-    retry_refill: float = _setting("learning", 0.25, "Further fit steps that each value adds to the budget", ge=0)
+    retry_steps: int = _setting(
+        "learning", 7, "Maximum number of retry steps (further fit steps) after a wrong prediction (0: none)", ge=0
+    )
+    retry_budget: float = _setting(
+        "learning", 100.0, "Maximum number of retry steps that the budget holds, for a run of wrong predictions", ge=0
+    )
+    retry_refill: float = _setting("learning", 0.25, "Number of retry steps that each event adds to the budget", ge=0)
     replay_dropout: float = _of_windows(
         "learning",
         0.25,
-        "Share of the last layer's outputs that is dropped while an earlier window is learned",
+        "Dropout rate of the last layer's outputs while a replayed window is trained on",
         ge=0,
         lt=1,
     )
 
-    # what is kept
+    # checkpoints
     checkpoint_url: Annotated[str, AfterValidator(_at_home)] = _setting(
         "operational",
         "checkpoints",
-        "Directory, or object store (s3://bucket/prefix), of the checkpoints",
+        "Directory or object store (s3://bucket/prefix) for the checkpoints",
         min_length=1,
     )
     checkpoint_interval_s: float = _setting("operational", 10.0, "Time between two checkpoints", gt=0, le=86_400)
 
-    # what is done where going on would lose something: refuse, and say what; or go on in a new lineage
+    # reactions where continuing would lose data: refuse with a message, or continue in a new lineage
     on_gap: WayOut = _setting(
-        "operational", "refuse", "Offsets, records or checkpoints are gone: refuse, or continue without them"
+        "operational", "refuse", "Offsets, records or checkpoints are missing: refuse, or continue without them"
     )
     on_divergence: WayOut = _setting(
-        "operational", "refuse", "A replay gives other outputs than were published: refuse, or continue with its state"
+        "operational",
+        "refuse",
+        "The outputs of a replay differ from the published ones: refuse, or continue from the replayed state",
     )
     on_shape_change: WayOut = _setting(
-        "operational", "refuse", "The group learned with another shape: refuse, or continue with nothing learned"
+        "operational", "refuse", "The group learned with other shape settings: refuse, or continue with nothing learned"
     )
     on_partition_growth: WayOut = _setting(
-        "operational", "refuse", "An input topic has more partitions than before: refuse, or continue with them too"
+        "operational", "refuse", "An input topic has more partitions than before: refuse, or continue with all of them"
     )
 
-    # what is shown
-    http_host: str = _setting("operational", "127.0.0.1", "Address that metrics and health are served on", min_length=1)
-    http_port: int = _setting(
-        "operational", 9108, "Port that metrics and health are served on (0: a free one)", ge=0, le=65535
+    # monitoring
+    http_host: str = _setting(
+        "operational", "127.0.0.1", "Address of the HTTP server for metrics and health", min_length=1
     )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = _setting("operational", "INFO", "Least severe log line")
-    log_format: Literal["text", "json"] = _setting("operational", "text", "Log lines as text or JSON")
+    http_port: int = _setting(
+        "operational", 9108, "Port of the HTTP server for metrics and health (0: a free port)", ge=0, le=65535
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = _setting(
+        "operational", "INFO", "Minimum severity of log lines"
+    )
+    log_format: Literal["text", "json"] = _setting("operational", "text", "Format of log lines")
 
     @field_validator("*", mode="before")
     @classmethod
     def _as_text(cls, value: Any, info: ValidationInfo) -> Any:
-        """Read a value as its text, whatever gave it: a truth value is no number, and what is blank is no value."""
+        """Convert a value from any source to text: a Boolean is not a number, and blank text is not a value."""
         text = plain_text(value)
         if text == "" and not is_list(str(info.field_name)):
             raise ValueError("expected a value; leave it out for the default")
@@ -425,41 +488,43 @@ class Settings(BaseModel):
 
     @property
     def baselines(self) -> tuple[str, ...]:
-        """The predictors that the hit rate is shown with."""
+        """The baselines of the task."""
         return BASELINES[self.task]
 
     @property
     def first_expert(self) -> int:
-        """Where the first expert is among the published prediction, the baselines and the experts, in this order."""
+        """Index of the first expert in the order: published prediction, baselines, experts."""
         return 1 + len(self.baselines)
 
     @property
     def channels(self) -> int:
-        """How many numbers are predicted after each event: each component at each horizon."""
+        """Number of channels: the numbers predicted after each event, each component at each horizon."""
         return self.features * len(self.horizons)
 
     def nested(self, told: Sequence[T]) -> T | list[T] | list[list[T]]:
-        """Arrange what is told of each component at each horizon as messages do.
+        """Arrange one figure per channel in the nesting that messages use.
 
-        As it is for one number; a list over the components of a vector; a list of these over several horizons.
+        A single number stays a number; a vector becomes a list over its components; with several horizons, the result
+        is a list over the horizons.
 
         Args:
-            told: Horizon by horizon, of each component.
+            told: One figure per channel, horizon by horizon, component by component.
         """
         lines = [list(told[first : first + self.features]) for first in range(0, len(told), self.features)]
         by_horizon = lines if self.features > 1 else told
         return by_horizon if len(self.horizons) > 1 else by_horizon[0]  # type: ignore[return-value]
 
     def dead_letters_of(self, topic: str) -> str:
-        """Name the dead-letter topic of an input topic."""
+        """Return the name of the dead-letter topic of an input topic."""
         return self.dead_letter_topic or f"{topic}.dlq"
 
     def require_consistent(self) -> None:
-        """Refuse settings that are right one by one and not together.
+        """Raise if settings that are valid one by one contradict each other.
 
         Raises:
-            SettingsError: A topic is read and published to, or takes both predictions and dead letters; there is
-                no name for a dead-letter topic; nobody to log in as; or a poll may not even take a session timeout.
+            SettingsError: A topic is both read and published to, or receives both predictions and dead letters; the
+                name of a dead-letter topic is too long; user name or password is missing; or the poll interval is
+                shorter than the session timeout.
         """
         letters = {self.dead_letters_of(topic) for topic in self.input_topics}
         for topic in sorted({self.output_topic, *letters} & set(self.input_topics)):
@@ -482,12 +547,11 @@ class Settings(BaseModel):
             )
 
     def require_learnable(self) -> None:
-        """Refuse settings of a task that do not fit each other.
+        """Raise if settings of the task contradict each other.
 
         Raises:
-            SettingsError: Lags, periods or horizons do not fit into the history, values would not be numbers, what is
-                told of them may not fit into a message, labels could not come, or the weights are to be shared
-                otherwise than the task can.
+            SettingsError: Lags, periods or horizons exceed the history, the value format excludes numbers or labels,
+                the predictions may exceed the size of a message, or the task does not support the model scope.
         """
         if self.task == "label" and self.model_scope != "partition":
             raise SettingsError(
@@ -530,23 +594,23 @@ class Settings(BaseModel):
             )
 
     def password(self) -> str | None:
-        """Return the password from where it was given.
+        """Return the password from its setting or its file.
 
         Raises:
-            SettingsError: The file that holds it cannot be read.
+            SettingsError: The file cannot be read.
         """
         return self._secret("sasl_password")
 
     def key_password(self) -> str | None:
-        """Return the pass phrase of the key from where it was given; raises as ``password`` does."""
+        """Return the passphrase of the key from its setting or its file; raises as ``password`` does."""
         return self._secret("ssl_key_password")
 
     def secrets(self) -> list[str]:
-        """Return all secrets that are given, for what must not show them; raises as ``password`` does."""
+        """Return all configured secrets, so that they can be hidden; raises as ``password`` does."""
         return [secret for secret in (self.password(), self.key_password()) if secret]
 
     def _secret(self, name: str) -> str | None:
-        """Return a secret that is in a setting, or in the file that the setting ``NAME_file`` names."""
+        """Return a secret from its setting, or from the file that the setting ``NAME_file`` names."""
         file: Path | None = getattr(self, f"{name}_file")
         if file is not None:
             try:
@@ -557,7 +621,7 @@ class Settings(BaseModel):
         return None if given is None else given.get_secret_value()
 
     def of_kind(self, kind: Kind) -> dict[str, Any]:
-        """Give the settings of one kind as plain JSON values, but those of another task; of a file, its digest."""
+        """Return the settings of one kind that apply to the task, as JSON values; a file appears as its digest."""
         values = self.model_dump(mode="json")
         values["warm_start"] = self.warm_start and _content_of(self.warm_start)
         fields = type(self).model_fields.items()
@@ -568,18 +632,18 @@ class Settings(BaseModel):
         }
 
     def with_shape(self, shape: Mapping[str, Any]) -> "Settings":
-        """Give these settings with those of a shape, as ``of_kind`` gave them."""
+        """Return a copy of the settings with the shape settings that ``of_kind`` returned."""
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in shape.items()}
         content = shape.get("warm_start")
         return self.model_copy(update={**values, "warm_start": Path(content) if content else None})
 
     def shape_digest(self) -> str:
-        """Fingerprint the settings that decide what a record's output is (8 hexadecimal digits)."""
+        """Return a fingerprint of the shape settings, which determine the outputs (8 hexadecimal digits)."""
         return hashlib.sha256(json.dumps(self.of_kind("shape"), sort_keys=True).encode()).hexdigest()[:8]
 
 
 def kind_of(field: FieldInfo) -> Kind:
-    """Say what changing this field means."""
+    """Return the kind of a field: what a change of it means."""
     kind: Kind = _extra(field)["kind"]
     return kind
 
@@ -590,7 +654,7 @@ def _extra(field: FieldInfo) -> dict[str, Any]:
 
 
 def is_list(name: str) -> bool:
-    """Say whether a setting takes several values, separated by commas.
+    """Return whether a setting takes several values, separated by commas.
 
     >>> is_list("input_topics"), is_list("tolerance"), is_list("window")
     (True, True, False)
@@ -599,7 +663,7 @@ def is_list(name: str) -> bool:
 
 
 def type_of(annotation: Any) -> Any:
-    """Return what an annotation is of, without None and what is checked.
+    """Return the type in an annotation, without None and validators.
 
     >>> type_of(Annotated[Path, "an existing one"] | None)
     <class 'pathlib.Path'>
@@ -615,11 +679,11 @@ def read_settings(
     config: Path | Mapping[str, Any] | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> Settings:
-    """Read the settings from ``given`` (flags), the environment and a TOML file or what it holds, in this order.
+    """Read the settings from ``given`` (options), the environment and a TOML file or its content, in this order.
 
     Raises:
-        SettingsError: A value is wrong, or a name is unknown, with one line for each; or the settings of the task do
-            not fit each other.
+        SettingsError: A value is invalid or a name is unknown, with one line for each; or settings of the task
+            contradict each other.
     """
     unknown = partial(_unknown, prefix=ENV_PREFIX)
     variables = read_environment(environment, Settings.model_fields, unknown=unknown)
@@ -636,14 +700,14 @@ def read_settings(
 
 
 def _unknown(name: str, prefix: str = "") -> str:
-    """Say that there is no such setting, and which one may have been meant."""
+    """Format the error for an unknown setting, with the most similar name."""
     alike = alike_setting(name[len(prefix) :].lower())
     meant = f"{prefix}{alike.upper() if prefix else alike} is one, " if alike else ""
     return f"{name}: there is no such setting; {meant}`online-lstm run --help` lists them"
 
 
 def alike_setting(name: str) -> str | None:
-    """Give the setting whose name is most like this one, None where none is like it.
+    """Return the setting with the most similar name, or None without a similar one.
 
     >>> alike_setting("widow"), alike_setting("colour")
     ('window', None)
@@ -664,14 +728,14 @@ def _explain(problem: dict[str, Any], values: Mapping[str, Any]) -> str:
 
 
 def add_value(values: dict[str, str], name: str, value: str) -> None:
-    """Add what the command line gives a setting: several lists add up, any other setting is given once.
+    """Add a value from the command line: values of a list accumulate, any other setting is given once.
 
     >>> values = {"input_topics": "a"}
     >>> add_value(values, "input_topics", "b,c"); values
     {'input_topics': 'a,b,c'}
 
     Raises:
-        SettingsError: It was given before.
+        SettingsError: The setting was given before.
     """
     if name not in values:
         values[name] = value
@@ -683,13 +747,13 @@ def add_value(values: dict[str, str], name: str, value: str) -> None:
 
 
 def parse_assignments(assignments: Sequence[str]) -> dict[str, str]:
-    """Read ``NAME=VALUE`` arguments.
+    """Parse ``NAME=VALUE`` arguments.
 
     >>> parse_assignments(["window=32", "network=lstm 8", "network=lstm 4"])
     {'window': '32', 'network': 'lstm 8,lstm 4'}
 
     Raises:
-        SettingsError: An argument has no name or no ``=``, or gives a setting that was given before.
+        SettingsError: An argument has no name or no ``=``, or repeats a setting.
     """
     values: dict[str, str] = {}
     for assignment in assignments:

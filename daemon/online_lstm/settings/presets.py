@@ -1,4 +1,4 @@
-"""What the settings are by default where a task or a preset has its own; pure data."""
+"""Default values of the tasks and presets; pure data."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,7 +26,7 @@ TASKS: Mapping[str, Mapping[str, Any]] = {
         "top": 20,
     },
 }
-"""What each task has instead of the defaults."""
+"""Default values of each task, in place of the general ones."""
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
@@ -41,7 +41,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "experts": ("lstm",),
     },
 }
-"""What each preset has instead of the defaults and of what its task has.
+"""Default values of each preset, in place of the general ones and of the task's.
 
-``seed`` is the plain loop of one LSTM, one step of Adam a value, as in the question that this project began from.
+``seed`` is a plain loop with one LSTM and one Adam step per value, as in a simple Keras training loop.
 """

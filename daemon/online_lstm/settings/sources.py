@@ -1,7 +1,7 @@
-"""Where settings come from beside the command line: environment variables and a TOML file.
+"""Sources of settings besides the command line: environment variables and a TOML file.
 
-What is read is handed on as text, so that one rule for a setting holds in all places. Knows the names of settings, not
-what they mean.
+All values are passed on as text, so that one rule per setting holds for every source. Knows the names of the settings,
+not their meaning.
 """
 
 import re
@@ -20,7 +20,7 @@ _SERVICE_VARIABLE = re.compile(r"(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT_\d+
 
 
 def plain_text(value: Any) -> Any:
-    """Return what a setting's value would be as an environment variable; None and tables stay as they are.
+    """Return the text that an environment variable would have for a value; None and tables are unchanged.
 
     >>> plain_text(True), plain_text(64.0), plain_text([1, " a "]), plain_text(date(2026, 1, 31))
     ('true', '64.0', ['1', 'a'], '2026-01-31')
@@ -37,16 +37,16 @@ def plain_text(value: Any) -> Any:
 def read_environment(
     environment: Mapping[str, str], names: Collection[str], *, unknown: Callable[[str], str]
 ) -> dict[str, str]:
-    """Return the settings of these names that variables give; an empty variable gives none.
+    """Return the settings that environment variables give; empty variables are ignored.
 
     Args:
         environment: All variables.
-        names: The settings that there are.
-        unknown: Returns what is said of a variable that is no setting.
+        names: The names of all settings.
+        unknown: Returns the error text for a variable that matches no setting.
 
     Raises:
-        SettingsError: A variable with our prefix is no setting, is not in capitals, or was made by Kubernetes; with
-            one line for each.
+        SettingsError: A variable with the prefix ``ONLINE_LSTM_`` matches no setting, is not in capitals, or was made
+            by Kubernetes; with one line for each.
     """
     read: dict[str, str] = {}
     problems: list[str] = []
@@ -71,7 +71,7 @@ def read_environment(
 
 
 def service_links(environment: Mapping[str, str]) -> list[str]:
-    """Return the variables with our prefix that Kubernetes makes of Services; they are no settings.
+    """Return the variables with our prefix that Kubernetes makes for Services; they are not settings.
 
     >>> service_links({"ONLINE_LSTM_SERVICE_HOST": "10.0.0.7", "ONLINE_LSTM_PORT": "9108", "ONLINE_LSTM_SEED": "1"})
     ['ONLINE_LSTM_SERVICE_HOST']
@@ -85,17 +85,17 @@ def service_links(environment: Mapping[str, str]) -> list[str]:
 
 
 def _ours(environment: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
-    """Yield the variables with our prefix that are not empty: in full, without the prefix, and their values."""
+    """Yield the non-empty variables with our prefix: full name, name without the prefix, value."""
     for variable, value in environment.items():
         if variable.upper().startswith(ENV_PREFIX) and value.strip():
             yield variable, variable[len(ENV_PREFIX) :], value
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Return what a TOML file has; it may be a pipe, and begin with a byte order mark.
+    """Return the content of a TOML file; the file may be a pipe, and may begin with a byte order mark.
 
     Raises:
-        SettingsError: It cannot be read, or is no TOML in UTF-8.
+        SettingsError: The file cannot be read, or is not TOML in UTF-8.
     """
     try:
         content = expand_home(path).read_bytes()

@@ -1,1 +1,1 @@
-"""What commands write on a terminal: tables, progress, lines of messages, output files."""
+"""Output of the commands: tables, progress bars, formatted messages, output files."""

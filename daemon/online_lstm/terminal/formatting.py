@@ -1,4 +1,4 @@
-"""One published message as one line of text."""
+"""Formatting of published messages as single lines of text."""
 
 import json
 from typing import Any
@@ -6,16 +6,16 @@ from typing import Any
 from rich.text import Text
 
 MAX_SHOWN = 40
-"""Characters of a value or a stream's name that a line has room for."""
+"""Maximum number of characters shown of a value or a stream name."""
 
 STYLES = {"hit": "green", "miss": "red", "first": "dim", "open": "dim"}
-"""Of what came of a message's value: predicted, not predicted, nothing to compare with, a sample of a sequence."""
+"""Styles of the outcomes: hit, miss, no prediction to compare with, sample of an open sequence."""
 
 
 def format_message(value: bytes | None, place: str) -> Text:
-    """Describe one message in one line; ``place`` names it if it is none of the daemon's.
+    """Format one message as one line; ``place`` identifies a record that is not a message of the daemon.
 
-    What comes from the stream is shown with its control characters escaped.
+    Control characters in values of the stream are escaped.
     """
     try:
         message = json.loads(value or b"")
@@ -49,26 +49,26 @@ def _describe(message: dict[str, Any]) -> Text:
 
 
 def format_outcome(message: dict[str, Any]) -> str:
-    """Say what came of a message's value; its evaluation may be about a sequence, and not about the value before."""
+    """Format the outcome of a message; the evaluation may concern a whole sequence instead of the value."""
     if message["evaluation"] is None:
         return "open" if "sample" in message else "first"
     return "hit" if all_hit(message["evaluation"]["hit"]) else "miss"
 
 
 def has_changed(message: dict[str, Any]) -> bool:
-    """Say whether the stream was found to have changed with a message's evaluation."""
+    """Return whether the evaluation of a message reports a drift."""
     return bool(message["evaluation"] and message["evaluation"].get("drift"))
 
 
 def all_hit(hit: Any) -> bool:
-    """Say whether all were hits that were judged, of one prediction or of several."""
+    """Return whether all scored predictions, one or several, are hits."""
     if isinstance(hit, list):
         return all(all_hit(one) for one in hit)
     return hit is not False
 
 
 def rounded(numbers: Any) -> Any:
-    """Cut what was computed to six significant digits, so that several horizons have room in a line.
+    """Round computed numbers to six significant digits, so that several horizons fit into a line.
 
     >>> rounded([140.62600225267965, [None, 7]])
     [140.626, [None, 7]]
@@ -79,7 +79,7 @@ def rounded(numbers: Any) -> Any:
 
 
 def literal(value: Any, most: int = MAX_SHOWN) -> str:
-    """Write a value of a stream as JSON, escaped and cut as ``printable`` does."""
+    """Format a value of a stream as JSON, escaped and truncated by ``printable``."""
     return printable(json.dumps(value, ensure_ascii=False), most)
 
 
@@ -88,7 +88,7 @@ def _share(rate: float | None) -> str:
 
 
 def printable(text: str, most: int = MAX_SHOWN) -> str:
-    r"""Escape whatever could move a terminal's cursor or change its state, and cut what is long.
+    r"""Escape characters that could move the cursor or change the state of a terminal, and truncate long text.
 
     >>> printable("caf\u00e9 \x1b[2J\x9b")
     'café \\x1b[2J\\x9b'

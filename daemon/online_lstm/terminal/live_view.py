@@ -1,4 +1,4 @@
-"""The live view of ``online-lstm watch``: hit rates as a curve, what they are worth, the last values, what is next."""
+"""The live view of ``online-lstm watch``: curves of the hit rates, their assessment, recent values, predictions."""
 
 import json
 import threading
@@ -12,14 +12,14 @@ from rich.text import Text
 from online_lstm.terminal.formatting import STYLES, format_message, format_outcome, has_changed, literal, printable
 
 CURVE = 60
-"""The curves have one character for each of so many of the latest messages, or groups of them."""
+"""Maximum width of the curves: one character per message or group of messages."""
 VALUES = 40
 LINES = 8
 _BARS = "▁▂▃▄▅▆▇█"
 
 
 def sparkline(rates: list[float]) -> str:
-    """Draw rates from 0 to 1, a character each.
+    """Draw rates from 0 to 1 with one character each.
 
     >>> sparkline([0.0, 0.5, 1.0])
     '▁▅█'
@@ -28,7 +28,7 @@ def sparkline(rates: list[float]) -> str:
 
 
 class _Column(NamedTuple):
-    """One character of the curves: the hit rates, and whether a stream changed at or since the one before."""
+    """One character of the curves: the hit rates, and whether a drift occurred since the previous character."""
 
     own: float
     best: float
@@ -36,7 +36,7 @@ class _Column(NamedTuple):
 
 
 class LiveView:
-    """What has been followed so far; any thread may render it while another one adds."""
+    """The state of the view; any thread may render it while another thread adds records."""
 
     def __init__(self, topic: str) -> None:
         self._topic = topic
@@ -51,7 +51,7 @@ class LiveView:
         self._last: dict[str, Any] | None = None
 
     def add(self, record: Any) -> None:
-        """Take note of a record of the output topic."""
+        """Add a record of the output topic."""
         line = format_message(record.value, f"{record.topic}/{record.partition}/{record.offset}")
         try:
             message = json.loads(record.value or b"")
@@ -76,14 +76,14 @@ class LiveView:
                     self._thin()
 
     def _thin(self) -> None:
-        """Leave out every second column, but none of the changes."""
+        """Remove every second column, and keep the marks of all drifts."""
         pairs = zip(self._columns[::2], self._columns[1::2], strict=False)
         last = self._columns[-1]
         self._unmarked, self._stride = len(self._columns) % 2 == 1 and last.changed, 2 * self._stride
         self._columns = [after._replace(changed=before.changed or after.changed) for before, after in pairs]
 
     def render(self) -> RenderableType:
-        """Give the view as it is now."""
+        """Return the current view."""
         with self._lock:
             columns, values, lines, last, seen = (
                 [*self._columns],
@@ -110,7 +110,7 @@ class LiveView:
 
 
 def _changed(columns: list[_Column], changes: int, since: int) -> list[Text]:
-    """Mark below the curves where a stream was found to have changed; nothing where none was."""
+    """Return a line below the curves that marks the drifts; empty without a drift."""
     if not changes:
         return []
     marks = "".join("▲" if column.changed else " " for column in columns)
@@ -119,7 +119,7 @@ def _changed(columns: list[_Column], changes: int, since: int) -> list[Text]:
 
 
 def _worth(message: dict[str, Any], surprise: float | None) -> list[Text]:
-    """Say what the hit rate is worth; of one number instead, how far off it was predicted."""
+    """Return the assessment of the hit rate, or of the error if a single number is predicted."""
     kappa, evaluation = message.get("kappa_temporal"), message["evaluation"] or {}
     told = [] if kappa is None else [f"kappa-temporal {kappa:.3f}"]
     if surprise is not None:

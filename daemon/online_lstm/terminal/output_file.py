@@ -1,4 +1,4 @@
-"""Where results go: files that are there whole or not at all, or standard output."""
+"""Output files that appear complete or not at all, and standard output."""
 
 import io
 import sys
@@ -19,13 +19,13 @@ STANDARD_OUTPUT = "-"
 
 @contextmanager
 def create_output(option: str, path: str) -> Iterator[BinaryIO]:
-    """Open the file that an option names for writing; ``-`` is standard output.
+    """Open the output file of an option for writing; ``-`` is standard output.
 
-    A file is written beside its name and gets it at the end of the context; after an exception there is none, or
-    the one from before. What is no file (a device, a pipe) is written as it is.
+    A file is written under a temporary name and renamed at the end of the context; after an exception, the former file,
+    if any, is unchanged. A device or a pipe is written directly.
 
     Raises:
-        SettingsError: It cannot be written; at once, or when the disk is full.
+        SettingsError: The file cannot be written; raised when opening, or later when the disk is full.
     """
     if path == STANDARD_OUTPUT:
         yield sys.stdout.buffer
@@ -47,7 +47,7 @@ def _open(option: str, path: str, target: Path) -> BinaryIO:
 
 
 class _Target(io.FileIO):
-    """A file that says what it was for when it cannot be written."""
+    """A file whose write errors name the option it belongs to."""
 
     def __init__(self, option: str, path: str, target: Path) -> None:
         super().__init__(target, "w")

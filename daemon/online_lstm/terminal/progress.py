@@ -1,4 +1,4 @@
-"""A progress bar on standard error for the person at a terminal; a pipe never sees it."""
+"""A progress bar on standard error, shown on a terminal only."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -11,17 +11,17 @@ from rich.table import Column
 from rich.text import Text
 
 SHOWN_EVERY_S = 0.1
-"""Time between two movements; what is done may be told as often as one likes."""
+"""Minimum time between two updates of the bar; the caller may report more often."""
 
 
 @contextmanager
 def progress_bar(what: str, total: int | None, *, unit: str = "values") -> Iterator[Callable[[int], None]]:
-    """Show a bar with count and rate, and give the function that is told how much is done.
+    """Show a bar with count and rate, and yield the function that updates the count.
 
     Args:
-        what: What goes on.
-        total: How much there is to do; without it the bar only moves.
-        unit: What is counted; ``bytes`` are shown as kB, MB …
+        what: Description of the work.
+        total: Total count; without it, the bar is indeterminate.
+        unit: Unit of the count; ``bytes`` are shown as kB, MB …
     """
     console = Console(stderr=True)
     columns = (
@@ -45,14 +45,14 @@ def progress_bar(what: str, total: int | None, *, unit: str = "values") -> Itera
 
 
 class _Figures(ProgressColumn):
-    """How much is done, of how much, and how much in a second."""
+    """The column with count, total and rate per second."""
 
     def __init__(self, unit: str) -> None:
-        super().__init__(table_column=Column(no_wrap=True))  # else it is the bar that keeps its width
+        super().__init__(table_column=Column(no_wrap=True))  # otherwise the bar would keep its width
         self._unit = unit
 
     def render(self, task: Task) -> Text:
-        """Write the figures of a task."""
+        """Render the figures of a task."""
         done = self._amount(task.completed)
         whole = "" if task.total is None else f"/{self._amount(task.total)}"
         unit = "" if self._unit == "bytes" else f" {self._unit}"

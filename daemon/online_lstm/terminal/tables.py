@@ -1,14 +1,14 @@
-"""Tables for a person, on a terminal or in a pipe."""
+"""Tables for a terminal or a pipe."""
 
 from rich.console import Console
 from rich.table import Column, Table
 
 PIPE_WIDTH = 180
-"""Columns of a table that goes to no terminal."""
+"""Width in characters of a table that is not written to a terminal."""
 
 
 def make_console(*, stderr: bool) -> Console:
-    """Give a console for tables; what reads a pipe is not made to do with 80 columns."""
+    """Return a console for tables; in a pipe it is wider than the usual 80 characters."""
     console = Console(stderr=stderr, highlight=False)
     if not console.is_terminal:
         console.width = PIPE_WIDTH
@@ -16,7 +16,7 @@ def make_console(*, stderr: bool) -> Console:
 
 
 def make_table(*titles: str) -> Table:
-    """Make a table; columns whose title ends in `` >`` are of figures."""
+    """Return an empty table; a title that ends in `` >`` marks a right-aligned column of figures."""
     columns = [
         Column(title.removesuffix(" >"), justify="right" if title.endswith(" >") else "left", overflow="fold")
         for title in titles

@@ -1,7 +1,7 @@
-"""What a backtest scored, kept while it learns and told in the end: in a table, as JSON, and as pages of HTML.
+"""The report of a backtest: figures collected while it learns, and written as tables, JSON and HTML pages.
 
-``scorecard`` has the figures, and ``course`` how they went over the input, from ``blocks``, ``time_to_learn``,
-``calibration``, ``confusion`` and ``surprising``. ``report`` makes a page of them with ``charts`` and
-``report_tables``; ``compare_reports`` takes two of them, of which ``evaluation`` says which one is better.
-What the service loop tells its observers is another thing: ``online_lstm.telemetry``.
+``scorecard`` has the figures, and ``learning_curve`` their course over the input, from ``blocks``, ``time_to_learn``,
+``calibration``, ``confusion`` and ``top_surprises``. ``html_report`` renders a page with ``charts`` and
+``report_tables``. ``compare_reports`` compares two reports, and ``paired_comparison`` decides which one is better.
+The events of the service loop are a different subject: ``online_lstm.telemetry``.
 """

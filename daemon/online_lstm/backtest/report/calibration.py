@@ -1,8 +1,8 @@
-"""Whether probabilities are what they say: of all predictions made with 0.8, four in five should come true.
+"""Calibration of probabilities: of all predictions with probability 0.8, four in five should be hits.
 
-The expected calibration error is that of Naeini, Cooper and Hauskrecht, "Obtaining well calibrated probabilities using
-Bayesian binning" (2015), on the likeliest prediction alone as in Guo et al., "On calibration of modern neural networks"
-(2017): over bins of equal width,
+The expected calibration error is defined by Naeini, Cooper and Hauskrecht, "Obtaining well calibrated probabilities
+using Bayesian binning" (2015), here for the most likely prediction only, as in Guo et al., "On calibration of modern
+neural networks" (2017): over bins of equal width,
 
     sum of (predictions in the bin / all predictions) |share of hits - mean probability|
 """
@@ -13,20 +13,20 @@ BINS = 10
 
 
 class ReliabilityBins:
-    """Hits and probabilities of what was predicted, by bins of the probability."""
+    """Hits and probabilities of predictions, in bins of the probability."""
 
     def __init__(self) -> None:
         self._counts, self._hits, self._sums = [0] * BINS, [0] * BINS, [0.0] * BINS
 
     def add(self, probability: float, *, hit: bool) -> None:
-        """Count a prediction that had been given this probability, 0 to 1."""
+        """Count a prediction that was made with this probability, 0 to 1."""
         place = min(int(probability * BINS), BINS - 1)
         self._counts[place] += 1
         self._hits[place] += hit
         self._sums[place] += probability
 
     def to_json(self) -> dict[str, Any]:
-        """Give the error and the bins; None where nothing was counted.
+        """Return the error and the bins; figures are None where nothing was counted.
 
         >>> reliability = ReliabilityBins()
         >>> for hit in (True, True, False, False):

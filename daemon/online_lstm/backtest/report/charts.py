@@ -1,4 +1,4 @@
-"""Charts as SVG that stands in a page, in the page's colours, so that they follow its theme; the same every time."""
+"""Charts as inline SVG in the colours of the page, so that they follow its theme; the output is deterministic."""
 
 import io
 import re
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 Points = Sequence[float | None]
 
 NARROW, BROAD = (4.3, 2.8), (10.0, 3.4)
-"""Sizes in inches: half of a page or a telephone, and a whole page."""
+"""Chart sizes in inches: half the width of a page or a telephone, and the full width."""
 _COLOURS = ("ink", "soft", "line", "own", "hit", "miss", "b1", "b2", "b3", "e1", "e2", "e3")
 _STANDS_FOR = {name: f"#0000{place:02x}" for place, name in enumerate(_COLOURS, 1)}
-"""Colours that the page has as variables, by what stands for them until the SVG is written."""
+"""Placeholder colours, by the name of the page's colour variable; replaced when the SVG is written."""
 _STYLE: Any = {
     "svg.fonttype": "none",
     "font.family": "DejaVu Sans",
@@ -43,7 +43,7 @@ _TEXT_FONT = re.compile(r"font: ([0-9.]+px) [^;\"]*")
 
 
 class ChartSeries(NamedTuple):
-    """A line of a chart: what it is called, and its points, None where there is a gap."""
+    """A line of a chart: its name and its points, None for a gap."""
 
     name: str
     events: Sequence[float]
@@ -54,7 +54,7 @@ class ChartSeries(NamedTuple):
 
 
 class ChartMarker(NamedTuple):
-    """A moment that is marked by a vertical line."""
+    """An event that is marked by a vertical line."""
 
     event: float
     name: str
@@ -65,7 +65,7 @@ class ChartMarker(NamedTuple):
 def series_of(
     curve: Mapping[str, Any], baselines: Sequence[str], experts: Sequence[str], task: str
 ) -> list[ChartSeries]:
-    """Give the lines of the published prediction, above those of baselines and experts."""
+    """Return the lines of baselines and experts, and last the line of the published prediction, drawn on top."""
     events = curve["events"]
     simple = [
         ChartSeries(words_of(name, task), events, curve[name], colour)
@@ -91,13 +91,13 @@ def line_chart(
     """Draw lines over the course of an input.
 
     Args:
-        lines: What is drawn; the last one is drawn above the others.
-        x: What the events are.
-        y: What is drawn, with its unit.
+        lines: The lines; the last one is drawn on top.
+        x: Title of the x axis.
+        y: Title of the y axis, with the unit.
         size: Width and height in inches.
         marks: Vertical lines.
-        moments: Events that get a short stroke at the bottom.
-        share: Whether it is between 0 and 1.
+        moments: Events that are marked by a short stroke at the bottom.
+        share: Whether the figures are shares between 0 and 1.
     """
 
     def draw(figure: "Figure") -> None:
@@ -141,7 +141,7 @@ def line_chart(
 
 
 def reliability_chart(bins: Sequence[Mapping[str, Any]]) -> str:
-    """Draw shares of hits by probability, beside what they should be, above how many there were."""
+    """Draw the hit rate by probability with the ideal line, above the number of predictions."""
 
     def draw(figure: "Figure") -> None:
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
@@ -192,7 +192,7 @@ def _svg(draw: Any, size: tuple[float, float], *, salt: str) -> str:
         text = text.replace(colour, f"var(--{name})")
     text = _UNUSED_IDS.sub("", text)
     text = _TEXT_FONT.sub(r"font: \1 system-ui, sans-serif", text)
-    # the page says how large it is, and has its description in words
+    # the page sets the size and has a description in words
     text = re.sub(r'(<svg [^>]*?)width="[^"]*"', r'\1aria-hidden="true"', text, count=1)
     return re.sub(r'(<svg [^>]*?)height="[^"]*"', r"\1", text, count=1)
 

@@ -1,4 +1,4 @@
-"""``backtest --compare A B``: two reports that ``--json`` wrote, figure by figure, and which one is better."""
+"""``backtest --compare A B``: compare two reports of ``--json`` figure by figure, and decide which one is better."""
 
 import argparse
 import json
@@ -21,9 +21,9 @@ from online_lstm.terminal.tables import make_console, make_table
 
 HIGHER, LOWER = 1, -1
 MAX_CHARACTERS = 300
-"""A setting has room for so many."""
+"""Maximum number of characters shown of a setting."""
 ALONE = ("json", "report")
-"""Options that may be given beside ``--compare``."""
+"""Options that can be combined with ``--compare``."""
 NEEDED: Mapping[str, Any] = {
     "file": str,
     "task": str,
@@ -37,7 +37,7 @@ NEEDED: Mapping[str, Any] = {
     "settings": dict,
     "versions": dict,
 }
-"""What a report has that can be compared, and what it is."""
+"""Fields that a comparable report must have, with their types."""
 
 Report = Mapping[str, Any]
 Lines = list[tuple[str, str, str]]
@@ -45,7 +45,7 @@ Lines = list[tuple[str, str, str]]
 
 @dataclass(frozen=True, slots=True)
 class ComparisonRow:
-    """A figure of both reports; ``better`` is A, B, or nothing where neither is, or there is no better."""
+    """A figure of both reports; ``better`` is A, B, or empty if they are equal or the figure has no better side."""
 
     name: str
     a: float | None
@@ -58,13 +58,13 @@ class ComparisonRow:
         return None if self.a is None or self.b is None else self.b - self.a
 
     def cells(self) -> list[str]:
-        """Give the row as text."""
+        """Return the row as text."""
         difference = "-" if self.difference is None else f"{self.difference:+.4g}"
         return [self.name, self.better, _figure(self.a), _figure(self.b), difference]
 
 
 def compare(arguments: argparse.Namespace) -> ExitCode:
-    """Print what differs, and write it where ``--json`` and ``--report`` say."""
+    """Print the comparison, and write it to the files of ``--json`` and ``--report``."""
     _require_alone(arguments)
     a, b = map(read_report, arguments.compare)
     require_comparable(a, b, *arguments.compare)
@@ -93,7 +93,7 @@ def read_report(path: str) -> Report:
     """Read a report that ``backtest --json`` wrote.
 
     Raises:
-        InputFileError: There is no such file, or it is something else.
+        InputFileError: The file does not exist, or is not a report.
     """
     try:
         report = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -119,10 +119,10 @@ def read_report(path: str) -> Report:
 
 
 def require_comparable(a: Report, b: Report, a_name: str, b_name: str) -> None:
-    """Refuse reports whose figures are not about the same.
+    """Raise if two reports cannot be compared.
 
     Raises:
-        InputFileError: They are of different tasks or inputs.
+        InputFileError: The reports have different tasks or inputs.
     """
     tasks = [report["task"] for report in (a, b)]
     if tasks[0] != tasks[1]:
@@ -137,7 +137,7 @@ def require_comparable(a: Report, b: Report, a_name: str, b_name: str) -> None:
 
 
 def comparison_rows(a: Report, b: Report) -> Iterator[ComparisonRow]:
-    """Give the figures that both reports have, the most important ones first."""
+    """Yield the figures that both reports have, the most important ones first."""
     yield ComparisonRow("scored predictions", a["scored"], b["scored"])
     yield _row("hit rate", a["hit_rate"], b["hit_rate"], HIGHER)
     first, after = f"hit_rate_first_{EARLY}", f"hit_rate_after_{EARLY}"
@@ -167,7 +167,7 @@ def _row(name: str, a: float | None, b: float | None, way: int) -> ComparisonRow
 
 
 def _covered(title: str, a: Report, b: Report) -> ComparisonRow:
-    """Say whose intervals hold more nearly what they were to."""
+    """Return the row of interval coverage; the report closer to its target coverage is better."""
     of_a, of_b = a["interval_coverage"], b.get("interval_coverage")
     if of_a is None or of_b is None:
         return ComparisonRow(title, of_a, of_b)
@@ -177,7 +177,7 @@ def _covered(title: str, a: Report, b: Report) -> ComparisonRow:
 
 
 def differing(a: Report, b: Report) -> Iterator[tuple[str, str, str]]:
-    """Give the settings and versions that differ, as text; what a report does not have is a dash."""
+    """Yield the settings and versions that differ, as text; a dash for a missing one."""
     for kind in ("settings", "versions"):
         names = dict.fromkeys([*a[kind], *b[kind]])
         for name in names:
@@ -216,7 +216,7 @@ def _print(console: Console, names: list[str], rows: list[ComparisonRow], settin
 def _page(
     a: Report, b: Report, said: ComparisonResult, *, names: list[str], rows: list[ComparisonRow], differing: Lines
 ) -> bytes:
-    """Write the comparison as a page of HTML."""
+    """Render the comparison as an HTML page."""
     from online_lstm.backtest.report.html_report import compared
 
     headline = {"text": said.text, "mood": "good" if said.better else ""}
@@ -224,7 +224,7 @@ def _page(
 
 
 def _require_alone(arguments: argparse.Namespace) -> None:
-    """Refuse what would be passed over."""
+    """Raise if an option would be ignored by the comparison."""
     if arguments.file is not None:
         raise SettingsError(
             f"compare: received {arguments.file} beside --compare, expected either FILE, to learn from, or two reports"
@@ -255,5 +255,5 @@ def _figure(figure: float | None) -> str:
 
 
 def _text(value: Any) -> str:
-    """Write a value of a report, which may be another one's, so that it does nothing to a terminal."""
+    """Format a value of an untrusted report without control characters for the terminal."""
     return printable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), MAX_CHARACTERS)

@@ -1,27 +1,27 @@
-"""What was predicted where what came, for the most frequent values; in bounded memory."""
+"""Confusion matrix of the most frequent values, in bounded memory."""
 
 from collections import Counter
 from typing import Any
 
 MAX_SHOWN = 10
 MAX_TRACKED = 512
-"""When there are more values than this, the rarer half is counted as ``OTHER`` from then on."""
+"""Beyond this number of values, the rarer half is counted as ``OTHER`` from then on."""
 MAX_CHARACTERS = 200
-"""Strings are told apart by so many."""
+"""Strings that agree in this many characters count as equal."""
 OTHER = None
 
 Value = Any
-"""A number or a string, as JSON has it; None are all that are not told apart."""
+"""A number or a string, as in JSON; None stands for all other values."""
 
 
 class Confusion:
-    """Counts of pairs: the value that came, and the one that had been predicted.
+    """Counts of pairs: the actual value and the predicted value.
 
-    With at most ``MAX_TRACKED`` values the counts are exact. With more, the rarer half is forgotten, and so is as much
-    of how often the others were seen as the most frequent one of that half had: what was frequent long ago makes way
-    for what is frequent now. So it is in Misra and Gries, "Finding repeated elements" (1982), of several counts at once
-    as by Anderson et al., "A high-performance algorithm for identifying frequent items in data streams" (2017). A value
-    that was forgotten is counted anew when it comes again.
+    With at most ``MAX_TRACKED`` values the counts are exact. With more, the rarer half is dropped, and the highest
+    frequency in that half is subtracted from the frequencies of the other values, so that formerly frequent values make
+    room for currently frequent ones. This is the algorithm of Misra and Gries, "Finding repeated elements" (1982), with
+    several counts dropped at once as in Anderson et al., "A high-performance algorithm for identifying frequent items
+    in data streams" (2017). A dropped value starts at zero when it occurs again.
     """
 
     def __init__(self) -> None:
@@ -44,20 +44,20 @@ class Confusion:
         self._seen = Counter({value: count - less for value, count in self._seen.items() if value in kept})
 
     def _by_frequency(self) -> list[Value]:
-        # of equally frequent ones the first one comes first: the order of a counter is that of the values
+        # equally frequent values keep their order of arrival, which a Counter preserves
         return sorted((value for value in self._seen if value is not OTHER), key=lambda value: -self._seen[value])
 
     def _of_kept(self, kept: set[Value]) -> Counter[tuple[Value, Value]]:
-        """Give the counts of pairs with all values but the kept ones as others."""
+        """Return the counts of pairs, with all values except the kept ones merged into others."""
         pairs: Counter[tuple[Value, Value]] = Counter()
         for (came, predicted), count in self._pairs.items():
             pairs[_of(kept, came), _of(kept, predicted)] += count
         return pairs
 
     def to_json(self) -> dict[str, Any]:
-        """Give the values, the most frequent first, and how often which was predicted (columns) where which came.
+        """Return the values, the most frequent first, and the matrix of counts: rows actual, columns predicted.
 
-        The last row and column are of all others, if there were any; of these hits and misses are not told apart.
+        The last row and column are for all other values, if any; their hits and misses are not distinguished.
         """
         shown = self._by_frequency()[:MAX_SHOWN]
         matrix = self._of_kept(set(shown))

@@ -1,6 +1,6 @@
-"""The figures of a backtest as one page of HTML that needs nothing else: no script, no font, nothing from elsewhere.
+"""The report of a backtest as one self-contained HTML page: no scripts, no fonts, no external resources.
 
-It is made of the same figures that ``--json`` writes, and knows nothing but these.
+The page is made from the figures that ``--json`` writes, and from nothing else.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,11 +22,11 @@ from online_lstm.observability.assessment import Assessment, assess_backtest
 
 TEMPLATES = Path(__file__).parent / "templates"
 STYLES = (Path(__file__).parents[2] / "observability" / "page" / "theme.css", TEMPLATES / "page.css")
-"""What it has in common with the live page, and its own."""
+"""Style sheets: the one shared with the live page, and the report's own."""
 
 
 def render(report: Figures) -> bytes:
-    """Write the page for what ``--json`` gives."""
+    """Render the page for the figures of ``--json``."""
     settings = report["settings"]
     said = assess_backtest(report)
     scored = bool(report["scored"])
@@ -52,7 +52,7 @@ def render(report: Figures) -> bytes:
 
 
 def fill(template: str, **given: Any) -> bytes:
-    """Fill a template; whatever is put into it is text, and never markup."""
+    """Fill a template; all inserted values are escaped as text."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -199,7 +199,7 @@ def _chart(title: str, about: str, svg: str = "") -> dict[str, Any]:
 
 
 def _ends(lines: Sequence[ChartSeries]) -> str:
-    """Say in words where lines end."""
+    """Describe the final values of the lines in words."""
     told = [f"{line.name} {line.points[-1]:.4g}" for line in reversed(lines) if line.points[-1] is not None]
     return f"At the end: {', '.join(told)}." if told else ""
 
@@ -213,7 +213,7 @@ def compared(
     rows: Sequence[Sequence[str]],
     differing: Sequence[Sequence[str]],
 ) -> bytes:
-    """Write the page that compares two reports, from the sentence at its top and the rows of its tables."""
+    """Render the page that compares two reports, from its headline and the rows of its tables."""
     charts = []
     if a["scored"] and b["scored"]:
         numbers = "skill" in a

@@ -1,6 +1,6 @@
-"""How a learner fared over the course of an input: curves, times to learn and to recover, calibration, surprise.
+"""The course of a backtest over its input: curves, times to learn and to recover, calibration, surprises.
 
-Whatever the length of the input, memory is bounded; the figures are those of the report and of the JSON.
+Memory is bounded for inputs of any length. The HTML report and the JSON share these figures.
 """
 
 import json
@@ -23,16 +23,16 @@ from online_lstm.settings import Settings
 
 MIN_ROLLING = 50
 ROLLING_SHARE = 50
-"""A curve is a mean over a fiftieth of the predictions, but no fewer than ``MIN_ROLLING``."""
+"""A curve is a rolling mean over a fiftieth of the predictions, but at least ``MIN_ROLLING``."""
 MIN_SCORED = 20
-"""A curve begins where it is a mean of so many predictions."""
+"""Number of predictions after which a curve starts."""
 DIGITS = 6
 MAX_SCALED = 1e12
-"""A larger scaled error counts as this one."""
+"""Upper limit of a scaled error; a larger error counts as this limit."""
 
 
 class ScoredEvent(NamedTuple):
-    """A evaluation, and where it was: after how many values, in which line (from 1), in which stream; what came."""
+    """An evaluation with its position: number of values so far, line (from 1), stream, and the actual value."""
 
     event: int
     line: int
@@ -43,11 +43,11 @@ class ScoredEvent(NamedTuple):
 
 
 _read = lru_cache(1024)(json.loads)
-"""Literals of values that come again and again."""
+"""A cached JSON parser, because the same literals occur again and again."""
 
 
 class LearningCurve:
-    """What is kept of the evaluations so far, all streams together in the order of the input."""
+    """Statistics of the evaluations so far, of all streams in the order of the input."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -55,16 +55,16 @@ class LearningCurve:
         predictors, channels = settings.first_expert + len(settings.experts), settings.channels
         self._shape = (channels, regression.columns(predictors))  # of the losses of an event
         self._width = math.prod(self._shape) if self._numbers else predictors
-        self._blocks = Blocks(self._width + 3)  # surprise, how many of it, and how many rows
+        self._blocks = Blocks(self._width + 3)  # surprise, number of surprises, number of rows
         self._count = 0
-        self._naive = np.zeros((2, channels))  # errors of the last value, and how many
+        self._naive = np.zeros((2, channels))  # sums of errors of the last value, and their numbers
         self._to_learn = TimeToLearn(higher_is_better=not self._numbers)
         self._recoveries = DriftRecoveries(higher_is_better=not self._numbers, most_streams=settings.max_streams)
         self._reliability, self._confusion = ReliabilityBins(), Confusion()
         self._surprising = TopSurprises()
 
     def add(self, judged: ScoredEvent) -> None:
-        """Take the evaluation of an event that was scored."""
+        """Add a scored event."""
         evaluation, self._count = judged.evaluation, self._count + 1
         if isinstance(evaluation, NumberEvaluation):
             surprise = worth = self._scaled_error(evaluation.losses)
@@ -78,10 +78,10 @@ class LearningCurve:
             self._reliability.add(evaluation.confidence, hit=evaluation.hit)
             came = _read(evaluation.label) if isinstance(evaluation, LabelEvaluation) else judged.value
             predicted = _read(evaluation.predicted)
-            # a number may be written in several ways, of which the prediction has the one that came first
+            # a number may be written in several ways; the prediction uses the first one that occurred
             self._confusion.add(predicted if evaluation.hit else came, predicted)
         self._blocks.add(judged.event, row)
-        # the learner of labels is one for all sequences
+        # one label learner serves all sequences
         stream = None if isinstance(evaluation, LabelEvaluation) else judged.stream
         self._recoveries.add(judged.event, judged.line, stream, worth, drift=evaluation.drift)
         if surprise is not None and self._surprising.wants(surprise):
@@ -90,10 +90,10 @@ class LearningCurve:
             self._surprising.begin_part(judged.event)
 
     def _scaled_error(self, losses: NDArray[np.float64]) -> float | None:
-        """Give the mean over the channels of |e| by the mean |e| of the last value so far.
+        """Return the mean over the channels of |e| divided by the mean |e| of the last-value baseline so far.
 
-        The mean absolute scaled error of Hyndman and Koehler, "Another look at measures of forecast accuracy" (2006),
-        of one event. It is not defined, and None, while the last value has never erred.
+        This is the mean absolute scaled error of Hyndman and Koehler, "Another look at measures of forecast accuracy"
+        (2006), of one event. It is undefined, and None, while the last value has had no error.
         """
         errors = regression.absolute_errors(losses)
         self._naive += np.stack([errors[:, 1], losses[:, 0]])
@@ -124,7 +124,7 @@ class LearningCurve:
         self._surprising.add(surprise, moment)
 
     def to_json(self) -> dict[str, Any]:
-        """Give the figures under their names in the JSON."""
+        """Return the figures under their names in the JSON."""
         to_learn = self._to_learn.to_json()
         figures: dict[str, Any] = {
             "time_to_learn": to_learn,
@@ -140,10 +140,10 @@ class LearningCurve:
         return {**figures, "calibration": self._reliability.to_json(), "confusion": self._confusion.to_json()}
 
     def _curve(self) -> dict[str, Any]:
-        """Give rolling means over the course of the input, each a list with an element for each of ``events``.
+        """Return rolling means over the course of the input, each a list with one element per entry of ``events``.
 
-        Of hits, or of errors: in the unit of the values, or where there are several components, each by the mean value
-        of its component without sign.
+        The means are of hits, or of errors: in the unit of the values, or with several components, divided by the mean
+        absolute value of each component.
         """
         settings = self._settings
         asked = min(settings.score_window, max(MIN_ROLLING, self._count // ROLLING_SHARE))
@@ -167,9 +167,9 @@ class LearningCurve:
         return curve | {"scaled_error" if self._numbers else "surprise_bits": _listed(surprise)}
 
     def _told_blocks(self) -> dict[str, list[Any]]:
-        """Give hits, or mean absolute errors as the curve has them, of parts of the input that do not overlap.
+        """Return hits, or mean absolute errors as in the curve, of non-overlapping parts of the input.
 
-        Each ends at one of ``events`` and is worth so many ``predictions``: what two reports are compared by.
+        Each part ends at an entry of ``events`` and has a number of ``predictions``. Comparisons of reports use them.
         """
         events, sums = self._blocks.rolling(1)
         told = {"events": events.tolist()}
@@ -180,10 +180,10 @@ class LearningCurve:
         return {**told, "predictions": _counts(losses[..., 0].sum(axis=1)), "errors": errors}
 
     def _errors(self, losses: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Give the mean absolute errors of each predictor, ``(B, P)``, from sums ``(B, C, columns)``."""
+        """Return the mean absolute errors of each predictor, ``(B, P)``, from sums ``(B, C, columns)``."""
         if self._settings.features == 1:
             return regression.regression_metrics(losses.sum(axis=1)).mean_absolute_errors
-        # the size of a component is its mean over all of the input, so that a curve is not bent by it
+        # the size of a component is its mean over the whole input, so that it does not distort the curve
         sizes = regression.mean_sizes(self._blocks.total()[: self._width].reshape(self._shape))  # (C,)
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             ratios = regression.absolute_errors(losses) / losses[..., :1] / sizes[..., None]

@@ -1,13 +1,13 @@
-"""Which of two backtests was better, by how much, and whether chance would have given as much.
+"""Statistical comparison of two backtests: which one was better, by how much, and whether by more than chance.
 
-Hits, or errors, are compared by ``blocks`` of the reports, parts of the input that do not overlap. With d the
+Hits, or errors, are compared by the ``blocks`` of the reports, non-overlapping parts of the input. With d the
 difference of a block, n its predictions and r = sum d / sum n, the standard error of r over N blocks is
 
     sqrt(N / (N - 1) sum (d - r n)^2) / sum n
 
-(the method of batch means; Cochran, Sampling Techniques, 1977, for the ratio). A block of one prediction makes it the
-test of McNemar, and in longer ones it does not matter that neighbours go together. Where reports were not judged at the
-same values the blocks of each give a standard error of its own, and both are taken as independent.
+(the method of batch means; Cochran, Sampling Techniques, 1977, for the ratio). Blocks of one
+prediction make it the test of McNemar; longer blocks allow for correlated neighbours. If the reports were scored at
+different values, the blocks of each report yield a standard error of their own, and the two are taken as independent.
 """
 
 import math
@@ -18,17 +18,17 @@ from online_lstm.observability.assessment import FEW
 
 Report = Mapping[str, Any]
 _NAMES = {"hit_rate": "hits", "mean_absolute_error": "errors", "mean_absolute_error_ratio": "errors"}
-"""What blocks have, by the measure of the curve."""
+"""Name of the figures in the blocks, by the measure of the curve."""
 
 
 MIN_BLOCKS = 20
-"""Of fewer, each of which has many components and horizons, nothing is concluded."""
+"""Minimum number of blocks for a conclusion; with many components and horizons, few blocks have many predictions."""
 
 
 class ComparisonResult(NamedTuple):
-    """A sentence; which one is ``better``, A, B or nothing; and B minus A with two standard errors of that.
+    """The result: a sentence; ``better``, which is A, B or empty; and B minus A with two standard errors.
 
-    ``paired`` says whether both were judged at the same values.
+    ``paired`` is true if both reports were scored at the same values.
     """
 
     text: str
@@ -39,7 +39,7 @@ class ComparisonResult(NamedTuple):
 
 
 def has_blocks(report: Report) -> bool:
-    """Say whether a report, which may be another one's, has what is compared."""
+    """Return whether an untrusted report has valid blocks for a comparison."""
     blocks, name = report["blocks"], _NAMES.get(str(report["curve"].get("measure")), "hits")
     events, counts, worth = (blocks.get(each) for each in ("events", "predictions", name))
     if not (isinstance(events, list) and isinstance(counts, list) and isinstance(worth, list)):
@@ -77,7 +77,7 @@ def compare_paired(a: Report, b: Report) -> ComparisonResult:
 
 
 def standard_error(totals: Sequence[float], counts: Sequence[int]) -> float:
-    """Give that of the sum of totals by the sum of counts, from two blocks or more.
+    """Return the standard error of the sum of totals divided by the sum of counts, from at least two blocks.
 
     >>> standard_error([1, 0, 1, 0], [1, 1, 1, 1]), standard_error([2, 4, 6], [1, 2, 3])
     (0.28867513459481287, 0.0)
@@ -89,7 +89,7 @@ def standard_error(totals: Sequence[float], counts: Sequence[int]) -> float:
 
 
 def _totals(report: Report) -> tuple[list[float], list[int]] | None:
-    """Give what blocks add up to, and how many predictions each has; None where something is not known."""
+    """Return the total and the number of predictions of each block; None if a figure is unknown."""
     blocks = report["blocks"]
     worth, counts = blocks[_NAMES[report["curve"]["measure"]]], blocks["predictions"]
     if None in worth:
@@ -100,7 +100,7 @@ def _totals(report: Report) -> tuple[list[float], list[int]] | None:
 
 
 def _standing(measure: str, levels: Mapping[str, float], better: str | None) -> str:
-    """Say how good both are, the better one first."""
+    """Describe the levels of both reports, the better one first."""
     (name, level), (other, less) = sorted(levels.items(), key=lambda pair: pair[1], reverse=measure == "hit_rate")
     beginning = f"{better} was better" if better else "Neither was clearly better"
     if measure == "hit_rate":
@@ -113,7 +113,7 @@ def _standing(measure: str, levels: Mapping[str, float], better: str | None) -> 
 
 
 def _chance(measure: str, levels: Mapping[str, float], margin: float, better: str | None) -> str:
-    """Say what the difference is beside what chance would give; that of errors is a share of the larger one."""
+    """Describe the difference and the margin of chance; a difference of errors as a share of the larger error."""
     unit, size = ("points", 1.0) if measure == "hit_rate" else ("%", max(levels.values()))
     gain = abs(levels["A"] - levels["B"])
     if not gain:

@@ -1,4 +1,4 @@
-"""The tables of the page of a backtest."""
+"""The tables of the HTML report of a backtest."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -8,13 +8,13 @@ from online_lstm.events import NUMBER_SCORES
 from online_lstm.terminal.formatting import literal, printable, rounded
 
 MAX_CHARACTERS = 60
-"""A value has room for so many."""
+"""Maximum number of characters shown of a value."""
 
 Figures = Mapping[str, Any]
 
 
 def confusion_of(confusion: Figures) -> dict[str, Any] | None:
-    """Lay out what was predicted where what came; None where nothing was."""
+    """Return the confusion matrix as a table; None without predictions."""
     if not confusion["counts"]:
         return None
     names = [cell(value) for value in confusion["values"]] + (["other"] if confusion["other"] else [])
@@ -23,7 +23,7 @@ def confusion_of(confusion: Figures) -> dict[str, Any] | None:
     for place, (name, counts) in enumerate(zip(names, confusion["counts"], strict=True)):
         whole = sum(counts)
         kinds = ["right" if place == column < told else "wrong" for column in range(len(counts))]
-        if place == told:  # of others hits and misses are not told apart
+        if place == told:  # hits and misses of other values are not distinguished
             kinds[place] = "mixed"
         cells = [
             {"count": f"{count:,}" if count else "", "share": f"{count / whole if whole else 0:.3f}", "kind": kind}
@@ -35,7 +35,7 @@ def confusion_of(confusion: Figures) -> dict[str, Any] | None:
 
 
 def tables_of(report: Figures) -> Iterator[dict[str, Any]]:
-    """Lay out all tables that there is something in, but scores and settings."""
+    """Yield all non-empty tables except scores and settings."""
     if "channels" in report:
         rows = [
             [str(one["component"]), str(one["horizon"]), *(digits(one[name]) for name in NUMBER_SCORES)]
@@ -71,7 +71,7 @@ def tables_of(report: Figures) -> Iterator[dict[str, Any]]:
 
 
 def _surprising(report: Figures) -> dict[str, Any]:
-    """Lay the most surprising moments out; streams are named where there are several."""
+    """Return the table of the most surprising moments; with several streams, it names the stream."""
     unit = "scaled_error" if "skill" in report else "surprise_bits"
     named = any(moment["stream"] is not None for moment in report["most_surprising"])
     rows = [
@@ -107,11 +107,11 @@ def table_of(
     wide: bool = False,
     about: str = "",
 ) -> dict[str, Any]:
-    """Describe a table; columns whose title ends in `` >`` are of figures."""
+    """Describe a table; a title that ends in `` >`` marks a right-aligned column of figures."""
     heads = [{"name": name.removesuffix(" >"), "figure": name.endswith(" >")} for name in titles]
     return {"title": title, "titles": heads, "rows": list(rows), "wide": wide, "about": about}
 
 
 def cell(value: Any) -> str:
-    """Write a value as JSON, cut to what there is room for."""
+    """Format a value as JSON, truncated to ``MAX_CHARACTERS``."""
     return literal(rounded(value), MAX_CHARACTERS)

@@ -1,6 +1,6 @@
-"""The figures of a backtest as a person reads them, and those of predicted numbers by their names.
+"""The figures of a backtest as readable text, and the named figures of number predictions.
 
-Of numbers there are figures of all together, and of each component and horizon.
+Number predictions have figures over all channels, and figures of each component and horizon.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,9 +18,9 @@ from online_lstm.significance import words_of
 from online_lstm.terminal.tables import make_table
 
 EARLY = 500
-"""How many values count as the time of learning."""
+"""Number of first values that are reported separately, as the learning phase."""
 _DRIFTS_SHOWN = 5
-"""At so many values it is said that there was a drift."""
+"""Maximum number of drifts whose values are listed."""
 TITLES = {
     "mean_absolute_error": "mean absolute error",
     "root_mean_squared_error": "root mean squared error",
@@ -43,10 +43,10 @@ ABBREVIATIONS = {
 
 
 def number_figures(settings: Settings, sums: NDArray[np.float64] | None) -> dict[str, Any]:
-    """Name the figures of sums or means of what adds up, float64 ``(C, columns)``; all None where nothing was scored.
+    """Return named figures from sums or means, float64 ``(C, columns)``; all None if nothing was scored.
 
-    Errors of several components together are None, as they may have several units. Where there is more than one
-    channel, ``channels`` has the figures of each.
+    Errors over several components are None, because the components may have different units. With more than one
+    channel, ``channels`` has the figures of each channel.
     """
     names, predictors = (*settings.baselines, *settings.experts), settings.first_expert + len(settings.experts)
     if sums is None:
@@ -69,12 +69,12 @@ def number_figures(settings: Settings, sums: NDArray[np.float64] | None) -> dict
 
 
 def number_rows(figures: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
-    """Give what the figures are called, the figures, and how they are written."""
+    """Yield name, value and format of each figure."""
     for name, title in TITLES.items():
         style = "+.4f" if name.startswith("skill") else ".6g" if name.endswith("_error") else ".4f"
         if name == "mean_absolute_percentage_error":
             style = ".4f"
-        if figures[name] is not None or "channels" not in figures:  # else it has no unit
+        if figures[name] is not None or "channels" not in figures:  # errors over several components have no unit
             yield title, figures[name], style
         if name == "mean_absolute_error" and "channels" not in figures:
             for kind in ("baseline", "expert"):
@@ -83,7 +83,7 @@ def number_rows(figures: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
 
 
 def score_rows(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Give the figures of a scorecard as a person reads them, each with what it is."""
+    """Yield the figures of a scorecard as readable text, each with its name."""
     yield "events", f"{figures['events']:,}"
     yield "streams", f"{figures['streams']:,}"
     yield "hit rate", _shown(figures["hit_rate"])
@@ -111,9 +111,9 @@ def score_rows(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def channel_tables(figures: Mapping[str, Any], width: int) -> list[Table]:
-    """Lay out the figures of each component and horizon, with the usual abbreviations.
+    """Return tables with the figures of each component and horizon, with the usual abbreviations.
 
-    As many tables as it takes for each to be no wider than ``width``, if that is possible at all.
+    The columns are split over several tables, each at most ``width`` characters wide if possible.
     """
     places = [[str(channel["component"]), str(channel["horizon"])] for channel in figures["channels"]]
     heads = [["component", "horizon"], *([ABBREVIATIONS[name]] for name in NUMBER_SCORES)]
@@ -139,22 +139,22 @@ def _table_of(heads: Sequence[Sequence[str]], lines: Sequence[Sequence[Sequence[
 
 
 def _width(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> int:
-    """Count the characters that columns take, with a blank to both sides and a rule."""
+    """Return the width of columns in characters, including padding on both sides and a rule."""
     return sum(max(map(len, column)) + 3 for column in zip(heads, *lines, strict=True))
 
 
 def digits(figure: float | None) -> str:
-    """Write a figure with four digits, a dash where there is none."""
+    """Format a figure with four digits, or a dash for None."""
     return "-" if figure is None else f"{figure:.4g}"
 
 
 def spoken(name: str) -> str:
-    """Write a name as words."""
+    """Format a name as words."""
     return name.replace("_", " ")
 
 
 def _when(drifts: int, events: Sequence[int]) -> str:
-    """Say how many there were, and at which values the first of them."""
+    """Format the number of drifts and the values of the first ones."""
     if not drifts:
         return "none"
     shown = ", ".join(f"{event:,}" for event in events[:_DRIFTS_SHOWN])

@@ -1,4 +1,4 @@
-"""What a learner scored over a finite input, from its output messages: as a table and as JSON."""
+"""The scores of a learner over a finite input, from its output messages, as a table and as JSON."""
 
 import hashlib
 import json
@@ -24,16 +24,16 @@ from online_lstm.significance import kappa_temporal, lift, paired_error
 from online_lstm.telemetry import Hint
 
 MAX_CHUNKS = 1000
-"""The time of an event is taken from the last ones."""
+"""Number of recent chunks from which the time per event is computed."""
 MIN_CHUNKS = 3
-"""From so many chunks on, one in which a program was compiled does not move the median."""
+"""Minimum number of chunks for a time per event: then a compilation in one chunk does not move the median."""
 
 MAX_BAD_LINES = 5
-"""How many refused lines are shown."""
+"""Maximum number of refused lines shown."""
 
 
 class Scorecard:
-    """Scores of the values so far, all streams together in the order of the input."""
+    """Scores of the values so far, of all streams in the order of the input."""
 
     def __init__(self, settings: Settings) -> None:
         self._numbers = settings.task == "number"
@@ -45,16 +45,20 @@ class Scorecard:
         self._digest = hashlib.blake2b(digest_size=8)
         self._hints: tuple[Hint, ...] = ()
         self._streams = 0
-        self._last_streams: OrderedDict[str | None, None] = OrderedDict()  # the one that spoke last is at the end
+        self._last_streams: OrderedDict[str | None, None] = (
+            OrderedDict()
+        )  # the most recently active stream is at the end
         self._scored: Counter[str] = Counter()  # "early" and "late"
-        self._hits: Counter[str] = Counter()  # by the same, and by baseline
+        self._hits: Counter[str] = Counter()  # by the same names, and by baseline
         self._judged = 0  # events with an evaluation
-        self._hit_squares: Counter[str] = Counter()  # of own hits minus those of each baseline, added up over events
+        self._hit_squares: Counter[str] = (
+            Counter()
+        )  # sums of squared differences of the hits, own minus each baseline's
         self._surprise_bits = 0.0
         self._settings = settings
-        self._losses: NDArray[np.float64] | None = None  # of channels, what adds up
-        self._error_squares: NDArray[np.float64] | None = None  # as accuracy.squared_differences gives them
-        self._sequences, self._samples, self._settled = 0, 0, 0  # of labels
+        self._losses: NDArray[np.float64] | None = None  # sums by channel
+        self._error_squares: NDArray[np.float64] | None = None  # from squared_differences
+        self._sequences, self._samples, self._settled = 0, 0, 0  # of labelled sequences
         self._last_miss: int | None = None
         self.course = LearningCurve(settings)
         self._event_seconds: deque[float] = deque(maxlen=MAX_CHUNKS)  # of each chunk
@@ -63,14 +67,14 @@ class Scorecard:
 
     @property
     def lines(self) -> int:
-        """How many values there were, with the refused ones."""
+        """Number of values, including refused ones."""
         return self.events + self._dead_letters.total()
 
     def require_events(self, name: str) -> None:
-        """Refuse an input of which nothing was learned; ``name`` says which.
+        """Raise if nothing was learned from the input ``name``.
 
         Raises:
-            InputFileError: There was no value, or every one was refused.
+            InputFileError: There was no value, or all values were refused.
         """
         if not self.lines:
             raise InputFileError(f"{name}: received no values, expected at least one line that is not blank")
@@ -83,13 +87,13 @@ class Scorecard:
             )
 
     def read(self, records: Sequence[InputRecord]) -> None:
-        """Note what was read: the last line, and a digest that is the same for the same input."""
+        """Update the last line and the digest of the input."""
         self.last_line = records[-1].offset + 1
         for record in records:
             self._digest.update(repr((record.key, record.timestamp_ms, record.value)).encode())
 
     def add(self, processed: ProcessedBatch) -> None:
-        """Score what came of some records."""
+        """Add the scores of a processed batch."""
         tally, self._hints = processed.tally, processed.hints
         if tally.events:
             self._event_seconds.append(tally.seconds / tally.events)
@@ -153,12 +157,13 @@ class Scorecard:
             )
 
     def to_json(self) -> dict[str, Any]:
-        """Give all figures; rates, bits and errors are None where nothing was scored.
+        """Return all figures; rates, bits and errors are None if nothing was scored.
 
-        ``last_miss`` and the first of the ``drift_events`` count the values that were learned from 1, a bad line's
-        ``line`` the lines of the input.
-        ``event_ms`` is the median over the last chunks, so that compiling does not count; None of too few.
-        ``streams`` counts one that was silent while ``max_streams`` others spoke anew, as it is for the learner.
+        ``last_miss`` and the first of the ``drift_events`` are numbers of learned values, from 1; the ``line`` of a bad
+        line is a line number of the input.
+        ``event_ms`` is the median over the last chunks, so that compilation does not count; None with too few chunks.
+        ``streams`` counts a stream again if ``max_streams`` others were active in between, because the learner has
+        evicted it.
         """
         scored = self._scored.total()
         hit_rate = _share(self._hits["early"] + self._hits["late"], scored)
@@ -192,7 +197,7 @@ class Scorecard:
         }
 
     def _lift_error(self, name: str) -> float | None:
-        """Give the standard error of the hit rate minus that of a baseline."""
+        """Return the standard error of the hit rate minus the hit rate of a baseline."""
         if not self._judged:
             return None
         total = self._hits["early"] + self._hits["late"] - self._hits[name]
@@ -205,14 +210,14 @@ class Scorecard:
         return {**figures, "skill_error": error}
 
     def _sequence_figures(self) -> dict[str, Any]:
-        """Give means over the sequences: how many samples they had, and from which one on the prediction stayed."""
+        """Return means over the sequences: number of samples, and sample from which the prediction stayed the same."""
         return {
             "samples_a_sequence": self._samples / self._sequences,
             "settled_at_sample": self._settled / self._sequences,
         }
 
     def print(self, console: Console, name: str, how: str | None = None) -> None:
-        """Lay the figures out for a person; ``name`` says what was learned from, ``how`` what was predicted."""
+        """Print the figures; ``name`` is the input, ``how`` describes the predictions."""
         table = Table("what", Column("figure", justify="right"))
         figures = self.to_json()
         for what, figure in score_rows(figures):
@@ -235,7 +240,7 @@ class Scorecard:
             console.print(Text(f"interrupted at line {self.last_line:,}: these are the figures so far"), soft_wrap=True)
 
     def _unscored(self) -> str:
-        """Say what is likely to be missing where no prediction was judged."""
+        """Return the probable reason why no prediction was scored."""
         if not self._settings.learn and self._settings.warm_start is None:
             return "learn is false, and no warm_start says what was learned"
         if self._settings.task == "label":

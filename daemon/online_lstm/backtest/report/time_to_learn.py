@@ -1,8 +1,8 @@
-"""How long it takes to reach a level: at the beginning, and again after each drift.
+"""The time to reach a level of accuracy: at the beginning, and again after each drift.
 
-A level is a mean over predictions of what they were worth: of hits, where more is better, or of errors, where less is.
-It counts as reached when the mean over the last ``WINDOW`` of them is as good as ``REACHED`` of it: that share of a hit
-rate or more, or an error that is at most the level by that share.
+A level is a mean over predictions: of hits, where more is better, or of errors, where less is better. It is reached
+when the mean over the last ``WINDOW`` predictions is at least ``REACHED`` times the level for a hit rate, or at most
+the level divided by ``REACHED`` for an error.
 """
 
 from collections import OrderedDict, deque
@@ -12,21 +12,20 @@ from typing import Any
 from online_lstm.significance import REACHED
 
 WINDOW = 50
-"""Predictions; no time that is told is shorter."""
+"""Number of predictions in the mean; no reported time is shorter."""
 MAX_FINAL = 1000
-"""The final level is the mean over so many predictions, or over the last half of them if they are fewer than twice
-that."""
+"""Number of last predictions that define the final level, or half of all predictions if that is less."""
 MAX_BEFORE = 500
-"""The level before a drift is the mean over so many predictions, without the last ``WINDOW``, in which it was found."""
+"""Number of predictions that define the level before a drift, without the last ``WINDOW``, which revealed it."""
 MAX_DRIFTS = 100
-"""Drifts that are told; all are counted."""
+"""Maximum number of reported drifts; all drifts are counted."""
 FINER = 0.995
-"""An error is a new best one if it is so much smaller, so that there are few of them."""
+"""Factor by which an error has to fall below the best one to replace it, so that the list stays short."""
 
 
 @dataclass(slots=True)
 class DriftRecovery:
-    """A drift, and after how many predictions of its stream the level of before was reached again, None if never."""
+    """A drift, and the number of predictions of its stream until the former level was reached again, None if never."""
 
     event: int
     line: int
@@ -36,20 +35,20 @@ class DriftRecovery:
 
 
 class TimeToLearn:
-    """When the mean over a window was first as good as it was at the end; memory does not grow with the input."""
+    """The first event at which the rolling mean reached its final level; memory is bounded."""
 
     def __init__(self, *, higher_is_better: bool) -> None:
         self._higher = higher_is_better
         self._count = 0
         self._last: deque[float] = deque(maxlen=MAX_FINAL)
         self._window: deque[float] = deque(maxlen=WINDOW)
-        self._bests: list[tuple[float, int]] = []  # each better than the one before, and the event when it was reached
+        self._bests: list[tuple[float, int]] = []  # each better than the previous one, with its event
 
     def add(self, event: int, worth: float) -> bool:
-        """Take the hit (1 or 0) or the error of a prediction that was judged at an event.
+        """Add the hit (1 or 0) or the error of a prediction that was scored at an event.
 
         Returns:
-            Whether this may turn out to be the event at which the final level was reached.
+            Whether this event may turn out to be the one at which the final level was reached.
         """
         self._count += 1
         self._last.append(worth)
@@ -63,7 +62,7 @@ class TimeToLearn:
         return False
 
     def to_json(self) -> dict[str, Any]:
-        """Give the events until then, None where predictions were too few to tell or nothing was learned."""
+        """Return the number of events until then; None with too few predictions, or if nothing was learned."""
         final = _mean(list(self._last)[-min(MAX_FINAL, self._count // 2) :]) if self._count >= 2 * WINDOW else None
         learned = final is not None and (final > 0 or not self._higher)
         reached = (event for level, event in self._bests if final is not None and _as_good(level, final, self._higher))
@@ -76,21 +75,21 @@ class TimeToLearn:
 
 
 class DriftRecoveries:
-    """Drifts, and how long it took to recover from them, each in its own stream.
+    """Drifts and the times to recover from them, each in its own stream.
 
-    The streams that were judged last are remembered, as many as ``most_streams``.
+    At most ``most_streams`` streams are kept, the most recently scored ones.
     """
 
     def __init__(self, *, higher_is_better: bool, most_streams: int) -> None:
         self._higher = higher_is_better
         self._most_streams = most_streams
         self._streams: OrderedDict[str | None, deque[float]] = OrderedDict()
-        self._waiting: dict[str | None, tuple[DriftRecovery, int]] = {}  # and predictions since
+        self._waiting: dict[str | None, tuple[DriftRecovery, int]] = {}  # and number of predictions since
         self.count = 0
         self.told: list[DriftRecovery] = []
 
     def add(self, event: int, line: int, stream: str | None, worth: float | None, *, drift: bool) -> None:
-        """Take the hit or error of a prediction of a stream, None if not known, and whether it made a drift found."""
+        """Add the hit or error of a prediction of a stream, None if unknown, and whether it signalled a drift."""
         past = self._streams.get(stream)
         if past is None:
             past = self._streams[stream] = deque(maxlen=MAX_BEFORE + WINDOW)
@@ -116,7 +115,7 @@ class DriftRecoveries:
             del self._waiting[stream]
 
     def _begin(self, event: int, line: int, stream: str | None, past: deque[float]) -> None:
-        self._waiting.pop(stream, None)  # one that comes before the last one is recovered from
+        self._waiting.pop(stream, None)  # a drift before the recovery from the last one replaces it
         before = list(past)[:-WINDOW]
         level = (_mean(before) or None) if len(before) >= WINDOW else None
         recovery = DriftRecovery(event, line, stream, level)
@@ -127,7 +126,7 @@ class DriftRecoveries:
         past.clear()
 
     def to_json(self) -> list[dict[str, Any]]:
-        """Give the first drifts, at most ``MAX_DRIFTS``, in the order in which they were found."""
+        """Return the first drifts, at most ``MAX_DRIFTS``, in the order of detection."""
         return [asdict(recovery) for recovery in self.told]
 
 
