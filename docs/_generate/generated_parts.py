@@ -1,6 +1,6 @@
-"""Parts of the README and the reference that are made from the code: `make reference`.
+"""Parts of the README and the reference that are generated from the code: `make reference`.
 
-It stands between a pair of comments, `<!-- settings -->` and `<!-- /settings -->` for instance.
+Each part is between a pair of comments, for example `<!-- settings -->` and `<!-- /settings -->`.
 """
 
 import re
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 REFERENCE = ROOT / "docs" / "reference"
 Part = Callable[[str], str]
-"""Gives a part anew; it is told what stands there now."""
+"""Returns the new text of a part; the argument is its present text."""
 
 
 def _made(make: Callable[[], str]) -> Part:
@@ -21,12 +21,7 @@ def _made(make: Callable[[], str]) -> Part:
 
 
 PARTS: Mapping[Path, Mapping[str, Part]] = {
-    README: {
-        "message": message_examples.example_of("symbol"),
-        "settings": _made(reference_tables.settings_table),
-        "metrics": _made(reference_tables.metrics_table),
-        "exit codes": _made(reference_tables.exit_codes_table),
-    },
+    README: {"message": message_examples.example_of("symbol")},
     REFERENCE / "settings.md": {
         "kinds": _made(reference_tables.kinds_table),
         "presets": _made(reference_tables.presets_table),
@@ -57,7 +52,7 @@ PARTS: Mapping[Path, Mapping[str, Part]] = {
 
 
 def with_parts(text: str, parts: Mapping[str, Part]) -> str:
-    """Put the parts into a page; each has its place there."""
+    """Return the text of a page with its parts replaced; raise ``AssertionError`` for a part without comments."""
     for name, part in parts.items():
         pattern = re.compile(f"(<!-- {name} -->\n)(.*?)(<!-- /{name} -->)", re.DOTALL)
         assert pattern.search(text), f"no place for {name}"

@@ -25,19 +25,6 @@ from online_lstm.telemetry import HINTS, CheckpointResult, LineageReason
 from pydantic.fields import FieldInfo
 from unit.test_layers import HOMES, ORDER, PACKAGE
 
-ESSENTIAL_SETTINGS = (
-    *("bootstrap_servers", "input_topics", "output_topic", "group_id", "start_from"),
-    *("value_format", "value_path", "stream_by", "task", "features", "horizons", "classes"),
-    *("window", "network", "experts", "model_scope", "max_streams", "learn"),
-    *("checkpoint_url", "checkpoint_interval_s", "http_host", "http_port"),
-)
-"""Those that the README lists: what a first day takes."""
-ESSENTIAL_METRICS = (
-    *("events", "predictions_scored", "hits", "hit_rate", "baseline_hit_rate", "lift", "log_loss_bits"),
-    *("mean_absolute_error", "skill", "interval_coverage", "dead_letters", "fit_steps_skipped"),
-    *("lag_records", "lag_seconds", "open_transaction_seconds", "hint"),
-    *("last_checkpoint_timestamp_seconds", "lineages", "rebalances", "step_seconds"),
-)
 HTTP_PATHS = {
     "/": "the live page, with its style and script",
     "/live": "what the page follows: server-sent events, a snapshot a second; not for others, it changes as the page "
@@ -59,15 +46,6 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Write a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
-
-
-def settings_table() -> str:
-    fields = Settings.model_fields
-    rows = [
-        (f"`{name}`", literal(fields[name].default), kind_of(fields[name]), fields[name].description or "")
-        for name in ESSENTIAL_SETTINGS
-    ]
-    return table(("setting", "default", "kind", "meaning"), rows)
 
 
 def all_settings() -> str:
@@ -163,13 +141,6 @@ def _other_defaults(name: str) -> Iterator[str]:
 
 def _metrics() -> PrometheusMetrics:
     return PrometheusMetrics(baselines=BASELINES["symbol"], experts=EXPERTS["symbol"], reasons=REASONS, build={})
-
-
-def metrics_table() -> str:
-    """List the essential ones, without their labels."""
-    told = {family.name.removeprefix("online_lstm_"): family for family in _metrics().registry.collect()}
-    rows = [(_name_of(told[name]), told[name].type, told[name].documentation) for name in ESSENTIAL_METRICS]
-    return table(("metric", "type", "meaning"), rows)
 
 
 def all_metrics() -> str:

@@ -14,7 +14,7 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if ">>> " in path.read_t
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
 def test_examples_in_docstrings_give_what_they_say(path: Path) -> None:
     """Each is run as it stands."""
-    name = ".".join(["online_lstm", *path.relative_to(PACKAGE).with_suffix("").parts])
+    name = ".".join([online_lstm.__name__, *path.relative_to(PACKAGE).with_suffix("").parts])
     results = doctest.testmod(importlib.import_module(name))
     assert results.attempted > 0
     assert results.failed == 0

@@ -1,32 +1,40 @@
-"""The README and the reference say what there is: settings, metrics, messages, exit codes, commands and paths."""
+"""The README and the reference list what the code has: settings, metrics, messages, exit codes, commands and paths."""
 
 from pathlib import Path
 
 import pytest
-from _generate.generated_parts import PARTS, README, ROOT, with_parts
+from _generate.generated_parts import PARTS, REFERENCE, ROOT, with_parts
 from _generate.message_examples import alike
 from online_lstm.cli.main import COMMANDS
+from online_lstm.errors import ExitCode
 from online_lstm.settings import Settings
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("path", PARTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_what_is_made_from_the_code_is_as_the_code_is(path: Path) -> None:
-    """Tables and examples are up to date (`python docs/_generate/generated_parts.py` writes them)."""
+    """Tables and examples are up to date (`make reference` writes them)."""
     text = path.read_text(encoding="utf-8")
     assert with_parts(text, PARTS[path]) == text
 
 
-def test_every_command_is_named() -> None:
-    """Each command has a row."""
-    text = README.read_text(encoding="utf-8")
-    assert [] == [name for name in COMMANDS if f"| `{name}" not in text]
+@pytest.mark.parametrize(
+    ("page", "headings"),
+    [
+        ("settings.md", [f"### `{name}`" for name in Settings.model_fields]),
+        ("commands.md", [f"## {name}" for name in COMMANDS]),
+    ],
+)
+def test_every_setting_and_command_has_a_heading(page: str, headings: list[str]) -> None:
+    """Other pages can link to each of them."""
+    lines = (REFERENCE / page).read_text(encoding="utf-8").splitlines()
+    assert [] == [heading for heading in headings if heading not in lines]
 
 
-def test_every_setting_has_a_place_to_link_to() -> None:
-    """A heading of its own."""
-    lines = (ROOT / "docs/reference/settings.md").read_text(encoding="utf-8").splitlines()
-    assert [] == [name for name in Settings.model_fields if f"### `{name}`" not in lines]
+def test_every_exit_code_is_explained() -> None:
+    """The reference has a row for each code, with its meaning."""
+    lines = (REFERENCE / "exit-codes.md").read_text(encoding="utf-8").splitlines()
+    assert [] == [code for code in ExitCode if f"| {code.value} | {code.meaning} |" not in lines]
 
 
 def test_messages_are_alike_on_another_machine() -> None:

@@ -52,7 +52,7 @@ def inner_imports_of(path: Path) -> set[str]:
     found = set()
     for name in imports_of(path):
         parts = name.split(".")
-        if parts[0] == "daemon":
+        if parts[0] == "online_lstm":
             while len(parts) > 1 and not module_path(parts[1:]).exists():
                 parts.pop()
             found.add(".".join(parts[1:]))

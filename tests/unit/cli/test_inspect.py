@@ -206,7 +206,9 @@ def test_json_alone_goes_to_standard_output(newest: Path, capfd: pytest.CaptureF
 def test_neither_tensorflow_nor_a_kafka_client_is_loaded(newest: Path) -> None:
     """It starts at once."""
     heavy = "{'tensorflow', 'kafka'}"
-    program = f"import sys; from daemon import cli; cli.main(sys.argv[1:]); print({heavy} & sys.modules.keys())"
+    program = (
+        f"import sys; from online_lstm.cli import main; main.main(sys.argv[1:]); print({heavy} & sys.modules.keys())"
+    )
     found = subprocess.run(
         [sys.executable, "-c", program, "inspect", str(newest)],
         capture_output=True,

@@ -10,12 +10,11 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 
-from online_lstm.devtools.daemon_process import DaemonProcess
 from online_lstm.errors import BrokerUnavailableError, InputFileError, MissingTopicError, OnlineLstmError
 from online_lstm.logs import EventLogger
 from online_lstm.settings import Settings
@@ -29,6 +28,16 @@ MAX_IN_FLIGHT = 10_000
 """Largest number of unacknowledged values; the client itself has no limit."""
 
 _log = EventLogger(__name__)
+
+
+class RunningDaemon(Protocol):
+    """The daemon whose predictions are awaited."""
+
+    def require_running(self) -> None:
+        """Raise OnlineLstmError if the daemon has ended."""
+
+    def log_end(self) -> str:
+        """Return the last lines of its log."""
 
 
 class PlainProducer:
@@ -154,7 +163,7 @@ class TopicTail:
         """Return the next records; an empty list after ``POLL_MS`` without records."""
         return [record for records in self._consumer.poll(timeout_ms=POLL_MS).values() for record in records]
 
-    def receive(self, events: int, daemon: DaemonProcess) -> Iterator[list[Any]]:
+    def receive(self, events: int, daemon: RunningDaemon) -> Iterator[list[Any]]:
         """Yield lists of records until at least ``events`` records have arrived.
 
         Raises:
