@@ -166,7 +166,7 @@ def test_the_tutorial_shows_what_it_says(tmp_path: Path) -> None:
     assert f"<{page}>" in text
     with terminals(folder, ports[HTTP_PORT]) as opened:
         for block in blocks:
-            if not looked and block.start() > text.index("## Stop, and go on"):
+            if not looked and block.start() > text.index("## Stop and continue"):
                 looked = True
                 look_at(page)
             for command, shown in _STEP.findall(block[2]):

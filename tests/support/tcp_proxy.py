@@ -106,7 +106,7 @@ class TcpProxy:
 
         self._call(change)
 
-    def hold(self, request: int, *, answer: bool = False) -> None:
+    def pause(self, request: int, *, answer: bool = False) -> None:
         """Keep requests of a kind back, or forward them and keep the answers back, until ``release``."""
 
         def change() -> None:

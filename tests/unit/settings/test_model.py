@@ -270,7 +270,7 @@ def test_a_topic_is_not_read_and_published_to(given: dict[str, Any]) -> None:
 def test_a_preset_changes_defaults_and_nothing_that_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the place it is named in, every value that is given anywhere is stronger."""
     config = tmp_path / "settings.toml"
-    config.write_text('preset = "seed"\nextra_steps = 3\n')
+    config.write_text('preset = "seed"\nretry_steps = 3\n')
     monkeypatch.setenv("ONLINE_LSTM_EPSILON", "0.5")
     settings = read_settings({"network": "lstm 8"}, config=config)
     assert (("lstm 8",), 3, 0.5) == (settings.network, settings.retry_steps, settings.epsilon)

@@ -56,7 +56,7 @@ class Vocabulary:
 
     def __init__(self, *, max_codes: int, min_occurrences: int) -> None:
         self._max_codes = max_codes
-        self._admit_after = min_occurrences
+        self._min_occurrences = min_occurrences
         self._clear()
 
     @property
@@ -91,7 +91,7 @@ class Vocabulary:
             return VocabularyLookup(entry.value_id, code=entry.code, adopted=adopted)
         entry = self._candidates.pop(symbol, None)
         fresh = entry is None
-        enough = not self._admitted or (entry.sightings if entry else 0) + 1 >= self._admit_after
+        enough = not self._admitted or (entry.sightings if entry else 0) + 1 >= self._min_occurrences
         admitted = admits and enough
         replaced = admitted and self.full
         code = self.known if admitted else 0
