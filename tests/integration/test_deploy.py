@@ -18,6 +18,7 @@ from online_lstm.telemetry import (
     AssignmentChanged,
     BatchCommitted,
     CheckpointFinished,
+    InputObserved,
     PartitionStats,
     RegressionStats,
     TransactionEnded,
@@ -189,6 +190,7 @@ def labels_of_metrics() -> dict[str, frozenset[str]]:
     )
     metrics.observe(AssignmentChanged(assigned=(SOURCE,)))
     tell_all(metrics)
+    metrics.observe(InputObserved(SOURCE, lag_records=0, open_transaction_s=0.0))
     return {sample.name: frozenset(sample.labels) for family in metrics.registry.collect() for sample in family.samples}
 
 
@@ -258,5 +260,7 @@ def test_dashboard_shows_every_gauge_of_how_well_it_predicts() -> None:
         "online_lstm_last_event_timestamp_seconds",  # the lag says more
         "online_lstm_checkpoint_offset",  # for those who go on by hand
         "online_lstm_topic_misfits",  # of the start, where the log says what each leads to
+        "online_lstm_hint",  # an alert and the page have its words
+        "online_lstm_open_transaction_seconds",  # an alert and /readyz name the cause
     }
     assert elsewhere == {name for name in listed if not re.search(rf"\b{name}\b", " ".join(EXPRESSIONS))}
