@@ -36,8 +36,14 @@ def replacing(target: Path, *, result: str = "", durable: bool = False) -> Itera
 
 
 def remove_abandoned(beside: Path) -> None:
-    """Remove partial files of killed processes beside a newly written file; its modification time is the clock."""
-    now_s = beside.stat().st_mtime
+    """Remove partial files of killed processes beside a newly written file; its modification time is the clock.
+
+    Nothing is removed if another process has already removed the new file: it does the same after its own write.
+    """
+    try:
+        now_s = beside.stat().st_mtime
+    except FileNotFoundError:
+        return
     for partial in beside.parent.glob(f".*{PARTIAL_SUFFIX}"):
         with suppress(OSError):  # another process may remove it at the same time
             if partial.stat().st_mtime < now_s - ABANDONED_AFTER_S:

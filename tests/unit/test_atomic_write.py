@@ -63,3 +63,11 @@ def test_abandoned_files_and_directories_are_removed(tmp_path: Path) -> None:
         os.utime(path, times=(0, new.stat().st_mtime - ABANDONED_AFTER_S - 60))
     remove_abandoned(new)
     assert {new, young} == set(tmp_path.iterdir())
+
+
+def test_a_new_file_that_another_process_removed(tmp_path: Path) -> None:
+    """Two processes that write checkpoints to one folder remove each other's old files; neither fails."""
+    kept = tmp_path / ".online-lstm-1.part"
+    kept.touch()
+    remove_abandoned(tmp_path / "removed")
+    assert [kept] == list(tmp_path.iterdir())
