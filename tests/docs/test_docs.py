@@ -94,7 +94,11 @@ def in_a_shell(command: str) -> tuple[int, str, str]:
     environment = {
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
         "PYTHONPATH": str(ROOT),
-        **{name: os.environ[name] for name in ("COLUMNS", "HOME", "TF_XLA_FLAGS") if name in os.environ},
+        **{
+            name: os.environ[name]
+            for name in ("COLUMNS", "HOME", "PYTHONPYCACHEPREFIX", "TF_XLA_FLAGS")
+            if name in os.environ
+        },
     }
     done = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout, done.stderr

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from online_lstm.events import InputRecord, OutputRecord
 from online_lstm.learning.model_factory import model_factory
 from online_lstm.learning.partition import NetworkFactory, Partition, initial_metadata, next_metadata
+from support.budget import budget
 from support.fakes import (
     LABELS,
     NUMBERS,
@@ -74,8 +75,9 @@ def published(case: str) -> list[OutputRecord]:
     return outputs_of(case, past_of(case))
 
 
+@pytest.mark.search
 @pytest.mark.parametrize("case", CASES)
-@settings(max_examples=8)
+@settings(max_examples=budget(40))
 @given(cut=st.integers(0, len(PAST)), later=LATER, split=st.integers(0, len(PAST) + 60))
 def test_no_future_shows_in_the_past(
     case: str, cut: int, later: list[tuple[bytes | None, bytes | None]], split: int

@@ -65,6 +65,7 @@ def test_the_sizes_of_polls_do_not_show(
 # crashes
 
 
+@pytest.mark.no_cover  # see pyproject.toml
 @pytest.mark.usefixtures("toys")
 @pytest.mark.parametrize("step", STEPS)
 def test_a_crash_anywhere_changes_nothing_that_a_reader_sees(tmp_path: Path, undisturbed: Outcome, step: str) -> None:
@@ -83,6 +84,7 @@ def test_a_crash_anywhere_changes_nothing_that_a_reader_sees(tmp_path: Path, und
     assert number > 3
 
 
+@pytest.mark.no_cover  # see pyproject.toml
 @pytest.mark.usefixtures("toys")
 @pytest.mark.parametrize("step", STEPS)
 def test_a_process_that_crashes_again_and_again_gets_there(
@@ -100,6 +102,7 @@ def test_a_process_that_crashes_again_and_again_gets_there(
     assert undisturbed == outcome_of(kafka, daemon)
 
 
+@pytest.mark.no_cover  # see pyproject.toml
 @pytest.mark.usefixtures("toys")
 @pytest.mark.parametrize("first", STEPS)
 @pytest.mark.parametrize("second", ["after commit", "before checkpoint"])
@@ -121,6 +124,7 @@ faults = st.lists(
 )
 
 
+@pytest.mark.no_cover  # see pyproject.toml
 @pytest.mark.usefixtures("toys")
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
@@ -173,6 +177,7 @@ def hook_of(fault: str, number: int, kafka: FakeKafka) -> Callable[[str], None]:
 # going back
 
 
+@pytest.mark.no_cover  # see pyproject.toml
 @pytest.mark.usefixtures("toys")
 @pytest.mark.parametrize("step", ["before commit", "after commit"])
 def test_a_failed_commit_goes_back_and_gives_the_same(tmp_path: Path, undisturbed: Outcome, step: str) -> None:
