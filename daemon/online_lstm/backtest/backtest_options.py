@@ -95,10 +95,10 @@ def _require_labels(settings: Settings, arguments: argparse.Namespace) -> None:
     if settings.task != "label":
         raise SettingsError(f"label_column: expected --task label, received task {settings.task}")
     if not arguments.key_column:
-        raise SettingsError("label_column: expected a --key-column as well: its keys tell the sequences apart")
+        raise SettingsError("label_column: expected --key-column as well: a key identifies a sequence")
     if settings.value_path or settings.label_path != "label":
         raise SettingsError(
-            "label_column: expected value_path and label_path as they are by default: columns are named"
+            "label_column: expected the default value_path and label_path: a column has a name, not a path"
         )
 
 
@@ -120,7 +120,7 @@ def require_separate_files(arguments: argparse.Namespace) -> None:
         "checkpoint": arguments.checkpoint,
         "plot": arguments.plot,
     }
-    require_apart(results, {} if arguments.file == STANDARD_INPUT else {arguments.file: "the input"})
+    require_apart(results, {} if arguments.file == STANDARD_INPUT else {arguments.file: "is the input"})
 
 
 def require_apart(results: Mapping[str, str | None], read: Mapping[str, str]) -> None:
@@ -139,8 +139,8 @@ def require_apart(results: Mapping[str, str | None], read: Mapping[str, str]) ->
             continue
         place = _place_of(path)
         if place in taken:
-            raise SettingsError(f"{option}: received {path}, which is {taken[place]}; expected another file")
-        taken[place] = f"where --{option} goes"
+            raise SettingsError(f"{option}: received {path}, which {taken[place]}; expected another file")
+        taken[place] = f"--{option} writes to"
 
 
 def _place_of(path: str) -> object:
@@ -160,6 +160,6 @@ def require_passes(arguments: argparse.Namespace) -> None:
     if arguments.epochs < 1:
         raise SettingsError(f"epochs: received {arguments.epochs}, expected at least 1")
     if arguments.epochs == 1 and (arguments.held_out is not None or arguments.plot is not None):
-        raise SettingsError("held-out, plot: received without several passes, expected --epochs N beside them")
+        raise SettingsError("held-out, plot: received without --epochs, expected --epochs N as well")
     if arguments.held_out is not None and not 0 < arguments.held_out < 1:
         raise SettingsError(f"held-out: received {arguments.held_out:g}, expected a share between 0 and 1")

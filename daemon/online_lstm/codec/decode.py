@@ -88,8 +88,8 @@ class Decoder:
         if self._task == "symbol":
             raise BadInputError(
                 "null_value",
-                "received a null value that belongs to no key, expected a value: only with a key, and with the setting "
-                "stream_by at key, does a null value mean that a stream is to be forgotten",
+                "received a null value without a key, expected a value: a null value with a key forgets its stream, "
+                "if stream_by is key",
             )
         return missing(self._features)
 
@@ -112,8 +112,7 @@ class Decoder:
                 raise BadInputError(
                     "not_a_number",
                     f"received {quote_for_error(read.symbol)}, expected a number: the setting task is {self._task}, "
-                    "and "
-                    "only symbol takes words; missing_values says which texts mark a missing number",
+                    "words need the task symbol; missing_values lists the texts that mark a missing number",
                 )
             vector = (float(read.symbol),)
         if len(vector) != self._features and not (read.label and not vector):

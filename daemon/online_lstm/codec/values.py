@@ -173,9 +173,8 @@ def _parse(text: str, *, vectors: bool) -> Any:
         if vectors:
             raise BadInputError(
                 "not_a_value",
-                f"received {quote_for_error(text)}, expected a number, or JSON with numbers: missing_values says "
-                "which texts "
-                "mark a missing number, and only the task symbol takes words",
+                f"received {quote_for_error(text)}, expected a number, or JSON with numbers: missing_values lists the "
+                "texts that mark a missing number, and words need the task symbol",
             ) from None
         raise BadInputError(
             "not_a_value",
@@ -236,7 +235,7 @@ def _vector(found: list[Any], text: str, markers: Markers) -> tuple[str, Vector]
                 "not_a_number",
                 f"received a vector with {_KINDS.get(type(element), 'a string')} in {quote_for_error(text)}, expected "
                 "numbers, "
-                "and null or what missing_values names for a missing one",
+                "or null or a text of missing_values for a missing number",
             )
     return f"[{', '.join(literal for _, literal in read)}]", tuple(number for number, _ in read)
 

@@ -55,7 +55,7 @@ def _server(value: str) -> str:
 
 def _topic(value: str) -> str:
     if value in {".", ".."} or not re.fullmatch(r"[a-zA-Z0-9._-]{1,249}", value):
-        raise ValueError("expected 1 to 249 letters, digits, dots, _ and -, and more than . or ..")
+        raise ValueError("expected 1 to 249 letters, digits, dots, _ and -, and neither . nor ..")
     return value
 
 
@@ -75,7 +75,7 @@ def _start(value: str) -> str:
         try:
             datetime.fromisoformat(value)
         except ValueError as error:
-            raise ValueError("expected earliest, latest or a time stamp like 2026-01-31T12:00:00Z") from error
+            raise ValueError("expected earliest, latest or a timestamp like 2026-01-31T12:00:00Z") from error
     return value
 
 

@@ -30,7 +30,7 @@ def require_consistent(settings: Settings) -> None:
         )
     if settings.output_topic in letters:
         raise SettingsError(
-            f"dead_letter_topic: received {settings.output_topic!r}, expected another than output_topic"
+            f"dead_letter_topic: received {settings.output_topic!r}, expected a topic other than output_topic"
         )
     for topic in letters:
         if len(topic) > MAX_TOPIC_LENGTH:
@@ -70,7 +70,7 @@ def require_learnable(settings: Settings) -> None:
 
 def _require_predictable_numbers(settings: Settings) -> None:
     if settings.value_format == "string":
-        raise SettingsError("value_format: received string, expected another one, as task is number")
+        raise SettingsError("value_format: received string, expected another format, as task is number")
     most, longest = settings.lookback // 4, settings.horizons[-1]
     if settings.lags and not (
         settings.horizons[0] <= settings.lags[0]
@@ -98,5 +98,5 @@ def _require_predictable_numbers(settings: Settings) -> None:
     if settings.channels > room:
         raise SettingsError(
             f"features, horizons: received {settings.features} numbers at {len(settings.horizons)} horizons, expected "
-            f"at most {room} together: each takes up to {BYTES_OF_CHANNEL} of the setting max_output_bytes"
+            f"at most {room} together: each needs up to {BYTES_OF_CHANNEL} bytes of max_output_bytes"
         )

@@ -127,11 +127,11 @@ def test_a_file_without_values_is_refused(
         (["--json", "/dev/full"], "json: cannot write /dev/full: No space left on device"),
         (["--json", "{folder}/none/r.json"], "json: cannot write {folder}/none/r.json: No such file or directory"),
         (["--predictions", "{folder}/values.txt"], "predictions: received {folder}/values.txt, which is the input"),
-        (["--json", "{folder}/../{name}/r", "--predictions", "{folder}/r"], "{folder}/r, which is where --json goes"),
-        (["--json", "-", "--predictions", "-"], "predictions: received -, which is where --json goes"),
+        (["--json", "{folder}/../{name}/r", "--predictions", "{folder}/r"], "{folder}/r, which --json writes to"),
+        (["--json", "-", "--predictions", "-"], "predictions: received -, which --json writes to"),
         (["--report", "{folder}/values.txt"], "report: received {folder}/values.txt, which is the input"),
         (["--report", "/dev/full"], "report: cannot write /dev/full: No space left on device"),
-        (["--json", "{folder}/r", "--report", "{folder}/r"], "report: received {folder}/r, which is where --json goes"),
+        (["--json", "{folder}/r", "--report", "{folder}/r"], "report: received {folder}/r, which --json writes to"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(
@@ -285,7 +285,7 @@ def test_words_among_numbers_are_told_without_wrong_advice(
     monkeypatch.undo()
     assert ExitCode.USAGE == run(write(tmp_path / "values.txt", value), "--task", task)
     said = capsys.readouterr().err
-    assert "expected a number" in said or "expected numbers, and null" in said
+    assert "expected a number" in said or "expected numbers, or null" in said
     assert "abc" in said
     assert "quotes" not in said
 

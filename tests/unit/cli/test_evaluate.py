@@ -230,8 +230,8 @@ def test_figures_on_standard_output_stand_alone(capfd: pytest.CaptureFixture[str
         (["--events", "0"], "events: received 0, expected 1 or more"),
         (["--set", "windw=8"], "windw: there is no such setting; window is one"),
         (["--set", "seed=8"], "seed: received 8 with --set; expected --first-seed"),
-        (["--markdown", "{folder}/plain.md"], "{folder}/plain.md has no place for figures"),
-        (["--json", "-", "--markdown", "-"], "markdown: received -, which is where --json goes"),
+        (["--markdown", "{folder}/plain.md"], "{folder}/plain.md has no section for the figures"),
+        (["--json", "-", "--markdown", "-"], "markdown: received -, which --json writes to"),
         (["counting-loop", "--set", "value_format=long"], "counting-loop: its values were refused (wrong_length)"),
     ],
 )

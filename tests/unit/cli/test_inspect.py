@@ -161,7 +161,7 @@ def test_damaged_checkpoints_are_told(newest: Path, tmp_path: Path, capsys: pyte
     foreign.write_bytes(b"\x89HDF\r\n\x1a\n")
     code, told = inspect(flipped, tmp_path)
     assert (ExitCode.REFUSED, False, 7) == (code, told["whole"], told["offset"])
-    assert f"{flipped}: damaged, the content is not what was written" in capsys.readouterr().err
+    assert f"{flipped}: damaged: the content does not match its digest" in capsys.readouterr().err
     code, told = inspect(tmp_path, tmp_path)
     assert (ExitCode.REFUSED, [True, False, False]) == (code, [one["whole"] for one in told["checkpoints"]])
     said = capsys.readouterr()

@@ -142,7 +142,7 @@ def test_brokers_are_named_by_host_and_port(servers: str) -> None:
     ("given", "message"),
     [
         ({"input_topics": "a", "output_topic": "a"}, "is an output topic too"),
-        ({"output_topic": "numbers.dlq"}, "expected another than output_topic"),
+        ({"output_topic": "numbers.dlq"}, "expected a topic other than output_topic"),
         ({"input_topics": "a" * 249}, "expected a name of at most 249 characters"),
         ({"security_protocol": "SASL_SSL"}, "sasl_username, sasl_password: expected both"),
         ({"max_poll_interval_s": 5}, "expected at least session_timeout_s, 10"),

@@ -98,9 +98,9 @@ def read_report(path: str) -> Report:
     try:
         report = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputFileError(f"{path}: {error.strerror}; expected what `backtest --json` wrote") from error
+        raise InputFileError(f"{path}: {error.strerror}; expected a report of `backtest --json`") from error
     except ValueError as error:
-        raise InputFileError(f"{path}: received no JSON ({error}); expected what `backtest --json` wrote") from error
+        raise InputFileError(f"{path}: received no JSON ({error}); expected a report of `backtest --json`") from error
     missing = [
         name
         for name in NEEDED
@@ -112,8 +112,8 @@ def read_report(path: str) -> Report:
         missing = ["blocks"]
     if missing:
         raise InputFileError(
-            f"{path}: received JSON without {', '.join(missing)}, or with something else there; expected what "
-            "`backtest --json` of this version wrote: make it again"
+            f"{path}: received JSON without {', '.join(missing)} as `backtest --json` of this version writes them; "
+            "expected such a report: run the backtest again"
         )
     return dict(report)
 
@@ -131,8 +131,8 @@ def require_comparable(a: Report, b: Report, a_name: str, b_name: str) -> None:
         )
     if a["input_digest"] != b["input_digest"]:
         raise InputFileError(
-            f"compare: {a_name} is about {_input(a)}, {b_name} about {_input(b)}, which are not the same values; "
-            "expected reports of the same file, columns and held-out share"
+            f"compare: {a_name} is about {_input(a)}, {b_name} about {_input(b)}; expected reports on the same "
+            "values: the same file, columns and held-out share"
         )
 
 
@@ -226,9 +226,7 @@ def _page(
 def _require_alone(arguments: argparse.Namespace) -> None:
     """Raise if an option would be ignored by the comparison."""
     if arguments.file is not None:
-        raise SettingsError(
-            f"compare: received {arguments.file} beside --compare, expected either FILE, to learn from, or two reports"
-        )
+        raise SettingsError(f"compare: received {arguments.file} with --compare, expected one of them")
     given = [
         name
         for name in ("predictions", "checkpoint", "plot", "held_out", "format", "task", "config", "column", "set")
@@ -238,11 +236,11 @@ def _require_alone(arguments: argparse.Namespace) -> None:
         given.append("epochs")
     if given:
         raise SettingsError(
-            f"compare: received --{given[0].replace('_', '-')} beside it, expected --json, --report or nothing: "
-            "nothing is learned"
+            f"compare: received --{given[0].replace('_', '-')} with --compare, expected at most --json and --report: "
+            "a comparison learns nothing"
         )
     require_apart(
-        {option: getattr(arguments, option) for option in ALONE}, dict.fromkeys(arguments.compare, "compared")
+        {option: getattr(arguments, option) for option in ALONE}, dict.fromkeys(arguments.compare, "is compared")
     )
 
 

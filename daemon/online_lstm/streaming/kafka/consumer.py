@@ -102,7 +102,7 @@ class GroupConsumer:
             if not isinstance(error.__cause__, KafkaTimeoutError):
                 raise
             raise BrokerUnavailableError(
-                f"{source}: the broker does not tell the committed offset; a transaction of another member may "
+                f"{source}: the broker does not return the committed offset; a transaction of another member may "
                 f"still be open ({error})"
             ) from error
         return None if found is None or found.offset < 0 else Committed(found.offset, found.metadata or "")

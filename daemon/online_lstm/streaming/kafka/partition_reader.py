@@ -58,8 +58,8 @@ class PartitionReader(GroupConsumer):
                 records = self._receive(POLL_MS)
             except InputGoneError as error:
                 raise InputGoneError(
-                    f"{source}: the records from offset {self._consumer.position(place)} on were deleted while "
-                    "they were read: run it again"
+                    f"{source}: the records from offset {self._consumer.position(place)} on were deleted while they "
+                    "were read: run the command again"
                 ) from error
             for record in records.get(place, ()):
                 if record.offset >= offsets.stop:

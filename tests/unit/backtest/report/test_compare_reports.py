@@ -133,7 +133,7 @@ def test_reports_of_other_tasks_are_refused(made: Path) -> None:
         (("--compare", "{made}/a.json", "{made}/b.json", "--task", "number"), "received --task beside it"),
         (("--compare", "{made}/a.json", "{made}/b.json", "--epochs", "2"), "received --epochs beside it"),
         (("--compare", "{made}/a.json", "{made}/b.json", "--json", "{made}/a.json"), "a.json, which is compared"),
-        (("--compare", "{made}/a.json", "{made}/b.json", "--json", "-", "--report", "-"), "-, which is where --json"),
+        (("--compare", "{made}/a.json", "{made}/b.json", "--json", "-", "--report", "-"), "-, which --json writes"),
     ],
 )
 def test_what_cannot_be_compared_is_told(
