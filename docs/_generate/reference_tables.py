@@ -23,7 +23,7 @@ from online_lstm.settings.presets import PRESETS, TASKS
 from online_lstm.settings.sources import ENV_PREFIX
 from online_lstm.telemetry import HINTS, CheckpointResult, LineageReason
 from pydantic.fields import FieldInfo
-from unit.test_layers import HOMES, ORDER, PACKAGE
+from unit.test_layers import HOMES, ORDER, PACKAGE, module_path
 
 HTTP_PATHS = {
     "/": "the live page, with its style and script",
@@ -303,14 +303,18 @@ def layers() -> str:
     """Return the table of modules and packages in their order, with the first line of each docstring."""
     rows = []
     for name in ORDER:
-        path = PACKAGE / name / "__init__.py" if (PACKAGE / name).is_dir() else PACKAGE / f"{name}.py"
-        about = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
         libraries = [
             library for library, homes in HOMES.items() if any(f"{home}.".startswith(f"{name}.") for home in homes)
         ]
-        shown = f"`{name}/`" if path.name == "__init__.py" else f"`{name}`"
-        rows.append((shown, about.partition("\n")[0], ", ".join(libraries)))
+        shown = f"`{name}/`" if (PACKAGE / name).is_dir() else f"`{name}`"
+        rows.append((shown, about_module(name), ", ".join(libraries)))
     return table(("module", "what it owns", "libraries that only these use"), rows)
+
+
+def about_module(name: str) -> str:
+    """Return the first line of the docstring of a module or package below ``online_lstm``."""
+    text = module_path([name]).read_text(encoding="utf-8")
+    return (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
 
 
 def alerts() -> str:
