@@ -134,6 +134,18 @@ def test_settings_can_be_read(page: str, block: str, tmp_path: Path) -> None:
         settings.require_consistent()
 
 
+@pytest.mark.long
+def test_python_example_prints_its_predictions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The program of the Python API learns, predicts, and restores a checkpoint."""
+    monkeypatch.chdir(tmp_path)
+    ((_, program),) = [found for found in blocks("python") if found[0] == "python"]
+    ((_, printed),) = [found for found in blocks("text") if found[0] == "python"]
+    exec(program, {})
+    assert printed == capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("page", "block"), blocks("sh"))
 def test_commands_exist_with_their_options(page: str, block: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is shown without its output, as it goes on for ever, or takes a cluster, is at least one of ours."""
