@@ -56,7 +56,7 @@ soak: .venv/installed/test tools jars ## a million events under faults, half an 
 reference: .venv/installed/test ## write the parts of README and reference that are made from the code
 	@PYTHONPATH=docs:tests $(PY) docs/_generate/generated_parts.py
 
-docs: .venv/installed/docs ## build the documentation into docs/_build; a warning is an error
+docs: .venv/installed/runtime .venv/installed/docs ## build the documentation into docs/_build; a warning is an error
 	@$(PY) -m sphinx --fail-on-warning --keep-going --nitpicky --quiet docs docs/_build
 	@echo "docs/_build/index.html"
 
