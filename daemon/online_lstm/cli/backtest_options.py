@@ -102,10 +102,10 @@ def _require_labels(settings: Settings, arguments: argparse.Namespace) -> None:
     if settings.task != "label":
         raise SettingsError(f"label_column: expected --task label, received task {settings.task}")
     if not arguments.key_column:
-        raise SettingsError("label_column: expected a --key-column as well: its keys tell the sequences apart")
+        raise SettingsError("label_column: expected --key-column as well: a key identifies a sequence")
     if settings.value_path or settings.label_path != "label":
         raise SettingsError(
-            "label_column: expected value_path and label_path as they are by default: columns are named"
+            "label_column: expected the default value_path and label_path: a column has a name, not a path"
         )
 
 
@@ -138,7 +138,7 @@ def require_passes(arguments: argparse.Namespace) -> None:
     if arguments.epochs < 1:
         raise SettingsError(f"epochs: received {arguments.epochs}, expected at least 1")
     if arguments.epochs == 1 and (arguments.held_out is not None or arguments.plot is not None):
-        raise SettingsError("held-out, plot: received without several passes, expected --epochs N beside them")
+        raise SettingsError("held-out, plot: received without --epochs, expected --epochs N as well")
     if arguments.held_out is not None and not 0 < arguments.held_out < 1:
         raise SettingsError(f"held-out: received {arguments.held_out:g}, expected a share between 0 and 1")
 
@@ -150,9 +150,7 @@ def require_alone(arguments: argparse.Namespace) -> None:
         SettingsError: There is such an option, or two files are the same.
     """
     if arguments.file is not None:
-        raise SettingsError(
-            f"compare: received {arguments.file} beside --compare, expected either FILE, to learn from, or two reports"
-        )
+        raise SettingsError(f"compare: received {arguments.file} with --compare, expected one of them")
     given = [
         name
         for name in ("predictions", "checkpoint", "plot", "held_out", "format", "task", "config", "column", "set")
@@ -162,7 +160,7 @@ def require_alone(arguments: argparse.Namespace) -> None:
         given.append("epochs")
     if given:
         raise SettingsError(
-            f"compare: received --{given[0].replace('_', '-')} beside it, expected --json, --report or nothing: "
-            "nothing is learned"
+            f"compare: received --{given[0].replace('_', '-')} with --compare, expected at most --json and --report: "
+            "a comparison learns nothing"
         )
     require_apart({"json": arguments.json, "report": arguments.report}, dict.fromkeys(arguments.compare, "compared"))

@@ -106,7 +106,7 @@ def _settings(arguments: argparse.Namespace, needed: Mapping[str, Any]) -> Setti
     if "seed" in given:
         raise SettingsError(f"seed: received {given['seed']} with --set; expected --first-seed")
     if STANDARD_OUTPUT == arguments.json == arguments.markdown:
-        raise SettingsError("markdown: received -, which is where --json goes; expected another file")
+        raise SettingsError("markdown: received -, which --json writes to; expected another file")
     return read_settings({**given, **needed}, config=arguments.config)
 
 

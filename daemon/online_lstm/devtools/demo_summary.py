@@ -61,7 +61,7 @@ def number_rows(messages: Sequence[Message], settings: Settings) -> Rows:
     return [
         (f"mean absolute error, {window}", _figure(last["mean_absolute_error"])),
         (f"best baseline's, {window}", _figure(last["baseline_mean_absolute_error"])),
-        (f"share within the interval ({settings.coverage:g} wanted)", _figure(last["interval_coverage"])),
+        (f"share within the interval ({settings.interval_level:g} wanted)", _figure(last["interval_coverage"])),
         ("drift detected", f"at value {', '.join(drifts)}" if drifts else "none"),
         ("largest error", f"{largest:.1f}, at value {where:,}"),
     ]

@@ -89,7 +89,9 @@ def learn(
         processed = partition.process(records)
         if processed.tally.dead_letters:
             reasons = ", ".join(sorted(processed.tally.dead_letters))
-            raise SettingsError(f"{protocol.name}: its values were refused ({reasons}); expected settings that read 4")
+            raise SettingsError(
+                f"{protocol.name}: its values were refused ({reasons}); expected settings that accept the value 4"
+            )
         outcomes += processed.outcomes
         show(len(outcomes))
     return _tracks(elements, outcomes, settings)

@@ -52,7 +52,7 @@ def test_report_and_document_tell_the_same(tmp_path: Path, capsys: pytest.Captur
 
 def test_a_document_that_is_not_there_is_made(tmp_path: Path) -> None:
     """With a title and the lines that the next figures go between."""
-    assert ExitCode.OK == run("seed", "--seeds", 1, "--events", 50, "--markdown", tmp_path / "new.md")
+    assert ExitCode.OK == run("counting-loop", "--seeds", 1, "--events", 50, "--markdown", tmp_path / "new.md")
     text = (tmp_path / "new.md").read_text()
     assert BEGIN in text
     assert text == place_figures(text[text.index(BEGIN) + len(BEGIN) : text.index(END)], text, "new.md")
@@ -60,24 +60,24 @@ def test_a_document_that_is_not_there_is_made(tmp_path: Path) -> None:
 
 def test_figures_on_standard_output_stand_alone(capfd: pytest.CaptureFixture[str]) -> None:
     """The tables go where they do not disturb the next program of the pipe."""
-    assert ExitCode.OK == run("seed", "--seeds", 1, "--events", 50, "--json", "-")
+    assert ExitCode.OK == run("counting-loop", "--seeds", 1, "--events", 50, "--json", "-")
     captured = capfd.readouterr()
-    assert ["seed"] == [protocol["protocol"] for protocol in json.loads(captured.out)["protocols"]]
-    assert "seed: 50 elements, seed 1000" in captured.err
+    assert ["counting-loop"] == [protocol["protocol"] for protocol in json.loads(captured.out)["protocols"]]
+    assert "counting-loop: 50 elements, seed 1000" in captured.err
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["taxis"], "no protocol 'taxis'; expected some of seed, high-order"),
+        (["taxis"], "no protocol 'taxis'; expected some of counting-loop, high-order"),
         (["--seeds", "0"], "seeds: received 0, expected 1 or more"),
         (["--first-seed", "-1"], "first_seed: received -1, expected 0 or more"),
         (["--events", "0"], "events: received 0, expected 1 or more"),
         (["--set", "windw=8"], "windw: there is no such setting; window is one"),
         (["--set", "seed=8"], "seed: received 8 with --set; expected --first-seed"),
-        (["--markdown", "{folder}/plain.md"], "{folder}/plain.md has no place for figures"),
-        (["--json", "-", "--markdown", "-"], "markdown: received -, which is where --json goes"),
-        (["seed", "--set", "value_format=long"], "seed: its values were refused (wrong_length)"),
+        (["--markdown", "{folder}/plain.md"], "{folder}/plain.md has no section for the figures"),
+        (["--json", "-", "--markdown", "-"], "markdown: received -, which --json writes to"),
+        (["counting-loop", "--set", "value_format=long"], "counting-loop: its values were refused (wrong_length)"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(
@@ -96,7 +96,7 @@ def test_a_protocol_that_needs_settings_has_them(tmp_path: Path) -> None:
     listed = {}
     for top in (1, 4):
         options = ["--seeds", 1, "--events", 600, "--json", tmp_path / "r.json"]
-        assert ExitCode.OK == run("high-order-multiple-4", *options, "--set", f"top={top}")
+        assert ExitCode.OK == run("high-order-multiple-4", *options, "--set", f"top_k={top}")
         (protocol,) = json.loads((tmp_path / "r.json").read_text())["protocols"]
         listed[top] = protocol["found"]["prediction"]["listed"]["mean"]
     assert listed[1] == listed[4] > 0

@@ -35,7 +35,7 @@ def test_evaluation_independent_of_chunk_size() -> None:
 
 def test_a_listed_element_was_among_the_likeliest_before_it_came() -> None:
     """At least wherever it was a hit, and never before anything was predicted."""
-    found = learn(small_settings(top=4), PROTOCOLS["high-order-multiple-4"], 0, 600)["prediction"]
+    found = learn(small_settings(top_k=4), PROTOCOLS["high-order-multiple-4"], 0, 600)["prediction"]
     assert all(listed for listed, hit in zip(found.listed, found.hits, strict=True) if hit)
     assert sum(found.listed) > sum(found.hits) > 0
     assert not found.listed[0]

@@ -101,9 +101,9 @@ def read_report(path: str) -> Report:
     try:
         report = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputFileError(f"{path}: {error.strerror}; expected what `backtest --json` wrote") from error
+        raise InputFileError(f"{path}: {error.strerror}; expected a report of `backtest --json`") from error
     except ValueError as error:
-        raise InputFileError(f"{path}: received no JSON ({error}); expected what `backtest --json` wrote") from error
+        raise InputFileError(f"{path}: received no JSON ({error}); expected a report of `backtest --json`") from error
     missing = [
         name
         for name in NEEDED
@@ -115,8 +115,8 @@ def read_report(path: str) -> Report:
         missing = ["blocks"]
     if missing:
         raise InputFileError(
-            f"{path}: received JSON without {', '.join(missing)}, or with something else there; expected what "
-            "`backtest --json` of this version wrote: make it again"
+            f"{path}: received JSON without {', '.join(missing)} as `backtest --json` of this version writes them; "
+            "expected such a report: run the backtest again"
         )
     return dict(report)
 
@@ -134,8 +134,8 @@ def require_comparable(a: Report, b: Report, a_name: str, b_name: str) -> None:
         )
     if a["input_digest"] != b["input_digest"]:
         raise InputFileError(
-            f"compare: {a_name} is about {_input(a)}, {b_name} about {_input(b)}, which are not the same values; "
-            "expected reports of the same file, columns and held-out share"
+            f"compare: {a_name} is about {_input(a)}, {b_name} about {_input(b)}; expected reports on the same "
+            "values: the same file, columns and held-out share"
         )
 
 
@@ -174,7 +174,7 @@ def _covered(title: str, a: Report, b: Report) -> ComparisonRow:
     of_a, of_b = a["interval_coverage"], b.get("interval_coverage")
     if of_a is None or of_b is None:
         return ComparisonRow(title, of_a, of_b)
-    off_a, off_b = abs(of_a - a["settings"]["coverage"]), abs(of_b - b["settings"]["coverage"])
+    off_a, off_b = abs(of_a - a["settings"]["interval_level"]), abs(of_b - b["settings"]["interval_level"])
     better = _row(title, off_a, off_b, LOWER).better
     return ComparisonRow(title, of_a, of_b, better)
 
