@@ -5,6 +5,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
   $$python -c 'import sys; sys.exit(not $(SUPPORTED))' 2>/dev/null && echo $$python && break; done)
 PY := .venv/bin/python
 WORKERS ?= 2
+STARTED_S := $(shell date +%s)
 
 .DEFAULT_GOAL := help
 .PHONY: help stale venv tools jars demo bench cost evaluate check test soak reference docs screenshots lint format dist lock outdated clean
@@ -29,9 +30,9 @@ tools: ## install Java, Maven, Prometheus, docker-compose, Chromium, npm and ngi
 jars: venv tools ## fetch the Kafka that tests run against, once per user
 	@$(PY) -m online_lstm.devtools.local_kafka
 
-demo: venv ## see it work: broker, stream, daemon, page (KEEP=1: until Ctrl-C)
+demo: venv ## see it work: broker, two streams, daemons, pages (KEEP=1: until Ctrl-C)
 	@[ -n "$$ONLINE_LSTM_BOOTSTRAP_SERVERS" ] || docker version >/dev/null 2>&1 || deploy/system-packages.sh java mvn
-	@.venv/bin/online-lstm demo $(if $(KEEP),--keep)
+	@.venv/bin/online-lstm demo --install-s $$(($$(date +%s) - $(STARTED_S))) $(if $(KEEP),--keep)
 
 bench: venv ## measure speed on this machine
 	@.venv/bin/online-lstm bench

@@ -20,8 +20,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from online_lstm.cli.bench import machine
 from online_lstm.devtools.sample_data import DEMO_PERIOD, demo_stream
+from online_lstm.evaluation.speed import machine
 from online_lstm.events import InputRecord, TopicPartition
 from online_lstm.learning.model_factory import model_factory
 from online_lstm.learning.partition import Partition, initial_metadata, learning_settings, next_metadata

@@ -21,7 +21,7 @@ HOMES = {
     "h5py": {"checkpoint"},
     "fsspec": {"checkpoint"},
     "kafka": {"streaming.kafka", "devtools"},
-    "prometheus_client": {"observability", "cli"},  # the demo reads what the metrics write
+    "prometheus_client": {"observability", "devtools"},  # the demo reads what the metrics write
     "matplotlib": {"backtest"},
     "jinja2": {"backtest"},
     "starlette": {"observability"},

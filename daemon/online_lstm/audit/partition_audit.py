@@ -271,6 +271,17 @@ def published_to(
     )
 
 
+def partitions_of(settings: Settings, topics: AuditedTopics) -> Iterator[TopicPartition]:
+    """Yield the partitions of the input topics.
+
+    Raises:
+        MissingTopicError: An input topic does not exist.
+    """
+    for topic in settings.input_topics:
+        for number in range(existing(settings, topics, topic, "input_topics")):
+            yield TopicPartition(topic, number)
+
+
 def existing(settings: Settings, topics: AuditedTopics, topic: str, setting: str) -> int:
     """Return the number of partitions of a topic; raise MissingTopicError if the topic does not exist."""
     count = topics.partitions(topic)

@@ -102,6 +102,12 @@ def bootstrap_or_local(*, announce: Announce, environment: Mapping[str, str] = o
             yield bootstrap
 
 
+def fetch_kafka(*, announce: Announce) -> None:
+    """Download what a temporary local broker needs, unless it runs in a container; raises as ``broker_jars`` does."""
+    if not docker_answers():
+        broker_jars(announce)
+
+
 @contextmanager
 def local_broker(*, port: int = 0, data: Path | None = None, announce: Announce) -> Iterator[str]:
     """Run a broker on this machine, in a container or else on Java, and yield its address.

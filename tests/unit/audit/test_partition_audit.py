@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from online_lstm.audit.audit_report import print_findings, to_json
 from online_lstm.audit.consistency import OutputLog, check_consistency
 from online_lstm.audit.partition_audit import PartitionAudit, audit_partition
 from online_lstm.checkpoint import CheckpointStore
-from online_lstm.cli import verify
 from online_lstm.codec.published import PublishedRecord, ReadRecord, read_dead_letter, read_output
 from online_lstm.errors import MissingTopicError
 from online_lstm.events import Committed, InputRecord, OutputRecord, TopicPartition
@@ -380,11 +380,11 @@ def test_tables_and_json_have_all_of_it(kafka: FakeKafka, tmp_path: Path, capsys
     topics = Topics(kafka)
     del topics.predictions(SECOND)[-1]
     findings = [look(topics, tmp_path, source) for source in SOURCES]
-    verify._print(Console(width=200), SETTINGS, findings)
+    print_findings(Console(width=200), SETTINGS, findings)
     shown = capsys.readouterr().out
     assert "numbers/1: WRONG: the outputs for offsets" in shown
     assert "group online-lstm: of 2 partitions 1 agree, 1 wrong" in shown
-    report = json.loads(json.dumps(verify._to_json(SETTINGS, findings)))
+    report = json.loads(json.dumps(to_json(SETTINGS, findings)))
     assert (False, ["agree", "wrong"]) == (report["agree"], [p["evaluation"] for p in report["partitions"]])
     assert lineage_of(kafka) == report["partitions"][0]["mark"]["lineage"]
     assert 0 == report["partitions"][0]["proven_from"]
