@@ -22,13 +22,13 @@ LIKENESS = (1.0, 1.0, 0.5)  # weights of the neighbours' taps: now, one step ago
 class ComponentResult(NamedTuple):
     """The predictions and the inputs of the network after each of K events; before the first value NaN, features 0."""
 
-    residuals: NDArray[np.float64]  # (H, K)
-    spread: NDArray[np.float64]  # (H, K)
+    residuals: NDArray[np.float64]  # (K, H)
+    spread: NDArray[np.float64]  # (K, H)
     scale: NDArray[np.float64]  # (K,)
     features: NDArray[np.float64]  # (K, F)
-    linear: NDArray[np.float64]  # (H, K)
-    neighbours: NDArray[np.float64]  # (H, K)
-    baselines: NDArray[np.float64]  # (2, H, K)
+    linear: NDArray[np.float64]  # (K, H)
+    neighbours: NDArray[np.float64]  # (K, H)
+    baselines: NDArray[np.float64]  # (K, H, 2)
 
 
 class LocatedEvents(NamedTuple):
@@ -38,7 +38,7 @@ class LocatedEvents(NamedTuple):
     past: NDArray[np.float64]  # (N + K,): a missing value is replaced by the last known value
     known: int  # number of the N earlier events that belong to this sequence
     places: NDArray[np.float32]  # (2, N + K): phases
-    clock: NDArray[np.float64]  # (H + 1, K)
+    clock: NDArray[np.float64]  # (K, H + 1)
     scaled: SeasonalDeviations
     searches: bool  # whether a period search follows these events
 
@@ -135,18 +135,18 @@ class Component:
         remember(row["number_begins"], steps == first)
         if self._calendar:
             by_clock = clock.observe(row, values, timestamps_ms, horizons=self._horizons, learns=self._learns)
-            told = np.concatenate([by_clock.usual, by_clock.deviations[None]])
-            remember(row["number_clock"], told)
+            expected = np.column_stack([by_clock.usual, by_clock.deviations])
+            remember(row["number_clock"], expected.T)
             now = clock.places(timestamps_ms)
         else:
-            told = np.empty((len(self._horizons) + 1, 0))
+            expected = np.empty((count, 0))
             now = phase.in_periods(steps, row["season_periods"])
         return LocatedEvents(
             values=values,
             past=past,
             known=min(before - first, self._history),
             places=remember(row["number_places"], now),
-            clock=told,
+            clock=expected,
             scaled=self._seasonal.scale(row, values, steps),
             searches=self._seasonal.until_search(before) == count,
         )
@@ -163,7 +163,7 @@ class Component:
         count = len(values)
         back = [self._seasonal.back(row, horizon) for horizon in self._horizons]
         learned = self._seasonal.predict(row, values, placed.scaled, clock=placed.clock, others=others)
-        found = [
+        similar = [
             neighbours.predict(
                 placed.scaled.deviations,
                 placed.places,
@@ -175,42 +175,43 @@ class Component:
             )
             for outcomes, (_, short_back), horizon in zip(learned.outcomes, back, self._horizons, strict=True)
         ]
-        predicted = np.where(np.isnan(found), learned.predictions, scaled.usual + scaled.spread * np.array(found))
-        place = np.arange(self._history, self._history + count)
+        deviations = np.column_stack(similar)
+        nearby = np.where(np.isnan(deviations), learned.predictions, scaled.usual + scaled.spread * deviations)
+        now = np.arange(self._history, self._history + count)
         learned_from = values if self._learns else np.full(count, np.nan)
         scale = scaling.observe(row, learned_from, scaled.values, scaled.usual)
         features: tuple[NDArray[Any], ...] = (
             scale.numbers,
             scaled.deviations,
-            *(placed.scaled.deviations[place - short_back] for _, short_back in back),
-            ((learned.predictions - scaled.usual) / scaled.spread).T,
+            *(placed.scaled.deviations[now - short_back] for _, short_back in back),
+            (learned.predictions - scaled.usual) / scaled.spread,
             phase.on_circles(np.ascontiguousarray(placed.places[:, self._history :])),
             learned.by_clock,
         )
         season_ago = [
-            placed.past[place - np.minimum(season_back, placed.known + np.arange(count))] for season_back, _ in back
+            placed.past[now - np.minimum(season_back, placed.known + np.arange(count))] for season_back, _ in back
         ]
         return ComponentResult(
-            residuals=self._residuals(row, values, np.stack([learned.predictions, scaled.spread], axis=1)),
+            residuals=self._residuals(row, values, learned.predictions, scaled.spread),
             spread=scaled.spread,
             scale=scale.spread,
             features=np.column_stack(features),
             linear=learned.predictions,
-            neighbours=predicted,
-            baselines=np.stack([np.tile(placed.past[place], (len(self._horizons), 1)), season_ago]),
+            neighbours=nearby,
+            baselines=np.stack([np.column_stack([placed.past[now], ago]) for ago in season_ago], axis=1),
         )
 
     def nothing(self, count: int) -> ComponentResult:
         """Return the result for K events before the first known value."""
-        ahead = np.full((len(self._horizons), count), np.nan)
+        ahead = np.full((count, len(self._horizons)), np.nan)
         return ComponentResult(
             residuals=ahead,
             spread=ahead,
-            scale=ahead[0],
+            scale=ahead[:, 0],
             features=np.zeros((count, self.features)),
             linear=ahead,
             neighbours=ahead,
-            baselines=np.stack([ahead, ahead]),
+            baselines=np.stack([ahead, ahead], axis=-1),
         )
 
     def break_sequence(self, row: ArrayViews) -> None:
@@ -226,7 +227,7 @@ class Component:
 
         Args:
             row: The arrays of the stream, written to.
-            others: The remembered deviations of the other components, float32 ``(M, N)``.
+            others: The remembered deviations of the other components, float32 ``(N, M)``.
         """
         events = int(row["number_events"][0])
         latest = slice(-min(events, self._history), None)
@@ -236,22 +237,26 @@ class Component:
             row["number_values"][latest],
             missing=row["number_missing"][latest],
             begins=row["number_begins"][latest],
-            clock=row["number_clock"][:, latest],
-            others=others[:, latest].T.astype(np.float64),
+            clock=row["number_clock"].T[latest],
+            others=others[latest].astype(np.float64),
         )
         if changed and not self._calendar:
             steps = np.arange(events + latest.start, events)
             row["number_places"][:, latest] = phase.in_periods(steps, row["season_periods"])
 
     def _residuals(
-        self, row: ArrayViews, values: NDArray[np.float64], told: NDArray[np.float64]
+        self,
+        row: ArrayViews,
+        values: NDArray[np.float64],
+        predictions: NDArray[np.float64],
+        spread: NDArray[np.float64],
     ) -> NDArray[np.float64]:
-        """Return the right network outputs at K values, and keep ``told``: predictions and spreads, ``(H, 2, K)``."""
-        asked = remember(row["number_asked"], told)
+        """Return the right network outputs at K values, ``(K, H)``, and keep the predictions and spreads after them."""
+        pending = remember(row["number_asked"], np.stack([predictions, spread], axis=1).T)
         due = [
-            line[:, self._horizons[-1] - h :][:, : len(values)] for line, h in zip(asked, self._horizons, strict=True)
+            line[:, self._horizons[-1] - h :][:, : len(values)] for line, h in zip(pending, self._horizons, strict=True)
         ]
-        prediction, spread = np.stack(due, axis=1)
+        predicted, unit = np.stack(due, axis=-1)
         with np.errstate(all="ignore"):
-            residuals = np.clip((values - prediction) / spread, -ridge.MAX_TARGET, ridge.MAX_TARGET)
-        return np.where(spread > 0, residuals, np.nan)
+            residuals = np.clip((values[:, None] - predicted) / unit, -ridge.MAX_TARGET, ridge.MAX_TARGET)
+        return np.where(unit > 0, residuals, np.nan)

@@ -125,10 +125,10 @@ class NumberLearner:
         """Score, fit and predict, event by event."""
         outcomes: list[EventResult] = []
         first = 0
-        for place, event in enumerate(events, 1):
-            if event.ends or place - first == self._network.events:
-                outcomes += self._learn_run(events[first:place])
-                first = place
+        for end, event in enumerate(events, 1):
+            if event.ends or end - first == self._network.events:
+                outcomes += self._learn_run(events[first:end])
+                first = end
         return outcomes + self._learn_run(events[first:])
 
     def _learn_run(self, run: Sequence[Event]) -> list[EventResult]:
@@ -140,19 +140,15 @@ class NumberLearner:
         observed = self._ensemble.observe(stream, values, times)
         lines = self._lines(stream, observed)
         result = self._fit(stream, lines)
-        outputs = result.outputs[1:].astype(np.float64).reshape(observed.spread.shape)
-        lstm = observed.linear + observed.spread * outputs
+        lstm = observed.linear + observed.spread * self._by_horizon(result.outputs[1:])
         experts = observed.predictions(self._experts, lstm)
         published, weights = self._ensemble.stack(stream, observed, lstm)
         bounds, covered = self._ensemble.bound(stream, observed, published)
-        scale = np.broadcast_to(observed.scale[..., None], published.shape)
+        scale = np.broadcast_to(observed.scale[:, None], published.shape)
         made = np.concatenate([published[..., None], observed.baselines, experts, scale[..., None]], axis=-1)
-        # predictions have the axis over horizons before the axis over components
-        pending = np.concatenate([stream["pending"], made.swapaxes(1, 2)])
-        evaluations, judged, counts = self._judge(stream, values, self._due(pending, count), covered.swapaxes(1, 2))
-        predictions: list[NumberPrediction | None] = [
-            *self.task.predictions(*[array.swapaxes(1, 2) for array in (published, bounds, experts, weights)])
-        ]
+        pending = np.concatenate([stream["pending"], made])
+        evaluations, judged, counts = self._judge(stream, values, self._due(pending, count), covered)
+        predictions: list[NumberPrediction | None] = [*self.task.predictions(published, bounds, experts, weights)]
         first = int(stream["events"][0]) + 1
         stream["events"][0] += count
         stream["lines"][:] = lines[count:]
@@ -184,11 +180,17 @@ class NumberLearner:
         lines = np.concatenate([stream["lines"], new])
         known = np.isfinite(observed.residuals)
         targets = np.where(known, observed.residuals, 0)
-        for place, horizon in enumerate(self._horizons):
+        # the channels of the network are ordered by component and then by horizon
+        for index, horizon in enumerate(self._horizons):
             arriving = lines[len(stream["lines"]) - horizon :][:count, width + 1 :]
-            arriving[:, place : channels : len(self._horizons)] = targets[..., place]
-            arriving[:, channels + place :: len(self._horizons)] = known[..., place]
+            arriving[:, index : channels : len(self._horizons)] = targets[:, index]
+            arriving[:, channels + index :: len(self._horizons)] = known[:, index]
         return lines
+
+    def _by_horizon(self, outputs: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return K network outputs, ordered by component and then by horizon, as ``(K, H, D)``."""
+        by_component = outputs.reshape(len(outputs), self._settings.features, len(self._horizons))
+        return by_component.swapaxes(1, 2).astype(np.float64)
 
     def _fit(self, stream: ArrayViews, lines: NDArray[np.float32]) -> NumberRun:
         """Fit the network on the lines, and keep some windows in the replay buffer."""
@@ -206,7 +208,7 @@ class NumberLearner:
     def _due(self, pending: NDArray[np.float64], count: int) -> NDArray[np.float64]:
         """Return the pending predictions whose targets are the next K events, float64 ``(K, H, D, P + 1)``."""
         longest = self._horizons[-1]
-        due = [pending[longest - h :][:count, place] for place, h in enumerate(self._horizons)]
+        due = [pending[longest - h :][:count, index] for index, h in enumerate(self._horizons)]
         return np.stack(due, axis=1)
 
     def _judge(

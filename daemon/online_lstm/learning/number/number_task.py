@@ -52,7 +52,7 @@ class NumberTask:
         """
         count, channels = len(published), published[0].size
         of_experts = np.stack([experts, weights], axis=-1).reshape(count, channels, -1, 2).transpose(0, 2, 3, 1)
-        told = zip(
+        lines = zip(
             published.reshape(count, -1).tolist(),
             bounds.reshape(count, -1, 2).tolist(),
             of_experts.tolist(),
@@ -61,10 +61,10 @@ class NumberTask:
         return [
             NumberPrediction(
                 tuple(values),
-                tuple((low, high) for low, high in lines),
-                tuple((tuple(said), tuple(weight)) for said, weight in others),
+                tuple((low, high) for low, high in intervals),
+                tuple((tuple(predicted), tuple(shares)) for predicted, shares in by_expert),
             )
-            for values, lines, others in told
+            for values, intervals, by_expert in lines
         ]
 
     @staticmethod
@@ -93,12 +93,12 @@ class NumberTask:
             sums: Sums of the losses over the score window after each of S scored events, ``(S, C, columns)``.
             drifts: Whether a drift was detected at each event.
         """
-        places = np.maximum(np.cumsum(scored) - 1, 0).tolist()
-        of_window = np.moveaxis(regression.scores_of(sums), 0, 1).tolist()  # (S, scores, C)
-        told = zip(
+        indices = np.maximum(np.cumsum(scored) - 1, 0).tolist()  # among the scored events
+        of_window = regression.scores_of(sums).tolist()  # (S, scores, C)
+        lines = zip(
             *(array.tolist() for array in (scored, predicted, errors, hits, covered)),
             losses,
-            places,
+            indices,
             drifts,
             strict=True,
         )
@@ -108,11 +108,11 @@ class NumberTask:
                 hits=tuple(hit if error == error else None for hit, error in zip(near, off, strict=True)),  # noqa: PLR0124 - NaN is not
                 errors=tuple(off),
                 covered=tuple(bool(one) if one == one else None for one in within),  # noqa: PLR0124
-                scores=tuple(map(tuple, of_window[place])),
+                scores=tuple(map(tuple, of_window[index])),
                 losses=lost,
                 drift=drift,
             )
             if counts
             else None
-            for counts, predicted, off, near, within, lost, place, drift in told
+            for counts, predicted, off, near, within, lost, index, drift in lines
         ]

@@ -150,19 +150,19 @@ def regression_metrics(sums: NDArray[np.float64]) -> RegressionMetrics:
 
 
 def scores_of(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the scores in evaluations of channels, in the order of ``NUMBER_SCORES``, float64 ``(S, ..., C)``."""
+    """Return the scores in evaluations of C channels, in the order of ``NUMBER_SCORES``, float64 ``(..., S, C)``."""
     found = regression_metrics(sums)
     means = found.mean_absolute_errors
-    skills = np.moveaxis(found.skills, -1, 0)
     return np.stack(
         [
             means[..., 0],
             means[..., 1 : 1 + _BASELINES].min(axis=-1),
             found.root_mean_squared_error,
             found.mean_absolute_percentage_error,
-            *skills,
+            *[found.skills[..., baseline] for baseline in range(_BASELINES)],
             found.interval_coverage,
-        ]
+        ],
+        axis=-2,
     )
 
 

@@ -446,7 +446,7 @@ class TestScaling:
         rows = PackedArrays(scaling.fields())
         row = rows.view(rows.add())
         values = np.concatenate((10 * noise(4000), 1e6 + 1000 * noise(8000)))
-        scaled = scaling.observe(row, values, values, np.zeros((1, 12000))).numbers[:, 0]
+        scaled = scaling.observe(row, values, values, np.zeros((12000, 1))).numbers[:, 0]
         for part in (scaled[2000:4000], scaled[11000:]):
             assert 0.5 < np.abs(part).mean() < 2
             assert abs(np.median(part)) < 0.5
@@ -494,9 +494,9 @@ class TestProfile:
         rows = PackedArrays(profile.fields("x_", 10))
         row = rows.view(rows.add())
         values = np.tile(np.arange(10.0), 5)
-        scaled = profile.observe(row, "x_", values, np.stack([np.arange(50), np.arange(50) + 3]) % 10)
+        scaled = profile.observe(row, "x_", values, np.column_stack([np.arange(50), np.arange(50) + 3]) % 10)
         np.testing.assert_array_equal(0, scaled.deviations)
-        np.testing.assert_array_equal(np.roll(values, -3)[10:], scaled.usual[0, 10:])
+        np.testing.assert_array_equal(np.roll(values, -3)[10:], scaled.usual[10:, 0])
 
 
 class TestClock:
@@ -506,8 +506,8 @@ class TestClock:
         row = rows.view(rows.add())
         hours = np.arange(3 * 168)
         values = 1.0 + (hours // 24 % 7 == 6)
-        told = clock.observe(row, values, clock.MONDAY_MS + hours * 3_600_000, horizons=(5,))
-        np.testing.assert_array_equal(values[2 * 168 :], told.usual[0, 2 * 168 - 5 : -5])
+        expected = clock.observe(row, values, clock.MONDAY_MS + hours * 3_600_000, horizons=(5,))
+        np.testing.assert_array_equal(values[2 * 168 :], expected.usual[2 * 168 - 5 : -5, 0])
         assert clock.TIMELESS not in np.flatnonzero(row["clock_profile_visits"])
 
     def test_events_without_a_time_are_kept_apart(self):
