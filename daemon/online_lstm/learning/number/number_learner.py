@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from online_lstm.events import Event, EventResult, NumberEvaluation, NumberPrediction
+from online_lstm.events import EventResult, NumberEvaluation, NumberEvent, NumberPrediction
 from online_lstm.learning.model_states import ModelStates, ScoredBatch, score, score_fields
 from online_lstm.learning.network import NumberModel, ReplayBuffer
 from online_lstm.learning.network.hyperparameters import line_width
@@ -121,7 +121,7 @@ class NumberLearner:
         self._network.reset_states(state)
         self._scope.keep(network, state)
 
-    def learn(self, events: Sequence[Event]) -> list[EventResult]:
+    def learn(self, events: Sequence[NumberEvent]) -> list[EventResult]:
         """Score, fit and predict, event by event."""
         outcomes: list[EventResult] = []
         first = 0
@@ -131,7 +131,7 @@ class NumberLearner:
                 first = end
         return outcomes + self._learn_run(events[first:])
 
-    def _learn_run(self, run: Sequence[Event]) -> list[EventResult]:
+    def _learn_run(self, run: Sequence[NumberEvent]) -> list[EventResult]:
         """Learn up to ``network.events`` events in one call of the network."""
         if not run:
             return []

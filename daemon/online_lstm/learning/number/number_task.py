@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from online_lstm.events import Event, NumberEvaluation, NumberPrediction
+from online_lstm.events import NumberEvaluation, NumberEvent, NumberPrediction
 from online_lstm.learning.scoring import regression
 from online_lstm.settings import Settings
 
@@ -24,7 +24,7 @@ class NumberTask:
         self._tolerance = None if settings.tolerance is None else np.array(settings.tolerance)[:, None]
 
     @staticmethod
-    def values(events: Sequence[Event]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    def values(events: Sequence[NumberEvent]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Return the values, NaN where missing, ``(K, D)``, and the timestamps in milliseconds, ``(K,)``."""
         values = np.array([event.vector for event in events], np.float64)
         return values, np.array([event.record.timestamp_ms for event in events], np.int64)
