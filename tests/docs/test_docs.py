@@ -15,7 +15,7 @@ import pytest
 import screenshots
 from online_lstm.cli import main
 from online_lstm.cli.main import build_parser
-from online_lstm.settings import read_settings
+from online_lstm.settings import read_settings, require_consistent
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
@@ -129,7 +129,7 @@ def test_settings_can_be_read(page: str, block: str, tmp_path: Path) -> None:
     path.write_text(block, encoding="utf-8")
     settings = read_settings(config=path, environment={})
     if settings.sasl_password_file is None:
-        settings.require_consistent()
+        require_consistent(settings)
 
 
 @pytest.mark.parametrize(("page", "block"), blocks("sh"))

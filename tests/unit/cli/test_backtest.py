@@ -332,7 +332,7 @@ def test_results_follow_links_and_replace_what_was_there(tmp_path: Path) -> None
 
 def number_run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     monkeypatch.undo()  # a network of numbers
-    return run("--set", "task=number", "--set", "history=256", *arguments)
+    return run("--set", "task=number", "--set", "lookback=256", *arguments)
 
 
 @pytest.mark.long
@@ -361,7 +361,7 @@ def test_a_calendar_needs_times(
     calendar = ("--set", "calendar=true")
     assert ExitCode.USAGE == number_run(monkeypatch, file, "--column", "value", *calendar)
     assert "--time-column" in capsys.readouterr().err
-    assert ExitCode.OK == run("--set", "task=number", "--set", "history=256", file, "--time-column", "time", *calendar)
+    assert ExitCode.OK == run("--set", "task=number", "--set", "lookback=256", file, "--time-column", "time", *calendar)
 
 
 @pytest.mark.long

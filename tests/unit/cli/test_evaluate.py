@@ -105,14 +105,14 @@ def test_relearning_counts_from_the_switch() -> None:
 
 def test_targets_are_held_against_the_mean() -> None:
     """Lower is better where it says so; a seed without a figure does not reach anything."""
-    met = {(t.who, t.measure): t.met for t in comparison("seed", prediction=0.99, lstm=0.0).targets()}
+    met = {(t.who, t.measure): t.met for t in comparison("counting-loop", prediction=0.99, lstm=0.0).targets()}
     assert {
         ("prediction", "first 500"): True,
         ("lstm", "first 500"): False,
         ("prediction", "misses after 1,000"): False,
         ("lstm", "misses after 1,000"): True,
     } == met
-    assert not any(t.met for t in comparison("seed", prediction=None, lstm=0.5).targets())
+    assert not any(t.met for t in comparison("counting-loop", prediction=None, lstm=0.5).targets())
 
 
 def test_the_prediction_has_to_be_as_good_as_every_other() -> None:
@@ -167,7 +167,7 @@ def test_evaluation_independent_of_chunk_size() -> None:
 
 def test_a_listed_element_was_among_the_likeliest_before_it_came() -> None:
     """At least wherever it was a hit, and never before anything was predicted."""
-    found = learn(small_settings(top=4), PROTOCOLS["high-order-multiple-4"], 0, 600)["prediction"]
+    found = learn(small_settings(top_k=4), PROTOCOLS["high-order-multiple-4"], 0, 600)["prediction"]
     assert all(listed for listed, hit in zip(found.listed, found.hits, strict=True) if hit)
     assert sum(found.listed) > sum(found.hits) > 0
     assert not found.listed[0]
@@ -177,7 +177,7 @@ def test_seeds_are_of_stream_and_weights(monkeypatch: pytest.MonkeyPatch) -> Non
     """Each seed begins with other weights, also on a stream that knows no seed."""
     seeds = []
     monkeypatch.setattr(model_factory, "model_factory", lambda given: seeds.append(given.seed) or small_network)
-    compare(small_settings(), PROTOCOLS["seed"], seeds=range(4, 6), events=5)
+    compare(small_settings(), PROTOCOLS["counting-loop"], seeds=range(4, 6), events=5)
     assert [4, 5] == seeds
 
 
@@ -207,7 +207,7 @@ def test_report_and_document_tell_the_same(tmp_path: Path, capsys: pytest.Captur
 
 def test_a_document_that_is_not_there_is_made(tmp_path: Path) -> None:
     """With a title and the lines that the next figures go between."""
-    assert ExitCode.OK == run("seed", "--seeds", 1, "--events", 50, "--markdown", tmp_path / "new.md")
+    assert ExitCode.OK == run("counting-loop", "--seeds", 1, "--events", 50, "--markdown", tmp_path / "new.md")
     text = (tmp_path / "new.md").read_text()
     assert BEGIN in text
     assert text == place_figures(text[text.index(BEGIN) + len(BEGIN) : text.index(END)], text, "new.md")
@@ -215,16 +215,16 @@ def test_a_document_that_is_not_there_is_made(tmp_path: Path) -> None:
 
 def test_figures_on_standard_output_stand_alone(capfd: pytest.CaptureFixture[str]) -> None:
     """The tables go where they do not disturb the next program of the pipe."""
-    assert ExitCode.OK == run("seed", "--seeds", 1, "--events", 50, "--json", "-")
+    assert ExitCode.OK == run("counting-loop", "--seeds", 1, "--events", 50, "--json", "-")
     captured = capfd.readouterr()
-    assert ["seed"] == [protocol["protocol"] for protocol in json.loads(captured.out)["protocols"]]
-    assert "seed: 50 elements, seed 1000" in captured.err
+    assert ["counting-loop"] == [protocol["protocol"] for protocol in json.loads(captured.out)["protocols"]]
+    assert "counting-loop: 50 elements, seed 1000" in captured.err
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["taxis"], "no protocol 'taxis'; expected some of seed, high-order"),
+        (["taxis"], "no protocol 'taxis'; expected some of counting-loop, high-order"),
         (["--seeds", "0"], "seeds: received 0, expected 1 or more"),
         (["--first-seed", "-1"], "first_seed: received -1, expected 0 or more"),
         (["--events", "0"], "events: received 0, expected 1 or more"),
@@ -232,7 +232,7 @@ def test_figures_on_standard_output_stand_alone(capfd: pytest.CaptureFixture[str
         (["--set", "seed=8"], "seed: received 8 with --set; expected --first-seed"),
         (["--markdown", "{folder}/plain.md"], "{folder}/plain.md has no place for figures"),
         (["--json", "-", "--markdown", "-"], "markdown: received -, which is where --json goes"),
-        (["seed", "--set", "value_format=long"], "seed: its values were refused (wrong_length)"),
+        (["counting-loop", "--set", "value_format=long"], "counting-loop: its values were refused (wrong_length)"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(
@@ -251,7 +251,7 @@ def test_a_protocol_that_needs_settings_has_them(tmp_path: Path) -> None:
     listed = {}
     for top in (1, 4):
         options = ["--seeds", 1, "--events", 600, "--json", tmp_path / "r.json"]
-        assert ExitCode.OK == run("high-order-multiple-4", *options, "--set", f"top={top}")
+        assert ExitCode.OK == run("high-order-multiple-4", *options, "--set", f"top_k={top}")
         (protocol,) = json.loads((tmp_path / "r.json").read_text())["protocols"]
         listed[top] = protocol["found"]["prediction"]["listed"]["mean"]
     assert listed[1] == listed[4] > 0

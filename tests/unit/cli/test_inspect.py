@@ -230,7 +230,7 @@ def test_a_place_in_the_name_is_read(tmp_path: Path) -> None:
 @pytest.mark.long
 def test_numbers_are_told_as_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Errors instead of bits, the last values as they came, and what is predicted next."""
-    settings = small_settings(task="number", history=256)
+    settings = small_settings(task="number", lookback=256)
     source = TopicPartition("demand", 0)
     partition = Partition(
         settings, source, next_metadata(settings, source, 0, initial_metadata(1)), model_factory(settings)
@@ -300,7 +300,7 @@ def test_changes_of_a_stream_are_told(tmp_path: Path, capsys: pytest.CaptureFixt
 @pytest.mark.long
 def test_vectors_are_told_component_by_component(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What was missing is null, also before a component came first; each component and horizon has its figures."""
-    settings = small_settings(task="number", history=256, features=2, horizons="1,3")
+    settings = small_settings(task="number", lookback=256, features=2, horizons="1,3")
     source = TopicPartition("demand", 0)
     partition = Partition(
         settings, source, next_metadata(settings, source, 0, initial_metadata(1)), model_factory(settings)

@@ -51,7 +51,7 @@ def settings(**given):
 DECODERS = {value_format: Decoder(settings(value_format=value_format)) for value_format in FORMATS}
 AUTO = DECODERS["auto"]
 ENCODER = Encoder(settings())
-SMALL = settings(max_output_bytes=SMALLEST, top=100)
+SMALL = settings(max_output_bytes=SMALLEST, top_k=100)
 
 
 def decode(value, decoder=AUTO):

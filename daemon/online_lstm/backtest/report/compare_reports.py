@@ -171,7 +171,7 @@ def _covered(title: str, a: Report, b: Report) -> ComparisonRow:
     of_a, of_b = a["interval_coverage"], b.get("interval_coverage")
     if of_a is None or of_b is None:
         return ComparisonRow(title, of_a, of_b)
-    off_a, off_b = abs(of_a - a["settings"]["coverage"]), abs(of_b - b["settings"]["coverage"])
+    off_a, off_b = abs(of_a - a["settings"]["interval_level"]), abs(of_b - b["settings"]["interval_level"])
     better = _row(title, off_a, off_b, LOWER).better
     return ComparisonRow(title, of_a, of_b, better)
 

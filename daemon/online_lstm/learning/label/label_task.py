@@ -26,7 +26,7 @@ class LabelTask:
 
     def __init__(self, settings: Settings) -> None:
         self._most = settings.classes
-        self._top = settings.top
+        self._top = settings.top_k
         self._classes: dict[Symbol, int] = {}
         self._literals: list[str] = []
 

@@ -54,7 +54,7 @@ class Component:
         self,
         *,
         horizons: tuple[int, ...],
-        history: int,
+        lookback: int,
         periods: tuple[int, ...],
         lags: tuple[int, ...],
         calendar: bool,
@@ -62,11 +62,11 @@ class Component:
         learns: bool = True,
     ) -> None:
         self._horizons = horizons
-        self._history = history
+        self._lookback = lookback
         self._calendar = calendar
         self._seasonal = Seasonal(
             horizons=horizons,
-            history=history,
+            lookback=lookback,
             periods=periods,
             lags=lags,
             calendar=calendar,
@@ -87,11 +87,11 @@ class Component:
         return {
             "number_events": ArraySpec((1,), "int64"),  # number of events since the first value
             "number_first": ArraySpec((1,), "int64"),  # number of the first event of the sequence
-            "number_begins": ArraySpec((self._history,), "bool"),  # whether a value began a sequence
-            "number_values": ArraySpec((self._history,), "float64"),
-            "number_missing": ArraySpec((self._history,), "bool"),
-            "number_places": ArraySpec((2, self._history), "float32"),
-            "number_clock": ArraySpec((ahead + 1, self._history if self._calendar else 0), "float64"),
+            "number_begins": ArraySpec((self._lookback,), "bool"),  # whether a value began a sequence
+            "number_values": ArraySpec((self._lookback,), "float64"),
+            "number_missing": ArraySpec((self._lookback,), "bool"),
+            "number_places": ArraySpec((2, self._lookback), "float32"),
+            "number_clock": ArraySpec((ahead + 1, self._lookback if self._calendar else 0), "float64"),
             "number_asked": ArraySpec((ahead, 2, self._horizons[-1]), "float64"),
             **(clock.fields() if self._calendar else {}),
             **scaling.fields(),
@@ -144,7 +144,7 @@ class Component:
         return LocatedEvents(
             values=values,
             past=past,
-            known=min(before - first, self._history),
+            known=min(before - first, self._lookback),
             places=remember(row["number_places"], now),
             clock=expected,
             scaled=self._seasonal.scale(row, values, steps),
@@ -177,7 +177,7 @@ class Component:
         ]
         deviations = np.column_stack(similar)
         nearby = np.where(np.isnan(deviations), learned.predictions, scaled.usual + scaled.spread * deviations)
-        now = np.arange(self._history, self._history + count)
+        now = np.arange(self._lookback, self._lookback + count)
         learned_from = values if self._learns else np.full(count, np.nan)
         scale = scaling.observe(row, learned_from, scaled.values, scaled.usual)
         features: tuple[NDArray[Any], ...] = (
@@ -185,7 +185,7 @@ class Component:
             scaled.deviations,
             *(placed.scaled.deviations[now - short_back] for _, short_back in back),
             (learned.predictions - scaled.usual) / scaled.spread,
-            phase.on_circles(np.ascontiguousarray(placed.places[:, self._history :])),
+            phase.on_circles(np.ascontiguousarray(placed.places[:, self._lookback :])),
             learned.by_clock,
         )
         season_ago = [
@@ -230,7 +230,7 @@ class Component:
             others: The remembered deviations of the other components, float32 ``(N, M)``.
         """
         events = int(row["number_events"][0])
-        latest = slice(-min(events, self._history), None)
+        latest = slice(-min(events, self._lookback), None)
         changed = self._seasonal.search(
             row,
             events,

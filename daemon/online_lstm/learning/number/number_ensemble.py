@@ -63,8 +63,8 @@ class NumberEnsemble:
     Args:
         components: Number of components of an event, D.
         horizons: Steps from an event to the values that are predicted after it, ascending, at least 1.
-        history: Number of past values that are kept, at least 256 and four times each lag and period. The period search
-            and the nearest neighbours use these values.
+        lookback: Number of past values that are kept, at least 256 and four times each lag and period. The period
+            search and the nearest neighbours use these values.
         periods: The period of the season in steps, and a shorter period within it; empty to search the periods.
         lags: Lags in steps back from the target that the linear experts use; empty for the default lags. Each horizon
             uses the lags whose values are known at the time of the prediction.
@@ -72,7 +72,7 @@ class NumberEnsemble:
             network, and the similarity of events depends on their phases in day and week, not in the periods.
         experts: The ``EXPERTS`` that are weighted, in the order of the weights. If the network is the only expert,
             there are no weights: its prediction is published unchanged.
-        coverage: Target share of the values inside their intervals.
+        interval_level: Target share of the values inside their intervals.
         interval_rate: Learning rate of the intervals' level.
         learns: If false, the learned state predicts and stays unchanged. Past values are kept in any case: last values,
             values one season ago, and outcomes of similar events.
@@ -83,12 +83,12 @@ class NumberEnsemble:
         *,
         components: int = 1,
         horizons: tuple[int, ...],
-        history: int,
+        lookback: int,
         periods: tuple[int, ...] = (),
         lags: tuple[int, ...] = (),
         calendar: bool = False,
         experts: tuple[str, ...] = EXPERTS,
-        coverage: float = 0.9,
+        interval_level: float = 0.9,
         interval_rate: float = 0.01,
         learns: bool = True,
     ) -> None:
@@ -96,12 +96,12 @@ class NumberEnsemble:
         self._experts = experts
         self._weighed = experts != ("lstm",)
         self._learns = learns
-        self._coverage, self._interval_rate = coverage, interval_rate
+        self._interval_level, self._interval_rate = interval_level, interval_rate
         self._others = [_nearest(own, components) for own in range(components)]
         self._components = [
             Component(
                 horizons=horizons,
-                history=history,
+                lookback=lookback,
                 periods=periods,
                 lags=lags,
                 calendar=calendar,
@@ -203,7 +203,7 @@ class NumberEnsemble:
                 np.ascontiguousarray(observed.values[:, d]),
                 np.ascontiguousarray(published[:, h, d]),
                 horizon=horizon,
-                coverage=self._coverage,
+                interval_level=self._interval_level,
                 rate=self._interval_rate,
                 learns=self._learns,
             )

@@ -1,6 +1,6 @@
 """The season-dependent state: the periods, the profile, and the linear experts on deviations from the profile.
 
-At fixed event counts, the periods are searched in the history, after a correction of the history to the current level.
+At fixed event counts, the periods are searched in the lookback, after a correction of the history to the current level.
 If the periods have changed, the profile and the linear experts are reset, and learn the history again, sequence by
 sequence.
 """
@@ -47,7 +47,7 @@ class Seasonal:
         self,
         *,
         horizons: tuple[int, ...],
-        history: int,
+        lookback: int,
         periods: tuple[int, ...],
         lags: tuple[int, ...],
         calendar: bool,
@@ -55,7 +55,7 @@ class Seasonal:
         learns: bool = True,
     ) -> None:
         self._horizons = horizons
-        self._history = history
+        self._lookback = lookback
         self._periods = periods
         self._lags = lags
         self._calendar = calendar
@@ -72,7 +72,7 @@ class Seasonal:
 
     def until_search(self, events: int) -> int:
         """Return how many events follow the first ``events`` until the next period search."""
-        quarter = self._history // 4
+        quarter = self._lookback // 4
         if events >= quarter:
             return quarter - events % quarter
         following = FIRST_SEARCH
@@ -188,7 +188,7 @@ class Seasonal:
                 others=np.column_stack([by_clock[:, [index, -1]] if self._calendar else by_clock, others]),
                 learns=self._learns,
             )
-            known[index, self._history - horizon :][:count] = fitted.outcomes
+            known[index, self._lookback - horizon :][:count] = fitted.outcomes
             predictions[:, index] = fitted.predictions
         row["season_outcomes"][...] = known[:, count:]
         return SeasonalResult(known, by_clock, predictions)
@@ -208,9 +208,9 @@ class Seasonal:
         taps = len(linear.taps(horizon=1, lags=self._lags, periods=np.ones(2, np.int64)))
         others = self._others + (2 if self._calendar else 0)
         return {
-            "season_deviations": ArraySpec((self._history,), "float32"),
-            "season_outcomes": ArraySpec((len(self._horizons), self._history), "float32"),
-            **profile.fields(_PROFILE, max(self._history // period_search.MIN_PERIODS, *self._periods, 1)),
+            "season_deviations": ArraySpec((self._lookback,), "float32"),
+            "season_outcomes": ArraySpec((len(self._horizons), self._lookback), "float32"),
+            **profile.fields(_PROFILE, max(self._lookback // period_search.MIN_PERIODS, *self._periods, 1)),
             **repeated_spec(linear.fields(pending=self._horizons[-1], taps=taps, others=others), len(self._horizons)),
         }
 
