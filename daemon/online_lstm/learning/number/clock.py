@@ -84,7 +84,7 @@ def observe(
     return profile.observe(row, _PREFIX, values, slots, learns=learns)
 
 
-def places(timestamps_ms: NDArray[np.int64]) -> NDArray[np.float32]:
+def phases(timestamps_ms: NDArray[np.int64]) -> NDArray[np.float32]:
     """Return the phases in the week (from Monday) and in the day, 0 to 1, float32 ``(2, K)``; 0 if no timestamp."""
     turns = np.stack([(timestamps_ms - MONDAY_MS) % WEEK_MS / WEEK_MS, timestamps_ms % DAY_MS / DAY_MS])
     return np.where(timestamps_ms < 0, 0, turns).astype(np.float32)

@@ -1,7 +1,7 @@
 """One component of the numbers: its past values, and the predictions of its experts at each of H horizons.
 
 An event is learned in two steps, so that the experts of one component can use the deviations of other components.
-``place`` computes the deviation of the value from its profile; ``predict`` learns from the outcome and predicts. A
+``locate`` computes the deviation of the value from its profile; ``predict`` learns from the outcome and predicts. A
 missing value is replaced by the expectation of the profile; it is not used as a label, and no estimate is updated with
 it. In the past values that the baselines and the period search use, a missing value is replaced by the last known
 value.
@@ -37,7 +37,7 @@ class LocatedEvents(NamedTuple):
     values: NDArray[np.float64]  # (K,): NaN where missing
     past: NDArray[np.float64]  # (N + K,): a missing value is replaced by the last known value
     known: int  # number of the N earlier events that belong to this sequence
-    places: NDArray[np.float32]  # (2, N + K): phases
+    phases: NDArray[np.float32]  # (2, N + K)
     clock: NDArray[np.float64]  # (K, H + 1)
     scaled: SeasonalDeviations
     searches: bool  # whether a period search follows these events
@@ -107,7 +107,7 @@ class Component:
             return len(values) if missing.all() else int(np.argmin(missing))
         return min(len(values), self._seasonal.until_search(0))
 
-    def place(
+    def locate(
         self, row: ArrayViews, values: NDArray[np.float64], timestamps_ms: NDArray[np.int64]
     ) -> LocatedEvents | None:
         """Learn the profile from K values, and return their deviations; None before the first known value.
@@ -137,7 +137,7 @@ class Component:
             by_clock = clock.observe(row, values, timestamps_ms, horizons=self._horizons, learns=self._learns)
             expected = np.column_stack([by_clock.usual, by_clock.deviations])
             remember(row["number_clock"], expected.T)
-            now = clock.places(timestamps_ms)
+            now = clock.phases(timestamps_ms)
         else:
             expected = np.empty((count, 0))
             now = phase.in_periods(steps, row["season_periods"])
@@ -145,30 +145,30 @@ class Component:
             values=values,
             past=past,
             known=min(before - first, self._lookback),
-            places=remember(row["number_places"], now),
+            phases=remember(row["number_places"], now),
             clock=expected,
             scaled=self._seasonal.scale(row, values, steps),
             searches=self._seasonal.until_search(before) == count,
         )
 
-    def predict(self, row: ArrayViews, placed: LocatedEvents, others: NDArray[np.float64]) -> ComponentResult:
+    def predict(self, row: ArrayViews, located: LocatedEvents, others: NDArray[np.float64]) -> ComponentResult:
         """Learn from the outcomes of K events, and predict after each event.
 
         Args:
             row: The arrays of the stream, written to.
-            placed: The result of ``place``.
+            located: The result of ``locate``.
             others: The deviations of the other components at these events, float64 ``(K, M)``.
         """
-        values, scaled = placed.values, placed.scaled.profile
+        values, scaled = located.values, located.scaled.profile
         count = len(values)
         back = [self._seasonal.back(row, horizon) for horizon in self._horizons]
-        learned = self._seasonal.predict(row, values, placed.scaled, clock=placed.clock, others=others)
+        learned = self._seasonal.predict(row, values, located.scaled, clock=located.clock, others=others)
         similar = [
             neighbours.predict(
-                placed.scaled.deviations,
-                placed.places,
+                located.scaled.deviations,
+                located.phases,
                 outcomes,
-                known=placed.known,
+                known=located.known,
                 count=count,
                 taps=(np.array([0, 1, short_back]), np.array(LIKENESS, np.float32)),
                 horizon=horizon,
@@ -183,13 +183,13 @@ class Component:
         features: tuple[NDArray[Any], ...] = (
             scale.numbers,
             scaled.deviations,
-            *(placed.scaled.deviations[now - short_back] for _, short_back in back),
+            *(located.scaled.deviations[now - short_back] for _, short_back in back),
             (learned.predictions - scaled.usual) / scaled.spread,
-            phase.on_circles(np.ascontiguousarray(placed.places[:, self._lookback :])),
+            phase.on_circles(np.ascontiguousarray(located.phases[:, self._lookback :])),
             learned.by_clock,
         )
         season_ago = [
-            placed.past[now - np.minimum(season_back, placed.known + np.arange(count))] for season_back, _ in back
+            located.past[now - np.minimum(season_back, located.known + np.arange(count))] for season_back, _ in back
         ]
         return ComponentResult(
             residuals=self._residuals(row, values, learned.predictions, scaled.spread),
@@ -198,7 +198,7 @@ class Component:
             features=np.column_stack(features),
             linear=learned.predictions,
             neighbours=nearby,
-            baselines=np.stack([np.column_stack([placed.past[now], ago]) for ago in season_ago], axis=1),
+            baselines=np.stack([np.column_stack([located.past[now], ago]) for ago in season_ago], axis=1),
         )
 
     def nothing(self, count: int) -> ComponentResult:

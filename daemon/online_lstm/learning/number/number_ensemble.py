@@ -234,19 +234,19 @@ class NumberEnsemble:
     ) -> Observed:
         """Learn values, at most up to the next cut of a component."""
         count = len(timestamps_ms)
-        placed = [
-            component.place(row, line, timestamps_ms)
+        located = [
+            component.locate(row, line, timestamps_ms)
             for component, row, line in zip(self._components, rows, values, strict=True)
         ]
-        deviations = np.zeros((count, len(placed)))
-        for index, one in enumerate(placed):
+        deviations = np.zeros((count, len(located)))
+        for index, one in enumerate(located):
             if one is not None:
                 deviations[:, index] = one.scaled.profile.deviations
         learned = [
             component.nothing(count) if one is None else component.predict(row, one, deviations[:, others])
-            for component, row, one, others in zip(self._components, rows, placed, self._others, strict=True)
+            for component, row, one, others in zip(self._components, rows, located, self._others, strict=True)
         ]
-        for component, row, one, others in zip(self._components, rows, placed, self._others, strict=True):
+        for component, row, one, others in zip(self._components, rows, located, self._others, strict=True):
             if one is not None and one.searches:
                 past = [rows[other]["season_deviations"] for other in others]
                 component.search(row, np.array(past, np.float32).reshape(len(others), len(row["season_deviations"])).T)

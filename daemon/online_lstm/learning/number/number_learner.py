@@ -227,15 +227,15 @@ class NumberLearner:
         losses = regression.losses_of(arrived, predictions, covered)
         known: NDArray[np.bool_] = losses[..., 0] > 0
         hits = self.task.hits(regression.absolute_errors(losses), scale) & known[..., None]
-        of_each = (len(values), -1)
+        by_channel = (len(values), -1)
         scored: NDArray[np.bool_] = np.any(known, axis=(1, 2))
-        losses = losses.reshape(*of_each, losses.shape[-1])
+        losses = losses.reshape(*by_channel, losses.shape[-1])
         with np.errstate(over="ignore"):
             errors = np.where(known, arrived - predictions[..., 0], np.nan)
         sums = classification.window_sums(stream, losses[scored])
         counts = known.sum(axis=(1, 2))
         several = known[0].size > 1
-        told = score(
+        judged = score(
             stream,
             self._settings,
             first=int(stream["events"][0]) + 1,
@@ -244,15 +244,15 @@ class NumberLearner:
             losses=losses,
         )
         if several:
-            told = told._replace(hits=[None if line is None else line[:-1] for line in told.hits])
+            judged = judged._replace(hits=[None if line is None else line[:-1] for line in judged.hits])
         evaluations = self.task.evaluations(
             scored,
-            predictions[..., 0].reshape(of_each),
-            errors.reshape(of_each),
-            hits[..., 0].reshape(of_each),
-            covered.reshape(of_each),
+            predictions[..., 0].reshape(by_channel),
+            errors.reshape(by_channel),
+            hits[..., 0].reshape(by_channel),
+            covered.reshape(by_channel),
             losses=losses,
             sums=sums,
-            drifts=told.drifts,
+            drifts=judged.drifts,
         )
-        return evaluations, told, counts.tolist()
+        return evaluations, judged, counts.tolist()

@@ -51,11 +51,11 @@ class NumberTask:
             weights: The weights of the experts, float64 ``(K, H, D, E)``.
         """
         count, channels = len(published), published[0].size
-        of_experts = np.stack([experts, weights], axis=-1).reshape(count, channels, -1, 2).transpose(0, 2, 3, 1)
+        by_expert = np.stack([experts, weights], axis=-1).reshape(count, channels, -1, 2).transpose(0, 2, 3, 1)
         lines = zip(
             published.reshape(count, -1).tolist(),
             bounds.reshape(count, -1, 2).tolist(),
-            of_experts.tolist(),
+            by_expert.tolist(),
             strict=True,
         )
         return [
@@ -94,7 +94,7 @@ class NumberTask:
             drifts: Whether a drift was detected at each event.
         """
         indices = np.maximum(np.cumsum(scored) - 1, 0).tolist()  # among the scored events
-        of_window = regression.scores_of(sums).tolist()  # (S, scores, C)
+        scores = regression.scores_of(sums).tolist()  # (S, scores, C)
         lines = zip(
             *(array.tolist() for array in (scored, predicted, errors, hits, covered)),
             losses,
@@ -108,7 +108,7 @@ class NumberTask:
                 hits=tuple(hit if error == error else None for hit, error in zip(near, off, strict=True)),  # noqa: PLR0124 - NaN is not
                 errors=tuple(off),
                 covered=tuple(bool(one) if one == one else None for one in within),  # noqa: PLR0124
-                scores=tuple(map(tuple, of_window[index])),
+                scores=tuple(map(tuple, scores[index])),
                 losses=lost,
                 drift=drift,
             )

@@ -108,10 +108,10 @@ class Seasonal:
         values = values.copy()
         for step, jump in row["season_jumps"].T:
             values[steps <= step - profile.JUMP] += jump
-        found = period_search.find_periods(values, row["season_periods"])
-        if np.array_equal(found, row["season_periods"]):
+        periods = period_search.find_periods(values, row["season_periods"])
+        if np.array_equal(periods, row["season_periods"]):
             return False
-        row["season_periods"][:] = found
+        row["season_periods"][:] = periods
         for name, field in self._learned_fields().items():
             row[name][...] = field.fill
         values[missing] = np.nan

@@ -549,10 +549,10 @@ class TestClock:
         clock.observe(row, np.ones(2000), times[1000:], horizons=(1,))
         assert abs(row["clock_interval_ms"][0] / 3_600_000 - 1) < 0.05
 
-    def test_places_are_those_of_the_calendar(self):
+    def test_phases_are_those_of_the_calendar(self):
         """Monday midnight is the beginning, Thursday noon is in the middle."""
         times = np.array([clock.MONDAY_MS, clock.MONDAY_MS + clock.WEEK_MS // 2, -1])
-        np.testing.assert_array_equal([[0, 0.5, 0], [0, 0.5, 0]], clock.places(times))
+        np.testing.assert_array_equal([[0, 0.5, 0], [0, 0.5, 0]], clock.phases(times))
 
 
 class TestFallback:
@@ -623,14 +623,14 @@ class TestNeighbours:
         rng = np.random.default_rng(0)
         count, horizon, taps, weights = 300, 4, np.array([0, 1, 7]), np.array([1, 1, 0.5], np.float32)
         deviations, outcomes = rng.normal(size=(2, count)).astype(np.float32)
-        places = rng.random((2, count)).astype(np.float32)
+        phases = rng.random((2, count)).astype(np.float32)
         predicted = neighbours.predict(
-            deviations, places, outcomes, known=299, count=1, taps=(taps, weights), horizon=horizon
+            deviations, phases, outcomes, known=299, count=1, taps=(taps, weights), horizon=horizon
         )
         now, past = count - 1, np.arange(1 + 7, count - horizon)
         apart = (weights * (deviations[past[:, None] - taps] - deviations[now - taps])) ** 2
-        way = np.abs(places[:, past] - places[:, [now]])
-        around = (np.array(neighbours.WEIGHTS_OF_PLACES)[:, None] * np.minimum(way, 1 - way)) ** 2
+        way = np.abs(phases[:, past] - phases[:, [now]])
+        around = (np.array(neighbours.PHASE_WEIGHTS)[:, None] * np.minimum(way, 1 - way)) ** 2
         distances = apart.sum(axis=1) + around.sum(axis=0)
         nearest = np.argsort(distances)[: neighbours.NEIGHBOURS]
         own = 1 / (neighbours.SHARPNESS + distances[nearest] / distances[nearest[-1]])
