@@ -97,8 +97,8 @@ class Decoder:
         if record.value is None:
             raise BadInputError(
                 "null_value",
-                "received a null value that belongs to no key, expected a value: only with a key, and with the setting "
-                "stream_by at key, does a null value mean that a stream is to be forgotten",
+                "received a null value without a key, expected a value: a null value with a key forgets its stream, "
+                "if stream_by is key",
             )
         self._require_small(record.value)
         return SymbolEvent(record, stream, *read(record.value))

@@ -55,8 +55,8 @@ def parse(text: str, *, vectors: bool) -> Any:
         if vectors:
             raise BadInputError(
                 "not_a_value",
-                f"received {quote_for_error(text)}, expected a number, or JSON with numbers: missing_values says "
-                "which texts mark a missing number, and only the task symbol takes words",
+                f"received {quote_for_error(text)}, expected a number, or JSON with numbers: missing_values lists the "
+                "texts that mark a missing number, and words need the task symbol",
             ) from None
         raise BadInputError(
             "not_a_value",

@@ -190,8 +190,8 @@ def _number(part: Any, text: str, task: str) -> tuple[Vector, str]:
     if isinstance(symbol, str):
         raise BadInputError(
             "not_a_number",
-            f"received {quote_for_error(symbol)}, expected a number: the setting task is {task}, and only symbol takes "
-            "words; missing_values says which texts mark a missing number",
+            f"received {quote_for_error(symbol)}, expected a number: the setting task is {task}, words need the task "
+            "symbol; missing_values lists the texts that mark a missing number",
         )
     return (float(symbol),), literal
 
@@ -209,7 +209,7 @@ def _array(part: list[Any], text: str, markers: Markers) -> tuple[Vector, str]:
             raise BadInputError(
                 "not_a_number",
                 f"received a vector with {_KINDS.get(type(element), 'a string')} in {quote_for_error(text)}, expected "
-                "numbers, and null or what missing_values names for a missing one",
+                "numbers, or null or a text of missing_values for a missing number",
             )
     return tuple(number for number, _ in read), f"[{', '.join(literal for _, literal in read)}]"
 

@@ -50,8 +50,8 @@ class LabelTask:
             if number == self._most:
                 raise BadInputError(
                     "too_many_labels",
-                    f"received the label {literal[:64]!a}, expected one of {self._most} that came before: the setting "
-                    "classes, which is part of the model, says how many there are",
+                    f"received the label {literal[:64]!a}, expected one of {self._most} known labels: the setting "
+                    "classes, which is part of the model, limits their number",
                 )
             self._classes[symbol] = number
             self._literals.append(literal)
