@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_lstm.errors import BadInputError
-from online_lstm.events import Event, Label, LabelEvaluation, LabelPrediction, Symbol
+from online_lstm.events import Label, LabelEvaluation, LabelEvent, LabelPrediction, Symbol
 from online_lstm.learning.state.packed import require_same
 from online_lstm.learning.symbol.symbol_task import surprise_bits
 from online_lstm.settings import Settings
@@ -58,7 +58,7 @@ class LabelTask:
         return number
 
     @staticmethod
-    def samples(events: Sequence[Event]) -> NDArray[np.float64]:
+    def samples(events: Sequence[LabelEvent]) -> NDArray[np.float64]:
         """Return the features of K samples, float64 (K, features), NaN for a missing number."""
         return np.array([event.vector for event in events], np.float64)
 

@@ -143,10 +143,10 @@ def _width(ordered: NDArray[np.float64], level: float) -> float:
 @compiled
 def _remember(band: Band, ordered: NDArray[np.float64], residual: float) -> None:
     """Write a residual to the ring, and replace the overwritten residual in the sorted array by it."""
-    known, place = min(band.counted[0], RESIDUALS), band.counted[0] % RESIDUALS
+    known, index = min(band.counted[0], RESIDUALS), band.counted[0] % RESIDUALS
     if known == RESIDUALS:
-        on_revoked = np.searchsorted(ordered, band.residuals[place])
-        for rank in range(on_revoked, known - 1):
+        overwritten = np.searchsorted(ordered, band.residuals[index])
+        for rank in range(overwritten, known - 1):
             ordered[rank] = ordered[rank + 1]
         known -= 1
     rank = known
@@ -154,5 +154,5 @@ def _remember(band: Band, ordered: NDArray[np.float64], residual: float) -> None
         ordered[rank] = ordered[rank - 1]
         rank -= 1
     ordered[rank] = residual
-    band.residuals[place] = residual
+    band.residuals[index] = residual
     band.counted[0] += 1

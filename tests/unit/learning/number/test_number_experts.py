@@ -452,7 +452,7 @@ class TestScaling:
         rows = PackedArrays(scaling.fields())
         row = rows.view(rows.add())
         values = np.concatenate((10 * noise(4000), 1e6 + 1000 * noise(8000)))
-        scaled = scaling.observe(row, values, values, np.zeros((1, 12000))).numbers[:, 0]
+        scaled = scaling.observe(row, values, values, np.zeros((12000, 1))).numbers[:, 0]
         for part in (scaled[2000:4000], scaled[11000:]):
             assert 0.5 < np.abs(part).mean() < 2
             assert abs(np.median(part)) < 0.5
@@ -500,9 +500,9 @@ class TestProfile:
         rows = PackedArrays(profile.fields("x_", 10))
         row = rows.view(rows.add())
         values = np.tile(np.arange(10.0), 5)
-        scaled = profile.observe(row, "x_", values, np.stack([np.arange(50), np.arange(50) + 3]) % 10)
+        scaled = profile.observe(row, "x_", values, np.column_stack([np.arange(50), np.arange(50) + 3]) % 10)
         np.testing.assert_array_equal(0, scaled.deviations)
-        np.testing.assert_array_equal(np.roll(values, -3)[10:], scaled.usual[0, 10:])
+        np.testing.assert_array_equal(np.roll(values, -3)[10:], scaled.usual[10:, 0])
 
 
 class TestClock:
@@ -512,8 +512,8 @@ class TestClock:
         row = rows.view(rows.add())
         hours = np.arange(3 * 168)
         values = 1.0 + (hours // 24 % 7 == 6)
-        told = clock.observe(row, values, clock.MONDAY_MS + hours * 3_600_000, horizons=(5,))
-        np.testing.assert_array_equal(values[2 * 168 :], told.usual[0, 2 * 168 - 5 : -5])
+        expected = clock.observe(row, values, clock.MONDAY_MS + hours * 3_600_000, horizons=(5,))
+        np.testing.assert_array_equal(values[2 * 168 :], expected.usual[2 * 168 - 5 : -5, 0])
         assert clock.TIMELESS not in np.flatnonzero(row["clock_profile_visits"])
 
     def test_events_without_a_time_are_kept_apart(self):
@@ -549,10 +549,10 @@ class TestClock:
         clock.observe(row, np.ones(2000), times[1000:], horizons=(1,))
         assert abs(row["clock_interval_ms"][0] / 3_600_000 - 1) < 0.05
 
-    def test_places_are_those_of_the_calendar(self):
+    def test_phases_are_those_of_the_calendar(self):
         """Monday midnight is the beginning, Thursday noon is in the middle."""
         times = np.array([clock.MONDAY_MS, clock.MONDAY_MS + clock.WEEK_MS // 2, -1])
-        np.testing.assert_array_equal([[0, 0.5, 0], [0, 0.5, 0]], clock.places(times))
+        np.testing.assert_array_equal([[0, 0.5, 0], [0, 0.5, 0]], clock.phases(times))
 
 
 class TestFallback:
@@ -623,14 +623,14 @@ class TestNeighbours:
         rng = np.random.default_rng(0)
         count, horizon, taps, weights = 300, 4, np.array([0, 1, 7]), np.array([1, 1, 0.5], np.float32)
         deviations, outcomes = rng.normal(size=(2, count)).astype(np.float32)
-        places = rng.random((2, count)).astype(np.float32)
+        phases = rng.random((2, count)).astype(np.float32)
         predicted = neighbours.predict(
-            deviations, places, outcomes, known=299, count=1, taps=(taps, weights), horizon=horizon
+            deviations, phases, outcomes, known=299, count=1, taps=(taps, weights), horizon=horizon
         )
         now, past = count - 1, np.arange(1 + 7, count - horizon)
         apart = (weights * (deviations[past[:, None] - taps] - deviations[now - taps])) ** 2
-        way = np.abs(places[:, past] - places[:, [now]])
-        around = (np.array(neighbours.WEIGHTS_OF_PLACES)[:, None] * np.minimum(way, 1 - way)) ** 2
+        way = np.abs(phases[:, past] - phases[:, [now]])
+        around = (np.array(neighbours.PHASE_WEIGHTS)[:, None] * np.minimum(way, 1 - way)) ** 2
         distances = apart.sum(axis=1) + around.sum(axis=0)
         nearest = np.argsort(distances)[: neighbours.NEIGHBOURS]
         own = 1 / (neighbours.SHARPNESS + distances[nearest] / distances[nearest[-1]])
