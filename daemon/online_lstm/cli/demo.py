@@ -43,7 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> ExitCode:
     """Run the demonstration and print a summary."""
     from online_lstm.devtools.daemon_process import DaemonProcess
-    from online_lstm.devtools.local_kafka import BOOTSTRAP_VARIABLE, bootstrap_or_local
+    from online_lstm.devtools.kafka_jars import BOOTSTRAP_VARIABLE
+    from online_lstm.devtools.local_kafka import bootstrap_or_local
     from online_lstm.streaming.kafka import ensure_topics
     from online_lstm.streaming.kafka.plain_clients import PlainProducer
 
