@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(online_lstm.__file__).parent
 ORDER = (
     *("errors", "events", "significance", "timestamps", "atomic_write", "home_directory", "shutdown", "logs"),
-    *("telemetry", "settings", "codec", "learning", "checkpoint", "streaming", "observability"),
+    *("telemetry", "settings", "codec", "learning", "checkpoint", "streaming", "testing", "observability"),
     *("terminal", "backtest", "audit", "devtools", "evaluation", "cli"),
 )
 """Modules and packages of ``online_lstm``; each imports only from those before it."""

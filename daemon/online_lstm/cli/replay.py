@@ -33,7 +33,7 @@ from online_lstm.terminal.progress import progress_bar
 if TYPE_CHECKING:  # they load HDF5, numba and the Kafka client
     from online_lstm.checkpoint import CheckpointStore
     from online_lstm.learning.partition import NetworkFactory
-    from online_lstm.streaming.recovery import InputTopic
+    from online_lstm.streaming.broker_protocol import OffsetReader
 
 HELP = "recompute past predictions for a range of offsets"
 CHUNK = 500
@@ -113,7 +113,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
 
 
 def source_of(
-    settings: Settings, topic: "InputTopic", *, topic_name: str | None, partition: int | None
+    settings: Settings, topic: "OffsetReader", *, topic_name: str | None, partition: int | None
 ) -> TopicPartition:
     """Return the partition to replay.
 
@@ -137,7 +137,7 @@ def source_of(
 
 def plan(
     settings: Settings,
-    topic: "InputTopic",
+    topic: "OffsetReader",
     store: "CheckpointStore",
     *,
     source: TopicPartition,
@@ -151,7 +151,7 @@ def plan(
         RecoveryRefusedError: The group has no lineage, or required checkpoints or records are gone.
     """
     from online_lstm.learning.partition import lineage_generation
-    from online_lstm.streaming.recovery import read_metadata
+    from online_lstm.streaming.commit_metadata import read_metadata
 
     committed = topic.committed(source)
     current = None

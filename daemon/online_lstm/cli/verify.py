@@ -27,7 +27,8 @@ from online_lstm.terminal.progress import progress_bar
 from online_lstm.terminal.tables import make_console, make_table
 
 if TYPE_CHECKING:  # it loads HDF5 and numba
-    from online_lstm.audit.partition_audit import AuditedTopics, PartitionAudit
+    from online_lstm.audit.partition_audit import PartitionAudit
+    from online_lstm.streaming.broker_protocol import RecordReader
 
 HELP = "check that the offsets, checkpoints and outputs of a group agree"
 
@@ -65,7 +66,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     return ExitCode.REFUSED if any(finding.faults for finding in findings) else ExitCode.OK
 
 
-def _sources(settings: Settings, topics: "AuditedTopics") -> Iterator[TopicPartition]:
+def _sources(settings: Settings, topics: "RecordReader") -> Iterator[TopicPartition]:
     from online_lstm.audit.partition_audit import existing
 
     for topic in settings.input_topics:
