@@ -5,6 +5,7 @@ from typing import Any
 
 from online_lstm.checkpoint import CheckpointStore
 from online_lstm.checkpoint.warm_start_file import read_warm_start
+from online_lstm.errors import MissingTopicError
 from online_lstm.events import TopicPartition
 from online_lstm.learning.model_factory import model_factory
 from online_lstm.settings import Settings
@@ -40,8 +41,11 @@ def run(kafka: MemoryKafka, settings: Settings, *, observer: Observer = lambda _
         observer: Called with every report, as metrics and logs are.
 
     Raises:
+        MissingTopicError: An input topic does not exist.
         OnlineLstmError: The daemon ends with an error, such as a refusal to continue.
     """
+    if missing := [topic for topic in settings.input_topics if not kafka.partitions(topic)]:
+        raise MissingTopicError(f"input_topics: {', '.join(missing)} is not a topic of this MemoryKafka; create it")
     kafka.create_topic(settings.output_topic, partitions=max(map(kafka.partitions, settings.input_topics)))
     for topic in settings.input_topics:
         kafka.create_topic(settings.dead_letters_of(topic), partitions=kafka.partitions(topic))
@@ -51,11 +55,13 @@ def run(kafka: MemoryKafka, settings: Settings, *, observer: Observer = lambda _
         if kafka.caught_up(settings.input_topics):
             service.stop()
 
+    store = CheckpointStore(settings.checkpoint_url, settings.group_id)
+    store.require_writable()
     service = Service(
         settings,
         source=MemoryConsumer(kafka, settings),
         sink=MemoryProducer(kafka, settings),
-        store=CheckpointStore(settings.checkpoint_url, settings.group_id),
+        store=store,
         network_for=model_factory(settings),
         observer=stop_when_caught_up,
         health=_IgnoredHealth(),

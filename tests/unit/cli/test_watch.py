@@ -39,7 +39,9 @@ def message(**fields: object) -> bytes:
 
 
 def record(value: bytes | None) -> SimpleNamespace:
-    return SimpleNamespace(topic="predictions", partition=0, offset=3, value=value)
+    """Return a record as the library does."""
+    place = {"topic": "predictions", "partition": 0, "offset": 3}
+    return SimpleNamespace(**place, timestamp=5, timestamp_type=0, key=None, value=value, headers=[])
 
 
 def test_a_line_tells_value_verdict_forecast_and_rates() -> None:
