@@ -75,7 +75,7 @@ font-size: {char_height}px; line-height: {line_height}px; font-variant-east-asia
 
 
 def main() -> int:
-    """Make all pictures anew."""
+    """Make all pictures again."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="online-lstm-screenshots-")))
         write_line("learning the demo's stream")

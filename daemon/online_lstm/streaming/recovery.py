@@ -148,8 +148,8 @@ class Recovery:
                 RecoveryRefusedError(
                     f"{source}: there are checkpoints in {self._settings.checkpoint_url}, but the group "
                     f"{self._settings.group_id} has no committed offset: it expired, or was deleted. Commit the right "
-                    f"offset, or continue from the newest checkpoint, at {newest.offset}; what had been published "
-                    "since comes again, with the same ce_id"
+                    f"offset, or continue from the newest checkpoint, at {newest.offset}; outputs since then are "
+                    "published again, with the same ce_id"
                 ),
             )
             return self._resume_lineage(source, newest, newest.offset, reason="reset")
@@ -176,7 +176,7 @@ class Recovery:
                 "on_partition_growth",
                 RecoveryRefusedError(
                     f"{source}: the topic had {before} partitions when the group began and has {partitions} now: "
-                    "keys may have moved, and their streams would begin anew in other partitions"
+                    "keys may have moved, and their streams would start from nothing in other partitions"
                 ),
             )
         if committed is not None:
@@ -229,7 +229,7 @@ class Recovery:
             RecoveryRefusedError(
                 f"{partition.source}: the next record to learn from is the one at offset {offset}, of those up to the "
                 f"committed offset {replay_until}, but the topic begins at {offset_range.start} and ends at "
-                f"{offset_range.stop}: " + ("it was created anew" if recreated else "what lies between is gone")
+                f"{offset_range.stop}: " + ("it was created again" if recreated else "what lies between is gone")
             ),
         )
         partition.break_sequences()
@@ -259,6 +259,6 @@ class Recovery:
                 "on_gap",
                 RecoveryRefusedError(
                     f"{source}: the group {self._settings.group_id} has no offset of this daemon, and none of its "
-                    f"checkpoints in {self._settings.checkpoint_url} can be read: bring them back"
+                    f"checkpoints in {self._settings.checkpoint_url} can be read: restore the checkpoint files"
                 ),
             )

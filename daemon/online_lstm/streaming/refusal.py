@@ -10,5 +10,5 @@ _log = EventLogger(__name__)
 def refuse_unless(settings: Settings, setting: str, error: OnlineLstmError) -> None:
     """Raise an error, with the ways out, unless the setting is ``continue``."""
     if getattr(settings, setting) != "continue":
-        raise type(error)(f"{error}; or set {setting} to continue, or begin afresh with another group_id")
+        raise type(error)(f"{error}; or set {setting} to continue, or start from nothing with another group_id")
     _log.warning("continuing", **{setting: "continue"}, reason=error)

@@ -46,8 +46,8 @@ class ReplayEnd:
                 "on_divergence",
                 ReplayDivergedError(
                     f"{partition.source}: replaying to the committed offset {restored.replay_until} gave "
-                    f"{partition.commit_metadata}, but {restored.commit_metadata} was committed: another CPU or "
-                    "TensorFlow, or an input topic that changed; use the same ones"
+                    f"{partition.commit_metadata}, but {restored.commit_metadata} was committed: the CPU, the "
+                    "TensorFlow version or the input topic has changed; use the same ones"
                 ),
             )
         elif restored.commit_metadata is not None and partition.learning == learning_settings(self._settings):

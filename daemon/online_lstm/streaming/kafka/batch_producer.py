@@ -93,7 +93,7 @@ class BatchProducer(ABC):
                 raise self._client.error_of(error) from error
             if kind in {FailureKind.TOPIC, FailureKind.RECORD}:
                 raise UnfitTopicError(
-                    f"{', '.join(published_topics(self._settings))}: one of these topics refuses what is published "
+                    f"{', '.join(published_topics(self._settings))}: one of these topics refuses the output "
                     f"({error!r}): change its configuration, or name another (output_topic, dead_letter_topic)"
                 ) from error
             raise

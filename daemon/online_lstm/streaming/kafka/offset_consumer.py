@@ -54,7 +54,7 @@ class OffsetConsumer:
             if not isinstance(error.__cause__, KafkaTimeoutError):
                 raise
             raise BrokerUnavailableError(
-                f"{source}: the broker does not tell the committed offset; a transaction of another member may "
+                f"{source}: the broker does not return the committed offset; a transaction of another member may "
                 f"still be open ({error})"
             ) from error
         return (

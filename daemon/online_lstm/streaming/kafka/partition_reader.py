@@ -39,7 +39,7 @@ class PartitionReader(OffsetConsumer):
             except InputGoneError as error:
                 raise InputGoneError(
                     f"{source}: the records from offset {self._consumer.position(partition)} on were deleted while "
-                    "they were read: run it again"
+                    "they were read: run the command again"
                 ) from error
             for record in records.get(partition, ()):
                 if record.offset >= offsets.stop:
