@@ -28,7 +28,7 @@ tools: ## install Java, Maven, Prometheus, docker-compose, Chromium, npm and ngi
 	@deploy/system-packages.sh java mvn prometheus docker-compose chromium npm nginx
 
 jars: venv tools ## fetch the Kafka that tests run against, once per user
-	@$(PY) -m online_lstm.devtools.local_kafka
+	@$(PY) -m online_lstm.devtools.kafka_jars
 
 demo: venv ## see it work: broker, two streams, daemons, pages (KEEP=1: until Ctrl-C)
 	@[ -n "$$ONLINE_LSTM_BOOTSTRAP_SERVERS" ] || docker version >/dev/null 2>&1 || deploy/system-packages.sh java mvn

@@ -49,7 +49,10 @@ class TopicPartition:
 
 @dataclass(frozen=True, slots=True)
 class InputRecord:
-    """One consumed record; ``timestamp_ms`` is -1 if the record has no timestamp."""
+    """One consumed record; ``timestamp_ms`` is -1 if the record has no timestamp.
+
+    ``stamped_by_broker`` says that the timestamp is the broker's, on arrival, instead of the producer's.
+    """
 
     topic: str
     partition: int
@@ -58,6 +61,7 @@ class InputRecord:
     key: bytes | None
     value: bytes | None
     headers: tuple[Header, ...] = ()
+    stamped_by_broker: bool = False
 
 
 @dataclass(frozen=True, slots=True)

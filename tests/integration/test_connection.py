@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from online_lstm.devtools.local_kafka import HOST, LocalBroker
+from online_lstm.devtools.broker_process import HOST, LocalBroker
 from online_lstm.errors import BrokerUnavailableError, SettingsError
 from online_lstm.settings import require_consistent
 from online_lstm.streaming.kafka import GroupConsumer, TransactionalProducer, ensure_topics

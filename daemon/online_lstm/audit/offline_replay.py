@@ -20,7 +20,8 @@ from online_lstm.events import CommitMetadata, InputRecord, OutputRecord, TopicP
 from online_lstm.learning.partition import NetworkFactory, Partition, lineage_generation, metadata_from_state
 from online_lstm.logs import EventLogger
 from online_lstm.settings import Settings
-from online_lstm.streaming.recovery import InputTopic, read_metadata
+from online_lstm.streaming.broker_protocol import OffsetReader
+from online_lstm.streaming.commit_metadata import read_metadata
 
 CHUNK = 500
 """Number of records processed at once; the outputs do not depend on it."""
@@ -45,7 +46,7 @@ class ReplayPlan:
 
 
 def source_of(
-    settings: Settings, topic: InputTopic, *, topic_name: str | None, partition: int | None
+    settings: Settings, topic: OffsetReader, *, topic_name: str | None, partition: int | None
 ) -> TopicPartition:
     """Return the partition to replay.
 
@@ -69,7 +70,7 @@ def source_of(
 
 def plan_replay(
     settings: Settings,
-    topic: InputTopic,
+    topic: OffsetReader,
     store: CheckpointStore,
     *,
     source: TopicPartition,

@@ -12,7 +12,8 @@ from online_lstm.checkpoint import CheckpointStore
 from online_lstm.errors import MissingTopicError, RecoveryRefusedError, ReplayDivergedError, SettingsError
 from online_lstm.events import Committed, InputRecord, OutputRecord, TopicPartition
 from online_lstm.learning.partition import lineage_generation
-from support.fakes import LOGS, SOURCES, FakeDaemon, FakeKafka, FakeSource, learned_until, record, small_network
+from online_lstm.testing import MemoryReader
+from support.fakes import LOGS, SOURCES, FakeDaemon, FakeKafka, learned_until, record, small_network
 from support.fakes import small_settings as settings_with
 
 pytestmark = pytest.mark.long
@@ -35,7 +36,7 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> tuple[FakeKafka, Path]:
 def kafka(learned: tuple[FakeKafka, Path]) -> FakeKafka:
     """The topic and its group, for a test of its own."""
     kafka, _ = learned
-    copied = FakeKafka(kafka.logs)
+    copied = FakeKafka({source: kafka.logs[source] for source in SOURCES})
     copied.offsets, copied.published = dict(kafka.offsets), kafka.published
     return copied
 
@@ -46,7 +47,7 @@ def store(learned: tuple[FakeKafka, Path]) -> CheckpointStore:
 
 
 def plan_of(kafka: FakeKafka, store: CheckpointStore, first: int, until: int, lineage: str | None = None) -> ReplayPlan:
-    topic = FakeSource(kafka, "reader", ())
+    topic = MemoryReader(kafka, SETTINGS)
     return plan_replay(SETTINGS, topic, store, source=FIRST, wanted=range(first, until), lineage=lineage)
 
 
@@ -157,10 +158,10 @@ def test_input_that_is_gone_is_refused(kafka: FakeKafka, store: CheckpointStore)
     """With the first offset that is possible, if there is one."""
     begin, end = ends(kafka, store)
     offsets = sorted(store.offsets(FIRST, lineages(store)[1]))
-    kafka.firsts[FIRST] = begin + 1
+    kafka.starts[FIRST] = begin + 1
     with pytest.raises(RecoveryRefusedError, match=f"topic begins at {begin + 1}; --from {offsets[1]} or later is"):
         plan_of(kafka, store, begin, end)
-    kafka.firsts[FIRST] = end + 1
+    kafka.starts[FIRST] = end + 1
     with pytest.raises(RecoveryRefusedError, match="no checkpoint is at that offset or later"):
         plan_of(kafka, store, begin, end)
 
@@ -212,11 +213,11 @@ def test_the_partition_has_to_be_said_where_there_are_several(
     kafka: FakeKafka, given: dict[str, Any], asked: dict[str, Any], said: str
 ) -> None:
     """And to exist; where there is one, it is meant."""
-    topic = FakeSource(kafka, "reader", ())
+    topic = MemoryReader(kafka, SETTINGS)
     with pytest.raises(SettingsError, match=said):
         source_of(settings_with(**given), topic, topic_name=None, partition=asked.get("partition"))
     assert TopicPartition("numbers", 1) == source_of(SETTINGS, topic, topic_name="numbers", partition=1)
-    alone = FakeSource(FakeKafka({FIRST: LOGS[FIRST]}), "reader", ())
+    alone = MemoryReader(FakeKafka({FIRST: LOGS[FIRST]}), SETTINGS)
     assert FIRST == source_of(SETTINGS, alone, topic_name=None, partition=None)
     with pytest.raises(MissingTopicError, match="topic elsewhere does not exist"):
         source_of(SETTINGS, topic, topic_name="elsewhere", partition=None)

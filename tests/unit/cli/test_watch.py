@@ -14,8 +14,10 @@ from online_lstm.streaming.kafka.plain_clients import TopicTail
 from online_lstm.terminal.formatting import format_message
 
 
-def record(value: bytes) -> SimpleNamespace:
-    return SimpleNamespace(topic="predictions", partition=0, offset=3, value=value)
+def record(value: bytes | None) -> SimpleNamespace:
+    """Return a record as the library does."""
+    place = {"topic": "predictions", "partition": 0, "offset": 3}
+    return SimpleNamespace(**place, timestamp=5, timestamp_type=0, key=None, value=value, headers=[])
 
 
 class Consumer:

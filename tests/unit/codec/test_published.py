@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from online_lstm.codec import Decoder, Encoder
-from online_lstm.codec.published import PublishedRecord, ReadRecord, read_dead_letter, read_output
+from online_lstm.codec.published import PublishedRecord, read_dead_letter, read_output
 from online_lstm.errors import BadInputError
 from online_lstm.events import EventResult, InputRecord, OutputRecord, TopicPartition
 from online_lstm.settings import read_settings
@@ -32,10 +32,12 @@ records = st.builds(
 )
 
 
-def published(record: OutputRecord, stamped_at: int | None = None, *, offset: int = 7) -> ReadRecord:
+def published(record: OutputRecord, stamped_at: int | None = None, *, offset: int = 7) -> InputRecord:
     """What a reader of the topic is given; the producer stamps what has no time, the broker all if told to."""
     stamp = record.timestamp_ms if record.timestamp_ms >= 0 else 1_760_000_000_000
-    return ReadRecord(
+    return InputRecord(
+        topic="predictions",
+        partition=0,
         offset=offset,
         timestamp_ms=stamp if stamped_at is None else stamped_at,
         stamped_by_broker=stamped_at is not None,
