@@ -97,8 +97,8 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
         "evaluation.interval_coverage": "share of values inside their intervals",
         **_DRIFT,
         "prediction": "the predicted value one horizon ahead; null before anything is learned",
-        "interval": "lower and upper bound, which contain the value with probability `interval_level`; null until there "
-        "are enough errors to estimate it",
+        "interval": "lower and upper bound, which contain the value with probability `interval_level`; null until "
+        "there are enough errors to estimate it",
         "experts": "for each expert: its prediction and its weight; if all weights are 0, a baseline is published",
         **_RATES,
     },

@@ -70,7 +70,7 @@ class RunningStream:
         follower = TopicTail(self.settings, self.settings.output_topic, from_beginning=True)
         with closing(follower), progress_bar(f"learning the {self.stream.name}", self.events) as advance:
             for records in follower.receive(self.events, self.daemon):
-                messages += [json.loads(record.value) for record in records]
+                messages += [json.loads(record.value or b"") for record in records]
                 advance(len(messages))
         return messages
 
