@@ -229,7 +229,7 @@ def _with_endings(endings: int) -> BenchmarkProtocol:
             BenchmarkMetric("hits", last_hits),
             BenchmarkMetric("bits", last_bits, higher_is_better=False),
         ),
-        settings={"top": endings},
+        settings={"top_k": endings},
     )
 
 
@@ -239,7 +239,7 @@ _AGAINST_ALL = (
 )
 _ALL = (
     BenchmarkProtocol(
-        name="seed",
+        name="counting-loop",
         about="A loop of 27 values, of which 23 are the same one: it has to be counted how often that came. Hit rate "
         f"of the first {EARLY} values, the first one included, and misses after the first {LATE:,}.",
         stream=lambda _, events: demo_elements(events),
