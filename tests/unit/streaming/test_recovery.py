@@ -415,7 +415,7 @@ def test_a_topic_that_was_created_anew_is_refused(kafka: FakeKafka, tmp_path: Pa
     stopped(kafka, tmp_path, 60)
     anew = FakeKafka({source: traffic(5, seed=9, source=source) for source in SOURCES})
     anew.offsets = dict(kafka.offsets)
-    with pytest.raises(RecoveryRefusedError, match="it was created anew"):
+    with pytest.raises(RecoveryRefusedError, match="it was created again"):
         FakeDaemon(anew, tmp_path, sizes=SIZES).run()
     daemon = FakeDaemon(anew, tmp_path, sizes=SIZES, on_gap="continue").run()
     assert [("gap", 0)] == begun(daemon)
