@@ -8,7 +8,7 @@ WORKERS ?= 2
 STARTED_S := $(shell date +%s)
 
 .DEFAULT_GOAL := help
-.PHONY: help stale venv tools jars demo bench cost evaluate check test soak reference docs screenshots lint format dist lock outdated clean
+.PHONY: help stale venv tools jars demo bench cost evaluate check test search soak reference docs screenshots lint format dist lock outdated clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile | expand -t 18
@@ -50,6 +50,9 @@ check: .venv/installed/test ## lint, types, and the fast tests: a minute, withou
 test: .venv/installed/test tools jars ## lint, types, and all tests with branch coverage
 	@$(MAKE) --no-print-directory lint
 	@$(PY) -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term
+
+search: .venv/installed/test tools jars ## the tests that search for faults, with all their examples: ten times as long
+	@TESTS_SEARCH_WHOLE=1 $(PY) -m pytest -n $(WORKERS) --dist worksteal -m search
 
 soak: .venv/installed/test tools jars ## a million events under faults, half an hour or so (SOAK='--events 100000 --report FILE')
 	@PYTHONPATH=tests $(PY) benchmarks/soak.py $(SOAK)

@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 # before the daemon is imported: settings of whoever runs the tests must not decide how they end
 GIVEN = {name: os.environ.pop(name) for name in list(os.environ) if name.upper().startswith("ONLINE_LSTM_")}
 
-# programs are compiled once a session, whichever process runs them; workers and daemons inherit this
+# programs and Python files are compiled once a session, whichever process runs them; workers and daemons inherit this
 if "TF_XLA_FLAGS" not in os.environ:
     COMPILED = tempfile.mkdtemp(prefix="online-lstm-compiled-")
     os.environ["TF_XLA_FLAGS"] = f"--tf_xla_persistent_cache_directory={COMPILED}"
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):  # each process would compile TensorFlow's for ten seconds
+        os.environ["PYTHONPYCACHEPREFIX"] = f"{COMPILED}/python"
     atexit.register(shutil.rmtree, COMPILED, ignore_errors=True)
 
 # how long an example takes, or its making, depends on the machine

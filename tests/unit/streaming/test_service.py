@@ -3,14 +3,14 @@ import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from online_lstm.checkpoint import KEEP
 from online_lstm.errors import BrokerUnavailableError, FencedError, NotCommittedError, ReplayDivergedError
-from online_lstm.events import Committed, Membership, OutputRecord, PollResult, TopicPartition
+from online_lstm.events import Membership, PollResult
 from online_lstm.learning.partition import Partition
 from online_lstm.streaming.checkpoint_schedule import CHECKPOINT_SHARE
 from online_lstm.streaming.commit_metadata import read_metadata
@@ -28,34 +28,11 @@ from support.fakes import (
     learned_until,
     record,
 )
+from support.recovery import Outcome, outcome_of
 
 pytestmark = pytest.mark.long
 
 STEPS = ("before poll", "after poll", "before commit", "after commit", "before checkpoint", "after checkpoint")
-
-
-class Outcome(NamedTuple):
-    """What may not depend on anything but the input."""
-
-    published: dict[TopicPartition, list[OutputRecord]]
-    offsets: dict[TopicPartition, Committed]
-    digests: dict[TopicPartition, str]
-
-
-def outcome_of(kafka: FakeKafka, *daemons: FakeDaemon) -> Outcome:
-    digests = {source: digest for daemon in daemons for source, digest in daemon.digests().items()}
-    return Outcome(kafka.published, kafka.offsets, digests)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
-    kafka = FakeKafka(LOGS)
-    return outcome_of(kafka, FakeDaemon(kafka, tmp_path_factory.mktemp("undisturbed"), sizes=SIZES).run())
-
-
-@pytest.fixture
-def kafka() -> FakeKafka:
-    return FakeKafka(LOGS)
 
 
 def files_of(folder: Path) -> list[Path]:
@@ -89,6 +66,7 @@ def test_the_sizes_of_polls_do_not_show(
 # crashes
 
 
+@pytest.mark.usefixtures("toys")
 @pytest.mark.parametrize("step", STEPS)
 def test_a_crash_anywhere_changes_nothing_that_a_reader_sees(tmp_path: Path, undisturbed: Outcome, step: str) -> None:
     """At every occurrence of every step of the protocol the process may end; the next one makes up for it."""
@@ -106,6 +84,7 @@ def test_a_crash_anywhere_changes_nothing_that_a_reader_sees(tmp_path: Path, und
     assert number > 3
 
 
+@pytest.mark.usefixtures("toys")
 @pytest.mark.parametrize("step", STEPS)
 def test_a_process_that_crashes_again_and_again_gets_there(
     kafka: FakeKafka, tmp_path: Path, undisturbed: Outcome, step: str
@@ -122,6 +101,7 @@ def test_a_process_that_crashes_again_and_again_gets_there(
     assert undisturbed == outcome_of(kafka, daemon)
 
 
+@pytest.mark.usefixtures("toys")
 @pytest.mark.parametrize("first", STEPS)
 @pytest.mark.parametrize("second", ["after commit", "before checkpoint"])
 def test_a_start_that_is_cut_short_can_be_repeated(
@@ -142,6 +122,7 @@ faults = st.lists(
 )
 
 
+@pytest.mark.usefixtures("toys")
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     faults=faults,
@@ -193,6 +174,7 @@ def hook_of(fault: str, number: int, kafka: FakeKafka) -> Callable[[str], None]:
 # going back
 
 
+@pytest.mark.usefixtures("toys")
 @pytest.mark.parametrize("step", ["before commit", "after commit"])
 def test_a_failed_commit_goes_back_and_gives_the_same(tmp_path: Path, undisturbed: Outcome, step: str) -> None:
     """Whether the broker had committed or not when the client gave up: the next outputs are the right ones."""

@@ -5,6 +5,7 @@ a separate step, whose bits do not depend on the other samples.
 """
 
 from collections.abc import Callable
+from functools import cache
 
 import tensorflow as tf
 
@@ -15,6 +16,7 @@ from online_lstm.learning.network.lstm import Tensor
 from online_lstm.learning.network.symbol_program import IMPOSSIBLE, TrainState, compiled, stepped
 
 
+@cache
 def compile_steps(layout: Layout, *, features: int, classes: int, events: int) -> Callable[[Floats, Integers], Floats]:
     """Trace the program of samples; XLA compiles it at its first call.
 
@@ -52,6 +54,7 @@ def compile_steps(layout: Layout, *, features: int, classes: int, events: int) -
     return compiled(run, sum(sizes), 1 + events)
 
 
+@cache
 def compile_fit(
     layout: Layout, learning: LearningSettings, *, features: int, classes: int, steps: int
 ) -> Callable[[Floats, Integers], Floats]:

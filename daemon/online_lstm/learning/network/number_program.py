@@ -6,6 +6,7 @@ sequence have no target yet.
 """
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import tensorflow as tf
@@ -18,6 +19,7 @@ from online_lstm.learning.network.rng import drops_out
 from online_lstm.learning.network.symbol_program import TrainState, compiled, fitted_if, stepped
 
 
+@cache
 def compile_regression(
     layout: Layout,
     learning: LearningSettings,

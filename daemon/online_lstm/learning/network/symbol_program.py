@@ -6,6 +6,7 @@ steps before the window slides, as far as the budget allows.
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -36,6 +37,7 @@ class TrainState(NamedTuple):
     states: Tensor
 
 
+@cache
 def compile_program(
     layout: Layout, learning: LearningSettings, *, window: int, carried: bool, replayed: bool, events: int
 ) -> Callable[[Floats, Integers], Floats]:

@@ -69,6 +69,14 @@ def digest(run: SymbolRun) -> str:
     return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
 
 
+def test_networks_share_programs() -> None:
+    """Networks that differ in the seed only have one program of each capacity; another learning rate has its own."""
+    network, other = (SymbolModel(replace(SHAPE, seed=seed), LEARNING) for seed in (1, 2))
+    quicker = SymbolModel(SHAPE, replace(LEARNING, learning_rate=0.1))
+    assert network._program(4) is other._program(4)
+    assert network._program(4) is not quicker._program(4)
+
+
 def test_bits_do_not_depend_on_how_many_events_a_call_carries(network: SymbolModel) -> None:
     """All that comes of calls of 1, 7 or 64 events is the same, also with extra steps, and so is what is kept."""
     pasts = [network.no_past() for _ in range(3)]
