@@ -28,7 +28,6 @@ if TYPE_CHECKING:  # they load the Kafka client
     from online_lstm.devtools.daemon_process import DaemonProcess
     from online_lstm.streaming.kafka.plain_clients import PlainProducer, TopicTail
 
-HELP = "measure speed on this machine"
 REFERENCE_NETWORK = ("lstm 16",)
 """Network measured in addition to the configured one, so that machines can be compared."""
 

@@ -25,7 +25,6 @@ from online_lstm.terminal.progress import progress_bar
 if TYPE_CHECKING:  # it loads the Kafka client
     from online_lstm.devtools.daemon_process import DaemonProcess
 
-HELP = "run a demonstration: broker, stream, daemon and a summary"
 EARLY = 500
 """Number of first values that the summary reports separately, as the learning phase."""
 LATER_PER_S = 20

@@ -21,7 +21,6 @@ from online_lstm.terminal.tables import make_console, make_table
 if TYPE_CHECKING:  # it loads HDF5
     from online_lstm.checkpoint.files import CheckpointFile
 
-HELP = "show the content of a checkpoint, or list the checkpoints below a directory"
 _TITLES = {"kappa_temporal": "kappa", "log_loss_bits": "bits", "interval_coverage": "covered"}
 MAX_STREAMS = 20
 """Maximum number of streams shown in a table, the most recently seen first."""

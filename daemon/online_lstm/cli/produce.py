@@ -22,7 +22,6 @@ from online_lstm.terminal.progress import progress_bar
 if TYPE_CHECKING:  # it loads the Kafka client
     from online_lstm.streaming.kafka.plain_clients import PlainProducer
 
-HELP = "publish values to an input topic"
 Message = tuple[bytes | None, bytes]
 """Key and value of a record."""
 

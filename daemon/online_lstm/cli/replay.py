@@ -35,7 +35,6 @@ if TYPE_CHECKING:  # they load HDF5, numba and the Kafka client
     from online_lstm.learning.partition import NetworkFactory
     from online_lstm.streaming.recovery import InputTopic
 
-HELP = "recompute past predictions for a range of offsets"
 CHUNK = 500
 """Number of records processed at once; the outputs do not depend on it."""
 ASKED = (

@@ -29,8 +29,6 @@ from online_lstm.terminal.tables import make_console, make_table
 if TYPE_CHECKING:  # it loads HDF5 and numba
     from online_lstm.audit.partition_audit import AuditedTopics, PartitionAudit
 
-HELP = "check that the offsets, checkpoints and outputs of a group agree"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the group and the options of the report."""
