@@ -33,7 +33,6 @@ if TYPE_CHECKING:  # they load what learning needs
     from online_lstm.backtest.epochs import Training
     from online_lstm.backtest.report.scorecard import Scorecard
 
-HELP = "learn from a file instead of Kafka, and show the scores"
 HELD_OUT = 0.2
 SHOWN_EVERY = 500
 """Number of lines between two updates of the progress bar."""

@@ -18,8 +18,6 @@ from online_lstm.settings import read_settings
 if TYPE_CHECKING:  # it loads TensorFlow and the Kafka client
     from online_lstm.evaluation.speed import BenchFigure
 
-HELP = "measure speed on this machine"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options for the number of events and the output format."""

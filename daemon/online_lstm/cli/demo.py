@@ -8,8 +8,6 @@ import argparse
 from online_lstm.errors import ExitCode, SettingsError
 from online_lstm.shutdown import Shutdown, interrupt
 
-HELP = "run a demonstration: broker, two streams, their daemons and a summary"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options for the number of values and for keeping everything running."""

@@ -22,7 +22,6 @@ from online_lstm.settings import Settings, parse_assignments, read_settings
 from online_lstm.terminal.output_file import STANDARD_OUTPUT, create_output
 from online_lstm.terminal.progress import progress_bar
 
-HELP = "measure accuracy on benchmarks with published figures"
 FIRST_SEED = 1000
 
 

@@ -10,8 +10,6 @@ from online_lstm.terminal.output_file import STANDARD_OUTPUT, create_output
 from online_lstm.terminal.progress import progress_bar
 from online_lstm.terminal.tables import make_console
 
-HELP = "show the content of a checkpoint, or list the checkpoints below a directory"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the checkpoint or directory, and the option for JSON output."""

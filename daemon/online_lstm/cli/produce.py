@@ -23,8 +23,6 @@ if TYPE_CHECKING:  # it loads the Kafka client
     from online_lstm.devtools.publishing import Message
     from online_lstm.streaming.kafka.plain_clients import PlainProducer
 
-HELP = "publish values to an input topic"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the source of the values, and options for rate, keys and topic."""

@@ -23,8 +23,6 @@ from online_lstm.terminal.progress import progress_bar
 if TYPE_CHECKING:  # it loads HDF5 and numba
     from online_lstm.audit.offline_replay import ReplayPlan
 
-HELP = "recompute past predictions for a range of offsets"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options for the offsets to replay and the output file."""

@@ -16,8 +16,6 @@ from online_lstm.terminal.output_file import STANDARD_OUTPUT, create_output
 from online_lstm.terminal.progress import progress_bar
 from online_lstm.terminal.tables import make_console
 
-HELP = "check that the offsets, checkpoints and outputs of a group agree"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the group and the options of the report."""

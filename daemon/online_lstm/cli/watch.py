@@ -18,8 +18,6 @@ from online_lstm.terminal.message_output import line_writer, show_live, write_me
 if TYPE_CHECKING:  # it loads the Kafka client
     from online_lstm.streaming.kafka.plain_clients import TopicTail
 
-HELP = "follow the predictions, until Ctrl-C"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add options for start, limit and format of the output."""

@@ -84,7 +84,7 @@ def test_crash_after_crash(group: ScriptedGroup, expected: ScriptedGroup) -> Non
 def test_crash_after_a_checkpoint(group: ScriptedGroup, expected: ScriptedGroup) -> None:
     """The next process goes on from the checkpoint: it needs no record before it."""
     group.run([4, 4, CHECKPOINT, 8, CRASH])
-    group.kafka.firsts[FIRST] = 2
+    group.kafka.starts[FIRST] = 2
     group.run([4])
     assert [4, 4, 8, 4] == group.values
     assert expected.run([4, 4, 8, 4]).outcome == group.outcome
@@ -93,7 +93,7 @@ def test_crash_after_a_checkpoint(group: ScriptedGroup, expected: ScriptedGroup)
 def test_stop(group: ScriptedGroup, expected: ScriptedGroup) -> None:
     """An orderly stop leaves nothing to replay: the next process needs no record at all."""
     group.run([4, 4, STOP])
-    group.kafka.firsts[FIRST] = 2
+    group.kafka.starts[FIRST] = 2
     group.run([8])
     assert [4, 4, 8] == group.values
     assert expected.run([4, 4, 8]).outcome == group.outcome
