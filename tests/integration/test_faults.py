@@ -197,7 +197,7 @@ def test_members_come_and_go(oracle: Oracle, undisturbed: Outcome, static: bool)
 
 # the other tasks
 
-NUMBERS = {"task": "number", "horizons": 3, "history": 256}
+NUMBERS = {"task": "number", "horizons": 3, "lookback": 256}
 
 
 def test_numbers_are_exactly_once_too(oracle: Oracle) -> None:

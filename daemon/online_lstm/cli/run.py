@@ -9,7 +9,7 @@ from online_lstm import __version__, logs
 from online_lstm.cli.options import add_settings, settings_of
 from online_lstm.errors import ExitCode
 from online_lstm.logs import EventLogger
-from online_lstm.settings import Settings
+from online_lstm.settings import Settings, require_consistent
 from online_lstm.settings.sources import service_links
 from online_lstm.shutdown import Shutdown, exit_at_once
 from online_lstm.significance import words_of
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> ExitCode:
     """Run until a signal."""
     settings = settings_of(arguments)
-    settings.require_consistent()
+    require_consistent(settings)
     logs.configure(level=settings.log_level, style=settings.log_format, secrets=settings.secrets())
     changed = {n: v for n, v in settings if v != type(settings).model_fields[n].default}
     _log.info("starting", version=__version__, **changed)
@@ -66,7 +66,7 @@ def run(settings: Settings) -> None:
         experts=settings.experts,
         reasons=REASONS,
         build=fingerprint(),
-        coverage=settings.coverage,
+        interval_level=settings.interval_level,
     )
     board = DashboardState(about(settings), baselines=settings.baselines)
     web = WebServer(settings.http_host, settings.http_port, render=metrics.render, health=health, view=board)
@@ -111,6 +111,6 @@ def run(settings: Settings) -> None:
 
 def about(settings: Settings) -> dict[str, Any]:
     """Return the facts for the live page that do not change while the daemon runs."""
-    names = ("task", "stream_by", "input_topics", "output_topic", "group_id", "horizons", "channels", "coverage")
+    names = ("task", "stream_by", "input_topics", "output_topic", "group_id", "horizons", "channels", "interval_level")
     words = {name: words_of(name, settings.task) for name in settings.baselines}
     return {**{name: getattr(settings, name) for name in names}, "words": words, "version": __version__}

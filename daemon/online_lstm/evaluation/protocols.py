@@ -184,7 +184,7 @@ def _switched(seed: int, events: int) -> Iterator[Element]:
 
 
 def _taxi(*, calendar: bool) -> BenchmarkProtocol:
-    known = "the calendar, from the time stamps, is known as well" if calendar else "nothing but the numbers is known"
+    known = "the calendar, from the timestamps, is known as well" if calendar else "nothing but the numbers is known"
     return BenchmarkProtocol(
         name="taxi-calendar" if calendar else "taxi",
         about=f"Passengers of New York's taxis by the half-hour, {TAXI_HORIZON} half-hours ahead; {known}. Scale and "
@@ -205,7 +205,7 @@ def _taxi(*, calendar: bool) -> BenchmarkProtocol:
         settings={"task": "number", "horizons": (TAXI_HORIZON,), "calendar": calendar},
         published=(
             ReferenceResult("HTM", {"MAPE": 0.0787}),
-            ReferenceResult("LSTM-6000, trained anew each week", {"MAPE": 0.0819}),
+            ReferenceResult("LSTM-6000, retrained each week", {"MAPE": 0.0819}),
             ReferenceResult("LSTM-online", {"MAPE": 0.101}),
         ),
         source=_PAPER.partition(": their own")[0],
@@ -226,7 +226,7 @@ def _with_endings(endings: int) -> BenchmarkProtocol:
             BenchmarkMetric("hits", last_hits),
             BenchmarkMetric("bits", last_bits, higher_is_better=False),
         ),
-        settings={"top": endings},
+        settings={"top_k": endings},
     )
 
 
@@ -236,7 +236,7 @@ _AGAINST_ALL = (
 )
 _ALL = (
     BenchmarkProtocol(
-        name="seed",
+        name="counting-loop",
         about="A loop of 27 values, of which 23 are the same one: it has to be counted how often that came. Hit rate "
         f"of the first {EARLY} values, the first one included, and misses after the first {LATE:,}.",
         stream=lambda _, events: demo_elements(events),

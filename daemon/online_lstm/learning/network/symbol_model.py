@@ -123,7 +123,7 @@ class SymbolModel:
         if file.head.inputs != known:
             raise SettingsError(
                 f"{path}: layer 1: received a kernel for {file.head.inputs} inputs, expected {known}: "
-                "one for each output, code 0, unknown, among them"
+                "one for each output, including code 0 (unknown)"
             )
         layout = self._layout(self.classes_for(known))
         state = self.initial(layout.classes)
