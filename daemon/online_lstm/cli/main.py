@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "run": "learn from the input topics and publish predictions, until a signal",
-    "demo": "run a demonstration: broker, stream, daemon and a summary",
+    "demo": "run a demonstration: broker, two streams, their daemons and a summary",
     "backtest": "learn from a file instead of Kafka, and show the scores",
     "produce": "publish values to an input topic",
     "watch": "follow the predictions, until Ctrl-C",

@@ -3,6 +3,7 @@
 import argparse
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from online_lstm import __version__, logs
@@ -15,9 +16,10 @@ from online_lstm.shutdown import Shutdown, exit_at_once
 from online_lstm.significance import words_of
 
 if TYPE_CHECKING:
+    from online_lstm.learning.learners import AnyModel
+    from online_lstm.learning.network import LearningSettings
     from online_lstm.telemetry import TelemetryEvent
 
-HELP = "learn from the input topics and publish predictions, until a signal"
 _log = EventLogger(__name__)
 
 
@@ -46,7 +48,7 @@ def run(settings: Settings) -> None:
     from online_lstm.codec import REASONS
     from online_lstm.learning.learners import warm_up
     from online_lstm.learning.model_factory import model_factory
-    from online_lstm.learning.network import fingerprint
+    from online_lstm.learning.network import fingerprint, load_tensorflow
     from online_lstm.learning.partition import learning_settings
     from online_lstm.observability.dashboard import DashboardState
     from online_lstm.observability.http_server import Health, WebServer
@@ -74,8 +76,16 @@ def run(settings: Settings) -> None:
     try:
         for misfit in ensure_topics(settings):  # once the port is known to be free
             metrics.observe(misfit)
+        load_tensorflow()  # stops all threads for seconds: before this member has to send heartbeats
+        compiler = ThreadPoolExecutor(1, "compiler")
+        compiled = compiler.submit(warm_up, settings, network)  # while the broker lets this member into the group
+        compiler.shutdown(wait=False)
+
+        def compiled_network_for(learning: "LearningSettings") -> "AnyModel":
+            compiled.result()
+            return network_for(learning)
+
         source = GroupConsumer(settings)
-        warm_up(settings, network)
         summary = LogSummary()
 
         def observe(report: "TelemetryEvent") -> None:
@@ -91,7 +101,7 @@ def run(settings: Settings) -> None:
             if exactly_once
             else AtLeastOnceProducer(settings, source, observe),
             store=store,
-            network_for=network_for,
+            network_for=compiled_network_for,
             observer=observe,
             health=health,
             warm_start=warm_start,

@@ -13,7 +13,7 @@ from online_lstm.events import Event, InputRecord, LabelEvent, NumberEvent, Symb
 from online_lstm.learning.label.label_learner import LabelLearner
 from online_lstm.learning.learner_protocol import BatchResult, Learner, LearnerStats
 from online_lstm.learning.model_states import AnyModel
-from online_lstm.learning.network import LabelModel
+from online_lstm.learning.network import LabelModel, trim_heap
 from online_lstm.learning.number.number_learner import NumberLearner
 from online_lstm.learning.stream_learners import StreamLearner, StreamLearners
 from online_lstm.learning.symbol.symbol_learner import SymbolLearner
@@ -49,3 +49,4 @@ def warm_up(settings: Settings, network: AnyModel) -> None:
     event = events[settings.task]
     learners.learn([event()] * (REHEARSED - 1))
     learners.learn([event(ends=True)])
+    trim_heap()

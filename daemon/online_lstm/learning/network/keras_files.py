@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from online_lstm.errors import SettingsError
 from online_lstm.learning.network.layers import Dense, Dropout, Gru, Layer, LayerNorm, LeakyRelu, Lstm
 from online_lstm.learning.network.layout import Floats, Layout
-from online_lstm.learning.network.runtime import pin_runtime, suppress_stderr
+from online_lstm.learning.network.runtime import load_tensorflow
 
 HEAD = "head"
 _SURE = 1e30
@@ -184,9 +184,8 @@ def layer_name(number: int, layer: Layer) -> str:
 
 
 def _keras() -> Any:
-    pin_runtime()
-    with suppress_stderr():
-        import keras  # noqa: PLC0415 - loads TensorFlow
+    load_tensorflow()
+    import keras  # noqa: PLC0415 - imports TensorFlow
 
     return keras
 

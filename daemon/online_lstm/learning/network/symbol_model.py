@@ -16,7 +16,7 @@ from online_lstm.learning.network.keras_files import Head, keras_bytes, read_ker
 from online_lstm.learning.network.layout import MIN_CLASSES, Floats, Integers, Layout
 from online_lstm.learning.network.replay_buffer import STRIDE, ReplayBuffer, buffer_capacity, sample_window
 from online_lstm.learning.network.rng import dropout_seeds, drops_out
-from online_lstm.learning.network.runtime import pin_runtime, suppress_stderr
+from online_lstm.learning.network.runtime import load_tensorflow
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,9 +208,8 @@ class SymbolModel:
 
     def _program(self, classes: int) -> Callable[[Floats, Integers], Floats]:
         if classes not in self._programs:
-            pin_runtime()
-            with suppress_stderr():
-                from online_lstm.learning.network.symbol_program import compile_program  # noqa: PLC0415 - loads TensorFlow
+            load_tensorflow()
+            from online_lstm.learning.network.symbol_program import compile_program  # noqa: PLC0415 - imports TensorFlow
 
             self._programs[classes] = compile_program(
                 self._layout(classes),
