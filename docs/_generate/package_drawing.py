@@ -19,7 +19,8 @@ def package_drawing() -> str:
     packages = [name for name in ORDER if name not in modules]
     imports = {name: found & set(packages) for name, found in direct_imports().items() if name in packages}
     needed = without_implied(imports)
-    levels, columns = _levels(needed), _columns(packages, needed)
+    levels = _levels(needed)
+    columns = _columns(packages, needed, levels)
     about = {name: about_module(name).replace("``", "") for name in packages}
     lines = {name: textwrap.wrap(about[name], COLUMN_CHARACTERS) for name in packages}
     width = 2 * MARGIN_PX + COLUMN_PX * (max(columns.values()) + 1) + GAP_PX * max(columns.values())
@@ -96,14 +97,21 @@ def _levels(imports: Mapping[str, AbstractSet[str]]) -> Mapping[str, int]:
     return levels
 
 
-def _columns(packages: Sequence[str], imports: Mapping[str, AbstractSet[str]]) -> Mapping[str, int]:
-    """Return the column of each package: that of a package that it imports, if that one is the last in its column."""
+def _columns(
+    packages: Sequence[str], imports: Mapping[str, AbstractSet[str]], levels: Mapping[str, int]
+) -> Mapping[str, int]:
+    """Return the column of each package: below an imported package, or where no later arrow needs the way up."""
     columns: dict[str, int] = {}
     last: list[str] = []
-    for name in packages:
-        index = next((index for index, above in enumerate(last) if above in imports[name]), len(last))
-        last[index : index + 1] = [name]
-        columns[name] = index
+    for index, name in enumerate(packages):
+        needed_later = set().union(*(imports[later] for later in packages[index:]))
+        below_import = [column for column, above in enumerate(last) if above in imports[name]]
+        free = [
+            column for column, above in enumerate(last) if above not in needed_later and levels[above] < levels[name]
+        ]
+        column = next(iter(below_import + free), len(last))
+        last[column : column + 1] = [name]
+        columns[name] = column
     return columns
 
 
