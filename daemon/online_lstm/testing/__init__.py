@@ -1,4 +1,4 @@
-"""Kafka in memory, and the daemon over it: tests of a set-up of one's own need no broker.
+"""Kafka in memory, and the daemon on top of it, for tests that need no broker.
 
 ``run`` runs the service loop of the daemon itself, with its learners, checkpoints and commit protocol. Only the clients
 are replaced; they keep to the interfaces of ``streaming.broker_protocol``, as the clients of a cluster do.
