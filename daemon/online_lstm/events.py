@@ -49,7 +49,10 @@ class TopicPartition:
 
 @dataclass(frozen=True, slots=True)
 class InputRecord:
-    """One consumed record; ``timestamp_ms`` is -1 if the record has no timestamp."""
+    """One consumed record; ``timestamp_ms`` is -1 if the record has no timestamp.
+
+    ``stamped_by_broker`` says that the timestamp is the broker's, on arrival, instead of the producer's.
+    """
 
     topic: str
     partition: int
@@ -58,6 +61,7 @@ class InputRecord:
     key: bytes | None
     value: bytes | None
     headers: tuple[Header, ...] = ()
+    stamped_by_broker: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +77,11 @@ class OutputRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """One decoded record.
+class SymbolEvent:
+    """One decoded record with a symbol.
 
-    ``literal`` is the value as the received JSON text (``4.0`` stays ``4.0``). ``symbol`` is the identity of the value
-    in comparisons. ``stream`` is the text of the key, None for a null key. ``vector`` has the numbers for tasks with
-    numbers, as many as the setting ``features``; it is empty for a ``label`` without a sample. ``ends`` is True for the
-    last event of a sequence.
+    ``stream``, in events of all tasks, is the text of the key, None for a null key. ``literal`` is the value as the
+    received JSON text (``4.0`` stays ``4.0``). ``ends`` is True for the last event of a sequence.
     """
 
     record: InputRecord
@@ -87,8 +89,35 @@ class Event:
     symbol: Symbol
     literal: str
     ends: bool = False
-    vector: Vector = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NumberEvent:
+    """One decoded record with as many numbers as the setting ``features``."""
+
+    record: InputRecord
+    stream: str | None
+    vector: Vector
+    literal: str
+    ends: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LabelEvent:
+    """One decoded record with a sample of a sequence, with the label of the sequence, or with both.
+
+    ``vector`` has as many numbers as the setting ``features``; it is empty for a label without a sample.
+    """
+
+    record: InputRecord
+    stream: str | None
+    vector: Vector
+    literal: str
+    ends: bool = False
     label: Label | None = None
+
+
+Event = SymbolEvent | NumberEvent | LabelEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +173,7 @@ class SymbolPrediction:
 class NumberEvaluation:
     """The scores of the predictions of an event's numbers, each made one horizon earlier.
 
-    All fields have an item for each channel, ordered by component and then by horizon: the ``predicted`` number,
+    All fields have an item for each channel, ordered by horizon and then by component: the ``predicted`` number,
     whether it was a hit, the error (the value minus the prediction), and whether the interval ``covered`` the value.
     For a missing value or a missing prediction, hits are None and errors are NaN. ``scores`` has a row for each of
     ``NUMBER_SCORES``. ``losses`` has the additive terms of the scores of each channel
@@ -164,7 +193,7 @@ class NumberEvaluation:
 class NumberPrediction:
     """The prediction of the numbers at each horizon.
 
-    All fields have an item for each channel, ordered by component and then by horizon, and NaN where there is no
+    All fields have an item for each channel, ordered by horizon and then by component, and NaN where there is no
     prediction yet: the ``values``, the lower and upper ``bounds``, and for each expert its predictions and its weights.
     """
 

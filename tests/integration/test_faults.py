@@ -202,7 +202,7 @@ def test_members_come_and_go(oracle: Oracle, undisturbed: Outcome, static: bool)
 
 # the other tasks
 
-NUMBERS = {"task": "number", "horizons": 3, "history": 256}
+NUMBERS = {"task": "number", "horizons": 3, "lookback": 256}
 
 
 def kills() -> Schedule:

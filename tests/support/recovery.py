@@ -112,10 +112,10 @@ class ScriptedGroup:
 
     def checkpoint(self) -> None:
         """Write a checkpoint."""
-        service = self._started().service
-        service._checkpoint()
-        service._writer.drain()
-        service._collect_finished_checkpoints()
+        checkpoints = self._started().service._checkpoints
+        checkpoints.begin_round()
+        checkpoints.drain()
+        checkpoints.collect()
 
     def refuse(self) -> None:
         """Have the broker refuse the next commit."""

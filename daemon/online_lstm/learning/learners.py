@@ -5,14 +5,15 @@ streams of a partition share. The task ``label`` has one learner for all streams
 results; the results do not depend on how the events are split into runs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
-from online_lstm.events import Event, InputRecord
+from online_lstm.events import Event, InputRecord, LabelEvent, NumberEvent, SymbolEvent
 from online_lstm.learning.label.label_learner import LabelLearner
 from online_lstm.learning.learner_protocol import BatchResult, Learner, LearnerStats
 from online_lstm.learning.model_states import AnyModel
-from online_lstm.learning.network import LabelModel
+from online_lstm.learning.network import LabelModel, trim_heap
 from online_lstm.learning.number.number_learner import NumberLearner
 from online_lstm.learning.stream_learners import StreamLearner, StreamLearners
 from online_lstm.learning.symbol.symbol_learner import SymbolLearner
@@ -24,11 +25,11 @@ __all__ = ["AnyModel", "BatchResult", "Learner", "LearnerStats", "make_learner",
 REHEARSED = 130
 """After this many events, everything has been used once: periods of numbers are searched after 128 events."""
 
-_OF_STREAMS: Mapping[str, type[StreamLearner]] = {"symbol": SymbolLearner, "number": NumberLearner}
+_OF_STREAMS: Mapping[str, type[StreamLearner[Any]]] = {"symbol": SymbolLearner, "number": NumberLearner}
 
 
-def make_learner(settings: Settings, network: AnyModel, warm_start: WarmStart | None = None) -> Learner:
-    """Return a partition's learner for the task, untrained except for the state of a warm start."""
+def make_learner(settings: Settings, network: AnyModel, warm_start: WarmStart | None = None) -> Learner[Any]:
+    """Return a partition's learner for the events of the task, untrained except for the state of a warm start."""
     if settings.task == "label":
         assert isinstance(network, LabelModel)
         return LabelLearner(settings, network, warm_start)
@@ -39,6 +40,13 @@ def make_learner(settings: Settings, network: AnyModel, warm_start: WarmStart | 
 def warm_up(settings: Settings, network: AnyModel) -> None:
     """Learn some events and forget them, so that everything compiled at its first use is compiled now."""
     learners = make_learner(settings, network)
-    event = partial(Event, InputRecord("", 0, 0, -1, None, None), None, 0, "0", vector=(0.0,) * settings.features)
+    record, vector = InputRecord("", 0, 0, -1, None, None), (0.0,) * settings.features
+    events: dict[str, Callable[..., Event]] = {
+        "symbol": partial(SymbolEvent, record, None, 0, "0"),
+        "number": partial(NumberEvent, record, None, vector, "0"),
+        "label": partial(LabelEvent, record, None, vector, "0", label=(0, "0")),
+    }
+    event = events[settings.task]
     learners.learn([event()] * (REHEARSED - 1))
-    learners.learn([event(ends=True, label=(0, "0"))])
+    learners.learn([event(ends=True)])
+    trim_heap()

@@ -30,7 +30,7 @@ from online_lstm.events import (
     TopicPartition,
 )
 from online_lstm.learning.hints import Hints
-from online_lstm.learning.learners import AnyModel, make_learner
+from online_lstm.learning.learners import AnyModel, Learner, make_learner
 from online_lstm.learning.network import LearningSettings
 from online_lstm.learning.scoring import classification
 from online_lstm.learning.scoring.regression import regression_stats, skill_error, squared_differences
@@ -178,7 +178,7 @@ class Partition:
     def _begin(self, learning: LearningSettings) -> None:
         self.learning = learning
         in_force = self._settings.model_copy(update=asdict(learning))
-        self._learners = make_learner(in_force, self._network_for(learning), self._warm_start)
+        self._learners: Learner[Any] = make_learner(in_force, self._network_for(learning), self._warm_start)
 
     def process(self, records: Sequence[InputRecord]) -> ProcessedBatch:
         """Learn from records in their order, and return the output for each of them."""
@@ -186,22 +186,22 @@ class Partition:
         tally = BatchCounts()
         outputs: list[OutputRecord | None] = [None] * len(records)
         decoded: list[tuple[int, Event | Tombstone]] = []
-        for place, record in enumerate(records):
+        for index, record in enumerate(records):
             try:
-                decoded.append((place, self._decoder.decode(record)))
+                decoded.append((index, self._decoder.decode(record)))
             except BadInputError as error:
-                outputs[place] = self._refused(record, error, tally)
+                outputs[index] = self._refused(record, error, tally)
                 if (gap := self._decoder.gap(record, error)) is not None:
-                    decoded.append((place, gap))
+                    decoded.append((index, gap))
         learned = self._learners.learn([one for _, one in decoded])
         outcomes: list[EventResult] = []
         events: list[Event] = []
-        for (place, one), result in zip(decoded, learned.results, strict=True):
+        for (index, one), result in zip(decoded, learned.results, strict=True):
             if isinstance(result, BadInputError):
-                outputs[place] = self._refused(one.record, result, tally)
-            elif isinstance(one, Event) and result is not None and outputs[place] is None:  # else it is a gap
+                outputs[index] = self._refused(one.record, result, tally)
+            elif isinstance(one, Event) and result is not None and outputs[index] is None:  # else it is a gap
                 model = model_id(self.commit_metadata.lineage, result.event, learn=self.learning.learn)
-                outputs[place] = self._encoder.output(one, result, model)
+                outputs[index] = self._encoder.output(one, result, model)
                 events.append(one)
                 outcomes.append(result)
                 tally.add(result)

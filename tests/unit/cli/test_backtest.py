@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
-from online_lstm.backtest import runner
+from online_lstm.backtest import file_values, runner
 from online_lstm.backtest.input_files import Line
 from online_lstm.backtest.report.score_tables import ABBREVIATIONS, channel_tables
+from online_lstm.backtest.runner import backtest
 from online_lstm.checkpoint.files import read_file
-from online_lstm.cli import backtest as backtest_command
 from online_lstm.cli import main
-from online_lstm.cli.backtest import backtest
 from online_lstm.devtools.sample_data import demo_stream
 from online_lstm.errors import ExitCode
 from online_lstm.learning.partition import Partition
@@ -127,11 +126,11 @@ def test_a_file_without_values_is_refused(
         (["--json", "/dev/full"], "json: cannot write /dev/full: No space left on device"),
         (["--json", "{folder}/none/r.json"], "json: cannot write {folder}/none/r.json: No such file or directory"),
         (["--predictions", "{folder}/values.txt"], "predictions: received {folder}/values.txt, which is the input"),
-        (["--json", "{folder}/../{name}/r", "--predictions", "{folder}/r"], "{folder}/r, which is where --json goes"),
-        (["--json", "-", "--predictions", "-"], "predictions: received -, which is where --json goes"),
+        (["--json", "{folder}/../{name}/r", "--predictions", "{folder}/r"], "{folder}/r, which --json writes to"),
+        (["--json", "-", "--predictions", "-"], "predictions: received -, which --json writes to"),
         (["--report", "{folder}/values.txt"], "report: received {folder}/values.txt, which is the input"),
         (["--report", "/dev/full"], "report: cannot write /dev/full: No space left on device"),
-        (["--json", "{folder}/r", "--report", "{folder}/r"], "report: received {folder}/r, which is where --json goes"),
+        (["--json", "{folder}/r", "--report", "{folder}/r"], "report: received {folder}/r, which --json writes to"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(
@@ -165,7 +164,7 @@ def test_an_interruption_leaves_no_half_a_file(tmp_path: Path, monkeypatch: pyte
         predictions.write(b"half a line")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(backtest_command, "backtest", interrupted)
+    monkeypatch.setattr(runner, "backtest", interrupted)
     assert 130 == run(file, "--predictions", out)
     assert b"before\n" == out.read_bytes()
     assert {file, out} == set(tmp_path.iterdir())
@@ -231,7 +230,7 @@ def test_ctrl_c_before_anything_was_learned_leaves_nothing(tmp_path: Path, monke
         signal.raise_signal(signal.SIGINT)
         yield Line(0, b"1")
 
-    monkeypatch.setattr(backtest_command, "read_lines", lines)
+    monkeypatch.setattr(file_values, "read_lines", lines)
     file = write(tmp_path / "values.txt", b"4")
     assert 130 == run(file, "--json", tmp_path / "out.json")
     assert [file] == list(tmp_path.iterdir())
@@ -285,7 +284,7 @@ def test_words_among_numbers_are_told_without_wrong_advice(
     monkeypatch.undo()
     assert ExitCode.USAGE == run(write(tmp_path / "values.txt", value), "--task", task)
     said = capsys.readouterr().err
-    assert "expected a number" in said or "expected numbers, and null" in said
+    assert "expected a number" in said or "expected numbers, or null" in said
     assert "abc" in said
     assert "quotes" not in said
 
@@ -332,7 +331,7 @@ def test_results_follow_links_and_replace_what_was_there(tmp_path: Path) -> None
 
 def number_run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     monkeypatch.undo()  # a network of numbers
-    return run("--set", "task=number", "--set", "history=256", *arguments)
+    return run("--set", "task=number", "--set", "lookback=256", *arguments)
 
 
 @pytest.mark.long
@@ -361,7 +360,7 @@ def test_a_calendar_needs_times(
     calendar = ("--set", "calendar=true")
     assert ExitCode.USAGE == number_run(monkeypatch, file, "--column", "value", *calendar)
     assert "--time-column" in capsys.readouterr().err
-    assert ExitCode.OK == run("--set", "task=number", "--set", "history=256", file, "--time-column", "time", *calendar)
+    assert ExitCode.OK == run("--set", "task=number", "--set", "lookback=256", file, "--time-column", "time", *calendar)
 
 
 @pytest.mark.long

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from online_lstm.codec import REASONS, Decoder, Encoder, extend_digest, stream_of
 from online_lstm.codec.size import record_bytes
-from online_lstm.codec.values import reader_of
+from online_lstm.codec.values import vector_reader
 from online_lstm.errors import BadInputError
 from online_lstm.events import (
     NUMBER_SCORES,
@@ -51,7 +51,7 @@ def settings(**given):
 DECODERS = {value_format: Decoder(settings(value_format=value_format)) for value_format in FORMATS}
 AUTO = DECODERS["auto"]
 ENCODER = Encoder(settings())
-SMALL = settings(max_output_bytes=SMALLEST, top=100)
+SMALL = settings(max_output_bytes=SMALLEST, top_k=100)
 
 
 def decode(value, decoder=AUTO):
@@ -427,7 +427,7 @@ def test_infinite_surprise_is_null_and_none_is_zero():
 
 @pytest.mark.parametrize("timestamp_ms", [-1, -2, 253_402_300_800_000, 2**63 - 1])
 def test_no_time_is_said_where_there_is_none(timestamp_ms):
-    """A record without a time stamp, or with one that no calendar has, gets no `ce_time`."""
+    """A record without a timestamp, or with one that no calendar has, gets no `ce_time`."""
     output = ENCODER.output(AUTO.decode(replace(RECORD, timestamp_ms=timestamp_ms)), OUTCOME, "m")
     assert "ce_time" not in dict(output.headers)
     assert timestamp_ms == output.timestamp_ms
@@ -558,7 +558,7 @@ def test_any_output_is_strict_json_that_fits(literals, probability, bits, key, h
 
 
 def test_a_dead_letter_keeps_the_record_and_says_why():
-    """Bytes, key, time stamp and headers are the original's; the added headers lead back to it."""
+    """Bytes, key, timestamp and headers are the original's; the added headers lead back to it."""
     record = replace(RECORD, value=b"\xff", headers=(("trace", b"1"), ("ce_id", b"theirs")))
     expected = OutputRecord(
         source_partition=0,
@@ -766,22 +766,22 @@ def test_a_number_is_a_vector_of_one():
 )
 def test_labels_are_read_with_a_value_or_alone(value, vector, label, ends):
     """A label is a number, a string or a boolean; null is none."""
-    read = reader_of("auto", None, vectors=True, label_path="label")(value)
+    read = vector_reader("auto", None, task="label", label_path="label")(value)
     assert (vector, label, ends) == (read.vector, read.label, read.ends)
 
 
 @pytest.mark.parametrize("label", [b"NaN", b'"NaN"', b'" "', b"null"])
 def test_a_missing_label_is_none_and_loses_nothing_else(label):
     """Sample and end of the sequence stay; a text that names a class stays one, whatever marks missing numbers."""
-    read = reader_of("auto", None, vectors=True, label_path="label", missing_values=("unknown",))
+    read = vector_reader("auto", None, task="label", label_path="label", missing_values=("unknown",))
     sample = read(b'{"value": 3, "label": %s, "end": true}' % label)
-    assert (3, None, True) == (sample.symbol, sample.label, sample.ends)
+    assert ((3.0,), None, True) == (sample.vector, sample.label, sample.ends)
     assert ("unknown", '"unknown"') == read(b'{"value": 3, "label": "unknown"}').label
 
 
 def test_labels_are_found_where_the_path_says():
     """Other people's JSON has its own names."""
-    read = reader_of("auto", "data.x", vectors=True, label_path="data.class")(b'{"data": {"x": [1], "class": "a"}}')
+    read = vector_reader("auto", "data.x", task="label", label_path="data.class")(b'{"data": {"x": [1], "class": "a"}}')
     assert ((1.0,), ("a", '"a"')) == (read.vector, read.label)
 
 
@@ -791,7 +791,7 @@ def test_labels_are_found_where_the_path_says():
 def test_what_is_no_label_is_refused(reason, label):
     """Arrays and objects name no class."""
     with pytest.raises(BadInputError) as raised:
-        reader_of("auto", None, vectors=True, label_path="label")(b'{"value": [1], "label": %s}' % label)
+        vector_reader("auto", None, task="label", label_path="label")(b'{"value": [1], "label": %s}' % label)
     assert reason == raised.value.reason
 
 

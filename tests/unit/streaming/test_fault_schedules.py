@@ -141,9 +141,8 @@ class Schedule(RuleBasedStateMachine):
         """A checkpoint is due now."""
         if name := self._name(member):
             service = self._daemons[name].service
-            service._checkpoint()
-            service._writer.drain()
-            service._collect_finished_checkpoints()
+            service._checkpoints.begin_round()
+            service.flush()
 
     @rule(source=st.sampled_from(SOURCES), cut=st.booleans())
     def damage(self, source: TopicPartition, cut: bool) -> None:

@@ -12,8 +12,9 @@ from online_lstm.checkpoint import KEEP
 from online_lstm.errors import BrokerUnavailableError, FencedError, NotCommittedError, ReplayDivergedError
 from online_lstm.events import Membership, PollResult
 from online_lstm.learning.partition import Partition
-from online_lstm.streaming.recovery import read_metadata
-from online_lstm.streaming.service import CHECKPOINT_SHARE, WAITING_S
+from online_lstm.streaming.checkpoint_schedule import CHECKPOINT_SHARE
+from online_lstm.streaming.commit_metadata import read_metadata
+from online_lstm.streaming.readiness import WAITING_S
 from online_lstm.telemetry import BatchCommitted, CheckpointFinished, TransactionEnded
 from support.fakes import (
     LOGS,
@@ -499,11 +500,10 @@ def test_writing_takes_its_share_of_the_time_at_most(
     """Where writing the files of all partitions takes long, the interval stretches by all of them."""
     daemon = learned_until(kafka, tmp_path, 20, checkpoint_interval_s=10)
     report = CheckpointFinished(SOURCES[0], 1, "written", seconds=2.0, size_bytes=1)
-    monkeypatch.setattr(
-        daemon.service._writer, "finished", lambda: iter([report, dataclasses.replace(report, source=SOURCES[1])])
-    )
-    daemon.service._collect_finished_checkpoints()
-    assert daemon.now_s + 4.0 / CHECKPOINT_SHARE == pytest.approx(daemon.service._checkpoint_due)
+    schedule, reports = daemon.service._checkpoints, [report, dataclasses.replace(report, source=SOURCES[1])]
+    monkeypatch.setattr(schedule._writer, "finished", lambda: iter(reports))
+    schedule.collect()
+    assert daemon.now_s + 4.0 / CHECKPOINT_SHARE == pytest.approx(schedule.due_at_s)
 
 
 def test_full_disk_costs_only_a_longer_replay(kafka: FakeKafka, tmp_path: Path, undisturbed: Outcome) -> None:
@@ -530,7 +530,7 @@ def test_health_says_what_is_waited_for(kafka: FakeKafka, tmp_path: Path) -> Non
     """Without partitions, going back, replaying, ready: each has its words."""
     daemon = FakeDaemon(kafka, tmp_path, sizes=SIZES)
     kafka.members = ["other", "third", "m"]  # more members than partitions, this one last
-    daemon.service._report_health()
+    daemon.service._report_readiness()
     assert ("no partition is assigned yet",) == daemon.health.reasons[-1]
     daemon.step()
     assert ("no partition is assigned yet",) == daemon.health.reasons[-1]
@@ -559,5 +559,5 @@ def test_a_fault_that_nobody_expects_ends_the_loop(
     with monkeypatch.context() as broken:
         broken.setattr(Partition, "process", half)
         with pytest.raises(ZeroDivisionError):
-            daemon.end()
+            daemon.service.run()
     assert undisturbed == outcome_of(kafka, FakeDaemon(kafka, tmp_path, sizes=SIZES).run())

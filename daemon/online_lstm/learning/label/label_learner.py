@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_lstm.errors import BadInputError
-from online_lstm.events import Event, EventResult, LabelEvaluation, Tombstone
+from online_lstm.events import EventResult, LabelEvaluation, LabelEvent, Tombstone
 from online_lstm.learning.label.label_task import NONE, LabelTask
 from online_lstm.learning.label.open_sequences import OpenSequences, stalest_of
 from online_lstm.learning.learner_protocol import BatchResult, LearnerStats
@@ -33,7 +33,7 @@ class _Sample:
     """A sample that waits for its call: its index in the batch, its event, the event's number, row, sample number."""
 
     place: int
-    event: Event
+    event: LabelEvent
     count: int
     row: int
     number: int
@@ -89,7 +89,7 @@ class LabelLearner:
         if warm_start is not None and warm_start.shared is not None:
             self._resume(warm_start.shared)
 
-    def learn(self, inputs: Sequence[Event | Tombstone]) -> BatchResult:
+    def learn(self, inputs: Sequence[LabelEvent | Tombstone]) -> BatchResult:
         """Predict and learn, event by event."""
         self._learned = learned = BatchResult([None] * len(inputs))
         for place, one in enumerate(inputs):
@@ -110,7 +110,7 @@ class LabelLearner:
 
     # one event
 
-    def _take(self, place: int, event: Event) -> None:
+    def _take(self, place: int, event: LabelEvent) -> None:
         """Process a sample or a label without a sample; then end the sequences that have been idle for too long."""
         if event.vector:
             self._take_sample(place, event)
@@ -130,7 +130,7 @@ class LabelLearner:
                 ),
             )
 
-    def _take_sample(self, place: int, event: Event) -> None:
+    def _take_sample(self, place: int, event: LabelEvent) -> None:
         label, sequences = self._task.class_of(event.label), self._sequences.open
         if event.stream not in sequences:
             self._make_room()
@@ -155,7 +155,7 @@ class LabelLearner:
         elif over:
             self._wait(event.stream)
 
-    def _take_label(self, place: int, event: Event) -> None:
+    def _take_label(self, place: int, event: LabelEvent) -> None:
         """Assign a label to the waiting sequence of the key, or else to the open sequence, which is over then."""
         opened, waiting = self._sequences.open, self._sequences.waiting
         late = event.stream in waiting and not (event.ends and event.stream in opened)
@@ -163,8 +163,8 @@ class LabelLearner:
         if event.stream not in contexts:
             raise BadInputError(
                 "no_sequence",
-                "received a label alone, expected one for a sequence of this key that is open, or was over at most "
-                f"{self._settings.label_timeout_events} events ago: the setting label_timeout_events",
+                "received a label without a sample, expected an open sequence of this key, or one that ended at most "
+                f"{self._settings.label_timeout_events} events ago (the setting label_timeout_events)",
             )
         label = self._task.class_of(event.label)
         self._predict()

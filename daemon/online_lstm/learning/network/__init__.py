@@ -9,7 +9,7 @@ from online_lstm.learning.network.hyperparameters import LearningSettings, Model
 from online_lstm.learning.network.label_model import LabelModel, PositionWeights
 from online_lstm.learning.network.number_model import NumberModel
 from online_lstm.learning.network.replay_buffer import ReplayBuffer
-from online_lstm.learning.network.runtime import fingerprint
+from online_lstm.learning.network.runtime import fingerprint, load_tensorflow, trim_heap
 from online_lstm.learning.network.symbol_model import SymbolModel, SymbolRun
 
 __all__ = [
@@ -22,4 +22,6 @@ __all__ = [
     "SymbolModel",
     "SymbolRun",
     "fingerprint",
+    "load_tensorflow",
+    "trim_heap",
 ]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from online_lstm.errors import SettingsError
 from online_lstm.learning.network.layers import Dense, Dropout, Gru, Layer, LayerNorm, LeakyRelu, Lstm
 from online_lstm.learning.network.layout import Floats, Layout
-from online_lstm.learning.network.runtime import pin_runtime, suppress_stderr
+from online_lstm.learning.network.runtime import load_tensorflow
 
 HEAD = "head"
 _SURE = 1e30
@@ -184,9 +184,8 @@ def layer_name(number: int, layer: Layer) -> str:
 
 
 def _keras() -> Any:
-    pin_runtime()
-    with suppress_stderr():
-        import keras  # noqa: PLC0415 - loads TensorFlow
+    load_tensorflow()
+    import keras  # noqa: PLC0415 - imports TensorFlow
 
     return keras
 
@@ -240,7 +239,7 @@ def _chain_of(model: Any, path: Path) -> list[Any]:
     if not isinstance(model, keras.Sequential):
         in_line = isinstance(model, keras.Model) and len(model.inputs) == len(model.outputs) == 1
         if not in_line or any(above.input is not below.output for below, above in pairwise(model.layers)):
-            raise SettingsError(f"{path}: received a model with branches, expected one layer above the other")
+            raise SettingsError(f"{path}: received a model with branches, expected a sequence of layers")
     return [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
 
 

@@ -18,7 +18,7 @@ from online_lstm.learning.network.keras_files import Head, keras_bytes, read_sta
 from online_lstm.learning.network.layers import Layer
 from online_lstm.learning.network.layout import Floats, Integers, Layout
 from online_lstm.learning.network.rng import dropout_seeds
-from online_lstm.learning.network.runtime import pin_runtime, suppress_stderr
+from online_lstm.learning.network.runtime import load_tensorflow
 
 MIN_LENGTH = 8
 """Steps of the smallest fit program; shorter sequences are padded to this length."""
@@ -206,17 +206,15 @@ class LabelModel:
 
     @cached_property
     def _steps(self) -> Callable[[Floats, Integers], Floats]:
-        pin_runtime()
-        with suppress_stderr():
-            from online_lstm.learning.network.label_program import compile_steps  # noqa: PLC0415 - loads TensorFlow
+        load_tensorflow()
+        from online_lstm.learning.network.label_program import compile_steps  # noqa: PLC0415 - imports TensorFlow
 
         return compile_steps(self._layout, features=self.features, classes=self.classes, events=self.events)
 
     def _fit(self, steps: int) -> Callable[[Floats, Integers], Floats]:
         if steps not in self._fits:
-            pin_runtime()
-            with suppress_stderr():
-                from online_lstm.learning.network.label_program import compile_fit  # noqa: PLC0415 - loads TensorFlow
+            load_tensorflow()
+            from online_lstm.learning.network.label_program import compile_fit  # noqa: PLC0415 - imports TensorFlow
 
             self._fits[steps] = compile_fit(
                 self._layout, self._learning, features=self.features, classes=self.classes, steps=steps

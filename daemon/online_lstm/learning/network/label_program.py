@@ -18,7 +18,7 @@ from online_lstm.learning.network.symbol_program import IMPOSSIBLE, TrainState, 
 
 @cache
 def compile_steps(layout: Layout, *, features: int, classes: int, events: int) -> Callable[[Floats, Integers], Floats]:
-    """Trace the program of samples; XLA compiles it at its first call.
+    """Compile the program of samples.
 
     The program takes a row, float32, and integers, int32. The row is the weights (weights_size,), samples
     (events, features), states (events, states_size) and which labels are possible, 1 or 0 (classes,). The integers are
@@ -58,7 +58,7 @@ def compile_steps(layout: Layout, *, features: int, classes: int, events: int) -
 def compile_fit(
     layout: Layout, learning: LearningSettings, *, features: int, classes: int, steps: int
 ) -> Callable[[Floats, Integers], Floats]:
-    """Trace the program of a fit step on a sequence of up to ``steps`` samples; XLA compiles it at its first call.
+    """Compile the program of a fit step on a sequence of up to ``steps`` samples.
 
     The program takes a row, float32, and integers, int32. The row is the state (row_size,), samples (steps, features),
     the weight of each sample (steps,), zeros before the first sample, and which labels are possible, 1 or 0 (classes,).

@@ -16,7 +16,7 @@ from online_lstm.learning.network.keras_files import Head, keras_bytes, read_sta
 from online_lstm.learning.network.layout import Floats, Integers, Layout
 from online_lstm.learning.network.replay_buffer import ReplayBuffer, buffer_capacity, sample_window
 from online_lstm.learning.network.rng import dropout_seeds, drops_out
-from online_lstm.learning.network.runtime import pin_runtime, suppress_stderr
+from online_lstm.learning.network.runtime import load_tensorflow
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +168,8 @@ class NumberModel:
 
     @cached_property
     def _program(self) -> Callable[[Floats, Integers], Floats]:
-        pin_runtime()
-        with suppress_stderr():
-            from online_lstm.learning.network.number_program import compile_regression  # noqa: PLC0415 - loads TensorFlow
+        load_tensorflow()
+        from online_lstm.learning.network.number_program import compile_regression  # noqa: PLC0415 - imports TensorFlow
 
         return compile_regression(
             self._layout,

@@ -30,7 +30,7 @@ def compile_regression(
     replayed: bool,
     events: int,
 ) -> Callable[[Floats, Integers], Floats]:
-    """Trace the program; XLA compiles it at its first call.
+    """Compile the program.
 
     The program takes a row, float32, and integers, int32. The integers are the number of events K (1,) and, with
     dropout, the dropout seeds of each event (events + 1, 2). The row is the state (row_size,), the lines

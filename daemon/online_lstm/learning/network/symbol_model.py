@@ -16,7 +16,7 @@ from online_lstm.learning.network.keras_files import Head, keras_bytes, read_ker
 from online_lstm.learning.network.layout import MIN_CLASSES, Floats, Integers, Layout
 from online_lstm.learning.network.replay_buffer import STRIDE, ReplayBuffer, buffer_capacity, sample_window
 from online_lstm.learning.network.rng import dropout_seeds, drops_out
-from online_lstm.learning.network.runtime import pin_runtime, suppress_stderr
+from online_lstm.learning.network.runtime import load_tensorflow
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class SymbolModel:
         if file.head.inputs != known:
             raise SettingsError(
                 f"{path}: layer 1: received a kernel for {file.head.inputs} inputs, expected {known}: "
-                "one for each output, code 0, unknown, among them"
+                "one for each output, including code 0 (unknown)"
             )
         layout = self._layout(self.classes_for(known))
         state = self.initial(layout.classes)
@@ -208,9 +208,8 @@ class SymbolModel:
 
     def _program(self, classes: int) -> Callable[[Floats, Integers], Floats]:
         if classes not in self._programs:
-            pin_runtime()
-            with suppress_stderr():
-                from online_lstm.learning.network.symbol_program import compile_program  # noqa: PLC0415 - loads TensorFlow
+            load_tensorflow()
+            from online_lstm.learning.network.symbol_program import compile_program  # noqa: PLC0415 - imports TensorFlow
 
             self._programs[classes] = compile_program(
                 self._layout(classes),

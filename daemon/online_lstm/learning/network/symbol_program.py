@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from online_lstm.learning.network.forward import after_first_step, forward
@@ -16,6 +17,7 @@ from online_lstm.learning.network.hyperparameters import LearningSettings
 from online_lstm.learning.network.layout import Floats, Integers, Layout
 from online_lstm.learning.network.lstm import Tensor
 from online_lstm.learning.network.rng import drops_out
+from online_lstm.learning.network.runtime import trim_heap
 
 IMPOSSIBLE = -1e30
 """The logit of an impossible class: not -inf, whose product with 0 would be NaN in the cross-entropy."""
@@ -41,7 +43,7 @@ class TrainState(NamedTuple):
 def compile_program(
     layout: Layout, learning: LearningSettings, *, window: int, carried: bool, replayed: bool, events: int
 ) -> Callable[[Floats, Integers], Floats]:
-    """Trace the program for one capacity; XLA compiles it at its first call.
+    """Compile the program for one capacity.
 
     The program takes a row, float32, and integers, int32. The row is the state (row_size,) and, with replay, the
     left-edge states of replayed windows from before the call (events + 1, states_size). The integers are the number of
@@ -122,6 +124,8 @@ def compiled(
         copied: Floats = answer.numpy()
         return copied
 
+    call(np.zeros(floats, np.float32), np.zeros(integers, np.int32))  # compiles
+    trim_heap()
     return call
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from online_lstm.events import Event, EventResult, NumberEvaluation, NumberPrediction
+from online_lstm.events import EventResult, NumberEvaluation, NumberEvent, NumberPrediction
 from online_lstm.learning.model_states import ModelStates, ScoredBatch, score, score_fields
 from online_lstm.learning.network import NumberModel, ReplayBuffer
 from online_lstm.learning.network.hyperparameters import line_width
@@ -32,12 +32,12 @@ def number_ensemble_from(settings: Settings) -> "NumberEnsemble":
     return NumberEnsemble(
         components=settings.features,
         horizons=settings.horizons,
-        history=settings.history,
-        periods=settings.periods[::-1],
+        lookback=settings.lookback,
+        periods=settings.seasonal_periods[::-1],
         lags=settings.lags,
         calendar=settings.calendar,
         experts=settings.experts,
-        coverage=settings.coverage,
+        interval_level=settings.interval_level,
         interval_rate=settings.interval_rate,
         learns=settings.learn,
     )
@@ -121,17 +121,17 @@ class NumberLearner:
         self._network.reset_states(state)
         self._scope.keep(network, state)
 
-    def learn(self, events: Sequence[Event]) -> list[EventResult]:
+    def learn(self, events: Sequence[NumberEvent]) -> list[EventResult]:
         """Score, fit and predict, event by event."""
         outcomes: list[EventResult] = []
         first = 0
-        for place, event in enumerate(events, 1):
-            if event.ends or place - first == self._network.events:
-                outcomes += self._learn_run(events[first:place])
-                first = place
+        for end, event in enumerate(events, 1):
+            if event.ends or end - first == self._network.events:
+                outcomes += self._learn_run(events[first:end])
+                first = end
         return outcomes + self._learn_run(events[first:])
 
-    def _learn_run(self, run: Sequence[Event]) -> list[EventResult]:
+    def _learn_run(self, run: Sequence[NumberEvent]) -> list[EventResult]:
         """Learn up to ``network.events`` events in one call of the network."""
         if not run:
             return []
@@ -140,19 +140,15 @@ class NumberLearner:
         observed = self._ensemble.observe(stream, values, times)
         lines = self._lines(stream, observed)
         result = self._fit(stream, lines)
-        outputs = result.outputs[1:].astype(np.float64).reshape(observed.spread.shape)
-        lstm = observed.linear + observed.spread * outputs
+        lstm = observed.linear + observed.spread * self._by_horizon(result.outputs[1:])
         experts = observed.predictions(self._experts, lstm)
         published, weights = self._ensemble.stack(stream, observed, lstm)
         bounds, covered = self._ensemble.bound(stream, observed, published)
-        scale = np.broadcast_to(observed.scale[..., None], published.shape)
+        scale = np.broadcast_to(observed.scale[:, None], published.shape)
         made = np.concatenate([published[..., None], observed.baselines, experts, scale[..., None]], axis=-1)
-        # predictions have the axis over horizons before the axis over components
-        pending = np.concatenate([stream["pending"], made.swapaxes(1, 2)])
-        evaluations, judged, counts = self._judge(stream, values, self._due(pending, count), covered.swapaxes(1, 2))
-        predictions: list[NumberPrediction | None] = [
-            *self.task.predictions(*[array.swapaxes(1, 2) for array in (published, bounds, experts, weights)])
-        ]
+        pending = np.concatenate([stream["pending"], made])
+        evaluations, judged, counts = self._judge(stream, values, self._due(pending, count), covered)
+        predictions: list[NumberPrediction | None] = [*self.task.predictions(published, bounds, experts, weights)]
         first = int(stream["events"][0]) + 1
         stream["events"][0] += count
         stream["lines"][:] = lines[count:]
@@ -184,11 +180,17 @@ class NumberLearner:
         lines = np.concatenate([stream["lines"], new])
         known = np.isfinite(observed.residuals)
         targets = np.where(known, observed.residuals, 0)
-        for place, horizon in enumerate(self._horizons):
+        # the channels of the network are ordered by component and then by horizon
+        for index, horizon in enumerate(self._horizons):
             arriving = lines[len(stream["lines"]) - horizon :][:count, width + 1 :]
-            arriving[:, place : channels : len(self._horizons)] = targets[..., place]
-            arriving[:, channels + place :: len(self._horizons)] = known[..., place]
+            arriving[:, index : channels : len(self._horizons)] = targets[:, index]
+            arriving[:, channels + index :: len(self._horizons)] = known[:, index]
         return lines
+
+    def _by_horizon(self, outputs: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return K network outputs, ordered by component and then by horizon, as ``(K, H, D)``."""
+        by_component = outputs.reshape(len(outputs), self._settings.features, len(self._horizons))
+        return by_component.swapaxes(1, 2).astype(np.float64)
 
     def _fit(self, stream: ArrayViews, lines: NDArray[np.float32]) -> NumberRun:
         """Fit the network on the lines, and keep some windows in the replay buffer."""
@@ -206,7 +208,7 @@ class NumberLearner:
     def _due(self, pending: NDArray[np.float64], count: int) -> NDArray[np.float64]:
         """Return the pending predictions whose targets are the next K events, float64 ``(K, H, D, P + 1)``."""
         longest = self._horizons[-1]
-        due = [pending[longest - h :][:count, place] for place, h in enumerate(self._horizons)]
+        due = [pending[longest - h :][:count, index] for index, h in enumerate(self._horizons)]
         return np.stack(due, axis=1)
 
     def _judge(
@@ -225,15 +227,15 @@ class NumberLearner:
         losses = regression.losses_of(arrived, predictions, covered)
         known: NDArray[np.bool_] = losses[..., 0] > 0
         hits = self.task.hits(regression.absolute_errors(losses), scale) & known[..., None]
-        of_each = (len(values), -1)
+        by_channel = (len(values), -1)
         scored: NDArray[np.bool_] = np.any(known, axis=(1, 2))
-        losses = losses.reshape(*of_each, losses.shape[-1])
+        losses = losses.reshape(*by_channel, losses.shape[-1])
         with np.errstate(over="ignore"):
             errors = np.where(known, arrived - predictions[..., 0], np.nan)
         sums = classification.window_sums(stream, losses[scored])
         counts = known.sum(axis=(1, 2))
         several = known[0].size > 1
-        told = score(
+        judged = score(
             stream,
             self._settings,
             first=int(stream["events"][0]) + 1,
@@ -242,15 +244,15 @@ class NumberLearner:
             losses=losses,
         )
         if several:
-            told = told._replace(hits=[None if line is None else line[:-1] for line in told.hits])
+            judged = judged._replace(hits=[None if line is None else line[:-1] for line in judged.hits])
         evaluations = self.task.evaluations(
             scored,
-            predictions[..., 0].reshape(of_each),
-            errors.reshape(of_each),
-            hits[..., 0].reshape(of_each),
-            covered.reshape(of_each),
+            predictions[..., 0].reshape(by_channel),
+            errors.reshape(by_channel),
+            hits[..., 0].reshape(by_channel),
+            covered.reshape(by_channel),
             losses=losses,
             sums=sums,
-            drifts=told.drifts,
+            drifts=judged.drifts,
         )
-        return evaluations, told, counts.tolist()
+        return evaluations, judged, counts.tolist()

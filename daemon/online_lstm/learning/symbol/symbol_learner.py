@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from online_lstm.events import Event, EventResult, SymbolPrediction
+from online_lstm.events import EventResult, SymbolEvent, SymbolPrediction
 from online_lstm.learning.model_states import ModelStates, score, score_fields
 from online_lstm.learning.network import ReplayBuffer, SymbolModel
 from online_lstm.learning.state.packed import ArraySpec, ArrayViews, PackedArrays
@@ -99,7 +99,7 @@ class SymbolLearner:
         self._scope.keep(network, state)
         self._pending = None
 
-    def learn(self, events: Sequence[Event]) -> list[EventResult]:
+    def learn(self, events: Sequence[SymbolEvent]) -> list[EventResult]:
         """Score, fit and predict, one event after another."""
         outcomes: list[EventResult] = []
         run: list[EncodedEvent] = []

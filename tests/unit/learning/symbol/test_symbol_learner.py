@@ -1,9 +1,10 @@
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from online_lstm.events import BASELINES, Event, EventResult, SymbolEvaluation
+from online_lstm.events import BASELINES, EventResult, SymbolEvaluation, SymbolEvent
 from online_lstm.events import EXPERTS as EXPERTS_OF
 from online_lstm.learning.learners import warm_up
 from online_lstm.learning.model_states import ModelStates
@@ -38,10 +39,9 @@ class Bench:
         return SymbolLearner(self.settings, self.network, streams=self.streams, networks=self.networks)
 
     def learn(self, values: Sequence[int], *, ends: bool = False) -> list[EventResult]:
-        events = [Event(record(i, b""), None, value, str(value)) for i, value in enumerate(values)]
+        events = [SymbolEvent(record(i, b""), None, value, str(value)) for i, value in enumerate(values)]
         if ends:
-            last = events[-1]
-            events[-1] = Event(last.record, None, last.symbol, last.literal, ends=True)
+            events[-1] = replace(events[-1], ends=True)
         return self.learner.learn(events)
 
     def arrays(self) -> dict[str, list[object]]:
@@ -141,7 +141,7 @@ def test_the_value_that_takes_over_a_code_is_no_hit() -> None:
 
 def test_probabilities_are_shared_out_among_known_values() -> None:
     """What is listed is sorted, within bounds, and with the unknown never above one."""
-    for outcome in Bench(small_settings(top=9)).learn([1, 2, 3, 4, 5, 6, 7] * 8):
+    for outcome in Bench(small_settings(top_k=9)).learn([1, 2, 3, 4, 5, 6, 7] * 8):
         assert outcome.prediction is not None
         probabilities = [p for _, p in outcome.prediction.top]
         assert sorted(probabilities, reverse=True) == probabilities
