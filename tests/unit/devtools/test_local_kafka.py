@@ -19,6 +19,7 @@ from online_lstm.devtools.local_kafka import (
     bootstrap_or_local,
     broker_jars,
     broker_properties,
+    fetch_kafka,
     local_broker,
 )
 from online_lstm.errors import BrokerUnavailableError, ExitCode, MissingToolError, SettingsError
@@ -74,6 +75,16 @@ class TestWays:
         ways.setattr(module, "docker_answers", lambda: False)
         with local_broker(announce=QUIET) as bootstrap:
             assert "java" == bootstrap
+
+    def test_fetch(self, ways: pytest.MonkeyPatch) -> None:
+        """Kafka is downloaded beforehand only if the broker is to run on Java."""
+        fetched: list[object] = []
+        ways.setattr(module, "broker_jars", fetched.append)
+        fetch_kafka(announce=QUIET)
+        assert [] == fetched
+        ways.setattr(module, "docker_answers", lambda: False)
+        fetch_kafka(announce=QUIET)
+        assert [QUIET] == fetched
 
     @pytest.mark.usefixtures("ways")
     def test_kept_data(self, tmp_path: Path) -> None:
