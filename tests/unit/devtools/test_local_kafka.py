@@ -15,7 +15,7 @@ from kafka import KafkaProducer
 from online_lstm.devtools import broker_process, local_kafka
 from online_lstm.devtools.broker_process import LocalBroker, broker_properties
 from online_lstm.devtools.kafka_jars import BOOTSTRAP_VARIABLE, broker_jars
-from online_lstm.devtools.local_kafka import bootstrap_or_local, local_broker
+from online_lstm.devtools.local_kafka import bootstrap_or_local, fetch_kafka, local_broker
 from online_lstm.errors import BrokerUnavailableError, ExitCode, MissingToolError, SettingsError
 from support.kafka_admin import create_topic, produce, read_committed
 
@@ -69,6 +69,16 @@ class TestWays:
         ways.setattr(local_kafka, "docker_answers", lambda: False)
         with local_broker(announce=QUIET) as bootstrap:
             assert "java" == bootstrap
+
+    def test_fetch(self, ways: pytest.MonkeyPatch) -> None:
+        """Kafka is downloaded beforehand only if the broker is to run on Java."""
+        fetched: list[object] = []
+        ways.setattr(local_kafka, "broker_jars", fetched.append)
+        fetch_kafka(announce=QUIET)
+        assert [] == fetched
+        ways.setattr(local_kafka, "docker_answers", lambda: False)
+        fetch_kafka(announce=QUIET)
+        assert [QUIET] == fetched
 
     @pytest.mark.usefixtures("ways")
     def test_kept_data(self, tmp_path: Path) -> None:
