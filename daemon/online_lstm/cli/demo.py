@@ -109,7 +109,7 @@ def _read_back(settings: Settings, events: int, daemon: "DaemonProcess") -> list
     follower = TopicTail(settings, settings.output_topic, from_beginning=True)
     with closing(follower), progress_bar("learning", events) as advance:
         for records in follower.receive(events, daemon):
-            outputs += [json.loads(record.value) for record in records]
+            outputs += [json.loads(record.value or b"") for record in records]
             advance(len(outputs))
     return outputs
 
