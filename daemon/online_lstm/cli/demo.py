@@ -120,7 +120,7 @@ def _summarize(outputs: Sequence[Mapping[str, Any]], daemon: "DaemonProcess", se
     misses = [n for n, evaluation in enumerate(evaluations, 1) if evaluation is not None and not evaluation["hit"]]
     scored, baselines, step_ms = _metrics(daemon)
     table = Table("what", Column("figure", justify="right"))
-    table.title = f"{len(outputs):,} values of the seed's stream, each predicted before it was learned"
+    table.title = f"{len(outputs):,} values of the counting loop, each predicted before it was learned"
     table.add_row(f"hit rate, first {EARLY} values", f"{_hit_rate(evaluations[:EARLY]):.4f}")
     if len(evaluations) > EARLY:
         table.add_row(f"hit rate, value {EARLY + 1} to {len(evaluations):,}", f"{_hit_rate(evaluations[EARLY:]):.4f}")
