@@ -7,14 +7,20 @@ import pytest
 from online_lstm.errors import MissingTopicError, RecoveryRefusedError
 from online_lstm.settings import Settings
 from online_lstm.telemetry import BatchCommitted, TelemetryEvent
-from online_lstm.testing import MemoryKafka, run
-from support.fakes import small_settings
+from online_lstm.testing import MemoryKafka, memory_run, run
+from support.fakes import small_network, small_settings
 
 pytestmark = pytest.mark.long
 
 
+@pytest.fixture(autouse=True)
+def compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All runs share a network, which the first one compiles."""
+    monkeypatch.setattr(memory_run, "model_factory", lambda _: small_network)
+
+
 def settings_in(folder: Path, **given: object) -> Settings:
-    return small_settings(checkpoint_url=str(folder), experts="suffix_memory", **given)
+    return small_settings(checkpoint_url=str(folder), **given)
 
 
 def published(kafka: MemoryKafka) -> list[tuple[bytes | None, bytes | None]]:
