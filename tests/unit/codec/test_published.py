@@ -47,7 +47,7 @@ def published(record: OutputRecord, stamped_at: int | None = None, *, offset: in
 
 @given(record=records)
 def test_a_prediction_is_read_as_it_was_encoded(record: InputRecord) -> None:
-    """With or without a time stamp, whatever headers it copied."""
+    """With or without a timestamp, whatever headers it copied."""
     output = ENCODER.output(DECODER.decode(record), OUTCOME, "1f3a9c20-2@1")
     source = TopicPartition(record.topic, record.partition)
     expected = PublishedRecord(7, source, record.offset, "1f3a9c20-2", output, exact=True)
