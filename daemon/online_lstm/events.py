@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,9 +135,11 @@ class SymbolEvaluation:
 
     ``probability`` is the predicted probability of the value that arrived, ``surprise_bits`` its -log2 and
     ``expert_bits`` the surprise of each expert. ``confidence`` is the predicted probability of the predicted value.
-    ``drift``, in evaluations of all tasks, is True if this evaluation made the drift test find a change of the stream
-    (``online_lstm.learning.scoring.drift``).
+    In evaluations of all tasks, ``scored`` is the number of predictions that were scored, and ``drift`` is True if this
+    evaluation made the drift test find a change of the stream (``online_lstm.learning.scoring.drift``).
     """
+
+    scored: ClassVar[int] = 1
 
     predicted: str
     hit: bool
@@ -188,6 +191,11 @@ class NumberEvaluation:
     losses: NDArray[np.float64] = field(compare=False)
     drift: bool = False
 
+    @property
+    def scored(self) -> int:
+        """The number of channels that were scored."""
+        return len(self.hits) - self.hits.count(None)
+
 
 @dataclass(frozen=True, slots=True)
 class NumberPrediction:
@@ -210,6 +218,8 @@ class LabelEvaluation:
     ``surprise_bits`` its -log2, and ``confidence`` the predicted probability of the predicted label. ``samples`` is the
     number of samples of the sequence; the prediction stayed the same from sample number ``stable_since_sample`` on.
     """
+
+    scored: ClassVar[int] = 1
 
     label: str
     predicted: str
@@ -237,27 +247,56 @@ class LabelPrediction:
 
 
 @dataclass(frozen=True, slots=True)
-class EventResult:
+class SymbolResult:
     """The result of one learned event; ``event`` counts the stream's events from 1.
 
-    ``fit_steps`` counts the optimizer steps of the event, ``skipped_steps`` the optimizer steps that were skipped
-    because they were not finite. ``hits`` has the hits of the published prediction, then of each baseline, then of each
-    expert; it is None without a pending prediction. If an event scores several predictions, ``scored`` is their number
-    and ``hits`` counts the hits among them. ``hit_rates`` has the same order, over the last ``score_window`` scored
-    events; it is None before the first scored event. If streams share a learner, events and scores are over all its
-    streams. ``unpublished_evaluations`` has evaluations, with their hits, of other streams' sequences that this event
-    ended because of their idle timeout or to make room for other sequences.
+    In results of all tasks, ``fit_steps`` counts the optimizer steps of the event, ``skipped_steps`` the optimizer
+    steps that were skipped because they were not finite. ``hits`` counts the hits of the published prediction, then of
+    each baseline, then of each expert; ``evaluation`` and ``hits`` are None without a pending prediction. ``hit_rates``
+    has the same order, over the last ``score_window`` scored events; it is None before the first scored event.
     """
 
     event: int
     fit_steps: int
     skipped_steps: int
-    evaluation: Evaluation | None
-    prediction: SymbolPrediction | NumberPrediction | LabelPrediction | None
+    evaluation: SymbolEvaluation | None
+    prediction: SymbolPrediction | None
+    hits: tuple[int, ...] | None
+    hit_rates: tuple[float, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class NumberResult:
+    """The result of one learned event of the task ``number``."""
+
+    event: int
+    fit_steps: int
+    skipped_steps: int
+    evaluation: NumberEvaluation | None
+    prediction: NumberPrediction | None
+    hits: tuple[int, ...] | None
+    hit_rates: tuple[float, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelResult:
+    """The result of one learned event of the task ``label``; events and scores are over all streams.
+
+    ``unpublished_evaluations`` has evaluations, with their hits, of other streams' sequences that this event ended
+    because of their idle timeout or to make room for other sequences.
+    """
+
+    event: int
+    fit_steps: int
+    skipped_steps: int
+    evaluation: LabelEvaluation | None
+    prediction: LabelPrediction | None
     hits: tuple[int, ...] | None
     hit_rates: tuple[float, ...] | None
     unpublished_evaluations: tuple[tuple[LabelEvaluation, tuple[int, ...]], ...] = ()
-    scored: int = 1
+
+
+EventResult = SymbolResult | NumberResult | LabelResult
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from online_lstm.events import (
     Event,
     EventResult,
     InputRecord,
+    LabelResult,
     NumberEvaluation,
     OutputRecord,
     Tombstone,
@@ -111,22 +112,19 @@ class BatchCounts:
         self.events += 1
         self.fit_steps += outcome.fit_steps
         self.skipped_steps += outcome.skipped_steps
-        for hits, scored in (
-            (outcome.hits, outcome.scored),
-            *((hits, 1) for _, hits in outcome.unpublished_evaluations),
-        ):
-            if hits is not None:
-                self.scored += scored
-                for place, count in enumerate(hits):
-                    self.hits[place] += count
-        self.drifts += sum(evaluation.drift for evaluation in _evaluations(outcome))
+        for evaluation, hits in _evaluations(outcome):
+            self.scored += evaluation.scored
+            self.drifts += evaluation.drift
+            for index, count in enumerate(hits):
+                self.hits[index] += count
 
 
-def _evaluations(outcome: EventResult) -> Iterator[Evaluation]:
-    """Yield the evaluations made with an event, the event's own evaluation last."""
-    yield from (evaluation for evaluation, _ in outcome.unpublished_evaluations)
-    if outcome.evaluation is not None:
-        yield outcome.evaluation
+def _evaluations(outcome: EventResult) -> Iterator[tuple[Evaluation, tuple[int, ...]]]:
+    """Yield the evaluations made with an event, and their hits; the event's own evaluation is last."""
+    if isinstance(outcome, LabelResult):
+        yield from outcome.unpublished_evaluations
+    if outcome.evaluation is not None and outcome.hits is not None:
+        yield outcome.evaluation, outcome.hits
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +143,7 @@ class ProcessedBatch:
 def _last_surprise(outcomes: Sequence[EventResult], before: float | None) -> float | None:
     """Return the surprise of the last evaluated value, ``before`` if there is none; numbers have no surprise."""
     for outcome in reversed(outcomes):
-        for evaluation in reversed([*_evaluations(outcome)]):
+        for evaluation, _ in reversed([*_evaluations(outcome)]):
             return None if isinstance(evaluation, NumberEvaluation) else evaluation.surprise_bits
     return before
 

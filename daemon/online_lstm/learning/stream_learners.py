@@ -61,7 +61,7 @@ class StreamLearner(Protocol[E_contra]):
     def break_sequence(self) -> None:
         """Start a new sequence: the next event has no pending prediction, and earlier events are no context for it."""
 
-    def learn(self, events: Sequence[E_contra]) -> list[EventResult]:
+    def learn(self, events: Sequence[E_contra]) -> Sequence[EventResult]:
         """Score, fit and predict, one event after another."""
 
 

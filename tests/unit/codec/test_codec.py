@@ -15,13 +15,17 @@ from online_lstm.errors import BadInputError
 from online_lstm.events import (
     NUMBER_SCORES,
     Event,
-    EventResult,
     InputRecord,
+    LabelEvent,
     NumberEvaluation,
+    NumberEvent,
     NumberPrediction,
+    NumberResult,
     OutputRecord,
     SymbolEvaluation,
+    SymbolEvent,
     SymbolPrediction,
+    SymbolResult,
     Tombstone,
 )
 from online_lstm.settings import BYTES_OF_CHANNEL, BYTES_OF_MESSAGE, read_settings
@@ -31,7 +35,7 @@ SMALLEST = 10_000
 
 RECORD = InputRecord("numbers", 0, 41, 1_760_000_000_123, b"pump-7", b"4", ())
 VERDICT = SymbolEvaluation("4", hit=True, probability=0.93, surprise_bits=0.1047, expert_bits=(), confidence=0.5)
-OUTCOME = EventResult(
+OUTCOME = SymbolResult(
     event=42,
     fit_steps=1,
     skipped_steps=0,
@@ -40,7 +44,9 @@ OUTCOME = EventResult(
     hits=(True, False, True, True, True, False, True),
     hit_rates=(0.97, 0.5, 0.62, 0.6, 0.98, 0.6, 0.99),
 )
-SILENT = EventResult(event=1, fit_steps=1, skipped_steps=0, evaluation=None, prediction=None, hits=None, hit_rates=None)
+SILENT = SymbolResult(
+    event=1, fit_steps=1, skipped_steps=0, evaluation=None, prediction=None, hits=None, hit_rates=None
+)
 ERROR = BadInputError("not_a_value", "received 'x', expected a number")
 
 
@@ -509,7 +515,7 @@ def test_the_limit_holds_the_worst_output_of_numbers(features, horizons, longest
     key, headers = longest(limit // 4), (("h", b"1" * (limit // 4 - 21)),)
     record = InputRecord("t" * 249, 2**31 - 1, 2**63 - 1, 253_402_300_799_999, key, literal.encode(), headers)
     numbers, each = (number,) * channels, (False,) * channels
-    outcome = EventResult(
+    outcome = NumberResult(
         event=2**63 - 1,
         fit_steps=1,
         skipped_steps=0,
@@ -851,3 +857,18 @@ def test_markers_mean_nothing_to_symbols():
 def test_a_mark_of_utf8_before_a_value_is_no_part_of_it(value):
     """Programs that write files put one before each record."""
     assert 4 == decode(b"\xef\xbb\xbf" + value).symbol
+
+
+@pytest.mark.parametrize(
+    ("task", "value", "event"),
+    [
+        ("symbol", b'{"value": 4.0, "end": true}', SymbolEvent(RECORD, "pump-7", 4, "4.0", ends=True)),
+        ("number", b'{"value": 4.0, "end": true}', NumberEvent(RECORD, "pump-7", (4.0,), "4.0", ends=True)),
+        ("label", b'{"value": 4.0, "label": "up"}', LabelEvent(RECORD, "pump-7", (4.0,), "4.0", label=("up", '"up"'))),
+        ("label", b'{"label": "up"}', LabelEvent(RECORD, "pump-7", (), "null", label=("up", '"up"'))),
+    ],
+)
+def test_each_task_has_its_own_event(task, value, event):
+    """A value is decoded into a symbol, into numbers, or into a sample with or without the label of its sequence."""
+    record = replace(RECORD, value=value)
+    assert replace(event, record=record) == Decoder(settings(task=task)).decode(record)

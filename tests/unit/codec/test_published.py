@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from online_lstm.codec import Decoder, Encoder
 from online_lstm.codec.published import PublishedRecord, read_dead_letter, read_output
 from online_lstm.errors import BadInputError
-from online_lstm.events import EventResult, InputRecord, OutputRecord, TopicPartition
+from online_lstm.events import InputRecord, OutputRecord, SymbolResult, TopicPartition
 from online_lstm.settings import read_settings
 
 SETTINGS = read_settings({}, environment={})
 DECODER, ENCODER = Decoder(SETTINGS), Encoder(SETTINGS)
-OUTCOME = EventResult(
+OUTCOME = SymbolResult(
     event=1, fit_steps=1, skipped_steps=0, evaluation=None, prediction=None, hits=None, hit_rates=None
 )
 YEAR_10000_MS = 253_402_300_800_000

@@ -16,7 +16,7 @@ from rich.text import Text
 from online_lstm.backtest.report.learning_curve import LearningCurve, ScoredEvent
 from online_lstm.backtest.report.score_tables import EARLY, channel_tables, number_figures, score_rows
 from online_lstm.errors import InputFileError
-from online_lstm.events import InputRecord, LabelEvaluation, NumberEvaluation, OutputRecord
+from online_lstm.events import InputRecord, LabelEvaluation, LabelResult, NumberEvaluation, OutputRecord
 from online_lstm.learning.partition import ProcessedBatch
 from online_lstm.learning.scoring import regression
 from online_lstm.settings import Settings
@@ -111,9 +111,10 @@ class Scorecard:
             line, value = message["offset"] + 1, message["value"]
             if outcome.evaluation is not None and outcome.hits is not None:
                 judged = ScoredEvent(self.events, line, message["stream"], value, outcome.evaluation, outcome.hits)
-                self._score(judged, outcome.scored)
-            for evaluation, hits in outcome.unpublished_evaluations:
-                self._score(ScoredEvent(self.events, line, None, None, evaluation, hits), 1)
+                self._score(judged)
+            if isinstance(outcome, LabelResult):
+                for evaluation, hits in outcome.unpublished_evaluations:
+                    self._score(ScoredEvent(self.events, line, None, None, evaluation, hits))
 
     def _count_stream(self, stream: str | None) -> None:
         if stream not in self._last_streams:
@@ -123,11 +124,11 @@ class Scorecard:
                 self._last_streams.popitem(last=False)
         self._last_streams.move_to_end(stream)
 
-    def _score(self, judged: ScoredEvent, scored: int) -> None:
+    def _score(self, judged: ScoredEvent) -> None:
         evaluation, hits = judged.evaluation, judged.hits
         self.course.add(judged)
         when = "early" if self.events <= EARLY else "late"
-        self._scored[when] += scored
+        self._scored[when] += evaluation.scored
         self._hits[when] += hits[0]
         self._judged += 1
         for name, other in zip(self._baselines, hits[1:], strict=False):
@@ -142,7 +143,7 @@ class Scorecard:
                 self._sequences += 1
                 self._samples += evaluation.samples
                 self._settled += evaluation.stable_since_sample
-        if hits[0] < scored:
+        if hits[0] < evaluation.scored:
             self._last_miss = self.events
 
     def _refuse(self, output: OutputRecord) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from online_lstm.events import EventResult, NumberEvaluation, NumberEvent, NumberPrediction
+from online_lstm.events import NumberEvaluation, NumberEvent, NumberPrediction, NumberResult
 from online_lstm.learning.model_states import ModelStates, ScoredBatch, score, score_fields
 from online_lstm.learning.network import NumberModel, ReplayBuffer
 from online_lstm.learning.network.hyperparameters import line_width
@@ -121,9 +121,9 @@ class NumberLearner:
         self._network.reset_states(state)
         self._scope.keep(network, state)
 
-    def learn(self, events: Sequence[NumberEvent]) -> list[EventResult]:
+    def learn(self, events: Sequence[NumberEvent]) -> list[NumberResult]:
         """Score, fit and predict, event by event."""
-        outcomes: list[EventResult] = []
+        outcomes: list[NumberResult] = []
         first = 0
         for end, event in enumerate(events, 1):
             if event.ends or end - first == self._network.events:
@@ -131,7 +131,7 @@ class NumberLearner:
                 first = end
         return outcomes + self._learn_run(events[first:])
 
-    def _learn_run(self, run: Sequence[NumberEvent]) -> list[EventResult]:
+    def _learn_run(self, run: Sequence[NumberEvent]) -> list[NumberResult]:
         """Learn up to ``network.events`` events in one call of the network."""
         if not run:
             return []
@@ -147,7 +147,7 @@ class NumberLearner:
         scale = np.broadcast_to(observed.scale[:, None], published.shape)
         made = np.concatenate([published[..., None], observed.baselines, experts, scale[..., None]], axis=-1)
         pending = np.concatenate([stream["pending"], made])
-        evaluations, judged, counts = self._judge(stream, values, self._due(pending, count), covered)
+        evaluations, judged = self._judge(stream, values, self._due(pending, count), covered)
         predictions: list[NumberPrediction | None] = [*self.task.predictions(published, bounds, experts, weights)]
         first = int(stream["events"][0]) + 1
         stream["events"][0] += count
@@ -158,7 +158,7 @@ class NumberLearner:
             self.break_sequence()
         steps = zip(result.fit_steps.tolist(), result.skipped_steps.tolist(), strict=True)
         return [
-            EventResult(
+            NumberResult(
                 first + i,
                 fitted,
                 skipped,
@@ -166,7 +166,6 @@ class NumberLearner:
                 predictions[i],
                 judged.hits[i],
                 judged.rates[i],
-                scored=counts[i],
             )
             for i, (fitted, skipped) in enumerate(steps)
         ]
@@ -213,8 +212,8 @@ class NumberLearner:
 
     def _judge(
         self, stream: ArrayViews, values: NDArray[np.float64], due: NDArray[np.float64], covered: NDArray[np.float64]
-    ) -> tuple[list[NumberEvaluation | None], ScoredBatch, list[int]]:
-        """Score the pending predictions of K events; return evaluations, scores and numbers of scored predictions.
+    ) -> tuple[list[NumberEvaluation | None], ScoredBatch]:
+        """Score the pending predictions of K events.
 
         Args:
             stream: The arrays of the stream, written to.
@@ -233,14 +232,13 @@ class NumberLearner:
         with np.errstate(over="ignore"):
             errors = np.where(known, arrived - predictions[..., 0], np.nan)
         sums = classification.window_sums(stream, losses[scored])
-        counts = known.sum(axis=(1, 2))
         several = known[0].size > 1
         judged = score(
             stream,
             self._settings,
             first=int(stream["events"][0]) + 1,
             scored=scored,
-            hits=np.column_stack([hits.sum(axis=(1, 2)), counts]) if several else hits[:, 0, 0],
+            hits=np.column_stack([hits.sum(axis=(1, 2)), known.sum(axis=(1, 2))]) if several else hits[:, 0, 0],
             losses=losses,
         )
         if several:
@@ -255,4 +253,4 @@ class NumberLearner:
             sums=sums,
             drifts=judged.drifts,
         )
-        return evaluations, judged, counts.tolist()
+        return evaluations, judged

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from online_lstm.events import EventResult, SymbolEvent, SymbolPrediction
+from online_lstm.events import SymbolEvent, SymbolPrediction, SymbolResult
 from online_lstm.learning.model_states import ModelStates, score, score_fields
 from online_lstm.learning.network import ReplayBuffer, SymbolModel
 from online_lstm.learning.state.packed import ArraySpec, ArrayViews, PackedArrays
@@ -99,9 +99,9 @@ class SymbolLearner:
         self._scope.keep(network, state)
         self._pending = None
 
-    def learn(self, events: Sequence[SymbolEvent]) -> list[EventResult]:
+    def learn(self, events: Sequence[SymbolEvent]) -> list[SymbolResult]:
         """Score, fit and predict, one event after another."""
-        outcomes: list[EventResult] = []
+        outcomes: list[SymbolResult] = []
         run: list[EncodedEvent] = []
         for event in events:
             encoded = self.task.encode(event)
@@ -116,7 +116,7 @@ class SymbolLearner:
                 run = []
         return outcomes + self._learn_run(run)
 
-    def _learn_run(self, run: list[EncodedEvent]) -> list[EventResult]:
+    def _learn_run(self, run: list[EncodedEvent]) -> list[SymbolResult]:
         """Learn up to ``network.events`` events in one call of the network."""
         if not run:
             return []
@@ -152,7 +152,7 @@ class SymbolLearner:
         if run[-1].event.ends:
             self.break_sequence()
         return [
-            EventResult(
+            SymbolResult(
                 first + i,
                 fitted,
                 skipped,

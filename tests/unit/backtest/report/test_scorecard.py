@@ -12,7 +12,7 @@ from online_lstm.backtest.report.score_tables import EARLY
 from online_lstm.backtest.report.scorecard import MAX_BAD_LINES, MAX_CHUNKS, Scorecard
 from online_lstm.backtest.report.time_to_learn import MAX_DRIFTS
 from online_lstm.errors import InputFileError
-from online_lstm.events import EventResult, LabelEvaluation, OutputRecord, SymbolEvaluation
+from online_lstm.events import EventResult, LabelEvaluation, LabelResult, OutputRecord, SymbolEvaluation, SymbolResult
 from online_lstm.learning.partition import BatchCounts, ProcessedBatch
 from online_lstm.settings import Settings, read_settings
 from rich.console import Console
@@ -24,7 +24,7 @@ def message(stream: str | None) -> OutputRecord:
 
 def prediction(hit: bool | None, stream: str | None = None) -> tuple[OutputRecord, EventResult]:
     evaluation = None if hit is None else SymbolEvaluation("4", hit, 0.5, 1.0 + hit, (), 0.5)
-    outcome = EventResult(1, 1, 0, evaluation, None, None if hit is None else (hit, *[0] * 6), None)
+    outcome = SymbolResult(1, 1, 0, evaluation, None, None if hit is None else (hit, *[0] * 6), None)
     return message(stream), outcome
 
 
@@ -172,7 +172,7 @@ def test_sequences_are_told_with_where_their_prediction_settled() -> None:
         "1", "0", hit=False, probability=0.25, surprise_bits=2, samples=9, stable_since_sample=9, confidence=0.75
     )
     unpublished_evaluations = ((silent, (False, True, False, False)),)
-    outcome = EventResult(
+    outcome = LabelResult(
         2, 2, 0, told, None, (True, False, False, True), None, unpublished_evaluations=unpublished_evaluations
     )
     scorecard = Scorecard(read_settings({"task": "label"}))

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from online_lstm.events import BASELINES, EventResult, SymbolEvaluation, SymbolEvent
+from online_lstm.events import BASELINES, SymbolEvaluation, SymbolEvent, SymbolResult
 from online_lstm.events import EXPERTS as EXPERTS_OF
 from online_lstm.learning.learners import warm_up
 from online_lstm.learning.model_states import ModelStates
@@ -38,7 +38,7 @@ class Bench:
     def another(self) -> SymbolLearner:
         return SymbolLearner(self.settings, self.network, streams=self.streams, networks=self.networks)
 
-    def learn(self, values: Sequence[int], *, ends: bool = False) -> list[EventResult]:
+    def learn(self, values: Sequence[int], *, ends: bool = False) -> list[SymbolResult]:
         events = [SymbolEvent(record(i, b""), None, value, str(value)) for i, value in enumerate(values)]
         if ends:
             events[-1] = replace(events[-1], ends=True)
