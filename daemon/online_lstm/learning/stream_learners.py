@@ -14,7 +14,7 @@ import numpy as np
 from online_lstm.events import Event, EventResult, Tombstone
 from online_lstm.learning.learner_protocol import BatchResult, LearnerStats
 from online_lstm.learning.model_states import ModelStates
-from online_lstm.learning.network import NumberModel, SymbolModel
+from online_lstm.learning.network import Model
 from online_lstm.learning.scoring import classification
 from online_lstm.learning.state.packed import ArraySpec, PackedArrays, require_same
 from online_lstm.learning.state.vocabulary import pack, unpack
@@ -74,7 +74,7 @@ class StreamLearners:
     def __init__(
         self,
         settings: Settings,
-        network: SymbolModel | NumberModel,
+        network: Model,
         learner: type[StreamLearner],
         warm_start: WarmStart | None = None,
     ) -> None:
