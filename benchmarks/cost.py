@@ -4,7 +4,7 @@ The program is not part of this project: `make cost REFERENCE=lstm.c` compiles o
 
     int run(const int *codes, const int *known, int n, const float *settings, int seed, float *out, int *steps)
 
-with the 26 settings of ``SETTINGS``, for n codes of the seed's stream. The least of many turns of each is taken, since
+with the 26 settings of ``SETTINGS``, for n codes of the counting loop. The least of many turns of each is taken, since
 others use the machine too.
 """
 
@@ -58,7 +58,7 @@ class Target:
 TARGETS = (
     Target("LSTM alone", "default", 1.2),
     Target("all experts, from records to outputs", "default", 1.6, whole=True),
-    Target("preset seed, LSTM alone", "seed", 3.0),
+    Target("preset plain, LSTM alone", "plain", 3.0),
 )
 
 

@@ -64,7 +64,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
             raise SettingsError(f"{name}: received {getattr(arguments, name)}, expected 2 or more")
     settings = read_settings()
     if settings.task != "symbol":
-        raise SettingsError(f"task: received {settings.task}, expected symbol, which is what is measured")
+        raise SettingsError(f"task: received {settings.task}, expected symbol, the task that is measured")
     logs.configure_command(level=settings.log_level, style=settings.log_format, secrets=settings.secrets())
     announce = Console(stderr=True, highlight=False).print
     announce("measuring the engine and the partition")

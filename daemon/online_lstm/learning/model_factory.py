@@ -23,7 +23,7 @@ def model_factory(settings: Settings) -> NetworkFactory:
     Raises:
         SettingsError: A layer is invalid; raised by the returned function.
     """
-    carried = settings.states == "carried"
+    carried = settings.stateful
     shape = ModelShape(
         layers=settings.network,
         window=settings.window,

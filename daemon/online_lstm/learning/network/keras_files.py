@@ -228,7 +228,7 @@ def _chain_of(model: Any, path: Path) -> list[Any]:
     if not isinstance(model, keras.Sequential):
         in_line = isinstance(model, keras.Model) and len(model.inputs) == len(model.outputs) == 1
         if not in_line or any(above.input is not below.output for below, above in pairwise(model.layers)):
-            raise SettingsError(f"{path}: received a model with branches, expected one layer above the other")
+            raise SettingsError(f"{path}: received a model with branches, expected a sequence of layers")
     return [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
 
 

@@ -73,7 +73,7 @@ class SymbolModel(Model):
         if file.head.inputs != known:
             raise SettingsError(
                 f"{path}: layer 1: received a kernel for {file.head.inputs} inputs, expected {known}: "
-                "one for each output, code 0, unknown, among them"
+                "one for each output, including code 0 (unknown)"
             )
         return file
 
