@@ -103,7 +103,7 @@ def engine(settings: Settings) -> Timed:
         nonlocal state, past, place
         started = time.perf_counter()
         for _ in range(A_TURN // network.events):
-            run = network.run(state, classes, codes[place : place + settings.window + network.events], known, past)
+            run = network.run(state, codes[place : place + settings.window + network.events], known, past)
             past.keep(run.windows, run.edges)
             past = replace(past, events=past.events + network.events)
             state, place = run.state, (place + network.events) % (26 * network.events)

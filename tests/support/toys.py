@@ -18,8 +18,8 @@ from support import fakes
 class ToyNetwork(SymbolModel):
     """Its state is a number that depends on every event and on their order; so do its predictions."""
 
-    def run(self, state: Any, classes: int, codes: Any, known: Any, past: Any = None) -> SymbolRun:  # noqa: ARG002
-        count = len(known) - 1
+    def run(self, state: Any, codes: Any, known: Any, past: Any) -> SymbolRun:  # noqa: ARG002
+        count, classes = len(known) - 1, self._layout_of(state).classes
         number, probabilities = int(state[0]), np.zeros((count + 1, classes), np.float32)
         for k, code in enumerate([*codes[len(codes) - count :], None]):
             probabilities[k, : known[k]] = 0.5 / known[k]

@@ -1,6 +1,7 @@
 """The file of the setting ``warm_start``: a checkpoint, or a Keras file from ``export`` or from another program."""
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +52,7 @@ def _from_keras(settings: Settings, path: Path) -> dict[str, Any]:
     plain = settings.model_copy(update={"warm_start": None, "value_format": "auto", "value_path": None})
     network = model_factory(plain)(learning_settings(plain))
     partition = Partition(plain, _NOWHERE, initial_metadata(1), lambda _: network)
-    match network:
-        case SymbolModel():
-            state = _with_symbols(plain, partition, network, path)
-        case NumberModel():
-            state = _with_numbers(plain, partition, network, path)
-        case LabelModel():
-            state = _with_labels(partition, network, path)
+    state = _WITH_NETWORK[settings.task](plain, partition, network, path)
     return {**state, "shape": json.dumps(settings.of_kind("shape"))}
 
 
@@ -80,7 +75,7 @@ def _with_symbols(settings: Settings, partition: Partition, network: SymbolModel
 
 
 def _with_numbers(settings: Settings, partition: Partition, network: NumberModel, path: Path) -> dict[str, Any]:
-    weights = network.from_keras(path)
+    weights, _ = network.from_keras(path)
     partition.process(_records([json.dumps([0.0] * settings.features).encode()]))
     state = partition.state()
     # drop all traces of the value that created the stream
@@ -89,8 +84,9 @@ def _with_numbers(settings: Settings, partition: Partition, network: NumberModel
     return _with_network(state, str(network.features), weights, network.states_size)
 
 
-def _with_labels(partition: Partition, network: LabelModel, path: Path) -> dict[str, Any]:
-    weights, state = network.from_keras(path), partition.state()
+def _with_labels(_: Settings, partition: Partition, network: LabelModel, path: Path) -> dict[str, Any]:
+    state = partition.state()
+    weights, _outputs = network.from_keras(path)
     labels = _told(path, "labels", network.classes)
     known = [label for label in labels if label is not None]
     means, deviations = (np.array(_told(path, name, network.features), float) for name in ("means", "deviations"))
@@ -101,6 +97,13 @@ def _with_labels(partition: Partition, network: LabelModel, path: Path) -> dict[
     arrays["scale_means"][0], arrays["scale_variances"][0] = means, deviations**2
     arrays["scale_counts"][0] = _TRUSTED
     return state
+
+
+_WITH_NETWORK: Mapping[str, Callable[..., dict[str, Any]]] = {
+    "symbol": _with_symbols,
+    "number": _with_numbers,
+    "label": _with_labels,
+}
 
 
 def _with_network(state: dict[str, Any], classes: str, weights: Any, states_size: int) -> dict[str, Any]:

@@ -55,11 +55,11 @@ def _event_seconds(network: Any, window: int, events: int) -> float:
     codes = np.resize(np.unique(DEMO_PERIOD, return_inverse=True)[1] + 1, window + ENGINE_EVENTS).astype(np.int32)
     known = np.full(events + 1, classes, np.int32)
     state, past = network.initial(classes), network.no_past()
-    run = network.run(state, classes, codes[: window + events], known, past)
+    run = network.run(state, codes[: window + events], known, past)
     seconds = []
     for first in range(0, ENGINE_EVENTS, events):
         started = time.perf_counter()
-        run = network.run(run.state, classes, codes[first : first + window + events], known, past)
+        run = network.run(run.state, codes[first : first + window + events], known, past)
         past.keep(run.windows, run.edges)
         past = replace(past, events=past.events + events)
         seconds.append((time.perf_counter() - started) / events)

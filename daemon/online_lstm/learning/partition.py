@@ -31,8 +31,8 @@ from online_lstm.events import (
     TopicPartition,
 )
 from online_lstm.learning.hints import Hints
-from online_lstm.learning.learners import AnyModel, Learner, make_learner
-from online_lstm.learning.network import LearningSettings
+from online_lstm.learning.learners import Learner, make_learner
+from online_lstm.learning.network import LearningSettings, Model
 from online_lstm.learning.scoring import classification
 from online_lstm.learning.scoring.regression import regression_stats, skill_error, squared_differences
 from online_lstm.learning.state.packed import ArrayViews
@@ -41,7 +41,7 @@ from online_lstm.settings import Settings
 from online_lstm.significance import kappa_temporal
 from online_lstm.telemetry import Hint, PartitionStats, RegressionStats
 
-NetworkFactory = Callable[[LearningSettings], AnyModel]
+NetworkFactory = Callable[[LearningSettings], Model]
 
 
 def initial_metadata(partitions: int) -> CommitMetadata:

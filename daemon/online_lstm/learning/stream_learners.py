@@ -14,7 +14,7 @@ import numpy as np
 from online_lstm.events import EventResult, NumberEvent, SymbolEvent, Tombstone
 from online_lstm.learning.learner_protocol import BatchResult, E_contra, LearnerStats
 from online_lstm.learning.model_states import ModelStates
-from online_lstm.learning.network import NumberModel, SymbolModel
+from online_lstm.learning.network import Model
 from online_lstm.learning.scoring import classification
 from online_lstm.learning.state.packed import ArraySpec, PackedArrays, require_same
 from online_lstm.learning.state.vocabulary import pack, unpack
@@ -76,7 +76,7 @@ class StreamLearners(Generic[E]):
     def __init__(
         self,
         settings: Settings,
-        network: SymbolModel | NumberModel,
+        network: Model,
         learner: type[StreamLearner[E]],
         warm_start: WarmStart | None = None,
     ) -> None:

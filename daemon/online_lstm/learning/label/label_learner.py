@@ -65,7 +65,7 @@ class LabelLearner:
         """
         return {
             "events": ArraySpec((1,), "int64"),
-            "network": ArraySpec((network.state_size,), "float32"),
+            "network": ArraySpec((network.state_size(),), "float32"),
             "learned": ArraySpec((settings.classes,), "bool"),
             "label_counts": ArraySpec((settings.classes,), "int64"),
             "last_label": ArraySpec((1,), "int32", NONE),
@@ -80,7 +80,7 @@ class LabelLearner:
         self._rows = PackedArrays(self.fields(settings, network))
         self._row_number = self._rows.add()
         self._shared: ArrayViews = self._rows.view(self._row_number)
-        self._shared["network"][:] = network.initial
+        self._shared["network"][:] = network.initial()
         self._sequences = OpenSequences(settings, network)
         self._run: list[_Sample] = []
         self._room = 0

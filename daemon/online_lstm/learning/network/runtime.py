@@ -106,13 +106,13 @@ def suppress_stderr() -> Iterator[None]:
     assert passing_on.stdin is not None
     os.dup2(passing_on.stdin.fileno(), 2)
     passing_on.stdin.close()
-    crashes_told = faulthandler.is_enabled()
-    if not crashes_told:
+    faulthandler_enabled = faulthandler.is_enabled()
+    if not faulthandler_enabled:
         faulthandler.enable(standard_error)
     try:
         yield
     finally:
-        if not crashes_told:
+        if not faulthandler_enabled:
             faulthandler.disable()
         os.dup2(standard_error, 2)
         os.close(standard_error)

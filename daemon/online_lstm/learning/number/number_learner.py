@@ -70,11 +70,11 @@ class NumberLearner:
         }
 
     @staticmethod
-    def network_fields(network: NumberModel, classes: int) -> dict[str, ArraySpec]:  # noqa: ARG004 - as of other tasks
+    def network_fields(network: NumberModel, classes: int) -> dict[str, ArraySpec]:
         """Describe the arrays of one stream's network."""
         windows, states = network.kept_windows()
         return {
-            "network": ArraySpec((network.state_size,), "float32"),
+            "network": ArraySpec((network.state_size(classes),), "float32"),
             "replay_lines": ArraySpec(windows, "float32"),
             "replay_states": ArraySpec(states, "float32"),
         }
@@ -94,7 +94,7 @@ class NumberLearner:
         self._network_rows = networks[self.classes]
         self.row = streams.add()
         self.network_row = self._network_rows.add()
-        self._scope.begin(self._network_rows.view(self.network_row), network.initial)
+        self._scope.begin(self._network_rows.view(self.network_row), network.initial())
 
     def close(self) -> None:
         """Release the rows."""

@@ -95,7 +95,7 @@ class SymbolLearner:
         self._ensemble.break_sequence(self._streams.view(self.row))
         network = self._network_rows.view(self.network_row)
         state = self._scope.state_of(network)
-        self._network.reset_states(state, self.classes)
+        self._network.reset_states(state)
         self._scope.keep(network, state)
         self._pending = None
 
@@ -124,7 +124,7 @@ class SymbolLearner:
         codes = np.concatenate([stream["window"], np.array([e.lookup.code for e in run], np.int32)])
         known = np.array([run[0].known_before, *(e.known for e in run)], np.int32)
         past = _past(stream, network)
-        result = self._network.run(self._scope.state_of(network), self.classes, codes, known, past)
+        result = self._network.run(self._scope.state_of(network), codes, known, past)
         past.keep(result.windows, result.edges)
         # the published prediction of the first event is scored, even if the classes have changed since
         probabilities = np.concatenate([network["pending"][None], result.probabilities[1:]])
@@ -174,13 +174,13 @@ class SymbolLearner:
             window = stream["window"]
             window[window == code] = 0
             _past(stream, network).forget(code)
-            self._network.forget_class(self._scope.state_of(network), self.classes, code)
+            self._network.forget_class(self._scope.state_of(network), code)
             return
         smaller, old_row, old_rows = self.classes, self.network_row, self._network_rows
         old = old_rows.view(old_row)
         self._take_network_row(self._network.classes_for(encoded.known))
         new = self._network_rows.view(self.network_row)
-        self._scope.move(self._network, old, new, (smaller, self.classes))
+        self._scope.move(self._network, old, new, self.classes)
         new["pending"][:smaller] = old["pending"]
         for kept in ("replay_codes", "replay_states"):
             new[kept][:] = old[kept]
