@@ -16,7 +16,7 @@ from online_lstm.shutdown import Shutdown, exit_at_once
 from online_lstm.significance import words_of
 
 if TYPE_CHECKING:
-    from online_lstm.learning.learners import AnyModel
+    from online_lstm.learning.learners import Model
     from online_lstm.learning.network import LearningSettings
     from online_lstm.telemetry import TelemetryEvent
 
@@ -81,7 +81,7 @@ def run(settings: Settings) -> None:
         compiled = compiler.submit(warm_up, settings, network)  # while the broker lets this member into the group
         compiler.shutdown(wait=False)
 
-        def compiled_network_for(learning: "LearningSettings") -> "AnyModel":
+        def compiled_network_for(learning: "LearningSettings") -> "Model":
             compiled.result()
             return network_for(learning)
 

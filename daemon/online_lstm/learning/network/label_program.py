@@ -22,7 +22,7 @@ from online_lstm.learning.network.symbol_program import IMPOSSIBLE
 def compile_steps(
     layout: Layout, *, features: int, classes: int, events: int
 ) -> Callable[[SampleArguments], SampleResults]:
-    """Trace the program of samples; XLA compiles it at its first call."""
+    """Compile the program of samples."""
 
     def run(call: SampleArguments) -> SampleResults:
         def step(k: Tensor, probabilities: Tensor, states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -53,7 +53,7 @@ def compile_steps(
 def compile_fit(
     layout: Layout, learning: LearningSettings, *, features: int, classes: int, steps: int
 ) -> Callable[[SequenceArguments], SequenceResults]:
-    """Trace the program of a fit step on a sequence of up to ``steps`` samples; XLA compiles it at its first call."""
+    """Compile the program of a fit step on a sequence of up to ``steps`` samples."""
 
     def run(call: SequenceArguments) -> SequenceResults:
         inputs = call.samples[:, None]

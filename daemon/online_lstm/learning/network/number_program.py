@@ -31,7 +31,7 @@ def compile_regression(
     replayed: bool,
     events: int,
 ) -> Callable[[NumberArguments], RunResults]:
-    """Trace the program; XLA compiles it at its first call. There is one output for each of ``horizons``."""
+    """Compile the program, with one output for each of ``horizons``."""
     arguments = NumberArguments.specs(
         layout, learning, window=window, horizons=horizons, replayed=replayed, events=events
     )

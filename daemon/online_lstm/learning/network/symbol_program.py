@@ -24,7 +24,7 @@ IMPOSSIBLE = -1e30
 def compile_program(
     layout: Layout, learning: LearningSettings, *, window: int, carried: bool, replayed: bool, events: int
 ) -> Callable[[SymbolArguments], RunResults]:
-    """Trace the program for one capacity; XLA compiles it at its first call. The outputs are probabilities."""
+    """Compile the program for one capacity. The outputs are probabilities."""
     arguments = SymbolArguments.specs(layout, learning, window=window, replayed=replayed, events=events)
     results = RunResults.specs(layout, outputs=layout.classes, events=events)
     drops_out = arguments.dropout.shape[0] > 0 and learning.learn
