@@ -16,8 +16,7 @@ from online_lstm.shutdown import Shutdown, exit_at_once
 from online_lstm.significance import words_of
 
 if TYPE_CHECKING:
-    from online_lstm.learning.learners import Model
-    from online_lstm.learning.network import LearningSettings
+    from online_lstm.learning.network import LearningSettings, Model
     from online_lstm.telemetry import TelemetryEvent
 
 _log = EventLogger(__name__)
