@@ -16,22 +16,23 @@ from support import fakes
 
 
 class ToyNetwork(SymbolModel):
-    """Its state is a number that depends on every event and on their order; so do its predictions."""
+    """Its state is a number that depends on every event, their order, and how it learns; so do its predictions."""
 
     def run(self, state: Any, codes: Any, known: Any, past: Any) -> SymbolRun:  # noqa: ARG002
-        count, classes = len(known) - 1, self._layout_of(state).classes
+        count, classes, learning = len(known) - 1, self._layout_of(state).classes, self._learning
+        rate = round(1e6 * learning.learning_rate)
         number, probabilities = int(state[0]), np.zeros((count + 1, classes), np.float32)
         for k, code in enumerate([*codes[len(codes) - count :], None]):
             probabilities[k, : known[k]] = 0.5 / known[k]
             probabilities[k, number % known[k]] += 0.5
-            if code is not None:
-                number = (31 * number + int(code) + 1) % 65_521  # a float32 holds it
+            if code is not None and learning.learn:
+                number = (31 * number + int(code) + rate) % 65_521  # a float32 holds it
         after = state.copy()
         after[0] = number
         return SymbolRun(
             state=after,
             probabilities=probabilities,
-            fit_steps=np.ones(count, np.int32),
+            fit_steps=np.full(count, learning.learn, np.int32),
             skipped_steps=np.zeros(count, np.int32),
             losses=np.zeros(count),
             windows=np.zeros((count, 9), np.int32),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from online_lstm.audit import partition_audit
 from online_lstm.audit.audit_report import print_findings, to_json
 from online_lstm.audit.consistency import OutputLog, check_consistency
 from online_lstm.audit.partition_audit import PartitionAudit, audit_partition
@@ -19,6 +20,7 @@ from online_lstm.testing import MemoryReader
 from rich.console import Console
 from support import fakes
 from support.fakes import SIZES, SOURCES, FakeDaemon, FakeKafka, learned_until, small_settings
+from support.toys import toy_network
 
 FIRST, SECOND = SOURCES
 LOGS = {
@@ -64,6 +66,15 @@ class Topics(MemoryReader):
             r = log[position]
             stamp = 5 if self._stamped or r.timestamp_ms < 0 else r.timestamp_ms
             yield InputRecord(source.topic, source.partition, position, stamp, r.key, r.value, r.headers, self._stamped)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def toy_networks() -> Iterator[None]:
+    """Replace the networks, in the daemons and in the audit: audited is how they are used."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fakes, "small_network", toy_network)
+        patch.setattr(partition_audit, "model_factory", lambda _: toy_network)
+        yield
 
 
 def learn(folder: Path, *ways: dict[str, Any], logs: dict[TopicPartition, list[InputRecord]] = LOGS) -> FakeKafka:
