@@ -30,6 +30,8 @@ from support.fakes import (
     traffic,
 )
 
+pytestmark = pytest.mark.long
+
 FIRST = SOURCES[0]
 COUNT = 60
 
