@@ -19,6 +19,7 @@ from online_lstm.learning.network.signatures import SampleArguments, SampleResul
 from online_lstm.learning.network.symbol_program import IMPOSSIBLE
 
 
+@cache
 def compile_steps(
     layout: Layout, *, features: int, classes: int, events: int
 ) -> Callable[[SampleArguments], SampleResults]:

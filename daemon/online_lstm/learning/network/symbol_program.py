@@ -6,6 +6,7 @@ steps before the window slides, as far as the budget allows.
 """
 
 from collections.abc import Callable
+from functools import cache
 
 import tensorflow as tf
 
@@ -21,6 +22,7 @@ IMPOSSIBLE = -1e30
 """The logit of an impossible class: not -inf, whose product with 0 would be NaN in the cross-entropy."""
 
 
+@cache
 def compile_program(
     layout: Layout, learning: LearningSettings, *, window: int, carried: bool, replayed: bool, events: int
 ) -> Callable[[SymbolArguments], RunResults]:
