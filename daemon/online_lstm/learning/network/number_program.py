@@ -40,7 +40,7 @@ def compile_regression(
     drops_out = arguments.dropout.shape[0] > 0 and learning.learn
 
     def run(call: NumberArguments) -> RunResults:
-        def step(k: Tensor, state: TrainState, reports: FitReport) -> tuple[Tensor, TrainState, FitReport]:
+        def step(k: Tensor, state: TrainState, reports: Tensor) -> tuple[Tensor, TrainState, Tensor]:
             arrived = k < call.events
             lines = tf.slice(call.lines, [k, 0], [steps, call.lines.shape[1]])
             batch, starts = lines[:, None], state.states[None]
@@ -53,11 +53,11 @@ def compile_regression(
             )
             slides = arrived & carried & tf.reduce_all(tf.math.is_finite(slid))
             state = fitted._replace(states=tf.where(slides, slid, state.states))
-            return k + 1, state, reports.write(k, report)
+            return k + 1, state, tf.tensor_scatter_nd_update(reports, [[k]], [report.row()])
 
-        start = (tf.constant(0), TrainState.from_row(layout, call.state), FitReport.blank(results))
+        start = (tf.constant(0), TrainState.from_row(layout, call.state), FitReport.blank_rows(results))
         _, state, reports = tf.while_loop(lambda k, *_: k <= call.events, step, start)
-        return RunResults(state.row(), *reports)
+        return RunResults(state.row(), *FitReport.split(reports, results))
 
     return compiled(run, arguments=arguments, results=results)
 

@@ -33,8 +33,8 @@ def compile_program(
 
     def run(call: SymbolArguments) -> RunResults:
         def step(
-            k: Tensor, left: Tensor, state: TrainState, reports: FitReport
-        ) -> tuple[Tensor, Tensor, TrainState, FitReport]:
+            k: Tensor, left: Tensor, state: TrainState, reports: Tensor
+        ) -> tuple[Tensor, Tensor, TrainState, Tensor]:
             """Run one fit step for event k; ``left`` retry steps remain after it, -1 for the event's first step."""
             new, arrived = left < 0, k < call.events
             codes, known = tf.slice(call.codes, [k], [window + 1]), tf.slice(call.known, [k], [2])
@@ -42,7 +42,7 @@ def compile_program(
             if replayed:
                 # gather: a slice that starts at a value of the arguments would be compiled again for each value
                 index = tf.gather(call.replayed_index, k)
-                within = tf.gather(reports.edges, tf.maximum(index, 0))
+                within = FitReport.split(tf.gather(reports, tf.maximum(index, 0)), results).edges
                 start = tf.where(index < 0, tf.gather(call.replayed_states, k), within)
                 # once per event, not in its retry steps
                 replay = tf.where(new, tf.gather(call.replayed_codes, k), -1)
@@ -55,22 +55,22 @@ def compile_program(
             owed = tf.where(new, extra, left)
             refilled = tf.maximum(state.spent + tf.cast(extra, tf.float32) - learning.retry_refill, 0.0)
             slides = (owed == 0) & arrived & carried & tf.reduce_all(tf.math.is_finite(slid))
-            before = reports.at(k)
+            before = FitReport.split(tf.gather(reports, k), results)
             retried = before._replace(
                 fit_steps=before.fit_steps + report.fit_steps,
                 skipped_steps=before.skipped_steps + report.skipped_steps,
             )
-            report = FitReport(*[tf.where(new, *either) for either in zip(report, retried, strict=True)])
+            row = tf.where(new, report.row(), retried.row())
             state = fitted._replace(
                 spent=tf.where(new & arrived, refilled, state.spent),
                 states=tf.where(slides, slid, state.states),
             )
-            return k + tf.cast(owed == 0, tf.int32), owed - 1, state, reports.write(k, report)
+            return k + tf.cast(owed == 0, tf.int32), owed - 1, state, tf.tensor_scatter_nd_update(reports, [[k]], [row])
 
-        state, reports = TrainState.from_row(layout, call.state), FitReport.blank(results)
+        state, reports = TrainState.from_row(layout, call.state), FitReport.blank_rows(results)
         start = (tf.constant(0), tf.constant(-1), state, reports)
         *_, state, reports = tf.while_loop(lambda k, *_: k <= call.events, step, start)
-        return RunResults(state.row(), *reports)
+        return RunResults(state.row(), *FitReport.split(reports, results))
 
     return compiled(run, arguments=arguments, results=results)
 
