@@ -57,7 +57,8 @@ class FitReport(NamedTuple):
     def split(cls, rows: Tensor, results: RunResults) -> "FitReport":
         """Split a row, or rows, of a program with these specs of its results."""
         numbers, outputs, edges = tf.split(rows, [3, results.outputs.shape[1], results.edges.shape[1]], -1)
-        return cls(*tf.unstack(numbers, axis=-1), outputs, edges)
+        fit_steps, skipped_steps, losses = tf.unstack(numbers, axis=-1)
+        return cls(fit_steps, skipped_steps, losses, outputs, edges)
 
     def row(self) -> Tensor:
         """Return the report of one event as a row: a loop writes one row faster than five parts."""
