@@ -19,6 +19,7 @@ from online_lstm.errors import FencedError, InputGoneError, NotCommittedError
 from online_lstm.events import Committed, InputRecord, Membership, OutputRecord, PollResult, TopicPartition
 from online_lstm.learning.network import LabelModel, LearningSettings, ModelShape, NumberModel, SymbolModel
 from online_lstm.learning.number.number_learner import number_ensemble_from
+from online_lstm.learning.state.schema import PartitionState
 from online_lstm.settings import Settings, read_settings
 from online_lstm.streaming.service import Service
 from online_lstm.telemetry import RegressionStats, TelemetryEvent
@@ -415,7 +416,7 @@ class FakeStore(CheckpointStore):
         super().__init__(str(folder), "online-lstm")
         self._kafka = kafka
 
-    def write(self, source: TopicPartition, offset: int, state: Mapping[str, Any]) -> int:
+    def write(self, source: TopicPartition, offset: int, state: PartitionState) -> int:
         self._kafka.on_step("before checkpoint")
         size = super().write(source, offset, state)
         self._kafka.on_step("after checkpoint")
@@ -505,7 +506,7 @@ class FakeDaemon:
 
     def digests(self) -> dict[TopicPartition, str]:
         """Fingerprint what was learned, by partition."""
-        return {source: digest_of(a.partition.state()) for source, a in self.service._assignments.items()}
+        return {source: digest_of(a.partition.state().to_arrays()) for source, a in self.service._assignments.items()}
 
 
 def crash_at(number: int, name: str) -> Callable[[str], None]:

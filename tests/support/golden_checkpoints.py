@@ -64,4 +64,4 @@ def datasets(content: Mapping[str, Any], within: str = "") -> Iterator[tuple[str
 
 if __name__ == "__main__":
     for name in GOLDEN:
-        (FOLDER / f"{name}.h5.gz").write_bytes(gzip.compress(pack(learned(name).state()), mtime=0))
+        (FOLDER / f"{name}.h5.gz").write_bytes(gzip.compress(pack(learned(name).state().to_arrays()), mtime=0))

@@ -18,6 +18,7 @@ from online_lstm.backtest.input_files import Line
 from online_lstm.backtest.report.scorecard import Scorecard
 from online_lstm.backtest.runner import beginning, learn
 from online_lstm.errors import InputFileError, SettingsError
+from online_lstm.learning.state.schema import PartitionState
 from online_lstm.settings import Settings
 from online_lstm.shutdown import Shutdown
 
@@ -39,7 +40,7 @@ class Training:
 
     epochs: list[Epoch]
     best: Epoch
-    state: dict[str, Any]
+    state: PartitionState
     scorecard: Scorecard
     messages: list[bytes]
     interrupted_in: int | None = None

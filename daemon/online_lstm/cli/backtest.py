@@ -180,7 +180,7 @@ def _take_in_passes(
     if results.predictions is not None:
         results.predictions.writelines(message + b"\n" for message in training.messages)
     if results.checkpoint is not None:
-        results.checkpoint.write(pack(training.state, fingerprint()))
+        results.checkpoint.write(pack(training.state.to_arrays(), fingerprint()))
     if arguments.plot is not None:
         plot(training, Path(arguments.plot))
     return training
@@ -226,7 +226,7 @@ def backtest(
         raise KeyboardInterrupt
     scorecard.require_events(name)
     if checkpoint is not None:
-        checkpoint.write(pack(partition.state(), fingerprint()))
+        checkpoint.write(pack(partition.state().to_arrays(), fingerprint()))
     return scorecard
 
 

@@ -80,19 +80,19 @@ def summarize(file: "CheckpointFile") -> dict[str, Any]:
         "group": file.group,
         "topic": source.topic if source else None,
         "partition": source.partition if source else None,
-        "lineage": state.get("lineage", file.lineage),
+        "lineage": state.commit_metadata.lineage if state else file.lineage,
         "offset": file.offset,
         "bytes": file.size,
-        "whole": file.damage is None,
+        "whole": state is not None,
     }
-    if file.damage is not None:
+    if state is None:
         return {**summary, "damage": file.damage}
     return {
         **summary,
-        "generation": lineage_generation(state["lineage"]),
-        "records": int(state["records"]),
-        "partitions": int(state["partitions"]),
-        "streams": len(state["streams"]["keys"]),
+        "generation": lineage_generation(state.commit_metadata.lineage),
+        "records": state.commit_metadata.records,
+        "partitions": state.commit_metadata.partitions,
+        "streams": len(state.learned.keys),
     }
 
 
@@ -101,29 +101,28 @@ def describe(file: "CheckpointFile") -> dict[str, Any]:
     from online_lstm.audit.describe import learner_of, streams_of
     from online_lstm.checkpoint.hdf5 import FORMAT
 
-    summary = summarize(file)
-    if file.damage is not None:
+    summary, state, attributes = summarize(file), file.state, dict(file.attributes)
+    if state is None:
         return summary
-    state, attributes = file.state, dict(file.attributes)
     return {
         **summary,
         "format": FORMAT,
-        "digest_of_outputs": state["digest"],
+        "digest_of_outputs": state.commit_metadata.digest.hex(),
         "digest_of_state": attributes.pop("digest"),
         "origin": attributes,
-        "shape": json.loads(state["shape"]),
-        "learning": json.loads(state["learning"]),
+        "shape": state.shape,
+        "learning": state.learning,
         "streams": list(streams_of(state)),
         **({"learner": learner} if (learner := learner_of(state)) else {}),
-        "arrays": dict(_arrays(state)),
+        "arrays": dict(_arrays(state.to_arrays())),
     }
 
 
-def _arrays(state: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+def _arrays(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield name, shape, dtype and size of all arrays."""
     import numpy as np
 
-    for name, node in sorted(state.items()):
+    for name, node in sorted(content.items()):
         if isinstance(node, dict):
             yield from _arrays(node, f"{prefix}{name}/")
         elif isinstance(node, np.ndarray):

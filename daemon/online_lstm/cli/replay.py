@@ -5,7 +5,6 @@ written. Nothing is written to Kafka or to the checkpoints, and no group is join
 """
 
 import argparse
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
@@ -33,6 +32,7 @@ from online_lstm.terminal.progress import progress_bar
 if TYPE_CHECKING:  # they load HDF5, numba and the Kafka client
     from online_lstm.checkpoint import CheckpointStore
     from online_lstm.learning.partition import NetworkFactory
+    from online_lstm.learning.state.schema import PartitionState
     from online_lstm.streaming.recovery import InputTopic
 
 HELP = "recompute past predictions for a range of offsets"
@@ -61,7 +61,7 @@ class Route:
     lineage: str
     start: int
     wanted: range
-    state: Mapping[str, Any]
+    state: "PartitionState"
     marks: Mapping[int, CommitMetadata]
 
 
@@ -97,7 +97,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
         store = CheckpointStore(settings.checkpoint_url, settings.group_id)
         wanted = range(arguments.first, arguments.until)
         route = plan(settings, topic, store, source=source, wanted=wanted, lineage=arguments.lineage)
-        stored = {**json.loads(route.state["shape"]), **json.loads(route.state["learning"])}
+        stored = {**route.state.shape, **route.state.learning}
         stored.pop("warm_start")  # the path of the file has to be given again; the checkpoint has its digest
         learned_with = settings_of(arguments, **stored)
         written: Counter[str] = Counter()
@@ -200,12 +200,10 @@ def replay(
         ReplayDivergedError: The commit metadata differs from the recorded one; some yielded outputs may be wrong.
     """
     from online_lstm.checkpoint.warm_start_file import read_warm_start
-    from online_lstm.learning.partition import Partition, metadata_from_state
+    from online_lstm.learning.partition import Partition
 
-    partition = Partition(
-        settings, route.source, metadata_from_state(dict(route.state)), network_for, read_warm_start(settings)
-    )
-    partition.restore(dict(route.state))
+    partition = Partition(settings, route.source, route.state.commit_metadata, network_for, read_warm_start(settings))
+    partition.restore(route.state)
     agreed = route.start
     remaining = iter(records)
     waiting = next(remaining, None)
@@ -236,11 +234,9 @@ def _require_range(first: int, until: int) -> None:
 
 def _marks(store: "CheckpointStore", source: TopicPartition, lineage: str) -> Iterator[tuple[int, CommitMetadata]]:
     """Yield offset and commit metadata of the readable checkpoints of a lineage."""
-    from online_lstm.learning.partition import metadata_from_state
-
     for offset in store.offsets(source, lineage):
         try:
-            yield offset, metadata_from_state(store.read(source, lineage, offset))
+            yield offset, store.read(source, lineage, offset).commit_metadata
         except CheckpointDamagedError as error:
             _log.warning("checkpoint passed over", source=source, offset=offset, reason=error)
 

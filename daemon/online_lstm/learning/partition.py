@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +34,7 @@ from online_lstm.learning.network import LearningSettings
 from online_lstm.learning.scoring import classification
 from online_lstm.learning.scoring.regression import regression_stats, skill_error, squared_differences
 from online_lstm.learning.state.packed import ArrayViews
+from online_lstm.learning.state.schema import PartitionState
 from online_lstm.learning.warm_start import WarmStart, require_shape
 from online_lstm.settings import Settings
 from online_lstm.significance import kappa_temporal
@@ -82,13 +82,6 @@ def next_metadata(settings: Settings, source: TopicPartition, offset: int, befor
     name = hashlib.sha256(origin.encode()).hexdigest()[:8]
     generation = lineage_generation(before.lineage) + 1
     return replace(before, lineage=name if generation == 1 else f"{name}-{generation}", digest=bytes(16))
-
-
-def metadata_from_state(state: dict[str, Any]) -> CommitMetadata:
-    """Read the commit metadata from a state that ``Partition.state`` returned."""
-    return CommitMetadata(
-        state["lineage"], int(state["records"]), bytes.fromhex(state["digest"]), partitions=int(state["partitions"])
-    )
 
 
 @dataclass(slots=True)
@@ -267,29 +260,21 @@ class Partition:
     def learn_with(self, learning: LearningSettings) -> None:
         """Learn with these learning settings from now on."""
         if learning != self.learning:
-            state = self.state()
-            state["learning"] = json.dumps(asdict(learning), sort_keys=True)
-            self.restore(state)
+            self.restore(replace(self.state(), learning=asdict(learning)))
 
-    def state(self) -> dict[str, Any]:
-        """Copy everything that was learned, as nested plain data; the least recently seen stream is first."""
-        return {
-            "lineage": self.commit_metadata.lineage,
-            "records": np.int64(self.commit_metadata.records),
-            "digest": self.commit_metadata.digest.hex(),
-            "partitions": np.int64(self.commit_metadata.partitions),
-            "shape": json.dumps(self._settings.of_kind("shape"), sort_keys=True),
-            "learning": json.dumps(asdict(self.learning), sort_keys=True),
-            **self._learners.state(),
-        }
+    def state(self) -> PartitionState:
+        """Copy everything that was learned."""
+        return PartitionState(
+            self.commit_metadata, self._settings.of_kind("shape"), asdict(self.learning), self._learners.state()
+        )
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: PartitionState) -> None:
         """Restore a state that ``state`` returned.
 
         Raises:
             StateMismatchError: The state has other shape settings, or another structure than ``state`` returns.
         """
-        require_shape(self._settings, json.loads(state["shape"]), f"the state of {self.source}")
-        self._begin(LearningSettings(**json.loads(state["learning"])))
-        self._learners.restore(state)
-        self.commit_metadata = metadata_from_state(state)
+        require_shape(self._settings, state.shape, f"the state of {self.source}")
+        self._begin(LearningSettings(**state.learning))
+        self._learners.restore(state.learned)
+        self.commit_metadata = state.commit_metadata

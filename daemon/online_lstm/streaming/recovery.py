@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from online_lstm.checkpoint import CheckpointStore
 from online_lstm.errors import (
@@ -30,9 +30,9 @@ from online_lstm.learning.partition import (
     initial_metadata,
     learning_settings,
     lineage_generation,
-    metadata_from_state,
     next_metadata,
 )
+from online_lstm.learning.state.schema import PartitionState
 from online_lstm.learning.warm_start import WarmStart
 from online_lstm.logs import EventLogger
 from online_lstm.settings import Settings
@@ -217,7 +217,7 @@ class Recovery:
         if found is None:
             return self._start_lineage(source, committed)
         offset, state = found
-        before = metadata_from_state(state)
+        before = state.commit_metadata
         if committed is None:
             self._refuse_unless(
                 "on_gap",
@@ -269,7 +269,7 @@ class Recovery:
     def _resume_lineage(
         self,
         source: TopicPartition,
-        found: tuple[int, dict[str, Any]],
+        found: tuple[int, PartitionState],
         replay_until: int,
         *,
         commit_metadata: CommitMetadata | None = None,
@@ -277,7 +277,7 @@ class Recovery:
     ) -> RestoredPartition:
         """Continue the lineage of a checkpoint; ``found`` is the checkpoint's offset and state."""
         offset, state = found
-        before = metadata_from_state(state)
+        before = state.commit_metadata
         partition = self._new_partition(source, before)
         try:
             partition.restore(state)
@@ -318,7 +318,7 @@ class Recovery:
         unlearned = CommitMetadata(commit_metadata.lineage, 0, commit_metadata.digest, commit_metadata.partitions)
         return Partition(self._settings, source, unlearned, self._network_for, self._warm_start)
 
-    def _newest(self, source: TopicPartition, lineage: str, limit: int) -> tuple[int, dict[str, Any]] | None:
+    def _newest(self, source: TopicPartition, lineage: str, limit: int) -> tuple[int, PartitionState] | None:
         """Read the newest checkpoint at or below an offset; report and skip damaged checkpoints."""
         for offset in self._store.offsets(source, lineage):
             if offset <= limit:
@@ -329,7 +329,7 @@ class Recovery:
                     self._observer(CheckpointFinished(source, offset, "damaged"))
         return None
 
-    def _newest_of_all(self, source: TopicPartition) -> tuple[int, dict[str, Any]] | None:
+    def _newest_of_all(self, source: TopicPartition) -> tuple[int, PartitionState] | None:
         """Read the newest checkpoint of the most recent lineage that has a readable one."""
         lineages = sorted(self._store.lineages(source), key=lineage_generation, reverse=True)
         for lineage in lineages:

@@ -1,6 +1,5 @@
 """What replay says again, and what it refuses, on Kafka in memory."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -51,7 +50,7 @@ def route_of(kafka: FakeKafka, store: CheckpointStore, first: int, until: int, l
 
 
 def say(route: Route, log: Sequence[InputRecord] = LOGS[FIRST]) -> list[OutputRecord]:
-    stored = {**json.loads(route.state["shape"]), **json.loads(route.state["learning"])}
+    stored = {**route.state.shape, **route.state.learning}
     records = [r for r in log if route.start <= r.offset < route.wanted.stop]
     return list(replay(route, settings_with(**stored), records, small_network))
 

@@ -5,7 +5,7 @@ in spreads of the stream. The target of each prediction arrives one horizon late
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from online_lstm.learning.network.number_model import NumberRun
 from online_lstm.learning.number.number_task import NumberTask
 from online_lstm.learning.scoring import classification, regression
 from online_lstm.learning.state.packed import ArraySpec, ArrayViews, PackedArrays
-from online_lstm.learning.state.vocabulary import Vocabulary
+from online_lstm.learning.state.vocabulary import Vocabulary, VocabularyState
 from online_lstm.settings import Settings
 
 if TYPE_CHECKING:  # it loads numba
@@ -101,11 +101,11 @@ class NumberLearner:
         self._streams.remove(self.row)
         self._network_rows.remove(self.network_row)
 
-    def vocabulary(self) -> dict[str, Any]:
+    def vocabulary(self) -> VocabularyState:
         """Return an empty vocabulary: numbers need none."""
         return Vocabulary(max_codes=1, min_occurrences=1).state()
 
-    def resume(self, classes: int, vocabulary: dict[str, Any]) -> None:
+    def resume(self, classes: int, vocabulary: VocabularyState) -> None:
         """Do nothing: a stream of numbers has no state beside its arrays."""
 
     def recall(self) -> None:
