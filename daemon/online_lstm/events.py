@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from online_lstm.predictor_scores import PredictorScores
+
 Header = tuple[str, bytes]
 BASELINES: Mapping[str, tuple[str, ...]] = {
     "symbol": ("last_value", "most_frequent", "suffix_memory"),
@@ -212,12 +214,11 @@ class EventResult:
     """The result of one learned event; ``event`` counts the stream's events from 1.
 
     ``fit_steps`` counts the optimizer steps of the event, ``skipped_steps`` the optimizer steps that were skipped
-    because they were not finite. ``hits`` has the hits of the published prediction, then of each baseline, then of each
-    expert; it is None without a pending prediction. If an event scores several predictions, ``scored`` is their number
-    and ``hits`` counts the hits among them. ``hit_rates`` has the same order, over the last ``score_window`` scored
-    events; it is None before the first scored event. If streams share a learner, events and scores are over all its
-    streams. ``unpublished_evaluations`` has evaluations, with their hits, of other streams' sequences that this event
-    ended because of their idle timeout or to make room for other sequences.
+    because they were not finite. ``hits`` is None without a pending prediction. If an event scores several
+    predictions, ``scored`` is their number and ``hits`` counts the hits among them. ``hit_rates`` are over the last
+    ``score_window`` scored events; they are None before the first scored event. If streams share a learner, events
+    and scores are over all its streams. ``unpublished_evaluations`` has evaluations, with their hits, of other
+    streams' sequences that this event ended because of their idle timeout or to make room for other sequences.
     """
 
     event: int
@@ -225,9 +226,9 @@ class EventResult:
     skipped_steps: int
     evaluation: Evaluation | None
     prediction: SymbolPrediction | NumberPrediction | LabelPrediction | None
-    hits: tuple[int, ...] | None
-    hit_rates: tuple[float, ...] | None
-    unpublished_evaluations: tuple[tuple[LabelEvaluation, tuple[int, ...]], ...] = ()
+    hits: PredictorScores[int] | None
+    hit_rates: PredictorScores[float] | None
+    unpublished_evaluations: tuple[tuple[LabelEvaluation, PredictorScores[int]], ...] = ()
     scored: int = 1
 
 

@@ -20,6 +20,7 @@ from online_lstm.events import Committed, InputRecord, Membership, OutputRecord,
 from online_lstm.learning.network import LabelModel, LearningSettings, ModelShape, NumberModel, SymbolModel
 from online_lstm.learning.number.number_learner import number_ensemble_from
 from online_lstm.learning.state.schema import PartitionState
+from online_lstm.predictor_scores import PredictorScores
 from online_lstm.settings import Settings, read_settings
 from online_lstm.streaming.service import Service
 from online_lstm.telemetry import RegressionStats, TelemetryEvent
@@ -42,12 +43,12 @@ LABELS = {"task": "label", "features": 2, "classes": 3, "max_sequence_length": 6
 NUMBERS = {"task": "number", "features": 2, "horizons": "1,3", "history": 256}
 """Beside ``SMALL``, for ``number_traffic``."""
 NUMBER_REPORT = RegressionStats(
-    mean_absolute_errors=(2.0, 4.0, 8.0, 3.0),
+    mean_absolute_errors=PredictorScores(2.0, {"last_value": 4.0, "most_frequent": 8.0}, {"lstm": 3.0}),
     root_mean_squared_error=2.5,
-    mean_absolute_error_ratios=(0.1, 0.2, 0.4, 0.15),
+    mean_absolute_error_ratios=PredictorScores(0.1, {"last_value": 0.2, "most_frequent": 0.4}, {"lstm": 0.15}),
     mean_absolute_percentage_error=0.2,
     skill=0.5,
-    skills=(0.5, 0.75),
+    skills={"last_value": 0.5, "seasonal_naive": 0.75},
     interval_coverage=0.9,
     skill_error=0.03,
 )

@@ -98,27 +98,21 @@ def _network(layout: Layout, row: NDArray[np.float32]) -> dict[str, Any]:
 
 
 def _scores(settings: Settings, row: ArrayViews) -> dict[str, Any]:
-    rates, losses = classification.summary({name: row[name][None] for name in classification.NAMES}) or (None, None)
-    names, first = (*settings.baselines, *settings.experts), len(settings.baselines)
-
-    def by_name(figures: tuple[float, ...] | None) -> list[dict[str, float] | None]:
-        if figures is None:
-            return [None, None]
-        named = list(zip(names, figures, strict=True))
-        return [dict(named[:first]), dict(named[first:])]
-
-    told: dict[str, Any] = {
-        "scored": int(row["scores_count"][0]),
-        "hit_rate": rates[0] if rates else None,
-    }
-    told["baseline_hit_rates"], told["expert_hit_rates"] = by_name(rates[1:] if rates else None)
+    rows = {name: row[name][None] for name in classification.NAMES}
+    rates, losses = classification.summary(rows, settings.predictors)
     drifts, last = row["drift_events"].tolist()
-    told |= {"drifts": drifts, "last_drift_event": last or None}
-    if settings.task != "number":
-        # the last value is the first baseline
-        told["kappa_temporal"] = kappa_temporal(rates[0], rates[1]) if rates else None
-        return {**told, "log_loss_bits": None if losses is None else float(losses[0])}
-    return {**told, **number_figures(settings, losses)}
+    figures: dict[str, Any] = {
+        "scored": int(row["scores_count"][0]),
+        "hit_rate": rates and rates.published,
+        "baseline_hit_rates": rates and rates.baselines,
+        "expert_hit_rates": rates and rates.experts,
+        "drifts": drifts,
+        "last_drift_event": last or None,
+    }
+    if settings.task == "number":
+        return {**figures, **number_figures(settings, losses)}
+    figures["kappa_temporal"] = kappa_temporal(rates) if rates else None
+    return {**figures, "log_loss_bits": None if losses is None else float(losses[0])}
 
 
 def _symbols(settings: Settings, row: ArrayViews, network: ArrayViews, vocabulary: VocabularyState) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from online_lstm.events import (
     SymbolPrediction,
     TopicPartition,
 )
+from online_lstm.predictor_scores import PredictorScores
 from online_lstm.settings import Settings, parse_assignments, read_settings
 from online_lstm.terminal.output_file import STANDARD_OUTPUT, create_output
 from online_lstm.terminal.progress import progress_bar
@@ -169,33 +170,50 @@ def _chunks(elements: Iterable[Element], source: TopicPartition, chunk: int) -> 
 def _tracks(elements: list[Element], outcomes: list[EventResult], settings: Settings) -> dict[str, Trace]:
     """Return a trace for the published prediction, each expert and each baseline; one trace if a name is both."""
     scored = [element.scored for element in elements]
-    names = (PREDICTION, *settings.baselines, *settings.experts)
-    hits = _columns(names, [outcome.hits or (False,) * len(names) for outcome in outcomes])
-    told = dict.fromkeys((PREDICTION, *settings.experts, *settings.baselines))
+    predictors = settings.predictors
+    names = dict.fromkeys((PREDICTION, *settings.experts, *settings.baselines))
+    hits = [_by_name(outcome.hits) if outcome.hits else {} for outcome in outcomes]
     evaluations = [outcome.evaluation for outcome in outcomes]
     if settings.task == "number":
         from online_lstm.learning.scoring.regression import absolute_errors
 
-        unknown = (None,) * len(names)
-        told_errors = [
-            absolute_errors(v.losses[0]).tolist() if isinstance(v, NumberEvaluation) else unknown for v in evaluations
+        errors = [
+            _by_name(predictors.named(absolute_errors(v.losses[0]).tolist())) if isinstance(v, NumberEvaluation) else {}
+            for v in evaluations
         ]
-        errors = _columns(names, told_errors)
         values = [float(element.value) for element in elements]
-        return {name: Trace(scored, hits[name], errors=errors[name], values=values) for name in told}
-    said = [(v.surprise_bits, *v.expert_bits) if isinstance(v, SymbolEvaluation) else None for v in evaluations]
-    with_bits = (PREDICTION, *settings.experts)
-    bits = _columns(with_bits, [line or (None,) * len(with_bits) for line in said])
+        return {
+            name: Trace(scored, _line(hits, name, False), errors=_line(errors, name), values=values) for name in names
+        }
+    bits = [
+        {PREDICTION: v.surprise_bits, **dict(zip(settings.experts, v.expert_bits, strict=True))}
+        if isinstance(v, SymbolEvaluation)
+        else {}
+        for v in evaluations
+    ]
     pending = [None, *(outcome.prediction for outcome in outcomes[:-1])]
     listed = [
         isinstance(prediction, SymbolPrediction) and str(element.value) in {literal for literal, _ in prediction.top}
         for prediction, element in zip(pending, elements, strict=True)
     ]
-    return {name: Trace(scored, hits[name], bits.get(name, ()), listed if name == PREDICTION else ()) for name in told}
+    return {
+        name: Trace(
+            scored,
+            _line(hits, name, False),
+            _line(bits, name) if name in {PREDICTION, *settings.experts} else (),
+            listed if name == PREDICTION else (),
+        )
+        for name in names
+    }
 
 
-def _columns(names: Sequence[str], lines: Sequence[tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
-    return dict(zip(names, zip(*lines, strict=True), strict=True))
+def _by_name(scores: PredictorScores[Any]) -> dict[str, Any]:
+    """Return the scores by name; an expert with the name of a baseline has its place."""
+    return {PREDICTION: scores.published, **scores.baselines, **scores.experts}
+
+
+def _line(lines: Sequence[Mapping[str, Any]], name: str, missing: Any = None) -> tuple[Any, ...]:
+    return tuple(line.get(name, missing) for line in lines)
 
 
 def _protocols(arguments: argparse.Namespace) -> list[BenchmarkProtocol]:

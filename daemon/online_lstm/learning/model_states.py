@@ -9,6 +9,7 @@ from online_lstm.learning.network import LabelModel, NumberModel, SymbolModel
 from online_lstm.learning.scoring import classification, drift
 from online_lstm.learning.state.packed import ArraySpec, ArrayViews, PackedArrays
 from online_lstm.learning.weight_sharing import WeightSharing
+from online_lstm.predictor_scores import PredictorScores
 from online_lstm.settings import Settings
 
 AnyModel = SymbolModel | NumberModel | LabelModel
@@ -35,16 +36,15 @@ class ModelStates(dict[int, PackedArrays]):
 class ScoredBatch(NamedTuple):
     """Scores of K events: for each, the hits of all predictors, their hit rates after it, and whether it is a drift."""
 
-    hits: list[tuple[int, ...] | None]
-    rates: list[tuple[float, ...] | None]
+    hits: list[PredictorScores[int] | None]
+    rates: list[PredictorScores[float] | None]
     drifts: list[bool]
 
 
 def score_fields(settings: Settings, losses: int | tuple[int, ...], *, predictions: int = 1) -> dict[str, ArraySpec]:
     """Describe the arrays of one stream that ``score`` writes to; see ``classification.fields``."""
-    predictors = settings.first_expert + len(settings.experts)
     return {
-        **classification.fields(settings.score_window, predictors, losses, predictions=predictions),
+        **classification.fields(settings.score_window, settings.predictors.count, losses, predictions=predictions),
         **drift.fields(),
     }
 
@@ -77,6 +77,8 @@ def score(
     for place in np.flatnonzero(scored)[found].tolist() if any(found) else ():
         drifts[place] = True
         stream["drift_events"][:] = stream["drift_events"][0] + 1, first + place
-    known = [None if before is None else tuple(before.tolist()), *map(tuple, rates.tolist())]
-    told = [tuple(line) if counts else None for line, counts in zip(hits.tolist(), scored.tolist(), strict=True)]
-    return ScoredBatch(told, [known[number] for number in np.cumsum(scored).tolist()], drifts)
+    predictors = settings.predictors
+    known = [None if before is None else predictors.named(before.tolist()), *map(predictors.named, rates.tolist())]
+    of_predictors = hits[:, : predictors.count].tolist()  # without the number of scored predictions
+    named = [predictors.named(line) if one else None for line, one in zip(of_predictors, scored.tolist(), strict=True)]
+    return ScoredBatch(named, [known[number] for number in np.cumsum(scored).tolist()], drifts)

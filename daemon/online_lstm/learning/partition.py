@@ -36,6 +36,7 @@ from online_lstm.learning.scoring.regression import regression_stats, skill_erro
 from online_lstm.learning.state.packed import ArrayViews
 from online_lstm.learning.state.schema import PartitionState
 from online_lstm.learning.warm_start import WarmStart, require_shape
+from online_lstm.predictor_scores import NO_HITS, PredictorScores, total_hits
 from online_lstm.settings import Settings
 from online_lstm.significance import kappa_temporal
 from online_lstm.telemetry import Hint, PartitionStats, RegressionStats
@@ -90,7 +91,7 @@ class BatchCounts:
 
     events: int = 0
     scored: int = 0
-    hits: Counter[int] = field(default_factory=Counter)
+    hits: PredictorScores[int] = NO_HITS
     fit_steps: int = 0
     skipped_steps: int = 0
     dead_letters: Counter[str] = field(default_factory=Counter)
@@ -99,20 +100,20 @@ class BatchCounts:
     drifts: int = 0
     seconds: float = 0.0
 
-    def add(self, outcome: EventResult) -> None:
-        """Add the result of one event."""
-        self.events += 1
-        self.fit_steps += outcome.fit_steps
-        self.skipped_steps += outcome.skipped_steps
-        for hits, scored in (
-            (outcome.hits, outcome.scored),
-            *((hits, 1) for _, hits in outcome.unpublished_evaluations),
-        ):
-            if hits is not None:
-                self.scored += scored
-                for place, count in enumerate(hits):
-                    self.hits[place] += count
-        self.drifts += sum(evaluation.drift for evaluation in _evaluations(outcome))
+    def add(self, outcomes: Sequence[EventResult]) -> None:
+        """Add the results of events."""
+        hits = [self.hits]
+        for outcome in outcomes:
+            self.fit_steps += outcome.fit_steps
+            self.skipped_steps += outcome.skipped_steps
+            if outcome.hits is not None:
+                self.scored += outcome.scored
+                hits.append(outcome.hits)
+            self.scored += len(outcome.unpublished_evaluations)
+            hits += [others for _, others in outcome.unpublished_evaluations]
+            self.drifts += sum(evaluation.drift for evaluation in _evaluations(outcome))
+        self.events += len(outcomes)
+        self.hits = total_hits(hits)
 
 
 def _evaluations(outcome: EventResult) -> Iterator[Evaluation]:
@@ -197,7 +198,7 @@ class Partition:
                 outputs[place] = self._encoder.output(one, result, model)
                 events.append(one)
                 outcomes.append(result)
-                tally.add(result)
+        tally.add(outcomes)
         published = [output for output in outputs if output is not None]
         digest = self.commit_metadata.digest
         for output in published:
@@ -218,32 +219,28 @@ class Partition:
     def report(self, checkpoint_offset: int | None) -> PartitionStats:
         """Return the statistics of the learners, over all streams together."""
         standing = self._learners.stats()
-        summary = classification.summary(standing.scores)
-        rates, losses = summary or (None, None)
-        first, numbers = self._settings.first_expert, self._settings.task == "number"
-        # the last value is the first baseline
-        kappa = kappa_temporal(rates[0], rates[1]) if rates and not numbers else None
+        rates, losses = classification.summary(standing.scores, self._settings.predictors)
+        numbers = self._settings.task == "number"
         return PartitionStats(
             source=self.source,
             streams=standing.streams,
             vocabulary=standing.symbols,
             waiting_sequences=standing.waiting,
             scored=classification.scored(standing.scores),
-            lift_errors=classification.lift_errors(standing.scores, first - 1),
-            hit_rate=None if rates is None else rates[0],
-            baseline_hit_rates=None if rates is None else rates[1:first],
-            expert_hit_rates=None if rates is None else rates[first:],
+            lift_errors=classification.lift_errors(standing.scores, self._settings.predictors),
+            hit_rates=rates,
             log_loss_bits=None if losses is None or numbers else float(losses[0]),
             numbers=self._numbers(standing.scores, losses) if numbers and losses is not None else None,
             checkpoint_offset=checkpoint_offset,
-            kappa_temporal=kappa,
+            kappa_temporal=kappa_temporal(rates) if rates and not numbers else None,
             surprise_bits=self._surprise_bits,
         )
 
     def _numbers(self, rows: ArrayViews, losses: NDArray[np.float64]) -> RegressionStats:
         """Compute the errors of number predictions, from the scores of all streams and the mean losses of an event."""
         error = skill_error(classification.scored(rows) * losses, squared_differences(rows["scores_losses"]))
-        return replace(regression_stats(losses, self._settings.features), skill_error=error)
+        stats = regression_stats(losses, self._settings.predictors, components=self._settings.features)
+        return replace(stats, skill_error=error)
 
     def begin_lineage(self, offset: int) -> None:
         """Begin a new lineage at this offset, with its own digest."""

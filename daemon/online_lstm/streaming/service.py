@@ -462,16 +462,14 @@ class Service:
                 assignment.checkpointed = max(assignment.checkpointed, report.offset)
 
     def _report_batch(self, source: TopicPartition, done: ProcessedBatch, last: InputRecord) -> None:
-        assignment, tally, first = self._assignments[source], done.tally, self._settings.first_expert
+        assignment, tally = self._assignments[source], done.tally
         self.events += tally.events
         self._observer(
             BatchCommitted(
                 source=source,
                 events=tally.events,
                 scored=tally.scored,
-                hits=tally.hits[0],
-                baseline_hits=tuple(tally.hits[i] for i in range(1, first)),
-                expert_hits=tuple(tally.hits[first + i] for i in range(len(self._settings.experts))),
+                hits=tally.hits,
                 fit_steps=tally.fit_steps,
                 skipped_steps=tally.skipped_steps,
                 dead_letters=tuple(sorted(tally.dead_letters.items())),

@@ -33,7 +33,7 @@ def partition_of(**given: Any) -> Partition:
 
 
 def figures_of(tally: BatchCounts) -> tuple[int, ...]:
-    return (tally.events, tally.scored, tally.hits[0], tally.evicted_streams, sum(tally.dead_letters.values()))
+    return (tally.events, tally.scored, tally.hits.published, tally.evicted_streams, sum(tally.dead_letters.values()))
 
 
 def pieces_of(records: Sequence[InputRecord], sizes: Sequence[int]) -> Iterator[Sequence[InputRecord]]:

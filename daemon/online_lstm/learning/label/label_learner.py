@@ -25,6 +25,7 @@ from online_lstm.learning.state.packed import ArraySpec, ArrayViews, PackedArray
 from online_lstm.learning.state.schema import LabelsState, LearnedState
 from online_lstm.learning.stream_table import Key, StreamTable
 from online_lstm.learning.warm_start import WarmStart
+from online_lstm.predictor_scores import PredictorScores
 from online_lstm.settings import Settings
 
 
@@ -44,7 +45,7 @@ class _Conclusion:
     """The result of a sequence that was over and had its label."""
 
     evaluation: LabelEvaluation | None
-    hits: tuple[int, ...] | None
+    hits: PredictorScores[int] | None
     fit_steps: int
     skipped_steps: int
 
@@ -189,9 +190,9 @@ class LabelLearner:
         assert isinstance(outcome, EventResult)
         return outcome
 
-    def _rates(self) -> tuple[float, ...] | None:
+    def _rates(self) -> PredictorScores[float] | None:
         rates = classification.rates(self._shared)
-        return None if rates is None else tuple(rates.tolist())
+        return None if rates is None else self._settings.predictors.named(rates.tolist())
 
     # the samples of a call
 
@@ -251,7 +252,7 @@ class LabelLearner:
         contexts.remove(key)
         return _Conclusion(evaluation, hits, steps, skipped)
 
-    def _judge(self, sequence: ArrayViews) -> tuple[LabelEvaluation | None, tuple[int, ...] | None]:
+    def _judge(self, sequence: ArrayViews) -> tuple[LabelEvaluation | None, PredictorScores[int] | None]:
         """Score the prediction after the last sample, if any; return the evaluation and the hits of all predictors."""
         label, predicted, shared = int(sequence["label"][0]), int(sequence["favourite"][0]), self._shared
         if predicted == NONE:

@@ -56,7 +56,7 @@ class NumberLearner:
         each of the last events, up to the longest horizon, and the scale of the values at that time.
         """
         ensemble = number_ensemble_from(settings)
-        predictors = settings.first_expert + len(settings.experts)
+        predictors = settings.predictors.count
         shape, longest = (len(settings.horizons), settings.features), settings.horizons[-1]
         width = line_width(ensemble.features, settings.channels)
         return {
@@ -241,8 +241,6 @@ class NumberLearner:
             hits=np.column_stack([hits.sum(axis=(1, 2)), counts]) if several else hits[:, 0, 0],
             losses=losses,
         )
-        if several:
-            told = told._replace(hits=[None if line is None else line[:-1] for line in told.hits])
         evaluations = self.task.evaluations(
             scored,
             predictions[..., 0].reshape(of_each),

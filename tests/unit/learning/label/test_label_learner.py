@@ -87,7 +87,10 @@ def figures_of(results: Sequence[ProcessedBatch]) -> tuple[int, ...]:
     tallies = [result.tally for result in results]
     counted = ("events", "scored", "fit_steps", "evicted_streams", "unlabelled_sequences")
     figures = [sum(getattr(tally, name) for tally in tallies) for name in counted]
-    hits, refusals = sum(tally.hits[0] for tally in tallies), sum(tally.dead_letters.total() for tally in tallies)
+    hits, refusals = (
+        sum(tally.hits.published for tally in tallies),
+        sum(tally.dead_letters.total() for tally in tallies),
+    )
     return (*figures, hits, refusals)
 
 
@@ -98,7 +101,7 @@ def test_the_traffic_has_all_that_can_happen() -> None:
     (tally,) = [result.tally for result in results]
     messages = messages_of(results[0].outputs)
     assert {"too_many_labels", "no_sequence", "wrong_length", "not_a_value"} == set(tally.dead_letters)
-    assert min(tally.evicted_streams, tally.unlabelled_sequences, tally.fit_steps, tally.hits[0]) > 5
+    assert min(tally.evicted_streams, tally.unlabelled_sequences, tally.fit_steps, tally.hits.published) > 5
     assert any(outcome.unpublished_evaluations for outcome in results[0].outcomes)
     assert any(message["sample"] is None and message["evaluation"] for message in messages)
     assert any(message["sample"] == 6 for message in messages)
@@ -354,7 +357,7 @@ def test_a_silent_sequence_is_over() -> None:
     ((evaluation, hits),) = result.outcomes[0].unpublished_evaluations
     assert (1, 1) == (evaluation.samples, json.loads(evaluation.label))
     assert (2, 2) == (result.tally.scored, result.tally.fit_steps)
-    assert hits[0] + result.outcomes[0].evaluation.hit == result.tally.hits[0]  # type: ignore[union-attr]
+    assert hits.published + result.outcomes[0].evaluation.hit == result.tally.hits.published  # type: ignore[union-attr]
     assert not any(outcome.unpublished_evaluations for one in results for outcome in one.outcomes)
     assert (["unknown"], []) == keys_of(partition)
     partition.process([other])
@@ -402,7 +405,7 @@ def test_a_report_says_how_many_sequences_there_are() -> None:
     said(partition, *sequence(0), *sequence(1), {"value": [1, 1], "end": True}, [1, 1])
     report = partition.report(None)
     assert (2, 1, 2) == (report.streams, report.waiting_sequences, report.vocabulary)
-    assert report.hit_rate in {0.0, 1.0}
+    assert report.hit_rates.published in {0.0, 1.0}
     assert report.log_loss_bits is not None
 
 
@@ -414,7 +417,7 @@ def scores_of(lines: Sequence[str], last: int, **given: Any) -> tuple[float, flo
     partition = partition_of(features=3, network="lstm 32", max_sequence_length=45, **given)
     records = [record(place, line.encode()) for place, line in enumerate(lines)]
     outcomes = [outcome for result in in_calls(partition, records, 500) for outcome in result.outcomes]
-    hits = np.array([outcome.hits for outcome in outcomes if outcome.hits])[-last:]
+    hits = np.array([outcome.hits.columns for outcome in outcomes if outcome.hits])[-last:]
     return float(hits[:, 0].mean()), float(hits[:, 1:3].mean(axis=0).max())
 
 

@@ -97,7 +97,7 @@ def test_few_events_tell_nothing() -> None:
 def test_only_what_was_scored_counts(several: bool) -> None:
     """Of several predictions an event, the share that was missed; the event's number is kept and they are counted."""
     settings = small_settings()
-    predictors = settings.first_expert + len(settings.experts)
+    predictors = settings.predictors.count
     rows = PackedArrays(score_fields(settings, 1, predictions=2 if several else 1))
     row = rows.view(rows.add())
     right = np.array([True] * 40 + [False] * 20)
