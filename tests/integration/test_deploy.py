@@ -187,7 +187,7 @@ def test_rows_are_there_for_every_task() -> None:
 def labels_of_metrics() -> dict[str, frozenset[str]]:
     """Give the name of every series that the daemon can show, and its labels."""
     metrics = PrometheusMetrics(
-        baselines=BASELINES["number"], experts=EXPERTS["number"], reasons=("not_utf8",), build={}, coverage=0.9
+        baselines=BASELINES["number"], experts=EXPERTS["number"], reasons=("not_utf8",), build={}, interval_level=0.9
     )
     metrics.observe(AssignmentChanged(assigned=(SOURCE,)))
     tell_all(metrics)

@@ -60,7 +60,7 @@ class Learned:
         return copied
 
     def append(self, topic: str, partition: int, records: list[ConsumerRecord]) -> None:
-        """Publish records as somebody else would, with their headers and time stamps."""
+        """Publish records as somebody else would, with their headers and timestamps."""
         with closing(KafkaProducer(bootstrap_servers=self.bootstrap)) as producer:
             for r in records:
                 stamp = {"partition": partition, "timestamp_ms": r.timestamp}

@@ -38,9 +38,16 @@ SMALL = {
     "score_window": 20,
     "checkpoint_interval_s": 5,
 }
-LABELS = {"task": "label", "features": 2, "classes": 3, "max_sequence_length": 6, "label_timeout_events": 20, "top": 2}
+LABELS = {
+    "task": "label",
+    "features": 2,
+    "classes": 3,
+    "max_sequence_length": 6,
+    "label_timeout_events": 20,
+    "top_k": 2,
+}
 """Beside ``SMALL``, for ``label_traffic``."""
-NUMBERS = {"task": "number", "features": 2, "horizons": "1,3", "history": 256}
+NUMBERS = {"task": "number", "features": 2, "horizons": "1,3", "lookback": 256}
 """Beside ``SMALL``, for ``number_traffic``."""
 NUMBER_REPORT = RegressionStats(
     mean_absolute_errors=PredictorScores(2.0, {"last_value": 4.0, "most_frequent": 8.0}, {"lstm": 3.0}),

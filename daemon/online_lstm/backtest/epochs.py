@@ -149,8 +149,8 @@ def split(lines: Sequence[Line], held_out: float, *, whole_streams: bool) -> tup
     if not all(parts):
         what = "streams" if whole_streams else "lines"
         raise InputFileError(
-            f"held out: received {len(lines):,} lines of which {len(parts[1]):,} are held out, expected some {what} to "
-            "learn and some to hold out: another --held-out, or more of them"
+            f"held out: received {len(lines):,} lines of which {len(parts[1]):,} are held out, expected at least one "
+            f"to learn from and one to hold out: change --held-out, or give more {what}"
         )
     return parts
 

@@ -51,7 +51,9 @@ def find_files(url: str) -> list[str]:
         raise _unreadable(url, error) from error
     found = sorted(f"{url.rstrip('/')}/{name}" for name in names if name.endswith(SUFFIX))
     if not found:
-        raise InputFileError(f"{url}: no checkpoints there; expected a file, or a directory or URL with some below it")
+        raise InputFileError(
+            f"{url}: no checkpoints there; expected a file, or a directory or URL with checkpoints below it"
+        )
     return found
 
 
@@ -82,7 +84,11 @@ def read_file(url: str) -> CheckpointFile:
 
 def _unreadable(url: str, error: OSError) -> InputFileError | CheckpointsUnavailableError:
     if isinstance(error, TimeoutError | ConnectionError):
-        return CheckpointsUnavailableError(f"{url}: cannot be reached ({error}); start it, or name another")
+        return CheckpointsUnavailableError(
+            f"{url}: cannot be reached ({error}); start the object store, or name another location"
+        )
     if isinstance(error, FileNotFoundError):
-        return InputFileError(f"{url}: no such file; expected a checkpoint, or a directory or URL with some below it")
+        return InputFileError(
+            f"{url}: no such file; expected a checkpoint, or a directory or URL with checkpoints below it"
+        )
     return InputFileError(f"{url}: cannot be read ({error}); expected a checkpoint that this process may read")

@@ -53,7 +53,8 @@ class CheckpointStore:
             self._place.names(probe)
         except (TimeoutError, ConnectionError) as error:
             raise CheckpointsUnavailableError(
-                f"checkpoint_url: received {self._url!r}, which cannot be reached ({error}); start it, or name another"
+                f"checkpoint_url: received {self._url!r}, which cannot be reached ({error}); start the object store, "
+                "or name another location"
             ) from error
         except OSError as error:
             raise SettingsError(
@@ -146,6 +147,6 @@ class CheckpointStore:
             yield
         except OSError as error:
             raise CheckpointsUnavailableError(
-                f"checkpoint_url: {self._place.location(where)} cannot be read ({error}); expected an answer, as going "
-                "on without one could lose what was learned: make it reachable and readable for this process"
+                f"checkpoint_url: {self._place.location(where)} cannot be read ({error}); the learned state could be "
+                "lost without it: make it reachable and readable for this process"
             ) from error

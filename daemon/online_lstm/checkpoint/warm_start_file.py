@@ -78,8 +78,8 @@ def _with_symbols(settings: Settings, partition: Partition, network: SymbolModel
     classes = network.classes_for(known)
     if refused or [classes] != streams.classes:
         raise SettingsError(
-            f"{path.with_suffix('.json')}: symbols: received {known - 1} of them, expected numbers or strings, each "
-            f"once, and at most {settings.max_vocabulary}: the setting max_vocabulary"
+            f"{path.with_suffix('.json')}: symbols: received {known - 1}, expected distinct numbers or strings, at "
+            f"most {settings.max_vocabulary} (the setting max_vocabulary)"
         )
     return _with_network(streams, weights, network.states_size)
 

@@ -151,7 +151,9 @@ def learn(
         processed = partition.process(records)
         if processed.tally.dead_letters:
             reasons = ", ".join(sorted(processed.tally.dead_letters))
-            raise SettingsError(f"{protocol.name}: its values were refused ({reasons}); expected settings that read 4")
+            raise SettingsError(
+                f"{protocol.name}: its values were refused ({reasons}); expected settings that accept the value 4"
+            )
         outcomes += processed.outcomes
         show(len(outcomes))
     return _tracks(elements, outcomes, settings)
@@ -240,7 +242,7 @@ def _settings(arguments: argparse.Namespace, needed: Mapping[str, Any]) -> Setti
     if "seed" in given:
         raise SettingsError(f"seed: received {given['seed']} with --set; expected --first-seed")
     if STANDARD_OUTPUT == arguments.json == arguments.markdown:
-        raise SettingsError("markdown: received -, which is where --json goes; expected another file")
+        raise SettingsError("markdown: received -, which --json writes to; expected another file")
     return read_settings({**given, **needed}, config=arguments.config)
 
 

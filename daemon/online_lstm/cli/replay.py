@@ -160,8 +160,8 @@ def plan(
     known = sorted(store.lineages(source), key=lineage_generation)
     if lineage is None and current is None:
         raise RecoveryRefusedError(
-            f"{source}: the group {settings.group_id} has no committed offset of this daemon, so the lineage has to be "
-            f"named: --lineage, one of {', '.join(known) or 'none that has checkpoints'}"
+            f"{source}: the group {settings.group_id} has no committed offset of this daemon, name the lineage with "
+            f"--lineage, one of {', '.join(known) or 'none that has checkpoints'}"
         )
     name = lineage or (current.lineage if current else "")
     if name not in known:
@@ -171,7 +171,9 @@ def plan(
         )
     marks = dict(_marks(store, source, name))
     if not marks:
-        raise RecoveryRefusedError(f"{source}: no checkpoint of lineage {name} can be read: bring them back")
+        raise RecoveryRefusedError(
+            f"{source}: no checkpoint of lineage {name} can be read: restore the checkpoint files"
+        )
     starts = sorted(marks)
     if committed is not None and current is not None and current.lineage == name:
         marks[committed.offset] = current
@@ -221,8 +223,8 @@ def replay(
             raise ReplayDivergedError(
                 f"{route.source}: replaying offsets {agreed} to {stop} gave {partition.commit_metadata}, but it was "
                 f"{expected}: "
-                "another CPU or TensorFlow, or an input topic that changed; what was written for offsets from "
-                f"{max(agreed, route.wanted.start)} on may differ from what was published"
+                "the CPU, the TensorFlow version or the input topic has changed; from offset "
+                f"{max(agreed, route.wanted.start)} on, the output may differ from the published one"
             )
         agreed = stop if expected is not None else agreed
 
@@ -238,7 +240,7 @@ def _marks(store: "CheckpointStore", source: TopicPartition, lineage: str) -> It
         try:
             yield offset, store.read(source, lineage, offset).commit_metadata
         except CheckpointDamagedError as error:
-            _log.warning("checkpoint passed over", source=source, offset=offset, reason=error)
+            _log.warning("checkpoint skipped", source=source, offset=offset, reason=error)
 
 
 def _end_of(store: "CheckpointStore", source: TopicPartition, lineage: str, *, newest: int) -> int:
@@ -268,7 +270,7 @@ def _require_retained(
 ) -> None:
     if wanted.stop > offset_range.stop:
         raise RecoveryRefusedError(
-            f"{source}: received --until {wanted.stop}, but the topic ends at {offset_range.stop}: it was created anew"
+            f"{source}: received --until {wanted.stop}, but the topic ends at {offset_range.stop}: it was created again"
         )
     if start < offset_range.start:
         later = [offset for offset in starts if offset >= offset_range.start]

@@ -40,7 +40,7 @@ class PrometheusMetrics:
         experts: Names of the experts.
         reasons: All possible reasons of a dead letter.
         build: Versions of the environment: label names and values of ``build_info``.
-        coverage: Target share of values inside the intervals; None without intervals.
+        interval_level: Target share of values inside the intervals; None without intervals.
         clock: Seconds since 1970.
     """
 
@@ -51,13 +51,13 @@ class PrometheusMetrics:
         experts: Sequence[str],
         reasons: Sequence[str],
         build: Mapping[str, str],
-        coverage: float | None = None,
+        interval_level: float | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._metrics = MetricCatalogue(baselines=baselines, experts=experts, reasons=reasons, build=build)
         self.registry = self._metrics.registry
         self._clock = clock
-        self._coverage_wanted = coverage
+        self._coverage_wanted = interval_level
         self._baselines = tuple(baselines)
         self._experts = tuple(experts)
         self._last_batches: dict[TopicPartition, BatchCommitted | None] = {}

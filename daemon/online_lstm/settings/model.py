@@ -102,7 +102,7 @@ def _server(value: str) -> str:
 
 def _topic(value: str) -> str:
     if value in {".", ".."} or not re.fullmatch(r"[a-zA-Z0-9._-]{1,249}", value):
-        raise ValueError("expected 1 to 249 letters, digits, dots, _ and -, and more than . or ..")
+        raise ValueError("expected 1 to 249 letters, digits, dots, _ and -, and neither . nor ..")
     return value
 
 
@@ -130,7 +130,7 @@ def _start(value: str) -> str:
         try:
             datetime.fromisoformat(value)
         except ValueError as error:
-            raise ValueError("expected earliest, latest or a time stamp like 2026-01-31T12:00:00Z") from error
+            raise ValueError("expected earliest, latest or a timestamp like 2026-01-31T12:00:00Z") from error
     return value
 
 
@@ -272,10 +272,10 @@ class Settings(BaseModel):
         "What is predicted: symbol, the next value from a vocabulary; number, a future value of a quantity; label, the "
         "label of the sequence that a sample belongs to",
     )
-    preset: Literal["default", "seed"] = _setting(
+    preset: Literal["default", "plain"] = _setting(
         "operational",
         "default",
-        "Set of default values: default, or seed (a plain loop with one LSTM)",
+        "Set of default values: default, or plain (a plain loop with one LSTM)",
     )
     window: int = _of_windows(
         "shape", 64, "Number of recent events that one fit step backpropagates through", ge=1, le=4096
@@ -286,8 +286,10 @@ class Settings(BaseModel):
         "Layers from input to output, separated by commas: lstm CELLS, gru CELLS, dense UNITS [tanh, relu or sigmoid], "
         "dropout RATE, leaky_relu [SLOPE], layer_norm",
     )
-    states: Literal["carried", "stateless"] = _of_windows(
-        "shape", "carried", "Recurrent states at the start of each window: carried over from earlier windows, or zeros"
+    stateful: bool = _of_windows(
+        "shape",
+        default=True,
+        description="Carry the recurrent states over from window to window; if false, each window begins with zeros",
     )
     replay_buffer_size: int = _of_windows(
         "shape",
@@ -328,7 +330,7 @@ class Settings(BaseModel):
     horizons: Horizons = _of_numbers(
         "shape", (1,), "Prediction horizons, in events ahead: 5, or several such as 1,2,5 or 1-5"
     )
-    history: int = _of_numbers(
+    lookback: int = _of_numbers(
         "shape",
         2048,
         "Number of recent values kept for lags, seasonal periods and nearest neighbours",
@@ -341,7 +343,7 @@ class Settings(BaseModel):
         "Lags used as regressors, counted back from the predicted event [default: the most recent values and those one "
         "season earlier]",
     )
-    periods: Steps = _of_numbers(
+    seasonal_periods: Steps = _of_numbers(
         "shape",
         (),
         "Seasonal periods in events: the season, and a shorter one within it; 1: no season [default: detected]",
@@ -355,7 +357,7 @@ class Settings(BaseModel):
         "Maximum error of a hit: one for all components, or one for each [default: a tenth of the mean absolute "
         "deviation of the values]",
     )
-    coverage: float = _of_numbers(
+    interval_level: float = _of_numbers(
         "shape", 0.9, "Target share of values inside their prediction intervals", gt=0, le=0.99
     )
     interval_rate: float = _of_numbers(
@@ -393,7 +395,7 @@ class Settings(BaseModel):
     drift_threshold: float = _setting(
         "shape", 7.0, "Page-Hinkley threshold (lambda): cumulative excess misses that signal a drift", gt=0
     )
-    top: int = _setting(
+    top_k: int = _setting(
         "shape",
         3,
         "Number of most likely values or labels listed in each output",
@@ -532,7 +534,7 @@ class Settings(BaseModel):
             raise SettingsError(f"input_topics: received {topic!r}, which is published to as well: it would never end")
         if self.output_topic in letters:
             raise SettingsError(
-                f"dead_letter_topic: received {self.output_topic!r}, expected another than output_topic"
+                f"dead_letter_topic: received {self.output_topic!r}, expected a topic other than output_topic"
             )
         for topic in letters:
             if len(topic) > MAX_TOPIC_LENGTH:
@@ -551,7 +553,7 @@ class Settings(BaseModel):
         """Raise if settings of the task contradict each other.
 
         Raises:
-            SettingsError: Lags, periods or horizons exceed the history, the value format excludes numbers or labels,
+            SettingsError: Lags, seasonal periods or horizons exceed the lookback, the value format excludes numbers or labels,
                 the predictions may exceed the size of a message, or the task does not support the model scope.
         """
         if self.task == "label" and self.model_scope != "partition":
@@ -566,22 +568,23 @@ class Settings(BaseModel):
         if self.task != "number":
             return
         if self.value_format == "string":
-            raise SettingsError("value_format: received string, expected another one, as task is number")
-        most, longest = self.history // 4, self.horizons[-1]
+            raise SettingsError("value_format: received string, expected another format, as task is number")
+        most, longest = self.lookback // 4, self.horizons[-1]
         if self.lags and not (
             self.horizons[0] <= self.lags[0] and longest <= self.lags[-1] <= most and len(self.lags) <= MAX_LAGS
         ):
             raise SettingsError(
                 f"lags: received {', '.join(map(str, self.lags))}, expected at most {MAX_LAGS}, from "
-                f"{self.horizons[0]} (the horizon) to {most} (a quarter of history), one of them {longest} or more"
+                f"{self.horizons[0]} (the horizon) to {most} (a quarter of lookback), one of them {longest} or more"
             )
-        if self.periods and (len(self.periods) > MAX_PERIODS or self.periods[-1] > most):
+        if self.seasonal_periods and (len(self.seasonal_periods) > MAX_PERIODS or self.seasonal_periods[-1] > most):
             raise SettingsError(
-                f"periods: received {', '.join(map(str, self.periods))}, expected at most {MAX_PERIODS}, of at most "
-                f"{most} events (a quarter of history)"
+                f"seasonal_periods: received {', '.join(map(str, self.seasonal_periods))}, expected at most "
+                f"{MAX_PERIODS}, of at most "
+                f"{most} events (a quarter of lookback)"
             )
         if longest > most:
-            raise SettingsError(f"horizons: received {longest}, expected at most {most} (a quarter of history)")
+            raise SettingsError(f"horizons: received {longest}, expected at most {most} (a quarter of lookback)")
         if self.tolerance and len(self.tolerance) not in {1, self.features}:
             raise SettingsError(
                 f"tolerance: received {len(self.tolerance)} numbers, expected one, or {self.features} (the setting "
@@ -591,7 +594,7 @@ class Settings(BaseModel):
         if self.channels > room:
             raise SettingsError(
                 f"features, horizons: received {self.features} numbers at {len(self.horizons)} horizons, expected at "
-                f"most {room} together: each takes up to {BYTES_OF_CHANNEL} of the setting max_output_bytes"
+                f"most {room} together: each needs up to {BYTES_OF_CHANNEL} bytes of max_output_bytes"
             )
 
     def password(self) -> str | None:

@@ -136,9 +136,8 @@ class Recovery:
                 ReplayDivergedError(
                     f"{partition.source}: replaying to the committed offset {restored.replay_until} gave "
                     f"{partition.commit_metadata}, but "
-                    f"{restored.commit_metadata} was committed: another CPU or TensorFlow, or an input topic that "
-                    "changed; use "
-                    "the same ones"
+                    f"{restored.commit_metadata} was committed: the CPU, the TensorFlow version or the input topic "
+                    "has changed; use the same ones"
                 ),
             )
         elif restored.commit_metadata is not None and partition.learning == learning_settings(self._settings):
@@ -224,7 +223,7 @@ class Recovery:
                 RecoveryRefusedError(
                     f"{source}: there are checkpoints in {self._settings.checkpoint_url}, but the group "
                     f"{self._settings.group_id} has no committed offset: it expired, or was deleted. Commit the right "
-                    f"offset, or continue from the newest checkpoint, at {offset}; what had been published since comes "
+                    f"offset, or continue from the newest checkpoint, at {offset}; outputs since then are published "
                     "again, with the same ce_id"
                 ),
             )
@@ -253,7 +252,7 @@ class Recovery:
                 "on_partition_growth",
                 RecoveryRefusedError(
                     f"{source}: the topic had {before} partitions when the group began and has {partitions} now: "
-                    "keys may have moved, and their streams would begin anew in other partitions"
+                    "keys may have moved, and their streams would start from nothing in other partitions"
                 ),
             )
         if committed is not None:
@@ -305,7 +304,7 @@ class Recovery:
             RecoveryRefusedError(
                 f"{partition.source}: the next record to learn from is the one at offset {offset}, of those up to the "
                 f"committed offset {replay_until}, but the topic begins at {offset_range.start} and ends at "
-                f"{offset_range.stop}: " + ("it was created anew" if recreated else "what lies between is gone")
+                f"{offset_range.stop}: " + ("it was created again" if recreated else "what lies between is gone")
             ),
         )
         partition.break_sequences()
@@ -341,7 +340,7 @@ class Recovery:
                 "on_gap",
                 RecoveryRefusedError(
                     f"{source}: the group {self._settings.group_id} has no offset of this daemon, and none of its "
-                    f"checkpoints in {self._settings.checkpoint_url} can be read: bring them back"
+                    f"checkpoints in {self._settings.checkpoint_url} can be read: restore the checkpoint files"
                 ),
             )
         return None
@@ -360,7 +359,7 @@ class Recovery:
     def _refuse_unless(self, setting: str, error: OnlineLstmError) -> None:
         """Raise an error, with the ways out, unless the setting is ``continue``."""
         if getattr(self._settings, setting) != "continue":
-            raise type(error)(f"{error}; or set {setting} to continue, or begin afresh with another group_id")
+            raise type(error)(f"{error}; or set {setting} to continue, or start from nothing with another group_id")
         _log.warning("continuing", **{setting: "continue"}, reason=error)
 
 

@@ -73,7 +73,7 @@ def test_whole_streams_are_held_out() -> None:
 @pytest.mark.parametrize(("count", "share"), [(0, 0.2), (1, 0.2), (5, 0.01), (5, 0.99)])
 def test_too_few_lines_are_refused(count: int, share: float) -> None:
     """There has to be something to learn, and something to judge by."""
-    with pytest.raises(InputFileError, match="expected some lines to learn and some to hold out"):
+    with pytest.raises(InputFileError, match="expected at least one to learn from and one to hold out"):
         split(LINES[:count], share, whole_streams=False)
 
 

@@ -127,11 +127,11 @@ def test_a_file_without_values_is_refused(
         (["--json", "/dev/full"], "json: cannot write /dev/full: No space left on device"),
         (["--json", "{folder}/none/r.json"], "json: cannot write {folder}/none/r.json: No such file or directory"),
         (["--predictions", "{folder}/values.txt"], "predictions: received {folder}/values.txt, which is the input"),
-        (["--json", "{folder}/../{name}/r", "--predictions", "{folder}/r"], "{folder}/r, which is where --json goes"),
-        (["--json", "-", "--predictions", "-"], "predictions: received -, which is where --json goes"),
+        (["--json", "{folder}/../{name}/r", "--predictions", "{folder}/r"], "{folder}/r, which --json writes to"),
+        (["--json", "-", "--predictions", "-"], "predictions: received -, which --json writes to"),
         (["--report", "{folder}/values.txt"], "report: received {folder}/values.txt, which is the input"),
         (["--report", "/dev/full"], "report: cannot write /dev/full: No space left on device"),
-        (["--json", "{folder}/r", "--report", "{folder}/r"], "report: received {folder}/r, which is where --json goes"),
+        (["--json", "{folder}/r", "--report", "{folder}/r"], "report: received {folder}/r, which --json writes to"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(
@@ -332,7 +332,7 @@ def test_results_follow_links_and_replace_what_was_there(tmp_path: Path) -> None
 
 def number_run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     monkeypatch.undo()  # a network of numbers
-    return run("--set", "task=number", "--set", "history=256", *arguments)
+    return run("--set", "task=number", "--set", "lookback=256", *arguments)
 
 
 @pytest.mark.long
@@ -361,7 +361,7 @@ def test_a_calendar_needs_times(
     calendar = ("--set", "calendar=true")
     assert ExitCode.USAGE == number_run(monkeypatch, file, "--column", "value", *calendar)
     assert "--time-column" in capsys.readouterr().err
-    assert ExitCode.OK == run("--set", "task=number", "--set", "history=256", file, "--time-column", "time", *calendar)
+    assert ExitCode.OK == run("--set", "task=number", "--set", "lookback=256", file, "--time-column", "time", *calendar)
 
 
 @pytest.mark.long

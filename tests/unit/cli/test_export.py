@@ -35,7 +35,7 @@ COUNT = 90
 @cache
 def state_of(task: str) -> PartitionState:
     """A partition that has learned two streams; the values of the one without key end with a sequence of three."""
-    numbers = {"history": 256, "horizons": (1, 3), "features": 2} if task == "number" else {}
+    numbers = {"lookback": 256, "horizons": (1, 3), "features": 2} if task == "number" else {}
     settings = read_settings({"task": task, **SMALL, **numbers}, environment={})
     partition = Partition(
         settings, SOURCE, next_metadata(settings, SOURCE, 0, initial_metadata(1)), model_factory(settings)

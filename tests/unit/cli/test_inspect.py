@@ -162,7 +162,7 @@ def test_damaged_checkpoints_are_told(newest: Path, tmp_path: Path, capsys: pyte
     foreign.write_bytes(b"\x89HDF\r\n\x1a\n")
     code, told = inspect(flipped, tmp_path)
     assert (ExitCode.REFUSED, False, 7) == (code, told["whole"], told["offset"])
-    assert f"{flipped}: damaged, the content is not what was written" in capsys.readouterr().err
+    assert f"{flipped}: damaged: the content does not match its digest" in capsys.readouterr().err
     code, told = inspect(tmp_path, tmp_path)
     assert (ExitCode.REFUSED, [True, False, False]) == (code, [one["whole"] for one in told["checkpoints"]])
     said = capsys.readouterr()
@@ -232,7 +232,7 @@ def test_a_place_in_the_name_is_read(tmp_path: Path) -> None:
 @pytest.mark.long
 def test_numbers_are_told_as_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Errors instead of bits, the last values as they came, and what is predicted next."""
-    settings = small_settings(task="number", history=256)
+    settings = small_settings(task="number", lookback=256)
     source = TopicPartition("demand", 0)
     partition = Partition(
         settings, source, next_metadata(settings, source, 0, initial_metadata(1)), model_factory(settings)
@@ -302,7 +302,7 @@ def test_changes_of_a_stream_are_told(tmp_path: Path, capsys: pytest.CaptureFixt
 @pytest.mark.long
 def test_vectors_are_told_component_by_component(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What was missing is null, also before a component came first; each component and horizon has its figures."""
-    settings = small_settings(task="number", history=256, features=2, horizons="1,3")
+    settings = small_settings(task="number", lookback=256, features=2, horizons="1,3")
     source = TopicPartition("demand", 0)
     partition = Partition(
         settings, source, next_metadata(settings, source, 0, initial_metadata(1)), model_factory(settings)

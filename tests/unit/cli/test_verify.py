@@ -287,7 +287,7 @@ def test_damaged_checkpoints_are_found(kafka: FakeKafka, tmp_path: Path) -> None
     first = store.path(FIRST, lineage_of(kafka), store.offsets(FIRST, lineage_of(kafka))[-1])
     first.write_bytes(first.read_bytes()[:-1])
     found = look(Topics(kafka), tmp_path)
-    assert [f"a checkpoint is damaged: {first}: damaged, the content is not what was written"] == found.faults
+    assert [f"a checkpoint is damaged: {first}: damaged: the content does not match its digest"] == found.faults
     assert 0 < found.proof.proven_from
 
 

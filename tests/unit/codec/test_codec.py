@@ -52,7 +52,7 @@ def settings(**given):
 DECODERS = {value_format: Decoder(settings(value_format=value_format)) for value_format in FORMATS}
 AUTO = DECODERS["auto"]
 ENCODER = Encoder(settings())
-SMALL = settings(max_output_bytes=SMALLEST, top=100)
+SMALL = settings(max_output_bytes=SMALLEST, top_k=100)
 
 
 def decode(value, decoder=AUTO):
@@ -428,7 +428,7 @@ def test_infinite_surprise_is_null_and_none_is_zero():
 
 @pytest.mark.parametrize("timestamp_ms", [-1, -2, 253_402_300_800_000, 2**63 - 1])
 def test_no_time_is_said_where_there_is_none(timestamp_ms):
-    """A record without a time stamp, or with one that no calendar has, gets no `ce_time`."""
+    """A record without a timestamp, or with one that no calendar has, gets no `ce_time`."""
     output = ENCODER.output(AUTO.decode(replace(RECORD, timestamp_ms=timestamp_ms)), OUTCOME, "m")
     assert "ce_time" not in dict(output.headers)
     assert timestamp_ms == output.timestamp_ms
@@ -559,7 +559,7 @@ def test_any_output_is_strict_json_that_fits(literals, probability, bits, key, h
 
 
 def test_a_dead_letter_keeps_the_record_and_says_why():
-    """Bytes, key, time stamp and headers are the original's; the added headers lead back to it."""
+    """Bytes, key, timestamp and headers are the original's; the added headers lead back to it."""
     record = replace(RECORD, value=b"\xff", headers=(("trace", b"1"), ("ce_id", b"theirs")))
     expected = OutputRecord(
         source_partition=0,

@@ -138,7 +138,7 @@ WAVE = [20 + 8 * math.sin(place / 4) + 0.3 * math.cos(7 * place) for place in ra
 
 
 def number_partition(**given: Any) -> Partition:
-    chosen = small_settings(task="number", history=256, network="lstm 4", **given)
+    chosen = small_settings(task="number", lookback=256, network="lstm 4", **given)
     return Partition(
         chosen, SOURCES[0], next_metadata(chosen, SOURCES[0], 0, initial_metadata(1)), model_factory(chosen)
     )

@@ -110,7 +110,7 @@ def test_steps_are_bounded_whatever_is_missed(name: str) -> None:
 
 @cache
 def number_settings(**given: Any) -> Settings:
-    return small_settings(task="number", history=256, **given)
+    return small_settings(task="number", lookback=256, **given)
 
 
 @cache

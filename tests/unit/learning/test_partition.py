@@ -251,7 +251,7 @@ def test_an_end_is_followed_by_a_new_sequence() -> None:
 
 @pytest.mark.parametrize(
     ("name", "stored", "given"),
-    [("window", "8", "9"), ("network", "lstm 4", "lstm 5"), ("max_vocabulary", "9", "10"), ("top", "3", "4")],
+    [("window", "8", "9"), ("network", "lstm 4", "lstm 5"), ("max_vocabulary", "9", "10"), ("top_k", "3", "4")],
 )
 def test_another_shape_is_refused_by_name(name: str, stored: str, given: str) -> None:
     """A state is not restored under other shape settings; the message names the setting and both values."""

@@ -198,7 +198,7 @@ def test_what_cannot_be_begun_from_is_told(values: Path, tmp_path: Path, capsys:
 TASKS: dict[str, tuple[str, ...]] = {
     "symbol": ("experts=lstm", "window=8", "replay_buffer_size=0"),
     "symbol, shared": ("experts=lstm", "window=8", "replay_buffer_size=0", "model_scope=partition"),
-    "number": ("task=number", "history=256", "window=8"),
+    "number": ("task=number", "lookback=256", "window=8"),
     "label": ("task=label", "features=2"),
 }
 

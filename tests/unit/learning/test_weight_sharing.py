@@ -100,7 +100,7 @@ def resumed(state: PartitionState, **given: Any) -> Partition:
 @pytest.mark.parametrize("given", [{}, {"experts": "lstm"}], ids=str)
 def test_a_verdict_is_about_what_the_stream_had_said(given: dict[str, Any]) -> None:
     """Whoever else learned in between: value and probability are those of the stream's message before."""
-    partition = partition_of(max_streams=3, top=20, **given)
+    partition = partition_of(max_streams=3, top_k=20, **given)
     said = messages(partition, traffic(400))
     judged, with_others_between, places = 0, 0, {id(message): place for place, message in enumerate(said)}
     for stream in by_stream(said).values():
@@ -123,7 +123,7 @@ def test_number_evaluation_scores_the_own_prediction() -> None:
     """The prediction is repeated, whoever else learned in between."""
     chance = np.random.default_rng(1)
     series = [records(np.round(chance.normal(size=60).cumsum(), 3).tolist(), key) for key in (b"a", b"b", b"c")]
-    said = messages(partition_of(task="number", history=256), turns(*series))
+    said = messages(partition_of(task="number", lookback=256), turns(*series))
     for stream in by_stream(said).values():
         for before, after in pairwise(stream):
             assert before["prediction"] == after["evaluation"]["predicted"]
@@ -152,7 +152,7 @@ def test_events_are_learned_in_the_order_of_the_input(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("size", [1, 7, 64])
 def test_calls_with_numbers_may_have_any_length(size: int) -> None:
     """Outputs and state of numbers of several streams do not show it, nor that the state was restored in between."""
-    given = {"task": "number", "history": 256, "horizons": (1, 3)}
+    given = {"task": "number", "lookback": 256, "horizons": (1, 3)}
     chance = np.random.default_rng(2)
     series = [records(np.round(chance.normal(size=50), 2).tolist(), key) for key in (b"a", b"b", None)]
     everything = turns(*series)
@@ -198,7 +198,7 @@ def test_a_number_is_predicted_from_what_others_taught() -> None:
     given = [one for number in range(120) for one in records(series[40 * number :][:40], b"%d" % number)]
     errors = {}
     for scope in ("stream", "partition"):
-        settings = {"model_scope": scope, "task": "number", "history": 256, "experts": "lstm", "learning_rate": 0.003}
+        settings = {"model_scope": scope, "task": "number", "lookback": 256, "experts": "lstm", "learning_rate": 0.003}
         said = by_stream(messages(partition_of(**settings), given))
         late = [message for key in range(90, 120) for message in said[str(key)][1:]]
         errors[scope] = np.mean([abs(message["evaluation"]["error"]) for message in late])

@@ -66,7 +66,7 @@ def metrics(clock: Clock) -> PrometheusMetrics:
         experts=("lstm",),
         reasons=("not_utf8", "not_finite", "refused_output"),
         build={"tensorflow": "2.21.0"},
-        coverage=0.8,
+        interval_level=0.8,
         clock=clock,
     )
     metrics.observe(AssignmentChanged(assigned=(SOURCE,)))

@@ -164,8 +164,8 @@ class LabelLearner:
         if event.stream not in contexts:
             raise BadInputError(
                 "no_sequence",
-                "received a label alone, expected one for a sequence of this key that is open, or was over at most "
-                f"{self._settings.label_timeout_events} events ago: the setting label_timeout_events",
+                "received a label without a sample, expected an open sequence of this key, or one that ended at most "
+                f"{self._settings.label_timeout_events} events ago (the setting label_timeout_events)",
             )
         label = self._task.class_of(event.label)
         self._predict()

@@ -32,12 +32,12 @@ def number_ensemble_from(settings: Settings) -> "NumberEnsemble":
     return NumberEnsemble(
         components=settings.features,
         horizons=settings.horizons,
-        history=settings.history,
-        periods=settings.periods[::-1],
+        lookback=settings.lookback,
+        periods=settings.seasonal_periods[::-1],
         lags=settings.lags,
         calendar=settings.calendar,
         experts=settings.experts,
-        coverage=settings.coverage,
+        interval_level=settings.interval_level,
         interval_rate=settings.interval_rate,
         learns=settings.learn,
     )

@@ -330,7 +330,7 @@ def test_one_label_too_many_is_refused() -> None:
     for value in ({"value": [2, 1], "label": "c", "end": True}, {"label": "c"}):
         told = refused(partition, value)
         assert "too_many_labels" == told["reason"]
-        assert "expected one of 2 that came before: the setting classes" in told["error"]
+        assert "expected one of 2 known labels: the setting classes" in told["error"]
     assert "a" == said(partition, {"label": "a"})[0]["evaluation"]["label"]
 
 

@@ -24,13 +24,13 @@ CASES: dict[str, dict[str, Any]] = {
     "both": {"features": 3, "horizons": "2,4"},
     "both, calendar": {"features": 3, "horizons": "1,3", "calendar": True},
     "both, lstm alone": {"features": 3, "horizons": "1,3", "experts": "lstm"},
-    "both, lags": {"features": 3, "horizons": "1,6", "lags": "1,6,24", "periods": "24"},
+    "both, lags": {"features": 3, "horizons": "1,6", "lags": "1,6,24", "seasonal_periods": "24"},
 }
 
 
 @cache
 def settings_of(case: str) -> Settings:
-    return small_settings(task="number", history=256, score_window=100, **CASES[case])
+    return small_settings(task="number", lookback=256, score_window=100, **CASES[case])
 
 
 @cache
@@ -204,7 +204,7 @@ def test_no_future_shows(case: str) -> None:
 
 def test_components_do_not_disturb_each_other() -> None:
     """What cannot be predicted beside it, and in another unit, makes a season no worse."""
-    settings = small_settings(task="number", history=256, features=2, score_window=200)
+    settings = small_settings(task="number", lookback=256, features=2, score_window=200)
     clear = vectors(900, 1, missing=0)
     noise = 1e6 * np.random.default_rng(1).normal(size=(900, 1))
     partition = Partition(
@@ -217,7 +217,7 @@ def test_components_do_not_disturb_each_other() -> None:
 
 
 def panel_row(**given: Any) -> tuple[NumberEnsemble, dict[str, NDArray[Any]]]:
-    panel = NumberEnsemble(**{"history": 1024, "experts": ("linear", "neighbours"), **given})
+    panel = NumberEnsemble(**{"lookback": 1024, "experts": ("linear", "neighbours"), **given})
     rows = PackedArrays(panel.fields())
     return panel, rows.view(rows.add())
 

@@ -22,7 +22,7 @@ HORIZONS = (1, 5)
 
 @cache
 def number_settings(horizon: int = 1, **given: Any) -> Settings:
-    return small_settings(task="number", history=256, horizons=horizon, **given)
+    return small_settings(task="number", lookback=256, horizons=horizon, **given)
 
 
 @cache
@@ -95,7 +95,7 @@ def test_a_hit_is_what_is_near_enough() -> None:
 @pytest.mark.no_cover  # see pyproject.toml
 @pytest.mark.parametrize("horizon", HORIZONS)
 @pytest.mark.parametrize(
-    "given", [{}, {"calendar": True}, {"experts": "lstm"}, {"lags": "6,24", "periods": "24"}], ids=str
+    "given", [{}, {"calendar": True}, {"experts": "lstm"}, {"lags": "6,24", "seasonal_periods": "24"}], ids=str
 )
 def test_calls_of_any_length_give_the_same_bytes(horizon: int, given: dict[str, Any]) -> None:
     """Outputs and state do not show how the records were handed over."""

@@ -133,7 +133,7 @@ def values_of(task: str) -> list[InputRecord]:
 
 TASKS: dict[str, dict[str, Any]] = {
     "symbol": {},
-    "number": {**NUMBERS, "periods": "1", "tolerance": "6"},
+    "number": {**NUMBERS, "seasonal_periods": "1", "tolerance": "6"},
     "label": {**LABELS, "learning_rate": 0.1},
 }
 

@@ -143,7 +143,7 @@ def test_the_value_that_takes_over_a_code_is_no_hit() -> None:
 
 def test_probabilities_are_shared_out_among_known_values() -> None:
     """What is listed is sorted, within bounds, and with the unknown never above one."""
-    for outcome in Bench(small_settings(top=9)).learn([1, 2, 3, 4, 5, 6, 7] * 8):
+    for outcome in Bench(small_settings(top_k=9)).learn([1, 2, 3, 4, 5, 6, 7] * 8):
         assert outcome.prediction is not None
         probabilities = [p for _, p in outcome.prediction.top]
         assert sorted(probabilities, reverse=True) == probabilities
