@@ -5,9 +5,10 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
   $$python -c 'import sys; sys.exit(not $(SUPPORTED))' 2>/dev/null && echo $$python && break; done)
 PY := .venv/bin/python
 WORKERS ?= 2
+STARTED_S := $(shell date +%s)
 
 .DEFAULT_GOAL := help
-.PHONY: help stale venv tools jars demo bench cost evaluate check test soak reference docs screenshots lint format dist lock outdated clean
+.PHONY: help stale venv tools jars demo bench cost evaluate check test search soak reference docs screenshots lint format dist lock outdated clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile | expand -t 18
@@ -27,11 +28,11 @@ tools: ## install Java, Maven, Prometheus, docker-compose, Chromium, npm and ngi
 	@deploy/system-packages.sh java mvn prometheus docker-compose chromium npm nginx
 
 jars: venv tools ## fetch the Kafka that tests run against, once per user
-	@$(PY) -m online_lstm.devtools.local_kafka
+	@$(PY) -m online_lstm.devtools.kafka_jars
 
-demo: venv ## see it work: broker, stream, daemon, page (KEEP=1: until Ctrl-C)
+demo: venv ## see it work: broker, two streams, daemons, pages (KEEP=1: until Ctrl-C)
 	@[ -n "$$ONLINE_LSTM_BOOTSTRAP_SERVERS" ] || docker version >/dev/null 2>&1 || deploy/system-packages.sh java mvn
-	@.venv/bin/online-lstm demo $(if $(KEEP),--keep)
+	@.venv/bin/online-lstm demo --install-s $$(($$(date +%s) - $(STARTED_S))) $(if $(KEEP),--keep)
 
 bench: venv ## measure speed on this machine
 	@.venv/bin/online-lstm bench
@@ -50,13 +51,16 @@ test: .venv/installed/test tools jars ## lint, types, and all tests with branch 
 	@$(MAKE) --no-print-directory lint
 	@$(PY) -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term
 
+search: .venv/installed/test tools jars ## the tests that search for faults, with all their examples: ten times as long
+	@TESTS_SEARCH_WHOLE=1 $(PY) -m pytest -n $(WORKERS) --dist worksteal -m search
+
 soak: .venv/installed/test tools jars ## a million events under faults, half an hour or so (SOAK='--events 100000 --report FILE')
 	@PYTHONPATH=tests $(PY) benchmarks/soak.py $(SOAK)
 
 reference: .venv/installed/test ## write the parts of README and reference that are made from the code
 	@PYTHONPATH=docs:tests $(PY) docs/_generate/generated_parts.py
 
-docs: .venv/installed/docs ## build the documentation into docs/_build; a warning is an error
+docs: .venv/installed/runtime .venv/installed/docs ## build the documentation into docs/_build; a warning is an error
 	@$(PY) -m sphinx --fail-on-warning --keep-going --nitpicky --quiet docs docs/_build
 	@echo "docs/_build/index.html"
 

@@ -4,7 +4,7 @@ The program is not part of this project: `make cost REFERENCE=lstm.c` compiles o
 
     int run(const int *codes, const int *known, int n, const float *settings, int seed, float *out, int *steps)
 
-with the 26 settings of ``SETTINGS``, for n codes of the seed's stream. The least of many turns of each is taken, since
+with the 26 settings of ``SETTINGS``, for n codes of the counting loop. The least of many turns of each is taken, since
 others use the machine too.
 """
 
@@ -20,8 +20,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from online_lstm.cli.bench import machine
 from online_lstm.devtools.sample_data import DEMO_PERIOD, demo_stream
+from online_lstm.evaluation.speed import machine
 from online_lstm.events import InputRecord, TopicPartition
 from online_lstm.learning.model_factory import model_factory
 from online_lstm.learning.partition import Partition, initial_metadata, learning_settings, next_metadata
@@ -58,7 +58,7 @@ class Target:
 TARGETS = (
     Target("LSTM alone", "default", 1.2),
     Target("all experts, from records to outputs", "default", 1.6, whole=True),
-    Target("preset seed, LSTM alone", "seed", 3.0),
+    Target("preset plain, LSTM alone", "plain", 3.0),
 )
 
 
@@ -103,7 +103,7 @@ def engine(settings: Settings) -> Timed:
         nonlocal state, past, place
         started = time.perf_counter()
         for _ in range(A_TURN // network.events):
-            run = network.run(state, classes, codes[place : place + settings.window + network.events], known, past)
+            run = network.run(state, codes[place : place + settings.window + network.events], known, past)
             past.keep(run.windows, run.edges)
             past = replace(past, events=past.events + network.events)
             state, place = run.state, (place + network.events) % (26 * network.events)

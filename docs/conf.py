@@ -1,7 +1,7 @@
 """How Sphinx builds these pages: `make docs`, which takes any warning for an error.
 
 The pages are plain Markdown, to be read in the repository as well; what only Sphinx understands is the contents at the
-end of ``index.md``.
+end of ``index.md`` and the descriptions in ``reference/python.md``.
 """
 
 import re
@@ -12,9 +12,14 @@ project = "online-lstm"
 version = release = metadata.version(project)
 author = copyright = re.search(r"Copyright \(c\) (.+)", (Path(__file__).parent.parent / "LICENSE").read_text())[1]
 
-extensions = ["myst_parser"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build", "_generate", "examples", "images"]
 myst_heading_anchors = 4  # a link like learning.md#what-it-costs leads where it does in the repository
+
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+nitpick_ignore_regex = [("py:.*", ".*")]  # types in signatures are not links: most are defined elsewhere
 
 html_theme = "furo"
 html_title = f"{project} {version}"

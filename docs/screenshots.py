@@ -17,7 +17,8 @@ from typing import Literal
 
 from online_lstm.cli.main import main as online_lstm
 from online_lstm.devtools.daemon_process import DaemonProcess
-from online_lstm.devtools.local_kafka import local_broker, say
+from online_lstm.devtools.kafka_jars import write_line
+from online_lstm.devtools.local_kafka import local_broker
 from online_lstm.devtools.sample_data import demo_stream
 from online_lstm.errors import ExitCode
 from online_lstm.settings import Settings, read_settings
@@ -74,17 +75,17 @@ font-size: {char_height}px; line-height: {line_height}px; font-variant-east-asia
 
 
 def main() -> int:
-    """Make all pictures anew."""
+    """Make all pictures again."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="online-lstm-screenshots-")))
-        say("learning the demo's stream")
+        write_line("learning the demo's stream")
         settings, daemon = stack.enter_context(learning(folder))
         browser = stack.enter_context(chromium())
         urls = {"page": daemon.url, "report": report(folder).as_uri()}
         for name, shot in SHOTS.items():
-            say(f"{name}: {shot.size[0]} x {shot.size[1]}")
+            write_line(f"{name}: {shot.size[0]} x {shot.size[1]}")
             take(browser, urls[shot.of], shot, IMAGES / name)
-        say("watch.svg")
+        write_line("watch.svg")
         IMAGES.joinpath("watch.svg").write_text(terminal(settings), encoding="utf-8")
     return 0
 
@@ -92,7 +93,7 @@ def main() -> int:
 @contextmanager
 def learning(folder: Path) -> Iterator[tuple[Settings, DaemonProcess]]:
     """Run a broker and a daemon that has just learned the demo's stream, as it came."""
-    with local_broker(announce=say) as bootstrap:
+    with local_broker(announce=write_line) as bootstrap:
         given: dict[str, object] = {"bootstrap_servers": bootstrap}
         settings = read_settings(given, environment={})
         ensure_topics(settings)

@@ -8,6 +8,8 @@ import tempfile
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -20,11 +22,15 @@ if TYPE_CHECKING:
 # before the daemon is imported: settings of whoever runs the tests must not decide how they end
 GIVEN = {name: os.environ.pop(name) for name in list(os.environ) if name.upper().startswith("ONLINE_LSTM_")}
 
-# programs are compiled once a session, whichever process runs them; workers and daemons inherit this
-if "TF_XLA_FLAGS" not in os.environ:
-    COMPILED = tempfile.mkdtemp(prefix="online-lstm-compiled-")
-    os.environ["TF_XLA_FLAGS"] = f"--tf_xla_persistent_cache_directory={COMPILED}"
-    atexit.register(shutil.rmtree, COMPILED, ignore_errors=True)
+# what the processes of a session have in common; the first one makes it, workers and daemons inherit the environment
+if "TESTS_SESSION" not in os.environ:
+    SESSION = tempfile.mkdtemp(prefix="online-lstm-tests-")
+    atexit.register(shutil.rmtree, SESSION, ignore_errors=True)
+    os.environ["TESTS_SESSION"] = SESSION
+    # programs and Python files are compiled once
+    os.environ.setdefault("TF_XLA_FLAGS", f"--tf_xla_persistent_cache_directory={SESSION}")
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):  # each process would compile TensorFlow's for ten seconds
+        os.environ["PYTHONPYCACHEPREFIX"] = f"{SESSION}/python"
 
 # how long an example takes, or its making, depends on the machine
 hypothesis.settings.register_profile(
@@ -37,6 +43,7 @@ with warnings.catch_warnings():
     warnings.filterwarnings("ignore", r"(read|open)_text is deprecated", DeprecationWarning)
     from online_lstm.devtools.local_kafka import bootstrap_or_local
     from support.kafka_admin import create_topic, delete_topics
+    from support.shared_broker import shared_broker
 
 MakeTopic = Callable[..., str]
 
@@ -57,7 +64,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def bootstrap() -> Iterator[str]:
     """The address of a broker for the whole session; without any way to one, tests fail and say the ways."""
-    with bootstrap_or_local(announce=lambda _: None, environment=GIVEN) as address:
+    start = partial(bootstrap_or_local, announce=lambda _: None, environment=GIVEN)
+    with shared_broker(Path(os.environ["TESTS_SESSION"]), start) as address:
         yield address
 
 

@@ -26,14 +26,14 @@ class ExitCode(IntEnum):
 
 _MEANINGS = {
     ExitCode.OK: "finished, or stopped by a signal after a last commit and checkpoint",
-    ExitCode.FAILURE: "an error that the daemon does not expect; nothing uncommitted was published",
+    ExitCode.FAILURE: "an unexpected error; nothing uncommitted was published",
     ExitCode.USAGE: "a setting or an argument is wrong, or a topic is missing and may not be created",
-    ExitCode.NO_BROKER: "no broker answered within `connect_timeout_s`, or one that lacks an interface that is needed, "
-    "or the store of the checkpoints did not answer",
-    ExitCode.REFUSED: "offsets, checkpoints and input do not fit each other; going on would lose something",
+    ExitCode.NO_BROKER: "no broker answered within `connect_timeout_s`, the broker lacks a required feature, or the "
+    "checkpoint storage did not answer",
+    ExitCode.REFUSED: "offsets, checkpoints and input do not match; continuing would lose something",
     ExitCode.FENCED: "another process uses the same `instance_id`",
-    ExitCode.MISSING_TOOL: "a program that is needed is not installed",
-    ExitCode.UNFIT_TOPIC: "a topic cannot take what is published to it; its configuration or a setting must change",
+    ExitCode.MISSING_TOOL: "a required program is not installed",
+    ExitCode.UNFIT_TOPIC: "a topic refuses the published records; its configuration or a setting must change",
 }
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +52,10 @@ class TopicPartition:
 
 @dataclass(frozen=True, slots=True)
 class InputRecord:
-    """One consumed record; ``timestamp_ms`` is -1 if the record has no timestamp."""
+    """One consumed record; ``timestamp_ms`` is -1 if the record has no timestamp.
+
+    ``stamped_by_broker`` says that the timestamp is the broker's, on arrival, instead of the producer's.
+    """
 
     topic: str
     partition: int
@@ -60,6 +64,7 @@ class InputRecord:
     key: bytes | None
     value: bytes | None
     headers: tuple[Header, ...] = ()
+    stamped_by_broker: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +80,11 @@ class OutputRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """One decoded record.
+class SymbolEvent:
+    """One decoded record with a symbol.
 
-    ``literal`` is the value as the received JSON text (``4.0`` stays ``4.0``). ``symbol`` is the identity of the value
-    in comparisons. ``stream`` is the text of the key, None for a null key. ``vector`` has the numbers for tasks with
-    numbers, as many as the setting ``features``; it is empty for a ``label`` without a sample. ``ends`` is True for the
-    last event of a sequence.
+    ``stream``, in events of all tasks, is the text of the key, None for a null key. ``literal`` is the value as the
+    received JSON text (``4.0`` stays ``4.0``). ``ends`` is True for the last event of a sequence.
     """
 
     record: InputRecord
@@ -89,8 +92,35 @@ class Event:
     symbol: Symbol
     literal: str
     ends: bool = False
-    vector: Vector = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NumberEvent:
+    """One decoded record with as many numbers as the setting ``features``."""
+
+    record: InputRecord
+    stream: str | None
+    vector: Vector
+    literal: str
+    ends: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LabelEvent:
+    """One decoded record with a sample of a sequence, with the label of the sequence, or with both.
+
+    ``vector`` has as many numbers as the setting ``features``; it is empty for a label without a sample.
+    """
+
+    record: InputRecord
+    stream: str | None
+    vector: Vector
+    literal: str
+    ends: bool = False
     label: Label | None = None
+
+
+Event = SymbolEvent | NumberEvent | LabelEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +137,11 @@ class SymbolEvaluation:
 
     ``probability`` is the predicted probability of the value that arrived, ``surprise_bits`` its -log2 and
     ``expert_bits`` the surprise of each expert. ``confidence`` is the predicted probability of the predicted value.
-    ``drift``, in evaluations of all tasks, is True if this evaluation made the drift test find a change of the stream
-    (``online_lstm.learning.scoring.drift``).
+    In evaluations of all tasks, ``scored`` is the number of predictions that were scored, and ``drift`` is True if this
+    evaluation made the drift test find a change of the stream (``online_lstm.learning.scoring.drift``).
     """
+
+    scored: ClassVar[int] = 1
 
     predicted: str
     hit: bool
@@ -146,7 +178,7 @@ class SymbolPrediction:
 class NumberEvaluation:
     """The scores of the predictions of an event's numbers, each made one horizon earlier.
 
-    All fields have an item for each channel, ordered by component and then by horizon: the ``predicted`` number,
+    All fields have an item for each channel, ordered by horizon and then by component: the ``predicted`` number,
     whether it was a hit, the error (the value minus the prediction), and whether the interval ``covered`` the value.
     For a missing value or a missing prediction, hits are None and errors are NaN. ``scores`` has a row for each of
     ``NUMBER_SCORES``. ``losses`` has the additive terms of the scores of each channel
@@ -161,12 +193,17 @@ class NumberEvaluation:
     losses: NDArray[np.float64] = field(compare=False)
     drift: bool = False
 
+    @property
+    def scored(self) -> int:
+        """The number of channels that were scored."""
+        return len(self.hits) - self.hits.count(None)
+
 
 @dataclass(frozen=True, slots=True)
 class NumberPrediction:
     """The prediction of the numbers at each horizon.
 
-    All fields have an item for each channel, ordered by component and then by horizon, and NaN where there is no
+    All fields have an item for each channel, ordered by horizon and then by component, and NaN where there is no
     prediction yet: the ``values``, the lower and upper ``bounds``, and for each expert its predictions and its weights.
     """
 
@@ -183,6 +220,8 @@ class LabelEvaluation:
     ``surprise_bits`` its -log2, and ``confidence`` the predicted probability of the predicted label. ``samples`` is the
     number of samples of the sequence; the prediction stayed the same from sample number ``stable_since_sample`` on.
     """
+
+    scored: ClassVar[int] = 1
 
     label: str
     predicted: str
@@ -210,26 +249,56 @@ class LabelPrediction:
 
 
 @dataclass(frozen=True, slots=True)
-class EventResult:
+class SymbolResult:
     """The result of one learned event; ``event`` counts the stream's events from 1.
 
-    ``fit_steps`` counts the optimizer steps of the event, ``skipped_steps`` the optimizer steps that were skipped
-    because they were not finite. ``hits`` is None without a pending prediction. If an event scores several
-    predictions, ``scored`` is their number and ``hits`` counts the hits among them. ``hit_rates`` are over the last
-    ``score_window`` scored events; they are None before the first scored event. If streams share a learner, events
-    and scores are over all its streams. ``unpublished_evaluations`` has evaluations, with their hits, of other
-    streams' sequences that this event ended because of their idle timeout or to make room for other sequences.
+    In results of all tasks, ``fit_steps`` counts the optimizer steps of the event, ``skipped_steps`` the optimizer
+    steps that were skipped because they were not finite. ``hits`` counts the hits of the predictions that were scored;
+    ``evaluation`` and ``hits`` are None without a pending prediction. ``hit_rates`` are over the last ``score_window``
+    scored events; they are None before the first scored event.
     """
 
     event: int
     fit_steps: int
     skipped_steps: int
-    evaluation: Evaluation | None
-    prediction: SymbolPrediction | NumberPrediction | LabelPrediction | None
+    evaluation: SymbolEvaluation | None
+    prediction: SymbolPrediction | None
+    hits: PredictorScores[int] | None
+    hit_rates: PredictorScores[float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class NumberResult:
+    """The result of one learned event of the task ``number``."""
+
+    event: int
+    fit_steps: int
+    skipped_steps: int
+    evaluation: NumberEvaluation | None
+    prediction: NumberPrediction | None
+    hits: PredictorScores[int] | None
+    hit_rates: PredictorScores[float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelResult:
+    """The result of one learned event of the task ``label``; events and scores are over all streams.
+
+    ``unpublished_evaluations`` has evaluations, with their hits, of other streams' sequences that this event ended
+    because of their idle timeout or to make room for other sequences.
+    """
+
+    event: int
+    fit_steps: int
+    skipped_steps: int
+    evaluation: LabelEvaluation | None
+    prediction: LabelPrediction | None
     hits: PredictorScores[int] | None
     hit_rates: PredictorScores[float] | None
     unpublished_evaluations: tuple[tuple[LabelEvaluation, PredictorScores[int]], ...] = ()
-    scored: int = 1
+
+
+EventResult = SymbolResult | NumberResult | LabelResult
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Parts of the README and the reference that are generated from the code: `make reference`.
+"""Parts of the README and the reference, and the drawings, that are generated from the code: `make reference`.
 
 Each part is between a pair of comments, for example `<!-- settings -->` and `<!-- /settings -->`.
 """
@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from _generate import message_examples, reference_tables
+from _generate.package_drawing import package_drawing
+from _generate.record_drawing import record_drawing
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -49,6 +51,10 @@ PARTS: Mapping[Path, Mapping[str, Part]] = {
     ROOT / "docs" / "production.md": {"alerts": _made(reference_tables.alerts)},
     REFERENCE / "http.md": {"paths": _made(reference_tables.http_table)},
 }
+DRAWINGS: Mapping[Path, Callable[[], str]] = {
+    ROOT / "docs" / "images" / "packages.svg": package_drawing,
+    ROOT / "docs" / "images" / "record.svg": record_drawing,
+}
 
 
 def with_parts(text: str, parts: Mapping[str, Part]) -> str:
@@ -63,3 +69,5 @@ def with_parts(text: str, parts: Mapping[str, Part]) -> str:
 if __name__ == "__main__":
     for path, parts in PARTS.items():
         path.write_text(with_parts(path.read_text(encoding="utf-8"), parts), encoding="utf-8")
+    for path, draw in DRAWINGS.items():
+        path.write_text(draw(), encoding="utf-8")

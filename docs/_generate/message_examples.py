@@ -1,7 +1,7 @@
-"""What the reference says of messages, made by the code that publishes them.
+"""The parts of the reference about messages, made by the code that publishes messages.
 
-The words about each field and header are here; that they are about all that there are, and about no others, is checked
-when the tables are made.
+The descriptions of fields and headers are here. Making a table fails if a published field or header has no description,
+or a description has no field or header.
 """
 
 import json
@@ -24,7 +24,7 @@ from online_lstm.settings import read_settings
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 WIDTH = 84
-"""Characters of an example's lines, where a field is not longer."""
+"""Maximum characters of a line in an example, unless one field is longer."""
 FIRST_TIMESTAMP_MS = 1_767_225_600_000
 """The beginning of 2026."""
 TASKS: Mapping[str, Mapping[str, object]] = {
@@ -35,117 +35,125 @@ TASKS: Mapping[str, Mapping[str, object]] = {
 """The settings that the examples are made with."""
 
 _PLACE = {
-    "stream": "the key, as text; `base64:…` where it is none; null without a key",
-    "topic": "of the input record",
-    "partition": "of the input record",
-    "offset": "of the input record; `ce_id` has topic, partition and offset in one",
+    "stream": "the key as text, or `base64:…` if it is not UTF-8; null without a key",
+    "topic": "topic of the input record",
+    "partition": "partition of the input record",
+    "offset": "offset of the input record; the header `ce_id` combines topic, partition and offset",
 }
 _RATES = {
-    "hit_rate": "share of hits among the last `score_window` scored predictions; null before the first",
-    "baseline_hit_rate": "that of the best baseline on the same values",
-    "model": "lineage, `@`, and how many events it had learned; ends in ` frozen` while `learn` is false",
+    "hit_rate": "share of hits among the last `score_window` scored predictions; null before the first one",
+    "baseline_hit_rate": "hit rate of the best baseline on the same values",
+    "model": "lineage, `@` and the number of learned events; ends in ` frozen` if `learn` is false",
 }
 _KAPPA = {
-    "kappa_temporal": "share of what the last value has wrong that the prediction has right, over the same values: 1 "
-    "is perfect, 0 as good as repeating the last value, below 0 worse; null where the last value is always right",
+    "kappa_temporal": "share of the errors of the baseline last value that the prediction avoids, on the same values: "
+    "1 is perfect, 0 no better than repeating the last value, below 0 worse; null if the last value is always right",
 }
 _DRIFT = {
-    "evaluation.drift": "whether the stream was found to have changed, as its misses rose (`drift_delta`, "
-    "`drift_threshold`)",
+    "evaluation.drift": "whether this event revealed a drift: predictions miss more often than before "
+    "(`drift_delta`, `drift_threshold`)",
 }
 _PROBABLE = {
-    "evaluation.hit": "whether that was right",
-    "evaluation.probability": "what had been given to {it}",
-    "evaluation.surprise_bits": "its negative logarithm to base 2; null where it had been given nothing at all",
+    "evaluation.hit": "whether the prediction was right",
+    "evaluation.probability": "predicted probability of {it}",
+    "evaluation.surprise_bits": "-log2 of this probability; null if the probability was 0",
 }
 FIELDS: Mapping[str, Mapping[str, str]] = {
     "symbol": {
         **_PLACE,
-        "event": "events of the stream so far, this one included",
-        "value": "what came, as it was written",
-        "evaluation": "about the prediction in the stream's message before; null if there was none",
-        "evaluation.predicted": "what it said",
-        **{name: text.format(it="the value that came") for name, text in _PROBABLE.items()},
+        "event": "number of events of the stream so far, including this one",
+        "value": "the value as received",
+        "evaluation": "score of the prediction in the previous message of the stream; null if there was none",
+        "evaluation.predicted": "the predicted value",
+        **{name: text.format(it="the value") for name, text in _PROBABLE.items()},
         **_DRIFT,
-        "prediction": "the likeliest next value; null while nothing is known",
-        "probability": "its probability",
-        "top": "the `top` likeliest values with their probabilities; what is missing from 1 is for values never seen",
-        "experts": "of each expert its own likeliest value, the probability that it gives to it, and its weight",
+        "prediction": "the most likely next value; null before anything is learned",
+        "probability": "predicted probability of `prediction`",
+        "top": "the `top` most likely values with their probabilities; the rest up to 1 is for other and unseen values",
+        "experts": "for each expert: its most likely value, the predicted probability of this value, and the weight "
+        "of the expert",
         **_RATES,
         **_KAPPA,
     },
     "number": {
         **_PLACE,
-        "event": "events of the stream so far, this one included",
-        "value": "what came, as it was written; null for a number that is missing",
-        "evaluation": "about what had been predicted of this value one horizon before; null if nothing was",
-        "evaluation.predicted": "what it said",
-        "evaluation.hit": "whether the value is within `tolerance` of that; null if it is missing",
-        "evaluation.error": "value minus what was predicted",
-        "evaluation.covered": "whether the value came within the interval; null if there was none",
-        "evaluation.mean_absolute_error": "over the last `score_window` evaluations, as are those that follow",
-        "evaluation.baseline_mean_absolute_error": "that of the best baseline",
-        "evaluation.root_mean_squared_error": "root of the mean of the squares of the errors",
-        "evaluation.mean_absolute_percentage_error": "mean of the errors by their values, without signs; 0.05 is 5 %",
-        "evaluation.skill_last_value": "1 minus the mean absolute error by that of the last value; below 0 is worse",
-        "evaluation.skill_seasonal_naive": "the same against the value a season ago",
-        "evaluation.interval_coverage": "share of the values that came within their intervals",
+        "event": "number of events of the stream so far, including this one",
+        "value": "the value as received; null for a missing number",
+        "evaluation": "score of the prediction that was made for this value one horizon earlier; null if there was "
+        "none",
+        "evaluation.predicted": "the predicted value",
+        "evaluation.hit": "whether the value is within `tolerance` of the predicted value; null if the value is "
+        "missing",
+        "evaluation.error": "value minus predicted value",
+        "evaluation.covered": "whether the value was inside the interval; null without an interval",
+        "evaluation.mean_absolute_error": "mean absolute error over the last `score_window` evaluations, like the "
+        "following scores",
+        "evaluation.baseline_mean_absolute_error": "mean absolute error of the best baseline",
+        "evaluation.root_mean_squared_error": "root mean squared error",
+        "evaluation.mean_absolute_percentage_error": "mean of absolute error divided by absolute value; 0.05 is 5 %",
+        "evaluation.skill_last_value": "1 minus the ratio of the mean absolute error to the error of the baseline "
+        "last value; below 0 is worse than the baseline",
+        "evaluation.skill_seasonal_naive": "the same for the baseline seasonal naive",
+        "evaluation.interval_coverage": "share of values inside their intervals",
         **_DRIFT,
-        "prediction": "the value that comes one horizon on; null while nothing is known",
-        "interval": "what holds it with probability `coverage`; null until there are errors enough to tell",
-        "experts": "of each expert what it says, and its weight; weights of 0 mean that a baseline is published",
+        "prediction": "the predicted value one horizon ahead; null before anything is learned",
+        "interval": "lower and upper bound, which contain the value with probability `interval_level`; null until "
+        "there are enough errors to estimate it",
+        "experts": "for each expert: its prediction and its weight; if all weights are 0, a baseline is published",
         **_RATES,
     },
     "label": {
         **_PLACE,
-        "event": "events of the partition so far, with labels that came alone",
-        "value": "the sample, as it was written; null for a label alone",
-        "evaluation": "about the prediction after the last sample of a sequence that is over and has its label, in the "
-        "message of the event that brought both together; else null",
+        "event": "number of events of the partition so far, including labels that arrived alone",
+        "value": "the sample as received; null for a label alone",
+        "evaluation": "score of the prediction after the last sample of a sequence, in the message of the event "
+        "with which "
+        "the sequence has both an end and a label; else null",
         "evaluation.label": "the label",
-        "evaluation.predicted": "what had been the likeliest one",
+        "evaluation.predicted": "the label that was most likely",
         **{name: text.format(it="the label") for name, text in _PROBABLE.items()},
-        "evaluation.samples": "how many samples the sequence had",
-        "evaluation.stable_since_sample": "the sample from which on the prediction had not changed any more",
+        "evaluation.samples": "number of samples of the sequence",
+        "evaluation.stable_since_sample": "number of the sample from which on the prediction stayed the same",
         **_DRIFT,
-        "sample": "samples of the sequence so far, this one included; null for a label alone",
-        "prediction": "the label of the sequence, as far as it is known; null before any was learned",
-        "probability": "its probability",
-        "probabilities": "the `top` likeliest labels with their probabilities",
+        "sample": "number of samples of the sequence so far, including this one; null for a label alone",
+        "prediction": "the most likely label of the sequence; null before any label is learned",
+        "probability": "predicted probability of `prediction`",
+        "probabilities": "the `top` most likely labels with their probabilities",
         **_RATES,
         **_KAPPA,
         "hit_rate": "share of hits among the last `score_window` sequences of the partition",
     },
 }
 OUTPUT_HEADERS = {
-    "ce_id": "input topic, partition and offset: the same whenever this message is published again",
+    "ce_id": "input topic, partition and offset; the same if the message is published again",
     "ce_source": "the daemon and the input topic",
-    "ce_type": "what this is",
-    "ce_specversion": "of CloudEvents",
-    "content-type": "of the value",
-    "ce_time": "the time stamp of the input record; missing where that has none",
-    "online_lstm_original_length": "only where texts were cut to fit into `max_output_bytes`: bytes of the whole value",
-    "online_lstm_sha256": "likewise: SHA-256 of the whole value",
+    "ce_type": "type of the message",
+    "ce_specversion": "version of CloudEvents",
+    "content-type": "content type of the value",
+    "ce_time": "timestamp of the input record; absent if the record has none",
+    "online_lstm_original_length": "only if texts were cut to fit into `max_output_bytes`: number of bytes of the "
+    "whole value",
+    "online_lstm_sha256": "only if texts were cut: SHA-256 of the whole value",
 }
 DEAD_LETTER_HEADERS = {
-    "online_lstm_error": "what is wrong, in words for a person",
-    "online_lstm_reason": "one of the words below",
-    "online_lstm_topic": "where the record was",
-    "online_lstm_partition": "likewise",
-    "online_lstm_offset": "likewise",
-    "online_lstm_timestamp": "only where the dead letter has another time stamp than its record: that one, -1 for none",
-    "online_lstm_value": "only of a record with neither key nor value, which no client sends: its dead letter is empty",
-    "online_lstm_headers_dropped": "only where the record's own headers had no room: how many there were",
-    "online_lstm_key_length": "only where the key was cut: bytes of the whole one",
-    "online_lstm_key_sha256": "likewise: SHA-256 of the whole one",
-    "online_lstm_original_length": "only where the value was cut: bytes of the whole one",
-    "online_lstm_sha256": "likewise: SHA-256 of the whole one",
+    "online_lstm_error": "description of the problem",
+    "online_lstm_reason": "one of the reasons below",
+    "online_lstm_topic": "topic of the record",
+    "online_lstm_partition": "partition of the record",
+    "online_lstm_offset": "offset of the record",
+    "online_lstm_timestamp": "only if the timestamp of the dead letter differs: timestamp of the record, -1 for none",
+    "online_lstm_value": "only for a record with neither key nor value, whose dead letter is empty",
+    "online_lstm_headers_dropped": "only if the record's headers did not fit: their number",
+    "online_lstm_key_length": "only if the key was cut: number of bytes of the whole key",
+    "online_lstm_key_sha256": "only if the key was cut: SHA-256 of the whole key",
+    "online_lstm_original_length": "only if the value was cut: number of bytes of the whole value",
+    "online_lstm_sha256": "only if the value was cut: SHA-256 of the whole value",
 }
 
 
 @cache
 def _partition(task: str) -> tuple[Partition, list[OutputRecord]]:
-    """Let a learner with the default settings learn an example, and give it with what it said."""
+    """Return a learner with the default settings after an example, and its outputs."""
     settings = read_settings(dict(TASKS[task]), environment={})
     source = TopicPartition({"symbol": "numbers", "number": "visitors", "label": "runs"}[task], 0)
     partition = Partition(
@@ -180,7 +188,7 @@ def _message(task: str) -> dict[str, Any]:
 
 
 def example_of(task: str) -> Callable[[str], str]:
-    """Give the last message of the example; what stands there stays, if it only differs in digits."""
+    """Return a function that makes the last message of the example, unless the present one differs only in digits."""
 
     def make(there: str) -> str:
         made = _partition(task)[1][-1].value or b""
@@ -195,9 +203,9 @@ def example_of(task: str) -> Callable[[str], str]:
 
 
 def alike(one: Any, other: Any) -> bool:
-    """Say whether two messages are the same, but for what another machine computes otherwise.
+    """Return whether two messages are the same, except for differences between machines.
 
-    Fields, their order, texts and whole numbers are the same; other numbers are near, and so is the model's name.
+    Fields, their order, texts and integers are equal; floats are close; the name of the model may differ.
     """
     if isinstance(one, dict) and isinstance(other, dict):
         return list(one) == list(other) and all(
@@ -211,12 +219,12 @@ def alike(one: Any, other: Any) -> bool:
 
 
 def _depends_on_settings(name: str) -> bool:
-    """The lineage in a model's name is a hash of all settings of the shape, of which there may be new ones."""
+    """Return whether a field contains the lineage, which is a hash of all shape settings and changes with a new one."""
     return name == "model"
 
 
 def _wrapped(message: Mapping[str, Any], indent: str = " ") -> str:
-    """Write a message with a line for each few fields, as one may read it."""
+    """Return a message as JSON with a few fields per line."""
     lines, line = [], ""
     for name, value in message.items():
         text = json.dumps(value, ensure_ascii=False)
@@ -232,7 +240,7 @@ def _wrapped(message: Mapping[str, Any], indent: str = " ") -> str:
 
 
 def fields_of(task: str) -> Callable[[], str]:
-    """Give the function that lists the fields of a task's messages."""
+    """Return the function that lists the fields of a task's messages."""
 
     def make() -> str:
         found = list(_paths(_message(task)))
@@ -251,7 +259,7 @@ def _paths(message: Mapping[str, Any]) -> Iterator[str]:
 
 
 def output_headers() -> str:
-    """List the headers of outputs, with those of one that was cut as well."""
+    """List the headers of outputs, including the headers of an output that was cut."""
     settings = read_settings({"max_output_bytes": 10_000, "network": "lstm 4"}, environment={})
     source = TopicPartition("numbers", 0)
     partition = Partition(
@@ -262,7 +270,7 @@ def output_headers() -> str:
 
 
 def dead_letter_headers() -> str:
-    """List the headers of dead letters, with those of one that had to be cut everywhere and of one without a value."""
+    """List the headers of dead letters, including a dead letter that was cut and one without a value."""
     settings = read_settings({"max_output_bytes": 10_000, "network": "lstm 4"}, environment={})
     source = TopicPartition("numbers", 0)
     partition = Partition(
@@ -279,7 +287,7 @@ def _headers_table(found: Iterable[Header], described: Mapping[str, str]) -> str
     values = {name: value.decode() for name, value in found}
     assert set(values) == set(described), f"described and published differ: {set(values) ^ set(described)}"
     rows = [(f"`{name}`", f"`{_shortened(values[name])}`", meaning) for name, meaning in described.items()]
-    return table(("header", "for instance", "meaning"), rows)
+    return table(("header", "example", "meaning"), rows)
 
 
 def _shortened(text: str) -> str:
@@ -287,20 +295,20 @@ def _shortened(text: str) -> str:
 
 
 MEANINGS = {
-    "too_large": "longer than `max_value_bytes`",
+    "too_large": "the value is longer than `max_value_bytes`",
     "key_too_large": "the key would take more than a quarter of `max_output_bytes`",
-    "headers_too_large": "so would the headers",
-    "not_utf8": "text that is none",
-    "not_a_value": "neither a number nor JSON, or JSON of another kind",
-    "not_a_number": "a text where numbers are learned, and none that `missing_values` names",
-    "not_finite": "infinite, or too large for a double; NaN where it is no missing number (task `symbol`)",
-    "missing_path": "JSON without anything at `value_path`",
-    "schema_registry": "bytes of a Schema Registry's serializer",
-    "null_value": "a null value that belongs to no key, with the task symbol",
-    "wrong_length": "a vector of another length than `features`, or bytes of another length than `value_format` has",
-    "too_many_labels": "a label that would be one more than `classes`",
-    "no_sequence": "a label alone, of which no sequence is known",
-    "refused_output": "the output topic refused the prediction, which is in the dead letter; the value was learned",
+    "headers_too_large": "the headers would take more than a quarter of `max_output_bytes`",
+    "not_utf8": "the bytes are not UTF-8 text",
+    "not_a_value": "the value is neither a number nor JSON, or JSON of an unsupported type",
+    "not_a_number": "a text instead of a number, and not one of `missing_values`",
+    "not_finite": "infinite, or too large for a double; NaN with the task `symbol`",
+    "missing_path": "the JSON has nothing at `value_path`",
+    "schema_registry": "the value was written by a Schema Registry serializer",
+    "null_value": "a null value without a stream key, with the task `symbol`",
+    "wrong_length": "the length of the vector is not `features`, or the number of bytes does not match `value_format`",
+    "too_many_labels": "a new label beyond `classes`",
+    "no_sequence": "a label alone, without a sequence that it could belong to",
+    "refused_output": "the output topic refused the prediction, which the dead letter contains; the value was learned",
 }
 _LABELS = {"task": "label", "features": 3}
 _CASES: Mapping[str, tuple[Mapping[str, object], InputRecord]] = {
@@ -327,14 +335,14 @@ _CASES: Mapping[str, tuple[Mapping[str, object], InputRecord]] = {
 
 
 def reasons() -> str:
-    """List the reasons of dead letters, each with what one says that was refused for it."""
+    """List the reasons of dead letters, each with the error text of an example."""
     assert list(MEANINGS) == list(REASONS)
     rows = [(f"`{reason}`", MEANINGS[reason], f"`{_refusal(reason)}`") for reason in REASONS]
-    return table(("reason", "when", "for instance"), rows)
+    return table(("reason", "when", "example"), rows)
 
 
 def _refused_output() -> str:
-    """Have a prediction refused in all of its forms, and give the words of its dead letter."""
+    """Return the error text of a dead letter whose prediction was refused in all forms."""
     _, outputs = _partition("symbol")
     source = TopicPartition("numbers", 0)
     forms = Forms({source: outputs[-1:]}, lambda _, dead_letter: "numbers.dlq" if dead_letter else "predictions")
@@ -345,7 +353,7 @@ def _refused_output() -> str:
 
 
 def _refusal(reason: str) -> str:
-    """Have a record refused for a reason, and give the words."""
+    """Return the error text of a record that is refused for a reason."""
     if reason == REFUSED_OUTPUT:
         return _refused_output()
     given, record = _CASES[reason]

@@ -1,4 +1,4 @@
-"""Tables of the documentation that list what the code has: settings, metrics, exit codes, commands and HTTP paths."""
+"""Tables of the reference, generated from the code: settings, metrics, exit codes, commands and HTTP paths."""
 
 import argparse
 import ast
@@ -23,27 +23,26 @@ from online_lstm.settings.presets import PRESETS, TASKS
 from online_lstm.settings.sources import ENV_PREFIX
 from online_lstm.telemetry import HINTS, CheckpointResult, LineageReason
 from pydantic.fields import FieldInfo
-from unit.test_layers import HOMES, ORDER, PACKAGE
+from unit.test_layers import HOMES, ORDER, PACKAGE, module_path
 
 HTTP_PATHS = {
-    "/": "the live page, with its style and script",
-    "/live": "what the page follows: server-sent events, a snapshot a second; not for others, it changes as the page "
-    "does",
-    "/metrics": "[metrics](metrics.md) for Prometheus, as OpenMetrics if the `Accept` header asks for it",
+    "/": "the live page, with its style sheet and scripts",
+    "/live": "the data of the live page: server-sent events, one snapshot per second; its format is not stable",
+    "/metrics": "[metrics](metrics.md) for Prometheus, in the OpenMetrics format if the `Accept` header asks for it",
     "/livez": "200 while the loop advances, else 503: a restart may help",
-    "/readyz": "200 while records are learned as they come, else 503: starting, no partitions yet, no broker, no "
-    "store, another producer's open transaction",
-    "/streams": "the streams that said something last; `?search=TEXT` those whose keys contain it, `?limit=N` how many "
-    "[default: 50, at most 500]",
+    "/readyz": "200 while records are learned as they arrive, else 503: the daemon is starting, has no partitions, or "
+    "waits for a broker, the checkpoint storage or another producer's open transaction",
+    "/streams": "the streams with the newest messages; `?search=TEXT` selects by a part of the key, `?limit=N` sets "
+    "their number (default 50, at most 500)",
     "/streams/{topic}/{partition}": "the stream without a key of a partition, with its last messages; 404 if there is "
     "none",
-    "/streams/{topic}/{partition}/{name}": "the stream of a key, likewise; the name as messages have it (`pump-7`, "
-    "`base64:…`)",
+    "/streams/{topic}/{partition}/{name}": "the stream of a key, with its last messages; `name` is the field `stream` "
+    "of its messages (`pump-7`, `base64:…`)",
 }
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Write a Markdown table."""
+    """Return a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 
@@ -69,7 +68,7 @@ def all_settings() -> str:
 
 
 def kinds_table() -> str:
-    return table(("kind", "another value"), [(f"*{kind}*", meaning) for kind, meaning in KIND_MEANINGS.items()])
+    return table(("kind", "effect of a change"), [(f"*{kind}*", meaning) for kind, meaning in KIND_MEANINGS.items()])
 
 
 def presets_table() -> str:
@@ -83,7 +82,7 @@ def presets_table() -> str:
 
 
 def literal(value: Any) -> str:
-    """Write a value as it would be given; nothing for none."""
+    """Return a value as in a settings file; empty for no value."""
     if value is None or value == ():
         return ""
     if isinstance(value, bool):
@@ -96,7 +95,7 @@ def _plain(value: Any) -> str:
 
 
 def type_of(name: str, field: FieldInfo) -> str:
-    """Say what a setting takes, with its bounds."""
+    """Return the type of a setting in words, with its bounds."""
     kind, bounds = _unwrap(field.annotation, list(field.metadata))
     if get_origin(kind) is Literal:
         return " or ".join(f"`{word}`" for word in get_args(kind))
@@ -110,10 +109,10 @@ def type_of(name: str, field: FieldInfo) -> str:
 
 
 def _unwrap(annotation: Any, metadata: list[Any]) -> tuple[Any, list[Any]]:
-    """Give the type below ``Annotated`` and ``None``, and all that is said of it."""
+    """Return the type inside ``Annotated`` and ``None``, and its metadata."""
     if get_origin(annotation) is Annotated:
-        inner, *said = get_args(annotation)
-        return _unwrap(inner, metadata + [bound for one in said for bound in getattr(one, "metadata", [one])])
+        inner, *constraints = get_args(annotation)
+        return _unwrap(inner, metadata + [bound for one in constraints for bound in getattr(one, "metadata", [one])])
     if get_origin(annotation) in {Union, UnionType}:
         inner = next(part for part in get_args(annotation) if part is not NoneType)
         return _unwrap(inner, metadata)
@@ -121,7 +120,7 @@ def _unwrap(annotation: Any, metadata: list[Any]) -> tuple[Any, list[Any]]:
 
 
 def _range(metadata: Iterable[Any]) -> str:
-    """Write the bounds among what is said of a type."""
+    """Return the bounds in the metadata of a type, in words."""
     words = {"ge": "from", "gt": "above", "le": "to", "lt": "below"}
     bounds = {name: getattr(bound, name) for bound in metadata for name in words if hasattr(bound, name)}
     found = [f"{word} {_figure(bounds[name])}" for name, word in words.items() if name in bounds]
@@ -164,7 +163,7 @@ def all_metrics() -> str:
 
 
 def labels_table() -> str:
-    """List what labels can be."""
+    """List the labels of metrics and their values."""
 
     def of_tasks(names: Any) -> str:
         return "; ".join(f"{task}: {', '.join(f'`{name}`' for name in found)}" for task, found in names.items())
@@ -173,12 +172,12 @@ def labels_table() -> str:
         return ", ".join(f"`{word}`" for word in found)
 
     rows = [
-        ("`topic`, `partition`", "of the input"),
+        ("`topic`, `partition`", "input topic and its partition"),
         ("`baseline`", of_tasks(BASELINES)),
-        ("`expert`", of_tasks(EXPERTS) + "; those of the setting `experts`"),
+        ("`expert`", of_tasks(EXPERTS) + "; only the experts of the setting `experts`"),
         ("`reason` of dead letters", words(REASONS) + "; [what they mean](messages.md#dead-letters)"),
         ("`form`", words(FORMS) + "; [what they are](messages.md#other-forms)"),
-        ("`published_topic`, `setting`", "a topic that is published to, and the setting of Kafka"),
+        ("`published_topic`, `setting`", "output topic or dead-letter topic, and the name of its Kafka setting"),
         ("`hint`", words(HINTS) + "; [what they mean](../own-data.md#hints)"),
         ("`reason` of lineages", words(get_args(LineageReason))),
         ("`result` of checkpoints", words(get_args(CheckpointResult))),
@@ -189,7 +188,7 @@ def labels_table() -> str:
 
 def hints_table() -> str:
     """List the hints."""
-    return table(("hint", "while"), [(f"`{name}`", meaning) for name, meaning in HINTS.items()])
+    return table(("hint", "condition"), [(f"`{name}`", meaning) for name, meaning in HINTS.items()])
 
 
 def buckets_table() -> str:
@@ -211,7 +210,7 @@ def exit_codes_table() -> str:
 
 
 def exceptions_table() -> str:
-    """List what ends the process with each code, as the errors' own descriptions say it."""
+    """List the causes of each exit code, from the docstrings of the exceptions."""
     from online_lstm import errors  # noqa: PLC0415
 
     kinds = [
@@ -219,9 +218,9 @@ def exceptions_table() -> str:
         for kind in vars(errors).values()
         if isinstance(kind, type) and issubclass(kind, errors.OnlineLstmError) and kind is not errors.OnlineLstmError
     ]
-    told = sorted(kinds, key=lambda kind: kind.exit_code)
+    ordered = sorted(kinds, key=lambda kind: kind.exit_code)
     rows = []
-    for code, group in groupby(told, key=lambda kind: kind.exit_code):
+    for code, group in groupby(ordered, key=lambda kind: kind.exit_code):
         if code not in {ExitCode.OK, ExitCode.FAILURE}:
             reasons = [_sentence(kind).removeprefix("Raised when ").rstrip(".") for kind in group]
             rows.append((str(code.value), "; ".join(reasons)))
@@ -256,7 +255,7 @@ def _command(name: str, parser: argparse.ArgumentParser, what: str) -> str:
         parts.append("Every [setting](settings.md) is an option, with dashes: `--input-topics numbers`.")
     elif settings:
         links = [f"[`{action.option_strings[-1]}`](settings.md#{action.dest})" for action in settings]
-        parts.append(f"Of the settings it takes {', '.join(links)}.")
+        parts.append(f"Settings that are options of this command: {', '.join(links)}.")
     return "\n\n".join(parts)
 
 
@@ -282,7 +281,7 @@ def _escaped(text: str) -> str:
 
 
 def _in_parentheses(text: str) -> str:
-    """Write a default as a sentence does, where Markdown might take brackets for a link."""
+    """Return the text with parentheses around a default, because Markdown might take brackets for a link."""
     return re.sub(r"\[(default: .*)\]", r"(\1)", text)
 
 
@@ -290,7 +289,7 @@ def http_table() -> str:
     """List the paths that the daemon serves."""
     served = _served()
     assert set(HTTP_PATHS) == served, f"described and served differ: {set(HTTP_PATHS) ^ served}"
-    return table(("path", "what"), [(f"`{path}`", meaning) for path, meaning in HTTP_PATHS.items()])
+    return table(("path", "response"), [(f"`{path}`", meaning) for path, meaning in HTTP_PATHS.items()])
 
 
 def _served() -> set[str]:
@@ -303,27 +302,35 @@ def layers() -> str:
     """Return the table of modules and packages in their order, with the first line of each docstring."""
     rows = []
     for name in ORDER:
-        path = PACKAGE / name / "__init__.py" if (PACKAGE / name).is_dir() else PACKAGE / f"{name}.py"
-        about = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
         libraries = [
             library for library, homes in HOMES.items() if any(f"{home}.".startswith(f"{name}.") for home in homes)
         ]
-        shown = f"`{name}/`" if path.name == "__init__.py" else f"`{name}`"
-        rows.append((shown, about.partition("\n")[0], ", ".join(libraries)))
+        shown = f"`{name}/`" if (PACKAGE / name).is_dir() else f"`{name}`"
+        rows.append((shown, about_module(name), ", ".join(libraries)))
     return table(("module", "what it owns", "libraries that only these use"), rows)
 
 
+def about_module(name: str) -> str:
+    """Return the first line of the docstring of a module or package below ``online_lstm``."""
+    text = module_path([name]).read_text(encoding="utf-8")
+    return (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+
+
 def alerts() -> str:
-    """List the alerts, with what they mean and what to do."""
+    """List the alerts with their meaning and remedy."""
     rules = Path(__file__).parents[2] / "deploy" / "prometheus" / "alerts.yml"
     rows = [
-        (f"`{rule['alert']}`", rule["labels"]["severity"], _told(rule, "description"), _told(rule, "runbook"))
+        (
+            f"`{rule['alert']}`",
+            rule["labels"]["severity"],
+            *(_annotation(rule, name) for name in ("description", "runbook")),
+        )
         for group in yaml.safe_load(rules.read_text(encoding="utf-8"))["groups"]
         for rule in group["rules"]
     ]
-    return table(("alert", "severity", "what it means", "what to do"), rows)
+    return table(("alert", "severity", "meaning", "what to do"), rows)
 
 
-def _told(rule: Any, name: str) -> str:
-    """Give an annotation, with what Prometheus would put in left out."""
+def _annotation(rule: Any, name: str) -> str:
+    """Return an annotation with an ellipsis for each template."""
     return re.sub(r"{{ .*? }}", "…", " ".join(rule["annotations"][name].split()))

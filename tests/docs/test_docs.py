@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 import screenshots
+from _generate.generated_parts import DRAWINGS
 from online_lstm.cli import main
 from online_lstm.cli.main import build_parser
-from online_lstm.settings import read_settings
+from online_lstm.settings import read_settings, require_consistent
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +26,7 @@ WITH_A_BROKER = {"tutorial"}
 """Pages whose commands `tests/integration` runs, since they take a broker."""
 TEXTS = {page: page.read_text(encoding="utf-8") for page in [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]}
 PAGES = [page for page, text in TEXTS.items() if "```console" in text and page.stem not in WITH_A_BROKER]
+DRAWN = [path.name for path in DRAWINGS]
 SHELL = set("|<>&;$`*?")
 """What only a shell understands."""
 _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -94,7 +96,11 @@ def in_a_shell(command: str) -> tuple[int, str, str]:
     environment = {
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
         "PYTHONPATH": str(ROOT),
-        **{name: os.environ[name] for name in ("COLUMNS", "HOME", "TF_XLA_FLAGS") if name in os.environ},
+        **{
+            name: os.environ[name]
+            for name in ("COLUMNS", "HOME", "PYTHONPYCACHEPREFIX", "TF_XLA_FLAGS")
+            if name in os.environ
+        },
     }
     done = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout, done.stderr
@@ -129,7 +135,19 @@ def test_settings_can_be_read(page: str, block: str, tmp_path: Path) -> None:
     path.write_text(block, encoding="utf-8")
     settings = read_settings(config=path, environment={})
     if settings.sasl_password_file is None:
-        settings.require_consistent()
+        require_consistent(settings)
+
+
+@pytest.mark.long
+def test_python_example_prints_its_predictions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The program of the Python API learns, predicts, and restores a checkpoint."""
+    monkeypatch.chdir(tmp_path)
+    ((_, program),) = [found for found in blocks("python") if found[0] == "python"]
+    ((_, printed),) = [found for found in blocks("text") if found[0] == "python"]
+    exec(program, {})
+    assert printed == capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("page", "block"), blocks("sh"))
@@ -145,12 +163,12 @@ def test_commands_exist_with_their_options(page: str, block: str, monkeypatch: p
             assert re.search(rf"^{arguments[0]}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 
 
-def test_pictures_are_those_that_the_script_makes() -> None:
-    """Each of them is shown somewhere, and there are no others but the one drawn by hand."""
-    made = {*screenshots.SHOTS, *screenshots.TERMINALS}
+def test_pictures_are_those_that_the_scripts_make() -> None:
+    """Each of them is shown somewhere, and there are no others."""
+    made = {*screenshots.SHOTS, *screenshots.TERMINALS, *DRAWN}
     shown = {name for text in TEXTS.values() for name in re.findall(r"!\[[^\]]+\]\([\w/.]*images/([\w.-]+)\)", text)}
     there = {path.name for path in screenshots.IMAGES.iterdir()}
-    assert made | {"architecture.svg"} == there == shown
+    assert made == there == shown
 
 
 @pytest.mark.parametrize("name", screenshots.SHOTS)
@@ -164,7 +182,7 @@ def test_a_picture_has_its_size(name: str) -> None:
     assert path.stat().st_size < 100_000
 
 
-@pytest.mark.parametrize("name", ["architecture.svg", *screenshots.TERMINALS])
+@pytest.mark.parametrize("name", [*DRAWN, *screenshots.TERMINALS])
 def test_a_drawing_is_whole_and_by_itself(name: str) -> None:
     """It is XML that loads nothing from elsewhere."""
     text = (screenshots.IMAGES / name).read_text(encoding="utf-8")

@@ -132,6 +132,22 @@ def test_the_front_page_lists_every_page_for_users() -> None:
     assert {f"{name}.md" for name in contents} == set(_LINK.findall(_CODE.sub("", text))) - {"images/page-light.png"}
 
 
+def test_lists_of_pages_have_their_titles() -> None:
+    """The front page and the README name each page by its title."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Documentation\n")[2]
+    lists = {ROOT: readme.splitlines(), DOCS: (DOCS / "index.md").read_text(encoding="utf-8").splitlines()}
+    named = [
+        (text, folder / target)
+        for folder, lines in lists.items()
+        for line in lines
+        if line.startswith("- ")
+        for text, target in re.findall(r"\[([^\]]+)\]\(([^)#]+\.md)\)", line)
+    ]
+    assert len(named) > 40
+    titles = {path: path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ") for _, path in named}
+    assert [] == [(text, titles[path]) for text, path in named if text.lower() != titles[path].lower()]
+
+
 def test_the_index_of_decisions_lists_every_record_by_title() -> None:
     """Records are numbered without a gap, and a title in the index is the record's heading."""
     records = sorted(RECORDS.glob("[0-9]*.md"))

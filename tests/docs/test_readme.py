@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import pytest
-from _generate.generated_parts import PARTS, REFERENCE, ROOT, with_parts
+from _generate.generated_parts import DRAWINGS, PARTS, REFERENCE, ROOT, with_parts
 from _generate.message_examples import alike
+from _generate.package_drawing import direct_imports, package_drawing, without_implied
 from online_lstm.cli.main import COMMANDS
 from online_lstm.errors import ExitCode
 from online_lstm.settings import Settings
+from unit.test_layers import PACKAGE
 
 
 @pytest.mark.long
@@ -16,6 +18,23 @@ def test_what_is_made_from_the_code_is_as_the_code_is(path: Path) -> None:
     """Tables and examples are up to date (`make reference` writes them)."""
     text = path.read_text(encoding="utf-8")
     assert with_parts(text, PARTS[path]) == text
+
+
+@pytest.mark.parametrize("path", DRAWINGS, ids=lambda path: path.stem)
+def test_drawings_are_current(path: Path) -> None:
+    """The packages in the drawing are those of the code (`make reference` draws them)."""
+    assert path.read_text(encoding="utf-8") == DRAWINGS[path]()
+
+
+def test_package_drawing_follows_the_imports() -> None:
+    """An import has an arrow unless other imports imply it, and no arrow leads elsewhere."""
+    imports = direct_imports()
+    assert {"events", "learning"} <= imports["checkpoint"]
+    needed = without_implied(imports)
+    assert {"codec", "telemetry"} == needed["learning"]
+    packages = {name for name in imports if (PACKAGE / name).is_dir()}
+    drawn = without_implied({name: imports[name] & packages for name in packages})
+    assert sum(map(len, drawn.values())) == package_drawing().count('<path class="arrow')
 
 
 @pytest.mark.parametrize(

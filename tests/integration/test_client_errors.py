@@ -20,7 +20,7 @@ from kafka.admin import (
     ResourceType,
 )
 from online_lstm.cli import main
-from online_lstm.devtools.local_kafka import HOST, LocalBroker
+from online_lstm.devtools.broker_process import HOST, LocalBroker
 from online_lstm.errors import ExitCode, SettingsError
 from online_lstm.streaming.kafka import GroupConsumer, TransactionalProducer, ensure_topics
 from support.daemon_runner import PATIENCE_S

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 from conftest import MakeTopic
-from online_lstm.cli import bench, main
+from online_lstm.cli import main
 from online_lstm.devtools.sample_data import demo_stream
 from online_lstm.errors import ExitCode
+from online_lstm.evaluation import speed
 from online_lstm.settings import read_settings
 from online_lstm.streaming.kafka.plain_clients import TopicTail
 from support.daemon_runner import SMALL, DaemonProcess
@@ -133,8 +134,8 @@ def test_bench_measures_from_kafka_to_kafka(bootstrap: str, monkeypatch: pytest.
     """With a daemon of its own, and it leaves no topics behind."""
     for name, value in {"bootstrap_servers": bootstrap, **SMALL}.items():
         monkeypatch.setenv(f"ONLINE_LSTM_{name.upper()}", value)
-    monkeypatch.setattr(bench, "WARM_UP_EVENTS", 50)
-    figures = bench.kafka_figures(events=200, live=3, announce=print)
+    monkeypatch.setattr(speed, "WARM_UP_EVENTS", 50)
+    figures = speed.kafka_figures(events=200, live=3, announce=print)
     assert ["events/s", "ms", "ms"] == [figure.unit for figure in figures]
     assert all(figure.value > 0 for figure in figures)
     with pytest.raises(AssertionError, match="there is no topic"):

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from online_lstm.devtools.local_kafka import HOST, LocalBroker
+from online_lstm.devtools.broker_process import HOST, LocalBroker
 from online_lstm.errors import BrokerUnavailableError, SettingsError
+from online_lstm.settings import require_consistent
 from online_lstm.streaming.kafka import GroupConsumer, TransactionalProducer, ensure_topics
 from support.fakes import small_settings
 from support.kafka_admin import create_topic
@@ -72,7 +73,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredBroker]
 def connect(**given: Any) -> None:
     """Do all that the daemon does with a broker before the first record."""
     settings = small_settings(**{"connect_timeout_s": 120.0, **given})
-    settings.require_consistent()
+    require_consistent(settings)
     ensure_topics(settings)
     source, sink = GroupConsumer(settings), TransactionalProducer(settings)
     try:

@@ -30,7 +30,7 @@ Query = Callable[[str], list[dict[str, Any]]]
 
 TASKS: dict[str, dict[str, object]] = {
     "symbol": {},
-    "number": {"periods": "7"},
+    "number": {"seasonal_periods": "7"},
     "label": {"label_timeout_events": "20"},
 }
 """What the daemon of each task is told beside the rest."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.budget import budget
 from support.daemon_runner import DaemonProcess
 from support.fakes import LABELS, label_traffic
 from support.faults import Fault, Schedule, draw
@@ -57,9 +58,13 @@ def sources_of(log: str) -> set[str]:
 # daemons that die
 
 
-def test_fifty_kills(oracle: Oracle, undisturbed: Outcome) -> None:
-    """SIGKILL at fifty random moments, of learning, replaying and starting, on two members: no trace of it."""
-    schedule = draw(1, 25, kinds=["kill"], longest_s=2.0)
+@pytest.mark.search
+def test_kills(oracle: Oracle, undisturbed: Outcome) -> None:
+    """SIGKILL at random moments, of learning, replaying and starting, on two members: no trace of it.
+
+    There are twelve, and fifty in `make search`.
+    """
+    schedule = draw(1, budget(25, least=6), kinds=["kill"], longest_s=2.0)
     assert [] == differences(undisturbed, oracle.run("kills", schedule, members=2, static=True, pace_s=PACE_S))
 
 
@@ -197,17 +202,26 @@ def test_members_come_and_go(oracle: Oracle, undisturbed: Outcome, static: bool)
 
 # the other tasks
 
-NUMBERS = {"task": "number", "horizons": 3, "history": 256}
+NUMBERS = {"task": "number", "horizons": 3, "lookback": 256}
 
 
+def kills() -> Schedule:
+    return draw(3, budget(6, least=2), kinds=["kill"], longest_s=2.0)
+
+
+@pytest.mark.search
 def test_numbers_are_exactly_once_too(oracle: Oracle) -> None:
     """Kills and a freeze leave no trace in predictions of numbers, nor in what was learned of them."""
     undisturbed = oracle.run("numbers-undisturbed", **NUMBERS)
-    schedule = (*draw(3, 6, kinds=["kill"], longest_s=2.0), Fault("freeze in commit", 0.5, 4.0, member=0))
+    schedule = (
+        *draw(3, budget(6, least=2), kinds=["kill"], longest_s=2.0),
+        Fault("freeze in commit", 0.5, 4.0, member=0),
+    )
     found = oracle.run("numbers", schedule, members=2, session_timeout_s=1.5, pace_s=PACE_S, **NUMBERS)
     assert [] == differences(undisturbed, found)
 
 
+@pytest.mark.search
 def test_labels_are_exactly_once_too(broker: ProxiedBroker, tmp_path: Path) -> None:
     """Nor in labels of sequences, their weights, and what is known of sequences that are not over yet."""
 
@@ -217,7 +231,10 @@ def test_labels_are_exactly_once_too(broker: ProxiedBroker, tmp_path: Path) -> N
     oracle = Oracle(broker.direct, make_topic, tmp_path, partitions=3, broker=broker)
     oracle.publish_traffic(1000, of=label_traffic)
     undisturbed = oracle.run("undisturbed", **LABELS)
-    schedule = (*draw(3, 6, kinds=["kill"], longest_s=2.0), Fault("freeze in commit", 0.5, 4.0, member=0))
+    schedule = (
+        *draw(3, budget(6, least=2), kinds=["kill"], longest_s=2.0),
+        Fault("freeze in commit", 0.5, 4.0, member=0),
+    )
     found = oracle.run("labels", schedule, members=2, session_timeout_s=1.5, pace_s=PACE_S, **LABELS)
     assert [] == differences(undisturbed, found)
     messages = [json.loads(seen.value or b"") for outputs in found.outputs.values() for seen in outputs]
@@ -227,9 +244,10 @@ def test_labels_are_exactly_once_too(broker: ProxiedBroker, tmp_path: Path) -> N
 # all of it
 
 
+@pytest.mark.search
 @pytest.mark.parametrize(
     "schedule",
-    [pytest.param(draw(seed, 7, members=2, longest_s=2.0), id=f"seed {seed}") for seed in (0, 1)],
+    [pytest.param(draw(seed, 7, members=2, longest_s=2.0), id=f"seed {seed}") for seed in range(budget(10, least=1))],
 )
 def test_mixed_faults(oracle: Oracle, undisturbed: Outcome, schedule: Schedule, request: pytest.FixtureRequest) -> None:
     """Whatever comes together, nobody sees it."""

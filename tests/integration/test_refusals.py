@@ -16,8 +16,8 @@ from online_lstm.errors import BadInputError, ExitCode, MissingTopicError, NotCo
 from online_lstm.events import Committed, InputRecord, Membership, OutputRecord, TopicPartition
 from online_lstm.settings import Settings
 from online_lstm.streaming.kafka import AtLeastOnceProducer, GroupConsumer, TransactionalProducer, ensure_topics, topics
-from online_lstm.streaming.kafka.partition_reader import as_read
-from online_lstm.streaming.kafka.producer import BatchProducer
+from online_lstm.streaming.kafka.batch_producer import BatchProducer
+from online_lstm.streaming.kafka.offset_consumer import input_record
 from online_lstm.telemetry import OutputFormChanged, TelemetryEvent
 from support.fakes import small_settings
 from support.kafka_admin import create_topic, delete_topics, read_committed, wait_for_partitions
@@ -98,13 +98,13 @@ class Group:
 
     def encoded(self) -> list[OutputRecord]:
         """What verify takes the published predictions for."""
-        found = [read_output(as_read(record)) for record in self.published()]
+        found = [read_output(input_record(record)) for record in self.published()]
         assert all(one is not None and one.exact for one in found)
         return [one.record for one in found if one is not None]
 
     def encoded_letters(self) -> list[OutputRecord]:
         (letters,) = read_committed(self.bootstrap, self.letters).values()
-        found = [read_dead_letter(as_read(record)) for record in letters]
+        found = [read_dead_letter(input_record(record)) for record in letters]
         assert all(one is not None and one.exact for one in found)
         return [one.record for one in found if one is not None]
 

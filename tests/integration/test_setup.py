@@ -137,7 +137,7 @@ def silent_port() -> Iterator[int]:
 
 @pytest.mark.long
 def test_a_second_make_has_nothing_to_do(project: Project) -> None:
-    """The first one installs with uv, in a path with a space; the second looks at the time stamps only."""
+    """The first one installs with uv, in a path with a space; the second looks at the timestamps only."""
     assert "uv installs" in project.make()
     assert project.has("runtime_needs")
     assert "make: Nothing to be done for 'venv'.\n" == project.make()

@@ -6,13 +6,10 @@ from pathlib import Path
 import pytest
 from conftest import MakeTopic
 from support.daemon_runner import SMALL, DaemonProcess
+from support.in_process import InProcessGroup
 from support.kafka_admin import produce, read_committed, wait_for_records
 
 pytestmark = pytest.mark.broker
-
-
-def published(bootstrap: str, topic: str) -> list[dict[str, object]]:
-    return [json.loads(record.value) for records in read_committed(bootstrap, topic).values() for record in records]
 
 
 @pytest.mark.parametrize(
@@ -23,18 +20,12 @@ def test_a_new_group_begins_where_it_is_told(
     bootstrap: str, make_topic: MakeTopic, tmp_path: Path, start_from: str, first_offset: int
 ) -> None:
     """``start_from`` holds for the first start only: what comes later is read on from there, whatever happens."""
-    source, output = make_topic("input"), make_topic("output")
-    produce(bootstrap, source, [b"4"] * 10, first_timestamp_ms=1_000_000)
-    settings = {"bootstrap_servers": bootstrap, "input_topics": source, "output_topic": output, "group_id": source}
-    with DaemonProcess(tmp_path, start_from=start_from, group_instance_id="only", **settings, **SMALL) as daemon:
-        daemon.wait_until_ready()
-        daemon.kill()
-        produce(bootstrap, source, [b"8"] * 5, first_timestamp_ms=1_000_010)
-        daemon.start()
-        daemon.wait_until_ready()
-        wait_for_records(bootstrap, output, 15 - first_offset)
-        assert 0 == daemon.stop()
-    assert list(range(first_offset, 15)) == [message["offset"] for message in published(bootstrap, output)]
+    group = InProcessGroup(bootstrap, make_topic, tmp_path)
+    produce(bootstrap, group.input, [b"4"] * 10, first_timestamp_ms=1_000_000)
+    group.learn(0, start_from=start_from, stop=False)
+    produce(bootstrap, group.input, [b"8"] * 5, first_timestamp_ms=1_000_010)
+    group.learn(15 - first_offset, start_from=start_from)
+    assert list(range(first_offset, 15)) == [message["offset"] for message in group.said()]
 
 
 def test_several_topics_with_several_partitions_share_one_output(

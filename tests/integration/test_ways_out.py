@@ -3,28 +3,20 @@
 The daemon's parts run in the test's own process, which is quick; `test_faults` has the daemon as a process.
 """
 
-import itertools
-import json
 import logging
-from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from conftest import MakeTopic
-from kafka import KafkaAdminClient
 from kafka import TopicPartition as KafkaPartition
-from kafka.structs import OffsetAndMetadata
 from online_lstm.checkpoint import CheckpointStore, CheckpointWriter
 from online_lstm.errors import RecoveryRefusedError, ReplayDivergedError
-from online_lstm.events import TopicPartition
-from online_lstm.streaming.kafka import AtLeastOnceProducer, GroupConsumer, TransactionalProducer, ensure_topics
-from online_lstm.streaming.service import Service
-from online_lstm.telemetry import BatchCommitted, CheckpointFinished, LineageStarted, TelemetryEvent
-from support.fakes import FakeHealth, small_network, small_settings
-from support.kafka_admin import produce, read_committed, wait_for_partitions
+from online_lstm.streaming.kafka import GroupConsumer
+from online_lstm.telemetry import CheckpointFinished
+from support.in_process import InProcessGroup
+from support.kafka_admin import produce, wait_for_partitions
 
 pytestmark = pytest.mark.broker
 COUNT = 60
@@ -34,83 +26,14 @@ def values(count: int, first: int = 0) -> list[bytes]:
     return [b"%d" % (number % 5) for number in range(first, first + count)]
 
 
-class Group:
-    """One group, whose only member runs in this process, from one start to the next."""
-
-    def __init__(self, bootstrap: str, make_topic: MakeTopic, folder: Path, *, partitions: int = 1) -> None:
-        self.bootstrap = bootstrap
-        self.input = make_topic("input", partitions=partitions)
-        self.output = make_topic("output", partitions=partitions)
-        self.given: dict[str, Any] = {
-            "bootstrap_servers": bootstrap,
-            "input_topics": self.input,
-            "output_topic": self.output,
-            "dead_letter_topic": make_topic("dlq", partitions=partitions),
-            "group_id": self.input,
-            "checkpoint_url": str(folder / "checkpoints"),
-            "max_batch_events": 7,
-            "checkpoint_interval_s": 1000,
-        }
-        self.source = TopicPartition(self.input, 0)
-        self.reports: list[TelemetryEvent] = []
-
-    def learn(self, until: int, *, stop: bool = True, **given: Any) -> "Group":
-        """Start, go on until this many events were learned in all, and stop in order; or end as in a crash."""
-        settings = small_settings(**{**self.given, **given})
-        ensure_topics(settings)
-        source = GroupConsumer(settings)
-        exactly_once = settings.delivery == "exactly_once"
-        sink = TransactionalProducer(settings) if exactly_once else AtLeastOnceProducer(settings, source)
-        service = Service(
-            settings,
-            source=source,
-            sink=sink,
-            store=CheckpointStore(settings.checkpoint_url, settings.group_id),
-            network_for=small_network,
-            observer=self.reports.append,
-            health=FakeHealth(),
-        )
-        steps = itertools.count()
-        try:
-            service.start()
-            while sum(r.events for r in self.reports if isinstance(r, BatchCommitted)) < until:
-                service.step()
-                assert next(steps) < 500, self.said()
-            if stop:
-                service.stop()
-                service.start = lambda: None  # type: ignore[method-assign] - it did already
-                service.run()
-        finally:
-            service._assignments.clear()  # a crash leaves no checkpoint
-            source.close()
-            sink.close()
-        return self
-
-    def said(self) -> list[dict[str, Any]]:
-        """What readers see, without the lineage that says it."""
-        records = itertools.chain(*read_committed(self.bootstrap, self.output).values())
-        return [{n: v for n, v in json.loads(record.value).items() if n != "model"} for record in records]
-
-    def begun(self) -> list[tuple[str, int]]:
-        return [(r.reason, r.lost_records) for r in self.reports if isinstance(r, LineageStarted)]
-
-    def admin(self, act: Callable[[KafkaAdminClient], object]) -> None:
-        with closing(KafkaAdminClient(bootstrap_servers=self.bootstrap)) as admin:
-            act(admin)
-
-    def set_offset(self, offset: int) -> None:
-        place = KafkaPartition(self.input, 0)
-        self.admin(lambda admin: admin.alter_group_offsets(self.input, {place: OffsetAndMetadata(offset, "", -1)}))
-
-
 @pytest.fixture
-def group(bootstrap: str, make_topic: MakeTopic, tmp_path: Path) -> Group:
-    group = Group(bootstrap, make_topic, tmp_path)
+def group(bootstrap: str, make_topic: MakeTopic, tmp_path: Path) -> InProcessGroup:
+    group = InProcessGroup(bootstrap, make_topic, tmp_path)
     produce(bootstrap, group.input, values(COUNT))
     return group
 
 
-def test_deleted_offsets(group: Group) -> None:
+def test_deleted_offsets(group: InProcessGroup) -> None:
     """A group that lost its offsets is refused; told to continue, it goes on as if they were there."""
     group.learn(COUNT)
     place = KafkaPartition(group.input, 0)
@@ -124,7 +47,7 @@ def test_deleted_offsets(group: Group) -> None:
     assert list(range(1, 2 * COUNT + 1)) == [body["event"] for body in group.said()]
 
 
-def test_offsets_that_were_set_back(group: Group) -> None:
+def test_offsets_that_were_set_back(group: InProcessGroup) -> None:
     """A group that somebody reset is refused; told to continue, it says again just what it had said from there on."""
     group.learn(COUNT)
     group.set_offset(20)
@@ -135,7 +58,7 @@ def test_offsets_that_were_set_back(group: Group) -> None:
     assert said[20:COUNT] == said[COUNT:]
 
 
-def test_records_that_were_deleted(group: Group) -> None:
+def test_records_that_were_deleted(group: InProcessGroup) -> None:
     """Input that fell off retention is refused; told to continue, the windows begin anew, and what was lost counts."""
     group.learn(20)
     group.admin(lambda admin: admin.delete_records({KafkaPartition(group.input, 0): 30}))
@@ -148,7 +71,7 @@ def test_records_that_were_deleted(group: Group) -> None:
     assert (30, committed + 1, None) == (first["offset"], first["event"], first["evaluation"])
 
 
-def test_records_that_are_deleted_while_they_are_read(group: Group) -> None:
+def test_records_that_are_deleted_while_they_are_read(group: InProcessGroup) -> None:
     """A daemon that falls behind retention goes on after the gap without a restart, if it was told to."""
     group.learn(COUNT, stop=False)
     produce(group.bootstrap, group.input, values(COUNT, COUNT))
@@ -157,7 +80,7 @@ def test_records_that_are_deleted_while_they_are_read(group: Group) -> None:
     assert [("beginning", 0), ("gap", 10)] == group.begun()
 
 
-def test_a_topic_that_was_created_anew(group: Group) -> None:
+def test_a_topic_that_was_created_anew(group: InProcessGroup) -> None:
     """A topic that is shorter than what was read of it is refused; told to continue, it is read from its beginning."""
     group.learn(COUNT)
     group.admin(lambda admin: admin.delete_topics([group.input]))
@@ -170,7 +93,7 @@ def test_a_topic_that_was_created_anew(group: Group) -> None:
     assert list(range(10)) == [body["offset"] for body in group.said()[COUNT:]]
 
 
-def test_partitions_that_were_added(group: Group, caplog: pytest.LogCaptureFixture) -> None:
+def test_partitions_that_were_added(group: InProcessGroup, caplog: pytest.LogCaptureFixture) -> None:
     """A topic that grew is refused; told to continue, all that the new partition has is learned."""
     group.learn(COUNT)
     group.admin(lambda admin: admin.create_partitions({group.input: 2}))
@@ -184,7 +107,7 @@ def test_partitions_that_were_added(group: Group, caplog: pytest.LogCaptureFixtu
     assert list(range(10)) == [body["offset"] for body in group.said() if body["partition"] == 1]
 
 
-def test_a_weight_with_a_flipped_bit(group: Group) -> None:
+def test_a_weight_with_a_flipped_bit(group: InProcessGroup) -> None:
     """A state that is not the one that was learned is noticed by what it predicts; told to continue, it is used."""
     group.learn(30)
     store = CheckpointStore(group.given["checkpoint_url"], group.input)
@@ -203,7 +126,7 @@ def test_a_weight_with_a_flipped_bit(group: Group) -> None:
     assert ("divergence", 0) == group.begun()[-1]
 
 
-def test_a_directory_that_cannot_be_written_to(group: Group, tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_written_to(group: InProcessGroup, tmp_path: Path) -> None:
     """Learning goes on while checkpoints fail, and what they would have held is replayed from the last one."""
     group.learn(20)
     folder = next((tmp_path / "checkpoints").rglob("*.h5")).parent
@@ -229,8 +152,8 @@ def test_a_directory_that_cannot_be_written_to(group: Group, tmp_path: Path) -> 
 
 def test_at_least_once(bootstrap: str, make_topic: MakeTopic, tmp_path: Path) -> None:
     """Without transactions a crash between output and offset repeats the batch, with the same bytes."""
-    exact = Group(bootstrap, make_topic, tmp_path / "exact")
-    group = Group(bootstrap, make_topic, tmp_path / "least")
+    exact = InProcessGroup(bootstrap, make_topic, tmp_path / "exact")
+    group = InProcessGroup(bootstrap, make_topic, tmp_path / "least")
     group.given["delivery"] = "at_least_once"
     group.given["input_topics"] = exact.input
     produce(bootstrap, exact.input, values(COUNT))

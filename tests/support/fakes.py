@@ -1,8 +1,4 @@
-"""Kafka in memory and a daemon on it that can die anywhere, for tests of the loop; small networks for all tests.
-
-The fake keeps to what the loop relies on, also where the real broker is unkind: a partition changes hands only once
-its owner let go or was expelled, a stale generation is refused, and generation -1 is not.
-"""
+"""A Kafka in memory that fails where a test wants it to, and a daemon on it that can die anywhere; small networks."""
 
 import itertools
 import random
@@ -15,7 +11,6 @@ from typing import Any
 from online_lstm.checkpoint import CheckpointStore, digest_of
 from online_lstm.checkpoint.warm_start_file import read_warm_start
 from online_lstm.codec.forms import Forms, TopicLimits
-from online_lstm.errors import FencedError, InputGoneError, NotCommittedError
 from online_lstm.events import Committed, InputRecord, Membership, OutputRecord, PollResult, TopicPartition
 from online_lstm.learning.network import LabelModel, LearningSettings, ModelShape, NumberModel, SymbolModel
 from online_lstm.learning.number.number_learner import number_ensemble_from
@@ -24,6 +19,8 @@ from online_lstm.predictor_scores import PredictorScores
 from online_lstm.settings import Settings, read_settings
 from online_lstm.streaming.service import Service
 from online_lstm.telemetry import RegressionStats, TelemetryEvent
+from online_lstm.testing import MemoryConsumer, MemoryKafka, MemoryProducer
+from online_lstm.testing.memory_kafka import Published
 
 NOW_MS = 2_000_000
 """When topics are asked whether they take a timestamp; those of ``record`` are before it."""
@@ -208,27 +205,23 @@ LOGS = {source: traffic(36, seed=source.partition, source=source, gaps=True) for
 SIZES = (7, 12, 2, 17)
 
 
-class FakeKafka:
-    """An input topic, one group, and what was published in committed transactions, by input partition.
+class FakeKafka(MemoryKafka):
+    """A Kafka in memory with one input topic, at which a test can make everything fail.
 
-    ``limits`` has what the topics ``output`` and ``dlq`` tell of what they take, ``refuses`` says of what they do not.
+    ``published`` has what was published in committed transactions, by input partition. ``limits`` has what the topics
+    ``predictions`` and ``numbers.dlq`` accept, ``refuses`` says which records they refuse all the same.
 
     ``on_step`` is called with the name of every step that a daemon takes, before or after it as the name says, and
     may raise what it likes there.
     """
 
     def __init__(self, logs: Mapping[TopicPartition, Sequence[InputRecord]]) -> None:
-        self.logs = {source: list(records) for source, records in logs.items()}
-        self.ends = {source: records[-1].offset + 3 for source, records in self.logs.items()}  # ends in markers
-        self.firsts = dict.fromkeys(self.logs, 0)
-        self.offsets: dict[TopicPartition, Committed] = {}
-        self.published: dict[TopicPartition, list[OutputRecord]] = {source: [] for source in self.logs}
-        self.removed = 0  # predictions that are gone from the beginning of each output partition
+        super().__init__({topic: len(logs) for topic in ("numbers", "predictions", "numbers.dlq")})
+        for source, records in logs.items():
+            self.logs[source] = list(records)
+            self.ends[source] = records[-1].offset + 3  # ends in markers
+        self.published: dict[TopicPartition, list[OutputRecord]] = {source: [] for source in logs}
         self.open_transactions: set[TopicPartition] = set()
-        self.generation = 0
-        self.members: list[str] = []
-        self.owners: dict[TopicPartition, str | None] = dict.fromkeys(self.logs)
-        self.epochs: Counter[str] = Counter()
         self.on_step: Callable[[str], None] = lambda _: None
         self.limits: dict[str, TopicLimits] = {}
         self.refuses: Callable[[str, OutputRecord], bool] = lambda _topic, _record: False
@@ -237,184 +230,77 @@ class FakeKafka:
     @property
     def finished(self) -> bool:
         """Whether everything is committed."""
-        return all(
-            source in self.offsets and self.offsets[source].offset > records[-1].offset
-            for source, records in self.logs.items()
-        )
+        return self.caught_up(["numbers"])
 
-    def join(self, member: str) -> None:
-        self.members.append(member)
-        self.generation += 1
+    def join(self, member: str, topics: Iterable[str] = ("numbers",)) -> None:
+        super().join(member, topics)
 
-    def leave(self, member: str) -> None:
-        """Let a member go, by its own wish or because it was silent for too long: its partitions are free."""
-        if member in self.members:
-            self.members.remove(member)
-            self.generation += 1
-            self.owners = {source: None if owner == member else owner for source, owner in self.owners.items()}
+    def last_stable_offset(self, source: TopicPartition) -> int:
+        return self.starts[source] if source in self.open_transactions else super().last_stable_offset(source)
 
-    def share_of(self, member: str) -> set[TopicPartition]:
-        """Deal the partitions out, member after member."""
-        return set(sorted(self.logs)[self.members.index(member) :: len(self.members)])
-
-    def commit(
-        self,
-        outputs: Mapping[TopicPartition, Sequence[OutputRecord]],
-        offsets: Mapping[TopicPartition, Committed],
-        membership: Membership,
-    ) -> None:
-        current = membership.member_id in self.members and membership.generation == self.generation
-        if not current and membership.generation >= 0:
-            raise NotCommittedError("illegal generation")
-        for source, records in outputs.items():
-            self.published[source] += records
-        self.offsets.update(offsets)
+    def commit(self, records: Published, offsets: Mapping[TopicPartition, Committed], membership: Membership) -> None:
+        super().commit(records, offsets, membership)
+        for source, formed in records.items():
+            self.published[source] += [record for _, record in formed]
 
 
-class FakeSource:
-    """A member; ``sizes`` says how many records each poll brings at most."""
+class FakeConsumer(MemoryConsumer):
+    """A member that tells its steps; ``sizes`` are the numbers of records that its polls return at most."""
 
-    def __init__(self, kafka: FakeKafka, member: str, sizes: Iterable[int]) -> None:
-        self._kafka, self._member, self._sizes = kafka, member, iter(sizes)
-        self._owned: set[TopicPartition] = set()
-        self._positions: dict[TopicPartition, int] = {}
-        self._held: set[TopicPartition] = set()
-        self._generation = -1
-        self._turn = 0
+    def __init__(self, kafka: FakeKafka, settings: Settings, *, member: str, sizes: Iterable[int]) -> None:
+        super().__init__(kafka, settings, member=member)
+        self._fake, self._sizes = kafka, iter(sizes)
 
-    def subscribe(self, on_revoked: Callable[[Iterable[TopicPartition]], None]) -> None:
-        self._on_revoked = on_revoked
-        self._kafka.join(self._member)
+    def poll(self, timeout_s: float, max_records: int) -> PollResult:
+        self._fake.on_step("before poll")
+        polled = super().poll(timeout_s, max_records)
+        if not polled.lost:
+            self._fake.on_step("after poll")
+        return polled
 
-    def poll(self, timeout_s: float, max_records: int) -> PollResult:  # noqa: ARG002 - it never has to wait
-        self._kafka.on_step("before poll")
-        if self._member not in self._kafka.members:
-            return self._rejoin()
-        target = self._kafka.share_of(self._member)
-        revoked = self._owned - target
-        if revoked:
-            self._on_revoked(revoked)
-        self._kafka.owners |= dict.fromkeys(revoked)
-        assigned = {source for source in target - self._owned if self._kafka.owners[source] is None}
-        self._kafka.owners |= dict.fromkeys(assigned, self._member)
-        self._owned = self._owned - revoked | assigned
-        self._held = (self._held | assigned) & self._owned
-        self._generation = self._kafka.generation
-        records = self._fetch(min(max_records, next(self._sizes)))
-        self._kafka.on_step("after poll")
-        return PollResult(records, self._membership(), tuple(sorted(assigned)), tuple(sorted(revoked)))
-
-    def _rejoin(self) -> PollResult:
-        lost, self._owned, self._generation = self._owned, set(), -1
-        self._kafka.join(self._member)
-        return PollResult({}, self._membership(), revoked=tuple(sorted(lost)), lost=True)
-
-    def _membership(self) -> Membership:
-        member = self._member if self._generation >= 0 else ""
-        return Membership(self._generation, member, group_metadata=None)
-
-    def _fetch(self, most: int) -> dict[TopicPartition, list[InputRecord]]:
-        """Read from one partition after another, another one first each time."""
-        sources = sorted(self._owned - self._held)
-        self._turn += 1
-        fetched: dict[TopicPartition, list[InputRecord]] = {}
-        for source in sources[self._turn % 2 :] + sources[: self._turn % 2]:
-            if self._positions[source] < self._kafka.firsts[source]:
-                raise InputGoneError("offset out of range")
-            if source in self._kafka.open_transactions:
-                continue
-            waiting = [r for r in self._kafka.logs[source] if r.offset >= self._positions[source]]
-            if not waiting:
-                self._positions[source] = self._kafka.ends[source]
-            if records := waiting[:most]:
-                fetched[source] = records
-                self._positions[source] = records[-1].offset + 1
-                most -= len(records)
-        return fetched
-
-    def assignment(self) -> set[TopicPartition]:
-        return set(self._owned)
-
-    def committed(self, source: TopicPartition) -> Committed | None:
-        return self._kafka.offsets.get(source)
-
-    def initial_offset(self, source: TopicPartition) -> int:
-        return self._kafka.firsts[source]
-
-    def offset_range(self, source: TopicPartition) -> range:
-        if source.topic == "predictions":
-            published = self._kafka.published[TopicPartition("numbers", source.partition)]
-            return range(self._kafka.removed, len(published))
-        return range(self._kafka.firsts[source], self._kafka.ends[source])
-
-    def partitions(self, topic: str) -> int:
-        return len(self._kafka.logs) if topic == "predictions" else sum(s.topic == topic for s in self._kafka.logs)
-
-    def seek(self, source: TopicPartition, offset: int) -> None:
-        self._positions[source] = offset
-        self._held.discard(source)
-
-    def pause(self, source: TopicPartition) -> None:
-        self._held.add(source)
-
-    def position(self, source: TopicPartition) -> int:
-        return self._positions[source]
-
-    def lag(self, source: TopicPartition) -> int:
-        return self._kafka.ends[source] - self._positions[source]
-
-    def behind_transactions(self, sources: Iterable[TopicPartition]) -> set[TopicPartition]:
-        return {source for source in sources if source in self._kafka.open_transactions and self.lag(source)}
-
-    def close(self) -> None:
-        self._on_revoked(self._owned)
-        self._kafka.leave(self._member)
+    def _fetch(self, max_records: int) -> dict[TopicPartition, list[InputRecord]]:
+        return super()._fetch(min(max_records, next(self._sizes)))
 
 
-class FakeSink:
-    """A transactional producer: a younger one of the same name fences it."""
+class FakeProducer(MemoryProducer):
+    """A producer that tells its steps, whose topics may refuse records."""
 
-    def __init__(self, kafka: FakeKafka, transactional_id: str) -> None:
-        self._kafka, self._id = kafka, transactional_id
+    def __init__(self, kafka: FakeKafka, settings: Settings, *, transactional_id: str) -> None:
+        super().__init__(kafka, settings, transactional_id=transactional_id)
+        self._fake = kafka
 
     def commit(
         self,
         outputs: Mapping[TopicPartition, Sequence[OutputRecord]],
         offsets: Mapping[TopicPartition, Committed],
         membership: Membership,
-        waiting: Callable[[float], None],  # noqa: ARG002 - it never has to
+        waiting: Callable[[float], None],
     ) -> None:
-        self._kafka.on_step("before commit")
-        if self._kafka.epochs[self._id] != self._epoch:
-            raise FencedError(self._id)
-        self._kafka.commit(self._accepted(outputs), offsets, membership)
-        self._kafka.on_step("after commit")
+        self._fake.on_step("before commit")
+        super().commit(self._accepted(outputs), offsets, membership, waiting)
+        self._fake.on_step("after commit")
 
     def _accepted(
         self, outputs: Mapping[TopicPartition, Sequence[OutputRecord]]
     ) -> dict[TopicPartition, list[OutputRecord]]:
         """Return the records in forms that no topic refuses."""
-        forms = Forms(outputs, lambda _, dead_letter: "dlq" if dead_letter else "output")
+        forms = Forms(outputs, lambda _, dead_letter: "numbers.dlq" if dead_letter else "predictions")
         while True:
-            formed = forms.records(self._kafka.limits, now_ms=NOW_MS)
+            formed = forms.records(self._fake.limits, now_ms=NOW_MS)
             refused = [
                 (source, index)
                 for source, records in formed.items()
                 for index, record in enumerate(records)
-                if self._kafka.refuses(*record)
+                if self._fake.refuses(*record)
             ]
             if not refused:
                 return {source: [record for _, record in records] for source, records in formed.items()}
-            self._kafka.refusals += 1
+            self._fake.refusals += 1
             forms.refuse(refused, "refused")
 
-    def reconnect(self, waiting: Callable[[float], None]) -> None:  # noqa: ARG002
-        self._kafka.on_step("before rebuild")
-        self._kafka.epochs[self._id] += 1
-        self._epoch = self._kafka.epochs[self._id]
-
-    def close(self) -> None:
-        pass
+    def reconnect(self, waiting: Callable[[float], None]) -> None:
+        self._fake.on_step("before rebuild")
+        super().reconnect(waiting)
 
 
 class FakeStore(CheckpointStore):
@@ -464,12 +350,12 @@ class FakeDaemon:
         self.reports: list[TelemetryEvent] = []
         self.health = FakeHealth()
         self.store = FakeStore(kafka, folder)
-        self.source = FakeSource(kafka, member, itertools.cycle(sizes))
         chosen = small_settings(**given)
+        self.source = FakeConsumer(kafka, chosen, member=member, sizes=itertools.cycle(sizes))
         self.service = Service(
             chosen,
             source=self.source,
-            sink=FakeSink(kafka, member),
+            sink=FakeProducer(kafka, chosen, transactional_id=member),
             store=self.store,
             network_for={"symbol": small_network, "number": small_regression, "label": small_classifier}[chosen.task],
             observer=self.reports.append,
@@ -484,15 +370,14 @@ class FakeDaemon:
         self.now_s += seconds
         try:
             self.service.step()
-            self.service._writer.drain()
-            self.service._collect_finished_checkpoints()
+            self.service.flush()
         except BaseException:
             self.die()
             raise
 
     def die(self) -> None:
-        self.service._writer.close()
-        self.kafka.leave(self.source._member)
+        self.service._checkpoints.close()
+        self.kafka.leave(self.source.member)
 
     def run(self) -> "FakeDaemon":
         """Step until all is committed and no replay is left."""
@@ -505,16 +390,11 @@ class FakeDaemon:
     def stop(self) -> None:
         """End as a signal does: after the batch at hand, with a checkpoint."""
         self.service.stop()
-        self.end()
-
-    def end(self) -> None:
-        """Let the loop run to its own end."""
-        self.service.start = lambda: None  # type: ignore[method-assign] - it is a member already
         self.service.run()
 
     def digests(self) -> dict[TopicPartition, str]:
         """Fingerprint what was learned, by partition."""
-        return {source: digest_of(a.partition.state().to_arrays()) for source, a in self.service._assignments.items()}
+        return {source: digest_of(state.to_arrays()) for source, state in self.service.states().items()}
 
 
 def crash_at(number: int, name: str) -> Callable[[str], None]:

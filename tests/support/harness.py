@@ -21,7 +21,7 @@ from kafka.admin import TransactionState
 from kafka.errors import RetriableError
 from kafka.producer.future import FutureRecordMetadata
 from online_lstm.checkpoint import CheckpointStore, digest_of
-from online_lstm.devtools.local_kafka import LocalBroker
+from online_lstm.devtools.broker_process import LocalBroker
 from online_lstm.events import InputRecord, TopicPartition
 
 from support.daemon_runner import PATIENCE_S, SMALL, DaemonProcess

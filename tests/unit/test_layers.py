@@ -1,4 +1,5 @@
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,23 +21,24 @@ ORDER = (
         "shutdown",
         "logs",
     ),
-    *("telemetry", "settings", "codec", "learning", "checkpoint", "streaming", "observability"),
+    *("telemetry", "settings", "codec", "learning", "checkpoint", "streaming", "testing", "observability"),
     *("terminal", "backtest", "audit", "devtools", "evaluation", "cli"),
 )
 """Modules and packages of ``online_lstm``; each imports only from those before it."""
-HOMES = {
+HOMES: dict[str, set[str]] = {
     "tensorflow": {"learning.network"},
     "keras": {"learning.network"},
     "numba": {"learning.jit"},
     "h5py": {"checkpoint"},
     "fsspec": {"checkpoint"},
     "kafka": {"streaming.kafka", "devtools"},
-    "prometheus_client": {"observability", "cli"},  # the demo reads what the metrics write
+    "prometheus_client": {"observability", "devtools"},  # the demo reads what the metrics write
     "matplotlib": {"backtest"},
     "jinja2": {"backtest"},
     "starlette": {"observability"},
     "uvicorn": {"observability"},
     "pydantic": {"settings"},
+    "pytest": set(),  # what the testing module offers suits any runner of tests
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
@@ -133,3 +135,16 @@ def test_the_command_line_loads_nothing_heavy() -> None:
     program = f"{load}\nprint(sorted({heavy} & sys.modules.keys()))"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "[]" == found.stdout.strip()
+
+
+def test_a_command_loads_no_other_command() -> None:
+    """The list of commands needs no command, and the help text of ``run`` only ``run``."""
+    load = "import sys\nfrom online_lstm.cli import main"
+    modules = (
+        "sorted(name for name in sys.modules if name.startswith(('online_lstm.cli.', 'rich', 'online_lstm.settings')))"
+    )
+    program = f"{load}\nmain.build_parser(['--help'])\nprint({modules})\nmain.build_parser(['run'])\nprint({modules})"
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    first, second = found.stdout.splitlines()
+    assert "['online_lstm.cli.main']" == first
+    assert ["main", "options", "run"] == re.findall(r"online_lstm\.cli\.(\w+)", second)

@@ -244,7 +244,7 @@ class _Checker:
             proof.dead_letters += said.record.dead_letter
             proof.predictions += not said.record.dead_letter
             if not said.exact:
-                self._inexact = "the broker replaced time stamps that are part of what was committed (LogAppendTime)"
+                self._inexact = "the broker replaced timestamps that are part of what was committed (LogAppendTime)"
         return said.offset, said.record
 
     def _repeat(self, log: OutputLog, said: PublishedRecord) -> None:

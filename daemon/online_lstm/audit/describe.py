@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from online_lstm.backtest.report.score_tables import number_figures
 from online_lstm.learning.label.label_task import NONE
-from online_lstm.learning.network.label_model import layout_of
+from online_lstm.learning.network.label_model import capacity
 from online_lstm.learning.network.layers import parse_layers
 from online_lstm.learning.network.layout import Layout
 from online_lstm.learning.scoring import classification
@@ -60,7 +60,7 @@ def learner_of(state: PartitionState) -> dict[str, Any] | None:
     if not isinstance(state.learned, LabelsState):
         return None
     settings, row = settings_of(state), state.learned.row
-    layout = layout_of(parse_layers(settings.network), features=settings.features, classes=settings.classes)
+    layout = Layout(parse_layers(settings.network), capacity(features=settings.features, classes=settings.classes))
     labels = [json.loads(literal) for literal in state.learned.labels]
     return {
         "events": int(row["events"][0]),

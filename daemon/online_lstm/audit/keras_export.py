@@ -1,17 +1,17 @@
 """Keras exports of learned networks, with a description of inputs, outputs and the current window of the stream."""
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from online_lstm.audit.describe import numbers_or_none
-from online_lstm.learning.learners import AnyModel
-from online_lstm.learning.network import LabelModel, NumberModel, SymbolModel
+from online_lstm.learning.network import Model, NumberModel, SymbolModel
 from online_lstm.learning.network.layout import Floats
 from online_lstm.learning.state.scaler import MAX_DEVIATIONS
-from online_lstm.learning.state.schema import LabelsState, LearnedState, StreamSnapshot, StreamsState, TableState
+from online_lstm.learning.state.schema import LabelsState, LearnedState, StreamSnapshot, TableState
 from online_lstm.learning.symbol.symbol_task import SymbolTask
 from online_lstm.settings import Settings
 
@@ -26,27 +26,20 @@ class Exported:
     outputs: str
 
 
-def export(
-    settings: Settings, learned: LearnedState, place: int | None, network: AnyModel, *, stateful: bool
-) -> Exported:
+def export(settings: Settings, learned: LearnedState, place: int | None, network: Model, *, stateful: bool) -> Exported:
     """Return a Keras file of a network of a partition.
 
     ``place`` is the index of the stream among the keys; None for no stream. ``about`` is the JSON object beside the
     file: the meaning of the columns, and the window of the stream with the recurrent states before the window.
     """
     about: dict[str, Any] = {"task": settings.task, "network": list(settings.network)}
-    if isinstance(network, LabelModel):
-        assert isinstance(learned, LabelsState)
+    if isinstance(learned, LabelsState):
         exported = _label(learned, place, network, stateful=stateful)
     else:
-        assert isinstance(learned, StreamsState)
         assert place is not None
         stream = learned.with_shared_weights([*learned.snapshots()][place])
         about["events"] = int(stream.row["events"][0])
-        if isinstance(network, SymbolModel):
-            exported = _symbol(settings, stream, network, stateful=stateful)
-        else:
-            exported = _number(settings, stream, network, stateful=stateful)
+        exported = _OF_STREAMS[settings.task](settings, stream, network, stateful=stateful)
     return Exported(exported.content, about | exported.about, exported.inputs, exported.outputs)
 
 
@@ -58,10 +51,10 @@ def _symbol(settings: Settings, stream: StreamSnapshot, network: SymbolModel, *,
     about = {
         "symbols": [None, *(json.loads(literals[ids[code]]) for code in range(1, task.known))],
         "window": window[window >= 0].tolist(),
-        "states": _plain(network.states_of(state, stream.classes)),
+        "states": _plain(network.states_of(state)),
     }
     return Exported(
-        network.to_keras(state, stream.classes, known=task.known, stateful=stateful),
+        network.to_keras(state, known=task.known, stateful=stateful),
         about,
         inputs=f"a symbol as one-hot of {task.known}, the first of which is any that is not known",
         outputs=f"the probabilities that the {task.known} come next",
@@ -88,7 +81,7 @@ def _number(settings: Settings, stream: StreamSnapshot, network: NumberModel, *,
     )
 
 
-def _label(state: LabelsState, place: int | None, network: LabelModel, *, stateful: bool) -> Exported:
+def _label(state: LabelsState, place: int | None, network: Any, *, stateful: bool) -> Exported:
     shared, labels = state.row, [json.loads(literal) for literal in state.labels]
     about = {
         "events": int(shared["events"][0]),
@@ -100,13 +93,16 @@ def _label(state: LabelsState, place: int | None, network: LabelModel, *, statef
         "states": _plain(network.states_of(shared["network"])),
     }
     return Exported(
-        network.to_keras(shared["network"], shared["learned"], stateful=stateful),
+        network.to_keras(shared["network"], possible=shared["learned"], stateful=stateful),
         about,
         inputs=f"a sample of {network.features} numbers, each in deviations from its mean",
         outputs="the probability of the second label"
         if network.classes == 2
         else f"the probabilities of the {network.classes} labels",
     )
+
+
+_OF_STREAMS: Mapping[str, Callable[..., Exported]] = {"symbol": _symbol, "number": _number}
 
 
 def _samples(sequences: TableState, place: int) -> list[list[float]]:

@@ -6,44 +6,20 @@ not change the group, the topics or the checkpoints.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from online_lstm.audit.consistency import ConsistencyReport, OutputLog, check_consistency
 from online_lstm.checkpoint import CheckpointStore
-from online_lstm.codec.published import PublishedRecord
+from online_lstm.codec.published import PublishedRecord, read_dead_letter, read_output
 from online_lstm.errors import CheckpointDamagedError, MissingTopicError, RecoveryRefusedError, StateMismatchError
-from online_lstm.events import CommitMetadata, Committed, TopicPartition
+from online_lstm.events import CommitMetadata, Committed, InputRecord, TopicPartition
 from online_lstm.learning.model_factory import model_factory
 from online_lstm.learning.partition import lineage_generation
 from online_lstm.settings import Settings
-from online_lstm.streaming.recovery import Recovery, read_metadata
+from online_lstm.streaming.broker_protocol import RecordReader
+from online_lstm.streaming.commit_metadata import read_metadata
+from online_lstm.streaming.recovery import Recovery
 
 _WAYS_OUT = ("on_gap", "on_divergence", "on_shape_change", "on_partition_growth")
-
-
-class AuditedTopics(Protocol):
-    """Kafka, as the audit uses it: the group, the input topic, the output and dead-letter topics."""
-
-    def committed(self, source: TopicPartition) -> Committed | None:
-        """Return the group's committed offset, or None."""
-
-    def initial_offset(self, source: TopicPartition) -> int:
-        """Return the first offset to read for a group without a committed offset."""
-
-    def offset_range(self, source: TopicPartition) -> range:
-        """Return the offsets from the log start to the end; the end is the offset of the next record."""
-
-    def partitions(self, topic: str) -> int:
-        """Return the number of partitions of a topic; 0 if the topic does not exist."""
-
-    def compacted(self, topic: str) -> bool:
-        """Return whether a topic is compacted."""
-
-    def outputs(self, place: TopicPartition, offsets: range) -> Iterator[PublishedRecord | None]:
-        """Return an iterator over a partition of an output topic; None for a record that does not name its input."""
-
-    def dead_letters(self, place: TopicPartition, offsets: range) -> Iterator[PublishedRecord | None]:
-        """Return an iterator over a dead-letter partition; None for a record that does not name its input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +61,8 @@ def audit_partition(
     source: TopicPartition,
     store: CheckpointStore,
     *,
-    topics: AuditedTopics,
-    letters: AuditedTopics,
+    topics: RecordReader,
+    letters: RecordReader,
     show: Callable[[int], None] = lambda _: None,
 ) -> PartitionAudit:
     """Audit one partition; the group may be running.
@@ -105,7 +81,7 @@ def audit_partition(
     committed = topics.committed(source)
     if committed is not None:
         finding.committed = committed.offset
-        finding.commit_metadata = _mark_in(committed, finding)
+        finding.commit_metadata = _metadata_in(committed, finding)
     current = "" if finding.commit_metadata is None else finding.commit_metadata.lineage
     finding.checkpoints = list(_read_all(store, source, current, lineages.pop(current, [])))
     finding.other_lineages = lineages
@@ -120,7 +96,7 @@ def audit_partition(
     return finding
 
 
-def _mark_in(committed: Committed, finding: PartitionAudit) -> CommitMetadata | None:
+def _metadata_in(committed: Committed, finding: PartitionAudit) -> CommitMetadata | None:
     """Return the commit metadata; None if it is unreadable, which ``_judge_restart`` then reports."""
     try:
         return read_metadata(committed.metadata, finding.source)
@@ -165,7 +141,7 @@ def _judge_checkpoints(finding: PartitionAudit) -> None:
             )
 
 
-def _judge_restart(settings: Settings, finding: PartitionAudit, store: CheckpointStore, topics: AuditedTopics) -> None:
+def _judge_restart(settings: Settings, finding: PartitionAudit, store: CheckpointStore, topics: RecordReader) -> None:
     """Run the recovery of a restart with the group's shape settings; record the offset of the replay or the refusal."""
     learned_with = settings.model_copy(update=dict.fromkeys(_WAYS_OUT, "refuse"))
     whole = [checkpoint.offset for checkpoint in finding.checkpoints if checkpoint.commit_metadata is not None]
@@ -191,8 +167,8 @@ def _judge_outputs(
     settings: Settings,
     finding: PartitionAudit,
     *,
-    topics: AuditedTopics,
-    letters: AuditedTopics,
+    topics: RecordReader,
+    letters: RecordReader,
     show: Callable[[int], None],
 ) -> None:
     source, commit_metadata, committed = finding.source, finding.commit_metadata, finding.committed
@@ -205,20 +181,25 @@ def _judge_outputs(
     ]
     count = 0
 
-    def counting(published: Iterator[PublishedRecord | None]) -> Iterator[PublishedRecord]:
+    def counting(records: Iterator[PublishedRecord | None]) -> Iterator[PublishedRecord]:
         nonlocal count
-        for said in published:
+        for record in records:
             count += 1
             show(count)
-            if said is not None and said.source == source:
-                yield said
+            if record is not None and record.source == source:
+                yield record
+
+    def published(
+        reader: RecordReader, place: TopicPartition, parse: Callable[[InputRecord], PublishedRecord | None]
+    ) -> OutputLog:
+        return _log(reader, place, lambda offsets: counting(map(parse, reader.records(place, offsets))))
 
     output, letter = published_to(settings, topics, source)
     proof = finding.proof = check_consistency(
         commit_metadata.lineage,
         [*points, (committed, commit_metadata.digest)],
-        outputs=_log(topics, output, lambda offsets: counting(topics.outputs(output, offsets))),
-        letters=_log(letters, letter, lambda offsets: counting(letters.dead_letters(letter, offsets))),
+        outputs=published(topics, output, read_output),
+        letters=published(letters, letter, read_dead_letter),
         repeats_allowed=settings.delivery == "at_least_once",
     )
     finding.faults += proof.faults
@@ -236,7 +217,7 @@ def _judge_outputs(
             )
 
 
-def _note_changes(finding: PartitionAudit, topics: AuditedTopics) -> None:
+def _note_changes(finding: PartitionAudit, topics: RecordReader) -> None:
     assert finding.commit_metadata is not None
     if finding.proof is not None and finding.proof.earlier:
         finding.notes.append(
@@ -253,14 +234,14 @@ def _note_changes(finding: PartitionAudit, topics: AuditedTopics) -> None:
         finding.notes.append("the input topic is compacted: a replay may find other records than were learned from")
 
 
-def _log(topics: AuditedTopics, place: TopicPartition, read: Callable[[range], Iterator[PublishedRecord]]) -> OutputLog:
+def _log(topics: RecordReader, place: TopicPartition, read: Callable[[range], Iterator[PublishedRecord]]) -> OutputLog:
     offset_range = topics.offset_range(place)
     holes = f"topic {place.topic} is compacted" if topics.compacted(place.topic) else ""
     return OutputLog(str(place), lambda: read(offset_range), cut=offset_range.start > 0, holes=holes)
 
 
 def published_to(
-    settings: Settings, topics: AuditedTopics, source: TopicPartition
+    settings: Settings, topics: RecordReader, source: TopicPartition
 ) -> tuple[TopicPartition, TopicPartition]:
     """Return the output partition and the dead-letter partition of an input partition."""
     output, letters = settings.output_topic, settings.dead_letters_of(source.topic)
@@ -270,7 +251,18 @@ def published_to(
     )
 
 
-def existing(settings: Settings, topics: AuditedTopics, topic: str, setting: str) -> int:
+def partitions_of(settings: Settings, topics: RecordReader) -> Iterator[TopicPartition]:
+    """Yield the partitions of the input topics.
+
+    Raises:
+        MissingTopicError: An input topic does not exist.
+    """
+    for topic in settings.input_topics:
+        for number in range(existing(settings, topics, topic, "input_topics")):
+            yield TopicPartition(topic, number)
+
+
+def existing(settings: Settings, topics: RecordReader, topic: str, setting: str) -> int:
     """Return the number of partitions of a topic; raise MissingTopicError if the topic does not exist."""
     count = topics.partitions(topic)
     if not count:

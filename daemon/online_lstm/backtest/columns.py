@@ -61,7 +61,8 @@ def read_columns(
             places = [place for place in range(len(header)) if place not in {key, time, label}]
             if len(places) != 1:
                 raise InputFileError(
-                    f"{name}: received the columns {', '.join(header)}; --column says which has the values"
+                    f"{name}: received the columns {', '.join(header)}; expected --column with the name of the column "
+                    "of values"
                 )
         numbers = [_NumberCells(header[place], place, cells.separator, dialect, markers) for place in places]
         survey = _Survey(name, cells, dialect, numbers, key=key, time=time, label=label)

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from rich.console import Console
 from rich.table import Column, Table
@@ -17,7 +17,9 @@ from rich.text import Text
 from online_lstm.backtest.input_files import Line
 from online_lstm.backtest.report.scorecard import Scorecard
 from online_lstm.backtest.runner import beginning, learn
+from online_lstm.checkpoint.hdf5 import pack
 from online_lstm.errors import InputFileError, SettingsError
+from online_lstm.learning.network import fingerprint
 from online_lstm.learning.state.schema import PartitionState
 from online_lstm.settings import Settings
 from online_lstm.shutdown import Shutdown
@@ -71,6 +73,13 @@ class Training:
         self.scorecard.print(console, name, "held out, predicted after the best epoch and not learned")
         if self.interrupted:
             console.print(Text(f"interrupted in epoch {self.interrupted_in}: the best one before it counts"))
+
+    def write(self, *, predictions: BinaryIO | None, checkpoint: BinaryIO | None) -> None:
+        """Write the messages of the held-out part, one per line, and the learned state of the best pass."""
+        if predictions is not None:
+            predictions.writelines(message + b"\n" for message in self.messages)
+        if checkpoint is not None:
+            checkpoint.write(pack(self.state.to_arrays(), fingerprint()))
 
 
 def train(

@@ -1,12 +1,15 @@
 """The backtest loop: values of a file as the records of partition 0 of a topic, learned in chunks and scored."""
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import BinaryIO
 
 from online_lstm.backtest.input_files import Line
 from online_lstm.backtest.report.scorecard import Scorecard
+from online_lstm.checkpoint.hdf5 import pack
 from online_lstm.checkpoint.warm_start_file import read_warm_start
 from online_lstm.events import InputRecord, TopicPartition
 from online_lstm.learning.model_factory import model_factory
+from online_lstm.learning.network import fingerprint
 from online_lstm.learning.partition import Partition, initial_metadata, next_metadata
 from online_lstm.settings import Settings
 from online_lstm.shutdown import Shutdown
@@ -46,3 +49,42 @@ def learn(
         scorecard.add(processed)
         yield [output.value or b"" for output in processed.outputs if not output.dead_letter]
     scorecard.interrupted = shutdown.requested
+
+
+def backtest(
+    settings: Settings,
+    name: str,
+    lines: Iterable[Line],
+    *,
+    predictions: BinaryIO | None = None,
+    checkpoint: BinaryIO | None = None,
+    chunk: int = CHUNK,
+    shutdown: Shutdown | None = None,
+) -> Scorecard:
+    """Learn from lines as if they were the records of partition 0 of a topic.
+
+    The results are complete for the learned lines, even after an interruption.
+
+    Args:
+        settings: Settings for decoding and learning.
+        name: Topic name in the output messages.
+        lines: The values.
+        predictions: File for the output messages, one per line.
+        checkpoint: File for the learned state.
+        chunk: Number of records processed at once.
+        shutdown: A stop request ends the run before the last line.
+
+    Raises:
+        InputFileError: There are no values, or none could be learned.
+        KeyboardInterrupt: The run was interrupted before anything was learned.
+    """
+    partition, scorecard = beginning(settings, name)(), Scorecard(settings)
+    for messages in learn(partition, lines, scorecard, chunk=chunk, shutdown=shutdown):
+        if predictions is not None:
+            predictions.writelines(message + b"\n" for message in messages)
+    if scorecard.interrupted and not scorecard.events:
+        raise KeyboardInterrupt
+    scorecard.require_events(name)
+    if checkpoint is not None:
+        checkpoint.write(pack(partition.state().to_arrays(), fingerprint()))
+    return scorecard

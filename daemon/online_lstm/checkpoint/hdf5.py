@@ -66,11 +66,11 @@ def unpack(data: bytes, name: str) -> dict[str, Any]:
         )
     if beginning is None:
         raise CheckpointDamagedError(
-            f"{name}: begins with {data[:32]!r}, expected '{_WORDS} {FORMAT}': no checkpoint, or a damaged one"
+            f"{name}: begins with {data[:32]!r}, expected '{_WORDS} {FORMAT}': not a checkpoint, or a damaged one"
         )
     written_format = int(beginning[1])
     if data[:HEADER_BYTES] != _header_of(written_format, memoryview(data)):
-        raise CheckpointDamagedError(f"{name}: damaged, the content is not what was written")
+        raise CheckpointDamagedError(f"{name}: damaged: the content does not match its digest")
     if written_format != FORMAT:
         raise CheckpointDamagedError(
             f"{name}: not damaged, but of format {written_format}, expected {FORMAT}: use the online-lstm that wrote it"
@@ -79,7 +79,7 @@ def unpack(data: bytes, name: str) -> dict[str, Any]:
         with h5py.File(io.BytesIO(data), "r") as file:
             return _read_group(file)
     except (OSError, RuntimeError, LookupError, TypeError, ValueError) as error:  # h5py raises these for errors of HDF5
-        raise CheckpointDamagedError(f"{name}: has its digest, but HDF5 cannot read it ({error})") from error
+        raise CheckpointDamagedError(f"{name}: the digest matches, but HDF5 cannot read it ({error})") from error
 
 
 def attributes_of(data: bytes) -> dict[str, str]:

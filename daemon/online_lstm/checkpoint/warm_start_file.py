@@ -1,6 +1,7 @@
 """The file of the setting ``warm_start``: a checkpoint, or a Keras file from ``export`` or from another program."""
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from online_lstm.learning.network.layout import Floats
 from online_lstm.learning.number.number_learner import NumberLearner
 from online_lstm.learning.partition import Partition, initial_metadata, learning_settings
 from online_lstm.learning.state.packed import PackedArrays
-from online_lstm.learning.state.schema import LabelsState, PartitionState, StreamsState
+from online_lstm.learning.state.schema import LabelsState, LearnedState, PartitionState, StreamsState
 from online_lstm.learning.warm_start import WarmStart
 from online_lstm.settings import KERAS_SUFFIX, Settings
 
@@ -54,14 +55,7 @@ def _from_keras(settings: Settings, path: Path) -> PartitionState:
     plain = settings.model_copy(update={"warm_start": None, "value_format": "auto", "value_path": None})
     network = model_factory(plain)(learning_settings(plain))
     partition = Partition(plain, _NOWHERE, initial_metadata(1), lambda _: network)
-    learned: StreamsState | LabelsState
-    match network:
-        case SymbolModel():
-            learned = _with_symbols(plain, partition, network, path)
-        case NumberModel():
-            learned = _with_numbers(plain, partition, network, path)
-        case LabelModel():
-            learned = _with_labels(partition, network, path)
+    learned = _WITH_NETWORK[settings.task](plain, partition, network, path)
     return replace(partition.state(), shape=settings.of_kind("shape"), learned=learned)
 
 
@@ -85,7 +79,7 @@ def _with_symbols(settings: Settings, partition: Partition, network: SymbolModel
 
 
 def _with_numbers(settings: Settings, partition: Partition, network: NumberModel, path: Path) -> StreamsState:
-    weights = network.from_keras(path)
+    weights, _ = network.from_keras(path)
     partition.process(_records([json.dumps([0.0] * settings.features).encode()]))
     streams = partition.state().learned
     assert isinstance(streams, StreamsState)
@@ -94,9 +88,10 @@ def _with_numbers(settings: Settings, partition: Partition, network: NumberModel
     return _with_network(replace(streams, arrays=rows.take([rows.add()])), weights, network.states_size)
 
 
-def _with_labels(partition: Partition, network: LabelModel, path: Path) -> LabelsState:
-    weights, learner = network.from_keras(path), partition.state().learned
+def _with_labels(_: Settings, partition: Partition, network: LabelModel, path: Path) -> LabelsState:
+    learner = partition.state().learned
     assert isinstance(learner, LabelsState)
+    weights, _outputs = network.from_keras(path)
     labels = _told(path, "labels", network.classes)
     known = [label for label in labels if label is not None]
     means, deviations = (np.array(_told(path, name, network.features), float) for name in ("means", "deviations"))
@@ -106,6 +101,13 @@ def _with_labels(partition: Partition, network: LabelModel, path: Path) -> Label
     row["scale_means"][:], row["scale_variances"][:] = means, deviations**2
     row["scale_counts"][:] = _TRUSTED
     return replace(learner, labels=[json.dumps(label, ensure_ascii=False) for label in known])
+
+
+_WITH_NETWORK: Mapping[str, Callable[..., LearnedState]] = {
+    "symbol": _with_symbols,
+    "number": _with_numbers,
+    "label": _with_labels,
+}
 
 
 def _with_network(streams: StreamsState, weights: Floats, states_size: int) -> StreamsState:

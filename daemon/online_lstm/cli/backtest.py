@@ -11,32 +11,28 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from rich.text import Text
 
-from online_lstm.backtest.backtest_options import (
+from online_lstm.backtest.file_values import read_values
+from online_lstm.backtest.input_files import FORMATS, Line, open_input, size_of
+from online_lstm.cli.backtest_options import (
     add_dialect,
-    dialect_of,
-    format_asked,
+    layout_of,
+    require_alone,
     require_passes,
     require_separate_files,
     settings_of,
 )
-from online_lstm.backtest.columns import read_columns
-from online_lstm.backtest.input_files import FORMATS, Line, open_input, read_lines, size_of
-from online_lstm.backtest.sequence_ends import ended
 from online_lstm.cli.options import add_assignments
-from online_lstm.codec.cells import Markers
 from online_lstm.errors import ExitCode, SettingsError
 from online_lstm.settings import Settings
-from online_lstm.settings.presets import TASKS
 from online_lstm.shutdown import Shutdown
 from online_lstm.terminal.output_file import STANDARD_OUTPUT, create_output
 from online_lstm.terminal.progress import progress_bar
 from online_lstm.terminal.tables import make_console
 
-if TYPE_CHECKING:  # it loads what learning needs
+if TYPE_CHECKING:  # they load what learning needs
     from online_lstm.backtest.epochs import Training
     from online_lstm.backtest.report.scorecard import Scorecard
 
-HELP = "learn from a file instead of Kafka, and show the scores"
 HELD_OUT = 0.2
 SHOWN_EVERY = 500
 """Number of lines between two updates of the progress bar."""
@@ -100,7 +96,9 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     if arguments.compare is not None:
         from online_lstm.backtest.report.compare_reports import compare
 
-        return compare(arguments)
+        require_alone(arguments)
+        compare(arguments.compare, {"json": arguments.json, "report": arguments.report})
+        return ExitCode.OK
     if arguments.file is None:
         raise SettingsError("backtest: received neither FILE nor --compare A B, expected one of them")
     settings = settings_of(arguments)
@@ -110,11 +108,25 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     with ExitStack() as stack:
         file = stack.enter_context(open_input(arguments.file))
         results = Results(*[_create(stack, option, arguments) for option in Results._fields])
+        lines = read_values(settings, file, arguments.file, layout_of(arguments), tell=_tell)
         with Shutdown(_announce_end) as shutdown:
-            take = _take_in_passes if arguments.epochs > 1 else _take_once
-            scored = take(settings, name, file, arguments=arguments, results=results, shutdown=shutdown)
-        if results.json is not None or results.report is not None:
-            _write(results, _report(settings, name, scored.to_json()))
+            scored: Scorecard | Training
+            if arguments.epochs > 1:
+                scored = _learn_in_passes(settings, name, lines, arguments=arguments, shutdown=shutdown)
+                scored.write(predictions=results.predictions, checkpoint=results.checkpoint)
+            else:
+                from online_lstm.backtest.runner import backtest
+
+                with progress_bar("learning", size_of(arguments.file), unit="bytes") as show:
+                    scored = backtest(
+                        settings,
+                        name,
+                        _showing(lines, file, show),
+                        predictions=results.predictions,
+                        checkpoint=results.checkpoint,
+                        shutdown=shutdown,
+                    )
+        _write_reports(results, settings, name, scored.to_json())
     taken = STANDARD_OUTPUT in {arguments.json, arguments.report, arguments.predictions}
     scored.print(make_console(stderr=taken), name)
     if scored.interrupted:
@@ -122,143 +134,30 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     return ExitCode.OK
 
 
-def _announce_end(number: signal.Signals) -> None:  # noqa: ARG001 - all signals are alike
-    with suppress(OSError):  # the signal may have interrupted a print
-        os.write(2, b"\nending with the records at hand; Ctrl-C once more ends at once\n")
-
-
-def _take_once(
-    settings: Settings,
-    name: str,
-    file: BinaryIO,
-    *,
-    arguments: argparse.Namespace,
-    results: Results,
-    shutdown: Shutdown,
-) -> "Scorecard":
-    """Learn from the lines in one pass."""
-    with progress_bar("learning", size_of(arguments.file), unit="bytes") as show:
-        lines = _showing(_values(settings, file, arguments), file, show)
-        return backtest(
-            settings,
-            name,
-            lines,
-            predictions=results.predictions,
-            checkpoint=results.checkpoint,
-            shutdown=shutdown,
-        )
-
-
-def _take_in_passes(
-    settings: Settings,
-    name: str,
-    file: BinaryIO,
-    *,
-    arguments: argparse.Namespace,
-    results: Results,
-    shutdown: Shutdown,
+def _learn_in_passes(
+    settings: Settings, name: str, lines: Iterable[Line], *, arguments: argparse.Namespace, shutdown: Shutdown
 ) -> "Training":
-    """Learn in several passes; messages and checkpoint come from the best one."""
+    """Learn in several passes, and plot them if asked to."""
     from online_lstm.backtest.epochs import plot, require_plot, train
-    from online_lstm.checkpoint.hdf5 import pack
-    from online_lstm.learning.network import fingerprint
 
     if arguments.plot is not None:
         require_plot(Path(arguments.plot))
-    lines = list(_values(settings, file, arguments))
+    read = list(lines)
     held_out = HELD_OUT if arguments.held_out is None else arguments.held_out
-    with progress_bar("learning", round(arguments.epochs * (1 - held_out) * len(lines)), unit="lines") as show:
-        training = train(
-            settings,
-            name,
-            lines,
-            epochs=arguments.epochs,
-            held_out=held_out,
-            show=show,
-            shutdown=shutdown,
-        )
-    if results.predictions is not None:
-        results.predictions.writelines(message + b"\n" for message in training.messages)
-    if results.checkpoint is not None:
-        results.checkpoint.write(pack(training.state.to_arrays(), fingerprint()))
+    with progress_bar("learning", round(arguments.epochs * (1 - held_out) * len(read)), unit="lines") as show:
+        training = train(settings, name, read, epochs=arguments.epochs, held_out=held_out, show=show, shutdown=shutdown)
     if arguments.plot is not None:
         plot(training, Path(arguments.plot))
     return training
 
 
-def backtest(
-    settings: Settings,
-    name: str,
-    lines: Iterable[Line],
-    *,
-    predictions: BinaryIO | None = None,
-    checkpoint: BinaryIO | None = None,
-    chunk: int | None = None,
-    shutdown: Shutdown | None = None,
-) -> "Scorecard":
-    """Learn from lines as if they were the records of partition 0 of a topic.
-
-    The results are complete for the learned lines, even after an interruption.
-
-    Args:
-        settings: Settings for decoding and learning.
-        name: Topic name in the output messages.
-        lines: The values.
-        predictions: File for the output messages, one per line.
-        checkpoint: File for the learned state.
-        chunk: Number of records processed at once, if not the default.
-        shutdown: A stop request ends the run before the last line.
-
-    Raises:
-        InputFileError: There are no values, or none could be learned.
-        KeyboardInterrupt: The run was interrupted before anything was learned.
-    """
-    from online_lstm.backtest.report.scorecard import Scorecard
-    from online_lstm.backtest.runner import CHUNK, beginning, learn
-    from online_lstm.checkpoint.hdf5 import pack
-    from online_lstm.learning.network import fingerprint
-
-    partition, scorecard = beginning(settings, name)(), Scorecard(settings)
-    for messages in learn(partition, lines, scorecard, chunk=chunk or CHUNK, shutdown=shutdown):
-        if predictions is not None:
-            predictions.writelines(message + b"\n" for message in messages)
-    if scorecard.interrupted and not scorecard.events:
-        raise KeyboardInterrupt
-    scorecard.require_events(name)
-    if checkpoint is not None:
-        checkpoint.write(pack(partition.state().to_arrays(), fingerprint()))
-    return scorecard
+def _announce_end(number: signal.Signals) -> None:  # noqa: ARG001 - all signals are alike
+    with suppress(OSError):  # the signal may have interrupted a print
+        os.write(2, b"\nending with the records at hand; Ctrl-C once more ends at once\n")
 
 
-def _values(settings: Settings, file: BinaryIO, arguments: argparse.Namespace) -> Iterator[Line]:
-    """Yield the values of the file; a JSON line is a value exactly as in a topic."""
-    if format_asked(arguments) == "csv":
-        lines = read_columns(
-            file,
-            arguments.file,
-            columns=arguments.column,
-            key_column=arguments.key_column,
-            time_column=arguments.time_column,
-            label_column=arguments.label_column,
-            markers=None if settings.task == "symbol" else Markers(settings.missing_values),
-            dialect=dialect_of(arguments),
-            tell=lambda told: make_console(stderr=True).print(Text(told), soft_wrap=True),
-        )
-        return ended(lines) if arguments.label_column else lines
-    lines = read_lines(file, arguments.encoding)
-    return _without_blanks(lines, kept=settings.task == "number")
-
-
-def _without_blanks(lines: Iterable[Line], *, kept: bool) -> Iterator[Line]:
-    """Drop blank lines; with ``kept``, blank lines between values stay, as missing numbers."""
-    gaps: list[Line] = []
-    for line in lines:
-        if line.value.strip():
-            yield from gaps
-            gaps.clear()
-            yield line
-        elif kept:
-            gaps.append(line)
+def _tell(line: str) -> None:
+    make_console(stderr=True).print(Text(line), soft_wrap=True)
 
 
 def _showing(lines: Iterable[Line], file: BinaryIO, show: Callable[[int], None]) -> Iterator[Line]:
@@ -275,26 +174,15 @@ def _create(stack: ExitStack, option: str, arguments: argparse.Namespace) -> Bin
     return None if path is None else stack.enter_context(create_output(option, path))
 
 
-def _write(results: Results, report: dict[str, Any]) -> None:
+def _write_reports(results: Results, settings: Settings, name: str, figures: dict[str, Any]) -> None:
+    if results.json is None and results.report is None:
+        return
+    from online_lstm.backtest.report.html_report import render
+    from online_lstm.backtest.report.report_content import report_content
+
+    content = report_content(settings, name, figures)
     if results.json is not None:
-        text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
         results.json.write(text.encode() + b"\n")
     if results.report is not None:
-        from online_lstm.backtest.report.html_report import render
-
-        results.report.write(render(report))
-
-
-def _report(settings: Settings, name: str, figures: dict[str, Any]) -> dict[str, Any]:
-    from online_lstm.learning.model_factory import versions
-
-    chosen = settings.of_kind("shape") | settings.of_kind("learning")
-    usual = Settings.model_construct(**TASKS[settings.task], task=settings.task)
-    default = usual.of_kind("shape") | usual.of_kind("learning")
-    return {
-        "file": name,
-        **figures,
-        "settings": chosen,
-        "changed_settings": [setting for setting, value in chosen.items() if value != default[setting]],
-        "versions": versions(),
-    }
+        results.report.write(render(content))

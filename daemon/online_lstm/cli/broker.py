@@ -7,8 +7,6 @@ from tempfile import TemporaryFile
 from online_lstm.errors import ExitCode, SettingsError
 from online_lstm.home_directory import expand_home
 
-HELP = "run a local Kafka broker, until Ctrl-C"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options for port and data directory."""

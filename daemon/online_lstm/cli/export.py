@@ -13,7 +13,6 @@ from online_lstm.terminal.formatting import printable
 from online_lstm.terminal.output_file import create_output
 from online_lstm.terminal.tables import make_console, make_table
 
-HELP = "write the network of a stream as a Keras model"
 SUFFIX = ".keras"
 NO_KEY = "null"
 MAX_KEYS = 20

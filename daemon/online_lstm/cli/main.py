@@ -15,10 +15,21 @@ if TYPE_CHECKING:
 
     from _typeshed import SupportsWrite
 
-COMMANDS = (
-    *("run", "demo", "backtest", "produce", "watch", "inspect", "export", "verify", "replay"),
-    *("broker", "bench", "evaluate"),
-)
+COMMANDS = {
+    "run": "learn from the input topics and publish predictions, until a signal",
+    "demo": "run a demonstration: broker, two streams, their daemons and a summary",
+    "backtest": "learn from a file instead of Kafka, and show the scores",
+    "produce": "publish values to an input topic",
+    "watch": "follow the predictions, until Ctrl-C",
+    "inspect": "show the content of a checkpoint, or list the checkpoints below a directory",
+    "export": "write the network of a stream as a Keras model",
+    "verify": "check that the offsets, checkpoints and outputs of a group agree",
+    "replay": "recompute past predictions for a range of offsets",
+    "broker": "run a local Kafka broker, until Ctrl-C",
+    "bench": "measure speed on this machine",
+    "evaluate": "measure accuracy on benchmarks with published figures",
+}
+"""Each command with its line in the help text; its module is imported when the command is given."""
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 plus the signal number, as for any program that a signal ended."""
 USAGE = 2
@@ -27,8 +38,8 @@ BROKEN_PIPE = 141
 """Exit code after the reader of the output closed the pipe."""
 
 
-def build_parser() -> "ArgumentParser":
-    """Return the parser of all commands."""
+def build_parser(argv: Sequence[str] = tuple(COMMANDS)) -> "ArgumentParser":
+    """Return a parser for these arguments, with the options of each command among them."""
     import argparse
     import importlib
 
@@ -47,11 +58,13 @@ def build_parser() -> "ArgumentParser":
     )
     parser.add_argument("--version", action="version", version=f"online-lstm {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name in COMMANDS:
-        module = importlib.import_module(f"online_lstm.cli.{name}")
-        command = commands.add_parser(name, help=module.HELP, description=(module.__doc__ or "").replace("``", ""))
-        module.add_arguments(command)
-        command.set_defaults(main=module.main)
+    for name, text in COMMANDS.items():
+        command = commands.add_parser(name, help=text)
+        if name in argv:
+            module = importlib.import_module(f"online_lstm.cli.{name}")
+            command.description = (module.__doc__ or "").replace("``", "")
+            module.add_arguments(command)
+            command.set_defaults(main=module.main)
     return parser
 
 
@@ -87,7 +100,8 @@ def _run(argv: Sequence[str] | None) -> int:
     from online_lstm.errors import ExitCode, OnlineLstmError
 
     try:
-        arguments, unknown = build_parser().parse_known_args(argv)
+        given = sys.argv[1:] if argv is None else argv
+        arguments, unknown = build_parser(given).parse_known_args(given)
         if unknown:
             from online_lstm.cli.options import unknown_arguments
 

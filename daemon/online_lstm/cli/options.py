@@ -21,6 +21,14 @@ GROUPS = {
 }
 """Titles of the groups of settings, by the first setting of each group in the order of the model."""
 
+GROUP_SETTINGS = (
+    *("bootstrap_servers", "security_protocol", "sasl_mechanism", "sasl_username", "sasl_password"),
+    *("sasl_password_file", "ssl_cafile", "ssl_certfile", "ssl_keyfile"),
+    *("ssl_key_password", "ssl_key_password_file", "connect_timeout_s"),
+    *("input_topics", "group_id", "checkpoint_url", "warm_start", "log_level"),
+)
+"""Settings of the commands that read a group; its shape and learning settings are in the checkpoints."""
+
 _METAVARS = {bool: "{true,false}", int: "N", float: "NUMBER", Path: "FILE", tuple: "A,B"}
 
 

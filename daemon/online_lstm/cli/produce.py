@@ -4,27 +4,24 @@ import argparse
 import math
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from online_lstm import logs
-from online_lstm.backtest.backtest_options import add_encoding
 from online_lstm.backtest.input_files import STANDARD_INPUT, open_input, read_lines
+from online_lstm.cli.backtest_options import add_encoding
 from online_lstm.cli.options import add_settings, settings_of
 from online_lstm.devtools.sample_data import demo_stream
-from online_lstm.errors import ExitCode, InputFileError
+from online_lstm.errors import ExitCode
 from online_lstm.shutdown import Shutdown
 from online_lstm.terminal.progress import progress_bar
 
 if TYPE_CHECKING:  # it loads the Kafka client
+    from online_lstm.devtools.publishing import Message
     from online_lstm.streaming.kafka.plain_clients import PlainProducer
-
-HELP = "publish values to an input topic"
-Message = tuple[bytes | None, bytes]
-"""Key and value of a record."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> ExitCode:
     """Publish until the input ends or a signal arrives, then wait for the acknowledgements."""
+    from online_lstm.devtools.publishing import publish
     from online_lstm.streaming.kafka import ensure_input_topics
     from online_lstm.streaming.kafka.plain_clients import PlainProducer
 
@@ -71,15 +69,18 @@ def main(arguments: argparse.Namespace) -> ExitCode:
         with PlainProducer(settings, settings.input_topics[0]) as publisher:
             started = time.perf_counter()
             try:
-                _publish(messages, publisher, rate=arguments.rate, total=arguments.demo_stream or None)
+                with Shutdown() as shutdown, progress_bar("publishing", arguments.demo_stream or None) as show:
+                    publish(messages, publisher, rate=arguments.rate, shutdown=shutdown, show=show)
             finally:
                 _report(publisher, time.perf_counter() - started)
     return ExitCode.OK
 
 
 @contextmanager
-def _messages(arguments: argparse.Namespace) -> Iterator[Iterator[Message]]:
+def _messages(arguments: argparse.Namespace) -> Iterator[Iterator["Message"]]:
     """Open the source of the messages and yield an iterator over them."""
+    from online_lstm.devtools.publishing import split_keys
+
     key = None if arguments.key is None else os.fsencode(arguments.key)
     if arguments.demo_stream is not None:
         yield ((key, value) for value in demo_stream(arguments.demo_stream))
@@ -90,52 +91,6 @@ def _messages(arguments: argparse.Namespace) -> Iterator[Iterator[Message]]:
             yield split_keys(lines, arguments.key_separator, arguments.file)
         else:
             yield ((key, value) for value in lines)
-
-
-def split_keys(lines: Iterable[bytes], separator: str, name: str) -> Iterator[Message]:
-    """Yield key and value of each line, split at the first separator.
-
-    >>> list(split_keys([b"pump-7:4", b"pump-8:a:b"], ":", "-"))
-    [(b'pump-7', b'4'), (b'pump-8', b'a:b')]
-
-    Raises:
-        InputFileError: A line has no separator.
-    """
-    for number, line in enumerate(lines, 1):
-        key, found, value = line.partition(os.fsencode(separator))
-        if not found:
-            raise InputFileError(f"{name}: line {number}: received {line[:60]!r}, expected KEY{separator}VALUE")
-        yield key, value
-
-
-def _publish(messages: Iterator[Message], publisher: "PlainProducer", *, rate: float, total: int | None) -> None:
-    """Publish all messages and wait until they are acknowledged."""
-    with Shutdown() as shutdown, progress_bar("publishing", total) as show:
-        try:
-            for number, (key, value) in enumerate(until_requested(shutdown, paced(messages, rate)), 1):
-                publisher.send(value, key)
-                show(number)
-        except InputFileError:  # the lines before the invalid one are published
-            publisher.flush()
-            raise
-        publisher.flush()
-
-
-def paced(messages: Iterator[Message], rate: float) -> Iterator[Message]:
-    """Yield messages at a rate in messages per second, or without delay with 0."""
-    if rate == 0:
-        yield from messages
-        return
-    started = time.monotonic()
-    for number, message in enumerate(messages):
-        time.sleep(max(0.0, started + number / rate - time.monotonic()))
-        yield message
-
-
-def until_requested(shutdown: Shutdown, messages: Iterator[Message]) -> Iterator[Message]:
-    """Yield messages until a stop is requested; a stop ends the wait for a message, never the sending of one."""
-    while taken := shutdown.take(messages, 1):
-        yield from taken
 
 
 def _report(publisher: "PlainProducer", seconds: float) -> None:

@@ -3,21 +3,22 @@
 import argparse
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from online_lstm import __version__, logs
 from online_lstm.cli.options import add_settings, settings_of
 from online_lstm.errors import ExitCode
 from online_lstm.logs import EventLogger
-from online_lstm.settings import Settings
+from online_lstm.settings import Settings, require_consistent
 from online_lstm.settings.sources import service_links
 from online_lstm.shutdown import Shutdown, exit_at_once
 from online_lstm.significance import words_of
 
 if TYPE_CHECKING:
+    from online_lstm.learning.network import LearningSettings, Model
     from online_lstm.telemetry import TelemetryEvent
 
-HELP = "learn from the input topics and publish predictions, until a signal"
 _log = EventLogger(__name__)
 
 
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> ExitCode:
     """Run until a signal."""
     settings = settings_of(arguments)
-    settings.require_consistent()
+    require_consistent(settings)
     logs.configure(level=settings.log_level, style=settings.log_format, secrets=settings.secrets())
     changed = {n: v for n, v in settings if v != type(settings).model_fields[n].default}
     _log.info("starting", version=__version__, **changed)
@@ -46,7 +47,7 @@ def run(settings: Settings) -> None:
     from online_lstm.codec import REASONS
     from online_lstm.learning.learners import warm_up
     from online_lstm.learning.model_factory import model_factory
-    from online_lstm.learning.network import fingerprint
+    from online_lstm.learning.network import fingerprint, load_tensorflow
     from online_lstm.learning.partition import learning_settings
     from online_lstm.observability.dashboard import DashboardState
     from online_lstm.observability.http_server import Health, WebServer
@@ -66,7 +67,7 @@ def run(settings: Settings) -> None:
         experts=settings.experts,
         reasons=REASONS,
         build=fingerprint(),
-        coverage=settings.coverage,
+        interval_level=settings.interval_level,
     )
     board = DashboardState(about(settings), baselines=settings.baselines)
     web = WebServer(settings.http_host, settings.http_port, render=metrics.render, health=health, view=board)
@@ -74,8 +75,16 @@ def run(settings: Settings) -> None:
     try:
         for misfit in ensure_topics(settings):  # once the port is known to be free
             metrics.observe(misfit)
+        load_tensorflow()  # stops all threads for seconds: before this member has to send heartbeats
+        compiler = ThreadPoolExecutor(1, "compiler")
+        compiled = compiler.submit(warm_up, settings, network)  # while the broker lets this member into the group
+        compiler.shutdown(wait=False)
+
+        def compiled_network_for(learning: "LearningSettings") -> "Model":
+            compiled.result()
+            return network_for(learning)
+
         source = GroupConsumer(settings)
-        warm_up(settings, network)
         summary = LogSummary()
 
         def observe(report: "TelemetryEvent") -> None:
@@ -91,7 +100,7 @@ def run(settings: Settings) -> None:
             if exactly_once
             else AtLeastOnceProducer(settings, source, observe),
             store=store,
-            network_for=network_for,
+            network_for=compiled_network_for,
             observer=observe,
             health=health,
             warm_start=warm_start,
@@ -111,6 +120,6 @@ def run(settings: Settings) -> None:
 
 def about(settings: Settings) -> dict[str, Any]:
     """Return the facts for the live page that do not change while the daemon runs."""
-    names = ("task", "stream_by", "input_topics", "output_topic", "group_id", "horizons", "channels", "coverage")
+    names = ("task", "stream_by", "input_topics", "output_topic", "group_id", "horizons", "channels", "interval_level")
     words = {name: words_of(name, settings.task) for name in settings.baselines}
     return {**{name: getattr(settings, name) for name in names}, "words": words, "version": __version__}

@@ -1,28 +1,22 @@
 """``online-lstm watch``: follow committed predictions, in a live view or with one line each."""
 
 import argparse
-import sys
-from collections.abc import Callable, Iterable
 from contextlib import closing
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.live import Live
 
 from online_lstm import logs
 from online_lstm.cli.options import add_settings, settings_of
 from online_lstm.errors import ExitCode, SettingsError
 from online_lstm.settings import Settings
 from online_lstm.shutdown import Shutdown, interrupt
-from online_lstm.terminal.formatting import format_message
-from online_lstm.terminal.live_view import LiveView
+from online_lstm.terminal.message_output import line_writer, show_live, write_message
 
 if TYPE_CHECKING:  # it loads the Kafka client
     from online_lstm.streaming.kafka.plain_clients import TopicTail
-
-HELP = "follow the predictions, until Ctrl-C"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,9 +46,10 @@ def main(arguments: argparse.Namespace) -> ExitCode:
         with Shutdown(interrupt), closing(follow()) as follower:
             records = islice(follower.follow(lambda: _say_what_is_awaited(follower, settings)), arguments.limit)
             if live:
-                _show(records, settings.output_topic)
+                show_live(records, settings.output_topic)
             else:
-                _write_all(records, write)
+                for record in records:
+                    write(record)
     except KeyboardInterrupt:
         pass
     return ExitCode.OK
@@ -67,35 +62,3 @@ def _say_what_is_awaited(follower: "TopicTail", settings: Settings) -> None:
     else:
         said = f"no broker answers at {servers} any more: waiting for it"
     Console(stderr=True, highlight=False).print(f"{said} (Ctrl-C ends)", style="dim", markup=False, soft_wrap=True)
-
-
-def _show(records: Iterable[Any], topic: str) -> None:
-    """Show the records in a live view that is refreshed four times a second."""
-    screen = LiveView(topic)
-    with Live(get_renderable=screen.render, console=Console(highlight=False), refresh_per_second=4):
-        _write_all(records, screen.add)
-
-
-def _write_all(records: Iterable[Any], write: Callable[[Any], None]) -> None:
-    for record in records:
-        write(record)
-
-
-def write_message(record: Any) -> None:
-    """Write the value of a record unchanged."""
-    sys.stdout.buffer.write((record.value or b"") + b"\n")
-    sys.stdout.buffer.flush()
-
-
-def line_writer(console: Console) -> Callable[[Any], None]:
-    """Return the function that writes a record as a line, coloured on a terminal."""
-
-    def write(record: Any) -> None:
-        line = format_message(record.value, f"{record.topic}/{record.partition}/{record.offset}")
-        if console.is_terminal:
-            console.print(line)
-        else:
-            sys.stdout.write(line.plain + "\n")
-            sys.stdout.flush()
-
-    return write

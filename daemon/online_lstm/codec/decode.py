@@ -5,13 +5,15 @@ produce the same dead letters.
 """
 
 import base64
+from collections.abc import Callable
+from functools import partial
 
 from online_lstm.codec.cells import quote, quote_for_error
 from online_lstm.codec.forms import REFUSED_OUTPUT
 from online_lstm.codec.size import headers_bytes
-from online_lstm.codec.values import DecodedValue, missing, reader_of
+from online_lstm.codec.values import SymbolValue, VectorValue, missing, symbol_reader, vector_reader
 from online_lstm.errors import BadInputError
-from online_lstm.events import Event, InputRecord, Tombstone, Vector
+from online_lstm.events import Event, InputRecord, LabelEvent, NumberEvent, SymbolEvent, Tombstone
 from online_lstm.settings import Settings
 
 REASONS = (
@@ -36,23 +38,30 @@ _UNREADABLE = {"not_utf8", "not_a_value", "not_a_number", "not_finite"}
 
 
 class Decoder:
-    """A decoder of records for the ``value_format``, the ``value_path`` and the size limits of the settings."""
+    """A decoder of records into the events of the task, within the size limits of the settings."""
 
     def __init__(self, settings: Settings) -> None:
         self._max_value_bytes = settings.max_value_bytes
         # Key, key again as "stream", and headers fill at most three quarters of an output; the encoder limits the rest.
         self._max_copied_bytes = settings.max_output_bytes // 4
-        self._read = reader_of(
-            settings.value_format,
-            settings.value_path,
-            vectors=settings.task != "symbol",
-            label_path=settings.label_path if settings.task == "label" else None,
-            missing_values=settings.missing_values,
-            features=settings.features,
-        )
         self._task = settings.task
         self._by_key = settings.stream_by == "key"
         self._features = settings.features
+        self._event: Callable[[InputRecord, str | None], Event]
+        if settings.task == "symbol":
+            read_symbol = symbol_reader(settings.value_format, settings.value_path)
+            self._event = partial(self._symbol_event, read=read_symbol)
+        else:
+            read_vector = vector_reader(
+                settings.value_format,
+                settings.value_path,
+                task=settings.task,
+                features=settings.features,
+                missing_values=settings.missing_values,
+                label_path=settings.label_path if settings.task == "label" else None,
+            )
+            event = self._number_event if settings.task == "number" else self._label_event
+            self._event = partial(event, read=read_vector)
 
     def decode(self, record: InputRecord) -> Event | Tombstone:
         """Decode one record; a null value is a tombstone: the stream of its key is forgotten.
@@ -70,59 +79,59 @@ class Decoder:
             self._require_copyable_key(record.key)
         if record.headers:
             self._require_copyable_headers(record)
-        read = self._missing() if record.value is None else self._read_value(record.value)
-        vector = () if self._task == "symbol" else self._vector(read)
-        return Event(record, stream, read.symbol, read.literal, read.ends, vector, read.label)
+        return self._event(record, stream)
 
-    def _read_value(self, value: bytes) -> DecodedValue:
+    def gap(self, record: InputRecord, error: BadInputError) -> NumberEvent | None:
+        """Return a missing value in place of a refused number, so that later values keep their positions; else None."""
+        if self._task != "number" or error.reason not in _UNREADABLE:
+            return None
+        value = missing(self._features)
+        return NumberEvent(record, self._stream(record), value.vector, value.literal)
+
+    def _stream(self, record: InputRecord) -> str | None:
+        return stream_of(record.key) if self._by_key else None
+
+    def _symbol_event(
+        self, record: InputRecord, stream: str | None, read: Callable[[bytes], SymbolValue]
+    ) -> SymbolEvent:
+        if record.value is None:
+            raise BadInputError(
+                "null_value",
+                "received a null value without a key, expected a value: a null value with a key forgets its stream, "
+                "if stream_by is key",
+            )
+        self._require_small(record.value)
+        return SymbolEvent(record, stream, *read(record.value))
+
+    def _number_event(
+        self, record: InputRecord, stream: str | None, read: Callable[[bytes], VectorValue]
+    ) -> NumberEvent:
+        vector, literal, ends, _ = self._vector_value(record.value, read)
+        return NumberEvent(record, stream, vector, literal, ends)
+
+    def _label_event(self, record: InputRecord, stream: str | None, read: Callable[[bytes], VectorValue]) -> LabelEvent:
+        return LabelEvent(record, stream, *self._vector_value(record.value, read))
+
+    def _vector_value(self, value: bytes | None, read: Callable[[bytes], VectorValue]) -> VectorValue:
+        if value is None:
+            return missing(self._features)
+        self._require_small(value)
+        received = read(value)
+        if len(received.vector) != self._features and not (received.label and not received.vector):
+            raise BadInputError(
+                "wrong_length",
+                f"received {quote_for_error(received.literal)} with {len(received.vector)} numbers, expected "
+                f"{self._features}: the setting features",
+            )
+        return received
+
+    def _require_small(self, value: bytes) -> None:
         if len(value) > self._max_value_bytes:
             raise BadInputError(
                 "too_large",
                 f"received a value of {len(value)} bytes, expected at most {self._max_value_bytes}: "
                 "the setting max_value_bytes",
             )
-        return self._read(value)
-
-    def _missing(self) -> DecodedValue:
-        """Return the missing value of a null value; raise if the task has no missing values."""
-        if self._task == "symbol":
-            raise BadInputError(
-                "null_value",
-                "received a null value that belongs to no key, expected a value: only with a key, and with the setting "
-                "stream_by at key, does a null value mean that a stream is to be forgotten",
-            )
-        return missing(self._features)
-
-    def gap(self, record: InputRecord, error: BadInputError) -> Event | None:
-        """Return a missing value in place of a refused number, so that later values keep their positions; else None."""
-        if self._task != "number" or error.reason not in _UNREADABLE:
-            return None
-        read = missing(self._features)
-        return Event(
-            record, stream_of(record.key) if self._by_key else None, read.symbol, read.literal, vector=read.vector or ()
-        )
-
-    def _stream(self, record: InputRecord) -> str | None:
-        return stream_of(record.key) if self._by_key else None
-
-    def _vector(self, read: DecodedValue) -> Vector:
-        vector = read.vector
-        if vector is None:
-            if isinstance(read.symbol, str):
-                raise BadInputError(
-                    "not_a_number",
-                    f"received {quote_for_error(read.symbol)}, expected a number: the setting task is {self._task}, "
-                    "and "
-                    "only symbol takes words; missing_values says which texts mark a missing number",
-                )
-            vector = (float(read.symbol),)
-        if len(vector) != self._features and not (read.label and not vector):
-            raise BadInputError(
-                "wrong_length",
-                f"received {quote_for_error(read.literal)} with {len(vector)} numbers, expected {self._features}: "
-                "the setting features",
-            )
-        return vector
 
     def _require_copyable_key(self, key: bytes) -> None:
         if 8 * len(key) < self._max_copied_bytes:  # JSON escapes a byte with at most six bytes

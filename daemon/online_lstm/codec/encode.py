@@ -20,11 +20,9 @@ from online_lstm.events import (
     EventResult,
     Header,
     InputRecord,
-    LabelEvaluation,
-    LabelPrediction,
+    LabelResult,
     OutputRecord,
-    SymbolEvaluation,
-    SymbolPrediction,
+    SymbolResult,
 )
 from online_lstm.settings import Settings
 from online_lstm.timestamps import EPOCH
@@ -128,26 +126,36 @@ def extend_digest(digest: bytes, record: OutputRecord) -> bytes:
 
 def _cut(event: Event, outcome: EventResult, characters: int, entries: int, experts: int) -> tuple[Event, EventResult]:
     """Shorten the parts that long values make long; numbers are never shortened."""
+    if isinstance(outcome, SymbolResult):
+        outcome = _cut_symbols(outcome, characters, entries, experts)
+    elif isinstance(outcome, LabelResult):
+        outcome = _cut_labels(outcome, characters, entries)
+    return replace(event, literal=_cut_literal(event.literal, characters)), outcome
+
+
+def _cut_symbols(outcome: SymbolResult, characters: int, entries: int, experts: int) -> SymbolResult:
     evaluation, prediction = outcome.evaluation, outcome.prediction
-    if isinstance(evaluation, SymbolEvaluation):
+    if evaluation is not None:
         evaluation = replace(evaluation, predicted=_cut_literal(evaluation.predicted, characters))
-    if isinstance(evaluation, LabelEvaluation):
-        label, predicted = _cut_literal(evaluation.label, characters), _cut_literal(evaluation.predicted, characters)
-        evaluation = replace(evaluation, label=label, predicted=predicted)
-    if isinstance(prediction, LabelPrediction):
-        given = tuple((_cut_literal(literal, characters), p) for literal, p in prediction.probabilities[:entries])
-        prediction = replace(prediction, probabilities=given)
-    if isinstance(prediction, SymbolPrediction):
+    if prediction is not None:
         top = tuple((_cut_literal(literal, characters), p) for literal, p in prediction.top[:entries])
-        told = tuple(
+        by_expert = tuple(
             (None if literal is None else _cut_literal(literal, characters), p, w)
             for literal, p, w in prediction.experts[:experts]
         )
-        prediction = replace(prediction, top=top, experts=told)
-    return (
-        replace(event, literal=_cut_literal(event.literal, characters)),
-        replace(outcome, evaluation=evaluation, prediction=prediction),
-    )
+        prediction = replace(prediction, top=top, experts=by_expert)
+    return replace(outcome, evaluation=evaluation, prediction=prediction)
+
+
+def _cut_labels(outcome: LabelResult, characters: int, entries: int) -> LabelResult:
+    evaluation, prediction = outcome.evaluation, outcome.prediction
+    if evaluation is not None:
+        label, predicted = _cut_literal(evaluation.label, characters), _cut_literal(evaluation.predicted, characters)
+        evaluation = replace(evaluation, label=label, predicted=predicted)
+    if prediction is not None:
+        ranked = tuple((_cut_literal(literal, characters), p) for literal, p in prediction.probabilities[:entries])
+        prediction = replace(prediction, probabilities=ranked)
+    return replace(outcome, evaluation=evaluation, prediction=prediction)
 
 
 def _cut_literal(literal: str, characters: int) -> str:
@@ -159,9 +167,9 @@ def _cut_literal(literal: str, characters: int) -> str:
 
 def _cloud_event(record: InputRecord) -> tuple[Header, ...]:
     """Return the headers of the CloudEvents Kafka protocol binding 1.0.2, binary mode."""
-    place = f"{record.topic}/{record.partition}/{record.offset}"
+    position = f"{record.topic}/{record.partition}/{record.offset}"
     headers = (
-        ("ce_id", place.encode()),
+        ("ce_id", position.encode()),
         ("ce_source", f"/online-lstm/{record.topic}".encode()),
         *_CONSTANT_HEADERS,
     )

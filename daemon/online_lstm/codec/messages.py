@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from typing import Any
 
 from online_lstm.codec.cells import quote
 from online_lstm.events import (
@@ -14,11 +15,12 @@ from online_lstm.events import (
     Event,
     EventResult,
     LabelEvaluation,
-    LabelPrediction,
+    LabelResult,
     NumberEvaluation,
-    NumberPrediction,
+    NumberResult,
     SymbolEvaluation,
     SymbolPrediction,
+    SymbolResult,
 )
 from online_lstm.settings import Settings
 from online_lstm.significance import kappa_temporal
@@ -29,12 +31,12 @@ Writer = Callable[[Event, EventResult, str], str]
 
 def writer_of(settings: Settings) -> Writer:
     """Return the function that writes the messages of the task."""
-    said: dict[str, Callable[[EventResult], str]] = {
+    fields: dict[str, Callable[[Any], str]] = {
         "symbol": partial(_symbols, experts=settings.experts),
         "number": partial(_numbers, experts=settings.experts, listed=_listing(settings)),
         "label": _labels,
     }
-    return partial(_write, said=said[settings.task], rates=_number_rates if settings.task == "number" else _rates)
+    return partial(_write, fields=fields[settings.task], rates=_number_rates if settings.task == "number" else _rates)
 
 
 def _write(
@@ -42,14 +44,14 @@ def _write(
     outcome: EventResult,
     model: str,
     *,
-    said: Callable[[EventResult], str],
+    fields: Callable[[Any], str],
     rates: Callable[[EventResult], str],
 ) -> str:
     record = event.record
     return (
         f'{{"stream": {"null" if event.stream is None else quote(event.stream)}, '
         f'"topic": {quote(record.topic)}, "partition": {record.partition}, "offset": {record.offset}, '
-        f'"event": {outcome.event}, "value": {event.literal}, {said(outcome)}, '
+        f'"event": {outcome.event}, "value": {event.literal}, {fields(outcome)}, '
         f'{rates(outcome)}, "model": {quote(model)}}}'
     )
 
@@ -66,10 +68,8 @@ def _rates(outcome: EventResult) -> str:
     return f'{_number_rates(outcome)}, "kappa_temporal": {"null" if kappa is None else _rounded(kappa, 6)}'
 
 
-def _symbols(outcome: EventResult, experts: Sequence[str]) -> str:
+def _symbols(outcome: SymbolResult, experts: Sequence[str]) -> str:
     evaluation, prediction = outcome.evaluation, outcome.prediction
-    assert evaluation is None or isinstance(evaluation, SymbolEvaluation)
-    assert prediction is None or isinstance(prediction, SymbolPrediction)
     return (
         f'"evaluation": {_symbol_evaluation(evaluation)}, {_symbol_prediction(prediction)}, '
         f'"experts": {_symbol_experts(prediction, experts)}'
@@ -105,21 +105,19 @@ def _symbol_experts(prediction: SymbolPrediction | None, names: Sequence[str]) -
     return f"{{{', '.join(listed)}}}"
 
 
-def _numbers(outcome: EventResult, experts: Sequence[str], listed: Callable[[Iterable[str]], str]) -> str:
+def _numbers(outcome: NumberResult, experts: Sequence[str], listed: Callable[[Iterable[str]], str]) -> str:
     evaluation, prediction = outcome.evaluation, outcome.prediction
-    assert evaluation is None or isinstance(evaluation, NumberEvaluation)
-    assert prediction is None or isinstance(prediction, NumberPrediction)
-    values, interval, told = "null", "null", ""
+    values, interval, by_expert = "null", "null", ""
     if prediction is not None:
         values = listed(map(_number, prediction.values))
         interval = listed([_interval(low, high) for low, high in prediction.bounds])
-        told = ", ".join(
-            f'"{name}": {listed(map(_weighed, said, weights))}'
-            for name, (said, weights) in zip(experts, prediction.experts, strict=True)
+        by_expert = ", ".join(
+            f'"{name}": {listed(map(_weighed, predicted, weights))}'
+            for name, (predicted, weights) in zip(experts, prediction.experts, strict=True)
         )
     return (
         f'"evaluation": {_number_evaluation(evaluation, listed)}, "prediction": {values}, "interval": {interval}, '
-        f'"experts": {{{told}}}'
+        f'"experts": {{{by_expert}}}'
     )
 
 
@@ -139,11 +137,11 @@ def _number_evaluation(evaluation: NumberEvaluation | None, listed: Callable[[It
 def _listing(settings: Settings) -> Callable[[Iterable[str]], str]:
     """Return a function that puts one JSON text per component and horizon into the lists that the settings ask for."""
     template = json.dumps(settings.nested(["%s"] * settings.channels)).replace('"', "")
-    return lambda told: template % tuple(told)
+    return lambda texts: template % tuple(texts)
 
 
-def _weighed(said: float, weight: float) -> str:
-    return f"[{_number(said)}, {_rounded(weight, 4)}]"
+def _weighed(predicted: float, weight: float) -> str:
+    return f"[{_number(predicted)}, {_rounded(weight, 4)}]"
 
 
 def _interval(low: float, high: float) -> str:
@@ -154,13 +152,11 @@ def _flag(flag: bool | None) -> str:
     return "null" if flag is None else "true" if flag else "false"
 
 
-def _labels(outcome: EventResult) -> str:
+def _labels(outcome: LabelResult) -> str:
     evaluation, prediction = outcome.evaluation, outcome.prediction
-    assert evaluation is None or isinstance(evaluation, LabelEvaluation)
-    assert prediction is None or isinstance(prediction, LabelPrediction)
-    given = [(literal, _rounded(p, 6)) for literal, p in prediction.probabilities] if prediction else []
-    likeliest, probability = given[0] if given else ("null", "null")
-    listed = ", ".join([f"[{literal}, {p}]" for literal, p in given])
+    ranked = [(literal, _rounded(p, 6)) for literal, p in prediction.probabilities] if prediction else []
+    likeliest, probability = ranked[0] if ranked else ("null", "null")
+    listed = ", ".join([f"[{literal}, {p}]" for literal, p in ranked])
     return (
         f'"evaluation": {_label_evaluation(evaluation)}, "sample": {prediction.sample if prediction else "null"}, '
         f'"prediction": {likeliest}, "probability": {probability}, "probabilities": [{listed}]'

@@ -6,25 +6,10 @@ from datetime import UTC, datetime
 
 from online_lstm.codec.encode import NO_TIMESTAMP, YEAR_10000_MS
 from online_lstm.codec.forms import TIMESTAMP, is_refused_output, original
-from online_lstm.events import Header, OutputRecord, TopicPartition
+from online_lstm.events import InputRecord, OutputRecord, TopicPartition
 from online_lstm.timestamps import epoch_ms
 
 _MODEL = re.compile(rb'"model": "([0-9a-f]{8}(?:-[0-9]+)?)@[0-9]+(?: frozen)?"\}\Z')
-
-
-@dataclass(frozen=True, slots=True)
-class ReadRecord:
-    """One record as it was read from the output or the dead-letter topic.
-
-    ``stamped_by_broker`` says that the timestamp is the broker's, on arrival, instead of the producer's.
-    """
-
-    offset: int
-    timestamp_ms: int
-    stamped_by_broker: bool
-    key: bytes | None
-    value: bytes | None
-    headers: tuple[Header, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,35 +29,39 @@ class PublishedRecord:
     exact: bool
 
 
-def read_output(read: ReadRecord) -> PublishedRecord | None:
+def read_output(record: InputRecord) -> PublishedRecord | None:
     """Parse a record of the output topic; return None if its headers do not name an input record."""
-    named = dict(read.headers)
+    named = dict(record.headers)
     topic, _, rest = named.get("ce_id", b"").decode(errors="replace").partition("/")
     partition, _, offset = rest.partition("/")
     if not (topic and partition.isdecimal() and offset.isdecimal()):
         return None
     source = TopicPartition(topic, int(partition))
-    stamp, exact = _encoded_timestamp(named.get("ce_time"), read.timestamp_ms, stamped_by_broker=read.stamped_by_broker)
-    record = original(OutputRecord(source.partition, stamp, read.key, read.value, read.headers))
+    stamp, exact = _encoded_timestamp(
+        named.get("ce_time"), record.timestamp_ms, stamped_by_broker=record.stamped_by_broker
+    )
+    encoded = original(OutputRecord(source.partition, stamp, record.key, record.value, record.headers))
     exact |= TIMESTAMP in named
-    return PublishedRecord(read.offset, source, int(offset), _lineage_in(read.value), record, exact)
+    return PublishedRecord(record.offset, source, int(offset), _lineage_in(record.value), encoded, exact)
 
 
-def read_dead_letter(read: ReadRecord) -> PublishedRecord | None:
+def read_dead_letter(record: InputRecord) -> PublishedRecord | None:
     """Parse a record of the dead-letter topic; return None if its headers do not name an input record."""
-    named = dict(read.headers)
+    named = dict(record.headers)
     topic = named.get("online_lstm_topic", b"").decode(errors="replace")
     partition, offset = (named.get(f"online_lstm_{name}", b"") for name in ("partition", "offset"))
     if not (topic and partition.isdigit() and offset.isdigit()):
         return None
     source = TopicPartition(topic, int(partition))
-    stamp = -1 if NO_TIMESTAMP in read.headers else read.timestamp_ms
-    exact = TIMESTAMP in named or not read.stamped_by_broker
-    if is_refused_output(read.headers) and TIMESTAMP not in named:
-        stamp, exact = _encoded_timestamp(named.get("ce_time"), stamp, stamped_by_broker=read.stamped_by_broker)
-    record = original(OutputRecord(source.partition, stamp, read.key, read.value, read.headers, dead_letter=True))
-    lineage = None if record.dead_letter else _lineage_in(read.value)
-    return PublishedRecord(read.offset, source, int(offset), lineage, record, exact)
+    stamp = -1 if NO_TIMESTAMP in record.headers else record.timestamp_ms
+    exact = TIMESTAMP in named or not record.stamped_by_broker
+    if is_refused_output(record.headers) and TIMESTAMP not in named:
+        stamp, exact = _encoded_timestamp(named.get("ce_time"), stamp, stamped_by_broker=record.stamped_by_broker)
+    encoded = original(
+        OutputRecord(source.partition, stamp, record.key, record.value, record.headers, dead_letter=True)
+    )
+    lineage = None if encoded.dead_letter else _lineage_in(record.value)
+    return PublishedRecord(record.offset, source, int(offset), lineage, encoded, exact)
 
 
 def _lineage_in(value: bytes | None) -> str | None:

@@ -5,6 +5,7 @@ for every length.
 """
 
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from itertools import count, cycle, islice
 from typing import NamedTuple
@@ -15,6 +16,14 @@ from online_lstm.errors import InputFileError
 
 DEMO_PERIOD = (*[4] * 6, 8, *[4] * 5, 8, *[4] * 6, 8, *[4] * 6, 28)
 """One period of the demo stream: 27 values, determined by the lengths of runs of 4 and their ends."""
+
+DAY = 48
+"""Number of values in one day of the daily load."""
+LEVEL_EVERY = 1000
+"""Number of values after which the level of the daily load changes, up and down in turn."""
+LEVEL_CHANGE = 25.0
+OUTLIER_EVERY = 600
+OUTLIER = 60.0
 
 RUNS = (5, 6)
 """Lengths of the runs that high-order sequences share."""
@@ -55,6 +64,25 @@ def demo_stream(events: int) -> Iterator[bytes]:
     """
     values = (b"%d" % value for value in cycle(DEMO_PERIOD))
     return islice(values, events) if events else values
+
+
+def daily_load(events: int) -> Iterator[bytes]:
+    """Yield this many values of a load with a daily season, noise, changes of level and outliers; 0 means without end.
+
+    >>> [value.decode() for value in daily_load(3)]
+    ['106.8', '109.5', '113.6']
+    """
+    places = range(events) if events else count()
+    return (b"%.1f" % _load_at(place) for place in places)
+
+
+def _load_at(place: int) -> float:
+    phase = 2 * math.pi * place / DAY
+    season = 20 * math.sin(phase) + 8 * math.sin(2 * phase + 1)
+    noise = (_draw(301, "load", place, 0) + _draw(301, "load", place, 1)) / 100 - 3  # triangular, within 3
+    level = LEVEL_CHANGE * (place // LEVEL_EVERY % 2)
+    outlier = OUTLIER * (place % OUTLIER_EVERY == OUTLIER_EVERY // 2)
+    return 100 + level + season + noise + outlier
 
 
 def demo_elements(events: int) -> Iterator[Element]:

@@ -184,12 +184,14 @@ def _switched(seed: int, events: int) -> Iterator[Element]:
 
 
 def _taxi(*, calendar: bool) -> BenchmarkProtocol:
-    known = "the calendar, from the time stamps, is known as well" if calendar else "nothing but the numbers is known"
+    known = (
+        "the hour and weekday of the timestamps are inputs as well" if calendar else "the numbers are the only input"
+    )
     return BenchmarkProtocol(
         name="taxi-calendar" if calendar else "taxi",
-        about=f"Passengers of New York's taxis by the half-hour, {TAXI_HORIZON} half-hours ahead; {known}. Scale and "
-        f"seasons are found while running. Sum of the errors by the sum of the values from row {TAXI_FIRST:,} on, "
-        "without signs.",
+        about=f"Taxi passengers in New York per half-hour, {TAXI_HORIZON} half-hours ahead; {known}. Scale and seasons "
+        "are found while running. MAPE is the sum of the absolute errors divided by the sum of the values, from row "
+        f"{TAXI_FIRST:,} on.",
         stream=lambda *_: iter(()),
         events=17_520,
         measures=(
@@ -205,7 +207,7 @@ def _taxi(*, calendar: bool) -> BenchmarkProtocol:
         settings={"task": "number", "horizons": (TAXI_HORIZON,), "calendar": calendar},
         published=(
             ReferenceResult("HTM", {"MAPE": 0.0787}),
-            ReferenceResult("LSTM-6000, trained anew each week", {"MAPE": 0.0819}),
+            ReferenceResult("LSTM-6000, retrained each week", {"MAPE": 0.0819}),
             ReferenceResult("LSTM-online", {"MAPE": 0.101}),
         ),
         source=_PAPER.partition(": their own")[0],
@@ -217,8 +219,9 @@ def _with_endings(endings: int) -> BenchmarkProtocol:
     return BenchmarkProtocol(
         name=f"high-order-multiple-{endings}",
         about=f"The same sequences with {endings} equally likely endings each, without a switch. An ending is listed "
-        f"if it is among the {endings} likeliest; at best all are, {1 / endings:.0%} are hits, and an ending "
-        f"surprises by {endings.bit_length() - 1} bit{'s' * (endings > 2)}. The last {LAST} scored elements.",
+        f"if it is among the {endings} most likely values. At best all endings are listed, {1 / endings:.0%} are hits, "
+        f"and the surprise is {endings.bit_length() - 1} bit{'s' * (endings > 2)}. Figures of the last {LAST} scored "
+        "elements.",
         stream=partial(high_order, endings=endings),
         events=10_000,
         measures=(
@@ -226,7 +229,7 @@ def _with_endings(endings: int) -> BenchmarkProtocol:
             BenchmarkMetric("hits", last_hits),
             BenchmarkMetric("bits", last_bits, higher_is_better=False),
         ),
-        settings={"top": endings},
+        settings={"top_k": endings},
     )
 
 
@@ -236,7 +239,7 @@ _AGAINST_ALL = (
 )
 _ALL = (
     BenchmarkProtocol(
-        name="seed",
+        name="counting-loop",
         about="A loop of 27 values, of which 23 are the same one: it has to be counted how often that came. Hit rate "
         f"of the first {EARLY} values, the first one included, and misses after the first {LATE:,}.",
         stream=lambda _, events: demo_elements(events),
@@ -254,12 +257,12 @@ _ALL = (
     ),
     BenchmarkProtocol(
         name="high-order",
-        about="Eight sequences of seven and eight values in random order, whose last value follows from the first one "
-        "over a run that several share; after each one a value out of 50,000 that says nothing. Halfway the endings "
-        f"are exchanged. Only last values are scored: hit rate of the last {LAST} before the switch and of the last "
-        f"{LAST} of all, and how many elements it took until {LEVEL:.0%} of the last {MOVING} scored ones were right, "
-        "from the beginning and from the switch (those that had not come yet count as misses, so no predictor can "
-        f"have learned before the {LEVEL * MOVING:.0f}th, at about element 810).",
+        about="Eight sequences of seven or eight values in random order. The first value of a sequence determines its "
+        "last value; several sequences share the values in between. A random value out of 50,000 follows each "
+        f"sequence. Halfway the endings are exchanged. Only last values are scored: the hit rate of the last {LAST} "
+        f"before the switch and of the last {LAST} at the end, and the number of elements, from the beginning and from "
+        f"the switch, until {LEVEL:.0%} of the last {MOVING} scored values were hits (missing ones count as "
+        f"misses, so the minimum is the {LEVEL * MOVING:.0f}th scored value, at about element 810).",
         stream=_switched,
         events=20_000,
         measures=(
@@ -289,16 +292,17 @@ _ALL = (
     _with_endings(4),
     BenchmarkProtocol(
         name="noise",
-        about="A loop of 30 values out of five, one in twenty of them replaced by any of the five. Who knows the loop "
-        f"has a hit rate of {LOOP_CEILING:.2f} and a surprise of 0.32 bits. All elements, also those of learning.",
+        about="A loop of 30 values out of five, one in twenty of them replaced by any of the five. With the loop "
+        f"known, the hit rate is {LOOP_CEILING:.2f} and the surprise 0.32 bits. Scores cover all elements, from the "
+        "first one.",
         stream=noisy_loop,
         events=20_000,
         measures=_AGAINST_ALL,
     ),
     BenchmarkProtocol(
         name="switch",
-        about=f"Another loop of 5 to 40 values out of six after every {PHASE:,} elements. All elements, also those of "
-        "learning.",
+        about=f"A loop of 5 to 40 values out of six; another loop replaces it after every {PHASE:,} elements. Scores "
+        "cover all elements, from the first one.",
         stream=switching,
         events=20_000,
         measures=_AGAINST_ALL,

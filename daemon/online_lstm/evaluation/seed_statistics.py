@@ -181,7 +181,7 @@ def place_figures(figures: str, document: str, name: str) -> str:
     pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
     if not pattern.search(document):
         raise SettingsError(
-            f"markdown: {name} has no place for figures; expected a new file, or one with the lines "
+            f"markdown: {name} has no section for the figures; expected a new file, or one with the lines "
             f"{BEGIN.strip()} and {END}"
         )
     return pattern.sub(lambda _: f"{BEGIN}{figures}{END}", document, count=1)

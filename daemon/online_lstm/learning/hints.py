@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from online_lstm.codec.cells import is_numeral, quote_for_error
-from online_lstm.events import Event, EventResult, OutputRecord, Symbol
+from online_lstm.events import Event, EventResult, OutputRecord, Symbol, SymbolEvent
 from online_lstm.settings import Settings
 from online_lstm.telemetry import HINTS, Hint
 
@@ -45,12 +45,11 @@ class Hints:
             return
         if self._settings.task != "label":  # for labels, one learner serves all streams
             self._count("keys_never_return", outcomes, lambda outcome: outcome.event == 1)
-        if self._settings.task == "symbol":
-            self._count("json_in_strings", events, _holds_json)
-            for event in events[: MAX_LOOKED_AT - self._numerals.values]:
+        self._count("json_in_strings", events, _holds_json)
+        self._count("all_missing", events, _is_missing)
+        for event in events[: MAX_LOOKED_AT - self._numerals.values]:
+            if isinstance(event, SymbolEvent):
                 self._numerals.add(event.symbol)
-        else:
-            self._count("all_missing", events, _is_missing)
         self._count_equal("value_never_changes", [event.literal for event in events])
         if self._settings.calendar:
             self._count_equal("timestamps_stand", [event.record.timestamp_ms for event in events])
@@ -138,9 +137,10 @@ class NumeralDetector:
 
 
 def _holds_json(event: Event) -> bool:
-    symbol = event.symbol
+    symbol = event.symbol if isinstance(event, SymbolEvent) else None
     return isinstance(symbol, str) and symbol.lstrip()[:1] in {"{", "["} and symbol.rstrip()[-1:] in {"}", "]"}
 
 
 def _is_missing(event: Event) -> bool:
-    return bool(event.vector) and all(number is None for number in event.vector)
+    vector = () if isinstance(event, SymbolEvent) else event.vector
+    return bool(vector) and all(number is None for number in vector)

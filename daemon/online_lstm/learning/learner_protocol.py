@@ -5,12 +5,15 @@ Behind the protocol is one learner for each stream, or one learner that all stre
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from online_lstm.errors import BadInputError
-from online_lstm.events import Event, EventResult, Tombstone
+from online_lstm.events import EventResult, Tombstone
 from online_lstm.learning.state.packed import ArrayViews
 from online_lstm.learning.state.schema import LearnedState
+
+E_contra = TypeVar("E_contra", contravariant=True)
+"""The events of a task."""
 
 
 @dataclass(slots=True)
@@ -42,10 +45,10 @@ class LearnerStats:
     waiting: int | None = None
 
 
-class Learner(Protocol):
+class Learner(Protocol[E_contra]):
     """Everything that a partition learns with; results and state do not depend on how inputs are split into calls."""
 
-    def learn(self, inputs: Sequence[Event | Tombstone]) -> BatchResult:
+    def learn(self, inputs: Sequence[E_contra | Tombstone]) -> BatchResult:
         """Score, fit and predict, one event after another; forget the streams of tombstones.
 
         A refused event changes nothing.

@@ -3,8 +3,15 @@
 from functools import cache
 
 from online_lstm import __version__
-from online_lstm.learning.learners import AnyModel
-from online_lstm.learning.network import LabelModel, LearningSettings, ModelShape, NumberModel, SymbolModel, fingerprint
+from online_lstm.learning.network import (
+    LabelModel,
+    LearningSettings,
+    Model,
+    ModelShape,
+    NumberModel,
+    SymbolModel,
+    fingerprint,
+)
 from online_lstm.learning.number.number_learner import number_ensemble_from
 from online_lstm.learning.partition import NetworkFactory
 from online_lstm.settings import Settings
@@ -16,7 +23,7 @@ def model_factory(settings: Settings) -> NetworkFactory:
     Raises:
         SettingsError: A layer is invalid; raised by the returned function.
     """
-    carried = settings.states == "carried"
+    carried = settings.stateful
     shape = ModelShape(
         layers=settings.network,
         window=settings.window,
@@ -26,7 +33,7 @@ def model_factory(settings: Settings) -> NetworkFactory:
     )
 
     @cache
-    def network_for(learning: LearningSettings) -> AnyModel:
+    def network_for(learning: LearningSettings) -> Model:
         if settings.task == "number":
             return NumberModel(
                 shape,

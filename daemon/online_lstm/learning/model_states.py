@@ -1,29 +1,27 @@
 """State shared by the learners of all tasks: rows of networks, scores of predictors, drift test."""
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from online_lstm.learning.network import LabelModel, NumberModel, SymbolModel
+from online_lstm.learning.network import Model
 from online_lstm.learning.scoring import classification, drift
 from online_lstm.learning.state.packed import ArraySpec, ArrayViews, PackedArrays
 from online_lstm.learning.weight_sharing import WeightSharing
 from online_lstm.predictor_scores import PredictorScores
 from online_lstm.settings import Settings
 
-AnyModel = SymbolModel | NumberModel | LabelModel
-
 
 class _Described(Protocol):
     @staticmethod
-    def network_fields(network: AnyModel, classes: int) -> dict[str, ArraySpec]: ...
+    def network_fields(network: Any, classes: int) -> dict[str, ArraySpec]: ...
 
 
 class ModelStates(dict[int, PackedArrays]):
     """Packed arrays of networks by number of classes, made at first use; ``scope`` is how streams share weights."""
 
-    def __init__(self, learner: type[_Described], network: AnyModel, scope: WeightSharing) -> None:
+    def __init__(self, learner: type[_Described], network: Model, scope: WeightSharing) -> None:
         self._learner = learner
         self._network = network
         self.scope = scope
@@ -69,16 +67,17 @@ def score(
         losses: The losses of the predictors, float64 ``(K, ...)``; read for scored events only.
     """
     before = classification.rates(stream)
-    judged = hits[scored]
-    rates = classification.record(stream, judged, losses[scored])
-    missed = classification.misses(judged)
-    found = drift.detect(stream, missed, delta=settings.drift_delta, threshold=settings.drift_threshold)
+    scored_hits = hits[scored]
+    rates = classification.record(stream, scored_hits, losses[scored])
+    missed = classification.misses(scored_hits)
+    detected = drift.detect(stream, missed, delta=settings.drift_delta, threshold=settings.drift_threshold)
     drifts = [False] * len(scored)
-    for place in np.flatnonzero(scored)[found].tolist() if any(found) else ():
-        drifts[place] = True
-        stream["drift_events"][:] = stream["drift_events"][0] + 1, first + place
+    for index in np.flatnonzero(scored)[detected].tolist() if any(detected) else ():
+        drifts[index] = True
+        stream["drift_events"][:] = stream["drift_events"][0] + 1, first + index
     predictors = settings.predictors
-    known = [None if before is None else predictors.named(before.tolist()), *map(predictors.named, rates.tolist())]
+    rates_before = None if before is None else predictors.named(before.tolist())
+    rates_after = [rates_before, *map(predictors.named, rates.tolist())]
     of_predictors = hits[:, : predictors.count].tolist()  # without the number of scored predictions
-    named = [predictors.named(line) if one else None for line, one in zip(of_predictors, scored.tolist(), strict=True)]
-    return ScoredBatch(named, [known[number] for number in np.cumsum(scored).tolist()], drifts)
+    named = [predictors.named(row) if one else None for row, one in zip(of_predictors, scored.tolist(), strict=True)]
+    return ScoredBatch(named, [rates_after[number] for number in np.cumsum(scored).tolist()], drifts)

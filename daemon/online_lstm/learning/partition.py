@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,14 +24,15 @@ from online_lstm.events import (
     Event,
     EventResult,
     InputRecord,
+    LabelResult,
     NumberEvaluation,
     OutputRecord,
     Tombstone,
     TopicPartition,
 )
 from online_lstm.learning.hints import Hints
-from online_lstm.learning.learners import AnyModel, make_learner
-from online_lstm.learning.network import LearningSettings
+from online_lstm.learning.learners import Learner, make_learner
+from online_lstm.learning.network import LearningSettings, Model
 from online_lstm.learning.scoring import classification
 from online_lstm.learning.scoring.regression import regression_stats, skill_error, squared_differences
 from online_lstm.learning.state.packed import ArrayViews
@@ -41,7 +43,7 @@ from online_lstm.settings import Settings
 from online_lstm.significance import kappa_temporal
 from online_lstm.telemetry import Hint, PartitionStats, RegressionStats
 
-NetworkFactory = Callable[[LearningSettings], AnyModel]
+NetworkFactory = Callable[[LearningSettings], Model]
 
 
 def initial_metadata(partitions: int) -> CommitMetadata:
@@ -102,25 +104,24 @@ class BatchCounts:
 
     def add(self, outcomes: Sequence[EventResult]) -> None:
         """Add the results of events."""
+        self.events += len(outcomes)
         hits = [self.hits]
         for outcome in outcomes:
             self.fit_steps += outcome.fit_steps
             self.skipped_steps += outcome.skipped_steps
-            if outcome.hits is not None:
-                self.scored += outcome.scored
-                hits.append(outcome.hits)
-            self.scored += len(outcome.unpublished_evaluations)
-            hits += [others for _, others in outcome.unpublished_evaluations]
-            self.drifts += sum(evaluation.drift for evaluation in _evaluations(outcome))
-        self.events += len(outcomes)
+            for evaluation, of_predictors in _evaluations(outcome):
+                self.scored += evaluation.scored
+                self.drifts += evaluation.drift
+                hits.append(of_predictors)
         self.hits = total_hits(hits)
 
 
-def _evaluations(outcome: EventResult) -> Iterator[Evaluation]:
-    """Yield the evaluations made with an event, the event's own evaluation last."""
-    yield from (evaluation for evaluation, _ in outcome.unpublished_evaluations)
-    if outcome.evaluation is not None:
-        yield outcome.evaluation
+def _evaluations(outcome: EventResult) -> Iterator[tuple[Evaluation, PredictorScores[int]]]:
+    """Yield the evaluations made with an event, and their hits; the event's own evaluation is last."""
+    if isinstance(outcome, LabelResult):
+        yield from outcome.unpublished_evaluations
+    if outcome.evaluation is not None and outcome.hits is not None:
+        yield outcome.evaluation, outcome.hits
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,7 @@ class ProcessedBatch:
 def _last_surprise(outcomes: Sequence[EventResult], before: float | None) -> float | None:
     """Return the surprise of the last evaluated value, ``before`` if there is none; numbers have no surprise."""
     for outcome in reversed(outcomes):
-        for evaluation in reversed([*_evaluations(outcome)]):
+        for evaluation, _ in reversed([*_evaluations(outcome)]):
             return None if isinstance(evaluation, NumberEvaluation) else evaluation.surprise_bits
     return before
 
@@ -172,7 +173,7 @@ class Partition:
     def _begin(self, learning: LearningSettings) -> None:
         self.learning = learning
         in_force = self._settings.model_copy(update=asdict(learning))
-        self._learners = make_learner(in_force, self._network_for(learning), self._warm_start)
+        self._learners: Learner[Any] = make_learner(in_force, self._network_for(learning), self._warm_start)
 
     def process(self, records: Sequence[InputRecord]) -> ProcessedBatch:
         """Learn from records in their order, and return the output for each of them."""
@@ -180,22 +181,22 @@ class Partition:
         tally = BatchCounts()
         outputs: list[OutputRecord | None] = [None] * len(records)
         decoded: list[tuple[int, Event | Tombstone]] = []
-        for place, record in enumerate(records):
+        for index, record in enumerate(records):
             try:
-                decoded.append((place, self._decoder.decode(record)))
+                decoded.append((index, self._decoder.decode(record)))
             except BadInputError as error:
-                outputs[place] = self._refused(record, error, tally)
+                outputs[index] = self._refused(record, error, tally)
                 if (gap := self._decoder.gap(record, error)) is not None:
-                    decoded.append((place, gap))
+                    decoded.append((index, gap))
         learned = self._learners.learn([one for _, one in decoded])
         outcomes: list[EventResult] = []
         events: list[Event] = []
-        for (place, one), result in zip(decoded, learned.results, strict=True):
+        for (index, one), result in zip(decoded, learned.results, strict=True):
             if isinstance(result, BadInputError):
-                outputs[place] = self._refused(one.record, result, tally)
-            elif isinstance(one, Event) and result is not None and outputs[place] is None:  # else it is a gap
+                outputs[index] = self._refused(one.record, result, tally)
+            elif isinstance(one, Event) and result is not None and outputs[index] is None:  # else it is a gap
                 model = model_id(self.commit_metadata.lineage, result.event, learn=self.learning.learn)
-                outputs[place] = self._encoder.output(one, result, model)
+                outputs[index] = self._encoder.output(one, result, model)
                 events.append(one)
                 outcomes.append(result)
         tally.add(outcomes)

@@ -6,12 +6,12 @@ The module owns the packed arrays of all streams, and decides which stream is ev
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
-from online_lstm.events import Event, EventResult, Tombstone
-from online_lstm.learning.learner_protocol import BatchResult, LearnerStats
+from online_lstm.events import EventResult, NumberEvent, SymbolEvent, Tombstone
+from online_lstm.learning.learner_protocol import BatchResult, E_contra, LearnerStats
 from online_lstm.learning.model_states import ModelStates
-from online_lstm.learning.network import NumberModel, SymbolModel
+from online_lstm.learning.network import Model
 from online_lstm.learning.scoring import classification
 from online_lstm.learning.state.packed import ArraySpec, PackedArrays, require_same
 from online_lstm.learning.state.schema import LearnedState, StreamsState
@@ -20,8 +20,10 @@ from online_lstm.learning.warm_start import WarmStart
 from online_lstm.learning.weight_sharing import PerStreamWeights, SharedWeights
 from online_lstm.settings import Settings
 
+E = TypeVar("E", bound=SymbolEvent | NumberEvent)
 
-class StreamLearner(Protocol):
+
+class StreamLearner(Protocol[E_contra]):
     """One stream's view of its rows: ``row`` of the streams, ``network_row`` of the networks with ``classes``."""
 
     row: int
@@ -57,11 +59,11 @@ class StreamLearner(Protocol):
     def break_sequence(self) -> None:
         """Start a new sequence: the next event has no pending prediction, and earlier events are no context for it."""
 
-    def learn(self, events: Sequence[Event]) -> list[EventResult]:
+    def learn(self, events: Sequence[E_contra]) -> Sequence[EventResult]:
         """Score, fit and predict, one event after another."""
 
 
-class StreamLearners:
+class StreamLearners(Generic[E]):
     """The learners of all streams of a partition, at most ``max_streams``; each is a ``learner`` of the task.
 
     If the streams share a network (``model_scope``), events are learned in the order of the input: one call of the
@@ -72,8 +74,8 @@ class StreamLearners:
     def __init__(
         self,
         settings: Settings,
-        network: SymbolModel | NumberModel,
-        learner: type[StreamLearner],
+        network: Model,
+        learner: type[StreamLearner[E]],
         warm_start: WarmStart | None = None,
     ) -> None:
         self._settings = settings
@@ -90,12 +92,12 @@ class StreamLearners:
             if self._warm_start is not None and self._warm_start.shared is not None:
                 self._shared.restore(self._warm_start.shared)
         self._networks = ModelStates(self._learner, self._network, self._shared or PerStreamWeights())
-        self.by_stream: OrderedDict[str | None, StreamLearner] = OrderedDict()  # least recently seen first
+        self.by_stream: OrderedDict[str | None, StreamLearner[E]] = OrderedDict()  # least recently seen first
 
-    def learn(self, inputs: Sequence[Event | Tombstone]) -> BatchResult:
+    def learn(self, inputs: Sequence[E | Tombstone]) -> BatchResult:
         """Learn from the events of all streams."""
-        call = _Call(BatchResult([None] * len(inputs)))
-        for place, one in enumerate(inputs):
+        call: _Call[E] = _Call(BatchResult([None] * len(inputs)))
+        for index, one in enumerate(inputs):
             if self._shared and one.stream not in call.waiting:
                 self._learn_waiting(call)
             if isinstance(one, Tombstone):
@@ -107,34 +109,34 @@ class StreamLearners:
                     call.learned.evicted += 1
                 self._warm_up(self._add(one.stream), one.stream)
             self.by_stream.move_to_end(one.stream)
-            call.waiting.setdefault(one.stream, []).append((place, one))
+            call.waiting.setdefault(one.stream, []).append((index, one))
         self._learn_waiting(call)
         return call.learned
 
-    def _learn_waiting(self, call: "_Call") -> None:
+    def _learn_waiting(self, call: "_Call[E]") -> None:
         for stream in list(call.waiting):
             self._learn_stream(call, stream)
 
-    def _learn_stream(self, call: "_Call", stream: str | None) -> None:
+    def _learn_stream(self, call: "_Call[E]", stream: str | None) -> None:
         waiting = call.waiting.pop(stream, [])
         if waiting:
             outcomes = self.by_stream[stream].learn([event for _, event in waiting])
-            for (place, _), outcome in zip(waiting, outcomes, strict=True):
-                call.learned.results[place] = outcome
+            for (index, _), outcome in zip(waiting, outcomes, strict=True):
+                call.learned.results[index] = outcome
 
-    def _forget(self, call: "_Call", stream: str | None) -> None:
+    def _forget(self, call: "_Call[E]", stream: str | None) -> None:
         """Forget a stream, after learning its waiting events of this call."""
         self._learn_stream(call, stream)
         learner = self.by_stream.pop(stream, None)
         if learner is not None:
             learner.close()
 
-    def _add(self, stream: str | None) -> StreamLearner:
+    def _add(self, stream: str | None) -> StreamLearner[E]:
         learner = self._learner(self._settings, self._network, streams=self._streams, networks=self._networks)
         self.by_stream[stream] = learner
         return learner
 
-    def _warm_up(self, learner: StreamLearner, stream: str | None) -> None:
+    def _warm_up(self, learner: StreamLearner[E], stream: str | None) -> None:
         begins = self._warm_start and self._warm_start.of(stream)
         if not begins:
             return
@@ -201,8 +203,8 @@ class StreamLearners:
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
+class _Call(Generic[E]):
     """The work of one call: its results, and the waiting events by stream, with their indices among the inputs."""
 
     learned: BatchResult
-    waiting: dict[str | None, list[tuple[int, Event]]] = field(default_factory=dict)
+    waiting: dict[str | None, list[tuple[int, E]]] = field(default_factory=dict)

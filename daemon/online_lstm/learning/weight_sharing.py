@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from online_lstm.learning.network import NumberModel, SymbolModel
+from online_lstm.learning.network import Model
 from online_lstm.learning.network.layout import Floats
 from online_lstm.learning.state.packed import ArraySpec, ArrayViews, require_same
 from online_lstm.learning.state.schema import SharedState
@@ -45,8 +45,8 @@ class WeightSharing(Protocol):
     def keep(self, row: ArrayViews, state: Floats) -> None:
         """Store the new state of a stream."""
 
-    def move(self, network: SymbolModel, old: ArrayViews, new: ArrayViews, classes: tuple[int, int]) -> None:
-        """Move the state of a stream to a row with more classes; ``classes`` are the old and the new number."""
+    def move(self, network: Model, old: ArrayViews, new: ArrayViews, classes: int) -> None:
+        """Move the state of a stream to a row with more classes."""
 
 
 class PerStreamWeights:
@@ -72,9 +72,9 @@ class PerStreamWeights:
         """Write the state into the row."""
         row["network"][:] = state
 
-    def move(self, network: SymbolModel, old: ArrayViews, new: ArrayViews, classes: tuple[int, int]) -> None:
+    def move(self, network: Model, old: ArrayViews, new: ArrayViews, classes: int) -> None:
         """Grow the state to more classes."""
-        new["network"][:] = network.grow(old["network"], *classes)
+        new["network"][:] = network.grow(old["network"], classes)
 
 
 class SharedWeights:
@@ -86,17 +86,13 @@ class SharedWeights:
 
     shared = True
 
-    def __init__(self, settings: Settings, network: SymbolModel | NumberModel) -> None:
+    def __init__(self, settings: Settings, network: Model) -> None:
         self._learns = settings.learn
         self._network = network
         self._states_size = network.states_size
         self.shared_vocabulary = Vocabulary(max_codes=settings.max_vocabulary, min_occurrences=settings.min_occurrences)
-        if isinstance(network, SymbolModel):
-            self._classes = network.classes_for(self.shared_vocabulary.known)
-            initial = network.initial(self._classes)
-        else:
-            self._classes, initial = network.features, network.initial
-        self._common = initial[: -self._states_size].copy()
+        self._classes = network.classes_for(self.shared_vocabulary.known)
+        self._common = network.initial(self._classes)[: -self._states_size]
 
     def fields(self, own: Mapping[str, ArraySpec]) -> dict[str, ArraySpec]:
         """Describe the arrays of one stream: ``states`` instead of ``network``."""
@@ -117,12 +113,12 @@ class SharedWeights:
         if self._learns:
             self._common[:] = state[: -self._states_size]
 
-    def move(self, network: SymbolModel, old: ArrayViews, new: ArrayViews, classes: tuple[int, int]) -> None:
+    def move(self, network: Model, old: ArrayViews, new: ArrayViews, classes: int) -> None:
         """Move the left-edge states; grow the shared state, unless another stream has already grown it."""
         new["states"][:] = old["states"]
-        if self._classes < classes[1]:
-            state = network.grow(self.state_of(old), self._classes, classes[1])
-            self._common, self._classes = state[: -self._states_size], classes[1]
+        if self._classes < classes:
+            state = network.grow(self.state_of(old), classes)
+            self._common, self._classes = state[: -self._states_size], classes
 
     def state(self) -> SharedState:
         """Copy the shared state."""
@@ -136,14 +132,10 @@ class SharedWeights:
         """
         self.shared_vocabulary.restore(state.vocabulary)
         self._classes = state.classes
-        network = self._network
-        if isinstance(network, SymbolModel):
-            require_same("classes that are shared", self._classes, network.classes_for(self.shared_vocabulary.known))
-            size = network.state_size(self._classes)
-        else:
-            require_same("classes that are shared", self._classes, network.features)
-            size = network.state_size
+        classes = self._network.classes_for(self.shared_vocabulary.known)
+        require_same("classes that are shared", self._classes, classes)
         common = state.network
-        require_same("shape of the shared network", common.shape, (size - self._states_size,))
+        size = self._network.state_size(classes) - self._states_size
+        require_same("shape of the shared network", common.shape, (size,))
         require_same("dtype of the shared network", common.dtype, self._common.dtype)
         self._common = common.copy()

@@ -96,7 +96,7 @@ def _standing(told: Mapping[str, Any]) -> Assessment:
     if since and alone and since["scored"] < told["scored"] * told["channels"]:
         share = since["hits"] / since["scored"] if since["scored"] else None
         judged = "" if share is None else f": {_percent(share)} of the predictions since were right"
-        changed = f"The stream changed {_count(since['events'], 'value')} ago and is being learned anew"
+        changed = f"The stream changed {_count(since['events'], 'value')} ago and is being relearned"
         return _said("warn", f"{changed}{judged}.")
     of = f"the last {_count(told['scored'], 'prediction')}"
     return _of_numbers(told, of) if told["numbers"] else _of_hits(told, of)

@@ -9,111 +9,44 @@ The module is long because the catalogue of settings is best read in one piece.
 
 import hashlib
 import json
-import os
-import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from difflib import get_close_matches
 from functools import cache, partial
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PositiveInt,
-    SecretStr,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 
 from online_lstm.errors import SettingsError
 from online_lstm.events import BASELINES, EXPERTS
-from online_lstm.home_directory import expand_home
 from online_lstm.predictor_scores import Predictors
-from online_lstm.settings.presets import PRESETS, TASKS
-from online_lstm.settings.sources import ENV_PREFIX, plain_text, read_environment, read_toml
+from online_lstm.settings.field_types import (
+    KERAS_SUFFIX,
+    ExistingFile,
+    Experts,
+    HomePath,
+    HomeUrl,
+    Horizons,
+    Names,
+    Numbers,
+    Servers,
+    StartPosition,
+    Steps,
+    Texts,
+    Topic,
+    Topics,
+)
+from online_lstm.settings.sources import plain_text
 
 Kind = Literal["shape", "learning", "operational"]
 T = TypeVar("T")
-PathOrUrl = TypeVar("PathOrUrl", Path, str)
 WayOut = Literal["refuse", "continue"]
-MAX_TOPIC_LENGTH = 249
-KERAS_SUFFIX = ".keras"
-MAX_PERIODS = 2
-MAX_LAGS = 64
-"""Each value requires the solution of a linear system with one equation per lag."""
-BYTES_OF_CHANNEL, BYTES_OF_MESSAGE = 2500, 6000
-"""Space reserved in a message for each channel, and for the rest of the message.
-
-The fields of a channel and the remaining fields take a quarter of it; key and headers may take the rest.
-"""
 KIND_MEANINGS: dict[Kind, str] = {
     "shape": "part of the model: a group that has learned refuses another value (`on_shape_change`)",
     "learning": "takes effect at the next committed offset",
     "operational": "can be changed at any restart",
 }
-
-
-def _split_on_commas(value: Any) -> Any:
-    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
-
-
-def _steps_or_ranges(value: Any) -> Any:
-    """Split ``1,4-6`` into its numbers; leave any other part unchanged, so that validation refuses it."""
-    steps: list[Any] = []
-    for part in _split_on_commas(value):
-        match = re.fullmatch(r"(\d{1,4})-(\d{1,4})", str(part))
-        steps += range(int(match[1]), int(match[2]) + 1) if match else [part]
-    return steps
-
-
-def _non_empty(value: tuple[str, ...]) -> tuple[str, ...]:
-    if not value or not all(value):
-        raise ValueError("expected at least one name, and no empty ones")
-    return value
-
-
-def _experts(value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-    experts = EXPERTS[info.data.get("task", "symbol")]
-    if "lstm" not in value or not set(value) <= set(experts):
-        task = info.data.get("task", "symbol")
-        raise ValueError(f"expected lstm, alone or with some of {', '.join(experts[1:])}, as task is {task}")
-    return tuple(name for name in experts if name in value)
-
-
-def _ascending(value: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(sorted(set(value)))
-
-
-def _server(value: str) -> str:
-    host, _, port = value.rpartition(":")
-    named = re.fullmatch(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+(%\w+)?\]", host)
-    if not (named and re.fullmatch(r"[0-9]{1,5}", port) and 1 <= int(port) <= 65_535):
-        raise ValueError("expected host:port, with a port from 1 to 65535: localhost:9092 or [::1]:9092")
-    return value
-
-
-def _topic(value: str) -> str:
-    if value in {".", ".."} or not re.fullmatch(r"[a-zA-Z0-9._-]{1,249}", value):
-        raise ValueError("expected 1 to 249 letters, digits, dots, _ and -, and neither . nor ..")
-    return value
-
-
-def _at_home(value: PathOrUrl) -> PathOrUrl:
-    return type(value)(expand_home(value)) if str(value).startswith("~") else value
-
-
-def _existing(value: Path) -> Path:
-    if not value.is_file():
-        raise ValueError(f"expected a file: a checkpoint, or a {KERAS_SUFFIX} file with its JSON beside it")
-    return value.resolve()
 
 
 @cache
@@ -122,34 +55,6 @@ def _content_of(path: Path) -> str:
     beside = [path.with_suffix(".json")] if path.suffix == KERAS_SUFFIX else []
     content = b"".join(file.read_bytes() for file in (path, *beside) if file.is_file())
     return hashlib.sha256(content).hexdigest() if path.is_file() else path.name
-
-
-def _start(value: str) -> str:
-    """Accept ``earliest``, ``latest`` or an ISO 8601 timestamp."""
-    if value not in {"earliest", "latest"}:
-        try:
-            datetime.fromisoformat(value)
-        except ValueError as error:
-            raise ValueError("expected earliest, latest or a timestamp like 2026-01-31T12:00:00Z") from error
-    return value
-
-
-HomePath = Annotated[Path, AfterValidator(_at_home)]
-Server = Annotated[str, AfterValidator(_server)]
-Topic = Annotated[str, AfterValidator(_topic)]
-Servers = Annotated[tuple[Server, ...], BeforeValidator(_split_on_commas), AfterValidator(_non_empty)]
-Topics = Annotated[tuple[Topic, ...], BeforeValidator(_split_on_commas), AfterValidator(_non_empty)]
-Names = Annotated[tuple[str, ...], BeforeValidator(_split_on_commas), AfterValidator(_non_empty)]
-Texts = Annotated[tuple[str, ...], BeforeValidator(_split_on_commas)]
-Steps = Annotated[tuple[PositiveInt, ...], BeforeValidator(_split_on_commas), AfterValidator(_ascending)]
-Horizons = Annotated[
-    tuple[Annotated[int, Field(ge=1, le=512)], ...],
-    BeforeValidator(_steps_or_ranges),
-    AfterValidator(_ascending),
-    Field(min_length=1),
-]
-Numbers = Annotated[tuple[Annotated[float, Field(gt=0)], ...], BeforeValidator(_split_on_commas)]
-Experts = Annotated[tuple[str, ...], BeforeValidator(_split_on_commas), AfterValidator(_experts)]
 
 
 def _setting(kind: Kind, default: Any, description: str, *, tasks: tuple[str, ...] = (), **constraints: Any) -> Any:
@@ -192,7 +97,7 @@ class Settings(BaseModel):
         "Kafka static membership: a restart within the session timeout causes no rebalance, but a departure is noticed "
         "only after it",
     )
-    start_from: Annotated[str, AfterValidator(_start)] = _setting(
+    start_from: StartPosition = _setting(
         "operational",
         "earliest",
         "Where a group without committed offsets starts: earliest, latest or an ISO 8601 timestamp",
@@ -275,7 +180,7 @@ class Settings(BaseModel):
     preset: Literal["default", "plain"] = _setting(
         "operational",
         "default",
-        "Set of default values: default, or plain (a plain loop with one LSTM)",
+        "Set of default values: default, or plain (one LSTM, one Adam step per value)",
     )
     window: int = _of_windows(
         "shape", 64, "Number of recent events that one fit step backpropagates through", ge=1, le=4096
@@ -403,7 +308,7 @@ class Settings(BaseModel):
         ge=1,
         le=100,
     )
-    warm_start: Annotated[HomePath, AfterValidator(_existing)] | None = _setting(
+    warm_start: ExistingFile | None = _setting(
         "shape",
         None,
         "Checkpoint or Keras file to start from. A stream starts from the one with the same key; if the file has a "
@@ -444,7 +349,7 @@ class Settings(BaseModel):
     )
 
     # checkpoints
-    checkpoint_url: Annotated[str, AfterValidator(_at_home)] = _setting(
+    checkpoint_url: HomeUrl = _setting(
         "operational",
         "checkpoints",
         "Directory or object store (s3://bucket/prefix) for the checkpoints",
@@ -520,82 +425,6 @@ class Settings(BaseModel):
     def dead_letters_of(self, topic: str) -> str:
         """Return the name of the dead-letter topic of an input topic."""
         return self.dead_letter_topic or f"{topic}.dlq"
-
-    def require_consistent(self) -> None:
-        """Raise if settings that are valid one by one contradict each other.
-
-        Raises:
-            SettingsError: A topic is both read and published to, or receives both predictions and dead letters; the
-                name of a dead-letter topic is too long; user name or password is missing; or the poll interval is
-                shorter than the session timeout.
-        """
-        letters = {self.dead_letters_of(topic) for topic in self.input_topics}
-        for topic in sorted({self.output_topic, *letters} & set(self.input_topics)):
-            raise SettingsError(f"input_topics: received {topic!r}, which is published to as well: it would never end")
-        if self.output_topic in letters:
-            raise SettingsError(
-                f"dead_letter_topic: received {self.output_topic!r}, expected a topic other than output_topic"
-            )
-        for topic in letters:
-            if len(topic) > MAX_TOPIC_LENGTH:
-                raise SettingsError(f"dead_letter_topic: {topic} is too long a name for a topic: give another")
-        if self.security_protocol.startswith("SASL") and not (self.sasl_username and self.password()):
-            raise SettingsError(
-                f"sasl_username, sasl_password: expected both, as security_protocol is {self.security_protocol}"
-            )
-        if self.max_poll_interval_s < self.session_timeout_s:
-            raise SettingsError(
-                f"max_poll_interval_s: received {self.max_poll_interval_s:g}, expected at least session_timeout_s, "
-                f"{self.session_timeout_s:g}"
-            )
-
-    def require_learnable(self) -> None:
-        """Raise if settings of the task contradict each other.
-
-        Raises:
-            SettingsError: Lags, seasonal periods or horizons exceed the lookback, the value format excludes numbers or labels,
-                the predictions may exceed the size of a message, or the task does not support the model scope.
-        """
-        if self.task == "label" and self.model_scope != "partition":
-            raise SettingsError(
-                f"model_scope: received {self.model_scope}, expected partition, as task is label: a label is learned "
-                "from many sequences, and each has a stream"
-            )
-        if self.task == "label" and self.value_format != "auto":
-            raise SettingsError(
-                f"value_format: received {self.value_format}, expected auto, as task is label: a label is in JSON"
-            )
-        if self.task != "number":
-            return
-        if self.value_format == "string":
-            raise SettingsError("value_format: received string, expected another format, as task is number")
-        most, longest = self.lookback // 4, self.horizons[-1]
-        if self.lags and not (
-            self.horizons[0] <= self.lags[0] and longest <= self.lags[-1] <= most and len(self.lags) <= MAX_LAGS
-        ):
-            raise SettingsError(
-                f"lags: received {', '.join(map(str, self.lags))}, expected at most {MAX_LAGS}, from "
-                f"{self.horizons[0]} (the horizon) to {most} (a quarter of lookback), one of them {longest} or more"
-            )
-        if self.seasonal_periods and (len(self.seasonal_periods) > MAX_PERIODS or self.seasonal_periods[-1] > most):
-            raise SettingsError(
-                f"seasonal_periods: received {', '.join(map(str, self.seasonal_periods))}, expected at most "
-                f"{MAX_PERIODS}, of at most "
-                f"{most} events (a quarter of lookback)"
-            )
-        if longest > most:
-            raise SettingsError(f"horizons: received {longest}, expected at most {most} (a quarter of lookback)")
-        if self.tolerance and len(self.tolerance) not in {1, self.features}:
-            raise SettingsError(
-                f"tolerance: received {len(self.tolerance)} numbers, expected one, or {self.features} (the setting "
-                "features)"
-            )
-        room = (self.max_output_bytes - BYTES_OF_MESSAGE) // BYTES_OF_CHANNEL
-        if self.channels > room:
-            raise SettingsError(
-                f"features, horizons: received {self.features} numbers at {len(self.horizons)} horizons, expected at "
-                f"most {room} together: each needs up to {BYTES_OF_CHANNEL} bytes of max_output_bytes"
-            )
 
     def password(self) -> str | None:
         """Return the password from its setting or its file.
@@ -675,94 +504,3 @@ def type_of(annotation: Any) -> Any:
     while get_origin(annotation) is Annotated or NoneType in get_args(annotation):
         annotation = get_args(annotation)[0]
     return annotation
-
-
-def read_settings(
-    given: Mapping[str, Any] | None = None,
-    *,
-    config: Path | Mapping[str, Any] | None = None,
-    environment: Mapping[str, str] = os.environ,
-) -> Settings:
-    """Read the settings from ``given`` (options), the environment and a TOML file or its content, in this order.
-
-    Raises:
-        SettingsError: A value is invalid or a name is unknown, with one line for each; or settings of the task
-            contradict each other.
-    """
-    unknown = partial(_unknown, prefix=ENV_PREFIX)
-    variables = read_environment(environment, Settings.model_fields, unknown=unknown)
-    file = read_toml(config) if isinstance(config, Path) else config or {}
-    values = {**file, **variables, **(given or {})}
-    task, preset = (str(plain_text(values.get(name))) for name in ("task", "preset"))
-    defaults = {**TASKS.get(task, {}), **PRESETS.get(preset, {})}
-    try:
-        settings = Settings(**{**defaults, **values})
-    except ValidationError as error:
-        raise SettingsError("\n".join(_explain(dict(problem), values) for problem in error.errors())) from None
-    settings.require_learnable()
-    return settings
-
-
-def _unknown(name: str, prefix: str = "") -> str:
-    """Format the error for an unknown setting, with the most similar name."""
-    alike = alike_setting(name[len(prefix) :].lower())
-    meant = f"{prefix}{alike.upper() if prefix else alike} is one, " if alike else ""
-    return f"{name}: there is no such setting; {meant}`online-lstm run --help` lists them"
-
-
-def alike_setting(name: str) -> str | None:
-    """Return the setting with the most similar name, or None without a similar one.
-
-    >>> alike_setting("widow"), alike_setting("colour")
-    ('window', None)
-    """
-    return next(iter(get_close_matches(name, Settings.model_fields, 1)), None)
-
-
-def _explain(problem: dict[str, Any], values: Mapping[str, Any]) -> str:
-    name = str(problem["loc"][0])
-    if problem["type"] == "extra_forbidden":
-        return _unknown(name)
-    received = values.get(name, problem.get("input"))
-    shown = plain_text(received) if isinstance(received, bool) else repr(received)
-    if "password" in name:
-        shown = "(secret)"
-    expected = str(problem["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
-    return f"{name}: received {shown}, expected {expected.removeprefix('expected ')}"
-
-
-def add_value(values: dict[str, str], name: str, value: str) -> None:
-    """Add a value from the command line: values of a list accumulate, any other setting is given once.
-
-    >>> values = {"input_topics": "a"}
-    >>> add_value(values, "input_topics", "b,c"); values
-    {'input_topics': 'a,b,c'}
-
-    Raises:
-        SettingsError: The setting was given before.
-    """
-    if name not in values:
-        values[name] = value
-    elif name in Settings.model_fields and is_list(name):
-        values[name] += f",{value}"
-    else:
-        shown = "(secret)" if "password" in name else f"{values[name]!r} and {value!r}"
-        raise SettingsError(f"{name}: received {shown}, expected it once")
-
-
-def parse_assignments(assignments: Sequence[str]) -> dict[str, str]:
-    """Parse ``NAME=VALUE`` arguments.
-
-    >>> parse_assignments(["window=32", "network=lstm 8", "network=lstm 4"])
-    {'window': '32', 'network': 'lstm 8,lstm 4'}
-
-    Raises:
-        SettingsError: An argument has no name or no ``=``, or repeats a setting.
-    """
-    values: dict[str, str] = {}
-    for assignment in assignments:
-        name, equals, value = assignment.partition("=")
-        if not (name and equals):
-            raise SettingsError(f"--set: received {assignment!r}, expected NAME=VALUE")
-        add_value(values, name, value)
-    return values

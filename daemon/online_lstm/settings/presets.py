@@ -23,14 +23,14 @@ TASKS: Mapping[str, Mapping[str, Any]] = {
         "retry_steps": 0,
         "experts": EXPERTS["label"],
         "model_scope": "partition",
-        "top": 20,
+        "top_k": 20,
     },
 }
 """Default values of each task, in place of the general ones."""
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
-    "seed": {
+    "plain": {
         "network": ("lstm 16",),
         "replay_buffer_size": 0,
         "learning_rate": 1e-2,
@@ -43,5 +43,5 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 }
 """Default values of each preset, in place of the general ones and of the task's.
 
-``seed`` is a plain loop with one LSTM and one Adam step per value, as in a simple Keras training loop.
+``plain`` is a loop with one LSTM and one Adam step per value, as in a simple Keras training loop.
 """

@@ -1,16 +1,16 @@
 """Silent problems of the assigned partitions, logged once and reported to observers every few seconds.
 
 The problems are records that wait for another producer's open transaction, predictions that the output topic loses,
-and hints from the records. The module reaches the topics only through ``MonitoredTopics`` and keeps no learned state.
+and hints from the records. The module reaches Kafka only through ``InputSource`` and keeps no learned state.
 """
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from online_lstm.events import TopicPartition
 from online_lstm.logs import EventLogger
 from online_lstm.settings import Settings
+from online_lstm.streaming.broker_protocol import InputSource
 from online_lstm.telemetry import Hint, InputObserved, Observer
 
 EVERY_S = 2.0
@@ -22,22 +22,6 @@ MIN_KEPT_S = 3600.0
 """Predictions deleted sooner than this after their publication were deleted unintentionally."""
 
 _log = EventLogger(__name__)
-
-
-class MonitoredTopics(Protocol):
-    """The broker, as the monitor uses it; every method may raise BrokerUnavailableError."""
-
-    def partitions(self, topic: str) -> int:
-        """Return the number of partitions of a topic; 0 if the topic does not exist."""
-
-    def offset_range(self, source: TopicPartition) -> range:
-        """Return the offsets from the log start to the end; the end is the offset of the next record."""
-
-    def lag(self, source: TopicPartition) -> int:
-        """Return the number of unread records, including records of open transactions."""
-
-    def behind_transactions(self, sources: Collection[TopicPartition]) -> set[TopicPartition]:
-        """Return the partitions in which an open transaction of a producer blocks the next record."""
 
 
 @dataclass(slots=True)
@@ -61,16 +45,16 @@ class Monitor:
 
     Args:
         settings: The settings in force.
-        topics: The broker.
+        source: The consumer of the input topics.
         observer: Called with an ``InputObserved`` for each partition every few seconds.
         clock: Returns monotonic seconds.
     """
 
     def __init__(
-        self, settings: Settings, *, topics: MonitoredTopics, observer: Observer, clock: Callable[[], float]
+        self, settings: Settings, *, source: InputSource, observer: Observer, clock: Callable[[], float]
     ) -> None:
         self._output_topic = settings.output_topic
-        self._topics, self._observer, self._clock = topics, observer, clock
+        self._source, self._observer, self._clock = source, observer, clock
         self._watched: dict[TopicPartition, _Watched] = {}
         self._due = self._outputs_due = clock()
         self._outputs: list[TopicPartition] = []
@@ -98,11 +82,11 @@ class Monitor:
             blocked_s = 0.0 if watched.blocked_at is None else now - watched.blocked_at
             hints = (*watched.hints, *([watched.removed[1]] if watched.removed else []))
             self._log(source, watched, hints)
-            self._observer(InputObserved(source, self._topics.lag(source), blocked_s, hints))
+            self._observer(InputObserved(source, self._source.lag(source), blocked_s, hints))
         return self.obstacles != before
 
     def _watch_transactions(self, now: float) -> None:
-        behind = self._topics.behind_transactions(self._watched)
+        behind = self._source.behind_transactions(self._watched)
         obstacles = []
         for source, watched in self._watched.items():
             if source not in behind:
@@ -122,11 +106,11 @@ class Monitor:
         """Check one output partition; each check costs two requests to the broker while records wait."""
         self._outputs = [source for source in self._outputs if source in self._watched] or list(self._watched)
         source = self._outputs.pop(0)
-        watched, partitions = self._watched[source], self._topics.partitions(self._output_topic)
+        watched, partitions = self._watched[source], self._source.partitions(self._output_topic)
         if not partitions:
             return
         output = TopicPartition(self._output_topic, source.partition % partitions)
-        offset_range = self._topics.offset_range(output)
+        offset_range = self._source.offset_range(output)
         at, end = watched.kept or (now, offset_range.stop)
         if reason := _lost(output, offset_range, end, now - at):
             watched.removed = now, Hint("predictions_removed", reason)

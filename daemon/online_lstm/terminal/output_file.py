@@ -2,7 +2,7 @@
 
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -37,6 +37,34 @@ def create_output(option: str, path: str) -> Iterator[BinaryIO]:
         return
     with replacing(target) as partial, _open(option, path, partial) as file:
         yield file
+
+
+def require_apart(results: Mapping[str, str | None], read: Mapping[str, str]) -> None:
+    """Raise if two results are the same file, or a result is an input file.
+
+    Args:
+        results: Output paths by option; None for an option that is not used.
+        read: Descriptions of the input files by path.
+
+    Raises:
+        SettingsError: Two of them are the same file.
+    """
+    taken = {_place_of(path): what for path, what in read.items()}
+    for option, path in results.items():
+        if path is None:
+            continue
+        place = _place_of(path)
+        if place in taken:
+            raise SettingsError(f"{option}: received {path}, which {taken[place]}; expected another file")
+        taken[place] = f"--{option} writes to"
+
+
+def _place_of(path: str) -> object:
+    """Return a value that is equal for all paths of the same file."""
+    if path == STANDARD_OUTPUT:
+        return path
+    target = Path(path)
+    return (target.stat().st_dev, target.stat().st_ino) if target.is_file() else target.resolve()
 
 
 def _open(option: str, path: str, target: Path) -> BinaryIO:

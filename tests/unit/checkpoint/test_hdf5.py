@@ -133,7 +133,7 @@ def dangling() -> bytes:
 )
 def test_what_has_its_digest_but_is_no_state_is_refused(content: bytes) -> None:
     """Whatever HDF5 makes of content that nobody damaged and that is none of ours, the error is ours."""
-    with pytest.raises(CheckpointDamagedError, match=r"state\.h5: has its digest, but HDF5 cannot read it"):
+    with pytest.raises(CheckpointDamagedError, match=r"state\.h5: the digest matches, but HDF5 cannot read it"):
         unpack(with_digest(content), "state.h5")
 
 

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
-from online_lstm.backtest import runner
+from online_lstm.backtest import file_values, runner
 from online_lstm.backtest.input_files import Line
 from online_lstm.backtest.report.score_tables import ABBREVIATIONS, channel_tables
+from online_lstm.backtest.runner import backtest
 from online_lstm.checkpoint.files import read_file
-from online_lstm.cli import backtest as backtest_command
 from online_lstm.cli import main
-from online_lstm.cli.backtest import backtest
 from online_lstm.devtools.sample_data import demo_stream
 from online_lstm.errors import ExitCode
 from online_lstm.learning.partition import Partition
@@ -165,7 +164,7 @@ def test_an_interruption_leaves_no_half_a_file(tmp_path: Path, monkeypatch: pyte
         predictions.write(b"half a line")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(backtest_command, "backtest", interrupted)
+    monkeypatch.setattr(runner, "backtest", interrupted)
     assert 130 == run(file, "--predictions", out)
     assert b"before\n" == out.read_bytes()
     assert {file, out} == set(tmp_path.iterdir())
@@ -231,7 +230,7 @@ def test_ctrl_c_before_anything_was_learned_leaves_nothing(tmp_path: Path, monke
         signal.raise_signal(signal.SIGINT)
         yield Line(0, b"1")
 
-    monkeypatch.setattr(backtest_command, "read_lines", lines)
+    monkeypatch.setattr(file_values, "read_lines", lines)
     file = write(tmp_path / "values.txt", b"4")
     assert 130 == run(file, "--json", tmp_path / "out.json")
     assert [file] == list(tmp_path.iterdir())
@@ -285,7 +284,7 @@ def test_words_among_numbers_are_told_without_wrong_advice(
     monkeypatch.undo()
     assert ExitCode.USAGE == run(write(tmp_path / "values.txt", value), "--task", task)
     said = capsys.readouterr().err
-    assert "expected a number" in said or "expected numbers, and null" in said
+    assert "expected a number" in said or "expected numbers, or null" in said
     assert "abc" in said
     assert "quotes" not in said
 

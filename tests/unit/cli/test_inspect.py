@@ -59,7 +59,7 @@ def inspect(path: Path, folder: Path) -> tuple[int, dict]:
 def test_a_checkpoint_is_told_in_full(daemon: FakeDaemon, newest: Path, tmp_path: Path) -> None:
     """Where it belongs, how far it has come, with which settings, and how each stream stands."""
     code, told = inspect(newest, tmp_path)
-    state = daemon.service._assignments[FIRST].partition.state()
+    state = daemon.service.states()[FIRST]
     committed = daemon.kafka.offsets[FIRST]
     assert ExitCode.OK == code
     assert ("online-lstm", "numbers", 0) == (told["group"], told["topic"], told["partition"])

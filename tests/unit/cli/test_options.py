@@ -55,6 +55,6 @@ def test_the_help_of_run_has_each_setting_in_its_group(capsys: pytest.CaptureFix
 def test_options_become_settings() -> None:
     """Only those that are given; all others come from elsewhere."""
     parser = argparse.ArgumentParser()
-    add_settings(parser, "window", "top")
+    add_settings(parser, "window", "top_k")
     settings = settings_of(parser.parse_args(["--window", "8"]), group_id="given")
-    assert (8, 3, "given") == (settings.window, settings.top, settings.group_id)
+    assert (8, 3, "given") == (settings.window, settings.top_k, settings.group_id)

@@ -10,18 +10,22 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from online_lstm.codec import REASONS, Decoder, Encoder, extend_digest, stream_of
 from online_lstm.codec.size import record_bytes
-from online_lstm.codec.values import reader_of
+from online_lstm.codec.values import vector_reader
 from online_lstm.errors import BadInputError
 from online_lstm.events import (
     NUMBER_SCORES,
     Event,
-    EventResult,
     InputRecord,
+    LabelEvent,
     NumberEvaluation,
+    NumberEvent,
     NumberPrediction,
+    NumberResult,
     OutputRecord,
     SymbolEvaluation,
+    SymbolEvent,
     SymbolPrediction,
+    SymbolResult,
     Tombstone,
 )
 from online_lstm.settings import BYTES_OF_CHANNEL, BYTES_OF_MESSAGE, read_settings
@@ -32,7 +36,7 @@ SMALLEST = 10_000
 RECORD = InputRecord("numbers", 0, 41, 1_760_000_000_123, b"pump-7", b"4", ())
 VERDICT = SymbolEvaluation("4", hit=True, probability=0.93, surprise_bits=0.1047, expert_bits=(), confidence=0.5)
 SYMBOL = read_settings({}, environment={}).predictors
-OUTCOME = EventResult(
+OUTCOME = SymbolResult(
     event=42,
     fit_steps=1,
     skipped_steps=0,
@@ -41,7 +45,9 @@ OUTCOME = EventResult(
     hits=SYMBOL.named((True, False, True, True, True, False, True)),
     hit_rates=SYMBOL.named((0.97, 0.5, 0.62, 0.6, 0.98, 0.6, 0.99)),
 )
-SILENT = EventResult(event=1, fit_steps=1, skipped_steps=0, evaluation=None, prediction=None, hits=None, hit_rates=None)
+SILENT = SymbolResult(
+    event=1, fit_steps=1, skipped_steps=0, evaluation=None, prediction=None, hits=None, hit_rates=None
+)
 ERROR = BadInputError("not_a_value", "received 'x', expected a number")
 
 
@@ -510,7 +516,7 @@ def test_the_limit_holds_the_worst_output_of_numbers(features, horizons, longest
     key, headers = longest(limit // 4), (("h", b"1" * (limit // 4 - 21)),)
     record = InputRecord("t" * 249, 2**31 - 1, 2**63 - 1, 253_402_300_799_999, key, literal.encode(), headers)
     numbers, each = (number,) * channels, (False,) * channels
-    outcome = EventResult(
+    outcome = NumberResult(
         event=2**63 - 1,
         fit_steps=1,
         skipped_steps=0,
@@ -767,22 +773,22 @@ def test_a_number_is_a_vector_of_one():
 )
 def test_labels_are_read_with_a_value_or_alone(value, vector, label, ends):
     """A label is a number, a string or a boolean; null is none."""
-    read = reader_of("auto", None, vectors=True, label_path="label")(value)
+    read = vector_reader("auto", None, task="label", label_path="label")(value)
     assert (vector, label, ends) == (read.vector, read.label, read.ends)
 
 
 @pytest.mark.parametrize("label", [b"NaN", b'"NaN"', b'" "', b"null"])
 def test_a_missing_label_is_none_and_loses_nothing_else(label):
     """Sample and end of the sequence stay; a text that names a class stays one, whatever marks missing numbers."""
-    read = reader_of("auto", None, vectors=True, label_path="label", missing_values=("unknown",))
+    read = vector_reader("auto", None, task="label", label_path="label", missing_values=("unknown",))
     sample = read(b'{"value": 3, "label": %s, "end": true}' % label)
-    assert (3, None, True) == (sample.symbol, sample.label, sample.ends)
+    assert ((3.0,), None, True) == (sample.vector, sample.label, sample.ends)
     assert ("unknown", '"unknown"') == read(b'{"value": 3, "label": "unknown"}').label
 
 
 def test_labels_are_found_where_the_path_says():
     """Other people's JSON has its own names."""
-    read = reader_of("auto", "data.x", vectors=True, label_path="data.class")(b'{"data": {"x": [1], "class": "a"}}')
+    read = vector_reader("auto", "data.x", task="label", label_path="data.class")(b'{"data": {"x": [1], "class": "a"}}')
     assert ((1.0,), ("a", '"a"')) == (read.vector, read.label)
 
 
@@ -792,7 +798,7 @@ def test_labels_are_found_where_the_path_says():
 def test_what_is_no_label_is_refused(reason, label):
     """Arrays and objects name no class."""
     with pytest.raises(BadInputError) as raised:
-        reader_of("auto", None, vectors=True, label_path="label")(b'{"value": [1], "label": %s}' % label)
+        vector_reader("auto", None, task="label", label_path="label")(b'{"value": [1], "label": %s}' % label)
     assert reason == raised.value.reason
 
 
@@ -852,3 +858,18 @@ def test_markers_mean_nothing_to_symbols():
 def test_a_mark_of_utf8_before_a_value_is_no_part_of_it(value):
     """Programs that write files put one before each record."""
     assert 4 == decode(b"\xef\xbb\xbf" + value).symbol
+
+
+@pytest.mark.parametrize(
+    ("task", "value", "event"),
+    [
+        ("symbol", b'{"value": 4.0, "end": true}', SymbolEvent(RECORD, "pump-7", 4, "4.0", ends=True)),
+        ("number", b'{"value": 4.0, "end": true}', NumberEvent(RECORD, "pump-7", (4.0,), "4.0", ends=True)),
+        ("label", b'{"value": 4.0, "label": "up"}', LabelEvent(RECORD, "pump-7", (4.0,), "4.0", label=("up", '"up"'))),
+        ("label", b'{"label": "up"}', LabelEvent(RECORD, "pump-7", (), "null", label=("up", '"up"'))),
+    ],
+)
+def test_each_task_has_its_own_event(task, value, event):
+    """A value is decoded into a symbol, into numbers, or into a sample with or without the label of its sequence."""
+    record = replace(RECORD, value=value)
+    assert replace(event, record=record) == Decoder(settings(task=task)).decode(record)

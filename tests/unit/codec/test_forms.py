@@ -118,7 +118,7 @@ def test_a_refused_record_throws_nobody_back(tmp_path_factory: pytest.TempPathFa
     """One record that the output refuses is a dead letter; outputs, marks and states are as if it had been taken."""
     logs = {source: traffic(12, seed=source.partition, source=source) for source in SOURCES}
     taken, refusing = FakeKafka(logs), FakeKafka(logs)
-    refusing.refuses = lambda topic, record: topic == "output" and dict(record.headers)["ce_id"] == b"numbers/0/5"
+    refusing.refuses = lambda topic, record: topic == "predictions" and dict(record.headers)["ce_id"] == b"numbers/0/5"
     daemons = [
         FakeDaemon(kafka, tmp_path_factory.mktemp(name)) for kafka, name in ((taken, "taken"), (refusing, "refusing"))
     ]

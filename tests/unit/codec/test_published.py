@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from online_lstm.codec import Decoder, Encoder
-from online_lstm.codec.published import PublishedRecord, ReadRecord, read_dead_letter, read_output
+from online_lstm.codec.published import PublishedRecord, read_dead_letter, read_output
 from online_lstm.errors import BadInputError
-from online_lstm.events import EventResult, InputRecord, OutputRecord, TopicPartition
+from online_lstm.events import InputRecord, OutputRecord, SymbolResult, TopicPartition
 from online_lstm.settings import read_settings
 
 SETTINGS = read_settings({}, environment={})
 DECODER, ENCODER = Decoder(SETTINGS), Encoder(SETTINGS)
-OUTCOME = EventResult(
+OUTCOME = SymbolResult(
     event=1, fit_steps=1, skipped_steps=0, evaluation=None, prediction=None, hits=None, hit_rates=None
 )
 YEAR_10000_MS = 253_402_300_800_000
@@ -32,10 +32,12 @@ records = st.builds(
 )
 
 
-def published(record: OutputRecord, stamped_at: int | None = None, *, offset: int = 7) -> ReadRecord:
+def published(record: OutputRecord, stamped_at: int | None = None, *, offset: int = 7) -> InputRecord:
     """What a reader of the topic is given; the producer stamps what has no time, the broker all if told to."""
     stamp = record.timestamp_ms if record.timestamp_ms >= 0 else 1_760_000_000_000
-    return ReadRecord(
+    return InputRecord(
+        topic="predictions",
+        partition=0,
         offset=offset,
         timestamp_ms=stamp if stamped_at is None else stamped_at,
         stamped_by_broker=stamped_at is not None,
@@ -47,7 +49,7 @@ def published(record: OutputRecord, stamped_at: int | None = None, *, offset: in
 
 @given(record=records)
 def test_a_prediction_is_read_as_it_was_encoded(record: InputRecord) -> None:
-    """With or without a time stamp, whatever headers it copied."""
+    """With or without a timestamp, whatever headers it copied."""
     output = ENCODER.output(DECODER.decode(record), OUTCOME, "1f3a9c20-2@1")
     source = TopicPartition(record.topic, record.partition)
     expected = PublishedRecord(7, source, record.offset, "1f3a9c20-2", output, exact=True)

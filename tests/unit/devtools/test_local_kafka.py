@@ -12,15 +12,10 @@ from pathlib import Path
 
 import pytest
 from kafka import KafkaProducer
-from online_lstm.devtools import local_kafka as module
-from online_lstm.devtools.local_kafka import (
-    BOOTSTRAP_VARIABLE,
-    LocalBroker,
-    bootstrap_or_local,
-    broker_jars,
-    broker_properties,
-    local_broker,
-)
+from online_lstm.devtools import broker_process, local_kafka
+from online_lstm.devtools.broker_process import LocalBroker, broker_properties
+from online_lstm.devtools.kafka_jars import BOOTSTRAP_VARIABLE, broker_jars
+from online_lstm.devtools.local_kafka import bootstrap_or_local, fetch_kafka, local_broker
 from online_lstm.errors import BrokerUnavailableError, ExitCode, MissingToolError, SettingsError
 from support.kafka_admin import create_topic, produce, read_committed
 
@@ -35,9 +30,9 @@ def address(text: str) -> Iterator[str]:
 @pytest.fixture
 def ways(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Both ways only say that they were taken; Docker answers."""
-    monkeypatch.setattr(module, "docker_answers", lambda: True)
-    monkeypatch.setattr(module, "_container_broker", lambda *_: address("container"))
-    monkeypatch.setattr(module, "_java_broker", lambda *_: address("java"))
+    monkeypatch.setattr(local_kafka, "docker_answers", lambda: True)
+    monkeypatch.setattr(local_kafka, "_container_broker", lambda *_: address("container"))
+    monkeypatch.setattr(local_kafka, "_java_broker", lambda *_: address("java"))
     return monkeypatch
 
 
@@ -71,9 +66,19 @@ class TestWays:
 
     def test_java(self, ways: pytest.MonkeyPatch) -> None:
         """Without a Docker engine the broker runs on Java."""
-        ways.setattr(module, "docker_answers", lambda: False)
+        ways.setattr(local_kafka, "docker_answers", lambda: False)
         with local_broker(announce=QUIET) as bootstrap:
             assert "java" == bootstrap
+
+    def test_fetch(self, ways: pytest.MonkeyPatch) -> None:
+        """Kafka is downloaded beforehand only if the broker is to run on Java."""
+        fetched: list[object] = []
+        ways.setattr(local_kafka, "broker_jars", fetched.append)
+        fetch_kafka(announce=QUIET)
+        assert [] == fetched
+        ways.setattr(local_kafka, "docker_answers", lambda: False)
+        fetch_kafka(announce=QUIET)
+        assert [QUIET] == fetched
 
     @pytest.mark.usefixtures("ways")
     def test_kept_data(self, tmp_path: Path) -> None:
@@ -86,7 +91,7 @@ class TestWays:
         """Docker counts when its client reaches an engine, not when it is merely installed."""
         if script:
             write_program(programs / "docker", script)
-        assert answers == module.docker_answers()
+        assert answers == local_kafka.docker_answers()
 
     @pytest.mark.usefixtures("programs")
     def test_nothing_there(self) -> None:
@@ -124,7 +129,7 @@ def test_container_settings(monkeypatch: pytest.MonkeyPatch) -> None:
             calls.append(("stop",))
 
     monkeypatch.setattr("testcontainers.community.kafka.KafkaContainer", Container)
-    with pytest.raises(TimeoutError), module._container_broker(19092, QUIET):
+    with pytest.raises(TimeoutError), local_kafka._container_broker(19092, QUIET):
         pass
     for call in [
         ("kraft",),
@@ -221,7 +226,7 @@ class TestStart:
 
     def test_deadline(self, fake_java: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A broker that never listens is given up, and ended."""
-        monkeypatch.setattr(module, "START_TIMEOUT_S", 0.1)
+        monkeypatch.setattr(broker_process, "START_TIMEOUT_S", 0.1)
         write_program(fake_java, "exec sleep 30")
         broker = LocalBroker(tmp_path / "data", announce=QUIET)
         with pytest.raises(BrokerUnavailableError, match="did not listen"):

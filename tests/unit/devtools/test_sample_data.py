@@ -5,12 +5,17 @@ from itertools import islice, pairwise
 
 import pytest
 from online_lstm.devtools.sample_data import (
+    DAY,
+    LEVEL_CHANGE,
+    LEVEL_EVERY,
     LOOP,
     LOOP_CEILING,
     LOOP_SYMBOLS,
+    OUTLIER,
     PHASE,
     PHASE_PERIODS,
     Element,
+    daily_load,
     demo_elements,
     demo_stream,
     high_order,
@@ -44,6 +49,21 @@ def test_the_seeds_stream_repeats_after_27_values() -> None:
     assert values[:27] == values[27:]
     assert values == [int(value) for value in islice(demo_stream(0), 54)]
     assert [Element(value, scored=True) for value in values] == list(demo_elements(54))
+
+
+def test_the_daily_load_has_season_noise_change_and_outliers() -> None:
+    """Between two days there is noise only; then the level changes, and one value in 600 is far away."""
+    values = [float(value) for value in daily_load(2000)]
+    assert values == [float(value) for value in islice(daily_load(0), 2000)]
+    differences = [after - before for before, after in zip(values, values[DAY:], strict=False)]
+    outliers = [300, 900, 1500]
+    near = {place + shift for place in outliers for shift in (0, -DAY)}
+    changing = range(LEVEL_EVERY - DAY, LEVEL_EVERY)
+    quiet = [d for place, d in enumerate(differences) if place not in near and place not in changing]
+    assert 1 < max(map(abs, quiet)) <= 6.1
+    assert all(abs(differences[place] - LEVEL_CHANGE) <= 6.1 for place in changing)
+    assert all(abs(differences[place] + OUTLIER) <= 6.1 for place in outliers)
+    assert max(values[:300]) - min(values[:300]) > 40
 
 
 @pytest.mark.parametrize("name", MADE)

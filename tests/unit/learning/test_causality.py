@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from online_lstm.events import InputRecord, OutputRecord
 from online_lstm.learning.model_factory import model_factory
 from online_lstm.learning.partition import NetworkFactory, Partition, initial_metadata, next_metadata
+from support.budget import budget
 from support.fakes import (
     LABELS,
     NUMBERS,
@@ -27,16 +28,16 @@ pytestmark = [pytest.mark.long, pytest.mark.no_cover]  # see pyproject.toml
 CASES: dict[str, dict[str, Any]] = {
     "default": {},
     "plain loop": {"retry_steps": 0, "lr_gate_loss": 0},
-    "stateless": {"states": "stateless"},
+    "stateless": {"stateful": False},
     "two layers": {"network": "lstm 4,lstm 3"},
     "lstm alone": {"experts": "lstm"},
-    "preset seed": {"preset": "seed", "replay_buffer_size": 0},
+    "preset plain": {"preset": "plain", "replay_buffer_size": 0},
     "shared weights": {"model_scope": "partition"},
     "shared weights, lstm alone": {"model_scope": "partition", "experts": "lstm"},
-    "numbers": {"task": "number", "history": 256},
-    "numbers, three ahead": {"task": "number", "history": 256, "horizons": 3, "replay_buffer_size": 0},
+    "numbers": {"task": "number", "lookback": 256},
+    "numbers, three ahead": {"task": "number", "lookback": 256, "horizons": 3, "replay_buffer_size": 0},
     "vectors, two horizons": NUMBERS,
-    "numbers, shared weights": {"task": "number", "history": 256, "model_scope": "partition"},
+    "numbers, shared weights": {"task": "number", "lookback": 256, "model_scope": "partition"},
     "labels": LABELS,
     "labels, two layers": {**LABELS, "network": "lstm 4,gru 3", "label_timeout_events": 5},
 }
@@ -74,8 +75,9 @@ def published(case: str) -> list[OutputRecord]:
     return outputs_of(case, past_of(case))
 
 
+@pytest.mark.search
 @pytest.mark.parametrize("case", CASES)
-@settings(max_examples=8)
+@settings(max_examples=budget(40))
 @given(cut=st.integers(0, len(PAST)), later=LATER, split=st.integers(0, len(PAST) + 60))
 def test_no_future_shows_in_the_past(
     case: str, cut: int, later: list[tuple[bytes | None, bytes | None]], split: int

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from online_lstm.codec import Decoder, Encoder
 from online_lstm.errors import BadInputError
-from online_lstm.events import Event, EventResult, InputRecord
+from online_lstm.events import Event, InputRecord, SymbolResult
 from online_lstm.learning import hints as module
 from online_lstm.learning.hints import Hints
 from online_lstm.settings import read_settings
@@ -50,7 +50,7 @@ class Feed:
                 continue
             assert isinstance(event, Event)
             count = self._events[event.stream] = self._events.get(event.stream, 0) + 1
-            outcome = EventResult(count, 0, 0, None, None, None, None)
+            outcome = SymbolResult(count, 0, 0, None, None, None, None)
             events.append(event)
             outcomes.append(outcome)
             outputs.append(replace(self._encoder.dead_letter(record, BadInputError("", "")), dead_letter=False))

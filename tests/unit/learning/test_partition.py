@@ -12,6 +12,7 @@ from online_lstm.errors import StateMismatchError
 from online_lstm.events import InputRecord, OutputRecord
 from online_lstm.learning.model_factory import model_factory
 from online_lstm.learning.partition import BatchCounts, Partition, initial_metadata, learning_settings, next_metadata
+from support.budget import budget
 from support.fakes import (
     SOURCES,
     is_tombstone,
@@ -106,8 +107,9 @@ def test_the_size_of_the_calls_does_not_show(scope: str, expected: Result, size:
     assert expected == process(TRAFFIC, sizes=[size], model_scope=scope)
 
 
+@pytest.mark.search
 @pytest.mark.no_cover  # see pyproject.toml
-@settings(max_examples=8)
+@settings(max_examples=budget(40))
 @given(sizes=st.lists(st.integers(1, 90), min_size=1, max_size=6))
 def test_no_way_of_splitting_the_input_shows(scope: str, expected: Result, sizes: list[int]) -> None:
     """A schedule of polls is no part of what is learned or published."""

@@ -360,7 +360,7 @@ def test_a_stream_is_stored_with_the_network_that_it_ran_on() -> None:
     known = np.array([len(codes(partition)) + 1], np.int32)
     network = small_network(learning_settings(shared_settings()))
     past = network.no_past()
-    said = network.run(last.network["network"], last.classes, last.row["window"], known, past).probabilities
+    said = network.run(last.network["network"], last.row["window"], known, past).probabilities
     assert last.network["pending"].tolist() == said[0].tolist()
 
 

@@ -94,12 +94,12 @@ def told(**changed: Any) -> dict[str, Any]:
         (
             {"since_drift": SINCE},
             "warn",
-            "The stream changed 37 values ago and is being learned anew: 33.3 % of the predictions since were right.",
+            "The stream changed 37 values ago and is being relearned: 33.3 % of the predictions since were right.",
         ),
         (
             {"since_drift": {"events": 1, "scored": 0, "hits": 0}},
             "warn",
-            "The stream changed 1 value ago and is being learned anew.",
+            "The stream changed 1 value ago and is being relearned.",
         ),
         (
             {"silent_s": 600.0},

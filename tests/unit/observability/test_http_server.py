@@ -191,6 +191,7 @@ def proxy(server: WebServer, tmp_path: Path) -> Iterator[int]:
             nginx.terminate()
 
 
+@pytest.mark.long
 def test_the_page_moves_behind_a_proxy_that_collects(proxy: int) -> None:
     """Two snapshots come through nginx when they were sent, and are not held back until there are many."""
     deadline = time.monotonic() + 60

@@ -3,7 +3,7 @@ from typing import Any, get_args
 
 import pytest
 from online_lstm.errors import SettingsError
-from online_lstm.settings import KIND_MEANINGS, Settings, kind_of, parse_assignments, read_settings
+from online_lstm.settings import KIND_MEANINGS, Settings, kind_of, parse_assignments, read_settings, require_consistent
 from online_lstm.settings.presets import PRESETS, TASKS
 
 
@@ -20,12 +20,12 @@ def test_the_kinds_share_out_all_settings() -> None:
         name
         for task in TASKS
         for kind in KIND_MEANINGS
-        for name in read_settings({"task": task, "history": 4096}).of_kind(kind)
+        for name in read_settings({"task": task, "lookback": 4096}).of_kind(kind)
     }
     assert set(Settings.model_fields) == shared_out
 
 
-@pytest.mark.parametrize(("task", "other"), [("symbol", {"horizons": (5,)}), ("number", {"top": 9})])
+@pytest.mark.parametrize(("task", "other"), [("symbol", {"horizons": (5,)}), ("number", {"top_k": 9})])
 def test_a_setting_of_another_task_changes_no_shape(task: str, other: dict[str, int]) -> None:
     """Whoever sets it needs no new group for it."""
     assert read_settings({"task": task}).shape_digest() == read_settings({"task": task, **other}).shape_digest()
@@ -37,9 +37,9 @@ def test_a_setting_of_another_task_changes_no_shape(task: str, other: dict[str, 
         ({"lags": "1,2", "horizons": 3}, "lags: received 1, 2, expected at most 64, from 3 .the horizon. to 512"),
         ({"lags": "513"}, "lags: received 513"),
         ({"lags": ",".join(map(str, range(1, 66)))}, "expected at most 64"),
-        ({"periods": "2,3,4"}, "periods: received 2, 3, 4, expected at most 2"),
-        ({"periods": "65", "history": 256}, "of at most 64 events"),
-        ({"horizons": 65, "history": 256}, "horizons: received 65, expected at most 64"),
+        ({"seasonal_periods": "2,3,4"}, "seasonal_periods: received 2, 3, 4, expected at most 2"),
+        ({"seasonal_periods": "65", "lookback": 256}, "of at most 64 events"),
+        ({"horizons": 65, "lookback": 256}, "horizons: received 65, expected at most 64"),
         ({"value_format": "string"}, "value_format: received string"),
         ({"lags": "2,4", "horizons": "1-5"}, "lags: received 2, 4, .* one of them 5 or more"),
         ({"features": 3, "tolerance": "1,2"}, "tolerance: received 2 numbers, expected one, or 3"),
@@ -61,11 +61,11 @@ def test_settings_of_numbers_have_to_fit_each_other(given: dict[str, Any], messa
 def test_flags_precede_environment_precedes_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The nearer to the command, the stronger."""
     config = tmp_path / "settings.toml"
-    config.write_text("window = 1\nseed = 1\ntop = 1\n")
+    config.write_text("window = 1\nseed = 1\ntop_k = 1\n")
     monkeypatch.setenv("ONLINE_LSTM_WINDOW", "2")
     monkeypatch.setenv("ONLINE_LSTM_SEED", "2")
     settings = read_settings({"window": "3"}, config=config)
-    assert (3, 2, 1) == (settings.window, settings.seed, settings.top)
+    assert (3, 2, 1) == (settings.window, settings.seed, settings.top_k)
 
 
 @pytest.mark.parametrize(
@@ -141,9 +141,9 @@ def test_brokers_are_named_by_host_and_port(servers: str) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"input_topics": "a", "output_topic": "a"}, "published to as well"),
-        ({"output_topic": "numbers.dlq"}, "expected another than output_topic"),
-        ({"input_topics": "a" * 249}, "too long a name for a topic"),
+        ({"input_topics": "a", "output_topic": "a"}, "is an output topic too"),
+        ({"output_topic": "numbers.dlq"}, "expected a topic other than output_topic"),
+        ({"input_topics": "a" * 249}, "expected a name of at most 249 characters"),
         ({"security_protocol": "SASL_SSL"}, "sasl_username, sasl_password: expected both"),
         ({"max_poll_interval_s": 5}, "expected at least session_timeout_s, 10"),
     ],
@@ -151,7 +151,7 @@ def test_brokers_are_named_by_host_and_port(servers: str) -> None:
 def test_settings_that_do_not_go_together(given: dict[str, Any], message: str) -> None:
     """What is right one by one may be wrong together."""
     with pytest.raises(SettingsError, match=message):
-        read_settings(given).require_consistent()
+        require_consistent(read_settings(given))
 
 
 def test_all_wrong_values_are_told_at_once() -> None:
@@ -245,7 +245,7 @@ def test_dead_letters_go_beside_their_topic() -> None:
 
 def test_assignments_are_pairs() -> None:
     """A value may have an equals sign in it, a name may not be missing."""
-    assert {"value_path": "a=b", "top": ""} == parse_assignments(["value_path=a=b", "top="])
+    assert {"value_path": "a=b", "top_k": ""} == parse_assignments(["value_path=a=b", "top_k="])
     with pytest.raises(SettingsError, match="--set: received 'window', expected NAME=VALUE"):
         parse_assignments(["window"])
     with pytest.raises(SettingsError, match="--set: received '=3', expected NAME=VALUE"):
@@ -264,18 +264,18 @@ def test_assignments_are_pairs() -> None:
 def test_a_topic_is_not_read_and_published_to(given: dict[str, Any]) -> None:
     """A daemon that reads what it publishes would never end; predictions and dead letters are kept apart."""
     with pytest.raises(SettingsError, match=r"input_topics|dead_letter_topic"):
-        read_settings(given, environment={}).require_consistent()
+        require_consistent(read_settings(given, environment={}))
 
 
 def test_a_preset_changes_defaults_and_nothing_that_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the place it is named in, every value that is given anywhere is stronger."""
     config = tmp_path / "settings.toml"
-    config.write_text('preset = "seed"\nretry_steps = 3\n')
+    config.write_text('preset = "plain"\nretry_steps = 3\n')
     monkeypatch.setenv("ONLINE_LSTM_EPSILON", "0.5")
     settings = read_settings({"network": "lstm 8"}, config=config)
     assert (("lstm 8",), 3, 0.5) == (settings.network, settings.retry_steps, settings.epsilon)
     assert (0, 0.0) == (settings.replay_buffer_size, settings.lr_gate_loss)
-    assert ("lstm 16",) == read_settings({"preset": "seed"}).network
+    assert ("lstm 16",) == read_settings({"preset": "plain"}).network
 
 
 def test_presets_speak_of_settings_that_decide_what_is_learned() -> None:
@@ -296,8 +296,8 @@ def test_every_preset_that_can_be_named_is_described() -> None:
 
 def test_a_preset_names_the_lineage_by_what_it_means() -> None:
     """The same settings given one by one are the same shape; an unknown preset is refused."""
-    shape = {name: value for name, value in PRESETS["seed"].items() if name in read_settings().of_kind("shape")}
-    assert read_settings({"preset": "seed"}).shape_digest() == read_settings(shape).shape_digest()
-    assert read_settings({"preset": "seed"}).shape_digest() != read_settings().shape_digest()
-    with pytest.raises(SettingsError, match="preset: received 'fast', expected 'default' or 'seed'"):
+    shape = {name: value for name, value in PRESETS["plain"].items() if name in read_settings().of_kind("shape")}
+    assert read_settings({"preset": "plain"}).shape_digest() == read_settings(shape).shape_digest()
+    assert read_settings({"preset": "plain"}).shape_digest() != read_settings().shape_digest()
+    with pytest.raises(SettingsError, match="preset: received 'fast', expected 'default' or 'plain'"):
         read_settings({"preset": "fast"})

@@ -55,7 +55,7 @@ SOURCES = (*TEXTS, from_file)
 @pytest.mark.parametrize("read", SOURCES)
 @pytest.mark.parametrize(
     ("name", "text", "expected"),
-    [("window", "64.0", 64), ("learn", "true", True), ("learn", "1", True), ("beta_1", "0.5", 0.5), ("top", "7", 7)],
+    [("window", "64.0", 64), ("learn", "true", True), ("learn", "1", True), ("beta_1", "0.5", 0.5), ("top_k", "7", 7)],
 )
 def test_a_value_is_read_alike_from_all_sources(
     read: Any, name: str, text: str, expected: object, tmp_path: Path
@@ -166,12 +166,12 @@ def test_names_of_a_file_are_exact(text: str, message: str, tmp_path: Path) -> N
 
 def test_names_of_variables_are_in_capitals() -> None:
     """Two that differ in case would be one setting; all that is wrong is told at once."""
-    environment = {"ONLINE_LSTM_WINDOW": "64", "Online_Lstm_Window": "32", "online_lstm_top": "3"}
+    environment = {"ONLINE_LSTM_WINDOW": "64", "Online_Lstm_Window": "32", "online_lstm_top_k": "3"}
     with pytest.raises(SettingsError) as error:
         read_settings(environment=environment)
     assert [
         "environment variable Online_Lstm_Window: expected capitals, ONLINE_LSTM_WINDOW",
-        "environment variable online_lstm_top: expected capitals, ONLINE_LSTM_TOP",
+        "environment variable online_lstm_top_k: expected capitals, ONLINE_LSTM_TOP_K",
     ] == str(error.value).splitlines()
 
 
@@ -270,7 +270,7 @@ def test_both_topics_of_two_options_are_read() -> None:
     [
         (["run", "--window", "3", "--window", "4"], "window: received '3' and '4', expected it once"),
         (["run", "--sasl-password", "a", "--sasl-password", "b"], "sasl_password: received (secret), expected it once"),
-        (["backtest", "x", "--set", "top=3", "--set", "top=3"], "top: received '3' and '3', expected it once"),
+        (["backtest", "x", "--set", "top_k=3", "--set", "top_k=3"], "top_k: received '3' and '3', expected it once"),
         (["run", "--config", "{config}", "--config", "b.toml"], "config: received a second file, b.toml, expected one"),
         (["run", "--window="], "window: received '', expected a value; leave it out for the default"),
         (["run", "--config="], "config: cannot read .: Is a directory; expected a TOML file of settings"),

@@ -1,14 +1,11 @@
-"""Thousands of schedules of faults over the loop with a Kafka in memory: every one has to end the same way."""
+"""Schedules of faults over the loop with a Kafka in memory, thousands in `make search`: all end the same way."""
 
-import hashlib
-import pickle
 import tempfile
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -19,11 +16,9 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from online_lstm.checkpoint import store
-from online_lstm.errors import BrokerUnavailableError, CheckpointDamagedError, NotCommittedError
+from online_lstm.errors import BrokerUnavailableError, NotCommittedError
 from online_lstm.events import Committed, OutputRecord, TopicPartition
-from online_lstm.learning.network import LearningSettings, ModelShape, SymbolModel, SymbolRun
-from support import fakes
+from support.budget import budget
 from support.fakes import (
     LABELS,
     NUMBERS,
@@ -54,47 +49,6 @@ class Undisturbed(NamedTuple):
     committed: dict[TopicPartition, set[Committed]]
     offsets: dict[TopicPartition, Committed]
     digests: dict[TopicPartition, str]
-
-
-class ToyNetwork(SymbolModel):
-    """Its state is a number that depends on every event and on their order; so do its predictions."""
-
-    def run(self, state: Any, classes: int, codes: Any, known: Any, past: Any = None) -> SymbolRun:  # noqa: ARG002
-        count = len(known) - 1
-        number, probabilities = int(state[0]), np.zeros((count + 1, classes), np.float32)
-        for k, code in enumerate([*codes[len(codes) - count :], None]):
-            probabilities[k, : known[k]] = 0.5 / known[k]
-            probabilities[k, number % known[k]] += 0.5
-            if code is not None:
-                number = (31 * number + int(code) + 1) % 65_521  # a float32 holds it
-        after = state.copy()
-        after[0] = number
-        return SymbolRun(
-            state=after,
-            probabilities=probabilities,
-            fit_steps=np.ones(count, np.int32),
-            skipped_steps=np.zeros(count, np.int32),
-            losses=np.zeros(count),
-            windows=np.zeros((count, 9), np.int32),
-            edges=np.zeros((count, 8), np.float32),
-        )
-
-
-@cache
-def toy_network(learning: LearningSettings) -> SymbolModel:
-    return ToyNetwork(ModelShape(layers=("lstm 4",), window=8, carried=True, seed=0), learning)
-
-
-def pack(state: Mapping[str, Any], _: Mapping[str, str]) -> bytes:
-    content = pickle.dumps(state)
-    return hashlib.sha256(content).digest() + content
-
-
-def unpack(data: bytes, name: str) -> dict[str, Any]:
-    if hashlib.sha256(data[32:]).digest() != data[:32]:
-        raise CheckpointDamagedError(name)
-    state: dict[str, Any] = pickle.loads(data[32:])
-    return state
 
 
 @cache
@@ -187,9 +141,8 @@ class Schedule(RuleBasedStateMachine):
         """A checkpoint is due now."""
         if name := self._name(member):
             service = self._daemons[name].service
-            service._checkpoint()
-            service._writer.drain()
-            service._collect_finished_checkpoints()
+            service._checkpoints.begin_round()
+            service.flush()
 
     @rule(source=st.sampled_from(SOURCES), cut=st.booleans())
     def damage(self, source: TopicPartition, cut: bool) -> None:
@@ -284,26 +237,15 @@ class NumberSchedule(Schedule):
     given: ClassVar[Mapping[str, Any]] = NUMBERS
 
 
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A network, settings, files and a disk that take no time: what is tested is how they are used."""
-    monkeypatch.setattr(fakes, "small_network", toy_network)
-    monkeypatch.setattr(fakes, "small_settings", cache(fakes.small_settings))
-    monkeypatch.setattr(store, "pack", pack)
-    monkeypatch.setattr(store, "unpack", unpack)
-    monkeypatch.setattr("os.fsync", lambda _: None)
-
-
 @pytest.mark.long
+@pytest.mark.search
 @pytest.mark.no_cover  # see pyproject.toml
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("toys")
 @pytest.mark.parametrize(
     ("schedule", "examples"),
     [(Schedule, 1000), (SharedSchedule, 250), (LabelSchedule, 150), (NumberSchedule, 100)],
 )
 def test_no_schedule_shows(schedule: type[Schedule], examples: int) -> None:
     """Crashes, expulsions, lost answers, damage, members that come and go: nobody sees a difference."""
-    run_state_machine_as_test(
-        schedule,
-        settings=settings(max_examples=examples, stateful_step_count=20, suppress_health_check=list(HealthCheck)),
-    )
+    chosen = settings(max_examples=budget(examples), stateful_step_count=20, suppress_health_check=list(HealthCheck))
+    run_state_machine_as_test(schedule, settings=chosen)

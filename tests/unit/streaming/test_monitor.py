@@ -44,7 +44,7 @@ class Watch:
     def __init__(self) -> None:
         self.topics, self.clock = Topics(), Clock(0.0)
         self.reports: list[TelemetryEvent] = []
-        self.monitor = Monitor(small_settings(), topics=self.topics, observer=self.reports.append, clock=self.clock)
+        self.monitor = Monitor(small_settings(), source=self.topics, observer=self.reports.append, clock=self.clock)
 
     def after(self, seconds: float, live: Iterable[TopicPartition] = (FIRST,)) -> bool:
         """Look after some seconds, at each time at which it is due."""

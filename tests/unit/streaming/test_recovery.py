@@ -1,6 +1,7 @@
 """What a group may go on from, what is refused, and what ``continue`` makes of it."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ from online_lstm.errors import (
     StateMismatchError,
 )
 from online_lstm.events import Committed, OutputRecord, TopicPartition
-from online_lstm.streaming.recovery import read_metadata
 from online_lstm.telemetry import CheckpointFinished, LineageStarted
 from support.fakes import (
     LOGS,
@@ -28,24 +28,125 @@ from support.fakes import (
     record,
     traffic,
 )
+from support.recovery import (
+    CHECKPOINT,
+    CRASH,
+    DAMAGE,
+    EXPIRE,
+    FIRST,
+    LOSE,
+    REFUSE,
+    STOP,
+    Outcome,
+    ScriptedGroup,
+    lineage_of,
+)
 
-FIRST = SOURCES[0]
+pytestmark = pytest.mark.usefixtures("toys")
 
 
 @pytest.fixture
-def kafka() -> FakeKafka:
-    return FakeKafka(LOGS)
+def group(tmp_path: Path) -> ScriptedGroup:
+    return ScriptedGroup(tmp_path / "group")
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[TopicPartition, list[OutputRecord]]:
-    kafka = FakeKafka(LOGS)
-    FakeDaemon(kafka, tmp_path_factory.mktemp("undisturbed"), sizes=SIZES).run()
-    return kafka.published
+@pytest.fixture
+def expected(tmp_path: Path) -> ScriptedGroup:
+    """A group to which nothing happens."""
+    return ScriptedGroup(tmp_path / "expected")
 
 
-def lineage_of(kafka: FakeKafka, source: TopicPartition = FIRST) -> str:
-    return read_metadata(kafka.offsets[source].metadata, source).lineage
+# what happens to a group, between which values
+
+
+def test_each_value_has_one_output(group: ScriptedGroup) -> None:
+    """Values are learned and answered in order, and the committed offset follows them."""
+    group.run([4, 4, 8])
+    assert [4, 4, 8] == group.values
+    assert [1, 2, 3] == group.events
+    assert 3 == group.kafka.offsets[FIRST].offset
+
+
+def test_crash(group: ScriptedGroup, expected: ScriptedGroup) -> None:
+    """The next process learns again what the last one knew, and publishes none of it again."""
+    group.run([4, 4, CRASH, 8])
+    assert [4, 4, 8] == group.values
+    assert expected.run([4, 4, 8]).outcome == group.outcome
+
+
+def test_crash_after_crash(group: ScriptedGroup, expected: ScriptedGroup) -> None:
+    """A process that ends before it has learned anything changes nothing."""
+    group.run([CRASH, 4, CRASH, CRASH, 4, 8, CRASH])
+    assert [4, 4, 8] == group.values
+    assert expected.run([4, 4, 8]).outcome == group.outcome
+
+
+def test_crash_after_a_checkpoint(group: ScriptedGroup, expected: ScriptedGroup) -> None:
+    """The next process goes on from the checkpoint: it needs no record before it."""
+    group.run([4, 4, CHECKPOINT, 8, CRASH])
+    group.kafka.starts[FIRST] = 2
+    group.run([4])
+    assert [4, 4, 8, 4] == group.values
+    assert expected.run([4, 4, 8, 4]).outcome == group.outcome
+
+
+def test_stop(group: ScriptedGroup, expected: ScriptedGroup) -> None:
+    """An orderly stop leaves nothing to replay: the next process needs no record at all."""
+    group.run([4, 4, STOP])
+    group.kafka.starts[FIRST] = 2
+    group.run([8])
+    assert [4, 4, 8] == group.values
+    assert expected.run([4, 4, 8]).outcome == group.outcome
+
+
+def test_damaged_checkpoint(group: ScriptedGroup, expected: ScriptedGroup) -> None:
+    """The checkpoint before it is used, and what came after that one is replayed."""
+    group.run([4, CHECKPOINT, 4, STOP, DAMAGE, 8])
+    assert [4, 4, 8] == group.values
+    assert expected.run([4, 4, 8]).outcome == group.outcome
+
+
+@pytest.mark.parametrize("failure", [REFUSE, LOSE])
+def test_commit_without_success(
+    group: ScriptedGroup, expected: ScriptedGroup, failure: Callable[[ScriptedGroup], None]
+) -> None:
+    """Whether the broker refused the commit or its answer was lost: each value is published once."""
+    group.run([4, failure, 4, 8])
+    assert [4, 4, 8] == group.values
+    assert expected.run([4, 4, 8]).outcome == group.outcome
+
+
+def test_tombstone(group: ScriptedGroup, expected: ScriptedGroup) -> None:
+    """The stream of the key begins again at its first event, also when it is replayed."""
+    group.run([4, 4, None, 8, CRASH, 4])
+    assert [1, 2, 1, 2] == group.events
+    assert expected.run([4, 4, None, 8, 4]).outcome == group.outcome
+
+
+def test_expired_offsets(group: ScriptedGroup) -> None:
+    """Without its offset a group would learn everything twice: refused; told to continue, it resumes."""
+    with pytest.raises(RecoveryRefusedError, match="has no committed offset: it expired, or was deleted"):
+        group.run([4, 4, STOP, EXPIRE, 8])
+    group.run([8], on_gap="continue")
+    assert [4, 4, 8, 8] == group.values
+
+
+def test_changed_input(group: ScriptedGroup) -> None:
+    """A replay of another value than the published one is refused, and nothing is published."""
+    group.run([4, 4, 8, CRASH])
+    group.kafka.logs[FIRST][1] = record(1, b"8", b"k")
+    with pytest.raises(ReplayDivergedError, match="replaying to the committed offset 3 gave"):
+        group.run([4])
+    assert [4, 4, 8] == group.values
+
+
+def test_changed_shape(group: ScriptedGroup) -> None:
+    """A group that learned with one window does not go on with another; told to continue, it begins again."""
+    group.run([4, 4, STOP])
+    with pytest.raises(StateMismatchError, match=r"window 8 \(the settings say 9\).* set on_shape_change to continue"):
+        group.run([8], window=9)
+    group.run([4], window=9, on_shape_change="continue")
+    assert [1, 2, 1, 2] == group.events
 
 
 def said(outputs: list[OutputRecord]) -> list[dict[str, Any]]:
@@ -100,7 +201,7 @@ def test_metadata_of_another_program_is_refused(kafka: FakeKafka, tmp_path: Path
 def test_offset_before_the_topic_is_refused(kafka: FakeKafka, tmp_path: Path) -> None:
     """Records that somebody wanted learned are gone; told to continue, the group begins with the first there is."""
     kafka.offsets[FIRST] = Committed(0)
-    kafka.firsts[FIRST] = 7
+    kafka.starts[FIRST] = 7
     with pytest.raises(RecoveryRefusedError, match=r"numbers/0: .* at offset 0, .* begins at 7 .* set on_gap to"):
         FakeDaemon(kafka, tmp_path, sizes=SIZES).run()
     daemon = FakeDaemon(kafka, tmp_path, sizes=SIZES, on_gap="continue").run()
@@ -146,7 +247,7 @@ def test_only_newer_checkpoints_are_refused(kafka: FakeKafka, tmp_path: Path) ->
 
 
 def test_checkpoints_that_cannot_be_asked_are_waited_for(
-    kafka: FakeKafka, tmp_path: Path, undisturbed: dict[TopicPartition, list[OutputRecord]]
+    kafka: FakeKafka, tmp_path: Path, undisturbed: Outcome
 ) -> None:
     """A store that is away is not an empty one: the daemon is not ready, says why, and goes on once it is back."""
     learned_until(kafka, tmp_path, 30).die()
@@ -162,12 +263,10 @@ def test_checkpoints_that_cannot_be_asked_are_waited_for(
     daemon.store.offsets = there  # type: ignore[method-assign]
     daemon.run()
     assert "" == daemon.health.waiting_for
-    assert undisturbed == kafka.published
+    assert undisturbed.published == kafka.published
 
 
-def test_unwritable_first_checkpoint_is_retried(
-    kafka: FakeKafka, tmp_path: Path, undisturbed: dict[TopicPartition, list[OutputRecord]]
-) -> None:
+def test_unwritable_first_checkpoint_is_retried(kafka: FakeKafka, tmp_path: Path, undisturbed: Outcome) -> None:
     """Nothing is published before there is a checkpoint to come back to."""
 
     def full(step: str) -> None:
@@ -182,41 +281,29 @@ def test_unwritable_first_checkpoint_is_retried(
     assert {source: [] for source in SOURCES} == kafka.published
     kafka.on_step = lambda _: None
     daemon.run()
-    assert undisturbed == kafka.published
+    assert undisturbed.published == kafka.published
 
 
 # offsets that are gone or were set
 
 
-def test_expired_offsets_are_refused(kafka: FakeKafka, tmp_path: Path) -> None:
-    """Without its offset a group would learn everything twice."""
-    learned_until(kafka, tmp_path, 30).die()
-    kafka.offsets.clear()
-    with pytest.raises(RecoveryRefusedError, match="has no committed offset: it expired, or was deleted"):
-        FakeDaemon(kafka, tmp_path, sizes=SIZES).run()
-
-
-def test_expired_offsets_of_an_idle_group_are_resumed(
-    kafka: FakeKafka, tmp_path: Path, undisturbed: dict[TopicPartition, list[OutputRecord]]
-) -> None:
+def test_expired_offsets_of_an_idle_group_are_resumed(kafka: FakeKafka, tmp_path: Path, undisturbed: Outcome) -> None:
     """Told to continue after an orderly stop, it publishes what it would have, nothing of it twice."""
     stopped(kafka, tmp_path, 30)
     kafka.offsets.clear()
     daemon = FakeDaemon(kafka, tmp_path, sizes=SIZES, on_gap="continue").run()
     assert [("reset", 0)] == begun(daemon)
     for source in SOURCES:
-        assert said(undisturbed[source]) == said(kafka.published[source])
+        assert said(undisturbed.published[source]) == said(kafka.published[source])
 
 
-def test_expired_offsets_after_a_crash_repeat_outputs(
-    kafka: FakeKafka, tmp_path: Path, undisturbed: dict[TopicPartition, list[OutputRecord]]
-) -> None:
+def test_expired_offsets_after_a_crash_repeat_outputs(kafka: FakeKafka, tmp_path: Path, undisturbed: Outcome) -> None:
     """The same predictions come again, for the same offsets: a reader can tell by ``ce_id``."""
     learned_until(kafka, tmp_path, 50, checkpoint_interval_s=1000).die()
     kafka.offsets.clear()
     before = len(said(kafka.published[FIRST]))
     FakeDaemon(kafka, tmp_path, sizes=SIZES, on_gap="continue").run()
-    assert said(undisturbed[FIRST]) == said(kafka.published[FIRST])[before:]
+    assert said(undisturbed.published[FIRST]) == said(kafka.published[FIRST])[before:]
 
 
 def test_offsets_that_were_set_are_refused(kafka: FakeKafka, tmp_path: Path) -> None:
@@ -229,7 +316,7 @@ def test_offsets_that_were_set_are_refused(kafka: FakeKafka, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("index", [5, 20, 33])
 def test_a_group_that_was_set_back_says_again_what_it_had_said(
-    kafka: FakeKafka, tmp_path: Path, undisturbed: dict[TopicPartition, list[OutputRecord]], index: int
+    kafka: FakeKafka, tmp_path: Path, undisturbed: Outcome, index: int
 ) -> None:
     """Told to continue, it goes on from any offset with just what was learned before it."""
     daemon = learned_until(kafka, tmp_path, 60, checkpoint_interval_s=1)
@@ -239,7 +326,9 @@ def test_a_group_that_was_set_back_says_again_what_it_had_said(
     before = len(said(kafka.published[FIRST]))
     again = FakeDaemon(kafka, tmp_path, sizes=SIZES, on_gap="continue").run()
     assert [("reset", 0)] == begun(again)
-    assert [b for b in said(undisturbed[FIRST]) if b["offset"] >= offset] == said(kafka.published[FIRST])[before:]
+    assert [b for b in said(undisturbed.published[FIRST]) if b["offset"] >= offset] == said(kafka.published[FIRST])[
+        before:
+    ]
 
 
 def test_the_youngest_lineage_counts_not_the_farthest(kafka: FakeKafka, tmp_path: Path) -> None:
@@ -278,7 +367,7 @@ def test_offsets_are_not_guessed_where_no_checkpoint_can_be_read(kafka: FakeKafk
 def test_input_that_fell_off_retention_is_refused(kafka: FakeKafka, tmp_path: Path) -> None:
     """Records between the checkpoint and the oldest one that the topic has are gone; both offsets are named."""
     learned_until(kafka, tmp_path, 50, checkpoint_interval_s=1000).die()
-    kafka.firsts[FIRST] = 7
+    kafka.starts[FIRST] = 7
     with pytest.raises(RecoveryRefusedError, match=r"numbers/0: .* at offset 0, .* the topic begins at 7"):
         FakeDaemon(kafka, tmp_path, sizes=SIZES).run()
 
@@ -296,7 +385,7 @@ def test_over_a_gap_windows_begin_anew_and_weights_stay(
     newest = max(int(path.stem) for path in tmp_path.rglob(f"{lineage_of(kafka)}/*.h5"))
     first = committed + 5 if beyond_committed else newest + 1
     assert first <= committed or beyond_committed
-    kafka.firsts[FIRST] = first
+    kafka.starts[FIRST] = first
     before = len(said(kafka.published[FIRST]))
     daemon = FakeDaemon(kafka, tmp_path, sizes=SIZES, on_gap="continue", max_streams=4).run()
     assert [("gap", 5 if beyond_committed else 0)] == begun(daemon)
@@ -313,7 +402,7 @@ def test_input_that_falls_off_retention_while_it_is_read(kafka: FakeKafka, tmp_p
     for way_out in ("refuse", "continue"):
         lagging, folder = FakeKafka(LOGS), tmp_path / way_out
         daemon = learned_until(lagging, folder, 20, on_gap=way_out)
-        lagging.firsts = {source: offset.offset + 3 for source, offset in lagging.offsets.items()}
+        lagging.starts |= {source: offset.offset + 3 for source, offset in lagging.offsets.items()}
         if way_out == "refuse":
             with pytest.raises(InputGoneError):
                 daemon.run()
@@ -326,7 +415,7 @@ def test_a_topic_that_was_created_anew_is_refused(kafka: FakeKafka, tmp_path: Pa
     stopped(kafka, tmp_path, 60)
     anew = FakeKafka({source: traffic(5, seed=9, source=source) for source in SOURCES})
     anew.offsets = dict(kafka.offsets)
-    with pytest.raises(RecoveryRefusedError, match="it was created anew"):
+    with pytest.raises(RecoveryRefusedError, match="it was created again"):
         FakeDaemon(anew, tmp_path, sizes=SIZES).run()
     daemon = FakeDaemon(anew, tmp_path, sizes=SIZES, on_gap="continue").run()
     assert [("gap", 0)] == begun(daemon)
@@ -355,13 +444,6 @@ def test_a_replay_that_diverges_may_be_gone_on_from(kafka: FakeKafka, tmp_path: 
 
 
 # settings and partitions that changed
-
-
-def test_another_shape_is_refused(kafka: FakeKafka, tmp_path: Path) -> None:
-    """A group that learned with one window does not go on with another."""
-    learned_until(kafka, tmp_path, 30).die()
-    with pytest.raises(StateMismatchError, match=r"window 8 \(the settings say 9\).* set on_shape_change to continue"):
-        FakeDaemon(kafka, tmp_path, sizes=SIZES, window=9).run()
 
 
 def test_another_shape_may_begin_with_nothing_learned(kafka: FakeKafka, tmp_path: Path) -> None:
@@ -399,7 +481,7 @@ def test_a_crash_while_a_lineage_begins_changes_nothing(tmp_path: Path, step: st
     for crashes in (0, 1, 2):
         kafka, folder = FakeKafka(LOGS), tmp_path / str(crashes)
         learned_until(kafka, folder, 30, checkpoint_interval_s=1000).die()
-        kafka.firsts[FIRST] = 2
+        kafka.starts[FIRST] = 2
         for number in range(crashes):
             kafka.on_step = crash_at(number, step)
             with pytest.raises(Crash):

@@ -4,17 +4,18 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from online_lstm.checkpoint import KEEP
 from online_lstm.errors import BrokerUnavailableError, FencedError, NotCommittedError, ReplayDivergedError
-from online_lstm.events import Committed, Membership, OutputRecord, PollResult, TopicPartition
+from online_lstm.events import Membership, PollResult
 from online_lstm.learning.partition import Partition
-from online_lstm.streaming.recovery import read_metadata
-from online_lstm.streaming.service import CHECKPOINT_SHARE, WAITING_S
+from online_lstm.streaming.checkpoint_schedule import CHECKPOINT_SHARE
+from online_lstm.streaming.commit_metadata import read_metadata
+from online_lstm.streaming.readiness import WAITING_S
 from online_lstm.telemetry import BatchCommitted, CheckpointFinished, TransactionEnded
 from support.fakes import (
     LOGS,
@@ -28,34 +29,11 @@ from support.fakes import (
     learned_until,
     record,
 )
+from support.recovery import Outcome, outcome_of
 
 pytestmark = pytest.mark.long
 
 STEPS = ("before poll", "after poll", "before commit", "after commit", "before checkpoint", "after checkpoint")
-
-
-class Outcome(NamedTuple):
-    """What may not depend on anything but the input."""
-
-    published: dict[TopicPartition, list[OutputRecord]]
-    offsets: dict[TopicPartition, Committed]
-    digests: dict[TopicPartition, str]
-
-
-def outcome_of(kafka: FakeKafka, *daemons: FakeDaemon) -> Outcome:
-    digests = {source: digest for daemon in daemons for source, digest in daemon.digests().items()}
-    return Outcome(kafka.published, kafka.offsets, digests)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
-    kafka = FakeKafka(LOGS)
-    return outcome_of(kafka, FakeDaemon(kafka, tmp_path_factory.mktemp("undisturbed"), sizes=SIZES).run())
-
-
-@pytest.fixture
-def kafka() -> FakeKafka:
-    return FakeKafka(LOGS)
 
 
 def files_of(folder: Path) -> list[Path]:
@@ -89,6 +67,8 @@ def test_the_sizes_of_polls_do_not_show(
 # crashes
 
 
+@pytest.mark.no_cover  # see pyproject.toml
+@pytest.mark.usefixtures("toys")
 @pytest.mark.parametrize("step", STEPS)
 def test_a_crash_anywhere_changes_nothing_that_a_reader_sees(tmp_path: Path, undisturbed: Outcome, step: str) -> None:
     """At every occurrence of every step of the protocol the process may end; the next one makes up for it."""
@@ -106,6 +86,8 @@ def test_a_crash_anywhere_changes_nothing_that_a_reader_sees(tmp_path: Path, und
     assert number > 3
 
 
+@pytest.mark.no_cover  # see pyproject.toml
+@pytest.mark.usefixtures("toys")
 @pytest.mark.parametrize("step", STEPS)
 def test_a_process_that_crashes_again_and_again_gets_there(
     kafka: FakeKafka, tmp_path: Path, undisturbed: Outcome, step: str
@@ -122,6 +104,8 @@ def test_a_process_that_crashes_again_and_again_gets_there(
     assert undisturbed == outcome_of(kafka, daemon)
 
 
+@pytest.mark.no_cover  # see pyproject.toml
+@pytest.mark.usefixtures("toys")
 @pytest.mark.parametrize("first", STEPS)
 @pytest.mark.parametrize("second", ["after commit", "before checkpoint"])
 def test_a_start_that_is_cut_short_can_be_repeated(
@@ -142,6 +126,8 @@ faults = st.lists(
 )
 
 
+@pytest.mark.no_cover  # see pyproject.toml
+@pytest.mark.usefixtures("toys")
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     faults=faults,
@@ -193,6 +179,8 @@ def hook_of(fault: str, number: int, kafka: FakeKafka) -> Callable[[str], None]:
 # going back
 
 
+@pytest.mark.no_cover  # see pyproject.toml
+@pytest.mark.usefixtures("toys")
 @pytest.mark.parametrize("step", ["before commit", "after commit"])
 def test_a_failed_commit_goes_back_and_gives_the_same(tmp_path: Path, undisturbed: Outcome, step: str) -> None:
     """Whether the broker had committed or not when the client gave up: the next outputs are the right ones."""
@@ -515,11 +503,10 @@ def test_writing_takes_its_share_of_the_time_at_most(
     """Where writing the files of all partitions takes long, the interval stretches by all of them."""
     daemon = learned_until(kafka, tmp_path, 20, checkpoint_interval_s=10)
     report = CheckpointFinished(SOURCES[0], 1, "written", seconds=2.0, size_bytes=1)
-    monkeypatch.setattr(
-        daemon.service._writer, "finished", lambda: iter([report, dataclasses.replace(report, source=SOURCES[1])])
-    )
-    daemon.service._collect_finished_checkpoints()
-    assert daemon.now_s + 4.0 / CHECKPOINT_SHARE == pytest.approx(daemon.service._checkpoint_due)
+    schedule, reports = daemon.service._checkpoints, [report, dataclasses.replace(report, source=SOURCES[1])]
+    monkeypatch.setattr(schedule._writer, "finished", lambda: iter(reports))
+    schedule.collect()
+    assert daemon.now_s + 4.0 / CHECKPOINT_SHARE == pytest.approx(schedule.due_at_s)
 
 
 def test_full_disk_costs_only_a_longer_replay(kafka: FakeKafka, tmp_path: Path, undisturbed: Outcome) -> None:
@@ -546,7 +533,7 @@ def test_health_says_what_is_waited_for(kafka: FakeKafka, tmp_path: Path) -> Non
     """Without partitions, going back, replaying, ready: each has its words."""
     daemon = FakeDaemon(kafka, tmp_path, sizes=SIZES)
     kafka.members = ["other", "third", "m"]  # more members than partitions, this one last
-    daemon.service._report_health()
+    daemon.service._report_readiness()
     assert ("no partition is assigned yet",) == daemon.health.reasons[-1]
     daemon.step()
     assert ("no partition is assigned yet",) == daemon.health.reasons[-1]
@@ -575,5 +562,5 @@ def test_a_fault_that_nobody_expects_ends_the_loop(
     with monkeypatch.context() as broken:
         broken.setattr(Partition, "process", half)
         with pytest.raises(ZeroDivisionError):
-            daemon.end()
+            daemon.service.run()
     assert undisturbed == outcome_of(kafka, FakeDaemon(kafka, tmp_path, sizes=SIZES).run())

@@ -1,8 +1,7 @@
 """``backtest --compare A B``: compare two reports of ``--json`` figure by figure, and decide which one is better."""
 
-import argparse
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,9 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from online_lstm.backtest.backtest_options import require_apart
 from online_lstm.backtest.report.paired_comparison import ComparisonResult, compare_paired, has_blocks
 from online_lstm.backtest.report.score_tables import EARLY, TITLES
-from online_lstm.errors import ExitCode, InputFileError, SettingsError
+from online_lstm.errors import InputFileError
 from online_lstm.terminal.formatting import printable
 from online_lstm.terminal.output_file import STANDARD_OUTPUT, create_output
 from online_lstm.terminal.tables import make_console, make_table
@@ -22,8 +20,6 @@ from online_lstm.terminal.tables import make_console, make_table
 HIGHER, LOWER = 1, -1
 MAX_CHARACTERS = 300
 """Maximum number of characters shown of a setting."""
-ALONE = ("json", "report")
-"""Options that can be combined with ``--compare``."""
 NEEDED: Mapping[str, Any] = {
     "file": str,
     "task": str,
@@ -63,30 +59,37 @@ class ComparisonRow:
         return [self.name, self.better, _figure(self.a), _figure(self.b), difference]
 
 
-def compare(arguments: argparse.Namespace) -> ExitCode:
-    """Print the comparison, and write it to the files of ``--json`` and ``--report``."""
-    _require_alone(arguments)
-    a, b = map(read_report, arguments.compare)
-    require_comparable(a, b, *arguments.compare)
+def compare(names: Sequence[str], paths: Mapping[str, str | None]) -> None:
+    """Print the comparison of two reports, and write it to files.
+
+    Args:
+        names: The paths of the two reports.
+        paths: The output files: ``json`` and ``report``; None for no file.
+
+    Raises:
+        InputFileError: A file does not exist, is not a report, or the two cannot be compared.
+        SettingsError: An output file cannot be written.
+    """
+    a, b = map(read_report, names)
+    require_comparable(a, b, *names)
     evaluation, rows, settings = compare_paired(a, b), list(comparison_rows(a, b)), list(differing(a, b))
-    names, page = arguments.compare, b""
-    if arguments.report is not None:
+    page = b""
+    if paths["report"] is not None:
         page = _page(a, b, evaluation, names=names, rows=rows, differing=settings)
     with ExitStack() as stack:
         outputs = {
             option: stack.enter_context(create_output(option, path))
-            for option in ALONE
-            if (path := getattr(arguments, option)) is not None
+            for option, path in paths.items()
+            if path is not None
         }
         if "json" in outputs:
             told = {"a": names[0], "b": names[1], **_to_json(evaluation, rows, settings)}
             outputs["json"].write(json.dumps(told, indent=2, ensure_ascii=False).encode() + b"\n")
         if "report" in outputs:
             outputs["report"].write(page)
-    console = make_console(stderr=STANDARD_OUTPUT in {arguments.json, arguments.report})
+    console = make_console(stderr=STANDARD_OUTPUT in paths.values())
     console.print(Text(evaluation.text), soft_wrap=True)
     _print(console, names, rows, settings)
-    return ExitCode.OK
 
 
 def read_report(path: str) -> Report:
@@ -98,9 +101,9 @@ def read_report(path: str) -> Report:
     try:
         report = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputFileError(f"{path}: {error.strerror}; expected what `backtest --json` wrote") from error
+        raise InputFileError(f"{path}: {error.strerror}; expected a report of `backtest --json`") from error
     except ValueError as error:
-        raise InputFileError(f"{path}: received no JSON ({error}); expected what `backtest --json` wrote") from error
+        raise InputFileError(f"{path}: received no JSON ({error}); expected a report of `backtest --json`") from error
     missing = [
         name
         for name in NEEDED
@@ -112,8 +115,8 @@ def read_report(path: str) -> Report:
         missing = ["blocks"]
     if missing:
         raise InputFileError(
-            f"{path}: received JSON without {', '.join(missing)}, or with something else there; expected what "
-            "`backtest --json` of this version wrote: make it again"
+            f"{path}: received JSON without {', '.join(missing)} as `backtest --json` of this version writes them; "
+            "expected such a report: run the backtest again"
         )
     return dict(report)
 
@@ -131,8 +134,8 @@ def require_comparable(a: Report, b: Report, a_name: str, b_name: str) -> None:
         )
     if a["input_digest"] != b["input_digest"]:
         raise InputFileError(
-            f"compare: {a_name} is about {_input(a)}, {b_name} about {_input(b)}, which are not the same values; "
-            "expected reports of the same file, columns and held-out share"
+            f"compare: {a_name} is about {_input(a)}, {b_name} about {_input(b)}; expected reports on the same "
+            "values: the same file, columns and held-out share"
         )
 
 
@@ -171,7 +174,7 @@ def _covered(title: str, a: Report, b: Report) -> ComparisonRow:
     of_a, of_b = a["interval_coverage"], b.get("interval_coverage")
     if of_a is None or of_b is None:
         return ComparisonRow(title, of_a, of_b)
-    off_a, off_b = abs(of_a - a["settings"]["coverage"]), abs(of_b - b["settings"]["coverage"])
+    off_a, off_b = abs(of_a - a["settings"]["interval_level"]), abs(of_b - b["settings"]["interval_level"])
     better = _row(title, off_a, off_b, LOWER).better
     return ComparisonRow(title, of_a, of_b, better)
 
@@ -197,7 +200,7 @@ def _to_json(evaluation: ComparisonResult, rows: list[ComparisonRow], settings: 
     }
 
 
-def _print(console: Console, names: list[str], rows: list[ComparisonRow], settings: Lines) -> None:
+def _print(console: Console, names: Sequence[str], rows: list[ComparisonRow], settings: Lines) -> None:
     for letter, name in zip("AB", names, strict=True):
         console.print(Text(f"{letter}: {name}"), soft_wrap=True)
     table = make_table("figure", "better", "A >", "B >", "B - A >")
@@ -214,36 +217,13 @@ def _print(console: Console, names: list[str], rows: list[ComparisonRow], settin
 
 
 def _page(
-    a: Report, b: Report, said: ComparisonResult, *, names: list[str], rows: list[ComparisonRow], differing: Lines
+    a: Report, b: Report, said: ComparisonResult, *, names: Sequence[str], rows: list[ComparisonRow], differing: Lines
 ) -> bytes:
     """Render the comparison as an HTML page."""
     from online_lstm.backtest.report.html_report import compared
 
     headline = {"text": said.text, "mood": "good" if said.better else ""}
     return compared(a, b, headline, names=names, rows=[row.cells() for row in rows], differing=differing)
-
-
-def _require_alone(arguments: argparse.Namespace) -> None:
-    """Raise if an option would be ignored by the comparison."""
-    if arguments.file is not None:
-        raise SettingsError(
-            f"compare: received {arguments.file} beside --compare, expected either FILE, to learn from, or two reports"
-        )
-    given = [
-        name
-        for name in ("predictions", "checkpoint", "plot", "held_out", "format", "task", "config", "column", "set")
-        if getattr(arguments, name)
-    ]
-    if arguments.epochs > 1:
-        given.append("epochs")
-    if given:
-        raise SettingsError(
-            f"compare: received --{given[0].replace('_', '-')} beside it, expected --json, --report or nothing: "
-            "nothing is learned"
-        )
-    require_apart(
-        {option: getattr(arguments, option) for option in ALONE}, dict.fromkeys(arguments.compare, "compared")
-    )
 
 
 def _input(report: Report) -> str:

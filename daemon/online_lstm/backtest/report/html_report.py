@@ -112,7 +112,7 @@ def _tiles(report: Figures) -> Iterator[dict[str, str]]:
         "note": _learned(report) if known else "too few predictions, or nothing learned",
     }
     if "skill" in report:
-        coverage, target = report["interval_coverage"], report["settings"]["coverage"]
+        coverage, target = report["interval_coverage"], report["settings"]["interval_level"]
         told = "none" if coverage is None else f"{100 * coverage:.1f} %"
         yield {"name": "Within the interval", "figure": told, "note": f"{100 * target:g} % were to be"}
     else:
@@ -145,7 +145,7 @@ def _charts(report: Figures) -> Iterator[dict[str, Any]]:
     }
     yield _surprise(report, x=x, window=window, drifts=drifts)
     if numbers:
-        target = report["settings"]["coverage"]
+        target = report["settings"]["interval_level"]
         coverage = [
             ChartSeries("target", events, [target] * len(events), "soft", ":"),
             ChartSeries("within the interval", events, curve["interval_coverage"], "own", "-", 1.6),

@@ -16,7 +16,7 @@ from rich.text import Text
 from online_lstm.backtest.report.learning_curve import LearningCurve, ScoredEvent
 from online_lstm.backtest.report.score_tables import EARLY, channel_tables, number_figures, score_rows
 from online_lstm.errors import InputFileError
-from online_lstm.events import InputRecord, LabelEvaluation, NumberEvaluation, OutputRecord
+from online_lstm.events import InputRecord, LabelEvaluation, LabelResult, NumberEvaluation, OutputRecord
 from online_lstm.learning.partition import ProcessedBatch
 from online_lstm.learning.scoring import regression
 from online_lstm.predictor_scores import NO_HITS, total_hits
@@ -113,9 +113,10 @@ class Scorecard:
             line, value = message["offset"] + 1, message["value"]
             if outcome.evaluation is not None and outcome.hits is not None:
                 judged = ScoredEvent(self.events, line, message["stream"], value, outcome.evaluation, outcome.hits)
-                self._score(judged, outcome.scored)
-            for evaluation, hits in outcome.unpublished_evaluations:
-                self._score(ScoredEvent(self.events, line, None, None, evaluation, hits), 1)
+                self._score(judged)
+            if isinstance(outcome, LabelResult):
+                for evaluation, hits in outcome.unpublished_evaluations:
+                    self._score(ScoredEvent(self.events, line, None, None, evaluation, hits))
 
     def _count_stream(self, stream: str | None) -> None:
         if stream not in self._last_streams:
@@ -125,11 +126,11 @@ class Scorecard:
                 self._last_streams.popitem(last=False)
         self._last_streams.move_to_end(stream)
 
-    def _score(self, judged: ScoredEvent, scored: int) -> None:
+    def _score(self, judged: ScoredEvent) -> None:
         evaluation, hits = judged.evaluation, judged.hits
         self.course.add(judged)
         when = "early" if self.events <= EARLY else "late"
-        self._scored[when] += scored
+        self._scored[when] += evaluation.scored
         self._early_hits += hits.published if when == "early" else 0
         self._judged += 1
         for name, other in hits.baselines.items():
@@ -144,7 +145,7 @@ class Scorecard:
                 self._sequences += 1
                 self._samples += evaluation.samples
                 self._stable_since += evaluation.stable_since_sample
-        if hits.published < scored:
+        if hits.published < evaluation.scored:
             self._last_miss = self.events
 
     def _refuse(self, output: OutputRecord) -> None:

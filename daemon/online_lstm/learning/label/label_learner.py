@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_lstm.errors import BadInputError
-from online_lstm.events import Event, EventResult, LabelEvaluation, Tombstone
+from online_lstm.events import LabelEvaluation, LabelEvent, LabelResult, Tombstone
 from online_lstm.learning.label.label_task import NONE, LabelTask
 from online_lstm.learning.label.open_sequences import OpenSequences, stalest_of
 from online_lstm.learning.learner_protocol import BatchResult, LearnerStats
@@ -33,8 +33,8 @@ from online_lstm.settings import Settings
 class _Sample:
     """A sample that waits for its call: its index in the batch, its event, the event's number, row, sample number."""
 
-    place: int
-    event: Event
+    index: int
+    event: LabelEvent
     count: int
     row: int
     number: int
@@ -66,7 +66,7 @@ class LabelLearner:
         """
         return {
             "events": ArraySpec((1,), "int64"),
-            "network": ArraySpec((network.state_size,), "float32"),
+            "network": ArraySpec((network.state_size(),), "float32"),
             "learned": ArraySpec((settings.classes,), "bool"),
             "label_counts": ArraySpec((settings.classes,), "int64"),
             "last_label": ArraySpec((1,), "int32", NONE),
@@ -81,7 +81,7 @@ class LabelLearner:
         self._rows = PackedArrays(self.fields(settings, network))
         self._row_number = self._rows.add()
         self._shared: ArrayViews = self._rows.view(self._row_number)
-        self._shared["network"][:] = network.initial
+        self._shared["network"][:] = network.initial()
         self._sequences = OpenSequences(settings, network)
         self._run: list[_Sample] = []
         self._room = 0
@@ -90,18 +90,18 @@ class LabelLearner:
         if warm_start is not None and warm_start.labels is not None:
             self._resume(warm_start.labels)
 
-    def learn(self, inputs: Sequence[Event | Tombstone]) -> BatchResult:
+    def learn(self, inputs: Sequence[LabelEvent | Tombstone]) -> BatchResult:
         """Predict and learn, event by event."""
         self._learned = learned = BatchResult([None] * len(inputs))
-        for place, one in enumerate(inputs):
+        for index, one in enumerate(inputs):
             if isinstance(one, Tombstone):
                 self._predict()
                 self._sequences.forget(one.stream)
                 continue
             try:
-                self._take(place, one)
+                self._take(index, one)
             except BadInputError as error:
-                learned.results[place] = error
+                learned.results[index] = error
         self._predict()
         return learned
 
@@ -111,18 +111,18 @@ class LabelLearner:
 
     # one event
 
-    def _take(self, place: int, event: Event) -> None:
+    def _take(self, index: int, event: LabelEvent) -> None:
         """Process a sample or a label without a sample; then end the sequences that have been idle for too long."""
         if event.vector:
-            self._take_sample(place, event)
+            self._take_sample(index, event)
         else:
-            self._take_label(place, event)
+            self._take_label(index, event)
         self._end_silent()
         if self._concluded:  # sequences of other streams
             self._predict()
             concluded, self._concluded = self._concluded, []
-            outcome = self._outcome(place)
-            self._learned.results[place] = replace(
+            outcome = self._outcome(index)
+            self._learned.results[index] = replace(
                 outcome,
                 fit_steps=outcome.fit_steps + sum(one.fit_steps for one in concluded),
                 skipped_steps=outcome.skipped_steps + sum(one.skipped_steps for one in concluded),
@@ -131,7 +131,7 @@ class LabelLearner:
                 ),
             )
 
-    def _take_sample(self, place: int, event: Event) -> None:
+    def _take_sample(self, index: int, event: LabelEvent) -> None:
         label, sequences = self._task.class_of(event.label), self._sequences.open
         if event.stream not in sequences:
             self._make_room()
@@ -147,16 +147,16 @@ class LabelLearner:
             self._room = self._network.events
             if self._settings.learn:
                 self._room = min(self._room, scaler.room(self._shared))
-        self._run.append(_Sample(place, event, self._events, row, number))
+        self._run.append(_Sample(index, event, self._events, row, number))
         over = event.ends or number == self._settings.max_sequence_length
         if over or len(self._run) == self._room:
             self._predict()
         if over and self._sequences.label_of(event.stream) != NONE:
-            self._tell(place, self._conclude(sequences, event.stream))
+            self._add_conclusion(index, self._conclude(sequences, event.stream))
         elif over:
             self._wait(event.stream)
 
-    def _take_label(self, place: int, event: Event) -> None:
+    def _take_label(self, index: int, event: LabelEvent) -> None:
         """Assign a label to the waiting sequence of the key, or else to the open sequence, which is over then."""
         opened, waiting = self._sequences.open, self._sequences.waiting
         late = event.stream in waiting and not (event.ends and event.stream in opened)
@@ -171,13 +171,13 @@ class LabelLearner:
         self._predict()
         self._shared["events"] += 1
         contexts.row(event.stream)["label"][:] = label
-        self._learned.results[place] = EventResult(self._events, 0, 0, None, None, None, None)
-        self._tell(place, self._conclude(contexts, event.stream))
+        self._learned.results[index] = LabelResult(self._events, 0, 0, None, None, None, None)
+        self._add_conclusion(index, self._conclude(contexts, event.stream))
 
-    def _tell(self, place: int, conclusion: _Conclusion) -> None:
+    def _add_conclusion(self, index: int, conclusion: _Conclusion) -> None:
         """Add the result of the event's own sequence to the event's result."""
-        self._learned.results[place] = replace(
-            self._outcome(place),
+        self._learned.results[index] = replace(
+            self._outcome(index),
             fit_steps=conclusion.fit_steps,
             skipped_steps=conclusion.skipped_steps,
             evaluation=conclusion.evaluation,
@@ -185,9 +185,9 @@ class LabelLearner:
             hit_rates=self._rates(),
         )
 
-    def _outcome(self, place: int) -> EventResult:
-        outcome = self._learned.results[place]
-        assert isinstance(outcome, EventResult)
+    def _outcome(self, index: int) -> LabelResult:
+        outcome = self._learned.results[index]
+        assert isinstance(outcome, LabelResult)
         return outcome
 
     def _rates(self) -> PredictorScores[float] | None:
@@ -205,16 +205,16 @@ class LabelLearner:
         inputs = self._scaled(self._task.samples([sample.event for sample in run]))
         rows, numbers = np.array([sample.row for sample in run]), [sample.number for sample in run]
         sequences.column("samples")[rows, np.array(numbers) - 1] = inputs
-        moving, places = np.unique(rows, return_inverse=True)
+        moving, indices = np.unique(rows, return_inverse=True)
         states = sequences.column("states")
-        moved = self._network.run(self._shared["network"], inputs, places, states[moving], possible)
+        moved = self._network.run(self._shared["network"], inputs, indices, states[moving], possible)
         states[moving] = moved.states
         if possible.any():
             self._note(run, moved.probabilities)
-        told = self._task.predictions(numbers, moved.probabilities, possible)
+        predictions = self._task.predictions(numbers, moved.probabilities, possible)
         rates = self._rates()
-        for sample, prediction in zip(run, told, strict=True):
-            self._learned.results[sample.place] = EventResult(sample.count, 0, 0, None, prediction, None, rates)
+        for sample, prediction in zip(run, predictions, strict=True):
+            self._learned.results[sample.index] = LabelResult(sample.count, 0, 0, None, prediction, None, rates)
 
     def _scaled(self, samples: NDArray[np.float64]) -> NDArray[np.float32]:
         inputs = scaler.scaled(self._shared, samples)
@@ -282,14 +282,14 @@ class LabelLearner:
     def _end_silent(self) -> None:
         """End open sequences that have been idle for too long, and drop waiting sequences whose label is overdue."""
         last = self._events - self._settings.label_timeout_events
-        while (found := stalest_of(self._sequences.open)) and found.seen <= last:
+        while (stalest := stalest_of(self._sequences.open)) and stalest.seen <= last:
             self._predict()
-            if self._sequences.label_of(found.key) == NONE:
-                self._wait(found.key)
+            if self._sequences.label_of(stalest.key) == NONE:
+                self._wait(stalest.key)
             else:
-                self._concluded.append(self._conclude(found.contexts, found.key))
-        while (found := stalest_of(self._sequences.waiting)) and found.seen <= last:
-            self._give_up(found.contexts, found.key)
+                self._concluded.append(self._conclude(stalest.contexts, stalest.key))
+        while (stalest := stalest_of(self._sequences.waiting)) and stalest.seen <= last:
+            self._give_up(stalest.contexts, stalest.key)
 
     def _make_room(self) -> None:
         """Evict the least recently seen sequence if ``max_streams`` is reached; learn it first if it has its label."""
@@ -297,11 +297,11 @@ class LabelLearner:
             return
         self._predict()
         self._learned.evicted += 1
-        found = self._sequences.stalest()
-        if found.contexts.row(found.key)["label"][0] == NONE:
-            self._give_up(found.contexts, found.key)
+        stalest = self._sequences.stalest()
+        if stalest.contexts.row(stalest.key)["label"][0] == NONE:
+            self._give_up(stalest.contexts, stalest.key)
         else:
-            self._concluded.append(self._conclude(found.contexts, found.key))
+            self._concluded.append(self._conclude(stalest.contexts, stalest.key))
 
     def _give_up(self, contexts: StreamTable, key: Key) -> None:
         contexts.remove(key)

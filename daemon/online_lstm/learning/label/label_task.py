@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_lstm.errors import BadInputError
-from online_lstm.events import Event, Label, LabelEvaluation, LabelPrediction, Symbol
+from online_lstm.events import Label, LabelEvaluation, LabelEvent, LabelPrediction, Symbol
 from online_lstm.learning.state.packed import require_same
 from online_lstm.learning.symbol.symbol_task import surprise_bits
 from online_lstm.settings import Settings
@@ -26,7 +26,7 @@ class LabelTask:
 
     def __init__(self, settings: Settings) -> None:
         self._most = settings.classes
-        self._top = settings.top
+        self._top = settings.top_k
         self._classes: dict[Symbol, int] = {}
         self._literals: list[str] = []
 
@@ -50,15 +50,15 @@ class LabelTask:
             if number == self._most:
                 raise BadInputError(
                     "too_many_labels",
-                    f"received the label {literal[:64]!a}, expected one of {self._most} that came before: the setting "
-                    "classes, which is part of the model, says how many there are",
+                    f"received the label {literal[:64]!a}, expected one of {self._most} known labels: the setting "
+                    "classes, which is part of the model, limits their number",
                 )
             self._classes[symbol] = number
             self._literals.append(literal)
         return number
 
     @staticmethod
-    def samples(events: Sequence[Event]) -> NDArray[np.float64]:
+    def samples(events: Sequence[LabelEvent]) -> NDArray[np.float64]:
         """Return the features of K samples, float64 (K, features), NaN for a missing number."""
         return np.array([event.vector for event in events], np.float64)
 

@@ -9,12 +9,14 @@ from online_lstm.learning.network.hyperparameters import LearningSettings, Model
 from online_lstm.learning.network.label_model import LabelModel, PositionWeights
 from online_lstm.learning.network.number_model import NumberModel
 from online_lstm.learning.network.replay_buffer import ReplayBuffer
-from online_lstm.learning.network.runtime import fingerprint
+from online_lstm.learning.network.runtime import fingerprint, load_tensorflow, trim_heap
+from online_lstm.learning.network.stacked_model import Model
 from online_lstm.learning.network.symbol_model import SymbolModel, SymbolRun
 
 __all__ = [
     "LabelModel",
     "LearningSettings",
+    "Model",
     "ModelShape",
     "NumberModel",
     "PositionWeights",
@@ -22,4 +24,6 @@ __all__ = [
     "SymbolModel",
     "SymbolRun",
     "fingerprint",
+    "load_tensorflow",
+    "trim_heap",
 ]

@@ -73,8 +73,8 @@ def forward(
             case Dropout(rate=rate) if dropout is not None and rate > 0:
                 hidden = _dropped(hidden, rate, dropout + tf.constant([0, number]))
     if dropout is not None and replay_dropout > 0 and hidden.shape[1] > 1:
-        again = _dropped(hidden[:, 1:], replay_dropout, dropout + tf.constant([0, len(layout.layers)]))
-        hidden = tf.concat([hidden[:, :1], again], 1)
+        replayed = _dropped(hidden[:, 1:], replay_dropout, dropout + tf.constant([0, len(layout.layers)]))
+        hidden = tf.concat([hidden[:, :1], replayed], 1)
     logits = _times(hidden, tf.transpose(dense_kernel)) + dense_bias[:, 0]
     return logits, [tf.stop_gradient(state) for state in states]
 

@@ -74,13 +74,13 @@ def _back_through_time(dh: Tensor, recurrent: Tensor, *, slopes: Tensor, kept: T
     slopes_after = tf.concat([slopes[1:], tf.zeros_like(slopes[:1])], 0)
     kept_after = tf.concat([kept[1:], tf.zeros_like(kept[:1])], 0)
 
-    def step_back(after: Tensor, here: tuple[Tensor, ...]) -> Tensor:
-        dh, slopes_after, kept_after = here
+    def step_back(after: Tensor, at_step: tuple[Tensor, ...]) -> Tensor:
+        dh, slopes_after, kept_after = at_step
         of_recurrent = tf.reshape(after[None] * tf.reshape(slopes_after, (3, units)), [-1])
         return dh + after * kept_after + tf.linalg.matvec(recurrent, of_recurrent)
 
-    def steps_back(after: list[Tensor], here: list[tuple[Tensor, ...]]) -> list[Tensor]:
-        return [step_back(a, b) for a, b in zip(after, here, strict=True)]
+    def steps_back(after: list[Tensor], at_step: list[tuple[Tensor, ...]]) -> list[Tensor]:
+        return [step_back(a, b) for a, b in zip(after, at_step, strict=True)]
 
     backward = list(zip(*(tf.unstack(a, axis=1) for a in (dh, slopes_after, kept_after)), strict=True))
     return tf.stack(tf.scan(steps_back, backward, [tf.zeros(units)] * len(backward), reverse=True), 1)

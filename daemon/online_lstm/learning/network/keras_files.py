@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from online_lstm.errors import SettingsError
 from online_lstm.learning.network.layers import Dense, Dropout, Gru, Layer, LayerNorm, LeakyRelu, Lstm
 from online_lstm.learning.network.layout import Floats, Layout
-from online_lstm.learning.network.runtime import pin_runtime, suppress_stderr
+from online_lstm.learning.network.runtime import load_tensorflow
 
 HEAD = "head"
 _SURE = 1e30
@@ -143,20 +143,20 @@ def read_keras(
         model = keras.models.load_model(path, compile=False)
     except (OSError, ValueError, TypeError, KeyError) as error:
         reason = str(error).partition("\n")[0]
-        advice = _told_version(path)
+        advice = _conversion_advice(path)
         raise SettingsError(
             f"{path}: cannot be loaded ({reason}); expected a {SUFFIX} file that Keras {_MAJOR} saved{advice}"
         ) from error
-    found = _chain_of(model, path)
-    has_head = bool(found) and isinstance(found[-1], keras.layers.Dense)
-    units = outputs or (found[-1].units if has_head else 1)
-    linear = has_head and found[-1].activation is keras.activations.linear
+    chain = _chain_of(model, path)
+    has_head = bool(chain) and isinstance(chain[-1], keras.layers.Dense)
+    units = outputs or (chain[-1].units if has_head else 1)
+    linear = has_head and chain[-1].activation is keras.activations.linear
     head = keras.layers.Dense(units, activation="linear" if linear else activation)
-    for number, (layer, wanted) in enumerate(zip_longest(found, [*map(_keras_layer, layers), head]), 1):
-        received, expected = _told(layer), _told(wanted)
+    for number, (layer, required) in enumerate(zip_longest(chain, [*map(_keras_layer, layers), head]), 1):
+        received, expected = _described(layer), _described(required)
         if received != expected:
             raise SettingsError(f"{path}: layer {number}: received {received}, expected {expected}")
-    arrays = [layer.get_weights() for layer in found]
+    arrays = [layer.get_weights() for layer in chain]
     for number, arrays_of_layer in enumerate(arrays, 1):
         if not all(np.isfinite(array).all() for array in arrays_of_layer):
             raise SettingsError(f"{path}: layer {number}: its weights are not finite, expected numbers")
@@ -166,27 +166,14 @@ def read_keras(
     return KerasFile(Head(width, units, activation), arrays)
 
 
-def read_state(path: Path, layout: Layout, head: Head, initial: Floats) -> Floats:
-    """Read the weights of a Keras file whose ends match ``head``; return a copy of ``initial`` with these weights.
-
-    Raises:
-        SettingsError: The file cannot be loaded, or a layer does not fit.
-    """
-    file = read_keras(path, layout.layers, head.activation, inputs=head.inputs, outputs=head.outputs)
-    state = initial.copy()
-    file.fill(layout, state)
-    return state
-
-
 def layer_name(number: int, layer: Layer) -> str:
     """Return the name of a layer: its number, counted from the input up, and its kind."""
     return f"layer_{number}_{_KINDS[type(layer)]}"
 
 
 def _keras() -> Any:
-    pin_runtime()
-    with suppress_stderr():
-        import keras  # noqa: PLC0415 - loads TensorFlow
+    load_tensorflow()
+    import keras  # noqa: PLC0415 - imports TensorFlow
 
     return keras
 
@@ -219,7 +206,7 @@ def _arrays(layout: Layout, state: Floats, head: Head) -> Iterator[list[Floats]]
     yield [dense_kernel[: head.outputs].T, dense_bias[: head.outputs, 0]]
 
 
-def _told_version(path: Path) -> str:
+def _conversion_advice(path: Path) -> str:
     """Return how to convert a file of another version of Keras; empty for this version or an unknown one."""
     try:
         with ZipFile(path) as file:
@@ -240,11 +227,11 @@ def _chain_of(model: Any, path: Path) -> list[Any]:
     if not isinstance(model, keras.Sequential):
         in_line = isinstance(model, keras.Model) and len(model.inputs) == len(model.outputs) == 1
         if not in_line or any(above.input is not below.output for below, above in pairwise(model.layers)):
-            raise SettingsError(f"{path}: received a model with branches, expected one layer above the other")
+            raise SettingsError(f"{path}: received a model with branches, expected a sequence of layers")
     return [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
 
 
-def _told(layer: Any) -> str:
+def _described(layer: Any) -> str:
     """Return the kind of a layer and the parameters that decide its outputs."""
     if layer is None:
         return "no layer"

@@ -5,91 +5,82 @@ a separate step, whose bits do not depend on the other samples.
 """
 
 from collections.abc import Callable
+from functools import cache
 
 import tensorflow as tf
 
+from online_lstm.learning.network.call_layout import compiled
+from online_lstm.learning.network.fit_step import TrainState, apply_step
 from online_lstm.learning.network.forward import after_first_step, forward
 from online_lstm.learning.network.hyperparameters import LearningSettings
-from online_lstm.learning.network.layout import Floats, Integers, Layout
+from online_lstm.learning.network.layout import Layout
 from online_lstm.learning.network.lstm import Tensor
-from online_lstm.learning.network.symbol_program import IMPOSSIBLE, TrainState, compiled, stepped
+from online_lstm.learning.network.signatures import SampleArguments, SampleResults, SequenceArguments, SequenceResults
+from online_lstm.learning.network.symbol_program import IMPOSSIBLE
 
 
-def compile_steps(layout: Layout, *, features: int, classes: int, events: int) -> Callable[[Floats, Integers], Floats]:
-    """Trace the program of samples; XLA compiles it at its first call.
+def compile_steps(
+    layout: Layout, *, features: int, classes: int, events: int
+) -> Callable[[SampleArguments], SampleResults]:
+    """Compile the program of samples."""
 
-    The program takes a row, float32, and integers, int32. The row is the weights (weights_size,), samples
-    (events, features), states (events, states_size) and which labels are possible, 1 or 0 (classes,). The integers are
-    the number of samples K (1,) and, for each sample, the index of the states that it updates (events,).
-    The program returns one row, float32: the states (events, states_size), then probabilities (events, classes), of
-    which K lines are meaningful.
-    """
-    states_size = layout.sizes[-1]
-    sizes = [layout.sizes[0], events * features, events * states_size, classes]
-
-    def run(row: Tensor, integers: Tensor) -> Tensor:
-        weights, samples, states, possible = tf.split(row, sizes)
-        count, places = tf.split(integers, [1, events])
-        samples, states = tf.reshape(samples, (events, features)), tf.reshape(states, (events, states_size))
-
-        def trip(k: Tensor, states: Tensor, report: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            place, sample = tf.gather(places, k), tf.gather(samples, k)[None, None]
+    def run(call: SampleArguments) -> SampleResults:
+        def step(k: Tensor, probabilities: Tensor, states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            index, sample = tf.gather(call.state_index, k), tf.gather(call.samples, k)[None, None]
             logits, after = forward(
                 layout,
-                weights,
+                call.weights,
                 lambda kernel: sample @ kernel[:features],
                 tf.ones((1, 1)),
-                tf.gather(states, place)[None],
+                tf.gather(states, index)[None],
             )
-            line = tf.nn.softmax(_labels(logits[0, 0], classes, possible))
-            states = tf.tensor_scatter_nd_update(states, [[place]], [after_first_step(after)])
-            return k + 1, states, tf.tensor_scatter_nd_update(report, [[k]], [line])
+            row = tf.nn.softmax(_labels(logits[0, 0], classes, call.possible))
+            probabilities = tf.tensor_scatter_nd_update(probabilities, [[k]], [row])
+            return k + 1, probabilities, tf.tensor_scatter_nd_update(states, [[index]], [after_first_step(after)])
 
-        start = (tf.constant(0), states, tf.zeros((events, classes)))
-        _, states, report = tf.while_loop(lambda k, *_: k < count[0], trip, start)
-        return tf.concat([tf.reshape(states, [-1]), tf.reshape(report, [-1])], 0)
+        start = (tf.constant(0), tf.zeros((events, classes)), call.states)
+        _, probabilities, states = tf.while_loop(lambda k, *_: k < call.events, step, start)
+        return SampleResults(probabilities, states)
 
-    return compiled(run, sum(sizes), 1 + events)
+    return compiled(
+        run,
+        arguments=SampleArguments.specs(layout, features=features, classes=classes, events=events),
+        results=SampleResults.specs(layout, classes=classes, events=events),
+    )
 
 
+@cache
 def compile_fit(
     layout: Layout, learning: LearningSettings, *, features: int, classes: int, steps: int
-) -> Callable[[Floats, Integers], Floats]:
-    """Trace the program of a fit step on a sequence of up to ``steps`` samples; XLA compiles it at its first call.
+) -> Callable[[SequenceArguments], SequenceResults]:
+    """Compile the program of a fit step on a sequence of up to ``steps`` samples."""
 
-    The program takes a row, float32, and integers, int32. The row is the state (row_size,), samples (steps, features),
-    the weight of each sample (steps,), zeros before the first sample, and which labels are possible, 1 or 0 (classes,).
-    The integers are the length of the sequence and its label (2,) and, if the layout drops out, the seed of its
-    dropout (2,).
-    The program returns one row, float32: the new state (row_size,), steps applied, steps skipped and the loss.
-    """
-    sizes = [layout.row_size, steps * features, steps, classes]
-    seeds = 2 * layout.drops_out
-
-    def run(row: Tensor, integers: Tensor) -> Tensor:
-        state, samples, positions, possible = tf.split(row, sizes)
-        inputs = tf.reshape(samples, (steps, 1, features))
-        length, label, seed = tf.split(integers, [1, 1, seeds])
-        mask = tf.cast(tf.range(steps) >= steps - length, tf.float32)
-        memory = TrainState(*tf.split(state, layout.sizes))
+    def run(call: SequenceArguments) -> SequenceResults:
+        inputs = call.samples[:, None]
+        mask = tf.cast(tf.range(steps) >= steps - call.length, tf.float32)
+        state = TrainState.from_row(layout, call.state)
         with tf.GradientTape() as tape:
-            tape.watch(memory.weights)
+            tape.watch(state.weights)
             logits, _ = forward(
                 layout,
-                memory.weights,
+                state.weights,
                 lambda kernel: inputs @ kernel[:features],
                 mask[:, None],
                 tf.zeros((1, layout.sizes[-1])),
-                dropout=seed if seeds else None,
+                dropout=call.dropout if layout.drops_out else None,
             )
-            logits = _labels(logits[:, 0], classes, possible)
-            losses = -tf.gather(tf.nn.log_softmax(logits), label[0], axis=1)
-            loss = tf.reduce_sum(losses * positions)
-        gradient = tape.gradient(loss, memory.weights)
-        fitted, done = stepped(learning, memory, gradient, loss, wanted=tf.constant(value=True))
-        return tf.concat([*fitted, done], 0)
+            logits = _labels(logits[:, 0], classes, call.possible)
+            losses = -tf.gather(tf.nn.log_softmax(logits), call.label, axis=1)
+            loss = tf.reduce_sum(losses * call.positions)
+        gradient = tape.gradient(loss, state.weights)
+        fitted, report = apply_step(learning, state, gradient, loss, wanted=tf.constant(value=True))
+        return SequenceResults(fitted.row(), *report)
 
-    return compiled(run, sum(sizes), 2 + seeds)
+    return compiled(
+        run,
+        arguments=SequenceArguments.specs(layout, features=features, classes=classes, steps=steps),
+        results=SequenceResults.specs(layout),
+    )
 
 
 def _labels(outputs: Tensor, classes: int, possible: Tensor) -> Tensor:

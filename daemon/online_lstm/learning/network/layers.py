@@ -187,7 +187,7 @@ def parse_layers(layers: Sequence[str]) -> tuple[Layer, ...]:
     if not any(layer.states for layer in parsed):
         raise SettingsError(
             f"network: received {', '.join(layers)}, expected at least one lstm or gru: "
-            "without any, nothing is known of what came before the last value"
+            "other layers know nothing but the last value"
         )
     return parsed
 

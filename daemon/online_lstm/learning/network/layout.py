@@ -28,7 +28,10 @@ Integers = NDArray[np.int32]
 
 
 class Layout:
-    """The positions of the arrays in the state row of a network with these layers and this many classes."""
+    """The positions of the arrays in the state row of a network with these layers and this many classes.
+
+    Layouts of equal layers and classes are equal; networks with equal layouts can use the same compiled programs.
+    """
 
     def __init__(self, layers: tuple[Layer, ...], classes: int) -> None:
         self.layers = layers
@@ -43,6 +46,12 @@ class Layout:
         weights, states = sum(self.weight_sizes), sum(self.state_sizes)
         self.sizes = (weights, weights, weights, 1, 1, states)
         self.row_size = sum(self.sizes)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Layout) and (self.layers, self.classes) == (other.layers, other.classes)
+
+    def __hash__(self) -> int:
+        return hash((self.layers, self.classes))
 
     @property
     def drops_out(self) -> bool:

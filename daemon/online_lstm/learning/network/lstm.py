@@ -76,16 +76,16 @@ def _back_through_time(
     slopes = tf.concat(by_z, 2) * mask[:, :, None]
     is_output = tf.constant([[False], [False], [False], [True]])
 
-    def step_back(after: tuple[Tensor, ...], here: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    def step_back(after: tuple[Tensor, ...], at_step: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         dz_after, dc = after
-        dh, dc_by_dh, slopes, f = here
+        dh, dc_by_dh, slopes, f = at_step
         dh = dh + tf.linalg.matvec(recurrent, dz_after)
         dc = dc + dh * dc_by_dh
         by_gate = tf.where(is_output, dh, dc) * tf.reshape(slopes, (4, units))
         return tf.reshape(by_gate, [-1]), dc * f
 
-    def steps_back(after: list[tuple[Tensor, ...]], here: list[tuple[Tensor, ...]]) -> list[tuple[Tensor, ...]]:
-        return [step_back(a, b) for a, b in zip(after, here, strict=True)]
+    def steps_back(after: list[tuple[Tensor, ...]], at_step: list[tuple[Tensor, ...]]) -> list[tuple[Tensor, ...]]:
+        return [step_back(a, b) for a, b in zip(after, at_step, strict=True)]
 
     backward = list(zip(*(tf.unstack(a, axis=1) for a in (dh, dc_by_dh, slopes, f)), strict=True))
     rows = tf.scan(steps_back, backward, [(tf.zeros(4 * units), tf.zeros(units))] * len(backward), reverse=True)

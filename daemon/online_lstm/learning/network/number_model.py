@@ -1,7 +1,4 @@
-"""The network of numbers: stacked layers below linear outputs, each of which predicts a value some events ahead.
-
-The caller owns the state, as in ``online_lstm.learning.network.symbol_model``.
-"""
+"""The model of numbers: stacked layers below linear outputs, each of which predicts a value some events ahead."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,11 +9,13 @@ from typing import ClassVar
 import numpy as np
 
 from online_lstm.learning.network.hyperparameters import LearningSettings, ModelShape, line_width
-from online_lstm.learning.network.keras_files import Head, keras_bytes, read_state, states_of
-from online_lstm.learning.network.layout import Floats, Integers, Layout
+from online_lstm.learning.network.keras_files import Head, KerasFile, keras_bytes, read_keras
+from online_lstm.learning.network.layout import Floats, Integers
 from online_lstm.learning.network.replay_buffer import ReplayBuffer, buffer_capacity, sample_window
 from online_lstm.learning.network.rng import dropout_seeds, drops_out
-from online_lstm.learning.network.runtime import pin_runtime, suppress_stderr
+from online_lstm.learning.network.runtime import load_tensorflow
+from online_lstm.learning.network.signatures import NumberArguments, RunResults
+from online_lstm.learning.network.stacked_model import Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +37,15 @@ class NumberRun:
     edges: Floats
 
 
-class NumberModel:
+class NumberModel(Model):
     """Stacked layers from lines of ``features`` numbers to one number per horizon; compiled at the first run.
 
     A line is float32 (features + 1 + 2 outputs,): the features, 1 if the line exists (0 before the start of a
     sequence), the targets, and for each target 1 if it is known. The target of an output arrives its horizon of events
     after the line, unless it is missing.
-    A state is one flat row, float32 (state_size,), of the layout with as many classes as features. The line of a class
-    belongs to one feature; the outputs use the first lines. There are at most as many outputs as features.
-
-    Raises:
-        SettingsError: A layer is invalid, or the layers do not fit together.
+    The layout has as many classes as features. The line of a class belongs to one feature; the outputs use the first
+    lines. There are at most as many outputs as features.
     """
-
-    events: ClassVar[int] = 64
-    """The most events in one call."""
 
     stride: ClassVar[int] = 64
     """Events between two kept windows, and the least age of a replayed one: it was kept before the call."""
@@ -60,9 +53,7 @@ class NumberModel:
     def __init__(
         self, shape: ModelShape, learning: LearningSettings, *, features: int, horizons: tuple[int, ...]
     ) -> None:
-        self._shape = shape
-        self._learning = learning
-        self._layout = Layout(shape.stack, features)
+        super().__init__(shape, learning)
         self.features = features
         self.horizons = horizons
 
@@ -71,50 +62,28 @@ class NumberModel:
         """Number of lines that one event needs: a window whose targets are known, and the lines after it."""
         return self._shape.window + max(self.horizons) - 1
 
-    @property
-    def state_size(self) -> int:
-        """The length of a state row."""
-        return self._layout.row_size
+    def classes_for(self, known: int) -> int:  # noqa: ARG002 - used by symbols
+        """Return the number of features."""
+        return self.features
 
     @property
     def width(self) -> int:
         """Number of columns of a line."""
         return line_width(self.features, len(self.horizons))
 
-    @property
-    def states_size(self) -> int:
-        """The length of the left-edge states, with which a state row ends."""
-        return self._layout.sizes[-1]
-
     def kept_windows(self) -> tuple[tuple[int, int, int], tuple[int, int]]:
         """Return the shapes of the arrays of a stream's ``ReplayBuffer``: lines and left-edge states."""
         kept = buffer_capacity(self._shape.replay_buffer_size, stride=self.stride, youngest=self.stride)
         return (kept, self._shape.window, self.width), (kept, self.states_size)
 
-    @cached_property
-    def initial(self) -> Floats:
-        """The state before the first event."""
-        return self._layout.initial(self._shape.seed)
-
-    def reset_states(self, state: Floats) -> None:
-        """Set the left-edge states to zero, in place, where the sequence breaks."""
-        self._layout.reset_states(state)
-
     def to_keras(self, state: Floats, *, stateful: bool = False) -> bytes:
         """Return the content of a Keras file: features of a line in, outputs out."""
-        return keras_bytes(self._layout, state, self._head, stateful=stateful)
+        return keras_bytes(self._layout_of(state), state, self._head, stateful=stateful)
 
-    def from_keras(self, path: Path) -> Floats:
-        """Read the weights of a Keras file; return the initial state with these weights.
-
-        Raises:
-            SettingsError: The file cannot be loaded, or a layer does not fit.
-        """
-        return read_state(path, self._layout, self._head, self.initial)
-
-    def states_of(self, state: Floats) -> dict[str, list[Floats]]:
-        """Return the left-edge states by the layer names of the Keras file."""
-        return states_of(self._layout, state)
+    def _read_keras(self, path: Path) -> KerasFile:
+        return read_keras(
+            path, self._layers, self._head.activation, inputs=self._head.inputs, outputs=self._head.outputs
+        )
 
     def prepare(self, classes: int) -> None:
         """Do nothing: there is one program, which is compiled at its first use."""
@@ -128,52 +97,35 @@ class NumberModel:
                 arrive with the events are filled in.
             past: The number of earlier events, and the windows that may be replayed; it is not changed.
         """
-        count = len(lines) - self.steps
-        padded = np.zeros((self.steps + self.events, lines.shape[1]), np.float32)
-        padded[: len(lines)] = lines
-        replayed = self._replayed(count, past) if self._shape.replay_buffer_size else ()
-        row = np.concatenate([state, padded.ravel(), *replayed])
-        drops = drops_out(self._layout, self._learning, replayed=self._shape.replay_buffer_size > 0)
-        integers = np.zeros(1 + 2 * (self.events + 1) * drops, np.int32)
-        integers[0] = count
-        if drops:
-            integers[1:][: 2 * count] = dropout_seeds(self._shape.seed, past.events + 1, count).ravel()
-        answer = self._program(row, integers)
-        report = answer[self.state_size :].reshape(self.events + 1, -1)
-        edges = 3 + len(self.horizons)
+        count, seed = len(lines) - self.steps, self._shape.seed
+        call = NumberArguments(state, count, lines)
+        if history := self._shape.replay_buffer_size:
+            drawn = sample_window(seed, past.events + 1, count, history, stride=self.stride, youngest=self.stride)
+            kept = drawn // self.stride % len(past.windows)
+            call = call._replace(replayed_lines=past.windows[kept], replayed_states=past.states[kept])
+        if drops_out(self._layout_of(state), self._learning, replayed=history > 0):
+            call = call._replace(dropout=dropout_seeds(seed, past.events + 1, count))
+        results = self._program(call)
         return NumberRun(
-            state=answer[: self.state_size],
-            outputs=report[: count + 1, 3:edges],
-            fit_steps=report[:count, 0].astype(np.int32),
-            skipped_steps=report[:count, 1].astype(np.int32),
-            losses=report[:count, 2],
-            edges=report[:count, edges:],
+            state=results.state,
+            outputs=results.outputs[: count + 1],
+            fit_steps=results.fit_steps[:count].astype(np.int32),
+            skipped_steps=results.skipped_steps[:count].astype(np.int32),
+            losses=results.losses[:count],
+            edges=results.edges[:count],
         )
-
-    def _replayed(self, count: int, past: ReplayBuffer) -> tuple[Floats, Floats]:
-        """Return the lines and the left-edge states that the events of a call replay."""
-        history, (lines_shape, states_shape) = self._shape.replay_buffer_size, self.kept_windows()
-        lines = np.zeros((self.events + 1, *lines_shape[1:]), np.float32)
-        states = np.zeros((self.events + 1, *states_shape[1:]), np.float32)
-        drawn = sample_window(
-            self._shape.seed, past.events + 1, count, history, stride=self.stride, youngest=self.stride
-        )
-        place = drawn // self.stride % len(past.windows)
-        lines[:count], states[:count] = past.windows[place], past.states[place]
-        return lines.ravel(), states.ravel()
 
     @property
     def _head(self) -> Head:
         return Head(self.features, len(self.horizons), "linear")
 
     @cached_property
-    def _program(self) -> Callable[[Floats, Integers], Floats]:
-        pin_runtime()
-        with suppress_stderr():
-            from online_lstm.learning.network.number_program import compile_regression  # noqa: PLC0415 - loads TensorFlow
+    def _program(self) -> Callable[[NumberArguments], RunResults]:
+        load_tensorflow()
+        from online_lstm.learning.network.number_program import compile_regression  # noqa: PLC0415 - loads TensorFlow
 
         return compile_regression(
-            self._layout,
+            self._layout(self.features),
             self._learning,
             window=self._shape.window,
             horizons=self.horizons,

@@ -6,18 +6,21 @@ sequence have no target yet.
 """
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import tensorflow as tf
 
+from online_lstm.learning.network.call_layout import compiled
+from online_lstm.learning.network.fit_step import FitReport, StepReport, TrainState, apply_step, fit_if
 from online_lstm.learning.network.forward import after_first_step, forward
-from online_lstm.learning.network.hyperparameters import LearningSettings, line_width
-from online_lstm.learning.network.layout import Floats, Integers, Layout
+from online_lstm.learning.network.hyperparameters import LearningSettings
+from online_lstm.learning.network.layout import Layout
 from online_lstm.learning.network.lstm import Tensor
-from online_lstm.learning.network.rng import drops_out
-from online_lstm.learning.network.symbol_program import TrainState, compiled, fitted_if, stepped
+from online_lstm.learning.network.signatures import NumberArguments, RunResults
 
 
+@cache
 def compile_regression(
     layout: Layout,
     learning: LearningSettings,
@@ -27,64 +30,49 @@ def compile_regression(
     carried: bool,
     replayed: bool,
     events: int,
-) -> Callable[[Floats, Integers], Floats]:
-    """Trace the program; XLA compiles it at its first call.
+) -> Callable[[NumberArguments], RunResults]:
+    """Compile the program, with one output for each of ``horizons``."""
+    arguments = NumberArguments.specs(
+        layout, learning, window=window, horizons=horizons, replayed=replayed, events=events
+    )
+    results = RunResults.specs(layout, outputs=len(horizons), events=events)
+    steps, longest = window + max(horizons) - 1, max(horizons)
+    drops_out = arguments.dropout.shape[0] > 0 and learning.learn
 
-    The program takes a row, float32, and integers, int32. The integers are the number of events K (1,) and, with
-    dropout, the dropout seeds of each event (events + 1, 2). The row is the state (row_size,), the lines
-    (window + longest horizon - 1 + events, width), and, with replay, the lines (events + 1, window, width) and the
-    left-edge states (events + 1, states_size) that each event replays. ``NumberModel`` describes a line; it has one
-    output for each of ``horizons``.
-    The program returns one row, float32: the new state (row_size,), then (events + 1, 3 + outputs + states_size): steps
-    applied, steps skipped, loss, outputs for the last line, and the left-edge states before each event; K + 1 lines of
-    them are meaningful.
-    """
-    outputs, longest = len(horizons), max(horizons)
-    states_size, width, steps = layout.sizes[-1], line_width(layout.classes, outputs), window + longest - 1
-    windows, seeds = (events + 1) * replayed, (events + 1) * drops_out(layout, learning, replayed=replayed)
-    shapes = ((steps + events, width), (windows, window, width), (windows, states_size))
-    sizes = [layout.row_size, *(tf.TensorShape(shape).num_elements() for shape in shapes)]
-
-    def run(row: Tensor, integers: Tensor) -> Tensor:
-        count, dropout = tf.split(integers, [1, 2 * seeds])
-        state, *parts = tf.split(row, sizes)
-        lines, earlier, edges = (tf.reshape(part, shape) for part, shape in zip(parts, shapes, strict=True))
-
-        def trip(k: Tensor, memory: TrainState, report: Tensor) -> tuple[Tensor, Tensor, TrainState]:
-            arrived = k < count[0]
-            here = tf.slice(lines, [k, 0], [steps, width])
-            batch, starts = here[:, None], memory.states[None]
+    def run(call: NumberArguments) -> RunResults:
+        def step(k: Tensor, state: TrainState, reports: FitReport) -> tuple[Tensor, TrainState, FitReport]:
+            arrived = k < call.events
+            lines = tf.slice(call.lines, [k, 0], [steps, call.lines.shape[1]])
+            batch, starts = lines[:, None], state.states[None]
             if replayed:
-                again = tf.pad(earlier[k], ((0, longest - 1), (0, 0)))
-                batch, starts = tf.stack([here, again], 1), tf.stack([memory.states, edges[k]])
-            seed = tf.gather(tf.reshape(dropout, (seeds, 2)), k) if seeds and learning.learn else None
-            fitted, slid, line = _fit_step(
-                layout, learning, memory, lines=batch, starts=starts, horizons=horizons, arrived=arrived, dropout=seed
+                replay = tf.pad(call.replayed_lines[k], ((0, longest - 1), (0, 0)))
+                batch, starts = tf.stack([lines, replay], 1), tf.stack([state.states, call.replayed_states[k]])
+            seed = tf.gather(call.dropout, k) if drops_out else None
+            fitted, slid, report = _fit_step(
+                layout, learning, state, lines=batch, starts=starts, horizons=horizons, arrived=arrived, dropout=seed
             )
-            report = tf.tensor_scatter_nd_update(report, [[k]], [tf.concat([line, memory.states], 0)])
             slides = arrived & carried & tf.reduce_all(tf.math.is_finite(slid))
-            memory = fitted._replace(states=tf.where(slides, slid, memory.states))
-            return k + 1, memory, report
+            state = fitted._replace(states=tf.where(slides, slid, state.states))
+            return k + 1, state, reports.write(k, report)
 
-        report = tf.zeros((events + 1, 3 + outputs + states_size))
-        start = (tf.constant(0), TrainState(*tf.split(state, layout.sizes)), report)
-        _, memory, report = tf.while_loop(lambda k, *_: k <= count[0], trip, start)
-        return tf.concat([*memory, tf.reshape(report, [-1])], 0)
+        start = (tf.constant(0), TrainState.from_row(layout, call.state), FitReport.blank(results))
+        _, state, reports = tf.while_loop(lambda k, *_: k <= call.events, step, start)
+        return RunResults(state.row(), *reports)
 
-    return compiled(run, sum(sizes), 1 + 2 * seeds)
+    return compiled(run, arguments=arguments, results=results)
 
 
 def _fit_step(
     layout: Layout,
     learning: LearningSettings,
-    memory: TrainState,
+    state: TrainState,
     *,
     lines: Tensor,
     starts: Tensor,
     horizons: tuple[int, ...],
     arrived: Tensor,
     dropout: Tensor | None,
-) -> tuple[TrainState, Tensor, Tensor]:
+) -> tuple[TrainState, Tensor, FitReport]:
     """Predict from the last of the ``lines`` and, if values have arrived, fit the lines whose targets are known.
 
     ``lines`` are float32 (T, B, width): the lines of this event and the replayed lines. ``starts`` are their left-edge
@@ -92,21 +80,21 @@ def _fit_step(
     targets. With dropout layers (``dropout`` is the argument of ``forward``), the prediction has a pass of its own.
     """
     count, steps = len(horizons), lines.shape[0]
-    told = steps - np.array(horizons)  # the positions whose targets arrive with this event
+    arriving = steps - np.array(horizons)  # the positions whose targets arrive with this event
     inputs, present, targets, known = tf.split(lines, [layout.classes, 1, count, count], 2)
-    fitted = told.max() + 1
-    weights = known[:fitted]
-    if told.min() < told.max():  # targets at later positions arrive with later events of the call
-        weights *= tf.constant(np.arange(fitted)[:, None, None] <= told, tf.float32)
-    newest = tf.stack([known[position, 0, place] for place, position in enumerate(told)])
+    fitted_steps = arriving.max() + 1
+    weights = known[:fitted_steps]
+    if arriving.min() < arriving.max():  # targets at later positions arrive with later events of the call
+        weights *= tf.constant(np.arange(fitted_steps)[:, None, None] <= arriving, tf.float32)
+    newest = tf.stack([known[position, 0, output] for output, position in enumerate(arriving)])
 
     def pass_through(sequences: int, dropout: Tensor | None) -> tuple[Tensor, list[Tensor]]:
-        here, mask = inputs[:, :sequences], present[:, :sequences, 0]
+        sequence_inputs = inputs[:, :sequences]
         outputs, states = forward(
             layout,
-            memory.weights,
-            lambda kernel: here @ kernel,
-            mask,
+            state.weights,
+            lambda kernel: sequence_inputs @ kernel,
+            present[:, :sequences, 0],
             starts[:sequences],
             dropout=dropout,
             replay_dropout=learning.replay_dropout,
@@ -114,18 +102,18 @@ def _fit_step(
         return outputs[..., :count], states
 
     with tf.GradientTape() as tape:
-        tape.watch(memory.weights)
+        tape.watch(state.weights)
         outputs, states = pass_through(lines.shape[1], dropout)
-        errors = tf.abs(outputs[:fitted] - targets[:fitted])
+        errors = tf.abs(outputs[:fitted_steps] - targets[:fitted_steps])
         losses = tf.where(errors < 1, 0.5 * errors * errors, errors - 0.5) * weights
         objective = tf.reduce_sum(losses) / tf.maximum(tf.reduce_sum(weights), 1.0)
 
-    def fit() -> tuple[TrainState, Tensor]:
+    def fit() -> tuple[TrainState, StepReport]:
         loss = tf.reduce_sum(losses[:, 0]) / tf.maximum(tf.reduce_sum(weights[:, 0]), 1.0)
         wanted = tf.reduce_max(newest) > 0
-        return stepped(learning, memory, tape.gradient(objective, memory.weights), loss, wanted=wanted)
+        return apply_step(learning, state, tape.gradient(objective, state.weights), loss, wanted=wanted)
 
     if dropout is not None and layout.drops_out:
         outputs, states = pass_through(1, None)
-    memory, done = fitted_if(arrived, learning, memory, fit)
-    return memory, after_first_step(states), tf.concat([done, outputs[-1, 0]], 0)
+    fitted, step = fit_if(arrived, learning, state, fit)
+    return fitted, after_first_step(states), FitReport(*step, outputs=outputs[-1, 0], edges=state.states)

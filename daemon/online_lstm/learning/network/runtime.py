@@ -4,7 +4,10 @@ The same input must give the same weights on every run, so that a replay can be 
 The number of threads and the instruction set determine the order of sums; both are pinned.
 """
 
+import ctypes
 import faulthandler
+import gc
+import importlib
 import os
 import platform
 import subprocess
@@ -33,6 +36,8 @@ TENSORFLOW_PINS = {
     "CUDA_VISIBLE_DEVICES": "-1",
 }
 PASSED_ON_S = 5.0
+_KERAS = "keras.src.optimizers"
+"""The module of Keras that TensorFlow imports at its end, if Keras is installed."""
 _FILTER = r"""
 import os, re, sys
 chatter = re.compile(rb"WARNING: All log messages before absl|[IWE]\d{4} \d\d:\d\d:")
@@ -54,6 +59,38 @@ def pin_runtime(environment: MutableMapping[str, str] = os.environ) -> None:
     environment["XLA_FLAGS"] = " ".join(flags)
 
 
+def load_tensorflow() -> None:
+    """Import TensorFlow with its settings pinned, without its messages and without Keras.
+
+    Keras takes a quarter of the time and imports matplotlib; it is imported when a Keras file is read or written. The
+    search for garbage waits, since the import leaves hardly any.
+    """
+    if "tensorflow" in sys.modules:
+        return
+    pin_runtime()
+    sys.modules.setdefault(_KERAS, None)  # type: ignore[arg-type] # an import of it fails, as if it were not installed
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        with suppress_stderr():
+            importlib.import_module("tensorflow")
+    finally:
+        if collecting:
+            gc.enable()
+        if sys.modules[_KERAS] is None:
+            del sys.modules[_KERAS]
+
+
+def trim_heap() -> None:
+    """Return the free memory of the heap to the system, which the C library keeps otherwise.
+
+    A compilation leaves more than 100 MB of it. Does nothing without the GNU C library.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
 @contextmanager
 def suppress_stderr() -> Iterator[None]:
     """Drop TensorFlow's messages about missing GPUs while it loads, before its log level applies; pass on the rest.
@@ -69,13 +106,13 @@ def suppress_stderr() -> Iterator[None]:
     assert passing_on.stdin is not None
     os.dup2(passing_on.stdin.fileno(), 2)
     passing_on.stdin.close()
-    crashes_told = faulthandler.is_enabled()
-    if not crashes_told:
+    faulthandler_enabled = faulthandler.is_enabled()
+    if not faulthandler_enabled:
         faulthandler.enable(standard_error)
     try:
         yield
     finally:
-        if not crashes_told:
+        if not faulthandler_enabled:
             faulthandler.disable()
         os.dup2(standard_error, 2)
         os.close(standard_error)

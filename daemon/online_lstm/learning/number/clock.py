@@ -77,14 +77,14 @@ def observe(
         horizons: Steps from an event to its targets.
         learns: If false, the profile learns nothing; the mean interval is updated in any case.
     """
-    slots = np.empty((1 + len(horizons), len(values)), np.int64)
+    slots = np.empty((len(values), 1 + len(horizons)), np.int64)
     _find_slots(
         Clock(*[row["clock_" + name] for name in Clock._fields]), timestamps_ms, np.array(horizons, np.int64), slots
     )
     return profile.observe(row, _PREFIX, values, slots, learns=learns)
 
 
-def places(timestamps_ms: NDArray[np.int64]) -> NDArray[np.float32]:
+def phases(timestamps_ms: NDArray[np.int64]) -> NDArray[np.float32]:
     """Return the phases in the week (from Monday) and in the day, 0 to 1, float32 ``(2, K)``; 0 if no timestamp."""
     turns = np.stack([(timestamps_ms - MONDAY_MS) % WEEK_MS / WEEK_MS, timestamps_ms % DAY_MS / DAY_MS])
     return np.where(timestamps_ms < 0, 0, turns).astype(np.float32)
@@ -101,13 +101,13 @@ def _find_slots(
     for event in range(len(timestamps_ms)):
         time = timestamps_ms[event]
         if time < 0:
-            slots[:, event] = TIMELESS
+            slots[event] = TIMELESS
             continue
         _learn_interval(clock, time)
-        slots[0, event] = (time - MONDAY_MS) % WEEK_MS // SLOT_MS
-        for place in range(len(horizons)):
-            target = time + np.int64(horizons[place] * clock.interval_ms[0])
-            slots[1 + place, event] = (target - MONDAY_MS) % WEEK_MS // SLOT_MS
+        slots[event, 0] = (time - MONDAY_MS) % WEEK_MS // SLOT_MS
+        for step in range(len(horizons)):
+            target = time + np.int64(horizons[step] * clock.interval_ms[0])
+            slots[event, 1 + step] = (target - MONDAY_MS) % WEEK_MS // SLOT_MS
 
 
 @compiled
@@ -125,8 +125,8 @@ def _learn_interval(clock: Clock, time: int) -> None:
     if clock.events[0] < STRETCH or interval == 0:
         return
     if interval > 0:
-        for place in range(STRETCHES - 1):
-            clock.stretches_ms[place] = interval if first else clock.stretches_ms[place + 1]
+        for index in range(STRETCHES - 1):
+            clock.stretches_ms[index] = interval if first else clock.stretches_ms[index + 1]
         clock.stretches_ms[-1] = interval
         clock.interval_ms[0] = np.sort(clock.stretches_ms)[1:-1].mean()
     clock.start_ms[0] = clock.latest_ms[0]

@@ -1,7 +1,7 @@
 """One component of the numbers: its past values, and the predictions of its experts at each of H horizons.
 
 An event is learned in two steps, so that the experts of one component can use the deviations of other components.
-``place`` computes the deviation of the value from its profile; ``predict`` learns from the outcome and predicts. A
+``locate`` computes the deviation of the value from its profile; ``predict`` learns from the outcome and predicts. A
 missing value is replaced by the expectation of the profile; it is not used as a label, and no estimate is updated with
 it. In the past values that the baselines and the period search use, a missing value is replaced by the last known
 value.
@@ -22,13 +22,13 @@ LIKENESS = (1.0, 1.0, 0.5)  # weights of the neighbours' taps: now, one step ago
 class ComponentResult(NamedTuple):
     """The predictions and the inputs of the network after each of K events; before the first value NaN, features 0."""
 
-    residuals: NDArray[np.float64]  # (H, K)
-    spread: NDArray[np.float64]  # (H, K)
+    residuals: NDArray[np.float64]  # (K, H)
+    spread: NDArray[np.float64]  # (K, H)
     scale: NDArray[np.float64]  # (K,)
     features: NDArray[np.float64]  # (K, F)
-    linear: NDArray[np.float64]  # (H, K)
-    neighbours: NDArray[np.float64]  # (H, K)
-    baselines: NDArray[np.float64]  # (2, H, K)
+    linear: NDArray[np.float64]  # (K, H)
+    neighbours: NDArray[np.float64]  # (K, H)
+    baselines: NDArray[np.float64]  # (K, H, 2)
 
 
 class LocatedEvents(NamedTuple):
@@ -37,8 +37,8 @@ class LocatedEvents(NamedTuple):
     values: NDArray[np.float64]  # (K,): NaN where missing
     past: NDArray[np.float64]  # (N + K,): a missing value is replaced by the last known value
     known: int  # number of the N earlier events that belong to this sequence
-    places: NDArray[np.float32]  # (2, N + K): phases
-    clock: NDArray[np.float64]  # (H + 1, K)
+    phases: NDArray[np.float32]  # (2, N + K)
+    clock: NDArray[np.float64]  # (K, H + 1)
     scaled: SeasonalDeviations
     searches: bool  # whether a period search follows these events
 
@@ -54,7 +54,7 @@ class Component:
         self,
         *,
         horizons: tuple[int, ...],
-        history: int,
+        lookback: int,
         periods: tuple[int, ...],
         lags: tuple[int, ...],
         calendar: bool,
@@ -62,11 +62,11 @@ class Component:
         learns: bool = True,
     ) -> None:
         self._horizons = horizons
-        self._history = history
+        self._lookback = lookback
         self._calendar = calendar
         self._seasonal = Seasonal(
             horizons=horizons,
-            history=history,
+            lookback=lookback,
             periods=periods,
             lags=lags,
             calendar=calendar,
@@ -87,11 +87,11 @@ class Component:
         return {
             "number_events": ArraySpec((1,), "int64"),  # number of events since the first value
             "number_first": ArraySpec((1,), "int64"),  # number of the first event of the sequence
-            "number_begins": ArraySpec((self._history,), "bool"),  # whether a value began a sequence
-            "number_values": ArraySpec((self._history,), "float64"),
-            "number_missing": ArraySpec((self._history,), "bool"),
-            "number_places": ArraySpec((2, self._history), "float32"),
-            "number_clock": ArraySpec((ahead + 1, self._history if self._calendar else 0), "float64"),
+            "number_begins": ArraySpec((self._lookback,), "bool"),  # whether a value began a sequence
+            "number_values": ArraySpec((self._lookback,), "float64"),
+            "number_missing": ArraySpec((self._lookback,), "bool"),
+            "number_places": ArraySpec((2, self._lookback), "float32"),
+            "number_clock": ArraySpec((ahead + 1, self._lookback if self._calendar else 0), "float64"),
             "number_asked": ArraySpec((ahead, 2, self._horizons[-1]), "float64"),
             **(clock.fields() if self._calendar else {}),
             **scaling.fields(),
@@ -107,7 +107,7 @@ class Component:
             return len(values) if missing.all() else int(np.argmin(missing))
         return min(len(values), self._seasonal.until_search(0))
 
-    def place(
+    def locate(
         self, row: ArrayViews, values: NDArray[np.float64], timestamps_ms: NDArray[np.int64]
     ) -> LocatedEvents | None:
         """Learn the profile from K values, and return their deviations; None before the first known value.
@@ -135,82 +135,83 @@ class Component:
         remember(row["number_begins"], steps == first)
         if self._calendar:
             by_clock = clock.observe(row, values, timestamps_ms, horizons=self._horizons, learns=self._learns)
-            told = np.concatenate([by_clock.usual, by_clock.deviations[None]])
-            remember(row["number_clock"], told)
-            now = clock.places(timestamps_ms)
+            expected = np.column_stack([by_clock.usual, by_clock.deviations])
+            remember(row["number_clock"], expected.T)
+            now = clock.phases(timestamps_ms)
         else:
-            told = np.empty((len(self._horizons) + 1, 0))
+            expected = np.empty((count, 0))
             now = phase.in_periods(steps, row["season_periods"])
         return LocatedEvents(
             values=values,
             past=past,
-            known=min(before - first, self._history),
-            places=remember(row["number_places"], now),
-            clock=told,
+            known=min(before - first, self._lookback),
+            phases=remember(row["number_places"], now),
+            clock=expected,
             scaled=self._seasonal.scale(row, values, steps),
             searches=self._seasonal.until_search(before) == count,
         )
 
-    def predict(self, row: ArrayViews, placed: LocatedEvents, others: NDArray[np.float64]) -> ComponentResult:
+    def predict(self, row: ArrayViews, located: LocatedEvents, others: NDArray[np.float64]) -> ComponentResult:
         """Learn from the outcomes of K events, and predict after each event.
 
         Args:
             row: The arrays of the stream, written to.
-            placed: The result of ``place``.
+            located: The result of ``locate``.
             others: The deviations of the other components at these events, float64 ``(K, M)``.
         """
-        values, scaled = placed.values, placed.scaled.profile
+        values, scaled = located.values, located.scaled.profile
         count = len(values)
         back = [self._seasonal.back(row, horizon) for horizon in self._horizons]
-        learned = self._seasonal.predict(row, values, placed.scaled, clock=placed.clock, others=others)
-        found = [
+        learned = self._seasonal.predict(row, values, located.scaled, clock=located.clock, others=others)
+        similar = [
             neighbours.predict(
-                placed.scaled.deviations,
-                placed.places,
+                located.scaled.deviations,
+                located.phases,
                 outcomes,
-                known=placed.known,
+                known=located.known,
                 count=count,
                 taps=(np.array([0, 1, short_back]), np.array(LIKENESS, np.float32)),
                 horizon=horizon,
             )
             for outcomes, (_, short_back), horizon in zip(learned.outcomes, back, self._horizons, strict=True)
         ]
-        predicted = np.where(np.isnan(found), learned.predictions, scaled.usual + scaled.spread * np.array(found))
-        place = np.arange(self._history, self._history + count)
+        deviations = np.column_stack(similar)
+        nearby = np.where(np.isnan(deviations), learned.predictions, scaled.usual + scaled.spread * deviations)
+        now = np.arange(self._lookback, self._lookback + count)
         learned_from = values if self._learns else np.full(count, np.nan)
         scale = scaling.observe(row, learned_from, scaled.values, scaled.usual)
         features: tuple[NDArray[Any], ...] = (
             scale.numbers,
             scaled.deviations,
-            *(placed.scaled.deviations[place - short_back] for _, short_back in back),
-            ((learned.predictions - scaled.usual) / scaled.spread).T,
-            phase.on_circles(np.ascontiguousarray(placed.places[:, self._history :])),
+            *(located.scaled.deviations[now - short_back] for _, short_back in back),
+            (learned.predictions - scaled.usual) / scaled.spread,
+            phase.on_circles(np.ascontiguousarray(located.phases[:, self._lookback :])),
             learned.by_clock,
         )
         season_ago = [
-            placed.past[place - np.minimum(season_back, placed.known + np.arange(count))] for season_back, _ in back
+            located.past[now - np.minimum(season_back, located.known + np.arange(count))] for season_back, _ in back
         ]
         return ComponentResult(
-            residuals=self._residuals(row, values, np.stack([learned.predictions, scaled.spread], axis=1)),
+            residuals=self._residuals(row, values, learned.predictions, scaled.spread),
             spread=scaled.spread,
             scale=scale.spread,
             features=np.column_stack(features),
             linear=learned.predictions,
-            neighbours=predicted,
-            baselines=np.stack([np.tile(placed.past[place], (len(self._horizons), 1)), season_ago]),
+            neighbours=nearby,
+            baselines=np.stack([np.column_stack([located.past[now], ago]) for ago in season_ago], axis=1),
         )
 
     def nothing(self, count: int) -> ComponentResult:
         """Return the result for K events before the first known value."""
-        ahead = np.full((len(self._horizons), count), np.nan)
+        ahead = np.full((count, len(self._horizons)), np.nan)
         return ComponentResult(
             residuals=ahead,
             spread=ahead,
-            scale=ahead[0],
+            scale=ahead[:, 0],
             features=np.zeros((count, self.features)),
             linear=ahead,
             neighbours=ahead,
-            baselines=np.stack([ahead, ahead]),
+            baselines=np.stack([ahead, ahead], axis=-1),
         )
 
     def break_sequence(self, row: ArrayViews) -> None:
@@ -226,32 +227,36 @@ class Component:
 
         Args:
             row: The arrays of the stream, written to.
-            others: The remembered deviations of the other components, float32 ``(M, N)``.
+            others: The remembered deviations of the other components, float32 ``(N, M)``.
         """
         events = int(row["number_events"][0])
-        latest = slice(-min(events, self._history), None)
+        latest = slice(-min(events, self._lookback), None)
         changed = self._seasonal.search(
             row,
             events,
             row["number_values"][latest],
             missing=row["number_missing"][latest],
             begins=row["number_begins"][latest],
-            clock=row["number_clock"][:, latest],
-            others=others[:, latest].T.astype(np.float64),
+            clock=row["number_clock"].T[latest],
+            others=others[latest].astype(np.float64),
         )
         if changed and not self._calendar:
             steps = np.arange(events + latest.start, events)
             row["number_places"][:, latest] = phase.in_periods(steps, row["season_periods"])
 
     def _residuals(
-        self, row: ArrayViews, values: NDArray[np.float64], told: NDArray[np.float64]
+        self,
+        row: ArrayViews,
+        values: NDArray[np.float64],
+        predictions: NDArray[np.float64],
+        spread: NDArray[np.float64],
     ) -> NDArray[np.float64]:
-        """Return the right network outputs at K values, and keep ``told``: predictions and spreads, ``(H, 2, K)``."""
-        asked = remember(row["number_asked"], told)
+        """Return the right network outputs at K values, ``(K, H)``, and keep the predictions and spreads after them."""
+        pending = remember(row["number_asked"], np.stack([predictions, spread], axis=1).T)
         due = [
-            line[:, self._horizons[-1] - h :][:, : len(values)] for line, h in zip(asked, self._horizons, strict=True)
+            line[:, self._horizons[-1] - h :][:, : len(values)] for line, h in zip(pending, self._horizons, strict=True)
         ]
-        prediction, spread = np.stack(due, axis=1)
+        predicted, unit = np.stack(due, axis=-1)
         with np.errstate(all="ignore"):
-            residuals = np.clip((values - prediction) / spread, -ridge.MAX_TARGET, ridge.MAX_TARGET)
-        return np.where(spread > 0, residuals, np.nan)
+            residuals = np.clip((values[:, None] - predicted) / unit, -ridge.MAX_TARGET, ridge.MAX_TARGET)
+        return np.where(unit > 0, residuals, np.nan)

@@ -2,19 +2,19 @@
 
 The method: Gibbs and Candès, "Adaptive conformal inference under distribution shift", 2021, equation 2. The interval
 reaches from the published prediction to both sides by the (1 - level) quantile of the last ``RESIDUALS`` absolute
-errors, which is the ceil((1 - level)(n + 1))-th smallest of n errors. The level begins at 1 - coverage. It is updated
-with each value for which there was an interval:
+errors, which is the ceil((1 - level)(n + 1))-th smallest of n errors. The level begins at 1 - interval_level. It is
+updated with each value for which there was an interval:
 
-    level += rate (1 - coverage - miss)        miss = 1 if the value was outside, else 0
+    level += rate (1 - interval_level - miss)        miss = 1 if the value was outside, else 0
 
-With this update, the share of misses converges to 1 - coverage for any sequence of values. The level is limited to the
-range from -rate to 1 + rate, in which it would stay if intervals were unbounded or empty. Here intervals are never
-unbounded or empty: if the quantile is above the largest error (at a level near 0 or below), the half-width is
+With this update, the share of misses converges to 1 - interval_level for any sequence of values. The level is limited
+to the range from -rate to 1 + rate, in which it would stay if intervals were unbounded or empty. Here intervals are
+never unbounded or empty: if the quantile is above the largest error (at a level near 0 or below), the half-width is
 ``WIDEST`` times the largest error; if it is below the smallest error, the width is 0. An interval of width 0 that
 contains its value does not change the level, because the interval could not have been narrower.
 
-There is no interval until there are enough errors for the quantile at the level 1 - coverage. At a horizon of several
-events, the miss is evaluated with the interval that was published one horizon earlier.
+There is no interval until there are enough errors for the quantile at the level 1 - interval_level. At a horizon of
+several events, the miss is evaluated with the interval that was published one horizon earlier.
 """
 
 from typing import NamedTuple
@@ -56,7 +56,7 @@ def observe(
     published: NDArray[np.float64],
     *,
     horizon: int,
-    coverage: float,
+    interval_level: float,
     rate: float,
     learns: bool = True,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -67,7 +67,7 @@ def observe(
         values: NaN where missing, at most 1e300 in size, float64 ``(K,)``.
         published: The predictions, NaN where there is no prediction, float64 ``(K,)``.
         horizon: Steps until the predicted value arrives.
-        coverage: Target share of the values inside their intervals, above 0 and below 1.
+        interval_level: Target share of the values inside their intervals, above 0 and below 1.
         rate: The rate in the formula.
         learns: If false, level and residuals stay unchanged.
 
@@ -80,7 +80,7 @@ def observe(
     new[0] = published
     waiting = np.concatenate((band.pending, new), axis=1)
     covered = np.full(len(values), np.nan)
-    _observe(band, values, waiting, (1 - coverage, rate, horizon, learns), covered)
+    _observe(band, values, waiting, (1 - interval_level, rate, horizon, learns), covered)
     band.pending[...] = waiting[:, len(values) :]
     return waiting[1:, band.pending.shape[1] :].T, covered
 
@@ -143,10 +143,10 @@ def _width(ordered: NDArray[np.float64], level: float) -> float:
 @compiled
 def _remember(band: Band, ordered: NDArray[np.float64], residual: float) -> None:
     """Write a residual to the ring, and replace the overwritten residual in the sorted array by it."""
-    known, place = min(band.counted[0], RESIDUALS), band.counted[0] % RESIDUALS
+    known, index = min(band.counted[0], RESIDUALS), band.counted[0] % RESIDUALS
     if known == RESIDUALS:
-        on_revoked = np.searchsorted(ordered, band.residuals[place])
-        for rank in range(on_revoked, known - 1):
+        overwritten = np.searchsorted(ordered, band.residuals[index])
+        for rank in range(overwritten, known - 1):
             ordered[rank] = ordered[rank + 1]
         known -= 1
     rank = known
@@ -154,5 +154,5 @@ def _remember(band: Band, ordered: NDArray[np.float64], residual: float) -> None
         ordered[rank] = ordered[rank - 1]
         rank -= 1
     ordered[rank] = residual
-    band.residuals[place] = residual
+    band.residuals[index] = residual
     band.counted[0] += 1

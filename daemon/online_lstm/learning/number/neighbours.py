@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from online_lstm.learning.jit import compiled
 
 NEIGHBOURS = 20
-WEIGHTS_OF_PLACES = (3.0, 6.0)  # of the phase in the period, and in the shorter period
+PHASE_WEIGHTS = (3.0, 6.0)  # of the phase in the period, and in the shorter period
 SHARPNESS = 0.3
 
 
 def predict(
     deviations: NDArray[np.float32],
-    places: NDArray[np.float32],
+    phases: NDArray[np.float32],
     outcomes: NDArray[np.float32],
     *,
     known: int,
@@ -34,7 +34,7 @@ def predict(
 
     Args:
         deviations: Deviations of all events, oldest first, float32 ``(N,)``.
-        places: Phases in the period and in the shorter period, from 0 to 1, float32 ``(2, N)``.
+        phases: Phases in the period and in the shorter period, from 0 to 1, float32 ``(2, N)``.
         outcomes: Outcomes of all events, read only where they can be known, NaN for a missing value, float32 ``(N,)``.
         known: Number of valid events before the last K; older events are ignored.
         count: K; the candidates of each event are among the N - K events before it.
@@ -45,8 +45,8 @@ def predict(
         Predicted outcomes, NaN where there are fewer than ``NEIGHBOURS`` candidates, float64 ``(K,)``.
     """
     predicted = np.full(count, np.nan)
-    weights = np.array(WEIGHTS_OF_PLACES, np.float32)
-    _predict((deviations, places, outcomes), (*taps, weights), (known, int(taps[0].max()), horizon), predicted)
+    weights = np.array(PHASE_WEIGHTS, np.float32)
+    _predict((deviations, phases, outcomes), (*taps, weights), (known, int(taps[0].max()), horizon), predicted)
     return predicted
 
 
@@ -57,8 +57,8 @@ def _predict(
     reach: tuple[int, int, int],
     predicted: NDArray[np.float64],
 ) -> None:
-    deviations, places, outcomes = past
-    taps, weights, weights_of_places = likeness
+    deviations, phases, outcomes = past
+    taps, weights, phase_weights = likeness
     known, back, horizon = reach
     before = len(deviations) - len(predicted)
     distances = np.empty(len(deviations), np.float32)
@@ -78,16 +78,16 @@ def _predict(
                 deviations[now - taps[tap]],
                 weights[tap],
             )
-        for place in range(len(places)):
-            _add_around(distances[first:end], places[place, first:end], places[place, now], weights_of_places[place])
+        for index in range(len(phases)):
+            _add_around(distances[first:end], phases[index, first:end], phases[index, now], phase_weights[index])
         _find(distances, outcomes, (first, end), near, nearest)
         if near[-1] == np.inf:
             continue
         total = 0.0
         weight = 0.0
-        for place in range(NEIGHBOURS):
-            own = 1 / (SHARPNESS + near[place] / max(near[NEIGHBOURS - 1], np.float32(1e-9)))
-            total += own * outcomes[nearest[place]]
+        for index in range(NEIGHBOURS):
+            own = 1 / (SHARPNESS + near[index] / max(near[NEIGHBOURS - 1], np.float32(1e-9)))
+            total += own * outcomes[nearest[index]]
             weight += own
         predicted[event] = total / weight
 
@@ -96,19 +96,19 @@ def _predict(
 def _add(
     distances: NDArray[np.float32], deviations: NDArray[np.float32], deviation: np.float32, weight: np.float32
 ) -> None:
-    for place in range(len(distances)):
-        difference = weight * (deviations[place] - deviation)
-        distances[place] += difference * difference
+    for index in range(len(distances)):
+        difference = weight * (deviations[index] - deviation)
+        distances[index] += difference * difference
 
 
 @compiled
 def _add_around(
     distances: NDArray[np.float32], turns: NDArray[np.float32], turn: np.float32, weight: np.float32
 ) -> None:
-    for place in range(len(distances)):
-        way = abs(turns[place] - turn)
+    for index in range(len(distances)):
+        way = abs(turns[index] - turn)
         way = weight * min(way, np.float32(1) - way)
-        distances[place] += way * way
+        distances[index] += way * way
 
 
 @compiled
@@ -122,10 +122,10 @@ def _find(
     """Write the smallest distances with a known outcome and their indices, ascending; in a tie, the later one first."""
     first, end = among
     near[:] = np.inf
-    for place in range(end - 1, first - 1, -1):
-        if distances[place] < near[-1] and not np.isnan(outcomes[place]):
+    for index in range(end - 1, first - 1, -1):
+        if distances[index] < near[-1] and not np.isnan(outcomes[index]):
             rank = len(near) - 1
-            while rank > 0 and distances[place] < near[rank - 1]:
+            while rank > 0 and distances[index] < near[rank - 1]:
                 near[rank], nearest[rank] = near[rank - 1], nearest[rank - 1]
                 rank -= 1
-            near[rank], nearest[rank] = distances[place], place
+            near[rank], nearest[rank] = distances[index], index

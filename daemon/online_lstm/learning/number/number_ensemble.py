@@ -3,8 +3,9 @@
 An event has D components, any of which may be missing. After each event, the experts predict every component at each of
 H horizons; they learn from a value only when it has arrived. A component at a horizon is a channel with its own
 experts. The order of the calls: ``observe`` learns values; then the network learns the residuals of the linear experts;
-then ``stack`` weights all experts. The state is the arrays of one row, with axes over components first and horizons
-second. State and predictions do not depend on how the values are split into calls.
+then ``stack`` weights all experts. Predictions have the axes (events, horizons, components). The state is the arrays of
+one row, with axes over components first and horizons second. State and predictions do not depend on how the values are
+split into calls.
 """
 
 from collections.abc import Sequence
@@ -42,18 +43,18 @@ class Observed(NamedTuple):
     """
 
     values: NDArray[np.float64]  # (K, D): limited to ``LARGEST`` in size, NaN where missing
-    residuals: NDArray[np.float64]  # (K, D, H): right output one horizon ago, limited to 8 in size; NaN if unknown
-    spread: NDArray[np.float64]  # (K, D, H): seasonal spread at the target, in units of the values, above 0
+    residuals: NDArray[np.float64]  # (K, H, D): right output one horizon ago, limited to 8 in size; NaN if unknown
+    spread: NDArray[np.float64]  # (K, H, D): seasonal spread at the target, in units of the values, above 0
     scale: NDArray[np.float64]  # (K, D): mean distance of the values from their centre, in their units, above 0
     features: NDArray[np.float32]  # (K, F): between -8 and 8, component by component
-    linear: NDArray[np.float64]  # (K, D, H): predictions
-    neighbours: NDArray[np.float64]  # (K, D, H): predictions
-    baselines: NDArray[np.float64]  # (K, D, H, 2): predictions of BASELINES
+    linear: NDArray[np.float64]  # (K, H, D): predictions
+    neighbours: NDArray[np.float64]  # (K, H, D): predictions
+    baselines: NDArray[np.float64]  # (K, H, D, 2): predictions of BASELINES
 
     def predictions(self, experts: Sequence[str], lstm: NDArray[np.float64] | None) -> NDArray[np.float64]:
-        """Return the predictions of these experts, float64 ``(K, D, H, E)``; ``lstm`` is the network's, if needed."""
-        said: dict[str, Any] = {"lstm": lstm, "linear": self.linear, "neighbours": self.neighbours}
-        return np.stack([said[name] for name in experts], axis=-1)
+        """Return the predictions of these experts, float64 ``(K, H, D, E)``; ``lstm`` is the network's, if needed."""
+        by_name: dict[str, Any] = {"lstm": lstm, "linear": self.linear, "neighbours": self.neighbours}
+        return np.stack([by_name[name] for name in experts], axis=-1)
 
 
 class NumberEnsemble:
@@ -62,8 +63,8 @@ class NumberEnsemble:
     Args:
         components: Number of components of an event, D.
         horizons: Steps from an event to the values that are predicted after it, ascending, at least 1.
-        history: Number of past values that are kept, at least 256 and four times each lag and period. The period search
-            and the nearest neighbours use these values.
+        lookback: Number of past values that are kept, at least 256 and four times each lag and period. The period
+            search and the nearest neighbours use these values.
         periods: The period of the season in steps, and a shorter period within it; empty to search the periods.
         lags: Lags in steps back from the target that the linear experts use; empty for the default lags. Each horizon
             uses the lags whose values are known at the time of the prediction.
@@ -71,7 +72,7 @@ class NumberEnsemble:
             network, and the similarity of events depends on their phases in day and week, not in the periods.
         experts: The ``EXPERTS`` that are weighted, in the order of the weights. If the network is the only expert,
             there are no weights: its prediction is published unchanged.
-        coverage: Target share of the values inside their intervals.
+        interval_level: Target share of the values inside their intervals.
         interval_rate: Learning rate of the intervals' level.
         learns: If false, the learned state predicts and stays unchanged. Past values are kept in any case: last values,
             values one season ago, and outcomes of similar events.
@@ -82,12 +83,12 @@ class NumberEnsemble:
         *,
         components: int = 1,
         horizons: tuple[int, ...],
-        history: int,
+        lookback: int,
         periods: tuple[int, ...] = (),
         lags: tuple[int, ...] = (),
         calendar: bool = False,
         experts: tuple[str, ...] = EXPERTS,
-        coverage: float = 0.9,
+        interval_level: float = 0.9,
         interval_rate: float = 0.01,
         learns: bool = True,
     ) -> None:
@@ -95,12 +96,12 @@ class NumberEnsemble:
         self._experts = experts
         self._weighed = experts != ("lstm",)
         self._learns = learns
-        self._coverage, self._interval_rate = coverage, interval_rate
+        self._interval_level, self._interval_rate = interval_level, interval_rate
         self._others = [_nearest(own, components) for own in range(components)]
         self._components = [
             Component(
                 horizons=horizons,
-                history=history,
+                lookback=lookback,
                 periods=periods,
                 lags=lags,
                 calendar=calendar,
@@ -131,7 +132,7 @@ class NumberEnsemble:
             timestamps_ms: Milliseconds since 1970, UTC, -1 where there is no timestamp, int64 ``(K,)``.
         """
         values = np.clip(values, -LARGEST, LARGEST)
-        rows = [{name: row[name][place] for name in self._names} for place in range(len(self._components))]
+        rows = [{name: row[name][index] for name in self._names} for index in range(len(self._components))]
         parts = []
         while len(values):
             lines = [np.ascontiguousarray(line) for line in values.T]
@@ -149,34 +150,34 @@ class NumberEnsemble:
         Args:
             row: The arrays of the stream, written to.
             observed: The result of ``observe``.
-            lstm: The network's predictions, float64 ``(K, D, H)``, if it is among the experts.
+            lstm: The network's predictions, float64 ``(K, H, D)``, if it is among the experts.
 
         Returns:
-            The predictions to publish, float64 ``(K, D, H)``, and the weights, ``(K, D, H, E)``. The weights sum to 1,
+            The predictions to publish, float64 ``(K, H, D)``, and the weights, ``(K, H, D, E)``. The weights sum to 1,
             or are 0 where a baseline is published. Both arrays are NaN for components that were never seen.
         """
         if lstm is not None and not self._weighed:
             return lstm, np.ones((*lstm.shape, 1))
         # the stack compares the others with the first expert, so the first one should never be far off
         order = sorted(self._experts, key=lambda name: name != "linear")
-        places = [order.index(name) for name in self._experts]
+        indices = [order.index(name) for name in self._experts]
         predictions = observed.predictions(order, lstm)
         published = np.full(predictions.shape[:3], np.nan)
         weights = np.full(predictions.shape, np.nan)
         for d, h, horizon in self._channels():
-            first = _first_known(observed.linear[:, d, h])
+            first = _first_known(observed.linear[:, h, d])
             if first == len(published):
                 continue
             own = {name: row[name][d, h] for name in self._channel_names}
             values = np.ascontiguousarray(observed.values[first:, d])
             if not self._learns:
                 values = np.full(len(values), np.nan)
-            spread = np.ascontiguousarray(observed.spread[first:, d, h])
-            stacked, weighed = stacking.observe(own, values, predictions[first:, d, h], spread, horizon=horizon)
-            candidates = np.column_stack([stacked, observed.baselines[first:, d, h]])
+            spread = np.ascontiguousarray(observed.spread[first:, h, d])
+            stacked, weighed = stacking.observe(own, values, predictions[first:, h, d], spread, horizon=horizon)
+            candidates = np.column_stack([stacked, observed.baselines[first:, h, d]])
             chosen = fallback.observe(own, values, candidates, horizon=horizon)
-            published[first:, d, h] = np.take_along_axis(candidates, chosen[:, None], axis=1)[:, 0]
-            weights[first:, d, h] = np.where(chosen[:, None] > 0, 0, weighed[:, places])
+            published[first:, h, d] = np.take_along_axis(candidates, chosen[:, None], axis=1)[:, 0]
+            weights[first:, h, d] = np.where(chosen[:, None] > 0, 0, weighed[:, indices])
         return published, weights
 
     def bound(
@@ -187,22 +188,22 @@ class NumberEnsemble:
         Args:
             row: The arrays of the stream, written to.
             observed: The result of ``observe``.
-            published: The predictions from ``stack``, float64 ``(K, D, H)``.
+            published: The predictions from ``stack``, float64 ``(K, H, D)``.
 
         Returns:
-            Lower and upper bounds of the predictions after each event, float64 ``(K, D, H, 2)``, NaN where there is no
+            Lower and upper bounds of the predictions after each event, float64 ``(K, H, D, 2)``, NaN where there is no
             interval yet; and whether the value of each event was inside its interval, 1 or 0, NaN where there was no
-            interval, ``(K, D, H)``.
+            interval, ``(K, H, D)``.
         """
         bounds, covered = np.empty((*published.shape, 2)), np.empty(published.shape)
         for d, h, horizon in self._channels():
             own = {name: row[name][d, h] for name in self._channel_names}
-            bounds[:, d, h], covered[:, d, h] = intervals.observe(
+            bounds[:, h, d], covered[:, h, d] = intervals.observe(
                 own,
                 np.ascontiguousarray(observed.values[:, d]),
-                np.ascontiguousarray(published[:, d, h]),
+                np.ascontiguousarray(published[:, h, d]),
                 horizon=horizon,
-                coverage=self._coverage,
+                interval_level=self._interval_level,
                 rate=self._interval_rate,
                 learns=self._learns,
             )
@@ -213,8 +214,8 @@ class NumberEnsemble:
 
         The learned state stays, and the season continues as if the next value had followed directly.
         """
-        for place, component in enumerate(self._components):
-            component.break_sequence({name: row[name][place] for name in self._names})
+        for index, component in enumerate(self._components):
+            component.break_sequence({name: row[name][index] for name in self._names})
         for part, used in ((stacking, self._weighed), (fallback, self._weighed), (intervals, True)):
             if used:
                 part.break_sequence(row)
@@ -233,35 +234,31 @@ class NumberEnsemble:
     ) -> Observed:
         """Learn values, at most up to the next cut of a component."""
         count = len(timestamps_ms)
-        placed = [
-            component.place(row, line, timestamps_ms)
+        located = [
+            component.locate(row, line, timestamps_ms)
             for component, row, line in zip(self._components, rows, values, strict=True)
         ]
-        deviations = np.zeros((len(placed), count))
-        for line, one in zip(deviations, placed, strict=True):
-            line[:] = 0 if one is None else one.scaled.profile.deviations
+        deviations = np.zeros((count, len(located)))
+        for index, one in enumerate(located):
+            if one is not None:
+                deviations[:, index] = one.scaled.profile.deviations
         learned = [
-            component.nothing(count) if one is None else component.predict(row, one, deviations[others].T)
-            for component, row, one, others in zip(self._components, rows, placed, self._others, strict=True)
+            component.nothing(count) if one is None else component.predict(row, one, deviations[:, others])
+            for component, row, one, others in zip(self._components, rows, located, self._others, strict=True)
         ]
-        for component, row, one, others in zip(self._components, rows, placed, self._others, strict=True):
+        for component, row, one, others in zip(self._components, rows, located, self._others, strict=True):
             if one is not None and one.searches:
                 past = [rows[other]["season_deviations"] for other in others]
-                component.search(row, np.array(past, np.float32).reshape(len(others), len(row["season_deviations"])))
-        of_channels = [
-            np.moveaxis(np.stack([getattr(one, name) for one in learned]), -1, 0)
-            for name in ("residuals", "spread", "linear", "neighbours")
-        ]
-        residuals, spread, linear, neighbours = of_channels
+                component.search(row, np.array(past, np.float32).reshape(len(others), len(row["season_deviations"])).T)
+        channels: dict[str, Any] = {
+            name: np.stack([getattr(one, name) for one in learned], axis=2)
+            for name in ("residuals", "spread", "linear", "neighbours", "baselines")
+        }
         return Observed(
             values=np.stack(values, axis=1),
-            residuals=residuals,
-            spread=spread,
             scale=np.stack([one.scale for one in learned], axis=1),
             features=np.concatenate([one.features for one in learned], axis=1).astype(np.float32),
-            linear=linear,
-            neighbours=neighbours,
-            baselines=np.stack([one.baselines for one in learned]).transpose(3, 0, 2, 1),
+            **channels,
         )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from online_lstm.events import Event, EventResult, NumberEvaluation, NumberPrediction
+from online_lstm.events import NumberEvaluation, NumberEvent, NumberPrediction, NumberResult
 from online_lstm.learning.model_states import ModelStates, ScoredBatch, score, score_fields
 from online_lstm.learning.network import NumberModel, ReplayBuffer
 from online_lstm.learning.network.hyperparameters import line_width
@@ -70,11 +70,11 @@ class NumberLearner:
         }
 
     @staticmethod
-    def network_fields(network: NumberModel, classes: int) -> dict[str, ArraySpec]:  # noqa: ARG004 - as of other tasks
+    def network_fields(network: NumberModel, classes: int) -> dict[str, ArraySpec]:
         """Describe the arrays of one stream's network."""
         windows, states = network.kept_windows()
         return {
-            "network": ArraySpec((network.state_size,), "float32"),
+            "network": ArraySpec((network.state_size(classes),), "float32"),
             "replay_lines": ArraySpec(windows, "float32"),
             "replay_states": ArraySpec(states, "float32"),
         }
@@ -94,7 +94,7 @@ class NumberLearner:
         self._network_rows = networks[self.classes]
         self.row = streams.add()
         self.network_row = self._network_rows.add()
-        self._scope.begin(self._network_rows.view(self.network_row), network.initial)
+        self._scope.begin(self._network_rows.view(self.network_row), network.initial())
 
     def close(self) -> None:
         """Release the rows."""
@@ -121,17 +121,17 @@ class NumberLearner:
         self._network.reset_states(state)
         self._scope.keep(network, state)
 
-    def learn(self, events: Sequence[Event]) -> list[EventResult]:
+    def learn(self, events: Sequence[NumberEvent]) -> list[NumberResult]:
         """Score, fit and predict, event by event."""
-        outcomes: list[EventResult] = []
+        outcomes: list[NumberResult] = []
         first = 0
-        for place, event in enumerate(events, 1):
-            if event.ends or place - first == self._network.events:
-                outcomes += self._learn_run(events[first:place])
-                first = place
+        for end, event in enumerate(events, 1):
+            if event.ends or end - first == self._network.events:
+                outcomes += self._learn_run(events[first:end])
+                first = end
         return outcomes + self._learn_run(events[first:])
 
-    def _learn_run(self, run: Sequence[Event]) -> list[EventResult]:
+    def _learn_run(self, run: Sequence[NumberEvent]) -> list[NumberResult]:
         """Learn up to ``network.events`` events in one call of the network."""
         if not run:
             return []
@@ -140,19 +140,15 @@ class NumberLearner:
         observed = self._ensemble.observe(stream, values, times)
         lines = self._lines(stream, observed)
         result = self._fit(stream, lines)
-        outputs = result.outputs[1:].astype(np.float64).reshape(observed.spread.shape)
-        lstm = observed.linear + observed.spread * outputs
+        lstm = observed.linear + observed.spread * self._by_horizon(result.outputs[1:])
         experts = observed.predictions(self._experts, lstm)
         published, weights = self._ensemble.stack(stream, observed, lstm)
         bounds, covered = self._ensemble.bound(stream, observed, published)
-        scale = np.broadcast_to(observed.scale[..., None], published.shape)
+        scale = np.broadcast_to(observed.scale[:, None], published.shape)
         made = np.concatenate([published[..., None], observed.baselines, experts, scale[..., None]], axis=-1)
-        # predictions have the axis over horizons before the axis over components
-        pending = np.concatenate([stream["pending"], made.swapaxes(1, 2)])
-        evaluations, judged, counts = self._judge(stream, values, self._due(pending, count), covered.swapaxes(1, 2))
-        predictions: list[NumberPrediction | None] = [
-            *self.task.predictions(*[array.swapaxes(1, 2) for array in (published, bounds, experts, weights)])
-        ]
+        pending = np.concatenate([stream["pending"], made])
+        evaluations, judged = self._judge(stream, values, self._due(pending, count), covered)
+        predictions: list[NumberPrediction | None] = [*self.task.predictions(published, bounds, experts, weights)]
         first = int(stream["events"][0]) + 1
         stream["events"][0] += count
         stream["lines"][:] = lines[count:]
@@ -162,7 +158,7 @@ class NumberLearner:
             self.break_sequence()
         steps = zip(result.fit_steps.tolist(), result.skipped_steps.tolist(), strict=True)
         return [
-            EventResult(
+            NumberResult(
                 first + i,
                 fitted,
                 skipped,
@@ -170,7 +166,6 @@ class NumberLearner:
                 predictions[i],
                 judged.hits[i],
                 judged.rates[i],
-                scored=counts[i],
             )
             for i, (fitted, skipped) in enumerate(steps)
         ]
@@ -184,11 +179,17 @@ class NumberLearner:
         lines = np.concatenate([stream["lines"], new])
         known = np.isfinite(observed.residuals)
         targets = np.where(known, observed.residuals, 0)
-        for place, horizon in enumerate(self._horizons):
+        # the channels of the network are ordered by component and then by horizon
+        for index, horizon in enumerate(self._horizons):
             arriving = lines[len(stream["lines"]) - horizon :][:count, width + 1 :]
-            arriving[:, place : channels : len(self._horizons)] = targets[..., place]
-            arriving[:, channels + place :: len(self._horizons)] = known[..., place]
+            arriving[:, index : channels : len(self._horizons)] = targets[:, index]
+            arriving[:, channels + index :: len(self._horizons)] = known[:, index]
         return lines
+
+    def _by_horizon(self, outputs: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return K network outputs, ordered by component and then by horizon, as ``(K, H, D)``."""
+        by_component = outputs.reshape(len(outputs), self._settings.features, len(self._horizons))
+        return by_component.swapaxes(1, 2).astype(np.float64)
 
     def _fit(self, stream: ArrayViews, lines: NDArray[np.float32]) -> NumberRun:
         """Fit the network on the lines, and keep some windows in the replay buffer."""
@@ -206,13 +207,13 @@ class NumberLearner:
     def _due(self, pending: NDArray[np.float64], count: int) -> NDArray[np.float64]:
         """Return the pending predictions whose targets are the next K events, float64 ``(K, H, D, P + 1)``."""
         longest = self._horizons[-1]
-        due = [pending[longest - h :][:count, place] for place, h in enumerate(self._horizons)]
+        due = [pending[longest - h :][:count, index] for index, h in enumerate(self._horizons)]
         return np.stack(due, axis=1)
 
     def _judge(
         self, stream: ArrayViews, values: NDArray[np.float64], due: NDArray[np.float64], covered: NDArray[np.float64]
-    ) -> tuple[list[NumberEvaluation | None], ScoredBatch, list[int]]:
-        """Score the pending predictions of K events; return evaluations, scores and numbers of scored predictions.
+    ) -> tuple[list[NumberEvaluation | None], ScoredBatch]:
+        """Score the pending predictions of K events.
 
         Args:
             stream: The arrays of the stream, written to.
@@ -225,30 +226,29 @@ class NumberLearner:
         losses = regression.losses_of(arrived, predictions, covered)
         known: NDArray[np.bool_] = losses[..., 0] > 0
         hits = self.task.hits(regression.absolute_errors(losses), scale) & known[..., None]
-        of_each = (len(values), -1)
+        by_channel = (len(values), -1)
         scored: NDArray[np.bool_] = np.any(known, axis=(1, 2))
-        losses = losses.reshape(*of_each, losses.shape[-1])
+        losses = losses.reshape(*by_channel, losses.shape[-1])
         with np.errstate(over="ignore"):
             errors = np.where(known, arrived - predictions[..., 0], np.nan)
         sums = classification.window_sums(stream, losses[scored])
-        counts = known.sum(axis=(1, 2))
         several = known[0].size > 1
-        told = score(
+        judged = score(
             stream,
             self._settings,
             first=int(stream["events"][0]) + 1,
             scored=scored,
-            hits=np.column_stack([hits.sum(axis=(1, 2)), counts]) if several else hits[:, 0, 0],
+            hits=np.column_stack([hits.sum(axis=(1, 2)), known.sum(axis=(1, 2))]) if several else hits[:, 0, 0],
             losses=losses,
         )
         evaluations = self.task.evaluations(
             scored,
-            predictions[..., 0].reshape(of_each),
-            errors.reshape(of_each),
-            hits[..., 0].reshape(of_each),
-            covered.reshape(of_each),
+            predictions[..., 0].reshape(by_channel),
+            errors.reshape(by_channel),
+            hits[..., 0].reshape(by_channel),
+            covered.reshape(by_channel),
             losses=losses,
             sums=sums,
-            drifts=told.drifts,
+            drifts=judged.drifts,
         )
-        return evaluations, told, counts.tolist()
+        return evaluations, judged

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from online_lstm.events import Event, NumberEvaluation, NumberPrediction
+from online_lstm.events import NumberEvaluation, NumberEvent, NumberPrediction
 from online_lstm.learning.scoring import regression
 from online_lstm.settings import Settings
 
@@ -24,7 +24,7 @@ class NumberTask:
         self._tolerance = None if settings.tolerance is None else np.array(settings.tolerance)[:, None]
 
     @staticmethod
-    def values(events: Sequence[Event]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    def values(events: Sequence[NumberEvent]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Return the values, NaN where missing, ``(K, D)``, and the timestamps in milliseconds, ``(K,)``."""
         values = np.array([event.vector for event in events], np.float64)
         return values, np.array([event.record.timestamp_ms for event in events], np.int64)
@@ -51,20 +51,20 @@ class NumberTask:
             weights: The weights of the experts, float64 ``(K, H, D, E)``.
         """
         count, channels = len(published), published[0].size
-        of_experts = np.stack([experts, weights], axis=-1).reshape(count, channels, -1, 2).transpose(0, 2, 3, 1)
-        told = zip(
+        by_expert = np.stack([experts, weights], axis=-1).reshape(count, channels, -1, 2).transpose(0, 2, 3, 1)
+        lines = zip(
             published.reshape(count, -1).tolist(),
             bounds.reshape(count, -1, 2).tolist(),
-            of_experts.tolist(),
+            by_expert.tolist(),
             strict=True,
         )
         return [
             NumberPrediction(
                 tuple(values),
-                tuple((low, high) for low, high in lines),
-                tuple((tuple(said), tuple(weight)) for said, weight in others),
+                tuple((low, high) for low, high in intervals),
+                tuple((tuple(predicted), tuple(shares)) for predicted, shares in by_expert),
             )
-            for values, lines, others in told
+            for values, intervals, by_expert in lines
         ]
 
     @staticmethod
@@ -93,12 +93,12 @@ class NumberTask:
             sums: Sums of the losses over the score window after each of S scored events, ``(S, C, columns)``.
             drifts: Whether a drift was detected at each event.
         """
-        places = np.maximum(np.cumsum(scored) - 1, 0).tolist()
-        of_window = np.moveaxis(regression.scores_of(sums), 0, 1).tolist()  # (S, scores, C)
-        told = zip(
+        indices = np.maximum(np.cumsum(scored) - 1, 0).tolist()  # among the scored events
+        scores = regression.scores_of(sums).tolist()  # (S, scores, C)
+        lines = zip(
             *(array.tolist() for array in (scored, predicted, errors, hits, covered)),
             losses,
-            places,
+            indices,
             drifts,
             strict=True,
         )
@@ -108,11 +108,11 @@ class NumberTask:
                 hits=tuple(hit if error == error else None for hit, error in zip(near, off, strict=True)),  # noqa: PLR0124 - NaN is not
                 errors=tuple(off),
                 covered=tuple(bool(one) if one == one else None for one in within),  # noqa: PLR0124
-                scores=tuple(map(tuple, of_window[place])),
+                scores=tuple(map(tuple, scores[index])),
                 losses=lost,
                 drift=drift,
             )
             if counts
             else None
-            for counts, predicted, off, near, within, lost, place, drift in told
+            for counts, predicted, off, near, within, lost, index, drift in lines
         ]

@@ -14,12 +14,12 @@ def in_periods(steps: NDArray[np.int64], periods: NDArray[np.int64]) -> NDArray[
 
 
 @compiled
-def on_circles(places: NDArray[np.float32]) -> NDArray[np.float32]:
+def on_circles(phases: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return sine and cosine of P phases of K events, float32 ``(K, 2 P)``."""
-    points = np.empty((places.shape[1], 2 * len(places)), np.float32)
+    points = np.empty((phases.shape[1], 2 * len(phases)), np.float32)
     for event in range(len(points)):
-        for place in range(len(places)):
-            angle = 2 * math.pi * places[place, event]
-            points[event, 2 * place] = math.sin(angle)
-            points[event, 2 * place + 1] = math.cos(angle)
+        for index in range(len(phases)):
+            angle = 2 * math.pi * phases[index, event]
+            points[event, 2 * index] = math.sin(angle)
+            points[event, 2 * index + 1] = math.cos(angle)
     return points

@@ -64,9 +64,9 @@ class ProfileDeviations(NamedTuple):
 
     values: NDArray[np.float64]  # (K,): missing values are replaced
     deviations: NDArray[np.float32]  # (K,)
-    usual: NDArray[np.float64]  # (H, K): fast mean, in units of the values
-    drift: NDArray[np.float64]  # (H, K): slow minus fast mean, in spreads
-    spread: NDArray[np.float64]  # (H, K): in units of the values, above 0
+    usual: NDArray[np.float64]  # (K, H): fast mean, in units of the values
+    drift: NDArray[np.float64]  # (K, H): slow minus fast mean, in spreads
+    spread: NDArray[np.float64]  # (K, H): in units of the values, above 0
     jumps: NDArray[np.float64]  # (K,): shift of the level after the last ``JUMP`` values; 0 at almost all events
 
 
@@ -80,7 +80,7 @@ class Ahead(NamedTuple):
 
 def ahead(scaled: ProfileDeviations, step: int) -> Ahead:
     """Return the profile at one of the H targets."""
-    return Ahead(scaled.usual[step], scaled.drift[step], scaled.spread[step])
+    return Ahead(scaled.usual[:, step], scaled.drift[:, step], scaled.spread[:, step])
 
 
 def fields(prefix: str, slots: int) -> dict[str, ArraySpec]:
@@ -111,10 +111,10 @@ def observe(
         row: The arrays of the stream, written to.
         prefix: Prefix of the array names.
         values: At most 1e300 in size, NaN where missing, float64 ``(K,)``.
-        slots: Slots of the events and of their H targets, int64 ``(1 + H, K)``.
+        slots: Slots of the events and of their H targets, int64 ``(K, 1 + H)``.
         learns: If false, only the latest value and deviation are updated.
     """
-    count, ahead = len(values), (len(slots) - 1, len(values))
+    count, ahead = len(values), (len(values), slots.shape[1] - 1)
     scaled = ProfileDeviations(
         values.copy(), np.zeros(count, np.float32), np.empty(ahead), np.empty(ahead), np.empty(ahead), np.zeros(count)
     )
@@ -138,7 +138,7 @@ def _observe(
 ) -> None:
     for event in range(len(values)):
         value = values[event]
-        slot = slots[0, event]
+        slot = slots[event, 0]
         missing = np.isnan(value)
         if missing:
             if profile.visits[slot] == 0:
@@ -159,17 +159,17 @@ def _observe(
                 profile.lasting[1] = FORGETTING * profile.lasting[1] + before * before
         profile.missing[0] = missing
         profile.latest[1] = scaled.deviations[event]
-        for step in range(len(slots) - 1):
-            ahead = slots[1 + step, event]
+        for step in range(slots.shape[1] - 1):
+            ahead = slots[event, 1 + step]
             if profile.visits[ahead] == 0:
-                scaled.usual[step, event] = profile.latest[0]
-                scaled.spread[step, event] = _spread(profile, slot)
-                scaled.drift[step, event] = 0.0
+                scaled.usual[event, step] = profile.latest[0]
+                scaled.spread[event, step] = _spread(profile, slot)
+                scaled.drift[event, step] = 0.0
             else:
-                scaled.usual[step, event] = profile.fast[ahead]
-                scaled.spread[step, event] = _spread(profile, ahead)
-                drift = (profile.slow[ahead] - profile.fast[ahead]) / scaled.spread[step, event]
-                scaled.drift[step, event] = min(max(drift, -MAX_DEVIATION), MAX_DEVIATION)
+                scaled.usual[event, step] = profile.fast[ahead]
+                scaled.spread[event, step] = _spread(profile, ahead)
+                drift = (profile.slow[ahead] - profile.fast[ahead]) / scaled.spread[event, step]
+                scaled.drift[event, step] = min(max(drift, -MAX_DEVIATION), MAX_DEVIATION)
 
 
 @compiled

@@ -119,13 +119,13 @@ def _observe(
             if learns:
                 _learn(state, asked[:size], outcome, first_weights, forgetting)
                 _solve(state.products, state.answers, ridge, lower, state.weights)
-                for place in range(size):
-                    state.weights[place] += first_weights[place]
+                for index in range(size):
+                    state.weights[index] += first_weights[index]
         now = waiting[pending + event]
         scaled = 0.0
-        for place in range(size):
-            fitted.weights[event, place] = state.weights[place]
-            scaled += state.weights[place] * now[place]
+        for index in range(size):
+            fitted.weights[event, index] = state.weights[index]
+            scaled += state.weights[index] * now[index]
         fitted.predictions[event] = now[size] + now[size + 1] * min(max(scaled, -MAX_TARGET), MAX_TARGET)
 
 
@@ -140,17 +140,17 @@ def _learn(
     """Add one labelled event to R and r."""
     error = outcome
     answer = outcome
-    for place in range(len(inputs)):
-        error -= state.weights[place] * inputs[place]
-        answer -= first_weights[place] * inputs[place]
+    for index in range(len(inputs)):
+        error -= state.weights[index] * inputs[index]
+        answer -= first_weights[index] * inputs[index]
     state.learned[0] += 1
     state.error[0] += max(1 / state.learned[0], RATE_OF_ERROR) * (abs(error) - state.error[0])
     attention = 1.0 if abs(error) <= state.error[0] else state.error[0] / abs(error)
-    for place in range(len(inputs)):
-        given = attention * inputs[place]
-        state.answers[place] = forgetting * state.answers[place] + given * answer
-        for other in range(place + 1):
-            state.products[place, other] = forgetting * state.products[place, other] + given * inputs[other]
+    for index in range(len(inputs)):
+        given = attention * inputs[index]
+        state.answers[index] = forgetting * state.answers[index] + given * answer
+        for other in range(index + 1):
+            state.products[index, other] = forgetting * state.products[index, other] + given * inputs[other]
 
 
 @compiled
@@ -166,16 +166,16 @@ def _solve(
     for row in range(size):
         for column in range(row + 1):
             rest = products[row, column] + (ridge if row == column else 0.0)
-            for place in range(column):
-                rest -= lower[row, place] * lower[column, place]
+            for index in range(column):
+                rest -= lower[row, index] * lower[column, index]
             lower[row, column] = np.sqrt(max(rest, ridge)) if row == column else rest / lower[column, column]
     for row in range(size):
         rest = answers[row]
-        for place in range(row):
-            rest -= lower[row, place] * solution[place]
+        for index in range(row):
+            rest -= lower[row, index] * solution[index]
         solution[row] = rest / lower[row, row]
     for row in range(size - 1, -1, -1):
         rest = solution[row]
-        for place in range(row + 1, size):
-            rest -= lower[place, row] * solution[place]
+        for index in range(row + 1, size):
+            rest -= lower[index, row] * solution[index]
         solution[row] = rest / lower[row, row]

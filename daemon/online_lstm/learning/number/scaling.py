@@ -54,10 +54,11 @@ def observe(
         row: The arrays of the stream, written to.
         values: NaN where missing, float64 ``(K,)``.
         instead: The values, with missing values replaced, float64 ``(K,)``.
-        others: Other numbers in the same units, float64 ``(M, K)``.
+        others: Other numbers in the same units, float64 ``(K, M)``.
     """
-    scaled = ScaledValues(np.empty((len(values), 1 + len(others))), np.empty(len(values)))
-    _observe(Scale(*[row[name] for name in _NAMES]), values, np.concatenate((instead[None], others)), scaled)
+    numbers = np.column_stack((instead, others))
+    scaled = ScaledValues(np.empty(numbers.shape), np.empty(len(values)))
+    _observe(Scale(*[row[name] for name in _NAMES]), values, numbers, scaled)
     return scaled
 
 
@@ -71,9 +72,9 @@ def _observe(scale: Scale, values: NDArray[np.float64], numbers: NDArray[np.floa
         if not np.isnan(values[event]):
             _learn(scale, values[event])
         spread = scaled.spread[event] = max(scale.spread[0], _least(scale))
-        for place in range(len(numbers)):
-            away = (numbers[place, event] - scale.centre[0]) / spread
-            scaled.numbers[event, place] = min(max(away, -MAX_SCALED), MAX_SCALED)
+        for index in range(numbers.shape[1]):
+            away = (numbers[event, index] - scale.centre[0]) / spread
+            scaled.numbers[event, index] = min(max(away, -MAX_SCALED), MAX_SCALED)
 
 
 @compiled

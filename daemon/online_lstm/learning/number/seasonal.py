@@ -1,6 +1,6 @@
 """The season-dependent state: the periods, the profile, and the linear experts on deviations from the profile.
 
-At fixed event counts, the periods are searched in the history, after a correction of the history to the current level.
+At fixed event counts, the periods are searched in the lookback, after a correction of the history to the current level.
 If the periods have changed, the profile and the linear experts are reset, and learn the history again, sequence by
 sequence.
 """
@@ -33,7 +33,7 @@ class SeasonalResult(NamedTuple):
 
     outcomes: NDArray[np.float32]  # (H, N + K): deviations of the targets, 0 before they arrive, NaN if unknown
     by_clock: NDArray[np.float64]  # (K, 0 or H + 1): inputs from the clock, dimensionless
-    predictions: NDArray[np.float64]  # (H, K): predictions of the linear experts
+    predictions: NDArray[np.float64]  # (K, H): predictions of the linear experts
 
 
 class Seasonal:
@@ -47,7 +47,7 @@ class Seasonal:
         self,
         *,
         horizons: tuple[int, ...],
-        history: int,
+        lookback: int,
         periods: tuple[int, ...],
         lags: tuple[int, ...],
         calendar: bool,
@@ -55,7 +55,7 @@ class Seasonal:
         learns: bool = True,
     ) -> None:
         self._horizons = horizons
-        self._history = history
+        self._lookback = lookback
         self._periods = periods
         self._lags = lags
         self._calendar = calendar
@@ -72,7 +72,7 @@ class Seasonal:
 
     def until_search(self, events: int) -> int:
         """Return how many events follow the first ``events`` until the next period search."""
-        quarter = self._history // 4
+        quarter = self._lookback // 4
         if events >= quarter:
             return quarter - events % quarter
         following = FIRST_SEARCH
@@ -108,10 +108,10 @@ class Seasonal:
         values = values.copy()
         for step, jump in row["season_jumps"].T:
             values[steps <= step - profile.JUMP] += jump
-        found = period_search.find_periods(values, row["season_periods"])
-        if np.array_equal(found, row["season_periods"]):
+        periods = period_search.find_periods(values, row["season_periods"])
+        if np.array_equal(periods, row["season_periods"]):
             return False
-        row["season_periods"][:] = found
+        row["season_periods"][:] = periods
         for name, field in self._learned_fields().items():
             row[name][...] = field.fill
         values[missing] = np.nan
@@ -121,7 +121,7 @@ class Seasonal:
                 self.break_sequence(row)
             here = slice(first, end)
             scaled = self.scale(row, values[here], steps[here])
-            self.predict(row, values[here], scaled, clock=clock[:, here], others=others[here])
+            self.predict(row, values[here], scaled, clock=clock[here], others=others[here])
         return True
 
     def break_sequence(self, row: ArrayViews) -> None:
@@ -129,8 +129,8 @@ class Seasonal:
         row["season_deviations"][:] = 0
         row["season_outcomes"][:] = 0
         profile.break_sequence(row, _PROFILE)
-        for place in range(len(self._horizons)):
-            linear.break_sequence(self._row_ahead(row, place))
+        for index in range(len(self._horizons)):
+            linear.break_sequence(self._row_ahead(row, index))
 
     def scale(self, row: ArrayViews, values: NDArray[np.float64], steps: NDArray[np.int64]) -> SeasonalDeviations:
         """Learn the profile from K values, and return their deviations.
@@ -141,7 +141,7 @@ class Seasonal:
             steps: The numbers of the events, int64 ``(K,)``.
         """
         period = int(row["season_periods"][0])
-        slots = (steps + np.array([[0], *([horizon] for horizon in self._horizons)])) % period
+        slots = (steps[:, None] + np.array([0, *self._horizons])) % period
         scaled = profile.observe(row, _PROFILE, values, slots, learns=self._learns)
         jumped = np.flatnonzero(scaled.jumps)
         remember(row["season_jumps"], np.stack([steps[jumped], scaled.jumps[jumped]]))
@@ -163,33 +163,33 @@ class Seasonal:
             values: As for ``scale``.
             scaled: The result of ``scale``.
             clock: Means by the clock at the targets, and the deviation of the value by the clock, in spreads,
-                float64 ``(H + 1, K)``; ignored without a calendar.
+                float64 ``(K, H + 1)``; ignored without a calendar.
             others: The deviations of other components at the same events, float64 ``(K, M)``.
         """
         count, by_clock = len(values), np.empty((len(values), 0))
         if self._calendar:
             with np.errstate(over="ignore"):
                 apart = np.clip(
-                    (clock[:-1] - scaled.profile.usual) / scaled.profile.spread,
+                    (clock[:, :-1] - scaled.profile.usual) / scaled.profile.spread,
                     -profile.MAX_DEVIATION,
                     profile.MAX_DEVIATION,
                 )
-            by_clock = np.column_stack([apart.T, clock[-1]])
+            by_clock = np.column_stack([apart, clock[:, -1]])
         known = np.concatenate((row["season_outcomes"], np.zeros((len(self._horizons), count), np.float32)), axis=1)
-        predictions = np.empty((len(self._horizons), count))
-        for place, horizon in enumerate(self._horizons):
+        predictions = np.empty((count, len(self._horizons)))
+        for index, horizon in enumerate(self._horizons):
             fitted = linear.observe(
-                self._row_ahead(row, place),
+                self._row_ahead(row, index),
                 values,
                 scaled.deviations,
-                profile.ahead(scaled.profile, place),
+                profile.ahead(scaled.profile, index),
                 horizon=horizon,
                 back=self._taps(row, horizon),
-                others=np.column_stack([by_clock[:, [place, -1]] if self._calendar else by_clock, others]),
+                others=np.column_stack([by_clock[:, [index, -1]] if self._calendar else by_clock, others]),
                 learns=self._learns,
             )
-            known[place, self._history - horizon :][:count] = fitted.outcomes
-            predictions[place] = fitted.predictions
+            known[index, self._lookback - horizon :][:count] = fitted.outcomes
+            predictions[:, index] = fitted.predictions
         row["season_outcomes"][...] = known[:, count:]
         return SeasonalResult(known, by_clock, predictions)
 
@@ -201,16 +201,16 @@ class Seasonal:
         return linear.taps(horizon=horizon, lags=self._lags, periods=row["season_periods"])
 
     @staticmethod
-    def _row_ahead(row: ArrayViews, place: int) -> ArrayViews:
-        return {name: row[name][place] for name in linear.NAMES}
+    def _row_ahead(row: ArrayViews, index: int) -> ArrayViews:
+        return {name: row[name][index] for name in linear.NAMES}
 
     def _learned_fields(self) -> dict[str, ArraySpec]:
         taps = len(linear.taps(horizon=1, lags=self._lags, periods=np.ones(2, np.int64)))
         others = self._others + (2 if self._calendar else 0)
         return {
-            "season_deviations": ArraySpec((self._history,), "float32"),
-            "season_outcomes": ArraySpec((len(self._horizons), self._history), "float32"),
-            **profile.fields(_PROFILE, max(self._history // period_search.MIN_PERIODS, *self._periods, 1)),
+            "season_deviations": ArraySpec((self._lookback,), "float32"),
+            "season_outcomes": ArraySpec((len(self._horizons), self._lookback), "float32"),
+            **profile.fields(_PROFILE, max(self._lookback // period_search.MIN_PERIODS, *self._periods, 1)),
             **repeated_spec(linear.fields(pending=self._horizons[-1], taps=taps, others=others), len(self._horizons)),
         }
 

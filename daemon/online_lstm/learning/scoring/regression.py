@@ -83,8 +83,8 @@ def losses_of(
     squares = [np.where(large, 0, own) ** 2, (np.where(large, own, 0) / LARGE) ** 2]
     after = [*squares, size, shares, some, bounded, np.where(bounded, covered, 0)]
     line = np.concatenate([np.ones((*values.shape, 1)), errors, np.stack(after, axis=-1)], axis=-1)
-    found: NDArray[np.float64] = np.where(scored[..., None], line, 0)
-    return found
+    losses: NDArray[np.float64] = np.where(scored[..., None], line, 0)
+    return losses
 
 
 def absolute_errors(losses: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -117,13 +117,13 @@ def skill_error(sums: NDArray[np.float64], squares: NDArray[np.float64]) -> floa
         squares: The result of ``squared_differences`` for the same events, ``(C, B)``.
     """
     own, *baselines = absolute_errors(sums)[:, : 1 + _BASELINES].T.tolist()
-    found = []
+    errors = []
     for channel, scored in enumerate(np.rint(sums[:, 0]).astype(int).tolist()):
-        place, best = min(enumerate(line[channel] for line in baselines), key=lambda pair: pair[1])
+        baseline, best = min(enumerate(line[channel] for line in baselines), key=lambda pair: pair[1])
         if scored and best > 0:
-            error = paired_error(own[channel] - best, float(squares[channel, place]), scored, scored)
-            found.append(error / (best / scored))
-    return _mean(np.array(found)) if np.isfinite(found).all() else None
+            error = paired_error(own[channel] - best, float(squares[channel, baseline]), scored, scored)
+            errors.append(error / (best / scored))
+    return _mean(np.array(errors)) if np.isfinite(errors).all() else None
 
 
 def mean_sizes(sums: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -136,7 +136,7 @@ def mean_sizes(sums: NDArray[np.float64]) -> NDArray[np.float64]:
 def regression_metrics(sums: NDArray[np.float64]) -> RegressionMetrics:
     """Return the metrics of channels, from sums or means of loss columns, float64 ``(..., columns)``."""
     scored, squares, large_squares, size, shares, some, bounded, covered = (
-        sums[..., place] for place in (0, *range(-_AFTER, 0))
+        sums[..., column] for column in (0, *range(-_AFTER, 0))
     )
     with np.errstate(invalid="ignore", divide="ignore"):
         means = absolute_errors(sums) / scored[..., None]
@@ -151,19 +151,19 @@ def regression_metrics(sums: NDArray[np.float64]) -> RegressionMetrics:
 
 
 def scores_of(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the scores in evaluations of channels, in the order of ``NUMBER_SCORES``, float64 ``(S, ..., C)``."""
-    found = regression_metrics(sums)
-    means = found.mean_absolute_errors
-    skills = np.moveaxis(found.skills, -1, 0)
+    """Return the scores in evaluations of C channels, in the order of ``NUMBER_SCORES``, float64 ``(..., S, C)``."""
+    metrics = regression_metrics(sums)
+    means = metrics.mean_absolute_errors
     return np.stack(
         [
             means[..., 0],
             means[..., 1 : 1 + _BASELINES].min(axis=-1),
-            found.root_mean_squared_error,
-            found.mean_absolute_percentage_error,
-            *skills,
-            found.interval_coverage,
-        ]
+            metrics.root_mean_squared_error,
+            metrics.mean_absolute_percentage_error,
+            *[metrics.skills[..., baseline] for baseline in range(_BASELINES)],
+            metrics.interval_coverage,
+        ],
+        axis=-2,
     )
 
 
@@ -174,16 +174,16 @@ def regression_stats(sums: NDArray[np.float64], predictors: Predictors, *, compo
     different units. Skills and ratios are means over the channels in which they are defined. Shares are computed over
     all scored predictions. ``skill_error`` is None, because it cannot be computed from sums.
     """
-    found, whole = regression_metrics(sums), regression_metrics(sums.sum(axis=0))
-    best = found.mean_absolute_errors[:, 1 : 1 + _BASELINES].min(axis=1)
+    metrics, whole = regression_metrics(sums), regression_metrics(sums.sum(axis=0))
+    best = metrics.mean_absolute_errors[:, 1 : 1 + _BASELINES].min(axis=1)
     alike = components == 1 and np.isfinite(whole.root_mean_squared_error)
     return RegressionStats(
         mean_absolute_errors=predictors.named(whole.mean_absolute_errors.tolist()) if alike else None,
         root_mean_squared_error=float(whole.root_mean_squared_error) if alike else None,
-        mean_absolute_error_ratios=predictors.named([_mean(ratio) for ratio in found.mean_absolute_error_ratios.T]),
+        mean_absolute_error_ratios=predictors.named([_mean(ratio) for ratio in metrics.mean_absolute_error_ratios.T]),
         mean_absolute_percentage_error=_mean(whole.mean_absolute_percentage_error),
-        skill=_mean(_skill(found.mean_absolute_errors[:, 0], best)),
-        skills=dict(zip(predictors.baselines, map(_mean, found.skills.T), strict=True)),
+        skill=_mean(_skill(metrics.mean_absolute_errors[:, 0], best)),
+        skills=dict(zip(predictors.baselines, map(_mean, metrics.skills.T), strict=True)),
         interval_coverage=_mean(whole.interval_coverage),
     )
 

@@ -71,8 +71,8 @@ def mix(
     codes, expected = told
     count, experts = len(run.ids), 1 + expected.rest.shape[1]
     mixed = Mixed(
-        np.full((count + 1, settings.top), -1, np.int32),
-        np.zeros((count + 1, settings.top)),
+        np.full((count + 1, settings.top_k), -1, np.int32),
+        np.zeros((count + 1, settings.top_k)),
         np.zeros(count),
         np.zeros((count + 1, experts)),
         np.zeros((count, experts)),

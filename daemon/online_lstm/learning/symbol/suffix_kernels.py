@@ -57,7 +57,7 @@ class ContextMatch(NamedTuple):
     """The known contexts of the next event; derived from the memory, and kept during a run only."""
 
     keys: NDArray[np.uint64]  # (N,)
-    places: NDArray[np.int64]  # (N,): slots of the contexts in the table, -1 for an unknown context
+    slots: NDArray[np.int64]  # (N,): slots of the contexts in the table, -1 for an unknown context
     buckets: NDArray[np.int64]  # (N,)
     counts: NDArray[np.float64]  # (M, N, S): of the successors that still own their ids
 
@@ -92,7 +92,7 @@ def observe(
         if first[event] or left[event] >= 0:
             _look_up(memory, recall)  # the id's former owner is no longer a successor
         if learns:
-            _claim_places(memory, recall)
+            _claim_slots(memory, recall)
             _learn_successor(memory, recall, value)
             _learn_shares(memory.shares[: memory.used[0]], value)
         for age in range(len(memory.history) - 1, 0, -1):
@@ -127,7 +127,7 @@ def _expect(memory: SuffixMemoryState, recall: ContextMatch, expected: ExpertBel
     """Write the prediction of an event."""
     depth = 0
     for order in range(CONTEXTS):
-        if recall.places[order] >= 0:
+        if recall.slots[order] >= 0:
             depth = order + 1
     expected.depths[event] = depth
     used = memory.used[0]
@@ -156,8 +156,8 @@ def _hash_contexts(history: NDArray[np.int64], keys: NDArray[np.uint64]) -> None
     second number marks the beginning of a sequence, before its first value.
     """
     key = np.uint64(1 if history[0] > 0 else 2) << np.uint64(62)
-    for place in range(1, 1 + BEHIND):
-        key = _chain(key, history[place])
+    for slot in range(1, 1 + BEHIND):
+        key = _chain(key, history[slot])
     keys[0] = key | np.uint64(1)  # never 0, which marks an empty slot
     key = np.uint64(0)
     length = 0
@@ -180,18 +180,18 @@ def _look_up(memory: SuffixMemoryState, recall: ContextMatch) -> None:
     since, successors, counts = memory.since, memory.successors, memory.counts
     recall.counts[:] = 0
     for order in range(CONTEXTS):
-        place = _home(recall.keys[order], len(keys))
+        slot = _home(recall.keys[order], len(keys))
         misses = 0
-        while misses < PROBES and keys[place] != recall.keys[order]:
-            place = _next(place, len(keys))
+        while misses < PROBES and keys[slot] != recall.keys[order]:
+            slot = _next(slot, len(keys))
             misses += 1
-        recall.places[order] = place if misses < PROBES else -1
+        recall.slots[order] = slot if misses < PROBES else -1
         if misses < PROBES:
-            recall.buckets[order] = (visits[place] - 1) * AGES + _age_group(memory.coming[0] - seen[place])
+            recall.buckets[order] = (visits[slot] - 1) * AGES + _age_group(memory.coming[0] - seen[slot])
             for kind in range(len(memory.prediction)):
                 for successor in range(SUCCESSORS):
-                    if since[successors[kind, place, successor]] <= seen[place]:
-                        recall.counts[kind, order, successor] = counts[kind, place, successor]
+                    if since[successors[kind, slot, successor]] <= seen[slot]:
+                        recall.counts[kind, order, successor] = counts[kind, slot, successor]
 
 
 @compiled
@@ -201,8 +201,8 @@ def _home(key: np.uint64, contexts: int) -> int:
 
 
 @compiled
-def _next(place: int, contexts: int) -> int:
-    return place + 1 if place + 1 < contexts else 0
+def _next(slot: int, contexts: int) -> int:
+    return slot + 1 if slot + 1 < contexts else 0
 
 
 @compiled
@@ -227,11 +227,11 @@ def _interpolate(
     for order in range(CONTEXTS - 1, -1, -1):
         total = counts[order].sum()
         if total > 0:
-            place = recall.places[order]
+            slot = recall.slots[order]
             trust = float(memory.trust[kind, order, recall.buckets[order]])
             for successor in range(SUCCESSORS):
                 part = counts[order, successor] / total
-                probabilities[successors[place, successor]] += left * trust * part
+                probabilities[successors[slot, successor]] += left * trust * part
             left *= 1 - trust
     shares = memory.shares[: len(probabilities)]
     total = shares.sum()
@@ -266,10 +266,10 @@ def _learn_trust(memory: SuffixMemoryState, recall: ContextMatch, value: int) ->
         for order in range(CONTEXTS):
             total = counts[order].sum()
             if total > 0:
-                place, bucket = recall.places[order], recall.buckets[order]
+                slot, bucket = recall.slots[order], recall.buckets[order]
                 share = 0.0
                 for successor in range(SUCCESSORS):
-                    if successors[place, successor] == value:
+                    if successors[slot, successor] == value:
                         share += counts[order, successor] / total
                 before = float(trust[order, bucket])
                 mixed = before * share + (1 - before) * below
@@ -282,25 +282,25 @@ def _learn_trust(memory: SuffixMemoryState, recall: ContextMatch, value: int) ->
 
 
 @compiled
-def _claim_places(memory: SuffixMemoryState, recall: ContextMatch) -> None:
+def _claim_slots(memory: SuffixMemoryState, recall: ContextMatch) -> None:
     """Visit the known contexts; then assign each unknown context the stalest slot that its key may have."""
     keys, seen, visits, coming = memory.keys, memory.seen, memory.visits, memory.coming[0]
     for order in range(CONTEXTS):
-        if recall.places[order] >= 0:
-            seen[recall.places[order]] = coming
+        if recall.slots[order] >= 0:
+            seen[recall.slots[order]] = coming
     for order in range(CONTEXTS):
-        if recall.places[order] < 0:
-            place = _home(recall.keys[order], len(keys))
+        if recall.slots[order] < 0:
+            slot = _home(recall.keys[order], len(keys))
             most = -1
             for _ in range(PROBES):
                 # each visit divides the age by 4: a context that came back once is likelier to come back again
-                staleness = (coming - seen[place]) >> (2 * visits[place])
-                if staleness > most and seen[place] < coming:
-                    recall.places[order], most = place, staleness
-                place = _next(place, len(keys))
+                staleness = (coming - seen[slot]) >> (2 * visits[slot])
+                if staleness > most and seen[slot] < coming:
+                    recall.slots[order], most = slot, staleness
+                slot = _next(slot, len(keys))
             if most >= 0:
-                place = recall.places[order]
-                keys[place], seen[place], visits[place] = recall.keys[order], coming, 0
+                slot = recall.slots[order]
+                keys[slot], seen[slot], visits[slot] = recall.keys[order], coming, 0
 
 
 @compiled
@@ -308,13 +308,13 @@ def _learn_successor(memory: SuffixMemoryState, recall: ContextMatch, value: int
     """Count the value in all its contexts; a new successor replaces the successor with the lowest count."""
     visits = memory.visits
     for order in range(CONTEXTS):
-        place = recall.places[order]
-        if place >= 0:
-            visits[place] = min(visits[place] + 1, MAX_VISITS)
+        slot = recall.slots[order]
+        if slot >= 0:
+            visits[slot] = min(visits[slot] + 1, MAX_VISITS)
             for kind in range(len(memory.prediction)):
                 _count(
-                    memory.successors[kind, place],
-                    memory.counts[kind, place],
+                    memory.successors[kind, slot],
+                    memory.counts[kind, slot],
                     recall.counts[kind, order],
                     DECAYS[kind],
                     value,

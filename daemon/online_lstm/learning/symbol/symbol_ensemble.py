@@ -75,7 +75,7 @@ class SymbolEnsemble:
         if self._kinds:
             forecast = self._mixed(row, run, codes, _of_kinds(expected, self._kinds), pending=pending)
         else:
-            forecast = _alone(codes, self._settings.top)
+            forecast = _alone(codes, self._settings.top_k)
         predicted = np.column_stack([forecast.top[:, 0], *baselines, forecast.favourites])[:-1]
         hits = (predicted == run.ids[:, None]) & ~run.fresh[:, None]
         # a favourite may still be the id of its former owner

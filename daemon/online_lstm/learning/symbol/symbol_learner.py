@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from online_lstm.events import Event, EventResult, SymbolPrediction
+from online_lstm.events import SymbolEvent, SymbolPrediction, SymbolResult
 from online_lstm.learning.model_states import ModelStates, score, score_fields
 from online_lstm.learning.network import ReplayBuffer, SymbolModel
 from online_lstm.learning.state.packed import ArraySpec, ArrayViews, PackedArrays
@@ -95,13 +95,13 @@ class SymbolLearner:
         self._ensemble.break_sequence(self._streams.view(self.row))
         network = self._network_rows.view(self.network_row)
         state = self._scope.state_of(network)
-        self._network.reset_states(state, self.classes)
+        self._network.reset_states(state)
         self._scope.keep(network, state)
         self._pending = None
 
-    def learn(self, events: Sequence[Event]) -> list[EventResult]:
+    def learn(self, events: Sequence[SymbolEvent]) -> list[SymbolResult]:
         """Score, fit and predict, one event after another."""
-        outcomes: list[EventResult] = []
+        outcomes: list[SymbolResult] = []
         run: list[EncodedEvent] = []
         for event in events:
             encoded = self.task.encode(event)
@@ -116,7 +116,7 @@ class SymbolLearner:
                 run = []
         return outcomes + self._learn_run(run)
 
-    def _learn_run(self, run: list[EncodedEvent]) -> list[EventResult]:
+    def _learn_run(self, run: list[EncodedEvent]) -> list[SymbolResult]:
         """Learn up to ``network.events`` events in one call of the network."""
         if not run:
             return []
@@ -124,7 +124,7 @@ class SymbolLearner:
         codes = np.concatenate([stream["window"], np.array([e.lookup.code for e in run], np.int32)])
         known = np.array([run[0].known_before, *(e.known for e in run)], np.int32)
         past = _past(stream, network)
-        result = self._network.run(self._scope.state_of(network), self.classes, codes, known, past)
+        result = self._network.run(self._scope.state_of(network), codes, known, past)
         past.keep(result.windows, result.edges)
         # the published prediction of the first event is scored, even if the classes have changed since
         probabilities = np.concatenate([network["pending"][None], result.probabilities[1:]])
@@ -152,7 +152,7 @@ class SymbolLearner:
         if run[-1].event.ends:
             self.break_sequence()
         return [
-            EventResult(
+            SymbolResult(
                 first + i,
                 fitted,
                 skipped,
@@ -174,13 +174,13 @@ class SymbolLearner:
             window = stream["window"]
             window[window == code] = 0
             _past(stream, network).forget(code)
-            self._network.forget_class(self._scope.state_of(network), self.classes, code)
+            self._network.forget_class(self._scope.state_of(network), code)
             return
         smaller, old_row, old_rows = self.classes, self.network_row, self._network_rows
         old = old_rows.view(old_row)
         self._take_network_row(self._network.classes_for(encoded.known))
         new = self._network_rows.view(self.network_row)
-        self._scope.move(self._network, old, new, (smaller, self.classes))
+        self._scope.move(self._network, old, new, self.classes)
         new["pending"][:smaller] = old["pending"]
         for kept in ("replay_codes", "replay_states"):
             new[kept][:] = old[kept]

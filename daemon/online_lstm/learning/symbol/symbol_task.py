@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from online_lstm.events import Event, SymbolEvaluation, SymbolPrediction
+from online_lstm.events import SymbolEvaluation, SymbolEvent, SymbolPrediction
 from online_lstm.learning.state.packed import require_same
 from online_lstm.learning.state.vocabulary import Vocabulary, VocabularyLookup, VocabularyState
 from online_lstm.learning.symbol.symbol_ensemble import MIN_PROBABILITY, Forecast, ModelBeliefs, ObservedRun
@@ -21,7 +21,7 @@ from online_lstm.settings import Settings
 class EncodedEvent:
     """One event as the network sees it; ``known_before`` and ``known`` count the codes before and after it."""
 
-    event: Event
+    event: SymbolEvent
     lookup: VocabularyLookup
     known_before: int
     known: int
@@ -57,7 +57,7 @@ class SymbolTask:
         """The number of known codes, including 0."""
         return self.vocabulary.known
 
-    def encode(self, event: Event) -> EncodedEvent:
+    def encode(self, event: SymbolEvent) -> EncodedEvent:
         """Encode an event, and count its value in the vocabulary."""
         known_before, admits = self.vocabulary.known, self._learns
         if self._book is not None:

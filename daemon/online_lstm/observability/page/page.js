@@ -85,8 +85,8 @@ function curveOf(now) {
 }
 function show(now) {
   shown = now;
-  if (now.said < said) messages = points = [];  // the daemon was started anew
-  if (!points.length || now.curve.length && now.curve[0].at <= points.at(-1).at) points = [];  // connected anew
+  if (now.said < said) messages = points = [];  // the daemon was restarted
+  if (!points.length || now.curve.length && now.curve[0].at <= points.at(-1).at) points = [];  // a new connection
   points = [...points, ...now.curve];
   if (points.length > POINTS) points = points.filter((_, i) => i % 2 === 0);
   said = now.said;
@@ -137,7 +137,7 @@ function connect() {
   const source = new EventSource("live");
   source.onmessage = event => show(JSON.parse(event.data));
   source.onerror = () => { by("state").className = "bad"; by("state").textContent = "the daemon does not answer"; by("headline").className = "wide bad";
-    by("headline-text").textContent = "The daemon does not answer: it is stopped, or starting anew."; };
+    by("headline-text").textContent = "The daemon does not answer: it has stopped, or is restarting."; };
 }
 by("search").oninput = list;
 connect();

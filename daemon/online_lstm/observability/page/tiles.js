@@ -39,8 +39,8 @@ function ofNumbers(now) {
       skill === null ? "nothing to compare yet" : numbers.relative ? "error than by the best baseline of each number" : `error than ${now.words[name]}, which has ${size(least)}`,
       worthOf(now, skill)),
     tile("Do intervals hold?", percent(coverage),
-      coverage === null ? "no interval was judged yet" : `of the last values came within; the target is ${percent(now.coverage)}`,
-      coverage === null ? "" : Math.abs(coverage - now.coverage) < 0.05 ? "good" : "warn")];
+      coverage === null ? "no interval was judged yet" : `of the last values came within; the target is ${percent(now.interval_level)}`,
+      coverage === null ? "" : Math.abs(coverage - now.interval_level) < 0.05 ? "good" : "warn")];
 }
 
 // What the sentence at the top calls good is good here, too.

@@ -115,15 +115,16 @@ class Client:
                 )
             case FailureKind.FENCED:
                 found = FencedError(
-                    f"another process took over this one's name ({reason}): give each process its own instance_id and "
+                    f"another process has taken over the name of this one ({reason}): give each process its own "
+                    "instance_id and "
                     "group_instance_id"
                 )
             case FailureKind.MISSING_TOPIC:
                 found = MissingTopicError(f"a topic does not exist at {servers} ({reason}): create it")
             case FailureKind.INPUT:
                 found = InputGoneError(
-                    f"the input topic no longer has the records to go on from ({reason}): they fell off its retention; "
-                    "set on_gap to continue, or use another group_id to start afresh"
+                    f"the input topic no longer has the records to go on from ({reason}): its retention has removed "
+                    "them; set on_gap to continue, or use another group_id to start from nothing"
                 )
             case FailureKind.MEMBER | FailureKind.UNEXPECTED | FailureKind.PRODUCER | FailureKind.RETRIABLE:
                 found = BrokerUnavailableError(explain(self._settings, reason, lost))

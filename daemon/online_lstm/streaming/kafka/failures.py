@@ -262,7 +262,7 @@ ADVICE: dict[type[errors.KafkaError], str] = {
     "headers; raise it",
     errors.InvalidRecordError: "the topic refuses a record; a compacted topic (cleanup.policy) takes none without a "
     "key",
-    errors.InvalidTimestampError: "the topic's message.timestamp.before.max.ms and after.max.ms: the time stamp of a "
+    errors.InvalidTimestampError: "the topic's message.timestamp.before.max.ms and after.max.ms: the timestamp of a "
     "record is out of them; widen them",
     errors.MessageSizeTooLargeError: "the topic's max.message.bytes: a record is larger; raise it",
     errors.RecordListTooLargeError: "the topic's segment.bytes: a batch of records is larger; raise it",

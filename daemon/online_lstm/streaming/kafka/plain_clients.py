@@ -16,9 +16,11 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 
 from online_lstm.errors import BrokerUnavailableError, InputFileError, MissingTopicError, OnlineLstmError
+from online_lstm.events import InputRecord
 from online_lstm.logs import EventLogger
 from online_lstm.settings import Settings
 from online_lstm.streaming.kafka import Client, close_without_flush, plain_producer
+from online_lstm.streaming.kafka.offset_consumer import input_record
 
 POLL_MS = 200
 IDLE_TIMEOUT_S = 60.0
@@ -50,7 +52,7 @@ class PlainProducer:
         self.topic = topic
         self.acknowledged = 0
         self._in_flight: deque[Any] = deque()
-        self._heard_at = time.monotonic()  # last acknowledgement, or last time without a value in flight
+        self._answered_at = time.monotonic()  # last acknowledgement, or last time without a value in flight
         self._producer = plain_producer(KafkaProducer, settings, linger_ms=linger_ms)
 
     def send(self, value: bytes, key: bytes | None = None) -> None:
@@ -64,8 +66,8 @@ class PlainProducer:
         while self._in_flight and (self._in_flight[0].is_done or len(self._in_flight) >= MAX_IN_FLIGHT):
             self._settle()
         if not self._in_flight:
-            self._heard_at = time.monotonic()
-        elif time.monotonic() > self._heard_at + SLOW_S:
+            self._answered_at = time.monotonic()
+        elif time.monotonic() > self._answered_at + SLOW_S:
             self._warn()
         try:
             self._in_flight.append(self._producer.send(self.topic, value, key=key))
@@ -108,7 +110,7 @@ class PlainProducer:
         except OnlineLstmError as error:
             raise self._failure(error) from error
         self.acknowledged += 1
-        self._heard_at = time.monotonic()
+        self._answered_at = time.monotonic()
 
     def _wait_for(self, future: Any) -> None:
         try:
@@ -121,9 +123,9 @@ class PlainProducer:
 
     def _warn(self) -> None:
         """Log that the producer waits for the broker, once per period without an acknowledgement."""
-        if self._heard_at < math.inf:
+        if self._answered_at < math.inf:
             _log.warning("waiting for the broker", topic=self.topic, acknowledged=self.acknowledged)
-            self._heard_at = math.inf
+            self._answered_at = math.inf
 
     def _failure(self, error: OnlineLstmError) -> OnlineLstmError:
         """Return an error of the same kind that also has the number of the first unacknowledged value."""
@@ -159,11 +161,12 @@ class TopicTail:
         for partition in partitions:
             self._consumer.position(partition)  # resolves the position now instead of at the first poll
 
-    def poll(self) -> list[Any]:
+    def poll(self) -> list[InputRecord]:
         """Return the next records; an empty list after ``POLL_MS`` without records."""
-        return [record for records in self._consumer.poll(timeout_ms=POLL_MS).values() for record in records]
+        polled = self._consumer.poll(timeout_ms=POLL_MS).values()
+        return [input_record(record) for records in polled for record in records]
 
-    def receive(self, events: int, daemon: RunningDaemon) -> Iterator[list[Any]]:
+    def receive(self, events: int, daemon: RunningDaemon) -> Iterator[list[InputRecord]]:
         """Yield lists of records until at least ``events`` records have arrived.
 
         Raises:
@@ -181,7 +184,7 @@ class TopicTail:
             else:
                 daemon.require_running()
 
-    def follow(self, when_idle: Callable[[], None]) -> Iterator[Any]:
+    def follow(self, when_idle: Callable[[], None]) -> Iterator[InputRecord]:
         """Yield records without end; call ``when_idle`` once per period of ``SLOW_S`` or longer without records."""
         deadline = time.monotonic() + SLOW_S
         while True:

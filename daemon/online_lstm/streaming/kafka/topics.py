@@ -141,9 +141,9 @@ def _ensure_published(admin: Client, settings: Settings) -> dict[str, Config]:
 def _require_room(settings: Settings, topic: str, max_message_bytes: int) -> None:
     if max_message_bytes < settings.max_output_bytes:
         raise UnfitTopicError(
-            f"topic {topic} takes messages of at most {max_message_bytes} bytes (max.message.bytes), and they may have "
-            f"{settings.max_output_bytes} (the setting max_output_bytes): raise max.message.bytes of the topic, or "
-            "lower max_output_bytes, whose least value is 10000"
+            f"topic {topic} takes messages of at most {max_message_bytes} bytes (max.message.bytes), expected "
+            f"{settings.max_output_bytes} (the setting max_output_bytes): raise max.message.bytes of the topic, "
+            "or lower max_output_bytes (at least 10000)"
         )
 
 

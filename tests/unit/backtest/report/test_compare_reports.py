@@ -84,7 +84,7 @@ def test_a_report_is_as_good_as_itself(made: Path, capsys: pytest.CaptureFixture
 
 def test_intervals_near_their_target_are_better() -> None:
     """More is no merit of its own; errors are better where they are smaller, skills where they are larger."""
-    usual = {"scored": 9, "hit_rate": 0.5, "time_to_learn": {"events": None}, "settings": {"coverage": 0.9}}
+    usual = {"scored": 9, "hit_rate": 0.5, "time_to_learn": {"events": None}, "settings": {"interval_level": 0.9}}
     a = usual | {"interval_coverage": 0.99, "skill": 0.2, "mean_absolute_error": 2.0}
     b = usual | {"interval_coverage": 0.88, "skill": 0.1, "mean_absolute_error": 1.0}
     better = {row.name: row.better for row in comparison_rows(a, b)}
@@ -133,7 +133,7 @@ def test_reports_of_other_tasks_are_refused(made: Path) -> None:
         (("--compare", "{made}/a.json", "{made}/b.json", "--task", "number"), "received --task beside it"),
         (("--compare", "{made}/a.json", "{made}/b.json", "--epochs", "2"), "received --epochs beside it"),
         (("--compare", "{made}/a.json", "{made}/b.json", "--json", "{made}/a.json"), "a.json, which is compared"),
-        (("--compare", "{made}/a.json", "{made}/b.json", "--json", "-", "--report", "-"), "-, which is where --json"),
+        (("--compare", "{made}/a.json", "{made}/b.json", "--json", "-", "--report", "-"), "-, which --json writes"),
     ],
 )
 def test_what_cannot_be_compared_is_told(

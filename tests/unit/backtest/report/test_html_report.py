@@ -13,10 +13,10 @@ from online_lstm.backtest import runner
 from online_lstm.backtest.input_files import Line
 from online_lstm.backtest.report.charts import ChartSeries, line_chart
 from online_lstm.backtest.report.html_report import render
+from online_lstm.backtest.report.report_content import report_content
 from online_lstm.backtest.report.scorecard import Scorecard
+from online_lstm.backtest.runner import backtest
 from online_lstm.cli import main
-from online_lstm.cli.backtest import _report as full_report
-from online_lstm.cli.backtest import backtest
 from online_lstm.devtools.sample_data import demo_stream
 from online_lstm.errors import ExitCode
 from online_lstm.learning.model_factory import model_factory
@@ -60,7 +60,7 @@ def report_of(task: str, lines: list[Line], **given: Any) -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runner, "model_factory", networks)
         scorecard = backtest(settings, "values", lines)
-    report: dict[str, Any] = json.loads(json.dumps(full_report(settings, "values", scorecard.to_json())))
+    report: dict[str, Any] = json.loads(json.dumps(report_content(settings, "values", scorecard.to_json())))
     return report
 
 

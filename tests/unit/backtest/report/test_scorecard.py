@@ -12,7 +12,16 @@ from online_lstm.backtest.report.score_tables import EARLY
 from online_lstm.backtest.report.scorecard import MAX_BAD_LINES, MAX_CHUNKS, Scorecard
 from online_lstm.backtest.report.time_to_learn import MAX_DRIFTS
 from online_lstm.errors import InputFileError
-from online_lstm.events import BASELINES, EXPERTS, EventResult, LabelEvaluation, OutputRecord, SymbolEvaluation
+from online_lstm.events import (
+    BASELINES,
+    EXPERTS,
+    EventResult,
+    LabelEvaluation,
+    LabelResult,
+    OutputRecord,
+    SymbolEvaluation,
+    SymbolResult,
+)
 from online_lstm.learning.partition import BatchCounts, ProcessedBatch
 from online_lstm.predictor_scores import Predictors, total_hits
 from online_lstm.settings import Settings, read_settings
@@ -30,7 +39,7 @@ def prediction(
 ) -> tuple[OutputRecord, EventResult]:
     evaluation = None if hit is None else SymbolEvaluation("4", hit, 0.5, 1.0 + hit, (), 0.5)
     hits = None if hit is None else SYMBOL.named([hit, *baselines, 0, 0, 0])
-    return message(stream), EventResult(1, 1, 0, evaluation, None, hits, None)
+    return message(stream), SymbolResult(1, 1, 0, evaluation, None, hits, None)
 
 
 def dead_letter(offset: int, reason: str = "not_a_value") -> tuple[OutputRecord, None]:
@@ -174,7 +183,7 @@ def test_sequences_are_told_with_where_their_prediction_settled() -> None:
     settings = read_settings({"task": "label"})
     unpublished_evaluations = ((silent, settings.predictors.named([False, True, False, False])),)
     hits = settings.predictors.named([True, False, False, True])
-    outcome = EventResult(2, 2, 0, told, None, hits, None, unpublished_evaluations=unpublished_evaluations)
+    outcome = LabelResult(2, 2, 0, told, None, hits, None, unpublished_evaluations=unpublished_evaluations)
     scorecard, counts = Scorecard(settings), BatchCounts()
     counts.add([outcome])
     scorecard.add(ProcessedBatch([message("a")], counts, [outcome]))

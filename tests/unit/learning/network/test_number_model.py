@@ -46,7 +46,7 @@ class Bench:
 
     def __init__(self, network: NumberModel) -> None:
         self.network = network
-        self.state = network.initial
+        self.state = network.initial()
         windows, states = network.kept_windows()
         self.past = ReplayBuffer(0, np.zeros(windows, np.float32), np.zeros(states, np.float32), network.stride)
         self.lines = np.zeros((network.steps, network.width), np.float32)
@@ -175,7 +175,7 @@ def mixed_run(features: NDArray[np.float32], targets: NDArray[np.float32], calls
         features=3,
         horizons=AHEAD,
     )
-    state, lines, outputs, steps = network.initial, np.zeros((network.steps, network.width), np.float32), [], 0
+    state, lines, outputs, steps = network.initial(), np.zeros((network.steps, network.width), np.float32), [], 0
     windows, states = network.kept_windows()
     past = ReplayBuffer(0, np.zeros(windows, np.float32), np.zeros(states, np.float32), network.stride)
     for first in range(0, len(features), calls):
@@ -247,7 +247,7 @@ def test_a_masked_target_moves_no_weight() -> None:
     states = []
     for column in told:
         lines[:, FEATURES + 1], lines[:, FEATURES + 2] = column, np.isfinite(targets[: len(lines), 0])
-        states.append(network.run(network.initial, lines, past).state.tobytes())
+        states.append(network.run(network.initial(), lines, past).state.tobytes())
     assert states[0] == states[1]
 
 
@@ -259,7 +259,7 @@ def outputs_of(*, window: int, carried: bool, passes: int = 1500) -> tuple[float
     """Learn the sequence of two steps so often, and say what comes out at each of them."""
     shape = ModelShape(layers=("lstm 20",), window=window, carried=carried, seed=0)
     network = NumberModel(shape, replace(LEARNING, learning_rate=0.003), features=1, horizons=(1,))
-    state, outputs = network.initial, [0.0, 0.0]
+    state, outputs = network.initial(), [0.0, 0.0]
     windows, states = network.kept_windows()
     past = ReplayBuffer(0, np.zeros(windows, np.float32), np.zeros(states, np.float32), network.stride)
     for _ in range(passes):

@@ -64,14 +64,48 @@ def test_tensorflow_loads_when_a_network_runs_and_not_before() -> None:
 
 @pytest.mark.long
 def test_tensorflow_loads_without_chatter() -> None:
-    """Standard error has no word of missing GPUs, but all that does not look like TensorFlow's log."""
+    """Standard error has no word of missing GPUs."""
+    program = "from online_lstm.learning.network import load_tensorflow; load_tensorflow()"
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert "" == done.stderr
+
+
+def test_what_is_no_chatter_passes() -> None:
+    """Standard error has all that does not look like TensorFlow's log."""
     program = (
-        "import os; from online_lstm.learning.network.runtime import pin_runtime, suppress_stderr; pin_runtime()\n"
+        "import os; from online_lstm.learning.network.runtime import suppress_stderr\n"
         "with suppress_stderr():\n"
-        "    import tensorflow; os.write(2, b'a real error\\n')\n"
+        "    os.write(2, b'I0000 00:00:00 no GPU\\na real error\\n')\n"
     )
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert "a real error\n" == done.stderr
+
+
+@pytest.mark.long
+def test_a_network_runs_without_keras() -> None:
+    """TensorFlow comes without Keras and matplotlib, and Keras can still be imported when a file needs it."""
+    program = (
+        "import gc, sys; from online_lstm.learning.network import LearningSettings, ModelShape, SymbolModel\n"
+        "shape, learning = ModelShape(('lstm 2',), 4, True, 0), LearningSettings(1e-2, .9, .99, 1e-3, 1, 0, 0, 0, 0)\n"
+        "network = SymbolModel(shape, learning); network.prepare(4)\n"
+        "print(sorted({'keras', 'matplotlib', 'tensorflow'} & sys.modules.keys()), gc.isenabled())\n"
+        "print(len(network.to_keras(network.initial(4), 4, known=4)) > 1000)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert ("['tensorflow'] True\nTrue\n", "") == (done.stdout, done.stderr)
+
+
+def test_trimming_returns_free_memory_to_the_system() -> None:
+    """What was freed below memory in use leaves the process."""
+    program = (
+        "import re; from pathlib import Path; from online_lstm.learning.network.runtime import trim_heap\n"
+        "def resident(): return int(re.search(r'VmRSS:\\s+(\\d+)', Path('/proc/self/status').read_text())[1])\n"
+        "blocks = [bytearray(1000) for _ in range(100_000)]; last = bytearray(1000); before = resident()\n"
+        "del blocks; freed = resident(); trim_heap()\n"
+        "print(before - freed < 50_000 < freed - resident())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert "True\n" == done.stdout
 
 
 @pytest.mark.parametrize(

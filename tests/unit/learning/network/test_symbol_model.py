@@ -50,7 +50,7 @@ def learn(
     for start in range(0, len(codes), events_a_call):
         count = min(events_a_call, len(codes) - start)
         before = padded[start : start + window + count]
-        runs.append(network.run(state, 4, before, np.full(count + 1, known, np.int32), past))
+        runs.append(network.run(state, before, np.full(count + 1, known, np.int32), past))
         past.keep(runs[-1].windows, runs[-1].edges)
         state, past = runs[-1].state, replace(past, events=past.events + count)
     return SymbolRun(
@@ -67,6 +67,14 @@ def learn(
 def digest(run: SymbolRun) -> str:
     parts = (run.state, run.probabilities, run.fit_steps, run.losses, run.windows, run.edges)
     return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
+
+
+def test_networks_share_programs() -> None:
+    """Networks that differ in the seed only have one program of each capacity; another learning rate has its own."""
+    network, other = (SymbolModel(replace(SHAPE, seed=seed), LEARNING) for seed in (1, 2))
+    quicker = SymbolModel(SHAPE, replace(LEARNING, learning_rate=0.1))
+    assert network._program(4) is other._program(4)
+    assert network._program(4) is not quicker._program(4)
 
 
 def test_bits_do_not_depend_on_how_many_events_a_call_carries(network: SymbolModel) -> None:
@@ -102,7 +110,7 @@ def test_a_prediction_drops_nothing(mixed: SymbolModel) -> None:
     state = learn(mixed, CODES[:100], 50).state
     known = np.array([4, 4], np.int32)
     runs = [
-        mixed.run(state, 4, CODES[100 - WINDOW : 101], known, replace(mixed.no_past(), events=events))
+        mixed.run(state, CODES[100 - WINDOW : 101], known, replace(mixed.no_past(), events=events))
         for events in (100, 101, 2**40)
     ]
     assert runs[0].probabilities[0].tolist() == runs[1].probabilities[0].tolist() == runs[2].probabilities[0].tolist()
@@ -123,19 +131,19 @@ def test_only_what_is_learned_again_is_dropped(network: SymbolModel) -> None:
 def test_classes_come_and_go_below_any_first_layer(mixed: SymbolModel) -> None:
     """After growing, the same codes get the same probabilities, and learning goes on with more of them."""
     before = learn(mixed, CODES, 64)
-    grown = mixed.grow(before.state, 4, 8)
-    mixed.forget_class(grown, 8, 3)
+    grown = mixed.grow(before.state, 8)
+    mixed.forget_class(grown, 3)
     known = np.array([4, 6], np.int32)
     past = replace(mixed.no_past(), events=200)
     without = CODES[-WINDOW:] % 3
-    expected = mixed.run(before.state, 4, without, np.array([3], np.int32), past)
+    expected = mixed.run(before.state, without, np.array([3], np.int32), past)
     assert np.allclose(
         expected.probabilities[0, :3],
-        mixed.run(grown, 8, without, np.array([3], np.int32), past).probabilities[0, :3],
+        mixed.run(grown, without, np.array([3], np.int32), past).probabilities[0, :3],
         rtol=0,
         atol=1e-6,
     )
-    after = mixed.run(grown, 8, np.append(CODES[-WINDOW:], np.int32(5)), known, past)
+    after = mixed.run(grown, np.append(CODES[-WINDOW:], np.int32(5)), known, past)
     assert after.fit_steps.all()
     assert [4, 6] == (after.probabilities > 0).sum(axis=1).tolist()
 
@@ -146,9 +154,7 @@ def test_what_is_replayed_is_learned_again(network: SymbolModel) -> None:
     state = learn(network, CODES[:100], 50, past=past).state
     other = ReplayBuffer(past.events, (past.windows + 1) % 4, past.states)
     known = np.array([4, 4], np.int32)
-    runs = [
-        network.run(state, 4, CODES[100 - WINDOW : 101], known, replace(kept, events=100)) for kept in (past, other)
-    ]
+    runs = [network.run(state, CODES[100 - WINDOW : 101], known, replace(kept, events=100)) for kept in (past, other)]
     assert np.array_equal(runs[0].probabilities[0], runs[1].probabilities[0])
     assert runs[0].losses.tolist() == runs[1].losses.tolist()
     assert not np.array_equal(runs[0].state, runs[1].state)
@@ -182,7 +188,7 @@ def test_bits_do_not_depend_on_the_process(network: SymbolModel) -> None:
 def test_a_call_without_events_only_predicts(network: SymbolModel) -> None:
     """The pending prediction is made, the state is as before, and nothing is reported."""
     before = learn(network, CODES[:40], 20)
-    pending = network.run(before.state, 4, CODES[40 - WINDOW : 40], np.array([4], np.int32), network.no_past())
+    pending = network.run(before.state, CODES[40 - WINDOW : 40], np.array([4], np.int32), network.no_past())
     assert np.array_equal(before.state, pending.state)
     assert np.array_equal(before.probabilities[-1:], pending.probabilities)
     assert (0, 0) == (len(pending.fit_steps), len(pending.losses))
@@ -191,14 +197,14 @@ def test_a_call_without_events_only_predicts(network: SymbolModel) -> None:
 def test_a_call_leaves_the_given_state_as_it_is(network: SymbolModel) -> None:
     """The state belongs to the caller."""
     state = network.initial(4)
-    network.run(state, 4, CODES[: WINDOW + 3], np.full(4, 4, np.int32), network.no_past())
+    network.run(state, CODES[: WINDOW + 3], np.full(4, 4, np.int32), network.no_past())
     assert np.array_equal(network.initial(4), state)
 
 
 def test_a_code_becomes_possible_when_it_is_known(network: SymbolModel) -> None:
     """Row k is over ``known[k]`` codes, the fit on event k over ``known[k + 1]``."""
     codes = np.array([-1] * (WINDOW - 2) + [1, 1, 2, 3], np.int32)
-    run = network.run(network.initial(4), 4, codes, np.array([2, 3, 4], np.int32), network.no_past())
+    run = network.run(network.initial(4), codes, np.array([2, 3, 4], np.int32), network.no_past())
     assert [2, 3, 4] == (run.probabilities > 0).sum(axis=1).tolist()
     assert run.fit_steps.all()
     assert (run.losses < 5).all()
@@ -207,10 +213,10 @@ def test_a_code_becomes_possible_when_it_is_known(network: SymbolModel) -> None:
 def test_more_classes_leave_the_others_as_they_were(network: SymbolModel) -> None:
     """After growing, the same codes get the same probabilities, and learning goes on."""
     before = learn(network, CODES, 64)
-    grown = network.grow(before.state, 4, 8)
+    grown = network.grow(before.state, 8)
     assert (network.state_size(8),) == grown.shape
     known = np.array([4, 6], np.int32)
-    after = network.run(grown, 8, np.append(CODES[-WINDOW:], np.int32(5)), known, network.no_past())
+    after = network.run(grown, np.append(CODES[-WINDOW:], np.int32(5)), known, network.no_past())
     assert np.allclose(before.probabilities[-1], after.probabilities[0, :4], rtol=0, atol=1e-6)
     assert after.fit_steps.all()
     assert [4, 6] == (after.probabilities > 0).sum(axis=1).tolist()
@@ -221,7 +227,7 @@ def test_a_forgotten_class_starts_again(network: SymbolModel) -> None:
     layout = Layout(SHAPE.stack, 4)
     learned = learn(network, CODES, 64).state
     state = learned.copy()
-    network.forget_class(state, 4, 2)
+    network.forget_class(state, 2)
     by_class = layout.learned(state)[1]
     assert np.array_equal(layout.learned(network.initial(4))[1][:, 2], by_class[:, 2])
     assert np.array_equal(layout.learned(learned)[1][:, [0, 1, 3]], by_class[:, [0, 1, 3]])
@@ -231,7 +237,7 @@ def test_a_break_resets_the_states_and_nothing_else(network: SymbolModel) -> Non
     """Weights, moments and step count survive a break."""
     learned = learn(network, CODES, 64).state
     state = learned.copy()
-    network.reset_states(state, 4)
+    network.reset_states(state)
     assert not state[-20:].any()
     assert np.array_equal(learned[:-20], state[:-20])
 
@@ -240,7 +246,7 @@ def test_skipped_steps_are_reported_event_by_event(network: SymbolModel) -> None
     """With spoiled moments no step is applied, and weights, moments and count stay."""
     state = network.initial(4)
     state[Layout(SHAPE.stack, 4).sizes[0]] = np.nan
-    run = network.run(state, 4, CODES[: WINDOW + 3], np.full(4, 4, np.int32), network.no_past())
+    run = network.run(state, CODES[: WINDOW + 3], np.full(4, 4, np.int32), network.no_past())
     assert [0, 0, 0] == run.fit_steps.tolist()
     assert run.skipped_steps.all()
     assert np.array_equal(state[:-21], run.state[:-21], equal_nan=True)
@@ -271,6 +277,6 @@ def test_a_periodic_stream_is_learned_by_other_layers_too(layers: tuple[str, ...
 
 
 @pytest.mark.parametrize(("known", "classes"), [(1, 4), (4, 4), (5, 8), (8, 8), (9, 16), (256, 256), (257, 512)])
-def test_capacity_is_a_power_of_two(known: int, classes: int) -> None:
+def test_capacity_is_a_power_of_two(network: SymbolModel, known: int, classes: int) -> None:
     """Capacity doubles, so that programs are few."""
-    assert classes == SymbolModel.classes_for(known)
+    assert classes == network.classes_for(known)

@@ -10,11 +10,12 @@ from online_lstm.learning.network.runtime import pin_runtime
 pin_runtime()
 import keras  # noqa: E402 - after the pins
 import tensorflow as tf  # noqa: E402
+from online_lstm.learning.network.fit_step import FitReport, TrainState  # noqa: E402
 from online_lstm.learning.network.forward import forward  # noqa: E402
 from online_lstm.learning.network.hyperparameters import LearningSettings  # noqa: E402
 from online_lstm.learning.network.layers import Dense, Dropout, Gru, Layer, LayerNorm, LeakyRelu, Lstm, parse_layers  # noqa: E402
 from online_lstm.learning.network.layout import Layout  # noqa: E402
-from online_lstm.learning.network.symbol_program import TrainState, _fit_step, _retry_steps  # noqa: E402
+from online_lstm.learning.network.symbol_program import _fit_step, _retry_steps  # noqa: E402
 
 pytestmark = pytest.mark.long
 
@@ -46,7 +47,7 @@ DROPPING = parse_layers(["lstm 4", "leaky_relu 0.3", "dropout 0.3", "gru 3", "dr
 
 
 def memory_of(layout: Layout) -> TrainState:
-    return TrainState(*tf.split(layout.initial(seed=2), layout.sizes))
+    return TrainState.from_row(layout, layout.initial(seed=2))
 
 
 def take_event(
@@ -60,10 +61,10 @@ def take_event(
     known: int = 4,
     carried: bool = True,
     dropout: tuple[int, int] | None = None,
-) -> tuple[TrainState, np.ndarray]:
+) -> tuple[TrainState, FitReport]:
     """Take one event; ``replayed`` is fitted beside it, from left-edge states that are all ``start``."""
     others = [] if replayed is None else [replayed]
-    memory, slid, line = _fit_step(
+    memory, slid, report = _fit_step(
         layout,
         learning,
         memory,
@@ -73,7 +74,7 @@ def take_event(
         arrived=tf.constant(True),
         dropout=None if dropout is None else tf.constant(dropout),
     )
-    return memory._replace(states=slid) if carried else memory, line.numpy()
+    return memory._replace(states=slid) if carried else memory, FitReport(*[part.numpy() for part in report])
 
 
 def keras_layer(layer: Layer) -> keras.layers.Layer:
@@ -128,9 +129,9 @@ def test_the_prediction_is_that_of_keras(layers: tuple[Layer, ...]) -> None:
     """The probabilities are the softmax of Keras's stacked layers and dense layer at the last position."""
     layout = Layout(layers, 4)
     memory = memory_of(layout)
-    _, line = take_event(layout, memory)
+    _, report = take_event(layout, memory)
     expected = tf.nn.softmax(Reference(layout, memory.weights).logits(CODES[:-1])[-1])
-    assert np.allclose(expected, line[3:], rtol=0, atol=1e-6)
+    assert np.allclose(expected, report.outputs, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("layers", STACKS)
@@ -143,9 +144,9 @@ def test_fit_steps_are_those_of_keras(layers: tuple[Layer, ...]) -> None:
     for step, window in enumerate((CODES, [*CODES[1:], 0], [*CODES[2:], 0, 2]), 1):
         optimizer.epsilon = 1e-3 * (1 - 0.99**step) ** 0.5  # Keras adds it to the root of the uncorrected moment
         expected_loss = reference.fit(window, optimizer)
-        memory, line = take_event(layout, memory._replace(states=tf.zeros(layout.sizes[-1])), codes=window)
-        assert line[0] == 1
-        assert abs(expected_loss - line[2]) < 1e-6
+        memory, report = take_event(layout, memory._replace(states=tf.zeros(layout.sizes[-1])), codes=window)
+        assert report.fit_steps == 1
+        assert abs(expected_loss - report.losses) < 1e-6
         assert np.allclose(reference.weights(), memory.weights, rtol=0, atol=1e-5)
     assert [3] == memory.steps.numpy().tolist()
 
@@ -155,11 +156,12 @@ def test_a_replayed_window_counts_as_much_as_the_one_at_hand(layers: tuple[Layer
     """The gradient is that of the mean over all positions of both; prediction and loss are those of the event."""
     layout, other = Layout(layers, 4), [2, 2, 0, 1, 3, 0, 0]
     memory = memory_of(layout)
-    alone, line = take_event(layout, memory)
+    alone, report = take_event(layout, memory)
     replayed, _ = take_event(layout, memory._replace(states=tf.fill(memory.states.shape, 0.3)), codes=other)
-    both, both_line = take_event(layout, memory, replayed=other, start=0.3)
+    both, both_report = take_event(layout, memory, replayed=other, start=0.3)
     assert np.allclose((alone.m + replayed.m) / 2, both.m, rtol=0, atol=1e-7)
-    assert np.allclose(line, both_line, rtol=0, atol=1e-6)
+    assert np.allclose(report.outputs, both_report.outputs, rtol=0, atol=1e-6)
+    assert abs(report.losses - both_report.losses) < 1e-6
     assert np.allclose(alone.states, both.states, rtol=0, atol=1e-6)
 
 
@@ -179,8 +181,8 @@ def test_the_gate_looks_at_the_event_only() -> None:
     """However well known what is replayed is, the rate is that of the window at hand."""
     layout = Layout(LSTM, 4)
     memory = memory_of(layout)
-    _, line = take_event(layout, memory)
-    gate = 4 * float(line[2])
+    _, report = take_event(layout, memory)
+    gate = 4 * float(report.losses)
     free, _ = take_event(layout, memory, replayed=[2, 2, 0, 1, 3, 0, 0])
     gated, _ = take_event(layout, memory, replace(PLAIN, lr_gate_loss=gate), replayed=[2, 2, 0, 1, 3, 0, 0])
     assert np.allclose((free.weights - memory.weights) / 4, gated.weights - memory.weights, rtol=0, atol=1e-7)
@@ -189,9 +191,9 @@ def test_the_gate_looks_at_the_event_only() -> None:
 def test_only_known_codes_have_probability() -> None:
     """The softmax, for prediction and loss alike, is over the codes below ``known``."""
     layout = Layout(LSTM, 8)
-    memory, line = take_event(layout, memory_of(layout), known=4)
-    assert not line[3 + 4 :].any()
-    assert abs(line[3:].sum() - 1) < 1e-6
+    memory, report = take_event(layout, memory_of(layout), known=4)
+    assert not report.outputs[4:].any()
+    assert abs(report.outputs.sum() - 1) < 1e-6
     _, by_class = layout.learned(np.concatenate([memory.weights, memory.m, memory.v]))
     assert not by_class[1:, 4:].any()
 
@@ -210,9 +212,9 @@ def test_the_gate_shrinks_the_rate_in_proportion_to_the_loss() -> None:
     """At a loss of a quarter of the gate, weights move a quarter of the way; above it, all of it."""
     layout = Layout(LSTM, 4)
     start = memory_of(layout)
-    free, line = take_event(layout, start)
-    gated, _ = take_event(layout, start, replace(PLAIN, lr_gate_loss=4 * float(line[2])))
-    above, _ = take_event(layout, start, replace(PLAIN, lr_gate_loss=float(line[2]) / 2))
+    free, report = take_event(layout, start)
+    gated, _ = take_event(layout, start, replace(PLAIN, lr_gate_loss=4 * float(report.losses)))
+    above, _ = take_event(layout, start, replace(PLAIN, lr_gate_loss=float(report.losses) / 2))
     assert np.allclose((free.weights - start.weights) / 4, gated.weights - start.weights, rtol=0, atol=1e-7)
     assert np.array_equal(free.weights, above.weights)
     assert np.array_equal(free.m, gated.m)
@@ -222,9 +224,10 @@ def test_the_gate_shrinks_the_rate_in_proportion_to_the_loss() -> None:
 def test_a_window_that_is_not_full_counts_only_what_is_there(layers: tuple[Layer, ...]) -> None:
     """Left padding changes nothing against a shorter window."""
     layout = Layout(layers, 4)
-    expected, expected_line = take_event(layout, memory_of(layout))
-    padded, line = take_event(layout, memory_of(layout), codes=[-1, -1, -1, *CODES])
-    assert np.allclose(expected_line, line, rtol=0, atol=1e-6)
+    expected, expected_report = take_event(layout, memory_of(layout))
+    padded, report = take_event(layout, memory_of(layout), codes=[-1, -1, -1, *CODES])
+    assert np.allclose(expected_report.outputs, report.outputs, rtol=0, atol=1e-6)
+    assert abs(expected_report.losses - report.losses) < 1e-6
     assert np.allclose(expected.weights, padded.weights, rtol=0, atol=1e-6)
     assert not padded.states.numpy().any()
 
@@ -268,8 +271,8 @@ def test_the_carried_state_is_that_of_the_whole_past(layers: tuple[Layer, ...]) 
     _, expected = take_event(layout, memory_of(layout), still, codes=stream)
     memory, padded = memory_of(layout), [-1] * 5 + stream
     for start in range(len(stream)):
-        memory, line = take_event(layout, memory, still, codes=padded[start : start + 6])
-    assert np.allclose(expected[3:], line[3:], rtol=0, atol=1e-6)
+        memory, report = take_event(layout, memory, still, codes=padded[start : start + 6])
+    assert np.allclose(expected.outputs, report.outputs, rtol=0, atol=1e-6)
 
 
 def test_without_carrying_the_left_edge_stays_zero() -> None:
@@ -286,8 +289,8 @@ def test_an_empty_window_teaches_nothing(layers: tuple[Layer, ...]) -> None:
     """The first event of a stream has nothing before it: no step is taken, and none is skipped."""
     layout = Layout(layers, 4)
     before = memory_of(layout)
-    after, line = take_event(layout, before, codes=[-1] * 6 + [1])
-    assert [0, 0, 0] == line[:3].tolist()
+    after, report = take_event(layout, before, codes=[-1] * 6 + [1])
+    assert (0, 0, 0) == (report.fit_steps, report.skipped_steps, report.losses)
     assert all(np.array_equal(old, new) for old, new in zip(before, after, strict=True))
 
 
@@ -301,8 +304,8 @@ def test_what_is_not_finite_changes_nothing_and_is_reported(part: str, value: fl
     spoiled = getattr(start, part).numpy()
     spoiled[-3] = value
     before = start._replace(**{part: tf.constant(spoiled)})
-    after, line = take_event(layout, before)
-    assert line[0] == 0
+    after, report = take_event(layout, before)
+    assert report.fit_steps == 0
     for old, new in zip(before[:4], after[:4], strict=True):
         assert np.array_equal(old, new, equal_nan=True)
     assert after.states.numpy().any()
@@ -312,10 +315,10 @@ def test_what_is_dropped_is_dropped_while_fitting_only() -> None:
     """The prediction and what is carried are the same with every seed and without dropout; the step taken is not."""
     layout = Layout(DROPPING, 4)
     start = memory_of(layout)
-    free, free_line = take_event(layout, start)
+    free, free_report = take_event(layout, start)
     fits = [take_event(layout, start, dropout=seed, replayed=CODES) for seed in ((1, 2), (1, 3), (2, 2))]
-    for memory, line in fits:
-        assert np.allclose(free_line[3:], line[3:], rtol=0, atol=1e-6)
+    for memory, report in fits:
+        assert np.allclose(free_report.outputs, report.outputs, rtol=0, atol=1e-6)
         assert np.allclose(free.states, memory.states, rtol=0, atol=1e-6)
     gradients = [free.m.numpy(), *(memory.m.numpy() for memory, _ in fits)]
     assert all(not np.allclose(one, other) for one, other in combinations(gradients, 2))

@@ -36,7 +36,7 @@ def observe(
     published: NDArray[np.float64] | None = None,
     *,
     horizon: int = 1,
-    coverage: float = 0.9,
+    interval_level: float = 0.9,
     sizes: Sequence[int] = (),
     row: dict[str, NDArray[Any]] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -45,7 +45,7 @@ def observe(
     row = row_of(horizon) if row is None else row
     edges = np.cumsum([0, *(sizes or [len(values)])]).tolist()
     parts = [
-        intervals.observe(row, values[a:b], said[a:b], horizon=horizon, coverage=coverage, rate=0.01)
+        intervals.observe(row, values[a:b], said[a:b], horizon=horizon, interval_level=interval_level, rate=0.01)
         for a, b in pairwise(edges)
     ]
     bounds, covered = zip(*parts, strict=True)
@@ -53,12 +53,12 @@ def observe(
 
 
 @pytest.mark.parametrize("horizon", [1, 5])
-@pytest.mark.parametrize("coverage", [0.5, 0.9, 0.98])
+@pytest.mark.parametrize("interval_level", [0.5, 0.9, 0.98])
 @pytest.mark.parametrize("name", ERRORS)
-def test_the_wished_share_is_covered(name: str, coverage: float, horizon: int) -> None:
+def test_the_wished_share_is_covered(name: str, interval_level: float, horizon: int) -> None:
     """Within 1 % over ten thousand events, and the intervals are what is told of them."""
-    bounds, covered = observe(ERRORS[name], horizon=horizon, coverage=coverage)
-    assert np.nanmean(covered) == pytest.approx(coverage, abs=0.01)
+    bounds, covered = observe(ERRORS[name], horizon=horizon, interval_level=interval_level)
+    assert np.nanmean(covered) == pytest.approx(interval_level, abs=0.01)
     low, high = bounds[:-horizon].T
     inside = (low <= ERRORS[name][horizon:]) & (ERRORS[name][horizon:] <= high)
     known = np.isfinite(low)
@@ -73,10 +73,10 @@ def test_they_are_no_wider_than_needed() -> None:
     assert np.median(bounds[EVENTS // 2 + 1000 :, 1]) == pytest.approx(16.45, rel=0.07)
 
 
-@pytest.mark.parametrize(("coverage", "fewest"), [(0.5, 1), (0.9, 9), (0.98, 49)])
-def test_there_is_none_before_there_are_errors_enough(coverage: float, fewest: int) -> None:
+@pytest.mark.parametrize(("interval_level", "fewest"), [(0.5, 1), (0.9, 9), (0.98, 49)])
+def test_there_is_none_before_there_are_errors_enough(interval_level: float, fewest: int) -> None:
     """The quantile has to be one of them; the first errors come one horizon after the first prediction."""
-    bounds, covered = observe(ERRORS["gaussian"][:200], horizon=3, coverage=coverage)
+    bounds, covered = observe(ERRORS["gaussian"][:200], horizon=3, interval_level=interval_level)
     assert fewest + 3 - 1 == int(np.argmax(np.isfinite(bounds[:, 0])))
     assert fewest + 2 * 3 - 1 == int(np.argmax(np.isfinite(covered)))
 
@@ -135,7 +135,7 @@ def test_a_season_whose_noise_has_a_season_is_covered(horizon: int) -> None:
     """As of demand by the half-hour: with the predictions of the experts themselves."""
     usual = 1000 * (2 + np.sin(STEPS / 48 * 2 * np.pi)) * np.where(STEPS // 48 % 7 < 5, 1, 0.7)
     values = (usual * (1 + 0.1 * ERRORS["gaussian"]))[:, None]
-    panel = NumberEnsemble(horizons=(horizon,), history=2048, experts=("linear", "neighbours"))
+    panel = NumberEnsemble(horizons=(horizon,), lookback=2048, experts=("linear", "neighbours"))
     rows = PackedArrays(panel.fields())
     row = rows.view(rows.add())
     told = []

@@ -223,7 +223,7 @@ def panel_row(**given: Any) -> tuple[NumberEnsemble, dict[str, NDArray[Any]]]:
 
 
 def published(panel: NumberEnsemble, row: dict[str, NDArray[Any]], values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Learn values in calls of 64, and give what is published, ``(K, D, H)``."""
+    """Learn values in calls of 64, and return the published predictions, ``(K, H, D)``."""
     parts = []
     for first in range(0, len(values), 64):
         observed = panel.observe(row, values[first:][:64], np.full(len(values[first:][:64]), -1))
@@ -237,8 +237,8 @@ def test_a_component_is_predicted_from_another_one() -> None:
     x = random.normal(size=3000)
     y = np.concatenate([[0.0], x[:-1]]) + 0.05 * random.normal(size=3000)
     panel, row = panel_row(components=2, horizons=(1,))
-    said = published(panel, row, np.column_stack([x, y]))[:-1, 1, 0]
-    error, of_last = (np.abs(told - y[1:])[1000:].mean() for told in (said, y[:-1]))
+    predicted = published(panel, row, np.column_stack([x, y]))[:-1, 0, 1]
+    error, of_last = (np.abs(forecast - y[1:])[1000:].mean() for forecast in (predicted, y[:-1]))
     assert error < 0.1 * of_last
     assert error < 1.3 * 0.05 * 0.798
 
@@ -255,12 +255,13 @@ def test_with_values_missing_it_is_nearly_as_good(horizons: tuple[int, ...]) -> 
     errors = []
     for values in (whole, holes):
         panel, row = panel_row(components=2, horizons=horizons)
-        said = published(panel, row, values)
-        assert np.isfinite(said[10:]).all()
+        predicted = published(panel, row, values)
+        assert np.isfinite(predicted[10:]).all()
         for name, array in row.items():
             assert name in UNKNOWN or np.isfinite(array).all(), name
         of_horizons = [
-            np.nanmean(np.abs(said[1000:-h, :, place] - holes[1000 + h :]), axis=0) for place, h in enumerate(horizons)
+            np.nanmean(np.abs(predicted[1000:-h, index] - holes[1000 + h :]), axis=0)
+            for index, h in enumerate(horizons)
         ]
         errors.append(np.array(of_horizons))
     # an autoregression that is not seen last is less known: (1 + .2 * .81)^.5 of the error, one step ahead

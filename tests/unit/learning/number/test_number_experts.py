@@ -60,7 +60,7 @@ class Scalar:
 
 
 def panel_and_row(horizon=5, **settings):
-    given = {"horizons": (horizon,), "history": HISTORY, "experts": ("linear", "neighbours")} | settings
+    given = {"horizons": (horizon,), "lookback": HISTORY, "experts": ("linear", "neighbours")} | settings
     panel = Scalar(NumberEnsemble(**given))
     return panel, panel.row()
 
@@ -145,7 +145,13 @@ def test_nothing_gets_non_finite(name):
 @pytest.mark.long
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"history": 300}, {"history": 1001}, {"calendar": True, "horizon": 1}, {"periods": (24,), "lags": (5, 9, 24)}],
+    [
+        {},
+        {"lookback": 300},
+        {"lookback": 1001},
+        {"calendar": True, "horizon": 1},
+        {"periods": (24,), "lags": (5, 9, 24)},
+    ],
 )
 def test_calls_may_be_split_anywhere(settings):
     """The same bits come out, and stay in the state, with one event a call as with all at once."""
@@ -161,10 +167,10 @@ def test_calls_may_be_split_anywhere(settings):
         assert {name: array.tobytes() for name, array in row.items()} == {n: a.tobytes() for n, a in other.items()}
 
 
-@pytest.mark.parametrize("history", [256, 300, 1001, 2048])
-def test_period_search_independent_of_splits(history):
+@pytest.mark.parametrize("lookback", [256, 300, 1001, 2048])
+def test_period_search_independent_of_splits(lookback):
     """Wherever a call begins, the next search is the same."""
-    seasonal = Seasonal(horizons=(5,), history=history, periods=(), lags=(), calendar=False)
+    seasonal = Seasonal(horizons=(5,), lookback=lookback, periods=(), lags=(), calendar=False)
     following = [events + seasonal.until_search(events) for events in range(3000)]
     searches = sorted(set(following))
     assert following == [next(search for search in searches if search > events) for events in range(3000)]
@@ -172,7 +178,7 @@ def test_period_search_independent_of_splits(history):
 
 def test_period_search_doubles_its_interval_at_first():
     """So a large history is not searched often before it is there."""
-    seasonal = Seasonal(horizons=(5,), history=16384, periods=(), lags=(), calendar=False)
+    seasonal = Seasonal(horizons=(5,), lookback=16384, periods=(), lags=(), calendar=False)
     searches = sorted({events + seasonal.until_search(events) for events in range(9000)})
     assert [128, 256, 512, 1024, 2048, 4096, 8192, 12288] == searches
 
@@ -293,7 +299,7 @@ STREAMS = {  # values, horizon, the most that the error may be as a multiple of 
 def test_streams_are_predicted_nearly_as_well_as_can_be(name):
     """The error is within a few percent of that of one who knows how the stream was made."""
     values, horizon, ideal, most = STREAMS[name]
-    panel, row = panel_and_row(horizon=horizon, history=2048)
+    panel, row = panel_and_row(horizon=horizon, lookback=2048)
     _, predictions, _ = learn(panel, row, values)
     assert error_of(predictions, values, horizon=horizon) < most * ideal
 
@@ -304,7 +310,7 @@ def test_random_walk_is_predicted_like_the_last_value(horizon):
     errors = []
     for seed in range(3):
         values = np.cumsum(noise(5000, seed))
-        panel, row = panel_and_row(horizon=horizon, history=2048)
+        panel, row = panel_and_row(horizon=horizon, lookback=2048)
         observed, predictions, _ = learn(panel, row, values)
         last_value = observed.baselines[:, 0]
         np.testing.assert_array_equal(values, last_value)
@@ -316,7 +322,7 @@ def test_random_walk_is_predicted_like_the_last_value(horizon):
 def test_a_chaotic_stream_is_for_the_neighbours():
     """No regression predicts the logistic map; neighbours do, and the stack follows them."""
     values = logistic(4000)
-    panel, row = panel_and_row(horizon=1, history=2048)
+    panel, row = panel_and_row(horizon=1, lookback=2048)
     observed, predictions, weights = learn(panel, row, values)
     of_linear, of_neighbours = (
         error_of(told, values, horizon=1, first=2000) for told in (observed.linear, observed.neighbours)
@@ -349,7 +355,7 @@ def test_a_level_that_jumps_is_followed_within_a_few_events():
 def test_the_history_is_learned_anew_at_the_level_of_now():
     """With a jump that is known of, a new period leaves the same state as without the jump."""
     level = 2.0**20 + np.round(sine(1000) * 1024) / 1024  # sums of these are exact
-    seasonal = Seasonal(horizons=(5,), history=HISTORY, periods=(), lags=(), calendar=False)
+    seasonal = Seasonal(horizons=(5,), lookback=HISTORY, periods=(), lags=(), calendar=False)
     states = []
     for before, jump in ((level[:500], 0.0), (level[:500] - 2.0**20, 2.0**20)):
         rows = PackedArrays(seasonal.fields())
@@ -388,7 +394,7 @@ def test_with_a_clock_a_season_is_known_in_a_stream_with_holes():
     values = 10 * sine(8000, period=48, spread=0.05)[chosen]
     errors = {}
     for calendar in (False, True):
-        panel, row = panel_and_row(horizon=1, calendar=calendar, history=2048)
+        panel, row = panel_and_row(horizon=1, calendar=calendar, lookback=2048)
         observed, predictions, _ = learn(panel, row, values, timestamps_ms=1_800_000 * chosen)
         assert panel.features == observed.features.shape[1]
         errors[calendar] = [error_of(p, values, horizon=1) for p in (predictions, observed.linear, observed.neighbours)]
@@ -446,7 +452,7 @@ class TestScaling:
         rows = PackedArrays(scaling.fields())
         row = rows.view(rows.add())
         values = np.concatenate((10 * noise(4000), 1e6 + 1000 * noise(8000)))
-        scaled = scaling.observe(row, values, values, np.zeros((1, 12000))).numbers[:, 0]
+        scaled = scaling.observe(row, values, values, np.zeros((12000, 1))).numbers[:, 0]
         for part in (scaled[2000:4000], scaled[11000:]):
             assert 0.5 < np.abs(part).mean() < 2
             assert abs(np.median(part)) < 0.5
@@ -494,9 +500,9 @@ class TestProfile:
         rows = PackedArrays(profile.fields("x_", 10))
         row = rows.view(rows.add())
         values = np.tile(np.arange(10.0), 5)
-        scaled = profile.observe(row, "x_", values, np.stack([np.arange(50), np.arange(50) + 3]) % 10)
+        scaled = profile.observe(row, "x_", values, np.column_stack([np.arange(50), np.arange(50) + 3]) % 10)
         np.testing.assert_array_equal(0, scaled.deviations)
-        np.testing.assert_array_equal(np.roll(values, -3)[10:], scaled.usual[0, 10:])
+        np.testing.assert_array_equal(np.roll(values, -3)[10:], scaled.usual[10:, 0])
 
 
 class TestClock:
@@ -506,8 +512,8 @@ class TestClock:
         row = rows.view(rows.add())
         hours = np.arange(3 * 168)
         values = 1.0 + (hours // 24 % 7 == 6)
-        told = clock.observe(row, values, clock.MONDAY_MS + hours * 3_600_000, horizons=(5,))
-        np.testing.assert_array_equal(values[2 * 168 :], told.usual[0, 2 * 168 - 5 : -5])
+        expected = clock.observe(row, values, clock.MONDAY_MS + hours * 3_600_000, horizons=(5,))
+        np.testing.assert_array_equal(values[2 * 168 :], expected.usual[2 * 168 - 5 : -5, 0])
         assert clock.TIMELESS not in np.flatnonzero(row["clock_profile_visits"])
 
     def test_events_without_a_time_are_kept_apart(self):
@@ -543,10 +549,10 @@ class TestClock:
         clock.observe(row, np.ones(2000), times[1000:], horizons=(1,))
         assert abs(row["clock_interval_ms"][0] / 3_600_000 - 1) < 0.05
 
-    def test_places_are_those_of_the_calendar(self):
+    def test_phases_are_those_of_the_calendar(self):
         """Monday midnight is the beginning, Thursday noon is in the middle."""
         times = np.array([clock.MONDAY_MS, clock.MONDAY_MS + clock.WEEK_MS // 2, -1])
-        np.testing.assert_array_equal([[0, 0.5, 0], [0, 0.5, 0]], clock.places(times))
+        np.testing.assert_array_equal([[0, 0.5, 0], [0, 0.5, 0]], clock.phases(times))
 
 
 class TestFallback:
@@ -617,14 +623,14 @@ class TestNeighbours:
         rng = np.random.default_rng(0)
         count, horizon, taps, weights = 300, 4, np.array([0, 1, 7]), np.array([1, 1, 0.5], np.float32)
         deviations, outcomes = rng.normal(size=(2, count)).astype(np.float32)
-        places = rng.random((2, count)).astype(np.float32)
+        phases = rng.random((2, count)).astype(np.float32)
         predicted = neighbours.predict(
-            deviations, places, outcomes, known=299, count=1, taps=(taps, weights), horizon=horizon
+            deviations, phases, outcomes, known=299, count=1, taps=(taps, weights), horizon=horizon
         )
         now, past = count - 1, np.arange(1 + 7, count - horizon)
         apart = (weights * (deviations[past[:, None] - taps] - deviations[now - taps])) ** 2
-        way = np.abs(places[:, past] - places[:, [now]])
-        around = (np.array(neighbours.WEIGHTS_OF_PLACES)[:, None] * np.minimum(way, 1 - way)) ** 2
+        way = np.abs(phases[:, past] - phases[:, [now]])
+        around = (np.array(neighbours.PHASE_WEIGHTS)[:, None] * np.minimum(way, 1 - way)) ** 2
         distances = apart.sum(axis=1) + around.sum(axis=0)
         nearest = np.argsort(distances)[: neighbours.NEIGHBOURS]
         own = 1 / (neighbours.SHARPNESS + distances[nearest] / distances[nearest[-1]])

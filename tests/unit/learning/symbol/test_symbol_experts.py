@@ -242,7 +242,7 @@ def test_the_future_does_not_show(past, future, other_future):
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=80))
 def test_probabilities_of_values_are_shared_out(values):
     """They sum to at most 1 with that of a new value, are listed in order, and a value that came had one."""
-    forecasts, _ = Bench(top=9).learn(values)
+    forecasts, _ = Bench(top_k=9).learn(values)
     for forecast in forecasts:
         listed = forecast.top_probabilities[-1][forecast.top[-1] >= 0]
         assert listed.sum() <= 1 + 1e-12
@@ -266,7 +266,7 @@ def test_the_mixture_follows_who_is_right():
 
 def test_the_mixture_is_that_of_its_formulas():
     """Weights, probabilities and calibration follow them event by event, also where a value is new or had to leave."""
-    bench, said = Bench(max_vocabulary=9, top=20), np.array([0.1, 0.6, 0.2, 0.06, 0.04], np.float32)
+    bench, said = Bench(max_vocabulary=9, top_k=20), np.array([0.1, 0.6, 0.2, 0.06, 0.04], np.float32)
     formulas, vocabulary = Formulas(bench.settings), Vocabulary(max_codes=MAX_CODES, min_occurrences=1)
     rows = PackedArrays(suffix_memory.fields(64, 18, 2))
     memory = rows.view(rows.add())

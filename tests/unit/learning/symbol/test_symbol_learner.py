@@ -1,9 +1,10 @@
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from online_lstm.events import BASELINES, Event, EventResult, SymbolEvaluation
+from online_lstm.events import BASELINES, SymbolEvaluation, SymbolEvent, SymbolResult
 from online_lstm.events import EXPERTS as EXPERTS_OF
 from online_lstm.learning.learners import warm_up
 from online_lstm.learning.model_states import ModelStates
@@ -36,11 +37,10 @@ class Bench:
     def another(self) -> SymbolLearner:
         return SymbolLearner(self.settings, self.network, streams=self.streams, networks=self.networks)
 
-    def learn(self, values: Sequence[int], *, ends: bool = False) -> list[EventResult]:
-        events = [Event(record(i, b""), None, value, str(value)) for i, value in enumerate(values)]
+    def learn(self, values: Sequence[int], *, ends: bool = False) -> list[SymbolResult]:
+        events = [SymbolEvent(record(i, b""), None, value, str(value)) for i, value in enumerate(values)]
         if ends:
-            last = events[-1]
-            events[-1] = Event(last.record, None, last.symbol, last.literal, ends=True)
+            events[-1] = replace(events[-1], ends=True)
         return self.learner.learn(events)
 
     def arrays(self) -> dict[str, list[object]]:
@@ -196,7 +196,7 @@ def test_an_end_resets_the_states_of_the_network() -> None:
     bench.learn([1, 2] * 10, ends=True)
     row = bench.networks[4].view(bench.learner.network_row)["network"]
     reset = row.copy()
-    bench.network.reset_states(reset, 4)
+    bench.network.reset_states(reset)
     assert reset.tolist() == row.tolist()
     assert bench.network.initial(4).tolist() != row.tolist()
 
@@ -204,11 +204,11 @@ def test_an_end_resets_the_states_of_the_network() -> None:
 def test_a_replaced_value_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """The window does not show the past of one value as that of another, and the class starts afresh."""
     forgotten: list[tuple[int, int]] = []
-    monkeypatch.setattr(SymbolModel, "forget_class", lambda _, __, classes, code: forgotten.append((classes, code)))
+    monkeypatch.setattr(SymbolModel, "forget_class", lambda _, state, code: forgotten.append((len(state), code)))
     bench = Bench(small_settings(max_vocabulary=1, min_occurrences=1))
     bench.learn([1, 1, 1, 2])
     assert [-1] * 4 + [0, 0, 0, 1] == bench.arrays()["window"]
-    assert [(4, 1)] == forgotten
+    assert [(bench.network.state_size(4), 1)] == forgotten
 
 
 @pytest.mark.parametrize("values", [[1, 2, 3] * 50, [i % 5 + i // 40 for i in range(150)], [7] * 150])

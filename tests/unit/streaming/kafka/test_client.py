@@ -22,7 +22,7 @@ from support.stub_broker import CREATE_TOPICS, DESCRIBE_CONFIGS, TRANSACTIONS, S
 PACKAGE = Path(online_lstm.__file__).parent
 CLIENTS = {"KafkaAdminClient", "KafkaConsumer", "KafkaProducer"}
 UNTRANSLATED = {
-    ("streaming/kafka/producer.py", "reconnect"),  # what fails in a commit decides what happens to the batch
+    ("streaming/kafka/batch_producer.py", "reconnect"),  # what fails in a commit decides what happens to the batch
     ("streaming/kafka/consumer.py", "commit"),  # part of the sink's commit
     ("streaming/kafka/plain_clients.py", "__exit__"),  # closes by force
 }

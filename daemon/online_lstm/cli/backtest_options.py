@@ -1,16 +1,15 @@
-"""The options of ``backtest``, and the checks of them that are made before anything is learned."""
+"""The options of ``backtest`` and ``produce`` about files, and their checks before anything is learned."""
 
 import argparse
 import codecs
-from collections.abc import Mapping
 from dataclasses import fields, replace
-from pathlib import Path
 
 from online_lstm.backtest.delimited import Dialect
-from online_lstm.backtest.input_files import STANDARD_INPUT, format_of
+from online_lstm.backtest.file_values import FileLayout
+from online_lstm.backtest.input_files import STANDARD_INPUT, Format, format_of
 from online_lstm.errors import SettingsError
 from online_lstm.settings import Settings, add_value, parse_assignments, read_settings
-from online_lstm.terminal.output_file import STANDARD_OUTPUT
+from online_lstm.terminal.output_file import require_apart
 from online_lstm.timestamps import EPOCH_UNITS, ISO
 
 
@@ -38,9 +37,16 @@ def add_encoding(parser: "argparse.ArgumentParser | argparse._ArgumentGroup") ->
     )
 
 
-def dialect_of(arguments: argparse.Namespace) -> Dialect:
-    """Return the dialect that the options define."""
-    return Dialect(**{field.name: getattr(arguments, field.name) for field in fields(Dialect)})
+def layout_of(arguments: argparse.Namespace) -> FileLayout:
+    """Return the format, columns and dialect that the options define."""
+    return FileLayout(
+        _format_of(arguments),
+        tuple(arguments.column),
+        key_column=arguments.key_column,
+        time_column=arguments.time_column,
+        label_column=arguments.label_column,
+        dialect=Dialect(**{field.name: getattr(arguments, field.name) for field in fields(Dialect)}),
+    )
 
 
 def _encoding(text: str) -> str:
@@ -81,10 +87,11 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         )
     if settings.calendar and not arguments.time_column:
         raise SettingsError("calendar: received true without times, expected CSV with a --time-column")
-    columns = (arguments.column, arguments.key_column, arguments.time_column, arguments.label_column)
-    dialect = replace(dialect_of(arguments), encoding=None)
-    if (any(columns) or dialect != Dialect()) and format_asked(arguments) != "csv":
-        raise SettingsError(f"column: {arguments.file} is read as {format_asked(arguments)}, expected --format csv")
+    layout = layout_of(arguments)
+    columns = (layout.columns, layout.key_column, layout.time_column, layout.label_column)
+    of_cells = any(columns) or replace(layout.dialect, encoding=None) != Dialect()
+    if of_cells and layout.format != "csv":
+        raise SettingsError(f"column: {arguments.file} is read as {layout.format}, expected --format csv")
     if arguments.label_column:
         _require_labels(settings, arguments)
     return settings
@@ -95,15 +102,14 @@ def _require_labels(settings: Settings, arguments: argparse.Namespace) -> None:
     if settings.task != "label":
         raise SettingsError(f"label_column: expected --task label, received task {settings.task}")
     if not arguments.key_column:
-        raise SettingsError("label_column: expected a --key-column as well: its keys tell the sequences apart")
+        raise SettingsError("label_column: expected --key-column as well: a key identifies a sequence")
     if settings.value_path or settings.label_path != "label":
         raise SettingsError(
-            "label_column: expected value_path and label_path as they are by default: columns are named"
+            "label_column: expected the default value_path and label_path: a column has a name, not a path"
         )
 
 
-def format_asked(arguments: argparse.Namespace) -> str:
-    """Return the format in which the file is read."""
+def _format_of(arguments: argparse.Namespace) -> Format:
     return arguments.format or format_of(arguments.file)
 
 
@@ -120,35 +126,7 @@ def require_separate_files(arguments: argparse.Namespace) -> None:
         "checkpoint": arguments.checkpoint,
         "plot": arguments.plot,
     }
-    require_apart(results, {} if arguments.file == STANDARD_INPUT else {arguments.file: "the input"})
-
-
-def require_apart(results: Mapping[str, str | None], read: Mapping[str, str]) -> None:
-    """Raise if two results are the same file, or a result is an input file.
-
-    Args:
-        results: Output paths by option; None for an option that is not used.
-        read: Descriptions of the input files by path.
-
-    Raises:
-        SettingsError: Two of them are the same file.
-    """
-    taken = {_place_of(path): what for path, what in read.items()}
-    for option, path in results.items():
-        if path is None:
-            continue
-        place = _place_of(path)
-        if place in taken:
-            raise SettingsError(f"{option}: received {path}, which is {taken[place]}; expected another file")
-        taken[place] = f"where --{option} goes"
-
-
-def _place_of(path: str) -> object:
-    """Return a value that is equal for all paths of the same file."""
-    if path == STANDARD_OUTPUT:
-        return path
-    target = Path(path)
-    return (target.stat().st_dev, target.stat().st_ino) if target.is_file() else target.resolve()
+    require_apart(results, {} if arguments.file == STANDARD_INPUT else {arguments.file: "is the input"})
 
 
 def require_passes(arguments: argparse.Namespace) -> None:
@@ -160,6 +138,29 @@ def require_passes(arguments: argparse.Namespace) -> None:
     if arguments.epochs < 1:
         raise SettingsError(f"epochs: received {arguments.epochs}, expected at least 1")
     if arguments.epochs == 1 and (arguments.held_out is not None or arguments.plot is not None):
-        raise SettingsError("held-out, plot: received without several passes, expected --epochs N beside them")
+        raise SettingsError("held-out, plot: received without --epochs, expected --epochs N as well")
     if arguments.held_out is not None and not 0 < arguments.held_out < 1:
         raise SettingsError(f"held-out: received {arguments.held_out:g}, expected a share between 0 and 1")
+
+
+def require_alone(arguments: argparse.Namespace) -> None:
+    """Raise if an option would be ignored by ``--compare``.
+
+    Raises:
+        SettingsError: There is such an option, or two files are the same.
+    """
+    if arguments.file is not None:
+        raise SettingsError(f"compare: received {arguments.file} with --compare, expected one of them")
+    given = [
+        name
+        for name in ("predictions", "checkpoint", "plot", "held_out", "format", "task", "config", "column", "set")
+        if getattr(arguments, name)
+    ]
+    if arguments.epochs > 1:
+        given.append("epochs")
+    if given:
+        raise SettingsError(
+            f"compare: received --{given[0].replace('_', '-')} with --compare, expected at most --json and --report: "
+            "a comparison learns nothing"
+        )
+    require_apart({"json": arguments.json, "report": arguments.report}, dict.fromkeys(arguments.compare, "is compared"))

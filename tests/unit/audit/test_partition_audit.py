@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from online_lstm.audit import partition_audit
+from online_lstm.audit.audit_report import print_findings, to_json
 from online_lstm.audit.consistency import OutputLog, check_consistency
 from online_lstm.audit.partition_audit import PartitionAudit, audit_partition
 from online_lstm.checkpoint import CheckpointStore
-from online_lstm.cli import verify
-from online_lstm.codec.published import PublishedRecord, ReadRecord, read_dead_letter, read_output
 from online_lstm.errors import MissingTopicError
 from online_lstm.events import Committed, InputRecord, OutputRecord, TopicPartition
+from online_lstm.testing import MemoryReader
 from rich.console import Console
 from support import fakes
-from support.fakes import SIZES, SOURCES, FakeDaemon, FakeKafka, FakeSource, learned_until, small_settings
+from support.fakes import SIZES, SOURCES, FakeDaemon, FakeKafka, learned_until, small_settings
+from support.toys import toy_network
 
 FIRST, SECOND = SOURCES
 LOGS = {
@@ -28,16 +30,16 @@ LOGS = {
 SETTINGS = small_settings()
 
 
-class Topics(FakeSource):
+class Topics(MemoryReader):
     """What the fake has published, as the two topics; tests may change them, and cut them off at a position."""
 
     def __init__(self, kafka: FakeKafka, *, stamped_by_broker: bool = False) -> None:
-        super().__init__(kafka, "reader", ())
+        super().__init__(kafka, SETTINGS)
         published = [(source.partition, r) for source, records in kafka.published.items() for r in records]
         self.logs: dict[tuple[str, int], list[OutputRecord]] = {
             (topic, number): [r for p, r in published if p == number and r.dead_letter == (topic != "predictions")]
             for topic in ("predictions", "numbers.dlq")
-            for number in range(len(kafka.logs))
+            for number in range(kafka.partitions("numbers"))
         }
         self.cut: dict[tuple[str, int], int] = {}
         self.compact: set[str] = set()
@@ -55,24 +57,24 @@ class Topics(FakeSource):
             return super().offset_range(source)
         return range(self.cut.get(place, 0), len(self.logs[place]))
 
-    def partitions(self, topic: str) -> int:
-        return super().partitions(topic) or sum(name == topic for name, _ in self.logs)
-
     def compacted(self, topic: str) -> bool:
         return topic in self.compact
 
-    def outputs(self, place: TopicPartition, offsets: range) -> Iterator[PublishedRecord | None]:
-        return self._read(read_output, place, offsets)
-
-    def dead_letters(self, place: TopicPartition, offsets: range) -> Iterator[PublishedRecord | None]:
-        return self._read(read_dead_letter, place, offsets)
-
-    def _read(self, read: Any, place: TopicPartition, offsets: range) -> Iterator[PublishedRecord | None]:
-        log = self.logs[place.topic, place.partition]
+    def records(self, source: TopicPartition, offsets: range) -> Iterator[InputRecord]:
+        log = self.logs[source.topic, source.partition]
         for position in offsets:
             r = log[position]
             stamp = 5 if self._stamped or r.timestamp_ms < 0 else r.timestamp_ms
-            yield read(ReadRecord(position, stamp, self._stamped, r.key, r.value, r.headers))
+            yield InputRecord(source.topic, source.partition, position, stamp, r.key, r.value, r.headers, self._stamped)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def toy_networks() -> Iterator[None]:
+    """Replace the networks, in the daemons and in the audit: audited is how they are used."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fakes, "small_network", toy_network)
+        patch.setattr(partition_audit, "model_factory", lambda _: toy_network)
+        yield
 
 
 def learn(folder: Path, *ways: dict[str, Any], logs: dict[TopicPartition, list[InputRecord]] = LOGS) -> FakeKafka:
@@ -306,7 +308,7 @@ def test_input_that_is_gone_before_it_could_be_replayed_is_found(tmp_path: Path)
     """Both offsets are named, as at a restart."""
     kafka = FakeKafka(LOGS)
     learned_until(kafka, tmp_path, 60, checkpoint_interval_s=1000).die()
-    kafka.firsts[FIRST] = 7
+    kafka.starts[FIRST] = 7
     found = look(Topics(kafka), tmp_path)
     assert "at offset 0, of those up to the committed offset" in found.faults[0]
     assert "the topic begins at 7" in found.faults[0]
@@ -383,11 +385,11 @@ def test_tables_and_json_have_all_of_it(kafka: FakeKafka, tmp_path: Path, capsys
     topics = Topics(kafka)
     del topics.predictions(SECOND)[-1]
     findings = [look(topics, tmp_path, source) for source in SOURCES]
-    verify._print(Console(width=200), SETTINGS, findings)
+    print_findings(Console(width=200), SETTINGS, findings)
     shown = capsys.readouterr().out
     assert "numbers/1: WRONG: the outputs for offsets" in shown
     assert "group online-lstm: of 2 partitions 1 agree, 1 wrong" in shown
-    report = json.loads(json.dumps(verify._to_json(SETTINGS, findings)))
+    report = json.loads(json.dumps(to_json(SETTINGS, findings)))
     assert (False, ["agree", "wrong"]) == (report["agree"], [p["evaluation"] for p in report["partitions"]])
     assert lineage_of(kafka) == report["partitions"][0]["mark"]["lineage"]
     assert 0 == report["partitions"][0]["proven_from"]

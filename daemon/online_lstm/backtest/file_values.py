@@ -1,0 +1,67 @@
+"""The values of an input file, in whichever format it is, as the records of a topic would have them."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from online_lstm.backtest.columns import read_columns
+from online_lstm.backtest.delimited import Dialect
+from online_lstm.backtest.input_files import Format, Line, read_lines
+from online_lstm.backtest.sequence_ends import ended
+from online_lstm.codec.cells import Markers
+from online_lstm.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class FileLayout:
+    """The format of a file, and for CSV the names of its columns and its dialect; None or empty if not given."""
+
+    format: Format
+    columns: tuple[str, ...]
+    key_column: str | None
+    time_column: str | None
+    label_column: str | None
+    dialect: Dialect
+
+
+def read_values(
+    settings: Settings, file: BinaryIO, name: str, layout: FileLayout, *, tell: Callable[[str], None]
+) -> Iterator[Line]:
+    """Yield the values of a file; a JSON line is a value exactly as in a topic.
+
+    Args:
+        settings: The task, and the markers of missing numbers.
+        file: The file, open for reading.
+        name: Its name in messages.
+        layout: Its format and columns.
+        tell: Called with each line about the detected dialect.
+
+    Raises:
+        InputFileError: The file cannot be read in this format.
+    """
+    if layout.format == "csv":
+        lines = read_columns(
+            file,
+            name,
+            columns=layout.columns,
+            key_column=layout.key_column,
+            time_column=layout.time_column,
+            label_column=layout.label_column,
+            markers=None if settings.task == "symbol" else Markers(settings.missing_values),
+            dialect=layout.dialect,
+            tell=tell,
+        )
+        return ended(lines) if layout.label_column else lines
+    return _without_blanks(read_lines(file, layout.dialect.encoding), kept=settings.task == "number")
+
+
+def _without_blanks(lines: Iterable[Line], *, kept: bool) -> Iterator[Line]:
+    """Drop blank lines; with ``kept``, blank lines between values stay, as missing numbers."""
+    gaps: list[Line] = []
+    for line in lines:
+        if line.value.strip():
+            yield from gaps
+            gaps.clear()
+            yield line
+        elif kept:
+            gaps.append(line)
