@@ -7,6 +7,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from online_lstm.predictor_scores import PredictorScores
+
 Header = tuple[str, bytes]
 BASELINES: Mapping[str, tuple[str, ...]] = {
     "symbol": ("last_value", "most_frequent", "suffix_memory"),
@@ -251,9 +253,9 @@ class SymbolResult:
     """The result of one learned event; ``event`` counts the stream's events from 1.
 
     In results of all tasks, ``fit_steps`` counts the optimizer steps of the event, ``skipped_steps`` the optimizer
-    steps that were skipped because they were not finite. ``hits`` counts the hits of the published prediction, then of
-    each baseline, then of each expert; ``evaluation`` and ``hits`` are None without a pending prediction. ``hit_rates``
-    has the same order, over the last ``score_window`` scored events; it is None before the first scored event.
+    steps that were skipped because they were not finite. ``hits`` counts the hits of the predictions that were scored;
+    ``evaluation`` and ``hits`` are None without a pending prediction. ``hit_rates`` are over the last ``score_window``
+    scored events; they are None before the first scored event.
     """
 
     event: int
@@ -261,8 +263,8 @@ class SymbolResult:
     skipped_steps: int
     evaluation: SymbolEvaluation | None
     prediction: SymbolPrediction | None
-    hits: tuple[int, ...] | None
-    hit_rates: tuple[float, ...] | None
+    hits: PredictorScores[int] | None
+    hit_rates: PredictorScores[float] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,8 +276,8 @@ class NumberResult:
     skipped_steps: int
     evaluation: NumberEvaluation | None
     prediction: NumberPrediction | None
-    hits: tuple[int, ...] | None
-    hit_rates: tuple[float, ...] | None
+    hits: PredictorScores[int] | None
+    hit_rates: PredictorScores[float] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,9 +293,9 @@ class LabelResult:
     skipped_steps: int
     evaluation: LabelEvaluation | None
     prediction: LabelPrediction | None
-    hits: tuple[int, ...] | None
-    hit_rates: tuple[float, ...] | None
-    unpublished_evaluations: tuple[tuple[LabelEvaluation, tuple[int, ...]], ...] = ()
+    hits: PredictorScores[int] | None
+    hit_rates: PredictorScores[float] | None
+    unpublished_evaluations: tuple[tuple[LabelEvaluation, PredictorScores[int]], ...] = ()
 
 
 EventResult = SymbolResult | NumberResult | LabelResult

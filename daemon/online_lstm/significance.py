@@ -1,32 +1,36 @@
 """Kappa-temporal, lift and standard errors of scores, and the display names of baselines and experts."""
 
 import math
-from collections.abc import Collection
+
+from online_lstm.predictor_scores import PredictorScores
 
 REACHED = 0.95
 """Share of a level, current or final, from which a score counts as having reached the level."""
 
 
-def kappa_temporal(hit_rate: float, last_value: float) -> float | None:
-    """Return the kappa-temporal statistic of a hit rate: 1 is perfect, 0 is as good as the last-value baseline.
+def kappa_temporal(rates: PredictorScores[float]) -> float | None:
+    """Return the kappa-temporal statistic of the hit rate: 1 is perfect, 0 is as good as the last-value baseline.
 
     Zliobaite, Bifet, Read, Pfahringer and Holmes 2015, Evaluation methods and decision theory for classification of
     streaming data with temporal dependence, Machine Learning 98: (p - p_per) / (1 - p_per) with the hit rate p and the
     hit rate p_per of the last-value baseline. None if the last-value baseline is always right.
 
-    >>> kappa_temporal(0.75, 0.5), kappa_temporal(0.25, 0.25), kappa_temporal(1.0, 1.0)
-    (0.5, 0.0, None)
+    >>> kappa_temporal(PredictorScores(0.75, {"last_value": 0.5}, {}))
+    0.5
+    >>> kappa_temporal(PredictorScores(1.0, {"last_value": 1.0}, {})) is None
+    True
     """
-    return (hit_rate - last_value) / (1 - last_value) if last_value < 1 else None
+    last_value = rates.baselines["last_value"]
+    return (rates.published - last_value) / (1 - last_value) if last_value < 1 else None
 
 
-def lift(hit_rate: float, baselines: Collection[float]) -> float:
-    """Return the hit rate minus the hit rate of the best baseline.
+def lift(rates: PredictorScores[float]) -> float:
+    """Return the published hit rate minus the hit rate of the best baseline.
 
-    >>> lift(0.75, (0.25, 0.5))
+    >>> lift(PredictorScores(0.75, {"last_value": 0.25, "most_frequent": 0.5}, {}))
     0.25
     """
-    return hit_rate - max(baselines)
+    return rates.published - max(rates.baselines.values())
 
 
 def paired_error(total: float, squares: float, events: int, predictions: int) -> float:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from online_lstm.events import OutputRecord, TopicPartition
+from online_lstm.predictor_scores import PredictorScores
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,21 +25,18 @@ class AssignmentChanged:
 class BatchCommitted:
     """The results of one partition in one committed batch; a replay sends no such report.
 
-    ``baseline_hits`` has the order of the task's ``BASELINES``, ``expert_hits`` the order of the setting ``experts``.
-    ``dead_letters`` has pairs of a reason and a number of records. ``skipped_steps`` counts the fit steps that were
-    skipped because loss, gradient or result was not finite. ``unlabelled_sequences`` counts the sequences that were
-    dropped without a label, ``drifts`` the evaluations at which the drift test found a change of a stream.
-    ``step_seconds`` is the time spent on learning and predicting all events, ``lag_records`` the number of unread
-    records after the batch, ``last_timestamp_ms`` the timestamp of the last record (-1 without a timestamp), and
-    ``outputs`` the published records.
+    ``hits`` has no names if nothing was scored. ``dead_letters`` has pairs of a reason and a number of records.
+    ``skipped_steps`` counts the fit steps that were skipped because loss, gradient or result was not finite.
+    ``unlabelled_sequences`` counts the sequences that were dropped without a label, ``drifts`` the evaluations at
+    which the drift test found a change of a stream. ``step_seconds`` is the time spent on learning and predicting
+    all events, ``lag_records`` the number of unread records after the batch, ``last_timestamp_ms`` the timestamp of
+    the last record (-1 without a timestamp), and ``outputs`` the published records.
     """
 
     source: TopicPartition
     events: int
     scored: int
-    hits: int
-    baseline_hits: tuple[int, ...]
-    expert_hits: tuple[int, ...]
+    hits: PredictorScores[int]
     fit_steps: int
     skipped_steps: int
     dead_letters: tuple[tuple[str, int], ...]
@@ -55,25 +53,19 @@ class BatchCommitted:
 class RegressionStats:
     """Recent errors of the predictions of numbers, over all components and horizons.
 
-    ``mean_absolute_errors`` has the published prediction, each baseline and each expert.
-    ``mean_absolute_error_ratios`` has the same order: the errors relative to the mean absolute value. ``skill`` is
-    measured against the best baseline and has the standard error ``skill_error``; ``skills`` is measured against each
-    baseline. Unknown figures are None, and so are errors that would mix several units.
+    ``mean_absolute_error_ratios`` are the errors relative to the mean absolute value. ``skill`` is measured against
+    the best baseline and has the standard error ``skill_error``; ``skills`` is measured against each baseline.
+    Unknown figures are None, and so are errors that would mix several units.
     """
 
-    mean_absolute_errors: tuple[float, ...] | None
+    mean_absolute_errors: PredictorScores[float] | None
     root_mean_squared_error: float | None
-    mean_absolute_error_ratios: tuple[float | None, ...]
+    mean_absolute_error_ratios: PredictorScores[float | None]
     mean_absolute_percentage_error: float | None
     skill: float | None
-    skills: tuple[float | None, ...]
+    skills: Mapping[str, float | None]
     interval_coverage: float | None
     skill_error: float | None = None
-
-    @property
-    def mean_absolute_error_ratio(self) -> float | None:
-        """The mean absolute error ratio of the published prediction."""
-        return self.mean_absolute_error_ratios[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +85,13 @@ class PartitionStats:
     source: TopicPartition
     streams: int
     vocabulary: int
-    hit_rate: float | None
-    baseline_hit_rates: tuple[float, ...] | None
-    expert_hit_rates: tuple[float, ...] | None
+    hit_rates: PredictorScores[float] | None
     log_loss_bits: float | None
     numbers: RegressionStats | None
     checkpoint_offset: int | None
     waiting_sequences: int | None = None
     scored: int = 0
-    lift_errors: tuple[float, ...] | None = None
+    lift_errors: Mapping[str, float] | None = None
     kappa_temporal: float | None = None
     surprise_bits: float | None = None
 

@@ -35,7 +35,7 @@ HEALTHY: Series = {  # one value a minute; `0+600x180` rises by 600 a hundred an
     f"online_lstm_drifts_total{{{PARTITION}}}": "0x180",
     f"online_lstm_streams{{{PARTITION}}}": "1x180",
     f"online_lstm_sequences_waiting{{{PARTITION}}}": "_x180",
-    f"online_lstm_skill{{{PARTITION}}}": "_x180",
+    f'online_lstm_skill{{{PARTITION}, baseline="best"}}': "_x180",
     f"online_lstm_interval_coverage{{{PARTITION}}}": "_x180",
     f"online_lstm_interval_coverage_target{{{PARTITION}}}": "_x180",
     f"online_lstm_fit_steps_skipped_total{{{PARTITION}}}": "0x180",

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from online_lstm.events import BASELINES, EXPERTS, TopicPartition
 from online_lstm.observability.prometheus import PrometheusMetrics
+from online_lstm.predictor_scores import Predictors
 from online_lstm.settings import Settings
 from online_lstm.settings.sources import ENV_PREFIX
 from online_lstm.telemetry import (
@@ -200,16 +201,14 @@ def labels_of_metrics() -> dict[str, frozenset[str]]:
 
 def tell_all(metrics: PrometheusMetrics) -> None:
     """Tell one report of each kind, with all that any task tells."""
-    baselines, experts = len(BASELINES["number"]), len(EXPERTS["number"])
+    predictors = Predictors(BASELINES["number"], EXPERTS["number"])
     metrics.observe(TransactionEnded(seconds=0.004, records=11, committed=True))
     metrics.observe(
         BatchCommitted(
             source=SOURCE,
             events=10,
             scored=9,
-            hits=7,
-            baseline_hits=(1,) * baselines,
-            expert_hits=(1,) * experts,
+            hits=predictors.named((1,) * predictors.count),
             fit_steps=10,
             skipped_steps=0,
             dead_letters=(("not_utf8", 1),),
@@ -224,17 +223,15 @@ def tell_all(metrics: PrometheusMetrics) -> None:
             source=SOURCE,
             streams=1,
             vocabulary=14,
-            hit_rate=0.8,
-            baseline_hit_rates=(0.1,) * baselines,
-            expert_hit_rates=(0.7,) * experts,
+            hit_rates=predictors.named((0.8,) * predictors.count),
             log_loss_bits=0.4,
             numbers=RegressionStats(
-                mean_absolute_errors=(2.0,) * (1 + baselines + experts),
+                mean_absolute_errors=predictors.named((2.0,) * predictors.count),
                 root_mean_squared_error=2.5,
-                mean_absolute_error_ratios=(0.1, 0.2, 0.2, 0.1, 0.1, 0.1),
+                mean_absolute_error_ratios=predictors.named((0.1,) * predictors.count),
                 mean_absolute_percentage_error=0.2,
                 skill=0.5,
-                skills=(0.5,) * baselines,
+                skills=dict.fromkeys(predictors.baselines, 0.5),
                 interval_coverage=0.9,
             ),
             checkpoint_offset=100,

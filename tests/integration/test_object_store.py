@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socket import create_server
 from threading import Thread
-from typing import Any, Protocol
+from typing import Protocol
 
 import boto3
 import moto.settings
@@ -23,6 +23,8 @@ from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 from online_lstm.checkpoint import CheckpointStore, CheckpointWriter, storage
 from online_lstm.errors import CheckpointDamagedError, CheckpointsUnavailableError, SettingsError
 from online_lstm.events import TopicPartition
+from online_lstm.learning.state.schema import PartitionState
+from support.states import partition_state
 from support.tcp_proxy import free_port
 
 pytestmark = pytest.mark.long
@@ -34,8 +36,8 @@ LINEAGE = "1f3a9c20"
 LATER = "7e57ab1e"
 
 
-def state_at(offset: int, *, lineage: str = LINEAGE, size: int = 64) -> dict[str, Any]:
-    return {"lineage": lineage, "records": np.int64(offset), "window": np.arange(size, dtype=np.int32)}
+def state_at(offset: int, *, lineage: str = LINEAGE, size: int = 64) -> PartitionState:
+    return partition_state(lineage, offset, size=size)
 
 
 class Server(Protocol):
@@ -160,8 +162,8 @@ def test_a_store_does_the_same_in_every_place(url: str) -> None:
     assert [70_000, 5] == store.offsets(SOURCE, LINEAGE)
     assert 4 * 70_000 < sizes[1] < 4 * 70_000 + 2 * sizes[0]
     state = store.read(SOURCE, LINEAGE, 70_000)
-    assert (LINEAGE, 70_000) == (state["lineage"], state["records"])
-    assert np.array_equal(np.arange(70_000, dtype=np.int32), state["window"])
+    assert (LINEAGE, 70_000) == (state.commit_metadata.lineage, state.commit_metadata.records)
+    assert np.array_equal(np.arange(70_000, dtype=np.int32), state.learned.arrays["window"])
     assert [] == CheckpointStore(url, "online-lstm").lineages(SOURCE)
     other = CheckpointStore(url, "online-lstm/ü.")
     assert [70_000, 5] == other.offsets(SOURCE, LINEAGE)
@@ -189,7 +191,7 @@ def test_a_later_state_at_the_same_offset_takes_its_place(url: str) -> None:
     store = CheckpointStore(url, "online-lstm")
     for size in (10_000, 1):
         store.write(SOURCE, 7, state_at(7, size=size))
-        assert size == len(store.read(SOURCE, LINEAGE, 7)["window"])
+        assert size == len(store.read(SOURCE, LINEAGE, 7).learned.arrays["window"])
     assert [7] == store.offsets(SOURCE, LINEAGE)
 
 
@@ -211,12 +213,14 @@ WRITE = """
 import sys
 import numpy as np
 from online_lstm.checkpoint import CheckpointStore
-from online_lstm.events import TopicPartition
+from online_lstm.events import CommitMetadata, TopicPartition
+from online_lstm.learning.state.schema import PartitionState, StreamsState
 url, size = sys.argv[1], int(sys.argv[2])
 store = CheckpointStore(url, "online-lstm")
 for offset in range(7, 27):
-    state = {"lineage": "1f3a9c20", "records": np.int64(offset), "window": np.full(size, size)}
-    store.write(TopicPartition("numbers", 3), offset, state)
+    streams = StreamsState([], [], {"window": np.full(size, size)}, [], {})
+    metadata = CommitMetadata("1f3a9c20", offset, bytes(16), partitions=1)
+    store.write(TopicPartition("numbers", 3), offset, PartitionState(metadata, {}, {}, streams))
 """
 
 
@@ -228,13 +232,13 @@ def test_two_processes_that_write_the_same_files_do_no_harm(url: str) -> None:
     while any(writer.poll() is None for writer in writers):
         newest = store.offsets(SOURCE, LINEAGE)[0]
         try:
-            assert newest == store.read(SOURCE, LINEAGE, newest)["records"]
+            assert newest == store.read(SOURCE, LINEAGE, newest).commit_metadata.records
         except CheckpointDamagedError as error:  # they may be three further by now
             if "cannot be read" not in str(error) or store.offsets(SOURCE, LINEAGE)[0] == newest:
                 raise
     assert [0, 0] == [writer.returncode for writer in writers]
     assert [26, 25, 24, 1] == store.offsets(SOURCE, LINEAGE)
-    window = store.read(SOURCE, LINEAGE, 26)["window"]
+    window = store.read(SOURCE, LINEAGE, 26).learned.arrays["window"]
     assert len(window) in (50_000, 30_000)
     assert {len(window)} == set(window)
     assert 4 == len(store._place.names("online-lstm"))
@@ -284,7 +288,7 @@ def test_a_store_that_is_away_for_a_while(server: Server) -> None:
     server.start()
     store.require_writable()
     assert [7] == store.offsets(SOURCE, LINEAGE)
-    assert 7 == store.read(SOURCE, LINEAGE, 7)["records"]
+    assert 7 == store.read(SOURCE, LINEAGE, 7).commit_metadata.records
     writer.submit(SOURCE, 9, state_at(9))
     writer.close()
     assert [(8, "failed"), (9, "written")] == [(report.offset, report.result) for report in writer.finished()]
@@ -344,11 +348,11 @@ def test_an_upload_that_was_not_ended_is_not_seen(server: Server) -> None:
         upload = s3.create_multipart_upload(Bucket="bucket", Key=key)["UploadId"]
         s3.upload_part(Bucket="bucket", Key=key, UploadId=upload, PartNumber=1, Body=bytes(6_000_000))
     assert [7] == store.offsets(SOURCE, LINEAGE)
-    assert 7 == store.read(SOURCE, LINEAGE, 7)["records"]
+    assert 7 == store.read(SOURCE, LINEAGE, 7).commit_metadata.records
 
 
 def test_a_checkpoint_larger_than_one_request_is_whole(url: str) -> None:
     """More than the client sends at once, and more than a second's worth of the slowest transfer."""
     store = CheckpointStore(url, "g")
     assert store.write(SOURCE, 7, state_at(7, size=30_000_000)) > 120_000_000
-    assert 30_000_000 == len(store.read(SOURCE, LINEAGE, 7)["window"])
+    assert 30_000_000 == len(store.read(SOURCE, LINEAGE, 7).learned.arrays["window"])

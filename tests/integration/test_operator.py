@@ -199,7 +199,7 @@ def test_replay_finds_a_foreign_checkpoint(learned: Learned, tmp_path: Path, cap
     offsets = sorted(copied.store.offsets(source, lineage))
     for offset in offsets[:-1]:
         state = copied.store.read(source, lineage, offset)
-        for arrays in state["networks"].values():
+        for arrays in state.learned.networks.values():
             arrays["network"][:, :50] *= -1
         copied.store.write(source, offset, state)
     out = tmp_path / "predictions.jsonl"
@@ -295,8 +295,11 @@ def test_a_group_that_was_set_back_is_found(learned: Learned, verify: Verify, tm
     committed = copied.committed()[place]
     source, lineage = TopicPartition(learned.input, 0), learned.lineages(0)[1]
     offset = copied.store.offsets(source, lineage)[1]
-    state = copied.store.read(source, lineage, offset)
-    mark = json.loads(committed.metadata) | {"records": int(state["records"]), "digest": state["digest"]}
+    at = copied.store.read(source, lineage, offset).commit_metadata
+    mark = json.loads(committed.metadata) | {
+        "records": at.records,
+        "digest": at.digest.hex(),
+    }
     copied.commit({place: OffsetAndMetadata(offset, json.dumps(mark) if with_mark else "", -1)})
     code, report = verify(copied)
     assert ExitCode.REFUSED == code

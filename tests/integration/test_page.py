@@ -47,15 +47,13 @@ class Daemon:
         records = [record(self._offset + place, value, key) for place, value in enumerate(values)]
         self._offset += len(records)
         done = self._partition.process(records)
-        tally, first = done.tally, self.settings.first_expert
+        tally = done.tally
         self.board.observe(
             BatchCommitted(
                 source=SOURCE,
                 events=tally.events,
                 scored=tally.scored,
-                hits=tally.hits[0],
-                baseline_hits=tuple(tally.hits[i] for i in range(1, first)),
-                expert_hits=(),
+                hits=tally.hits,
                 fit_steps=tally.fit_steps,
                 skipped_steps=0,
                 dead_letters=tuple(tally.dead_letters.items()),

@@ -115,7 +115,7 @@ def test_a_weight_with_a_flipped_bit(group: InProcessGroup) -> None:
     newest = store.offsets(group.source, lineage)[0]
     group.learn(COUNT, stop=False)
     state = store.read(group.source, lineage, newest)
-    for arrays in state["networks"].values():
+    for arrays in state.learned.networks.values():
         largest = np.abs(arrays["network"][0, :100]).argmax()  # of the first weights: others may belong to no symbol
         arrays["network"].view("uint32")[0, largest] ^= 1 << 23
     store.write(group.source, newest, state)

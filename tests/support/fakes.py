@@ -14,6 +14,8 @@ from online_lstm.codec.forms import Forms, TopicLimits
 from online_lstm.events import Committed, InputRecord, Membership, OutputRecord, PollResult, TopicPartition
 from online_lstm.learning.network import LabelModel, LearningSettings, ModelShape, NumberModel, SymbolModel
 from online_lstm.learning.number.number_learner import number_ensemble_from
+from online_lstm.learning.state.schema import PartitionState
+from online_lstm.predictor_scores import PredictorScores
 from online_lstm.settings import Settings, read_settings
 from online_lstm.streaming.service import Service
 from online_lstm.telemetry import RegressionStats, TelemetryEvent
@@ -45,12 +47,12 @@ LABELS = {
 NUMBERS = {"task": "number", "features": 2, "horizons": "1,3", "lookback": 256}
 """Beside ``SMALL``, for ``number_traffic``."""
 NUMBER_REPORT = RegressionStats(
-    mean_absolute_errors=(2.0, 4.0, 8.0, 3.0),
+    mean_absolute_errors=PredictorScores(2.0, {"last_value": 4.0, "most_frequent": 8.0}, {"lstm": 3.0}),
     root_mean_squared_error=2.5,
-    mean_absolute_error_ratios=(0.1, 0.2, 0.4, 0.15),
+    mean_absolute_error_ratios=PredictorScores(0.1, {"last_value": 0.2, "most_frequent": 0.4}, {"lstm": 0.15}),
     mean_absolute_percentage_error=0.2,
     skill=0.5,
-    skills=(0.5, 0.75),
+    skills={"last_value": 0.5, "seasonal_naive": 0.75},
     interval_coverage=0.9,
     skill_error=0.03,
 )
@@ -308,7 +310,7 @@ class FakeStore(CheckpointStore):
         super().__init__(str(folder), "online-lstm")
         self._kafka = kafka
 
-    def write(self, source: TopicPartition, offset: int, state: Mapping[str, Any]) -> int:
+    def write(self, source: TopicPartition, offset: int, state: PartitionState) -> int:
         self._kafka.on_step("before checkpoint")
         size = super().write(source, offset, state)
         self._kafka.on_step("after checkpoint")
@@ -392,7 +394,7 @@ class FakeDaemon:
 
     def digests(self) -> dict[TopicPartition, str]:
         """Fingerprint what was learned, by partition."""
-        return {source: digest_of(state) for source, state in self.service.states().items()}
+        return {source: digest_of(state.to_arrays()) for source, state in self.service.states().items()}
 
 
 def crash_at(number: int, name: str) -> Callable[[str], None]:

@@ -473,7 +473,7 @@ class Oracle:
             source = TopicPartition(self.input, number)
             (lineage,) = (path.name for path in store.path(source, "x", 0).parents[1].iterdir())
             offset = store.offsets(source, lineage)[0]
-            found[number] = offset, digest_of(store.read(source, lineage, offset))
+            found[number] = offset, digest_of(store.read(source, lineage, offset).to_arrays())
         return found
 
 

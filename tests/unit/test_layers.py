@@ -10,7 +10,17 @@ import pytest
 
 PACKAGE = Path(online_lstm.__file__).parent
 ORDER = (
-    *("errors", "events", "significance", "timestamps", "atomic_write", "home_directory", "shutdown", "logs"),
+    *(
+        "errors",
+        "predictor_scores",
+        "events",
+        "significance",
+        "timestamps",
+        "atomic_write",
+        "home_directory",
+        "shutdown",
+        "logs",
+    ),
     *("telemetry", "settings", "codec", "learning", "checkpoint", "streaming", "testing", "observability"),
     *("terminal", "backtest", "audit", "devtools", "evaluation", "cli"),
 )

@@ -1,6 +1,5 @@
 """The content of a checkpoint file as JSON values: in short for a list, or whole."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,45 +19,44 @@ def summarize(file: CheckpointFile) -> dict[str, Any]:
         "group": file.group,
         "topic": source.topic if source else None,
         "partition": source.partition if source else None,
-        "lineage": state.get("lineage", file.lineage),
+        "lineage": state.commit_metadata.lineage if state else file.lineage,
         "offset": file.offset,
         "bytes": file.size,
-        "whole": file.damage is None,
+        "whole": state is not None,
     }
-    if file.damage is not None:
+    if state is None:
         return {**summary, "damage": file.damage}
     return {
         **summary,
-        "generation": lineage_generation(state["lineage"]),
-        "records": int(state["records"]),
-        "partitions": int(state["partitions"]),
-        "streams": len(state["streams"]["keys"]),
+        "generation": lineage_generation(state.commit_metadata.lineage),
+        "records": state.commit_metadata.records,
+        "partitions": state.commit_metadata.partitions,
+        "streams": len(state.learned.keys),
     }
 
 
 def describe(file: CheckpointFile) -> dict[str, Any]:
     """Return the whole content of a checkpoint as JSON, with the sizes of its arrays."""
-    summary = summarize(file)
-    if file.damage is not None:
+    summary, state, attributes = summarize(file), file.state, dict(file.attributes)
+    if state is None:
         return summary
-    state, attributes = file.state, dict(file.attributes)
     return {
         **summary,
         "format": FORMAT,
-        "digest_of_outputs": state["digest"],
+        "digest_of_outputs": state.commit_metadata.digest.hex(),
         "digest_of_state": attributes.pop("digest"),
         "origin": attributes,
-        "shape": json.loads(state["shape"]),
-        "learning": json.loads(state["learning"]),
+        "shape": state.shape,
+        "learning": state.learning,
         "streams": list(streams_of(state)),
         **({"learner": learner} if (learner := learner_of(state)) else {}),
-        "arrays": dict(_arrays(state)),
+        "arrays": dict(_arrays(state.to_arrays())),
     }
 
 
-def _arrays(state: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+def _arrays(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield name, shape, dtype and size of all arrays."""
-    for name, node in sorted(state.items()):
+    for name, node in sorted(content.items()):
         if isinstance(node, dict):
             yield from _arrays(node, f"{prefix}{name}/")
         elif isinstance(node, np.ndarray):

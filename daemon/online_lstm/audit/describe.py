@@ -18,7 +18,8 @@ from online_lstm.learning.network.layers import parse_layers
 from online_lstm.learning.network.layout import Layout
 from online_lstm.learning.scoring import classification
 from online_lstm.learning.state.packed import ArrayViews
-from online_lstm.learning.state.snapshot import StreamSnapshot, stream_snapshots
+from online_lstm.learning.state.schema import LabelsState, PartitionState
+from online_lstm.learning.state.vocabulary import VocabularyState
 from online_lstm.learning.symbol.symbol_ensemble import SymbolEnsemble
 from online_lstm.learning.symbol.symbol_task import SymbolTask
 from online_lstm.settings import Settings
@@ -28,29 +29,20 @@ LAST_VALUES = 8
 """Number of a stream's latest values in its description."""
 
 
-def settings_of(state: dict[str, Any]) -> Settings:
+def settings_of(state: PartitionState) -> Settings:
     """Return settings with the shape settings of a state, and defaults for all others."""
-    return Settings.model_construct().with_shape(json.loads(state["shape"]))
+    return Settings.model_construct().with_shape(state.shape)
 
 
-def with_network(state: dict[str, Any], stored: StreamSnapshot) -> StreamSnapshot:
-    """Return a stream with its complete network, including the part that all streams share, if any."""
-    if "shared" not in state:
-        return stored
-    shared = state["shared"]
-    network = {**stored.network, "network": np.concatenate([shared["network"], stored.network["states"]])}
-    return stored._replace(classes=int(shared["classes"]), network=network)
-
-
-def streams_of(state: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield a description of each stream in a ``Partition.state``, the most recently seen stream first."""
-    settings = settings_of(state)
-    if settings.task == "label":
-        yield from _sequences(state)
+def streams_of(state: PartitionState) -> Iterator[dict[str, Any]]:
+    """Yield a description of each stream of a partition, the most recently seen stream first."""
+    settings, learned = settings_of(state), state.learned
+    if isinstance(learned, LabelsState):
+        yield from _sequences(learned)
         return
     layers = parse_layers(settings.network)
-    for stored in reversed([*stream_snapshots(state)]):
-        key, classes, vocabulary, row, network = with_network(state, stored)
+    for stored in reversed([*learned.snapshots()]):
+        key, classes, vocabulary, row, network = learned.with_shared_weights(stored)
         layout = Layout(layers, classes)
         of_task = _symbols(settings, row, network, vocabulary) if settings.task == "symbol" else _numbers(settings, row)
         yield {
@@ -63,14 +55,13 @@ def streams_of(state: dict[str, Any]) -> Iterator[dict[str, Any]]:
         }
 
 
-def learner_of(state: dict[str, Any]) -> dict[str, Any] | None:
+def learner_of(state: PartitionState) -> dict[str, Any] | None:
     """Return a description of the learner that all streams share; None if each stream has a separate learner."""
-    if "learner" not in state:
+    if not isinstance(state.learned, LabelsState):
         return None
-    settings = settings_of(state)
-    row = {name: array[0] for name, array in state["learner"]["arrays"].items()}
+    settings, row = settings_of(state), state.learned.row
     layout = Layout(parse_layers(settings.network), capacity(features=settings.features, classes=settings.classes))
-    labels = [json.loads(literal) for literal in state["learner"]["labels"]]
+    labels = [json.loads(literal) for literal in state.learned.labels]
     return {
         "events": int(row["events"][0]),
         **_scores(settings, row),
@@ -81,15 +72,15 @@ def learner_of(state: dict[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def _sequences(state: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    labels = [json.loads(literal) for literal in state["learner"]["labels"]]
-    for contexts, waits in ((state["streams"], False), (state["waiting"], True)):
-        for number in reversed(range(len(contexts["keys"]))):
-            row = {name: array[number] for name, array in contexts["arrays"].items() if name != "samples"}
+def _sequences(state: LabelsState) -> Iterator[dict[str, Any]]:
+    labels = [json.loads(literal) for literal in state.labels]
+    for table, waits in ((state.opened, False), (state.waiting, True)):
+        for number, key in reversed([*enumerate(table.keys)]):
+            row = {name: array[number] for name, array in table.arrays.items() if name != "samples"}
             likeliest = sorted(zip(row["pending"].tolist(), labels, strict=False), key=lambda pair: -pair[0])
             label = int(row["label"][0])
             yield {
-                "key": json.loads(contexts["keys"][number]),
+                "key": key,
                 "waiting": waits,
                 "samples": int(row["length"][0]),
                 "label": None if label == NONE else labels[label],
@@ -107,30 +98,24 @@ def _network(layout: Layout, row: NDArray[np.float32]) -> dict[str, Any]:
 
 
 def _scores(settings: Settings, row: ArrayViews) -> dict[str, Any]:
-    rates, losses = classification.summary({name: row[name][None] for name in classification.NAMES}) or (None, None)
-    names, first = (*settings.baselines, *settings.experts), len(settings.baselines)
-
-    def by_name(figures: tuple[float, ...] | None) -> list[dict[str, float] | None]:
-        if figures is None:
-            return [None, None]
-        named = list(zip(names, figures, strict=True))
-        return [dict(named[:first]), dict(named[first:])]
-
-    told: dict[str, Any] = {
-        "scored": int(row["scores_count"][0]),
-        "hit_rate": rates[0] if rates else None,
-    }
-    told["baseline_hit_rates"], told["expert_hit_rates"] = by_name(rates[1:] if rates else None)
+    rows = {name: row[name][None] for name in classification.NAMES}
+    rates, losses = classification.summary(rows, settings.predictors)
     drifts, last = row["drift_events"].tolist()
-    told |= {"drifts": drifts, "last_drift_event": last or None}
-    if settings.task != "number":
-        # the last value is the first baseline
-        told["kappa_temporal"] = kappa_temporal(rates[0], rates[1]) if rates else None
-        return {**told, "log_loss_bits": None if losses is None else float(losses[0])}
-    return {**told, **number_figures(settings, losses)}
+    figures: dict[str, Any] = {
+        "scored": int(row["scores_count"][0]),
+        "hit_rate": rates and rates.published,
+        "baseline_hit_rates": rates and rates.baselines,
+        "expert_hit_rates": rates and rates.experts,
+        "drifts": drifts,
+        "last_drift_event": last or None,
+    }
+    if settings.task == "number":
+        return {**figures, **number_figures(settings, losses)}
+    figures["kappa_temporal"] = kappa_temporal(rates) if rates else None
+    return {**figures, "log_loss_bits": None if losses is None else float(losses[0])}
 
 
-def _symbols(settings: Settings, row: ArrayViews, network: ArrayViews, vocabulary: dict[str, Any]) -> dict[str, Any]:
+def _symbols(settings: Settings, row: ArrayViews, network: ArrayViews, vocabulary: VocabularyState) -> dict[str, Any]:
     task = SymbolTask(settings)
     task.restore(vocabulary)
     ids, literals = task.vocabulary.ids(), task.vocabulary.literals()
@@ -140,7 +125,7 @@ def _symbols(settings: Settings, row: ArrayViews, network: ArrayViews, vocabular
     (prediction,) = task.predictions(forecast, [])
     return {
         "vocabulary": task.known - 1,
-        "candidates": len(vocabulary["literals"]) - (task.known - 1),
+        "candidates": len(vocabulary.literals) - (task.known - 1),
         "last_values": [json.loads(literals[ids[code]]) if code else None for code in window[-LAST_VALUES:].tolist()],
         "prediction": [[json.loads(literal), round(p, 6)] for literal, p in prediction.top]
         if prediction and len(window)

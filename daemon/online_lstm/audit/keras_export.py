@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from online_lstm.audit.describe import numbers_or_none, with_network
+from online_lstm.audit.describe import numbers_or_none
 from online_lstm.learning.network import Model, NumberModel, SymbolModel
 from online_lstm.learning.network.layout import Floats
 from online_lstm.learning.state.scaler import MAX_DEVIATIONS
-from online_lstm.learning.state.snapshot import StreamSnapshot, stream_snapshots
+from online_lstm.learning.state.schema import LabelsState, LearnedState, StreamSnapshot, TableState
 from online_lstm.learning.symbol.symbol_task import SymbolTask
 from online_lstm.settings import Settings
 
@@ -26,18 +26,18 @@ class Exported:
     outputs: str
 
 
-def export(settings: Settings, state: dict[str, Any], place: int | None, network: Model, *, stateful: bool) -> Exported:
-    """Return a Keras file of a network in a ``Partition.state``.
+def export(settings: Settings, learned: LearnedState, place: int | None, network: Model, *, stateful: bool) -> Exported:
+    """Return a Keras file of a network of a partition.
 
     ``place`` is the index of the stream among the keys; None for no stream. ``about`` is the JSON object beside the
     file: the meaning of the columns, and the window of the stream with the recurrent states before the window.
     """
     about: dict[str, Any] = {"task": settings.task, "network": list(settings.network)}
-    if settings.task == "label":
-        exported = _label(state, place, network, stateful=stateful)
+    if isinstance(learned, LabelsState):
+        exported = _label(learned, place, network, stateful=stateful)
     else:
         assert place is not None
-        stream = with_network(state, [*stream_snapshots(state)][place])
+        stream = learned.with_shared_weights([*learned.snapshots()][place])
         about["events"] = int(stream.row["events"][0])
         exported = _OF_STREAMS[settings.task](settings, stream, network, stateful=stateful)
     return Exported(exported.content, about | exported.about, exported.inputs, exported.outputs)
@@ -81,16 +81,15 @@ def _number(settings: Settings, stream: StreamSnapshot, network: NumberModel, *,
     )
 
 
-def _label(state: dict[str, Any], place: int | None, network: Any, *, stateful: bool) -> Exported:
-    shared = {name: array[0] for name, array in state["learner"]["arrays"].items()}
-    labels = [json.loads(literal) for literal in state["learner"]["labels"]]
+def _label(state: LabelsState, place: int | None, network: Any, *, stateful: bool) -> Exported:
+    shared, labels = state.row, [json.loads(literal) for literal in state.labels]
     about = {
         "events": int(shared["events"][0]),
         "labels": labels + [None] * (network.classes - len(labels)),
         "means": shared["scale_means"].tolist(),
         "deviations": np.sqrt(shared["scale_variances"]).tolist(),
         "most_deviations": MAX_DEVIATIONS,
-        "window": [] if place is None else _samples(state["streams"]["arrays"], place),
+        "window": [] if place is None else _samples(state.opened, place),
         "states": _plain(network.states_of(shared["network"])),
     }
     return Exported(
@@ -106,8 +105,9 @@ def _label(state: dict[str, Any], place: int | None, network: Any, *, stateful: 
 _OF_STREAMS: Mapping[str, Callable[..., Exported]] = {"symbol": _symbol, "number": _number}
 
 
-def _samples(arrays: Mapping[str, Any], place: int) -> list[list[float]]:
-    """Return the samples of the open sequence with this index; the samples of all sequences are concatenated."""
+def _samples(sequences: TableState, place: int) -> list[list[float]]:
+    """Return the samples of the sequence with this index; the samples of all sequences are concatenated."""
+    arrays = sequences.arrays
     ends = np.cumsum(arrays["length"][:, 0])
     samples: list[list[float]] = arrays["samples"][ends[place] - arrays["length"][place, 0] : ends[place]].tolist()
     return samples

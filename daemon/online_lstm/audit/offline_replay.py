@@ -5,7 +5,6 @@ Nothing is written to Kafka or to the checkpoints.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from online_lstm.checkpoint import CheckpointStore
 from online_lstm.checkpoint.warm_start_file import read_warm_start
@@ -17,7 +16,8 @@ from online_lstm.errors import (
     SettingsError,
 )
 from online_lstm.events import CommitMetadata, InputRecord, OutputRecord, TopicPartition
-from online_lstm.learning.partition import NetworkFactory, Partition, lineage_generation, metadata_from_state
+from online_lstm.learning.partition import NetworkFactory, Partition, lineage_generation
+from online_lstm.learning.state.schema import PartitionState
 from online_lstm.logs import EventLogger
 from online_lstm.settings import Settings
 from online_lstm.streaming.broker_protocol import OffsetReader
@@ -41,7 +41,7 @@ class ReplayPlan:
     lineage: str
     start: int
     wanted: range
-    state: Mapping[str, Any]
+    state: PartitionState
     marks: Mapping[int, CommitMetadata]
 
 
@@ -131,10 +131,8 @@ def replay(
     Raises:
         ReplayDivergedError: The commit metadata differs from the recorded one; some yielded outputs may be wrong.
     """
-    partition = Partition(
-        settings, plan.source, metadata_from_state(dict(plan.state)), network_for, read_warm_start(settings)
-    )
-    partition.restore(dict(plan.state))
+    partition = Partition(settings, plan.source, plan.state.commit_metadata, network_for, read_warm_start(settings))
+    partition.restore(plan.state)
     agreed = plan.start
     remaining = iter(records)
     waiting = next(remaining, None)
@@ -152,8 +150,8 @@ def replay(
             raise ReplayDivergedError(
                 f"{plan.source}: replaying offsets {agreed} to {stop} gave {partition.commit_metadata}, but it was "
                 f"{expected}: "
-                "another CPU or TensorFlow, or an input topic that changed; what was written for offsets from "
-                f"{max(agreed, plan.wanted.start)} on may differ from what was published"
+                "the CPU, the TensorFlow version or the input topic has changed; from offset "
+                f"{max(agreed, plan.wanted.start)} on, the output may differ from the published one"
             )
         agreed = stop if expected is not None else agreed
 
@@ -162,7 +160,7 @@ def _marks(store: CheckpointStore, source: TopicPartition, lineage: str) -> Iter
     """Yield offset and commit metadata of the readable checkpoints of a lineage."""
     for offset in store.offsets(source, lineage):
         try:
-            yield offset, metadata_from_state(store.read(source, lineage, offset))
+            yield offset, store.read(source, lineage, offset).commit_metadata
         except CheckpointDamagedError as error:
             _log.warning("checkpoint skipped", source=source, offset=offset, reason=error)
 

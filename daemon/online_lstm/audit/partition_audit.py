@@ -4,7 +4,6 @@ The audit runs ``Recovery`` itself to predict the result of a restart, and check
 not change the group, the topics or the checkpoints.
 """
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -14,7 +13,7 @@ from online_lstm.codec.published import PublishedRecord, read_dead_letter, read_
 from online_lstm.errors import CheckpointDamagedError, MissingTopicError, RecoveryRefusedError, StateMismatchError
 from online_lstm.events import CommitMetadata, Committed, InputRecord, TopicPartition
 from online_lstm.learning.model_factory import model_factory
-from online_lstm.learning.partition import lineage_generation, metadata_from_state
+from online_lstm.learning.partition import lineage_generation
 from online_lstm.settings import Settings
 from online_lstm.streaming.broker_protocol import RecordReader
 from online_lstm.streaming.commit_metadata import read_metadata
@@ -110,7 +109,7 @@ def _read_all(
 ) -> Iterator[AuditedCheckpoint]:
     for offset in offsets:
         try:
-            yield AuditedCheckpoint(offset, metadata_from_state(store.read(source, lineage, offset)))
+            yield AuditedCheckpoint(offset, store.read(source, lineage, offset).commit_metadata)
         except CheckpointDamagedError as error:
             if offset in store.offsets(source, lineage):  # else the daemon has removed it as an old checkpoint
                 yield AuditedCheckpoint(offset, None, str(error))
@@ -148,7 +147,7 @@ def _judge_restart(settings: Settings, finding: PartitionAudit, store: Checkpoin
     whole = [checkpoint.offset for checkpoint in finding.checkpoints if checkpoint.commit_metadata is not None]
     if whole and finding.commit_metadata is not None:
         state = store.read(finding.source, finding.commit_metadata.lineage, whole[0])  # the first is never removed
-        learned_with = learned_with.with_shape(json.loads(state["shape"]))
+        learned_with = learned_with.with_shape(state.shape)
     recovery = Recovery(
         learned_with, topic=topics, store=store, network_for=model_factory(learned_with), observer=lambda _: None
     )

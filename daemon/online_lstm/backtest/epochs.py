@@ -20,6 +20,7 @@ from online_lstm.backtest.runner import beginning, learn
 from online_lstm.checkpoint.hdf5 import pack
 from online_lstm.errors import InputFileError, SettingsError
 from online_lstm.learning.network import fingerprint
+from online_lstm.learning.state.schema import PartitionState
 from online_lstm.settings import Settings
 from online_lstm.shutdown import Shutdown
 
@@ -41,7 +42,7 @@ class Training:
 
     epochs: list[Epoch]
     best: Epoch
-    state: dict[str, Any]
+    state: PartitionState
     scorecard: Scorecard
     messages: list[bytes]
     interrupted_in: int | None = None
@@ -78,7 +79,7 @@ class Training:
         if predictions is not None:
             predictions.writelines(message + b"\n" for message in self.messages)
         if checkpoint is not None:
-            checkpoint.write(pack(self.state, fingerprint()))
+            checkpoint.write(pack(self.state.to_arrays(), fingerprint()))
 
 
 def train(

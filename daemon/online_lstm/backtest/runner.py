@@ -86,5 +86,5 @@ def backtest(
         raise KeyboardInterrupt
     scorecard.require_events(name)
     if checkpoint is not None:
-        checkpoint.write(pack(partition.state(), fingerprint()))
+        checkpoint.write(pack(partition.state().to_arrays(), fingerprint()))
     return scorecard

@@ -1,6 +1,7 @@
 """Checkpoints: the learned state of one partition at one offset, as a file in a directory or an object store.
 
-A state is nested dicts of arrays, strings and lists of strings; the package must not know their meaning.
+The content of a file is a ``PartitionState`` as nested dicts of arrays, strings and lists of strings; the package must
+not know their meaning.
 """
 
 from online_lstm.checkpoint.hdf5 import digest_of

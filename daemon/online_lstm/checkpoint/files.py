@@ -9,6 +9,7 @@ from online_lstm.checkpoint.hdf5 import attributes_of, unpack
 from online_lstm.checkpoint.storage import storage_at
 from online_lstm.errors import CheckpointDamagedError, CheckpointsUnavailableError, InputFileError
 from online_lstm.events import TopicPartition
+from online_lstm.learning.state.schema import PartitionState
 
 SUFFIX = ".h5"
 _NAME = re.compile(r"([^/]+)/([^/]+)/([0-9]+)/([^/]+)/([0-9]{20})\.h5\Z")
@@ -16,7 +17,7 @@ _NAME = re.compile(r"([^/]+)/([^/]+)/([0-9]+)/([^/]+)/([0-9]{20})\.h5\Z")
 
 @dataclass(frozen=True, slots=True)
 class CheckpointFile:
-    """One checkpoint file: its ``state``, or a description of its ``damage``.
+    """One checkpoint file: its ``state``, or None and a description of its ``damage``.
 
     ``group``, ``source``, ``lineage`` and ``offset`` are parsed from the path; they are None if the path names no
     checkpoint.
@@ -28,7 +29,7 @@ class CheckpointFile:
     source: TopicPartition | None
     lineage: str | None
     offset: int | None
-    state: dict[str, Any] = field(default_factory=dict)
+    state: PartitionState | None = None
     attributes: dict[str, str] = field(default_factory=dict)
     damage: str | None = None
 
@@ -75,7 +76,7 @@ def read_file(url: str) -> CheckpointFile:
         source = TopicPartition(named[2], int(named[3]))
         known = {"group": named[1], "source": source, "lineage": named[4], "offset": int(named[5])}
     try:
-        state = unpack(data, url)
+        state = PartitionState.from_arrays(unpack(data, url))
     except CheckpointDamagedError as error:
         return CheckpointFile(url, len(data), **known, damage=str(error))
     return CheckpointFile(url, len(data), **known, state=state, attributes=attributes_of(data))

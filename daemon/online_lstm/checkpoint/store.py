@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -13,6 +12,7 @@ from online_lstm.checkpoint.hdf5 import pack, unpack
 from online_lstm.checkpoint.storage import storage_at
 from online_lstm.errors import CheckpointDamagedError, CheckpointsUnavailableError, SettingsError
 from online_lstm.events import TopicPartition
+from online_lstm.learning.state.schema import PartitionState
 from online_lstm.logs import EventLogger
 
 KEEP = 3
@@ -88,14 +88,14 @@ class CheckpointStore:
         """Return the path of a checkpoint in a directory."""
         return Path(self.location(source, lineage, offset))
 
-    def write(self, source: TopicPartition, offset: int, state: Mapping[str, Any]) -> int:
+    def write(self, source: TopicPartition, offset: int, state: PartitionState) -> int:
         """Write a durable checkpoint, remove expired older ones, and return the size in bytes.
 
         Raises:
             OSError: The write failed, or is not confirmed.
         """
-        lineage = state["lineage"]
-        data = pack(state, self._origin)
+        lineage = state.commit_metadata.lineage
+        data = pack(state.to_arrays(), self._origin)
         self._place.put(self._name(source, lineage, offset), data)
         try:
             up_to_this = [known for known in self._offsets(source, lineage) if known <= offset]
@@ -105,7 +105,7 @@ class CheckpointStore:
             _log.warning("old checkpoints not removed", source=source, lineage=lineage, error=error)
         return len(data)
 
-    def read(self, source: TopicPartition, lineage: str, offset: int) -> dict[str, Any]:
+    def read(self, source: TopicPartition, lineage: str, offset: int) -> PartitionState:
         """Read the state of a checkpoint.
 
         Raises:
@@ -122,7 +122,7 @@ class CheckpointStore:
                     raise
                 self._list(source, lineage)  # raises if the problem is not limited to this file
                 raise CheckpointDamagedError(f"{location}: cannot be read ({error})") from error
-        return unpack(data, location)
+        return PartitionState.from_arrays(unpack(data, location))
 
     def _list(self, source: TopicPartition, lineage: str = "") -> list[tuple[str, int]]:
         """Return the lineage and offset of each checkpoint of a partition, or of one lineage."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ from online_lstm.errors import InputFileError, SettingsError, StateMismatchError
 from online_lstm.events import InputRecord, TopicPartition
 from online_lstm.learning.model_factory import model_factory
 from online_lstm.learning.network import LabelModel, NumberModel, SymbolModel
+from online_lstm.learning.network.layout import Floats
 from online_lstm.learning.number.number_learner import NumberLearner
 from online_lstm.learning.partition import Partition, initial_metadata, learning_settings
 from online_lstm.learning.state.packed import PackedArrays
+from online_lstm.learning.state.schema import LabelsState, LearnedState, PartitionState, StreamsState
 from online_lstm.learning.warm_start import WarmStart
 from online_lstm.settings import KERAS_SUFFIX, Settings
 
@@ -38,25 +41,25 @@ def read_warm_start(settings: Settings) -> WarmStart | None:
         raise SettingsError(f"warm_start: {error}") from error
 
 
-def _from_checkpoint(path: Path) -> dict[str, Any]:
+def _from_checkpoint(path: Path) -> PartitionState:
     from online_lstm.checkpoint.files import read_file
 
     file = read_file(str(path))
-    if file.damage:
+    if file.state is None:
         raise SettingsError(f"{file.damage}; expected a checkpoint, or a {KERAS_SUFFIX} file")
     return file.state
 
 
-def _from_keras(settings: Settings, path: Path) -> dict[str, Any]:
+def _from_keras(settings: Settings, path: Path) -> PartitionState:
     """Return the state of a partition with one stream that has the Keras file's network and no other experience."""
     plain = settings.model_copy(update={"warm_start": None, "value_format": "auto", "value_path": None})
     network = model_factory(plain)(learning_settings(plain))
     partition = Partition(plain, _NOWHERE, initial_metadata(1), lambda _: network)
-    state = _WITH_NETWORK[settings.task](plain, partition, network, path)
-    return {**state, "shape": json.dumps(settings.of_kind("shape"))}
+    learned = _WITH_NETWORK[settings.task](plain, partition, network, path)
+    return replace(partition.state(), shape=settings.of_kind("shape"), learned=learned)
 
 
-def _with_symbols(settings: Settings, partition: Partition, network: SymbolModel, path: Path) -> dict[str, Any]:
+def _with_symbols(settings: Settings, partition: Partition, network: SymbolModel, path: Path) -> StreamsState:
     weights, known = network.from_keras(path)
     symbols = _told(path, "symbols", known)[1:]
     partition.learn_with(learning_settings(settings.model_copy(update={"learn": True})))
@@ -64,55 +67,56 @@ def _with_symbols(settings: Settings, partition: Partition, network: SymbolModel
     seen = [symbol for place, symbol in enumerate(symbols) for _ in range(settings.min_occurrences if place else 1)]
     values = [json.dumps({"value": symbol, "end": True}).encode() for symbol in seen]
     refused = partition.process(_records(values)).tally.dead_letters
-    state = partition.state()
+    streams = partition.state().learned
+    assert isinstance(streams, StreamsState)
     classes = network.classes_for(known)
-    if refused or [classes] != state["streams"]["classes"].tolist():
+    if refused or [classes] != streams.classes:
         raise SettingsError(
             f"{path.with_suffix('.json')}: symbols: received {known - 1}, expected distinct numbers or strings, at "
             f"most {settings.max_vocabulary} (the setting max_vocabulary)"
         )
-    return _with_network(state, str(classes), weights, network.states_size)
+    return _with_network(streams, weights, network.states_size)
 
 
-def _with_numbers(settings: Settings, partition: Partition, network: NumberModel, path: Path) -> dict[str, Any]:
+def _with_numbers(settings: Settings, partition: Partition, network: NumberModel, path: Path) -> StreamsState:
     weights, _ = network.from_keras(path)
     partition.process(_records([json.dumps([0.0] * settings.features).encode()]))
-    state = partition.state()
+    streams = partition.state().learned
+    assert isinstance(streams, StreamsState)
     # drop all traces of the value that created the stream
     rows = PackedArrays(NumberLearner.stream_fields(settings))
-    state["streams"]["arrays"] = rows.take([rows.add()])
-    return _with_network(state, str(network.features), weights, network.states_size)
+    return _with_network(replace(streams, arrays=rows.take([rows.add()])), weights, network.states_size)
 
 
-def _with_labels(_: Settings, partition: Partition, network: LabelModel, path: Path) -> dict[str, Any]:
-    state = partition.state()
+def _with_labels(_: Settings, partition: Partition, network: LabelModel, path: Path) -> LabelsState:
+    learner = partition.state().learned
+    assert isinstance(learner, LabelsState)
     weights, _outputs = network.from_keras(path)
     labels = _told(path, "labels", network.classes)
     known = [label for label in labels if label is not None]
     means, deviations = (np.array(_told(path, name, network.features), float) for name in ("means", "deviations"))
-    state["learner"]["labels"] = [json.dumps(label, ensure_ascii=False) for label in known]
-    arrays = state["learner"]["arrays"]
-    arrays["network"][0] = weights
-    arrays["learned"][0, : len(known)] = True
-    arrays["scale_means"][0], arrays["scale_variances"][0] = means, deviations**2
-    arrays["scale_counts"][0] = _TRUSTED
-    return state
+    row = learner.row
+    row["network"][:] = weights
+    row["learned"][: len(known)] = True
+    row["scale_means"][:], row["scale_variances"][:] = means, deviations**2
+    row["scale_counts"][:] = _TRUSTED
+    return replace(learner, labels=[json.dumps(label, ensure_ascii=False) for label in known])
 
 
-_WITH_NETWORK: Mapping[str, Callable[..., dict[str, Any]]] = {
+_WITH_NETWORK: Mapping[str, Callable[..., LearnedState]] = {
     "symbol": _with_symbols,
     "number": _with_numbers,
     "label": _with_labels,
 }
 
 
-def _with_network(state: dict[str, Any], classes: str, weights: Any, states_size: int) -> dict[str, Any]:
-    """Set the weights of the stream's network, or of the network that all streams share; return the state."""
-    if "shared" in state:
-        state["shared"]["network"] = weights[:-states_size].copy()
-    else:
-        state["networks"][classes]["network"][0] = weights
-    return state
+def _with_network(streams: StreamsState, weights: Floats, states_size: int) -> StreamsState:
+    """Set the weights of the only stream's network, or of the network that all streams share; return the state."""
+    if streams.shared is not None:
+        return replace(streams, shared=replace(streams.shared, network=weights[:-states_size].copy()))
+    (networks,) = streams.networks.values()
+    networks["network"][0] = weights
+    return streams
 
 
 def _told(path: Path, name: str, count: int) -> list[Any]:

@@ -2,12 +2,12 @@
 
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Any
 
 from online_lstm.checkpoint.store import CheckpointStore
 from online_lstm.events import TopicPartition
+from online_lstm.learning.state.schema import PartitionState
 from online_lstm.logs import EventLogger
 from online_lstm.telemetry import CheckpointFinished
 
@@ -27,7 +27,7 @@ class CheckpointWriter:
         """Whether a submitted checkpoint is not yet written."""
         return any(not report.done() for report in self._unheard)
 
-    def submit(self, source: TopicPartition, offset: int, state: Mapping[str, Any]) -> None:
+    def submit(self, source: TopicPartition, offset: int, state: PartitionState) -> None:
         """Queue a state for writing; the caller must not change the state afterwards."""
         self._unheard.append(self._thread.submit(self._write, source, offset, state))
 
@@ -44,7 +44,7 @@ class CheckpointWriter:
         """Write all submitted checkpoints, then end the thread."""
         self._thread.shutdown()
 
-    def _write(self, source: TopicPartition, offset: int, state: Mapping[str, Any]) -> CheckpointFinished:
+    def _write(self, source: TopicPartition, offset: int, state: PartitionState) -> CheckpointFinished:
         started = time.perf_counter()
         try:
             size = self._store.write(source, offset, state)

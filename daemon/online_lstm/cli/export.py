@@ -50,7 +50,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     from online_lstm.checkpoint.files import read_file
 
     file = read_file(arguments.checkpoint)
-    if file.damage is not None:
+    if file.state is None:
         raise CheckpointDamagedError(file.damage)
     from online_lstm.audit.describe import settings_of
     from online_lstm.audit.keras_export import export
@@ -58,12 +58,12 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     from online_lstm.learning.partition import learning_settings, model_id
 
     settings = settings_of(file.state)
-    keys = [json.loads(key) for key in file.state["streams"]["keys"]]
-    shared = "learner" in file.state  # streams share one network
-    place = _place_of(arguments.stream, keys, arguments.checkpoint, needed=not shared)
+    keys = file.state.learned.keys
+    place = _place_of(arguments.stream, keys, arguments.checkpoint, needed=settings.task != "label")
     network = model_factory(settings)(learning_settings(settings))
-    exported = export(settings, file.state, place, network, stateful=arguments.stateful)
-    about: dict[str, Any] = {"model": model_id(file.state["lineage"], exported.about["events"], learn=settings.learn)}
+    exported = export(settings, file.state.learned, place, network, stateful=arguments.stateful)
+    lineage = file.state.commit_metadata.lineage
+    about: dict[str, Any] = {"model": model_id(lineage, exported.about["events"], learn=settings.learn)}
     if place is not None:
         about["stream"] = keys[place]
     about |= exported.about

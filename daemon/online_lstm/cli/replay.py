@@ -5,7 +5,6 @@ written. Nothing is written to Kafka or to the checkpoints, and no group is join
 """
 
 import argparse
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -57,7 +56,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
         store = CheckpointStore(settings.checkpoint_url, settings.group_id)
         wanted = range(arguments.first, arguments.until)
         plan = plan_replay(settings, topic, store, source=source, wanted=wanted, lineage=arguments.lineage)
-        stored = {**json.loads(plan.state["shape"]), **json.loads(plan.state["learning"])}
+        stored = {**plan.state.shape, **plan.state.learning}
         stored.pop("warm_start")  # the path of the file has to be given again; the checkpoint has its digest
         learned_with = settings_of(arguments, **stored)
         written: Counter[str] = Counter()

@@ -36,10 +36,7 @@ def writer_of(settings: Settings) -> Writer:
         "number": partial(_numbers, experts=settings.experts, listed=_listing(settings)),
         "label": _labels,
     }
-    rates = _number_rates if settings.task == "number" else _rates
-    return partial(
-        _write, fields=fields[settings.task], rates=partial(rates, baselines=slice(1, settings.first_expert))
-    )
+    return partial(_write, fields=fields[settings.task], rates=_number_rates if settings.task == "number" else _rates)
 
 
 def _write(
@@ -59,16 +56,16 @@ def _write(
     )
 
 
-def _number_rates(outcome: EventResult, baselines: slice) -> str:
+def _number_rates(outcome: EventResult) -> str:
     if not (rates := outcome.hit_rates):
         return '"hit_rate": null, "baseline_hit_rate": null'
-    return f'"hit_rate": {_rounded(rates[0], 6)}, "baseline_hit_rate": {_rounded(max(rates[baselines]), 6)}'
+    best = max(rates.baselines.values())
+    return f'"hit_rate": {_rounded(rates.published, 6)}, "baseline_hit_rate": {_rounded(best, 6)}'
 
 
-def _rates(outcome: EventResult, baselines: slice) -> str:
-    rates = outcome.hit_rates
-    kappa = kappa_temporal(rates[0], rates[baselines.start]) if rates else None  # the last value is the first baseline
-    return f'{_number_rates(outcome, baselines)}, "kappa_temporal": {"null" if kappa is None else _rounded(kappa, 6)}'
+def _rates(outcome: EventResult) -> str:
+    kappa = kappa_temporal(outcome.hit_rates) if outcome.hit_rates else None
+    return f'{_number_rates(outcome)}, "kappa_temporal": {"null" if kappa is None else _rounded(kappa, 6)}'
 
 
 def _symbols(outcome: SymbolResult, experts: Sequence[str]) -> str:

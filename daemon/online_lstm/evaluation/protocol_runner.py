@@ -20,6 +20,7 @@ from online_lstm.events import (
 from online_lstm.learning.model_factory import model_factory
 from online_lstm.learning.partition import Partition, initial_metadata, next_metadata
 from online_lstm.learning.scoring.regression import absolute_errors
+from online_lstm.predictor_scores import PredictorScores
 from online_lstm.settings import Settings
 
 CHUNK = 500
@@ -110,28 +111,38 @@ def _chunks(elements: Iterable[Element], source: TopicPartition, chunk: int) -> 
 def _tracks(elements: list[Element], outcomes: list[EventResult], settings: Settings) -> dict[str, Trace]:
     """Return a trace for the published prediction, each expert and each baseline; one trace if a name is both."""
     scored = [element.scored for element in elements]
-    names = (PREDICTION, *settings.baselines, *settings.experts)
-    hits = _columns(names, [outcome.hits or (False,) * len(names) for outcome in outcomes])
-    told = dict.fromkeys((PREDICTION, *settings.experts, *settings.baselines))
+    predictors = settings.predictors
+    names = dict.fromkeys((PREDICTION, *settings.experts, *settings.baselines))
+    no_hits = predictors.named([0] * predictors.count)
+    hits = _by_predictor([outcome.hits or no_hits for outcome in outcomes])
     evaluations = [outcome.evaluation for outcome in outcomes]
     if settings.task == "number":
-        unknown = (None,) * len(names)
-        told_errors = [
-            absolute_errors(v.losses[0]).tolist() if isinstance(v, NumberEvaluation) else unknown for v in evaluations
-        ]
-        errors = _columns(names, told_errors)
+        unknown = predictors.named([None] * predictors.count)
+        errors = _by_predictor(
+            [
+                predictors.named(absolute_errors(v.losses[0]).tolist()) if isinstance(v, NumberEvaluation) else unknown
+                for v in evaluations
+            ]
+        )
         values = [float(element.value) for element in elements]
-        return {name: Trace(scored, hits[name], errors=errors[name], values=values) for name in told}
-    said = [(v.surprise_bits, *v.expert_bits) if isinstance(v, SymbolEvaluation) else None for v in evaluations]
-    with_bits = (PREDICTION, *settings.experts)
-    bits = _columns(with_bits, [line or (None,) * len(with_bits) for line in said])
+        return {name: Trace(scored, hits[name], errors=errors[name], values=values) for name in names}
+    bits = _by_predictor(
+        [
+            PredictorScores(v.surprise_bits, {}, dict(zip(settings.experts, v.expert_bits, strict=True)))
+            if isinstance(v, SymbolEvaluation)
+            else PredictorScores(None, {}, dict.fromkeys(settings.experts))
+            for v in evaluations
+        ]
+    )
     pending = [None, *(outcome.prediction for outcome in outcomes[:-1])]
     listed = [
         isinstance(prediction, SymbolPrediction) and str(element.value) in {literal for literal, _ in prediction.top}
         for prediction, element in zip(pending, elements, strict=True)
     ]
-    return {name: Trace(scored, hits[name], bits.get(name, ()), listed if name == PREDICTION else ()) for name in told}
+    return {name: Trace(scored, hits[name], bits.get(name, ()), listed if name == PREDICTION else ()) for name in names}
 
 
-def _columns(names: Sequence[str], lines: Sequence[tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
-    return dict(zip(names, zip(*lines, strict=True), strict=True))
+def _by_predictor(scores: Sequence[PredictorScores[Any]]) -> dict[str, tuple[Any, ...]]:
+    """Return the scores of each predictor, one for each event; an expert replaces a baseline of the same name."""
+    rows = [{PREDICTION: one.published, **one.baselines, **one.experts} for one in scores]
+    return {name: tuple(row[name] for row in rows) for name in rows[0]}

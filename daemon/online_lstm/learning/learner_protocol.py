@@ -5,11 +5,12 @@ Behind the protocol is one learner for each stream, or one learner that all stre
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from online_lstm.errors import BadInputError
 from online_lstm.events import EventResult, Tombstone
 from online_lstm.learning.state.packed import ArrayViews
+from online_lstm.learning.state.schema import LearnedState
 
 E_contra = TypeVar("E_contra", contravariant=True)
 """The events of a task."""
@@ -62,11 +63,11 @@ class Learner(Protocol[E_contra]):
     def break_sequences(self) -> None:
         """Start a new sequence in each stream: earlier events are no context for the next event."""
 
-    def state(self) -> dict[str, Any]:
-        """Copy everything that was learned, as nested plain data; ``state["streams"]["keys"]`` has the keys."""
+    def state(self) -> LearnedState:
+        """Copy everything that was learned."""
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Restore a state that ``state`` returned; ignore additional entries.
+    def restore(self, state: LearnedState) -> None:
+        """Restore a state that ``state`` returned.
 
         Raises:
             StateMismatchError: The state does not have the structure that ``state`` returns.

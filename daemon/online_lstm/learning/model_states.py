@@ -9,6 +9,7 @@ from online_lstm.learning.network import Model
 from online_lstm.learning.scoring import classification, drift
 from online_lstm.learning.state.packed import ArraySpec, ArrayViews, PackedArrays
 from online_lstm.learning.weight_sharing import WeightSharing
+from online_lstm.predictor_scores import PredictorScores
 from online_lstm.settings import Settings
 
 
@@ -33,16 +34,15 @@ class ModelStates(dict[int, PackedArrays]):
 class ScoredBatch(NamedTuple):
     """Scores of K events: for each, the hits of all predictors, their hit rates after it, and whether it is a drift."""
 
-    hits: list[tuple[int, ...] | None]
-    rates: list[tuple[float, ...] | None]
+    hits: list[PredictorScores[int] | None]
+    rates: list[PredictorScores[float] | None]
     drifts: list[bool]
 
 
 def score_fields(settings: Settings, losses: int | tuple[int, ...], *, predictions: int = 1) -> dict[str, ArraySpec]:
     """Describe the arrays of one stream that ``score`` writes to; see ``classification.fields``."""
-    predictors = settings.first_expert + len(settings.experts)
     return {
-        **classification.fields(settings.score_window, predictors, losses, predictions=predictions),
+        **classification.fields(settings.score_window, settings.predictors.count, losses, predictions=predictions),
         **drift.fields(),
     }
 
@@ -75,8 +75,9 @@ def score(
     for index in np.flatnonzero(scored)[detected].tolist() if any(detected) else ():
         drifts[index] = True
         stream["drift_events"][:] = stream["drift_events"][0] + 1, first + index
-    rates_after = [None if before is None else tuple(before.tolist()), *map(tuple, rates.tolist())]
-    hits_of_scored = [
-        tuple(row) if counts else None for row, counts in zip(hits.tolist(), scored.tolist(), strict=True)
-    ]
-    return ScoredBatch(hits_of_scored, [rates_after[number] for number in np.cumsum(scored).tolist()], drifts)
+    predictors = settings.predictors
+    rates_before = None if before is None else predictors.named(before.tolist())
+    rates_after = [rates_before, *map(predictors.named, rates.tolist())]
+    of_predictors = hits[:, : predictors.count].tolist()  # without the number of scored predictions
+    named = [predictors.named(row) if one else None for row, one in zip(of_predictors, scored.tolist(), strict=True)]
+    return ScoredBatch(named, [rates_after[number] for number in np.cumsum(scored).tolist()], drifts)

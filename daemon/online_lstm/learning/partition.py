@@ -36,7 +36,9 @@ from online_lstm.learning.network import LearningSettings, Model
 from online_lstm.learning.scoring import classification
 from online_lstm.learning.scoring.regression import regression_stats, skill_error, squared_differences
 from online_lstm.learning.state.packed import ArrayViews
+from online_lstm.learning.state.schema import PartitionState
 from online_lstm.learning.warm_start import WarmStart, require_shape
+from online_lstm.predictor_scores import NO_HITS, PredictorScores, total_hits
 from online_lstm.settings import Settings
 from online_lstm.significance import kappa_temporal
 from online_lstm.telemetry import Hint, PartitionStats, RegressionStats
@@ -85,20 +87,13 @@ def next_metadata(settings: Settings, source: TopicPartition, offset: int, befor
     return replace(before, lineage=name if generation == 1 else f"{name}-{generation}", digest=bytes(16))
 
 
-def metadata_from_state(state: dict[str, Any]) -> CommitMetadata:
-    """Read the commit metadata from a state that ``Partition.state`` returned."""
-    return CommitMetadata(
-        state["lineage"], int(state["records"]), bytes.fromhex(state["digest"]), partitions=int(state["partitions"])
-    )
-
-
 @dataclass(slots=True)
 class BatchCounts:
     """Counts over some records."""
 
     events: int = 0
     scored: int = 0
-    hits: Counter[int] = field(default_factory=Counter)
+    hits: PredictorScores[int] = NO_HITS
     fit_steps: int = 0
     skipped_steps: int = 0
     dead_letters: Counter[str] = field(default_factory=Counter)
@@ -107,19 +102,21 @@ class BatchCounts:
     drifts: int = 0
     seconds: float = 0.0
 
-    def add(self, outcome: EventResult) -> None:
-        """Add the result of one event."""
-        self.events += 1
-        self.fit_steps += outcome.fit_steps
-        self.skipped_steps += outcome.skipped_steps
-        for evaluation, hits in _evaluations(outcome):
-            self.scored += evaluation.scored
-            self.drifts += evaluation.drift
-            for index, count in enumerate(hits):
-                self.hits[index] += count
+    def add(self, outcomes: Sequence[EventResult]) -> None:
+        """Add the results of events."""
+        self.events += len(outcomes)
+        hits = [self.hits]
+        for outcome in outcomes:
+            self.fit_steps += outcome.fit_steps
+            self.skipped_steps += outcome.skipped_steps
+            for evaluation, of_predictors in _evaluations(outcome):
+                self.scored += evaluation.scored
+                self.drifts += evaluation.drift
+                hits.append(of_predictors)
+        self.hits = total_hits(hits)
 
 
-def _evaluations(outcome: EventResult) -> Iterator[tuple[Evaluation, tuple[int, ...]]]:
+def _evaluations(outcome: EventResult) -> Iterator[tuple[Evaluation, PredictorScores[int]]]:
     """Yield the evaluations made with an event, and their hits; the event's own evaluation is last."""
     if isinstance(outcome, LabelResult):
         yield from outcome.unpublished_evaluations
@@ -202,7 +199,7 @@ class Partition:
                 outputs[index] = self._encoder.output(one, result, model)
                 events.append(one)
                 outcomes.append(result)
-                tally.add(result)
+        tally.add(outcomes)
         published = [output for output in outputs if output is not None]
         digest = self.commit_metadata.digest
         for output in published:
@@ -223,32 +220,28 @@ class Partition:
     def report(self, checkpoint_offset: int | None) -> PartitionStats:
         """Return the statistics of the learners, over all streams together."""
         standing = self._learners.stats()
-        summary = classification.summary(standing.scores)
-        rates, losses = summary or (None, None)
-        first, numbers = self._settings.first_expert, self._settings.task == "number"
-        # the last value is the first baseline
-        kappa = kappa_temporal(rates[0], rates[1]) if rates and not numbers else None
+        rates, losses = classification.summary(standing.scores, self._settings.predictors)
+        numbers = self._settings.task == "number"
         return PartitionStats(
             source=self.source,
             streams=standing.streams,
             vocabulary=standing.symbols,
             waiting_sequences=standing.waiting,
             scored=classification.scored(standing.scores),
-            lift_errors=classification.lift_errors(standing.scores, first - 1),
-            hit_rate=None if rates is None else rates[0],
-            baseline_hit_rates=None if rates is None else rates[1:first],
-            expert_hit_rates=None if rates is None else rates[first:],
+            lift_errors=classification.lift_errors(standing.scores, self._settings.predictors),
+            hit_rates=rates,
             log_loss_bits=None if losses is None or numbers else float(losses[0]),
             numbers=self._numbers(standing.scores, losses) if numbers and losses is not None else None,
             checkpoint_offset=checkpoint_offset,
-            kappa_temporal=kappa,
+            kappa_temporal=kappa_temporal(rates) if rates and not numbers else None,
             surprise_bits=self._surprise_bits,
         )
 
     def _numbers(self, rows: ArrayViews, losses: NDArray[np.float64]) -> RegressionStats:
         """Compute the errors of number predictions, from the scores of all streams and the mean losses of an event."""
         error = skill_error(classification.scored(rows) * losses, squared_differences(rows["scores_losses"]))
-        return replace(regression_stats(losses, self._settings.features), skill_error=error)
+        stats = regression_stats(losses, self._settings.predictors, components=self._settings.features)
+        return replace(stats, skill_error=error)
 
     def begin_lineage(self, offset: int) -> None:
         """Begin a new lineage at this offset, with its own digest."""
@@ -265,29 +258,21 @@ class Partition:
     def learn_with(self, learning: LearningSettings) -> None:
         """Learn with these learning settings from now on."""
         if learning != self.learning:
-            state = self.state()
-            state["learning"] = json.dumps(asdict(learning), sort_keys=True)
-            self.restore(state)
+            self.restore(replace(self.state(), learning=asdict(learning)))
 
-    def state(self) -> dict[str, Any]:
-        """Copy everything that was learned, as nested plain data; the least recently seen stream is first."""
-        return {
-            "lineage": self.commit_metadata.lineage,
-            "records": np.int64(self.commit_metadata.records),
-            "digest": self.commit_metadata.digest.hex(),
-            "partitions": np.int64(self.commit_metadata.partitions),
-            "shape": json.dumps(self._settings.of_kind("shape"), sort_keys=True),
-            "learning": json.dumps(asdict(self.learning), sort_keys=True),
-            **self._learners.state(),
-        }
+    def state(self) -> PartitionState:
+        """Copy everything that was learned."""
+        return PartitionState(
+            self.commit_metadata, self._settings.of_kind("shape"), asdict(self.learning), self._learners.state()
+        )
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: PartitionState) -> None:
         """Restore a state that ``state`` returned.
 
         Raises:
             StateMismatchError: The state has other shape settings, or another structure than ``state`` returns.
         """
-        require_shape(self._settings, json.loads(state["shape"]), f"the state of {self.source}")
-        self._begin(LearningSettings(**json.loads(state["learning"])))
-        self._learners.restore(state)
-        self.commit_metadata = metadata_from_state(state)
+        require_shape(self._settings, state.shape, f"the state of {self.source}")
+        self._begin(LearningSettings(**state.learning))
+        self._learners.restore(state.learned)
+        self.commit_metadata = state.commit_metadata

@@ -3,13 +3,10 @@
 The module owns the packed arrays of all streams, and decides which stream is evicted when there are too many.
 """
 
-import json
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
-
-import numpy as np
 
 from online_lstm.events import EventResult, NumberEvent, SymbolEvent, Tombstone
 from online_lstm.learning.learner_protocol import BatchResult, E_contra, LearnerStats
@@ -17,7 +14,8 @@ from online_lstm.learning.model_states import ModelStates
 from online_lstm.learning.network import Model
 from online_lstm.learning.scoring import classification
 from online_lstm.learning.state.packed import ArraySpec, PackedArrays, require_same
-from online_lstm.learning.state.vocabulary import pack, unpack
+from online_lstm.learning.state.schema import LearnedState, StreamsState
+from online_lstm.learning.state.vocabulary import VocabularyState
 from online_lstm.learning.warm_start import WarmStart
 from online_lstm.learning.weight_sharing import PerStreamWeights, SharedWeights
 from online_lstm.settings import Settings
@@ -46,13 +44,13 @@ class StreamLearner(Protocol[E_contra]):
     def symbols(self) -> int:
         """The number of symbols in the vocabulary."""
 
-    def vocabulary(self) -> dict[str, Any]:
-        """Return the vocabulary as plain data."""
+    def vocabulary(self) -> VocabularyState:
+        """Return the state of the vocabulary."""
 
     def close(self) -> None:
         """Release the rows."""
 
-    def resume(self, classes: int, vocabulary: dict[str, Any]) -> None:
+    def resume(self, classes: int, vocabulary: VocabularyState) -> None:
         """Restore a vocabulary and add a row of ``classes``, before the arrays are written."""
 
     def recall(self) -> None:
@@ -165,46 +163,41 @@ class StreamLearners(Generic[E]):
         for learner in self.by_stream.values():
             learner.break_sequence()
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> StreamsState:
         """Copy everything that was learned; the least recently seen stream is first."""
         learners = list(self.by_stream.values())
         by_classes: dict[int, list[int]] = {}
         for learner in learners:
             by_classes.setdefault(learner.classes, []).append(learner.network_row)
-        shared = {"shared": self._shared.state()} if self._shared else {}
-        return {
-            **shared,
-            "streams": {
-                "keys": [json.dumps(stream) for stream in self.by_stream],
-                "classes": np.array([learner.classes for learner in learners], np.int32),
-                "arrays": self._streams.take([learner.row for learner in learners]),
-                "vocabularies": pack([learner.vocabulary() for learner in learners]),
-            },
-            "networks": {
-                str(classes): self._networks[classes].take(rows) for classes, rows in sorted(by_classes.items())
-            },
-        }
+        return StreamsState(
+            keys=list(self.by_stream),
+            classes=[learner.classes for learner in learners],
+            arrays=self._streams.take([learner.row for learner in learners]),
+            vocabularies=[learner.vocabulary() for learner in learners],
+            networks={classes: self._networks[classes].take(rows) for classes, rows in by_classes.items()},
+            shared=self._shared.state() if self._shared else None,
+        )
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: LearnedState) -> None:
         """Restore a state that ``state`` returned.
 
         Raises:
             StateMismatchError: The state does not have the structure that ``state`` returns.
         """
+        assert isinstance(state, StreamsState)  # the task is a shape setting
         self._clear()
-        if self._shared:
-            self._shared.restore(state["shared"])
-        streams = state["streams"]
+        require_same("shared weights", state.shared is not None, self._shared is not None)
+        if self._shared and state.shared:
+            self._shared.restore(state.shared)
         by_classes: dict[int, list[int]] = {}
-        vocabularies = unpack(streams["vocabularies"])
-        for key, classes, vocabulary in zip(streams["keys"], streams["classes"].tolist(), vocabularies, strict=True):
-            learner = self._add(json.loads(key))
+        for key, classes, vocabulary in zip(state.keys, state.classes, state.vocabularies, strict=True):
+            learner = self._add(key)
             learner.resume(classes, vocabulary)
             by_classes.setdefault(classes, []).append(learner.network_row)
-        self._streams.put([learner.row for learner in self.by_stream.values()], streams["arrays"])
-        require_same("class counts", sorted(state["networks"]), sorted(str(classes) for classes in by_classes))
+        self._streams.put([learner.row for learner in self.by_stream.values()], state.arrays)
+        require_same("class counts", sorted(state.networks), sorted(by_classes))
         for classes, rows in by_classes.items():
-            self._networks[classes].put(rows, state["networks"][str(classes)])
+            self._networks[classes].put(rows, state.networks[classes])
         for learner in self.by_stream.values():
             learner.recall()
 

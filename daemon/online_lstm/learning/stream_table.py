@@ -5,7 +5,6 @@ the stream. The learner reads the row when its stream has an event, and writes t
 table must not know what the arrays mean, nor anything that streams have in common.
 """
 
-import json
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from online_lstm.learning.state.packed import ArraySpec, ArrayViews, PackedArrays
+from online_lstm.learning.state.schema import TableState
 
 Key = str | None
 
@@ -71,20 +71,17 @@ class StreamTable:
         """Forget all keys and their rows."""
         self._clear()
 
-    def state(self) -> dict[str, Any]:
-        """Copy all rows as plain data, in the order of the keys."""
-        return {
-            "keys": [json.dumps(key) for key in self._numbers],
-            "arrays": self._rows.take(list(self._numbers.values())),
-        }
+    def state(self) -> TableState:
+        """Copy all rows, in the order of the keys."""
+        return TableState(list(self._numbers), self._rows.take(list(self._numbers.values())))
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: TableState) -> None:
         """Restore a state that ``state`` returned.
 
         Raises:
             StateMismatchError: The name, shape or dtype of an array differs from the fields.
         """
         self._clear()
-        for key in state["keys"]:
-            self.add(json.loads(key))
-        self._rows.put(list(self._numbers.values()), state["arrays"])
+        for key in state.keys:
+            self.add(key)
+        self._rows.put(list(self._numbers.values()), state.arrays)

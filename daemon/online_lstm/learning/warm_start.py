@@ -1,33 +1,34 @@
 """Warm start: the streams of another checkpoint, from which new streams start instead of starting untrained."""
 
-import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from online_lstm.errors import StateMismatchError
 from online_lstm.learning.scoring import classification, drift
-from online_lstm.learning.state.packed import ArrayViews
-from online_lstm.learning.state.snapshot import StreamSnapshot, stream_snapshots
+from online_lstm.learning.state.schema import Arrays, LabelsState, PartitionState, StreamSnapshot
 from online_lstm.settings import Settings
 
 
 class WarmStart:
-    """The streams of a state that ``Partition.state`` returned, without their scores.
+    """The streams of a partition's state, without their scores.
 
-    ``shared`` is the state that all streams have in common, or None. With labels, only this shared state is used, and
-    no stream is continued.
+    ``shared`` is the state that all streams have in common, or None; ``labels`` is the common learner of labels, or
+    None. With labels, no stream is continued.
 
     Raises:
         StateMismatchError: The state was learned with other shape settings than the present ones.
     """
 
-    def __init__(self, settings: Settings, state: dict[str, Any]) -> None:
-        require_shape(settings, json.loads(state["shape"]), "the warm start", besides=("warm_start",))
-        self.shared = _shared(state)
-        streams = () if "learner" in state else stream_snapshots(state)
-        self._streams = {stored.key: _unscored(stored) for stored in streams}
+    def __init__(self, settings: Settings, state: PartitionState) -> None:
+        require_shape(settings, state.shape, "the warm start", besides=("warm_start",))
+        learned = replace(state.learned, arrays=_unscored(state.learned.arrays))
+        self.labels = learned if isinstance(learned, LabelsState) else None
+        self.shared = None if isinstance(learned, LabelsState) else learned.shared
+        snapshots = () if isinstance(learned, LabelsState) else learned.snapshots()
+        self._streams = {stored.key: stored for stored in snapshots}
 
     def of(self, stream: str | None) -> StreamSnapshot | None:
         """Return the stream that a new stream starts from: the stream with its key, else the only stream, else None.
@@ -51,17 +52,6 @@ def require_shape(settings: Settings, stored: Mapping[str, Any], whose: str, *, 
         raise StateMismatchError(f"{whose} was learned with {described}: use these settings")
 
 
-def _shared(state: dict[str, Any]) -> dict[str, Any] | None:
-    if "learner" not in state:
-        return state.get("shared")
-    arrays = state["learner"]["arrays"]
-    return {**state["learner"], "arrays": _begun(arrays)}
-
-
-def _unscored(stored: StreamSnapshot) -> StreamSnapshot:
-    return stored._replace(row=_begun(stored.row))
-
-
-def _begun(row: ArrayViews) -> ArrayViews:
-    """Return a row with zeros for the scores and the drift test, which belong to another topic."""
-    return {**row, **{name: np.zeros_like(row[name]) for name in (*classification.NAMES, *drift.NAMES)}}
+def _unscored(arrays: Arrays) -> Arrays:
+    """Return arrays with zeros for the scores and the drift test, which belong to another topic."""
+    return {**arrays, **{name: np.zeros_like(arrays[name]) for name in (*classification.NAMES, *drift.NAMES)}}

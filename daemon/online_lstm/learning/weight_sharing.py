@@ -6,13 +6,14 @@ state back.
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from online_lstm.learning.network import Model
 from online_lstm.learning.network.layout import Floats
 from online_lstm.learning.state.packed import ArraySpec, ArrayViews, require_same
+from online_lstm.learning.state.schema import SharedState
 from online_lstm.learning.state.vocabulary import Vocabulary
 from online_lstm.settings import Settings
 
@@ -119,26 +120,21 @@ class SharedWeights:
             state = network.grow(self.state_of(old), classes)
             self._common, self._classes = state[: -self._states_size], classes
 
-    def state(self) -> dict[str, Any]:
-        """Copy the shared state, as plain data."""
-        return {
-            "classes": np.int32(self._classes),
-            "network": self._common.copy(),
-            "book": self.shared_vocabulary.state(),
-        }
+    def state(self) -> SharedState:
+        """Copy the shared state."""
+        return SharedState(self._classes, self._common.copy(), self.shared_vocabulary.state())
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: SharedState) -> None:
         """Restore a state that ``state`` returned.
 
         Raises:
             StateMismatchError: The state does not have the structure that ``state`` returns.
         """
-        require_same("names of what is shared", sorted(state), ["book", "classes", "network"])
-        self.shared_vocabulary.restore(state["book"])
-        self._classes = int(state["classes"])
+        self.shared_vocabulary.restore(state.vocabulary)
+        self._classes = state.classes
         classes = self._network.classes_for(self.shared_vocabulary.known)
         require_same("classes that are shared", self._classes, classes)
-        common = state["network"]
+        common = state.network
         size = self._network.state_size(classes) - self._states_size
         require_same("shape of the shared network", common.shape, (size,))
         require_same("dtype of the shared network", common.dtype, self._common.dtype)

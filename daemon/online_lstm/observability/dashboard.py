@@ -17,6 +17,7 @@ from typing import Any
 from online_lstm.events import OutputRecord, TopicPartition
 from online_lstm.observability.assessment import SILENT_S, assess_live
 from online_lstm.observability.history import HistoryPoint, MetricHistory
+from online_lstm.predictor_scores import PredictorScores
 from online_lstm.telemetry import (
     AssignmentChanged,
     BatchCommitted,
@@ -212,7 +213,7 @@ class DashboardState:
         if not report.drifts:
             if self._drifts:
                 self._drifts[-1].scored += report.scored
-                self._drifts[-1].hits += report.hits
+                self._drifts[-1].hits += report.hits.published
             return
         said = [json.loads(output.value or b"{}") for output in report.outputs if not output.dead_letter]
         evaluations = [(number, one, one["evaluation"]) for number, one in enumerate(said, 1) if one.get("evaluation")]
@@ -263,16 +264,12 @@ class DashboardState:
 
     def _rates(self) -> dict[str, Any]:
         """Return the mean hit rates over the partitions, with equal weights."""
-        scored = [report for report in self._reports.values() if report.hit_rate is not None]
-        rates = [_mean(column) for column in zip(*(report.baseline_hit_rates or () for report in scored), strict=True)]
-        known = rates or [None] * len(self._baselines)
-        errors = [
-            _error_of_mean(column) for column in zip(*(report.lift_errors or () for report in scored), strict=True)
-        ]
+        rates = [report.hit_rates for report in self._reports.values() if report.hit_rates is not None]
+        errors = [report.lift_errors for report in self._reports.values() if report.lift_errors is not None]
         return {
-            "hit_rate": _mean([report.hit_rate for report in scored]),
-            "baseline_hit_rates": dict(zip(self._baselines, known, strict=True)),
-            "lift_errors": dict(zip(self._baselines, errors or [None] * len(self._baselines), strict=True)),
+            "hit_rate": _mean([one.published for one in rates]),
+            "baseline_hit_rates": {name: _mean([one.baselines[name] for one in rates]) for name in self._baselines},
+            "lift_errors": {name: _error_of_mean([one[name] for one in errors]) for name in self._baselines},
         }
 
     def _numbers(self) -> dict[str, Any] | None:
@@ -283,9 +280,10 @@ class DashboardState:
         reports = [report.numbers for report in self._reports.values() if report.numbers is not None]
         in_units = [report.mean_absolute_errors for report in reports if report.mean_absolute_errors]
         relative = len(in_units) < len(reports)
+        errors: Sequence[PredictorScores[float | None] | PredictorScores[float]]
         errors = [report.mean_absolute_error_ratios for report in reports] if relative else in_units
-        own, *others = [_mean(column) for column in zip(*errors, strict=True)] or [None]
-        baselines = dict(zip(self._baselines, others, strict=False))
+        own = _mean([one.published for one in errors])
+        baselines = {name: _mean([one.baselines[name] for one in errors]) for name in self._baselines}
         if own is None or None in baselines.values():
             return None
         return {

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from online_lstm.events import TopicPartition
 from online_lstm.logs import EventLogger
+from online_lstm.predictor_scores import NO_HITS, total_hits
 from online_lstm.telemetry import AssignmentChanged, BatchCommitted, PartitionStats, TelemetryEvent
 
 EVERY_S = 60.0
@@ -17,8 +18,7 @@ class LogSummary:
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._since = clock()
-        self._events, self._scored, self._hits, self._drifts = 0, 0, 0, 0
-        self._baseline_hits: tuple[int, ...] = ()
+        self._events, self._scored, self._hits, self._drifts = 0, 0, NO_HITS, 0
         self._lags: dict[TopicPartition, int] = {}
 
     def observe(self, report: TelemetryEvent) -> None:
@@ -35,10 +35,8 @@ class LogSummary:
     def _add(self, report: BatchCommitted) -> None:
         self._events += report.events
         self._scored += report.scored
-        self._hits += report.hits
+        self._hits = total_hits([self._hits, report.hits])
         self._drifts += report.drifts
-        before = self._baseline_hits or (0,) * len(report.baseline_hits)
-        self._baseline_hits = tuple(map(sum, zip(before, report.baseline_hits, strict=True)))
         self._lags[report.source] = report.lag_records
         seconds = self._clock() - self._since
         if seconds >= EVERY_S:
@@ -50,11 +48,11 @@ class LogSummary:
             "learned",
             events=self._events,
             seconds=round(seconds),
-            hit_rate=round(self._hits / scored, 4),
-            best_baseline=round(max(self._baseline_hits, default=0) / scored, 4),
+            hit_rate=round(self._hits.published / scored, 4),
+            best_baseline=round(max(self._hits.baselines.values(), default=0) / scored, 4),
             drifts=self._drifts,
             lag_records=sum(self._lags.values()),
             partitions=len(self._lags),
         )
         self._since = self._clock()
-        self._events, self._scored, self._hits, self._drifts, self._baseline_hits = 0, 0, 0, 0, ()
+        self._events, self._scored, self._hits, self._drifts = 0, 0, NO_HITS, 0

@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 
 from online_lstm.errors import SettingsError
 from online_lstm.events import BASELINES, EXPERTS
+from online_lstm.predictor_scores import Predictors
 from online_lstm.settings.field_types import (
     KERAS_SUFFIX,
     ExistingFile,
@@ -399,9 +400,9 @@ class Settings(BaseModel):
         return BASELINES[self.task]
 
     @property
-    def first_expert(self) -> int:
-        """Index of the first expert in the order: published prediction, baselines, experts."""
-        return 1 + len(self.baselines)
+    def predictors(self) -> Predictors:
+        """The baselines of the task and the experts, whose scores are compared with those of the prediction."""
+        return Predictors(self.baselines, self.experts)
 
     @property
     def channels(self) -> int:

@@ -2,22 +2,19 @@
 
 from online_lstm.events import InputRecord, TopicPartition
 from online_lstm.learning.partition import ProcessedBatch
-from online_lstm.settings import Settings
 from online_lstm.telemetry import BatchCommitted
 
 
 def batch_report(
-    settings: Settings, source: TopicPartition, batch: ProcessedBatch, *, last: InputRecord, lag_records: int
+    source: TopicPartition, batch: ProcessedBatch, *, last: InputRecord, lag_records: int
 ) -> BatchCommitted:
     """Return the report of one partition's part of a committed batch, which ended with the record ``last``."""
-    tally, first_expert = batch.tally, settings.first_expert
+    tally = batch.tally
     return BatchCommitted(
         source=source,
         events=tally.events,
         scored=tally.scored,
-        hits=tally.hits[0],
-        baseline_hits=tuple(tally.hits[i] for i in range(1, first_expert)),
-        expert_hits=tuple(tally.hits[first_expert + i] for i in range(len(settings.experts))),
+        hits=tally.hits,
         fit_steps=tally.fit_steps,
         skipped_steps=tally.skipped_steps,
         dead_letters=tuple(sorted(tally.dead_letters.items())),

@@ -1,12 +1,12 @@
 """The search for the newest readable checkpoint; damaged checkpoints are skipped and reported."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from online_lstm.checkpoint import CheckpointStore
 from online_lstm.errors import CheckpointDamagedError
 from online_lstm.events import TopicPartition
 from online_lstm.learning.partition import lineage_generation
+from online_lstm.learning.state.schema import PartitionState
 from online_lstm.logs import EventLogger
 from online_lstm.telemetry import CheckpointFinished, Observer
 
@@ -18,7 +18,7 @@ class StoredState:
     """The state of a readable checkpoint, and its offset."""
 
     offset: int
-    state: dict[str, Any]
+    state: PartitionState
 
 
 class CheckpointSearch:

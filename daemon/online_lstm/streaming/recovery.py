@@ -20,7 +20,6 @@ from online_lstm.learning.partition import (
     Partition,
     initial_metadata,
     lineage_generation,
-    metadata_from_state,
     next_metadata,
 )
 from online_lstm.learning.warm_start import WarmStart
@@ -141,7 +140,7 @@ class Recovery:
         if newest is None:
             self._refuse_unreadable_checkpoints(source)
             return self._start_lineage(source, committed)
-        before = metadata_from_state(newest.state)
+        before = newest.state.commit_metadata
         if committed is None:
             self._refuse_unless(
                 "on_gap",
@@ -199,7 +198,7 @@ class Recovery:
         reason: LineageReason = "learning",
     ) -> RestoredPartition:
         """Continue the lineage of a checkpoint; refuse the checkpoint of another shape."""
-        before = metadata_from_state(checkpoint.state)
+        before = checkpoint.state.commit_metadata
         partition = self._new_partition(source, before)
         try:
             partition.restore(checkpoint.state)

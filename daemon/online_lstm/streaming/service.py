@@ -22,7 +22,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from online_lstm.checkpoint import CheckpointStore, CheckpointWriter
 from online_lstm.errors import (
@@ -34,6 +33,7 @@ from online_lstm.errors import (
 )
 from online_lstm.events import Committed, Membership, OutputRecord, PollResult, TopicPartition
 from online_lstm.learning.partition import NetworkFactory, ProcessedBatch
+from online_lstm.learning.state.schema import PartitionState
 from online_lstm.learning.warm_start import WarmStart
 from online_lstm.logs import EventLogger
 from online_lstm.settings import Settings
@@ -141,7 +141,7 @@ class Service:
             self._checkpoints.drain()
             self._checkpoints.collect()
 
-    def states(self) -> dict[TopicPartition, dict[str, Any]]:
+    def states(self) -> dict[TopicPartition, PartitionState]:
         """Return the learned states of the restored partitions."""
         with self._idle_lock:
             return {assignment.source: assignment.partition.state() for assignment in self._assignments}
@@ -211,7 +211,7 @@ class Service:
             last, lag = polled.records[source][-1], self._source.lag(source)
             self.events += batch.tally.events
             self._monitor.note(source, batch.hints)
-            self._observer(batch_report(self._settings, source, batch, last=last, lag_records=lag))  # 5
+            self._observer(batch_report(source, batch, last=last, lag_records=lag))  # 5
             self._report_statistics(assignment)
 
     def _commit(

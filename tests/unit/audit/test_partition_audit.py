@@ -336,8 +336,11 @@ def test_a_mark_that_was_set_back_is_found(kafka: FakeKafka, tmp_path: Path) -> 
     """Though a daemon would go on with it: there are checkpoints and outputs beyond."""
     store = CheckpointStore(str(tmp_path), "online-lstm")
     _, before, *_ = store.offsets(FIRST, lineage_of(kafka))
-    state = store.read(FIRST, lineage_of(kafka), before)
-    mark = json.loads(kafka.offsets[FIRST].metadata) | {"records": int(state["records"]), "digest": state["digest"]}
+    at = store.read(FIRST, lineage_of(kafka), before).commit_metadata
+    mark = json.loads(kafka.offsets[FIRST].metadata) | {
+        "records": at.records,
+        "digest": at.digest.hex(),
+    }
     kafka.offsets[FIRST] = Committed(before, json.dumps(mark))
     found = look(Topics(kafka), tmp_path)
     assert f"beyond the committed offset {before}: the group was set back" in found.faults[0]

@@ -49,7 +49,7 @@ def test_the_pass_that_predicts_best_what_is_held_out_is_kept(trained: Training)
     assert all(message["model"].endswith(" frozen") for message in messages)
     hits = [message["evaluation"]["hit"] for message in messages if message["evaluation"]]
     assert trained.best.held_out_hit_rate == pytest.approx(sum(hits) / len(hits))
-    assert [150 * trained.best.epoch] == trained.state["streams"]["arrays"]["events"].ravel().tolist()
+    assert [150 * trained.best.epoch] == trained.state.learned.arrays["events"].ravel().tolist()
 
 
 def test_each_pass_learns_from_the_one_before(trained: Training) -> None:

@@ -4,21 +4,21 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 from online_lstm.atomic_write import ABANDONED_AFTER_S
 from online_lstm.checkpoint import CheckpointStore
 from online_lstm.errors import CheckpointDamagedError, CheckpointsUnavailableError, SettingsError
 from online_lstm.events import TopicPartition
+from online_lstm.learning.state.schema import PartitionState
+from support.states import partition_state
 
 SOURCE = TopicPartition("numbers", 3)
 LINEAGE = "1f3a9c20"
 
 
-def state_at(offset: int) -> dict[str, Any]:
-    return {"lineage": LINEAGE, "records": np.int64(offset)}
+def state_at(offset: int) -> PartitionState:
+    return partition_state(LINEAGE, offset)
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_a_crash_before_the_rename_leaves_the_old_file(store: CheckpointStore, m
     monkeypatch.setattr(Path, "replace", crash)
     with pytest.raises(KeyboardInterrupt):
         store.write(SOURCE, 7, state_at(2))
-    assert 1 == store.read(SOURCE, LINEAGE, 7)["records"]
+    assert 1 == store.read(SOURCE, LINEAGE, 7).commit_metadata.records
     path = store.path(SOURCE, LINEAGE, 7)
     assert [path] == list(path.parent.iterdir())
 

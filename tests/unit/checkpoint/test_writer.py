@@ -1,16 +1,16 @@
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 from online_lstm.checkpoint import CheckpointStore, CheckpointWriter
 from online_lstm.events import TopicPartition
+from online_lstm.learning.state.schema import PartitionState
+from support.states import partition_state
 
 SOURCE = TopicPartition("numbers", 3)
 
 
-def state_at(offset: int) -> dict[str, Any]:
-    return {"lineage": "1f3a9c20", "records": np.int64(offset)}
+def state_at(offset: int) -> PartitionState:
+    return partition_state("1f3a9c20", offset)
 
 
 @pytest.fixture
@@ -56,8 +56,8 @@ def test_a_full_disk_is_reported_and_survived(
 def test_a_fault_of_the_writer_is_not_swallowed(store: CheckpointStore) -> None:
     """What is no failure of the disk ends the loop, and waiting for the writer does not hang."""
     writer = CheckpointWriter(store)
-    writer.submit(SOURCE, 1, {})
+    writer.submit(SOURCE, 1, None)  # type: ignore[arg-type]
     writer.drain()
-    with pytest.raises(KeyError, match="lineage"):
+    with pytest.raises(AttributeError, match="commit_metadata"):
         list(writer.finished())
     writer.close()

@@ -18,6 +18,7 @@ from online_lstm.learning.network.layers import parse_layers
 from online_lstm.learning.network.layout import Layout
 from online_lstm.learning.network.runtime import pin_runtime
 from online_lstm.learning.partition import Partition, initial_metadata, learning_settings, next_metadata
+from online_lstm.learning.state.schema import PartitionState
 from online_lstm.settings import read_settings
 
 pin_runtime()
@@ -32,7 +33,7 @@ COUNT = 90
 
 
 @cache
-def state_of(task: str) -> dict[str, Any]:
+def state_of(task: str) -> PartitionState:
     """A partition that has learned two streams; the values of the one without key end with a sequence of three."""
     numbers = {"lookback": 256, "horizons": (1, 3), "features": 2} if task == "number" else {}
     settings = read_settings({"task": task, **SMALL, **numbers}, environment={})
@@ -53,10 +54,10 @@ def state_of(task: str) -> dict[str, Any]:
 
 
 @pytest.fixture(params=["symbol", "number"])
-def checkpoint(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[dict[str, Any], Path]]:
+def checkpoint(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[PartitionState, Path]]:
     state = state_of(request.param)
     path = tmp_path / "learned.h5"
-    path.write_bytes(pack(state, {}))
+    path.write_bytes(pack(state.to_arrays(), {}))
     return state, path
 
 
@@ -73,11 +74,11 @@ def inputs_of(about: dict[str, Any]) -> np.ndarray:
     return np.array(about["window"], np.float32)
 
 
-def expected_of(state: dict[str, Any], stream: int, about: dict[str, Any]) -> np.ndarray:
+def expected_of(state: PartitionState, stream: int, about: dict[str, Any]) -> np.ndarray:
     """What the network had said of the value to come."""
     if about["task"] == "symbol":
-        return state["networks"]["8"]["pending"][stream, : len(about["symbols"])]
-    pending = state["streams"]["arrays"]["pending"][stream, -1]  # (horizons, components, predictors)
+        return state.learned.networks[8]["pending"][stream, : len(about["symbols"])]
+    pending = state.learned.arrays["pending"][stream, -1]  # (horizons, components, predictors)
     lstm = pending[:, :, 3].T.ravel()  # after what is published and two baselines
     return (lstm - about["linear"]) / about["spread"]
 
@@ -90,11 +91,11 @@ def set_states(model: keras.Model, about: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(("stream", "key"), [(0, "null"), (1, "pump")])
 def test_the_stateful_twin_says_what_the_daemon_says(
-    checkpoint: tuple[dict[str, Any], Path], stream: int, key: str
+    checkpoint: tuple[PartitionState, Path], stream: int, key: str
 ) -> None:
     """From the states before the window on, step by step or all at once, the last output is the one that is pending."""
     state, path = checkpoint
-    order = [json.loads(name) for name in state["streams"]["keys"]]
+    order = state.learned.keys
     assert {None, "pump"} == set(order)
     place = order.index(None if key == "null" else key)
     model, about = export(path, "--stateful", "--stream", key)
@@ -112,10 +113,10 @@ def test_the_stateful_twin_says_what_the_daemon_says(
     assert all(np.allclose(one, other, rtol=0, atol=1e-6) for one, other in zip(after, again, strict=True))
 
 
-def test_the_model_without_states_takes_many_sequences(checkpoint: tuple[dict[str, Any], Path]) -> None:
+def test_the_model_without_states_takes_many_sequences(checkpoint: tuple[PartitionState, Path]) -> None:
     """It begins each with zeros, as the daemon begins a sequence: the short one is told as it was."""
     state, path = checkpoint
-    place = state["streams"]["keys"].index("null")
+    place = state.learned.keys.index(None)
     model, about = export(path, "--stream", "null")
     assert 3 == len(about["window"])
     inputs = inputs_of(about)
@@ -130,16 +131,16 @@ def test_what_was_exported_is_read_back(tmp_path: Path, task: str) -> None:
     """A network of the same settings has all weights again, bit for bit, and has not taken a step."""
     path = tmp_path / "learned.h5"
     state = labels_state(2, 4) if task == "label" else state_of(task)
-    path.write_bytes(pack(state, {}))
+    path.write_bytes(pack(state.to_arrays(), {}))
     export(path, *([] if task == "label" else ["--stream", "pump"]))
     settings = settings_of(state)
     network: Any = model_factory(settings)(learning_settings(settings))
     read, outputs = network.from_keras(tmp_path / "pump.keras")
     if task == "label":
-        expected = state["learner"]["arrays"]["network"][0]
+        expected = state.learned.row["network"]
     else:
-        place = state["streams"]["keys"].index('"pump"')
-        expected = next(iter(state["networks"].values()))["network"][place]
+        place = state.learned.keys.index("pump")
+        expected = next(iter(state.learned.networks.values()))["network"][place]
     assert {"symbol": 5, "number": 4, "label": 1}[task] == outputs
     layout = Layout(parse_layers(LAYERS), {"symbol": 8, "number": 24, "label": 2}[task])
     weights = layout.sizes[0]
@@ -162,7 +163,7 @@ def test_a_file_with_other_inputs_than_outputs_knows_no_symbols(tmp_path: Path) 
 def test_symbols_are_named_in_the_order_of_their_columns(tmp_path: Path) -> None:
     """The first is any that is not known; the window has their numbers."""
     path = tmp_path / "learned.h5"
-    path.write_bytes(pack(state_of("symbol"), {}))
+    path.write_bytes(pack(state_of("symbol").to_arrays(), {}))
     model, about = export(path, "--stream", "pump")
     assert [None] == about["symbols"][:1]
     assert {0, 1, 2, 3} == set(about["symbols"][1:])
@@ -178,7 +179,7 @@ def test_symbols_are_named_in_the_order_of_their_columns(tmp_path: Path) -> None
 def test_what_was_written_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The layers, what goes in and what comes out, and where the rest is."""
     path = tmp_path / "learned.h5"
-    path.write_bytes(pack(state_of("number"), {}))
+    path.write_bytes(pack(state_of("number").to_arrays(), {}))
     export(path, "--stream", "pump", "--stateful")
     told = capsys.readouterr().out
     assert "stream pump, after 60 values" in told
@@ -200,7 +201,7 @@ def test_one_of_several_streams_is_to_be_named(
 ) -> None:
     """The message says which ones there are; nothing is written."""
     path = tmp_path / "learned.h5"
-    path.write_bytes(pack(state_of("symbol"), {}))
+    path.write_bytes(pack(state_of("symbol").to_arrays(), {}))
     assert ExitCode.USAGE == main.main(["export", str(path), str(tmp_path / "fan.keras"), *options])
     told = capsys.readouterr().err
     assert f"--stream: received {received}, expected the key of a stream in {path}: " in told
@@ -225,7 +226,7 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes | None)
     assert expected == main.main(["export", str(path), str(tmp_path / "network.keras")])
 
 
-def labels_state(classes: int, count: int) -> dict[str, Any]:
+def labels_state(classes: int, count: int) -> PartitionState:
     """A partition that has learned sequences of three labels at most; then one of the key ``pump`` has begun."""
     settings = read_settings(
         {"task": "label", "features": 2, "classes": classes, "network": LAYERS, "score_window": 20}, environment={}
@@ -252,13 +253,13 @@ def test_exported_label_model_equals_open_sequence(tmp_path: Path, classes: int,
     """Its samples so far, scaled, give the probabilities of all labels; one that never came has none."""
     path = tmp_path / "learned.h5"
     state = labels_state(classes, count)
-    path.write_bytes(pack(state, {}))
+    path.write_bytes(pack(state.to_arrays(), {}))
     model, about = export(path, "--stream", "pump", "--stateful")
     assert ("pump", classes, 3) == (about["stream"], len(about["labels"]), len(about["window"]))
     outputs = np.array([model(np.array([[sample]], np.float32))[0, 0] for sample in about["window"]])[-1]
     assert (1 if classes == 2 else classes) == len(outputs)
     told = [1 - outputs[0], outputs[0]] if classes == 2 else outputs
-    assert np.allclose(state["streams"]["arrays"]["pending"][0], told, rtol=0, atol=1e-6)
+    assert np.allclose(state.learned.opened.arrays["pending"][0], told, rtol=0, atol=1e-6)
     kinds = [f"kind {number}" for number in range(min(classes, count, 3))]
     assert kinds + [None] * (classes - len(kinds)) == about["labels"]
     assert all(p == 0 for p, label in zip(told, about["labels"], strict=True) if label is None)
@@ -268,7 +269,7 @@ def test_a_network_of_labels_belongs_to_all_streams(tmp_path: Path, capsys: pyte
     """It is exported without naming one; the JSON says how samples are scaled."""
     path = tmp_path / "learned.h5"
     state = labels_state(2, 4)
-    path.write_bytes(pack(state, {}))
+    path.write_bytes(pack(state.to_arrays(), {}))
     model, about = export(path)
     assert ((None, None, 2), (None, None, 1)) == (model.input_shape, model.output_shape)
     assert "pump.keras: all streams, after " in capsys.readouterr().out

@@ -29,6 +29,7 @@ from support.fakes import (
     small_settings,
     traffic,
 )
+from support.states import partition_state
 
 pytestmark = pytest.mark.long
 
@@ -66,9 +67,9 @@ def test_a_checkpoint_is_told_in_full(daemon: FakeDaemon, newest: Path, tmp_path
     assert ("online-lstm", "numbers", 0) == (told["group"], told["topic"], told["partition"])
     assert (True, committed.offset, COUNT, 2) == (told["whole"], told["offset"], told["records"], told["partitions"])
     assert json.loads(committed.metadata)["digest"] == told["digest_of_outputs"]
-    assert digest_of(state) == told["digest_of_state"]
+    assert digest_of(state.to_arrays()) == told["digest_of_state"]
     assert (8, Settings.model_construct().learning_rate) == (told["shape"]["window"], told["learning"]["learning_rate"])
-    assert (state["lineage"], 1) == (told["lineage"], told["generation"])
+    assert (state.commit_metadata.lineage, 1) == (told["lineage"], told["generation"])
     assert newest.stat().st_size == told["bytes"]
     learners = daemon.service._assignments[FIRST].partition._learners.by_stream
     assert list(reversed(learners)) == [stream["key"] for stream in told["streams"]]
@@ -223,10 +224,11 @@ def test_neither_tensorflow_nor_a_kafka_client_is_loaded(newest: Path) -> None:
 def test_a_place_in_the_name_is_read(tmp_path: Path) -> None:
     """Group, topic, partition, lineage and offset are in the path."""
     store = CheckpointStore(str(tmp_path), "a group")
-    store.write(TopicPartition("t", 7), 41, {"lineage": "1f3a9c20"})
+    store.write(TopicPartition("t", 7), 41, partition_state("1f3a9c20", 3))
     file = read_file(store.location(TopicPartition("t", 7), "1f3a9c20", 41))
     assert ("a%20group", TopicPartition("t", 7), 41) == (file.group, file.source, file.offset)
-    assert {"lineage": "1f3a9c20"} == file.state
+    assert file.state is not None
+    assert ("1f3a9c20", 3) == (file.state.commit_metadata.lineage, file.state.commit_metadata.records)
 
 
 @pytest.mark.long

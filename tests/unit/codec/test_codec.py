@@ -35,14 +35,15 @@ SMALLEST = 10_000
 
 RECORD = InputRecord("numbers", 0, 41, 1_760_000_000_123, b"pump-7", b"4", ())
 VERDICT = SymbolEvaluation("4", hit=True, probability=0.93, surprise_bits=0.1047, expert_bits=(), confidence=0.5)
+SYMBOL = read_settings({}, environment={}).predictors
 OUTCOME = SymbolResult(
     event=42,
     fit_steps=1,
     skipped_steps=0,
     evaluation=VERDICT,
     prediction=SymbolPrediction((("8", 0.71), ("4", 0.27)), (("8", 0.6, 0.41), ("8", 0.9, 0.3), (None, 0.0, 0.25))),
-    hits=(True, False, True, True, True, False, True),
-    hit_rates=(0.97, 0.5, 0.62, 0.6, 0.98, 0.6, 0.99),
+    hits=SYMBOL.named((True, False, True, True, True, False, True)),
+    hit_rates=SYMBOL.named((0.97, 0.5, 0.62, 0.6, 0.98, 0.6, 0.99)),
 )
 SILENT = SymbolResult(
     event=1, fit_steps=1, skipped_steps=0, evaluation=None, prediction=None, hits=None, hit_rates=None
@@ -494,7 +495,7 @@ def test_the_smallest_limit_holds_the_worst_output(literal, key):
             literal, hit=False, probability=1e-7 / 3, surprise_bits=1073.12345, expert_bits=(), confidence=0.5
         ),
         prediction=SymbolPrediction(((literal, 1.234567e-5),) * 100, ((literal, 1.234567e-5, 1.23456789),) * 3),
-        hit_rates=(2 / 3, 1 / 3, 1 / 3, 1 / 3, 2 / 3, 1 / 3, 1 / 3),
+        hit_rates=SYMBOL.named((2 / 3, 1 / 3, 1 / 3, 1 / 3, 2 / 3, 1 / 3, 1 / 3)),
     )
     output = Encoder(SMALL).output(Decoder(SMALL).decode(record), outcome, "0123abcd@9223372036854775807")
     strict_json(output.value)
@@ -521,8 +522,8 @@ def test_the_limit_holds_the_worst_output_of_numbers(features, horizons, longest
         skipped_steps=0,
         evaluation=NumberEvaluation(numbers, each, numbers, each, (numbers,) * len(NUMBER_SCORES), np.zeros(0)),
         prediction=NumberPrediction(numbers, ((number, number),) * channels, ((numbers, (-1.23456,) * channels),) * 3),
-        hits=(1,) * 6,
-        hit_rates=(1 / 3,) * 6,
+        hits=chosen.predictors.named((1,) * 6),
+        hit_rates=chosen.predictors.named((1 / 3,) * 6),
     )
     output = Encoder(chosen).output(Decoder(chosen).decode(record), outcome, "0123abcd@9223372036854775807")
     assert "online_lstm_sha256" not in dict(output.headers)

@@ -12,6 +12,7 @@ from online_lstm.checkpoint import digest_of
 from online_lstm.events import InputRecord
 from online_lstm.learning.model_factory import model_factory
 from online_lstm.learning.partition import Partition, initial_metadata, learning_settings, next_metadata
+from online_lstm.learning.state.schema import PartitionState
 from support.fakes import SOURCES, record, small_network, small_settings
 
 pytestmark = pytest.mark.long
@@ -47,8 +48,8 @@ def messages(partition: Partition, values: Sequence[object], first: int, size: i
 def learned(partition: Partition) -> dict[str, np.ndarray[Any, Any]]:
     """Give weights with their moments, what the memories hold, and how experts are weighed."""
     state = partition.state()
-    (network,) = state["networks"].values()
-    arrays = state["streams"]["arrays"]
+    (network,) = state.learned.networks.values()
+    arrays = state.learned.arrays
     rest = 1 + 2 * 4  # what is spent of the budget of extra steps, and the states at the window's left edge
     kept = {
         name: arrays[name]
@@ -56,17 +57,20 @@ def learned(partition: Partition) -> dict[str, np.ndarray[Any, Any]]:
         if name.startswith(("mixer_", "suffix_"))
         and name.removeprefix("suffix_") not in {"prediction", "coming", "used", "history", "since"}
     }
-    return kept | {"weights": network["network"][:, :-rest], "codes": state["streams"]["vocabularies"]["codes"]}
+    return kept | {
+        "weights": network["network"][:, :-rest],
+        "codes": np.concatenate([known.codes for known in state.learned.vocabularies]),
+    }
 
 
 @pytest.fixture(scope="module")
-def trained() -> dict[str, Any]:
+def trained() -> PartitionState:
     partition = partition_of()
     partition.process(records(LOOP))
     return partition.state()
 
 
-def resumed(state: dict[str, Any]) -> Partition:
+def resumed(state: PartitionState) -> Partition:
     partition = partition_of()
     partition.restore(state)
     return partition
@@ -116,7 +120,7 @@ def test_the_size_of_the_calls_does_not_show(trained: dict[str, Any], size: int)
     values = [*LOOP[:40], "new", *range(40), *LOOP[:40], *range(30, 60)]
     whole, pieces = frozen(resumed(trained)), frozen(resumed(trained))
     assert messages(whole, values, len(LOOP)) == messages(pieces, values, len(LOOP), size=size)
-    assert digest_of(whole.state()) == digest_of(pieces.state())
+    assert digest_of(whole.state().to_arrays()) == digest_of(pieces.state().to_arrays())
 
 
 def test_learning_goes_on_where_it_had_stopped(trained: dict[str, Any]) -> None:
@@ -158,14 +162,14 @@ def test_what_was_learned_of_numbers_stays_as_it_is(case: str) -> None:
     partition = number_partition(**given)
     partition.process(records(events_of(WAVE[:600], given)))
     frozen(partition)
-    arrays = partition.state()["streams"]["arrays"]
+    arrays = partition.state().learned.arrays
     kept = {name for name in arrays if name.startswith(("linear_", "stack_", "fallback_", "scale_", "season_periods"))}
     kept |= {name for name in arrays if "profile_" in name} | {"interval_residuals", "interval_missed"}
     moving = ("pending", "waiting", "_latest", "profile_missing")
     kept = {name for name in kept if not name.endswith(moving)}
     assert len(kept) > 15
     said = messages(partition, events_of([5 * value for value in WAVE[600:]], given), 600)
-    after = partition.state()["streams"]["arrays"]
+    after = partition.state().learned.arrays
     for name in kept:
         np.testing.assert_array_equal(arrays[name], after[name], name)
     assert not np.any([np.all(message["evaluation"]["hit"]) for message in said[20:]])
@@ -195,7 +199,7 @@ def test_the_size_of_the_calls_does_not_show_in_numbers(case: str, size: int) ->
         partition.process(records(events_of(WAVE[:300], given)))
         frozen(partition)
     assert messages(whole, values, 300) == messages(pieces, values, 300, size=size)
-    assert digest_of(whole.state()) == digest_of(pieces.state())
+    assert digest_of(whole.state().to_arrays()) == digest_of(pieces.state().to_arrays())
 
 
 def test_unlearned_numbers_are_predicted_by_the_last_value() -> None:

@@ -63,7 +63,7 @@ def arrays_of(state: dict[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
 
 def require_finite(partition: Partition, but: Sequence[str] = ()) -> None:
     """No array of the state has a value that is not finite, but those where that says that there is none."""
-    for name, array in arrays_of(partition.state()):
+    for name, array in arrays_of(partition.state().to_arrays()):
         if array.dtype.kind == "f" and name not in but:
             assert np.isfinite(array).all(), name
 
@@ -71,7 +71,7 @@ def require_finite(partition: Partition, but: Sequence[str] = ()) -> None:
 def sizes_of(partition: Partition) -> dict[str, int]:
     """Give the bytes of all arrays but those that grow with the vocabulary, up to its bound."""
     growing = {"ids", "codes", "sightings", "network", "pending"}
-    return {name: array.nbytes for name, array in arrays_of(partition.state()) if name not in growing}
+    return {name: array.nbytes for name, array in arrays_of(partition.state().to_arrays()) if name not in growing}
 
 
 @pytest.mark.no_cover  # see pyproject.toml

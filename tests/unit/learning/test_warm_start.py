@@ -16,6 +16,7 @@ from online_lstm.cli import main
 from online_lstm.errors import ExitCode, StateMismatchError
 from online_lstm.events import InputRecord
 from online_lstm.learning.partition import Partition, initial_metadata, next_metadata
+from online_lstm.learning.state.schema import PartitionState
 from online_lstm.learning.warm_start import WarmStart
 from support.fakes import (
     LOGS,
@@ -50,7 +51,7 @@ def messages(partition: Partition, given: Sequence[InputRecord]) -> list[dict[st
     return [json.loads(output.value or b"") for output in partition.process(given).outputs]
 
 
-def learned(*keys: bytes | None) -> dict[str, Any]:
+def learned(*keys: bytes | None) -> PartitionState:
     partition = partition_of()
     for key in keys:
         partition.process(records(LOOP * 40, key))
@@ -93,7 +94,7 @@ def test_the_size_of_the_calls_and_restores_do_not_show(one: dict[str, Any], siz
         pieces.restore(state)
         outputs += messages(pieces, given[start : start + size])
     assert messages(whole, given) == outputs
-    assert digest_of(whole.state()) == digest_of(pieces.state())
+    assert digest_of(whole.state().to_arrays()) == digest_of(pieces.state().to_arrays())
 
 
 def test_another_shape_is_refused(one: dict[str, Any]) -> None:
@@ -116,7 +117,7 @@ def test_a_crash_changes_nothing(tmp_path: Path, step: str) -> None:
     file = tmp_path / "learned.h5"
     partition = partition_of(suffix_contexts=small_settings().suffix_contexts)
     partition.process(records(LOOP * 20))
-    file.write_bytes(pack(partition.state()))
+    file.write_bytes(pack(partition.state().to_arrays()))
     warm: dict[str, Any] = {"sizes": SIZES, "warm_start": file}
     undisturbed = FakeKafka(LOGS)
     expected = FakeDaemon(undisturbed, tmp_path / "undisturbed", **warm).run().digests()
@@ -250,24 +251,25 @@ def test_a_keras_file_is_begun_from(exported: Callable[[str], tuple[Path, tuple[
         state = hdf5_state(values, given, *warm)
         again = hdf5_state(values, given)
         assert begun["hit_rate"] > 0
-        assert state["networks"].keys() == again["networks"].keys()
+        assert state.learned.networks.keys() == again.learned.networks.keys()
         return
     assert begun["hit_rate_first_500"] > cold["hit_rate_first_500"]
     assert frozen["hit_rate"] > 0.95
 
 
-def hdf5_state(values: Path, given: Sequence[str], *more: str) -> dict[str, Any]:
+def hdf5_state(values: Path, given: Sequence[str], *more: str) -> PartitionState:
     checkpoint = values.with_name("again.h5")
     assert ExitCode.OK == main.main(["backtest", str(values), *given, *more, "--checkpoint", str(checkpoint)])
-    return unpack(checkpoint.read_bytes(), "again")
+    return PartitionState.from_arrays(unpack(checkpoint.read_bytes(), "again"))
 
 
 def test_the_weights_of_numbers_are_those_of_the_file(exported: Callable[[str], tuple[Path, tuple[str, ...]]]) -> None:
     """Frozen, they are the exported ones after any number of values."""
     values, given = exported("number")
     warm = ("--set", f"warm_start={values.with_name('learned.keras')}", "--set", "learn=false")
-    (begun,) = hdf5_state(values, given, *warm)["networks"].values()
-    (learned_ones,) = unpack(values.with_name("learned.h5").read_bytes(), "learned")["networks"].values()
+    (begun,) = hdf5_state(values, given, *warm).learned.networks.values()
+    exported_state = PartitionState.from_arrays(unpack(values.with_name("learned.h5").read_bytes(), "learned"))
+    (learned_ones,) = exported_state.learned.networks.values()
     size = (begun["network"].shape[1] - 2 - 12) // 3
     np.testing.assert_array_equal(learned_ones["network"][0, :size], begun["network"][0, :size])
 

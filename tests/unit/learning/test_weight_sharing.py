@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from online_lstm.audit.describe import streams_of, with_network
+from online_lstm.audit.describe import streams_of
 from online_lstm.checkpoint import digest_of
 from online_lstm.checkpoint.hdf5 import pack, unpack
 from online_lstm.errors import SettingsError, StateMismatchError
@@ -19,7 +19,7 @@ from online_lstm.events import InputRecord
 from online_lstm.learning.model_factory import model_factory
 from online_lstm.learning.network import SymbolModel
 from online_lstm.learning.partition import NetworkFactory, Partition, initial_metadata, learning_settings, next_metadata
-from online_lstm.learning.state.snapshot import stream_snapshots
+from online_lstm.learning.state.schema import PartitionState
 from online_lstm.learning.warm_start import WarmStart
 from online_lstm.settings import Settings, read_settings
 from support.fakes import SOURCES, record, small_network, small_settings, traffic
@@ -71,24 +71,24 @@ def by_stream(said: Sequence[Message]) -> dict[str, list[Message]]:
 
 def shared(partition: Partition) -> str:
     """Fingerprint what all streams have in common."""
-    return digest_of(partition.state()["shared"])
+    return digest_of(partition.state().learned.shared.to_arrays())
 
 
 def codes(partition: Partition) -> dict[str, int]:
     """Give the values of the book that have a code, with it."""
-    book = partition.state()["shared"]["book"]
-    return {literal: code for literal, code in zip(book["literals"], book["codes"].tolist(), strict=True) if code}
+    book = partition.state().learned.shared.vocabulary
+    return {literal: code for literal, code in zip(book.literals, book.codes.tolist(), strict=True) if code}
 
 
 @pytest.fixture(scope="module")
-def learned() -> dict[str, Any]:
+def learned() -> PartitionState:
     """What is known after a stream ``a`` has gone through the loop often, and ``b`` a little."""
     partition = partition_of()
     partition.process([*records(LOOP * 40, b"a"), *records(LOOP[:4], b"b")])
     return partition.state()
 
 
-def resumed(state: dict[str, Any], **given: Any) -> Partition:
+def resumed(state: PartitionState, **given: Any) -> Partition:
     partition = partition_of(**given)
     partition.restore(state)
     return partition
@@ -160,10 +160,10 @@ def test_calls_with_numbers_may_have_any_length(size: int) -> None:
     for start in range(0, len(everything), size):
         state = pieces.state()
         pieces = resumed(state, **given)
-        assert digest_of(state) == digest_of(pieces.state())
+        assert digest_of(state.to_arrays()) == digest_of(pieces.state().to_arrays())
         outputs += pieces.process(everything[start : start + size]).outputs
     assert whole.process(everything).outputs == outputs
-    assert digest_of(whole.state()) == digest_of(pieces.state())
+    assert digest_of(whole.state().to_arrays()) == digest_of(pieces.state().to_arrays())
 
 
 # what a stream has from the others
@@ -205,7 +205,7 @@ def test_a_number_is_predicted_from_what_others_taught() -> None:
     assert errors["partition"] < 0.8 * errors["stream"], errors
 
 
-def test_a_new_stream_predicts_values_that_it_has_never_seen(learned: dict[str, Any]) -> None:
+def test_a_new_stream_predicts_values_that_it_has_never_seen(learned: PartitionState) -> None:
     """After its first value it is told what followed that in others; alone it would know that one value."""
     (message,) = messages(resumed(learned), records([3], b"new"))
     assert (None, 1, 1) == (message["evaluation"], message["event"], message["prediction"])
@@ -254,28 +254,28 @@ def test_the_book_is_bounded() -> None:
     """Thousands of values that come once leave no more than its candidates."""
     partition = partition_of(max_vocabulary=5, experts="lstm", max_streams=2)
     partition.process([one for key in range(30) for one in records(range(100 * key, 100 * key + 50), b"%d" % key)])
-    assert 1 + 5 == len(partition.state()["shared"]["book"]["literals"])
+    assert 1 + 5 == len(partition.state().learned.shared.vocabulary.literals)
 
 
 # what is forgotten, and what is not
 
 
-def test_who_leaves_takes_nothing_of_the_others(learned: dict[str, Any]) -> None:
+def test_who_leaves_takes_nothing_of_the_others(learned: PartitionState) -> None:
     """Tombstones and evictions forget what a stream had of its own; weights and codes stay."""
     partition = resumed(learned)
     before = shared(partition)
     partition.process([record(0, None, b"a"), record(1, None, b"b")])
-    assert [] == partition.state()["streams"]["keys"]
+    assert [] == partition.state().learned.keys
     assert before == shared(partition)
     crowded = partition_of(max_streams=1)
     crowded.process([*records(LOOP * 40, b"a"), *records([3], b"b")])
-    assert ['"b"'] == crowded.state()["streams"]["keys"]
+    assert ["b"] == crowded.state().learned.keys
     for known in (partition, crowded):
         (message,) = messages(known, records([3], b"a"))
         assert (1, 1) == (message["event"], message["prediction"])
 
 
-def test_nothing_shared_moves_without_learning(learned: dict[str, Any]) -> None:
+def test_nothing_shared_moves_without_learning(learned: PartitionState) -> None:
     """Neither by values and streams that are new, nor by ends; known ones go on being predicted."""
     partition = resumed(learned)
     partition.learn_with(replace(partition.learning, learn=False))
@@ -290,10 +290,10 @@ def test_nothing_shared_moves_without_learning(learned: dict[str, Any]) -> None:
     assert before != shared(partition)
 
 
-def test_a_warm_start_brings_what_is_shared(learned: dict[str, Any]) -> None:
+def test_a_warm_start_brings_what_is_shared(learned: PartitionState) -> None:
     """The weights and the codes; a stream of the same key goes on as it was, others have nothing of their own."""
     partition = partition_of(warm=learned)
-    assert digest_of(learned["shared"]) == shared(partition)
+    assert digest_of(learned.learned.shared.to_arrays()) == shared(partition)
     (new,) = messages(partition, records([3], b"new"))
     assert (1, 1) == (new["event"], new["prediction"])
     (known,) = messages(partition, records([3], b"a"))
@@ -302,7 +302,7 @@ def test_a_warm_start_brings_what_is_shared(learned: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 7])
-def test_a_warm_start_does_not_show_the_size_of_the_calls(learned: dict[str, Any], size: int) -> None:
+def test_a_warm_start_does_not_show_the_size_of_the_calls(learned: PartitionState, size: int) -> None:
     """Outputs and state are the same bytes in pieces of any size, each restored from the state before it."""
     given = [*records([7, 7, *LOOP], b"new"), *turns(records([*LOOP, 8, 8], b"a"), records([*LOOP, 9, 9], b"b"))]
     whole, pieces, outputs = partition_of(warm=learned), partition_of(warm=learned), []
@@ -312,33 +312,33 @@ def test_a_warm_start_does_not_show_the_size_of_the_calls(learned: dict[str, Any
         pieces.restore(state)
         outputs += messages(pieces, given[start : start + size])
     assert messages(whole, given) == outputs
-    assert digest_of(whole.state()) == digest_of(pieces.state())
+    assert digest_of(whole.state().to_arrays()) == digest_of(pieces.state().to_arrays())
 
 
 # the state
 
 
-def test_what_is_shared_is_in_the_state_once(learned: dict[str, Any]) -> None:
+def test_what_is_shared_is_in_the_state_once(learned: PartitionState) -> None:
     """A stream's arrays have no weights, only states; with weights of its own it is the other way round."""
-    assert {"book", "classes", "network"} == learned["shared"].keys()
-    for arrays in learned["networks"].values():
+    for arrays in learned.learned.networks.values():
         assert {"states", "pending", "replay_codes", "replay_states"} == arrays.keys()
         assert (8,) == arrays["states"].shape[1:]
     own = partition_of(model_scope="stream")
     own.process(records(LOOP, b"a"))
-    assert "shared" not in own.state()
-    assert "network" in own.state()["networks"]["4"]
+    assert own.state().learned.shared is None
+    assert "network" in own.state().learned.networks[4]
 
 
-def test_a_checkpoint_brings_it_back(learned: dict[str, Any]) -> None:
+def test_a_checkpoint_brings_it_back(learned: PartitionState) -> None:
     """Through a file it is the same state, and it goes on the same."""
-    state = unpack(pack(learned), "it")
-    assert digest_of(learned) == digest_of(state)
+    content = unpack(pack(learned.to_arrays()), "it")
+    assert digest_of(learned.to_arrays()) == digest_of(content)
+    state = PartitionState.from_arrays(content)
     given = turns(records(LOOP, b"a"), records(LOOP, b"c"))
     assert messages(resumed(learned), given) == messages(resumed(state), given)
 
 
-def test_inspect_tells_of_each_stream_with_the_shared_weights(learned: dict[str, Any]) -> None:
+def test_inspect_tells_of_each_stream_with_the_shared_weights(learned: PartitionState) -> None:
     """Each is told with its own values, and all with the same weights."""
     told = {stream["key"]: stream for stream in streams_of(learned)}
     assert [240, 4] == [told[key]["events"] for key in ("a", "b")]
@@ -352,11 +352,11 @@ def test_a_stream_is_stored_with_the_network_that_it_ran_on() -> None:
     """What a command reads says the same of the value to come as the daemon did of the stream that was seen last."""
     partition = partition_of()
     partition.process([*records([1, 2] * 60, b"a"), *records([1, 2, 3, 4, 5, 6] * 2, b"b"), *records(LOOP, b"c")])
-    state = partition.state()
-    first, *_, last = (with_network(state, stored) for stored in stream_snapshots(state))
+    streams = partition.state().learned
+    first, *_, last = map(streams.with_shared_weights, streams.snapshots())
     assert ("c", "a") == (last.key, first.key)
     assert 8 == last.classes == first.classes
-    assert 4 == state["streams"]["classes"][0]
+    assert 4 == streams.classes[0]
     known = np.array([len(codes(partition)) + 1], np.int32)
     network = small_network(learning_settings(shared_settings()))
     past = network.no_past()
@@ -373,18 +373,20 @@ def test_a_stream_is_stored_with_the_network_that_it_ran_on() -> None:
     ],
     ids=lambda damage: str(damage)[:20],
 )
-def test_what_does_not_fit_is_refused(learned: dict[str, Any], damage: dict[str, Any], complaint: str) -> None:
+def test_what_does_not_fit_is_refused(learned: PartitionState, damage: dict[str, Any], complaint: str) -> None:
     """A restore says what is wrong."""
+    content = learned.to_arrays()
     with pytest.raises(StateMismatchError, match=complaint):
-        resumed(learned | {"shared": learned["shared"] | damage})
+        resumed(PartitionState.from_arrays(content | {"shared": content["shared"] | damage}))
 
 
-def test_a_stream_with_other_codes_than_the_book_is_refused(learned: dict[str, Any]) -> None:
+def test_a_stream_with_other_codes_than_the_book_is_refused(learned: PartitionState) -> None:
     """They would be read as those of other values."""
-    book = learned["shared"]["book"]
-    literals = ["77" if literal == "1" else literal for literal in book["literals"]]
+    shared = learned.learned.shared
+    literals = ["77" if literal == "1" else literal for literal in shared.vocabulary.literals]
+    other = replace(shared, vocabulary=replace(shared.vocabulary, literals=literals))
     with pytest.raises(StateMismatchError, match="value of code 1"):
-        resumed(learned | {"shared": learned["shared"] | {"book": book | {"literals": literals}}})
+        resumed(replace(learned, learned=replace(learned.learned, shared=other)))
 
 
 def test_each_task_says_which_scopes_it_has() -> None:

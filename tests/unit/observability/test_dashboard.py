@@ -9,6 +9,7 @@ import pytest
 from online_lstm.events import OutputRecord, TopicPartition
 from online_lstm.observability.dashboard import LAST, LAST_OF_STREAM, MAX_DRIFTS, MAX_STREAMS, DashboardState
 from online_lstm.observability.history import POINTS
+from online_lstm.predictor_scores import NO_HITS, PredictorScores
 from online_lstm.telemetry import (
     AssignmentChanged,
     BatchCommitted,
@@ -19,6 +20,7 @@ from online_lstm.telemetry import (
 )
 from support.fakes import NUMBER_REPORT, Clock
 
+UNKNOWN: PredictorScores[float | None] = PredictorScores(None, {"last_value": None, "most_frequent": None}, {})
 FIRST, SECOND = TopicPartition("numbers", 0), TopicPartition("numbers", 1)
 
 
@@ -46,8 +48,8 @@ def message(key: str | None, event: int, value: object, evaluation: dict[str, ob
 
 
 def batch(outputs: Sequence[OutputRecord], source: TopicPartition = FIRST, **changed: Any) -> BatchCommitted:
-    counts: dict[str, Any] = {"events": len(outputs), "scored": len(outputs), "hits": 0, "baseline_hits": (0, 0)}
-    counts |= {"expert_hits": (), "fit_steps": 1, "skipped_steps": 0, "dead_letters": (), "evicted_streams": 0}
+    counts: dict[str, Any] = {"events": len(outputs), "scored": len(outputs), "hits": NO_HITS, "fit_steps": 1}
+    counts |= {"skipped_steps": 0, "dead_letters": (), "evicted_streams": 0}
     counts |= {"step_seconds": 0.1, "lag_records": 0, "last_timestamp_ms": 0, **changed}
     return BatchCommitted(source=source, outputs=outputs, **counts)
 
@@ -55,18 +57,16 @@ def batch(outputs: Sequence[OutputRecord], source: TopicPartition = FIRST, **cha
 def standing(
     source: TopicPartition = FIRST, hit_rate: float | None = 0.9, streams: int = 1, **changed: Any
 ) -> PartitionStats:
-    baselines, errors = (None, None) if hit_rate is None else ((0.5, 0.7), (0.03, 0.04))
+    scored = hit_rate is not None
     return PartitionStats(
         source=source,
         streams=streams,
         vocabulary=3,
-        hit_rate=hit_rate,
-        baseline_hit_rates=baselines,
-        lift_errors=errors,
-        expert_hit_rates=None,
+        hit_rates=PredictorScores(hit_rate, {"last_value": 0.5, "most_frequent": 0.7}, {}) if scored else None,
+        lift_errors={"last_value": 0.03, "most_frequent": 0.04} if scored else None,
         log_loss_bits=0.2,
         checkpoint_offset=None,
-        **{"numbers": None, "scored": 0 if hit_rate is None else 500, **changed},
+        **{"numbers": None, "scored": 500 if scored else 0, **changed},
     )
 
 
@@ -179,7 +179,7 @@ def test_changes_are_marked_with_how_it_went_since(board: DashboardState, clock:
     clock.now_s += 5
     said = [message("a", event, 4, evaluation) for event, evaluation in enumerate((HIT, CHANGE, MISS, HIT, None), 11)]
     board.observe(batch(said, drifts=1))
-    board.observe(batch([message("a", event, 4, HIT) for event in range(16, 19)], hits=3))
+    board.observe(batch([message("a", event, 4, HIT) for event in range(16, 19)], hits=PredictorScores(3, {}, {})))
     told = board.snapshot()
     assert [{"at": 1005.0, "events": 12, "stream": "a"}] == told["marks"]
     assert {"events": 6, "scored": 5, "hits": 4} == told["since_drift"]
@@ -198,7 +198,7 @@ def test_a_change_of_labels_is_of_no_stream(clock: Clock) -> None:
 def test_changes_that_are_not_in_a_message_are_marked_as_well(board: DashboardState) -> None:
     """A sequence that had to make room is scored and not published; numbers may have several hits."""
     board.observe(standing(streams=1))
-    board.observe(batch([message("a", 1, 4, HIT), message("b", 2, 4, MISS)], drifts=1, hits=1))
+    board.observe(batch([message("a", 1, 4, HIT), message("b", 2, 4, MISS)], drifts=1, hits=PredictorScores(1, {}, {})))
     assert [{"at": 1000.0, "events": 2, "stream": None}] == board.snapshot()["marks"]
     # where in its batch it was nobody knows, so what was judged since begins with the next one
     assert {"events": 0, "scored": 0, "hits": 0} == board.snapshot()["since_drift"]
@@ -220,7 +220,10 @@ def test_of_numbers_the_errors_are_told(board: DashboardState, clock: Clock) -> 
     assert [2.0, 4.0, 8.0] == told["curve"][0]["errors"]
     clock.now_s += 1
     vectors = replace(
-        NUMBER_REPORT, mean_absolute_errors=None, mean_absolute_error_ratios=(0.3, 0.4, 0.4, 0.3), skill=None
+        NUMBER_REPORT,
+        mean_absolute_errors=None,
+        mean_absolute_error_ratios=PredictorScores(0.3, {"last_value": 0.4, "most_frequent": 0.4}, {"lstm": 0.3}),
+        skill=None,
     )
     board.observe(standing(SECOND, numbers=vectors))
     told = board.snapshot()
@@ -229,7 +232,7 @@ def test_of_numbers_the_errors_are_told(board: DashboardState, clock: Clock) -> 
     third = replace(NUMBER_REPORT, skill_error=0.04)
     board.observe(standing(SECOND, numbers=third))
     assert 0.025 == board.snapshot()["numbers"]["skill_error"]  # of the mean of both: root of .03^2 + .04^2, by 2
-    unknown = replace(vectors, mean_absolute_error_ratios=(None,) * 4)
+    unknown = replace(vectors, mean_absolute_error_ratios=UNKNOWN)
     board.observe(AssignmentChanged(revoked=(FIRST, SECOND)))
     board.observe(standing(FIRST, numbers=unknown))
     assert board.snapshot()["numbers"] is None

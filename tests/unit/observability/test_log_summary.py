@@ -3,8 +3,10 @@ import logging
 import pytest
 from online_lstm.events import TopicPartition
 from online_lstm.observability.log_summary import EVERY_S, LogSummary
+from online_lstm.predictor_scores import Predictors
 from online_lstm.telemetry import AssignmentChanged, BatchCommitted, TransactionEnded
 
+PREDICTORS = Predictors(("last_value", "most_frequent"), ())
 SOURCES = (TopicPartition("numbers", 0), TopicPartition("numbers", 1))
 
 
@@ -15,9 +17,7 @@ def batch(
         source=source,
         events=events,
         scored=events,
-        hits=hits,
-        baseline_hits=baselines,
-        expert_hits=(),
+        hits=PREDICTORS.named([hits, *baselines]),
         fit_steps=events,
         skipped_steps=0,
         dead_letters=(),

@@ -2,6 +2,7 @@ import dataclasses
 import itertools
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -403,7 +404,7 @@ def test_a_weight_that_changed_is_noticed(kafka: FakeKafka, tmp_path: Path) -> N
     for other in newer:
         daemon.store.path(SOURCES[0], lineage, other).unlink()
     state = daemon.store.read(SOURCES[0], lineage, offset)
-    for arrays in state["networks"].values():
+    for arrays in state.learned.networks.values():
         arrays["network"][:, 0] += 0.5
     daemon.store.write(SOURCES[0], offset, state)
     with pytest.raises(ReplayDivergedError, match="numbers/0"):
@@ -418,7 +419,9 @@ def test_a_checkpoint_of_another_history_is_noticed(kafka: FakeKafka, tmp_path: 
     offset = daemon.store.offsets(SOURCES[0], lineage)[0]
     state = daemon.store.read(SOURCES[0], lineage, offset)
     assert kafka.offsets[SOURCES[0]].offset == offset
-    daemon.store.write(SOURCES[0], offset, state | {"digest": "00" * 16})
+    daemon.store.write(
+        SOURCES[0], offset, replace(state, commit_metadata=replace(state.commit_metadata, digest=bytes(16)))
+    )
     with pytest.raises(ReplayDivergedError, match="numbers/0"):
         FakeDaemon(kafka, tmp_path, sizes=SIZES).run()
 

@@ -5,7 +5,7 @@ Memory is bounded for inputs of any length. The HTML report and the JSON share t
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from online_lstm.backtest.report.time_to_learn import DriftRecoveries, TimeToLea
 from online_lstm.backtest.report.top_surprises import TopSurprises
 from online_lstm.events import Evaluation, LabelEvaluation, NumberEvaluation
 from online_lstm.learning.scoring import regression
+from online_lstm.predictor_scores import PredictorScores
 from online_lstm.settings import Settings
 
 MIN_ROLLING = 50
@@ -39,7 +40,7 @@ class ScoredEvent(NamedTuple):
     stream: str | None
     value: Any
     evaluation: Evaluation
-    hits: tuple[int, ...]
+    hits: PredictorScores[int]
 
 
 _read = lru_cache(1024)(json.loads)
@@ -52,7 +53,7 @@ class LearningCurve:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._numbers = settings.task == "number"
-        predictors, channels = settings.first_expert + len(settings.experts), settings.channels
+        predictors, channels = settings.predictors.count, settings.channels
         self._shape = (channels, regression.columns(predictors))  # of the losses of an event
         self._width = math.prod(self._shape) if self._numbers else predictors
         self._blocks = Blocks(self._width + 3)  # surprise, number of surprises, number of rows
@@ -74,7 +75,7 @@ class LearningCurve:
                 worth = float(own / scored)
         else:
             surprise = evaluation.surprise_bits
-            row, worth = np.array((*judged.hits, surprise, 1.0, 1.0)), float(judged.hits[0])
+            row, worth = np.array((*judged.hits.columns, surprise, 1.0, 1.0)), float(judged.hits.published)
             self._reliability.add(evaluation.confidence, hit=evaluation.hit)
             came = _read(evaluation.label) if isinstance(evaluation, LabelEvaluation) else judged.value
             predicted = _read(evaluation.predicted)
@@ -152,19 +153,24 @@ class LearningCurve:
         rows = sums[:, -1]
         begun = rows >= min(MIN_SCORED, self._count)
         events, sums, rows = events[begun], sums[begun], rows[begun]
-        names = ("prediction", *settings.baselines, *(f"expert_{name}" for name in settings.experts))
         curve: dict[str, Any] = {"events": events.tolist(), "window": window}
         if self._numbers:
             losses = sums[:, : self._width].reshape(len(sums), *self._shape)
             curve["measure"] = "mean_absolute_error" if settings.features == 1 else "mean_absolute_error_ratio"
-            curve |= _named(names, self._errors(losses).T)
+            curve |= self._by_predictor(self._errors(losses).T)
             curve["interval_coverage"] = _listed(regression.regression_metrics(losses.sum(axis=1)).interval_coverage)
         else:
             curve["measure"] = "hit_rate"
-            curve |= _named(names, (sums[:, : self._width] / rows[:, None]).T)
+            curve |= self._by_predictor((sums[:, : self._width] / rows[:, None]).T)
         with np.errstate(invalid="ignore"):
             surprise = sums[:, -3] / sums[:, -2]
         return curve | {"scaled_error" if self._numbers else "surprise_bits": _listed(surprise)}
+
+    def _by_predictor(self, lines: NDArray[np.float64]) -> dict[str, list[float | None]]:
+        """Return the line of each predictor by its name in the JSON."""
+        lists = self._settings.predictors.named([_listed(line) for line in lines])
+        experts = {f"expert_{name}": line for name, line in lists.experts.items()}
+        return {"prediction": lists.published, **lists.baselines, **experts}
 
     def _told_blocks(self) -> dict[str, list[Any]]:
         """Return hits, or mean absolute errors as in the curve, of non-overlapping parts of the input.
@@ -191,10 +197,6 @@ class LearningCurve:
         with np.errstate(invalid="ignore", divide="ignore"):
             found: NDArray[np.float64] = np.where(known, ratios, 0).sum(axis=1) / known.sum(axis=1)
         return found
-
-
-def _named(names: Sequence[str], lines: NDArray[np.float64]) -> Mapping[str, list[float | None]]:
-    return {name: _listed(line) for name, line in zip(names, lines, strict=True)}
 
 
 def _listed(line: NDArray[np.float64]) -> list[float | None]:

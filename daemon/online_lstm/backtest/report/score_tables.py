@@ -13,6 +13,7 @@ from rich.text import Text
 
 from online_lstm.events import NUMBER_SCORES
 from online_lstm.learning.scoring import regression
+from online_lstm.predictor_scores import PredictorScores
 from online_lstm.settings import Settings
 from online_lstm.significance import words_of
 from online_lstm.terminal.tables import make_table
@@ -48,21 +49,21 @@ def number_figures(settings: Settings, sums: NDArray[np.float64] | None) -> dict
     Errors over several components are None, because the components may have different units. With more than one
     channel, ``channels`` has the figures of each channel.
     """
-    names, predictors = (*settings.baselines, *settings.experts), settings.first_expert + len(settings.experts)
+    predictors = settings.predictors
     if sums is None:
-        sums = np.zeros((settings.channels, regression.columns(predictors)))
-    report = regression.regression_stats(sums, settings.features)
-    errors = report.mean_absolute_errors or (None,) * predictors
-    by_name = dict(zip(names, errors[1:], strict=True))
+        sums = np.zeros((settings.channels, regression.columns(predictors.count)))
+    report = regression.regression_stats(sums, predictors, components=settings.features)
+    errors: PredictorScores[float] | PredictorScores[None]
+    errors = report.mean_absolute_errors or predictors.named([None] * predictors.count)
     figures: dict[str, Any] = {
-        "mean_absolute_error": errors[0],
-        "baseline_mean_absolute_errors": {name: by_name[name] for name in settings.baselines},
-        "expert_mean_absolute_errors": {name: by_name[name] for name in settings.experts},
+        "mean_absolute_error": errors.published,
+        "baseline_mean_absolute_errors": errors.baselines,
+        "expert_mean_absolute_errors": errors.experts,
         "root_mean_squared_error": report.root_mean_squared_error,
         "mean_absolute_percentage_error": report.mean_absolute_percentage_error,
-        "mean_absolute_error_ratio": report.mean_absolute_error_ratio,
+        "mean_absolute_error_ratio": report.mean_absolute_error_ratios.published,
         "skill": report.skill,
-        **{f"skill_{name}": skill for name, skill in zip(settings.baselines, report.skills, strict=True)},
+        **{f"skill_{name}": skill for name, skill in report.skills.items()},
         "interval_coverage": report.interval_coverage,
     }
     return figures if settings.channels == 1 else {**figures, "channels": list(_channels(settings, sums))}
@@ -98,9 +99,9 @@ def score_rows(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     else:
         for title, figure, style in number_rows(figures):
             yield title, _shown(figure, style)
-    if "settled_at_sample" in figures:
+    if "stable_since_sample" in figures:
         yield "samples a sequence", _shown(figures["samples_a_sequence"], ".1f")
-        yield "prediction stable since sample", _shown(figures["settled_at_sample"], ".1f")
+        yield "prediction stable since sample", _shown(figures["stable_since_sample"], ".1f")
     yield "time to learn, values", _shown(figures["time_to_learn"]["events"], ",")
     yield "drifts", _when(figures["drifts"], figures["drift_events"])
     yield "last miss at value", _shown(figures["last_miss"], ",")

@@ -19,6 +19,7 @@ from online_lstm.errors import InputFileError
 from online_lstm.events import InputRecord, LabelEvaluation, LabelResult, NumberEvaluation, OutputRecord
 from online_lstm.learning.partition import ProcessedBatch
 from online_lstm.learning.scoring import regression
+from online_lstm.predictor_scores import NO_HITS, total_hits
 from online_lstm.settings import Settings
 from online_lstm.significance import kappa_temporal, lift, paired_error
 from online_lstm.telemetry import Hint
@@ -49,7 +50,8 @@ class Scorecard:
             OrderedDict()
         )  # the most recently active stream is at the end
         self._scored: Counter[str] = Counter()  # "early" and "late"
-        self._hits: Counter[str] = Counter()  # by the same names, and by baseline
+        self._early_hits = 0
+        self._hits = NO_HITS
         self._judged = 0  # events with an evaluation
         self._hit_squares: Counter[str] = (
             Counter()
@@ -58,7 +60,7 @@ class Scorecard:
         self._settings = settings
         self._losses: NDArray[np.float64] | None = None  # sums by channel
         self._error_squares: NDArray[np.float64] | None = None  # from squared_differences
-        self._sequences, self._samples, self._settled = 0, 0, 0  # of labelled sequences
+        self._sequences, self._samples, self._stable_since = 0, 0, 0  # of labelled sequences
         self._last_miss: int | None = None
         self.course = LearningCurve(settings)
         self._event_seconds: deque[float] = deque(maxlen=MAX_CHUNKS)  # of each chunk
@@ -97,7 +99,7 @@ class Scorecard:
         tally, self._hints = processed.tally, processed.hints
         if tally.events:
             self._event_seconds.append(tally.seconds / tally.events)
-        self._hits.update({name: tally.hits[i] for i, name in enumerate(self._baselines, 1)})
+        self._hits = total_hits([self._hits, tally.hits])
         self._dead_letters.update(tally.dead_letters)
         messages: list[dict[str, Any]] = []
         for output in processed.outputs:
@@ -129,10 +131,10 @@ class Scorecard:
         self.course.add(judged)
         when = "early" if self.events <= EARLY else "late"
         self._scored[when] += evaluation.scored
-        self._hits[when] += hits[0]
+        self._early_hits += hits.published if when == "early" else 0
         self._judged += 1
-        for name, other in zip(self._baselines, hits[1:], strict=False):
-            self._hit_squares[name] += (hits[0] - other) ** 2
+        for name, other in hits.baselines.items():
+            self._hit_squares[name] += (hits.published - other) ** 2
         if isinstance(evaluation, NumberEvaluation):
             squares = regression.squared_differences(evaluation.losses)
             self._losses = evaluation.losses if self._losses is None else self._losses + evaluation.losses
@@ -142,8 +144,8 @@ class Scorecard:
             if isinstance(evaluation, LabelEvaluation):
                 self._sequences += 1
                 self._samples += evaluation.samples
-                self._settled += evaluation.stable_since_sample
-        if hits[0] < evaluation.scored:
+                self._stable_since += evaluation.stable_since_sample
+        if hits.published < evaluation.scored:
             self._last_miss = self.events
 
     def _refuse(self, output: OutputRecord) -> None:
@@ -166,12 +168,12 @@ class Scorecard:
         ``streams`` counts a stream again if ``max_streams`` others were active in between, because the learner has
         evicted it.
         """
-        scored = self._scored.total()
-        hit_rate = _share(self._hits["early"] + self._hits["late"], scored)
-        baselines = {name: _share(self._hits[name], scored) for name in self._baselines}
-        last_value, known = baselines["last_value"], [rate for rate in baselines.values() if rate is not None]
-        kappa = None if hit_rate is None or last_value is None else kappa_temporal(hit_rate, last_value)
-        bits = {"kappa_temporal": kappa, "log_loss_bits": _share(self._surprise_bits, scored)}
+        scored, predictors = self._scored.total(), self._settings.predictors
+        rates = predictors.named([hits / scored for hits in self._hits.columns]) if scored else None
+        bits = {
+            "kappa_temporal": kappa_temporal(rates) if rates else None,
+            "log_loss_bits": _share(self._surprise_bits, scored),
+        }
         losses = self._number_figures() if self._numbers else bits
         return {
             "task": self._settings.task,
@@ -182,11 +184,11 @@ class Scorecard:
             "scored": scored,
             "nothing_scored": None if scored else self._unscored(),
             "hints": {hint.name: hint.text for hint in self._hints},
-            "hit_rate": hit_rate,
-            f"hit_rate_first_{EARLY}": _share(self._hits["early"], self._scored["early"]),
-            f"hit_rate_after_{EARLY}": _share(self._hits["late"], self._scored["late"]),
-            "baseline_hit_rates": baselines,
-            "lift": None if hit_rate is None else lift(hit_rate, known),
+            "hit_rate": rates and rates.published,
+            f"hit_rate_first_{EARLY}": _share(self._early_hits, self._scored["early"]),
+            f"hit_rate_after_{EARLY}": _share(self._hits.published - self._early_hits, self._scored["late"]),
+            "baseline_hit_rates": rates.baselines if rates else dict.fromkeys(self._baselines),
+            "lift": lift(rates) if rates else None,
             "lift_errors": {name: self._lift_error(name) for name in self._baselines},
             **losses,
             **(self._sequence_figures() if self._sequences else {}),
@@ -201,7 +203,7 @@ class Scorecard:
         """Return the standard error of the hit rate minus the hit rate of a baseline."""
         if not self._judged:
             return None
-        total = self._hits["early"] + self._hits["late"] - self._hits[name]
+        total = self._hits.published - self._hits.baselines[name]
         return paired_error(total, self._hit_squares[name], self._judged, self._scored.total())
 
     def _number_figures(self) -> dict[str, Any]:
@@ -214,7 +216,7 @@ class Scorecard:
         """Return means over the sequences: number of samples, and sample from which the prediction stayed the same."""
         return {
             "samples_a_sequence": self._samples / self._sequences,
-            "settled_at_sample": self._settled / self._sequences,
+            "stable_since_sample": self._stable_since / self._sequences,
         }
 
     def print(self, console: Console, name: str, how: str | None = None) -> None:

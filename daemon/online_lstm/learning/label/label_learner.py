@@ -6,9 +6,8 @@ sequence. Between two fit steps the weights are constant, so one call of the net
 sequences. The results do not depend on how samples are grouped into calls.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +22,10 @@ from online_lstm.learning.network import LabelModel
 from online_lstm.learning.scoring import classification
 from online_lstm.learning.state import scaler
 from online_lstm.learning.state.packed import ArraySpec, ArrayViews, PackedArrays
+from online_lstm.learning.state.schema import LabelsState, LearnedState
 from online_lstm.learning.stream_table import Key, StreamTable
 from online_lstm.learning.warm_start import WarmStart
+from online_lstm.predictor_scores import PredictorScores
 from online_lstm.settings import Settings
 
 
@@ -44,7 +45,7 @@ class _Conclusion:
     """The result of a sequence that was over and had its label."""
 
     evaluation: LabelEvaluation | None
-    hits: tuple[int, ...] | None
+    hits: PredictorScores[int] | None
     fit_steps: int
     skipped_steps: int
 
@@ -86,8 +87,8 @@ class LabelLearner:
         self._room = 0
         self._concluded: list[_Conclusion] = []
         self._learned = BatchResult([])
-        if warm_start is not None and warm_start.shared is not None:
-            self._resume(warm_start.shared)
+        if warm_start is not None and warm_start.labels is not None:
+            self._resume(warm_start.labels)
 
     def learn(self, inputs: Sequence[LabelEvent | Tombstone]) -> BatchResult:
         """Predict and learn, event by event."""
@@ -189,9 +190,9 @@ class LabelLearner:
         assert isinstance(outcome, LabelResult)
         return outcome
 
-    def _rates(self) -> tuple[float, ...] | None:
+    def _rates(self) -> PredictorScores[float] | None:
         rates = classification.rates(self._shared)
-        return None if rates is None else tuple(rates.tolist())
+        return None if rates is None else self._settings.predictors.named(rates.tolist())
 
     # the samples of a call
 
@@ -251,7 +252,7 @@ class LabelLearner:
         contexts.remove(key)
         return _Conclusion(evaluation, hits, steps, skipped)
 
-    def _judge(self, sequence: ArrayViews) -> tuple[LabelEvaluation | None, tuple[int, ...] | None]:
+    def _judge(self, sequence: ArrayViews) -> tuple[LabelEvaluation | None, PredictorScores[int] | None]:
         """Score the prediction after the last sample, if any; return the evaluation and the hits of all predictors."""
         label, predicted, shared = int(sequence["label"][0]), int(sequence["favourite"][0]), self._shared
         if predicted == NONE:
@@ -320,20 +321,20 @@ class LabelLearner:
         """Forget the open sequences, which miss samples; sequences that are over continue to wait for their labels."""
         self._sequences.open.clear()
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> LabelsState:
         """Return a copy of the learned state; the sequences are in the order in which they were last seen."""
-        learner = {"labels": self._task.state(), "arrays": self._rows.take([self._row_number])}
-        return {**self._sequences.state(), "learner": learner}
+        return LabelsState(*self._sequences.state(), self._task.state(), self._rows.take([self._row_number]))
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: LearnedState) -> None:
         """Restore the learner from the result of ``state``.
 
         Raises:
             StateMismatchError: The state does not match the settings.
         """
-        self._resume(state["learner"])
-        self._sequences.restore(state)
+        assert isinstance(state, LabelsState)  # the task is a shape setting
+        self._resume(state)
+        self._sequences.restore(state.opened, state.waiting)
 
-    def _resume(self, learner: Mapping[str, Any]) -> None:
-        self._task.restore(learner["labels"])
-        self._rows.put([self._row_number], learner["arrays"])
+    def _resume(self, state: LabelsState) -> None:
+        self._task.restore(state.labels)
+        self._rows.put([self._row_number], state.arrays)

@@ -4,7 +4,7 @@ It owns the arrays of the sequences and their order. The learner decides when a 
 from it.
 """
 
-from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from online_lstm.learning.label.label_task import NONE
 from online_lstm.learning.network import LabelModel
 from online_lstm.learning.state.packed import ArraySpec, ArrayViews, require_same
+from online_lstm.learning.state.schema import TableState
 from online_lstm.learning.stream_table import Key, StreamTable
 from online_lstm.settings import Settings
 
@@ -77,28 +78,26 @@ class OpenSequences:
             if key in contexts:
                 contexts.remove(key)
 
-    def state(self) -> dict[str, Any]:
-        """Return a copy of all sequences as plain data; ``samples`` has only the existing ones, one after the other."""
-        state = {"streams": self.open.state(), "waiting": self.waiting.state()}
-        for contexts in state.values():
-            arrays = contexts["arrays"]
-            arrays["samples"] = arrays["samples"][self._filled(arrays)]
-        return state
+    def state(self) -> tuple[TableState, TableState]:
+        """Return a copy of the open and of the waiting sequences; their existing samples are one after the other."""
+        states = self.open.state(), self.waiting.state()
+        for state in states:
+            state.arrays["samples"] = state.arrays["samples"][self._filled(state.arrays)]
+        return states
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, opened: TableState, waiting: TableState) -> None:
         """Restore the sequences from the result of ``state``.
 
         Raises:
             StateMismatchError: The arrays of the state do not match the settings.
         """
-        for contexts, name in ((self.open, "streams"), (self.waiting, "waiting")):
-            arrays = dict(state[name]["arrays"])
-            filled = self._filled(arrays)
-            packed = arrays["samples"]
-            require_same(f"shape of samples in {name}", packed.shape, (int(filled.sum()), self._features))
-            arrays["samples"] = np.zeros((*filled.shape, self._features), packed.dtype)
-            arrays["samples"][filled] = packed
-            contexts.restore({**state[name], "arrays": arrays})
+        for contexts, state in ((self.open, opened), (self.waiting, waiting)):
+            filled = self._filled(state.arrays)
+            packed = state.arrays["samples"]
+            require_same("shape of samples", packed.shape, (int(filled.sum()), self._features))
+            samples = np.zeros((*filled.shape, self._features), packed.dtype)
+            samples[filled] = packed
+            contexts.restore(replace(state, arrays={**state.arrays, "samples": samples}))
 
     def _filled(self, arrays: ArrayViews) -> Any:
         return np.arange(self._longest) < arrays["length"]

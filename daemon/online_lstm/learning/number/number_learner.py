@@ -5,7 +5,7 @@ in spreads of the stream. The target of each prediction arrives one horizon late
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from online_lstm.learning.network.number_model import NumberRun
 from online_lstm.learning.number.number_task import NumberTask
 from online_lstm.learning.scoring import classification, regression
 from online_lstm.learning.state.packed import ArraySpec, ArrayViews, PackedArrays
-from online_lstm.learning.state.vocabulary import Vocabulary
+from online_lstm.learning.state.vocabulary import Vocabulary, VocabularyState
 from online_lstm.settings import Settings
 
 if TYPE_CHECKING:  # it loads numba
@@ -56,7 +56,7 @@ class NumberLearner:
         each of the last events, up to the longest horizon, and the scale of the values at that time.
         """
         ensemble = number_ensemble_from(settings)
-        predictors = settings.first_expert + len(settings.experts)
+        predictors = settings.predictors.count
         shape, longest = (len(settings.horizons), settings.features), settings.horizons[-1]
         width = line_width(ensemble.features, settings.channels)
         return {
@@ -101,11 +101,11 @@ class NumberLearner:
         self._streams.remove(self.row)
         self._network_rows.remove(self.network_row)
 
-    def vocabulary(self) -> dict[str, Any]:
+    def vocabulary(self) -> VocabularyState:
         """Return an empty vocabulary: numbers need none."""
         return Vocabulary(max_codes=1, min_occurrences=1).state()
 
-    def resume(self, classes: int, vocabulary: dict[str, Any]) -> None:
+    def resume(self, classes: int, vocabulary: VocabularyState) -> None:
         """Do nothing: a stream of numbers has no state beside its arrays."""
 
     def recall(self) -> None:
@@ -241,8 +241,6 @@ class NumberLearner:
             hits=np.column_stack([hits.sum(axis=(1, 2)), known.sum(axis=(1, 2))]) if several else hits[:, 0, 0],
             losses=losses,
         )
-        if several:
-            judged = judged._replace(hits=[None if line is None else line[:-1] for line in judged.hits])
         evaluations = self.task.evaluations(
             scored,
             predictions[..., 0].reshape(by_channel),

@@ -5,10 +5,13 @@ the losses of these events, whose meaning is defined by the task. It does not kn
 several predictions.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
 from online_lstm.learning.state.packed import ArraySpec, ArrayViews
+from online_lstm.predictor_scores import Predictors, PredictorScores
 from online_lstm.significance import paired_error
 
 NAMES = ("scores_count", "scores_totals", "scores_sums", "scores_hits", "scores_losses")
@@ -107,24 +110,22 @@ def scored(rows: ArrayViews) -> int:
     return int(np.minimum(rows["scores_count"], rows["scores_hits"].shape[1]).sum())
 
 
-def summary(rows: ArrayViews) -> tuple[tuple[float, ...], NDArray[np.float64]] | None:
-    """Return hit rates and mean losses over the windows of all streams together.
+def summary(
+    rows: ArrayViews, predictors: Predictors
+) -> tuple[PredictorScores[float], NDArray[np.float64]] | tuple[None, None]:
+    """Return hit rates and mean losses of an event over the windows of all streams together.
 
-    Args:
-        rows: Packed arrays of ``fields``, with a leading axis over streams.
-
-    Returns:
-        Hit rates, one for each predictor, and mean losses of an event; None before the first scored event.
+    ``rows`` are packed arrays of ``fields``, with a leading axis over streams. None before the first scored event.
     """
     events = scored(rows)
     if not events:
-        return None
+        return None, None
     found = _rates(rows["scores_hits"], rows["scores_sums"].sum(axis=0), events)
-    return tuple(found.tolist()), rows["scores_losses"].sum(axis=(0, 1)) / events
+    return predictors.named(found.tolist()), rows["scores_losses"].sum(axis=(0, 1)) / events
 
 
-def lift_errors(rows: ArrayViews, others: int) -> tuple[float, ...] | None:
-    """Return the standard errors of the published hit rate minus the hit rate of each of the first ``others``.
+def lift_errors(rows: ArrayViews, predictors: Predictors) -> Mapping[str, float] | None:
+    """Return the standard errors of the published hit rate minus the hit rate of each baseline.
 
     The hits in the windows of all streams together are compared event by event. ``rows`` as for ``summary``. None
     before the first scored event.
@@ -134,11 +135,14 @@ def lift_errors(rows: ArrayViews, others: int) -> tuple[float, ...] | None:
         return None
     several = hits.dtype != np.bool_
     predictions = sums[-1] if several else events
-    errors = []
-    for place in range(1, others + 1):
+    named_sums = predictors.named(sums[: predictors.count])
+    named_hits = predictors.named([hits[..., index] for index in range(predictors.count)])
+    errors = {}
+    for name, other in named_hits.baselines.items():
         if several:
-            squares = int(np.square(hits[..., 0] - hits[..., place], dtype=np.int64).sum())
+            squares = int(np.square(named_hits.published - other, dtype=np.int64).sum())
         else:
-            squares = int(np.count_nonzero(hits[..., 0] != hits[..., place]))
-        errors.append(paired_error(sums[0] - sums[place], squares, events, predictions))
-    return tuple(errors)
+            squares = int(np.count_nonzero(named_hits.published != other))
+        total = named_sums.published - named_sums.baselines[name]
+        errors[name] = paired_error(total, squares, events, predictions)
+    return errors

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_lstm.events import BASELINES
+from online_lstm.predictor_scores import Predictors
 from online_lstm.significance import paired_error
 from online_lstm.telemetry import RegressionStats
 
@@ -166,7 +167,7 @@ def scores_of(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     )
 
 
-def regression_stats(sums: NDArray[np.float64], components: int) -> RegressionStats:
+def regression_stats(sums: NDArray[np.float64], predictors: Predictors, *, components: int) -> RegressionStats:
     """Return the metrics of all channels together, from sums or means of loss columns, float64 ``(C, columns)``.
 
     Errors with a unit are means over the horizons; they are None for several components, because components may have
@@ -177,12 +178,12 @@ def regression_stats(sums: NDArray[np.float64], components: int) -> RegressionSt
     best = metrics.mean_absolute_errors[:, 1 : 1 + _BASELINES].min(axis=1)
     alike = components == 1 and np.isfinite(whole.root_mean_squared_error)
     return RegressionStats(
-        mean_absolute_errors=tuple(whole.mean_absolute_errors.tolist()) if alike else None,
+        mean_absolute_errors=predictors.named(whole.mean_absolute_errors.tolist()) if alike else None,
         root_mean_squared_error=float(whole.root_mean_squared_error) if alike else None,
-        mean_absolute_error_ratios=tuple(_mean(ratio) for ratio in metrics.mean_absolute_error_ratios.T),
+        mean_absolute_error_ratios=predictors.named([_mean(ratio) for ratio in metrics.mean_absolute_error_ratios.T]),
         mean_absolute_percentage_error=_mean(whole.mean_absolute_percentage_error),
         skill=_mean(_skill(metrics.mean_absolute_errors[:, 0], best)),
-        skills=tuple(_mean(skill) for skill in metrics.skills.T),
+        skills=dict(zip(predictors.baselines, map(_mean, metrics.skills.T), strict=True)),
         interval_coverage=_mean(whole.interval_coverage),
     )
 

@@ -9,9 +9,10 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from online_lstm.errors import StateMismatchError
 from online_lstm.events import Symbol
@@ -37,6 +38,30 @@ class VocabularyLookup(NamedTuple):
     replaced: bool = False
     left: int = -1
     adopted: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VocabularyState:
+    """The values of a vocabulary, admitted values before candidates, each group with the least recently seen one first.
+
+    ``literals`` are JSON texts. ``ids`` and ``codes`` are int32 ``(N,)``; code 0 is the code of a candidate.
+    ``sightings``, int64 ``(N,)``, are counted until a value is admitted.
+    """
+
+    literals: list[str]
+    ids: NDArray[np.int32]
+    codes: NDArray[np.int32]
+    sightings: NDArray[np.int64]
+
+    def to_arrays(self) -> dict[str, Any]:
+        """Return the state as plain data."""
+        return {"literals": self.literals, "ids": self.ids, "codes": self.codes, "sightings": self.sightings}
+
+    @classmethod
+    def from_arrays(cls, content: Mapping[str, Any]) -> Self:
+        """Read a state that ``to_arrays`` returned."""
+        require_same("vocabulary: names", sorted(content), ["codes", "ids", "literals", "sightings"])
+        return cls(**content)
 
 
 @dataclass(slots=True)
@@ -124,32 +149,27 @@ class Vocabulary:
         self._by_id[entry.value_id] = self._by_code[entry.code] = self._admitted[symbol] = entry
         return entry.value_id
 
-    def state(self) -> dict[str, Any]:
-        """Return all values, admitted values before candidates, each group with the least recently seen value first.
-
-        Returns:
-            ``literals``, a list of N strings; ``ids`` and ``codes``, int32 ``(N,)`` (code 0: a candidate);
-            ``sightings``, int64 ``(N,)``, counted until a value is admitted.
-        """
+    def state(self) -> VocabularyState:
+        """Return a copy of all values."""
         entries = [*self._admitted.values(), *self._candidates.values()]
-        return {
-            "literals": [entry.literal for entry in entries],
-            "ids": np.array([entry.value_id for entry in entries], np.int32),
-            "codes": np.array([entry.code for entry in entries], np.int32),
-            "sightings": np.array([entry.sightings for entry in entries], np.int64),
-        }
+        return VocabularyState(
+            literals=[entry.literal for entry in entries],
+            ids=np.array([entry.value_id for entry in entries], np.int32),
+            codes=np.array([entry.code for entry in entries], np.int32),
+            sightings=np.array([entry.sightings for entry in entries], np.int64),
+        )
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: VocabularyState) -> None:
         """Restore a state that ``state`` returned.
 
         Raises:
             StateMismatchError: The state is invalid for a vocabulary with these bounds; the vocabulary is unchanged.
         """
         self._require_restorable(state)
-        symbols = [_symbol_of(literal) for literal in state["literals"]]
+        symbols = [_symbol_of(literal) for literal in state.literals]
         require_same("vocabulary: number of different values", len(set(symbols)), len(symbols))
         self._clear()
-        columns = (state["literals"], state["ids"].tolist(), state["codes"].tolist(), state["sightings"].tolist())
+        columns = (state.literals, state.ids.tolist(), state.codes.tolist(), state.sightings.tolist())
         for symbol, *column in zip(symbols, *columns, strict=True):
             entry = _Entry(*column)
             self._by_id[entry.value_id] = entry
@@ -177,13 +197,13 @@ class Vocabulary:
         # the smallest free id, so that it depends only on the ids in use, not on the order in which ids were freed
         return heappop(self._freed_ids) if self._freed_ids else len(self._by_id)
 
-    def _require_restorable(self, state: Mapping[str, Any]) -> None:
-        require_same("vocabulary: names", sorted(state), ["codes", "ids", "literals", "sightings"])
-        count = len(state["literals"])
+    def _require_restorable(self, state: VocabularyState) -> None:
+        count = len(state.literals)
         for name, dtype in _ARRAYS.items():
-            require_same(f"vocabulary: shape of {name}", state[name].shape, (count,))
-            require_same(f"vocabulary: dtype of {name}", state[name].dtype, np.dtype(dtype))
-        ids, codes = state["ids"], state["codes"][state["codes"] != 0]
+            array = getattr(state, name)
+            require_same(f"vocabulary: shape of {name}", array.shape, (count,))
+            require_same(f"vocabulary: dtype of {name}", array.dtype, np.dtype(dtype))
+        ids, codes = state.ids, state.codes[state.codes != 0]
         require_same("vocabulary: codes", sorted(codes.tolist()), list(range(1, len(codes) + 1)))
         require_same("vocabulary: number of different ids", len(set(ids.tolist())), count)
         fits = max(len(codes), count - len(codes)) <= self._max_codes
@@ -192,23 +212,23 @@ class Vocabulary:
         require_same(f"vocabulary: ids below {2 * self._max_codes}", in_range, expected=True)
 
 
-def pack(states: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def pack(states: Sequence[VocabularyState]) -> dict[str, Any]:
     """Concatenate the states of vocabularies of different sizes."""
     return {
-        "sizes": np.array([len(state["literals"]) for state in states], np.int64),
-        "literals": [literal for state in states for literal in state["literals"]],
+        "sizes": np.array([len(state.literals) for state in states], np.int64),
+        "literals": [literal for state in states for literal in state.literals],
         **{
-            name: np.concatenate([np.empty(0, dtype), *(state[name] for state in states)], dtype=dtype)
+            name: np.concatenate([np.empty(0, dtype), *(getattr(state, name) for state in states)], dtype=dtype)
             for name, dtype in _ARRAYS.items()
         },
     }
 
 
-def unpack(packed: dict[str, Any]) -> list[dict[str, Any]]:
+def unpack(packed: Mapping[str, Any]) -> list[VocabularyState]:
     """Return the states that ``pack`` concatenated."""
     ends = np.cumsum(packed["sizes"]).tolist()
     return [
-        {name: packed[name][end - size : end] for name in ("literals", *_ARRAYS)}
+        VocabularyState(**{name: packed[name][end - size : end] for name in ("literals", *_ARRAYS)})
         for end, size in zip(ends, packed["sizes"].tolist(), strict=True)
     ]
 

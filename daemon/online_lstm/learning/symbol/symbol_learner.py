@@ -1,7 +1,6 @@
 """The learner of a stream of symbols: vocabulary, network, suffix memories and their mixture."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -9,6 +8,7 @@ from online_lstm.events import SymbolEvent, SymbolPrediction, SymbolResult
 from online_lstm.learning.model_states import ModelStates, score, score_fields
 from online_lstm.learning.network import ReplayBuffer, SymbolModel
 from online_lstm.learning.state.packed import ArraySpec, ArrayViews, PackedArrays
+from online_lstm.learning.state.vocabulary import VocabularyState
 from online_lstm.learning.symbol.symbol_ensemble import SymbolEnsemble
 from online_lstm.learning.symbol.symbol_task import EncodedEvent, SymbolTask, surprise_bits
 from online_lstm.settings import Settings
@@ -62,7 +62,7 @@ class SymbolLearner:
         self._streams.remove(self.row)
         self._network_rows.remove(self.network_row)
 
-    def resume(self, classes: int, vocabulary: dict[str, Any]) -> None:
+    def resume(self, classes: int, vocabulary: VocabularyState) -> None:
         """Restore a vocabulary and add a row of ``classes``, before the arrays are written.
 
         Call ``recall`` after the arrays are written.
@@ -76,8 +76,8 @@ class SymbolLearner:
         """The number of symbols in the vocabulary."""
         return self.task.known - 1
 
-    def vocabulary(self) -> dict[str, Any]:
-        """Return the vocabulary as plain data."""
+    def vocabulary(self) -> VocabularyState:
+        """Return the state of the vocabulary."""
         return self.task.state()
 
     def recall(self) -> None:

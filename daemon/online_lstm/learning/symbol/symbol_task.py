@@ -6,14 +6,13 @@ know the network, the experts or the storage of the state.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from online_lstm.events import SymbolEvaluation, SymbolEvent, SymbolPrediction
 from online_lstm.learning.state.packed import require_same
-from online_lstm.learning.state.vocabulary import Vocabulary, VocabularyLookup
+from online_lstm.learning.state.vocabulary import Vocabulary, VocabularyLookup, VocabularyState
 from online_lstm.learning.symbol.symbol_ensemble import MIN_PROBABILITY, Forecast, ModelBeliefs, ObservedRun
 from online_lstm.settings import Settings
 
@@ -158,11 +157,11 @@ class SymbolTask:
             for prediction, hit, probability, bits, expert_bits, drift in given
         ]
 
-    def state(self) -> dict[str, Any]:
-        """Return the vocabulary as plain data."""
+    def state(self) -> VocabularyState:
+        """Return the state of the vocabulary."""
         return self.vocabulary.state()
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: VocabularyState) -> None:
         """Restore a state that ``state`` returned.
 
         Raises:

@@ -17,7 +17,7 @@ from support.fakes import SMALL
 
 SYMBOLS = read_settings({})
 NUMBERS = read_settings({"task": "number", "horizons": "1,2"})
-ZEROS = [0.0] * (NUMBERS.first_expert + len(NUMBERS.experts) - 1)
+ZEROS = [0.0] * (NUMBERS.predictors.count - 1)
 VECTORS = read_settings({"task": "number", "features": "2"})
 
 
@@ -31,7 +31,14 @@ def course_of(judged: Iterable[ScoredEvent], settings: Settings = SYMBOLS) -> di
 
 def symbol(event: int, *, hit: bool, bits: float = 1.0) -> ScoredEvent:
     evaluation = SymbolEvaluation("4", hit, 2.0**-bits, bits, (), 0.5)
-    return ScoredEvent(event, event + 1, None, 4 if hit else 8, evaluation, (hit, True, False, hit, hit, True, False))
+    return ScoredEvent(
+        event,
+        event + 1,
+        None,
+        4 if hit else 8,
+        evaluation,
+        SYMBOLS.predictors.named((hit, True, False, hit, hit, True, False)),
+    )
 
 
 def number(event: int, errors: list[list[float]], values: list[float], settings: Settings) -> ScoredEvent:
@@ -39,7 +46,7 @@ def number(event: int, errors: list[list[float]], values: list[float], settings:
     predictions = np.array(values)[:, None] - np.array(errors)
     losses = regression.losses_of(np.array(values), predictions, np.array([1.0] + [0.0] * (len(values) - 1)))
     evaluation = NumberEvaluation(tuple(predictions[:, 0]), (True,), tuple(values), (True,), (), losses)
-    return ScoredEvent(event, event, None, values, evaluation, (1,) * len(errors[0]))
+    return ScoredEvent(event, event, None, values, evaluation, settings.predictors.named((1,) * len(errors[0])))
 
 
 def test_the_curve_of_symbols_has_the_hit_rate_of_everybody() -> None:
@@ -153,7 +160,8 @@ def test_labels_are_told_by_what_they_are() -> None:
         confidence=0.75,
     )
     settings = read_settings({**SMALL, "task": "label"})
-    figures = course_of([ScoredEvent(1, 7, "a", [1, 2], evaluation, (0, 1, 0, 0))] * 2, settings)
+    hits = settings.predictors.named((0, 1, 0, 0))
+    figures = course_of([ScoredEvent(1, 7, "a", [1, 2], evaluation, hits)] * 2, settings)
     assert ("up", "down", 7) == tuple(figures["most_surprising"][0][name] for name in ("value", "predicted", "line"))
     assert [[0, 2], [0, 0]] == figures["confusion"]["counts"]
     assert 2 == figures["calibration"]["bins"][7]["count"]

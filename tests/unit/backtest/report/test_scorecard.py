@@ -12,20 +12,34 @@ from online_lstm.backtest.report.score_tables import EARLY
 from online_lstm.backtest.report.scorecard import MAX_BAD_LINES, MAX_CHUNKS, Scorecard
 from online_lstm.backtest.report.time_to_learn import MAX_DRIFTS
 from online_lstm.errors import InputFileError
-from online_lstm.events import EventResult, LabelEvaluation, LabelResult, OutputRecord, SymbolEvaluation, SymbolResult
+from online_lstm.events import (
+    BASELINES,
+    EXPERTS,
+    EventResult,
+    LabelEvaluation,
+    LabelResult,
+    OutputRecord,
+    SymbolEvaluation,
+    SymbolResult,
+)
 from online_lstm.learning.partition import BatchCounts, ProcessedBatch
+from online_lstm.predictor_scores import Predictors, total_hits
 from online_lstm.settings import Settings, read_settings
 from rich.console import Console
+
+SYMBOL = Predictors(BASELINES["symbol"], EXPERTS["symbol"])
 
 
 def message(stream: str | None) -> OutputRecord:
     return OutputRecord(0, -1, None, json.dumps({"stream": stream, "offset": 0, "value": 4}).encode(), ())
 
 
-def prediction(hit: bool | None, stream: str | None = None) -> tuple[OutputRecord, EventResult]:
+def prediction(
+    hit: bool | None, stream: str | None = None, *, baselines: Sequence[int] = (0, 0, 0)
+) -> tuple[OutputRecord, EventResult]:
     evaluation = None if hit is None else SymbolEvaluation("4", hit, 0.5, 1.0 + hit, (), 0.5)
-    outcome = SymbolResult(1, 1, 0, evaluation, None, None if hit is None else (hit, *[0] * 6), None)
-    return message(stream), outcome
+    hits = None if hit is None else SYMBOL.named([hit, *baselines, 0, 0, 0])
+    return message(stream), SymbolResult(1, 1, 0, evaluation, None, hits, None)
 
 
 def dead_letter(offset: int, reason: str = "not_a_value") -> tuple[OutputRecord, None]:
@@ -40,7 +54,8 @@ def scored(
     scorecard = Scorecard(Settings.model_construct(**settings))
     for said, tally in chunks:
         outcomes = [outcome for _, outcome in said if outcome is not None]
-        scorecard.add(ProcessedBatch([output for output, _ in said], tally, outcomes))
+        hits = total_hits(outcome.hits for outcome in outcomes if outcome.hits)
+        scorecard.add(ProcessedBatch([output for output, _ in said], replace(tally, hits=hits), outcomes))
     return scorecard
 
 
@@ -58,21 +73,15 @@ def test_hit_rates_are_told_for_the_beginning_and_for_the_rest() -> None:
 
 def test_lifts_have_the_standard_errors_of_pairs() -> None:
     """From how often one was right where the other one was not, over all of the input."""
-    judged = [
-        replace(prediction(bool(own))[1], hits=(own, other, *[0] * 5)) for own, other in 40 * [(1, 0)] + 9 * [(0, 1)]
-    ]
-    alike = [prediction(False)] * 51
-    hits = Counter({1: 9})
-    figures = scored(
-        ([*((message(None), one) for one in judged), *alike], BatchCounts(events=100, hits=hits))
-    ).to_json()
+    differing = 40 * [prediction(True)] + 9 * [prediction(False, baselines=(1, 0, 0))]
+    figures = scored(([*differing, *51 * [prediction(False)]], BatchCounts(events=100))).to_json()
     assert (49 - 31**2 / 100) ** 0.5 / 100 == pytest.approx(figures["lift_errors"]["last_value"])
     assert scored(([prediction(None)], BatchCounts(events=1))).to_json()["lift_errors"]["last_value"] is None
 
 
 def test_lift_is_over_the_best_baseline() -> None:
-    """Their hits come from the tallies of all chunks, in the order of the baselines after the network."""
-    chunk = [prediction(True), prediction(False)], BatchCounts(events=2, hits=Counter({0: 1, 1: 0, 2: 1, 3: 2}))
+    """The hits of baselines are added up over all chunks, by name."""
+    chunk = [prediction(True, baselines=(0, 1, 1)), prediction(False, baselines=(0, 0, 1))], BatchCounts(events=2)
     figures = scored(chunk, chunk).to_json()
     assert {"last_value": 0.0, "most_frequent": 0.5, "suffix_memory": 1.0} == figures["baseline_hit_rates"]
     assert -0.5 == figures["lift"]
@@ -81,10 +90,10 @@ def test_lift_is_over_the_best_baseline() -> None:
 
 def test_kappa_temporal_is_against_the_last_value() -> None:
     """Over all that was scored; where the last value is always right there is none, and nor is there of numbers."""
-    right, wrong = prediction(True), prediction(False)
-    chunk = [right, right, right, wrong], BatchCounts(events=4, hits=Counter({0: 3, 1: 2, 2: 4}))
+    right, wrong = prediction(True, baselines=(1, 1, 0)), prediction(False, baselines=(0, 1, 0))
+    chunk = [right, right, prediction(True, baselines=(0, 1, 0)), wrong], BatchCounts(events=4)
     assert 0.5 == scored(chunk).to_json()["kappa_temporal"]
-    assert scored(([right], BatchCounts(events=1, hits=Counter({0: 1, 1: 1})))).to_json()["kappa_temporal"] is None
+    assert scored(([right], BatchCounts(events=1))).to_json()["kappa_temporal"] is None
     assert scored(([prediction(None)], BatchCounts(events=1))).to_json()["kappa_temporal"] is None
     assert "kappa_temporal" not in Scorecard(read_settings({"task": "number"})).to_json()
 
@@ -171,16 +180,17 @@ def test_sequences_are_told_with_where_their_prediction_settled() -> None:
     silent = LabelEvaluation(
         "1", "0", hit=False, probability=0.25, surprise_bits=2, samples=9, stable_since_sample=9, confidence=0.75
     )
-    unpublished_evaluations = ((silent, (False, True, False, False)),)
-    outcome = LabelResult(
-        2, 2, 0, told, None, (True, False, False, True), None, unpublished_evaluations=unpublished_evaluations
-    )
-    scorecard = Scorecard(read_settings({"task": "label"}))
-    scorecard.add(ProcessedBatch([message("a")], BatchCounts(events=1, hits=Counter({0: 1, 1: 1, 3: 1})), [outcome]))
+    settings = read_settings({"task": "label"})
+    unpublished_evaluations = ((silent, settings.predictors.named([False, True, False, False])),)
+    hits = settings.predictors.named([True, False, False, True])
+    outcome = LabelResult(2, 2, 0, told, None, hits, None, unpublished_evaluations=unpublished_evaluations)
+    scorecard, counts = Scorecard(settings), BatchCounts()
+    counts.add([outcome])
+    scorecard.add(ProcessedBatch([message("a")], counts, [outcome]))
     figures = scorecard.to_json()
     assert (2, 0.5, 1.5) == (figures["scored"], figures["hit_rate"], figures["log_loss_bits"])
     assert {"last_value": 0.5, "most_frequent": 0.0} == figures["baseline_hit_rates"]
-    assert (8, 6) == (figures["samples_a_sequence"], figures["settled_at_sample"])
+    assert (8, 6) == (figures["samples_a_sequence"], figures["stable_since_sample"])
     console = Console(file=io.StringIO(), width=100)
     scorecard.print(console, "runs")
     for words in ("prediction stable since sample", "baseline last label", "kappa-temporal"):

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -66,10 +67,10 @@ def said(partition: Partition, *values: object, key: bytes | None = None, first:
 
 def refused(partition: Partition, value: object, key: bytes | None = None) -> dict[str, str]:
     """Give what the headers say of a value that is refused, and see to it that nothing changes."""
-    before = digest_of({**partition.state(), "records": 0, "digest": ""})
+    before = digest_of(partition.state().learned.to_arrays())
     (output,) = partition.process([record(0, json.dumps(value).encode(), key)]).outputs
     assert output.dead_letter
-    assert before == digest_of({**partition.state(), "records": 0, "digest": ""})
+    assert before == digest_of(partition.state().learned.to_arrays())
     return {name.removeprefix("online_lstm_"): content.decode() for name, content in output.headers}
 
 
@@ -86,7 +87,10 @@ def figures_of(results: Sequence[ProcessedBatch]) -> tuple[int, ...]:
     tallies = [result.tally for result in results]
     counted = ("events", "scored", "fit_steps", "evicted_streams", "unlabelled_sequences")
     figures = [sum(getattr(tally, name) for tally in tallies) for name in counted]
-    hits, refusals = sum(tally.hits[0] for tally in tallies), sum(tally.dead_letters.total() for tally in tallies)
+    hits, refusals = (
+        sum(tally.hits.published for tally in tallies),
+        sum(tally.dead_letters.total() for tally in tallies),
+    )
     return (*figures, hits, refusals)
 
 
@@ -97,7 +101,7 @@ def test_the_traffic_has_all_that_can_happen() -> None:
     (tally,) = [result.tally for result in results]
     messages = messages_of(results[0].outputs)
     assert {"too_many_labels", "no_sequence", "wrong_length", "not_a_value"} == set(tally.dead_letters)
-    assert min(tally.evicted_streams, tally.unlabelled_sequences, tally.fit_steps, tally.hits[0]) > 5
+    assert min(tally.evicted_streams, tally.unlabelled_sequences, tally.fit_steps, tally.hits.published) > 5
     assert any(outcome.unpublished_evaluations for outcome in results[0].outcomes)
     assert any(message["sample"] is None and message["evaluation"] for message in messages)
     assert any(message["sample"] == 6 for message in messages)
@@ -113,7 +117,7 @@ def test_the_size_of_the_calls_does_not_show(size: int, given: dict[str, Any]) -
     one, other = partition_of(**given), partition_of(**given)
     expected, found = list(in_calls(one, TRAFFIC, len(TRAFFIC))), list(in_calls(other, TRAFFIC, size))
     assert expected[0].outputs == [output for result in found for output in result.outputs]
-    assert digest_of(one.state()) == digest_of(other.state())
+    assert digest_of(one.state().to_arrays()) == digest_of(other.state().to_arrays())
     assert figures_of(expected) == figures_of(found)
 
 
@@ -125,9 +129,9 @@ def test_a_restored_state_goes_on_as_if_nothing_had_been() -> None:
         state = partition.state()
         partition = partition_of()
         partition.restore(state)
-        assert digest_of(state) == digest_of(partition.state()), one
+        assert digest_of(state.to_arrays()) == digest_of(partition.state().to_arrays()), one
     assert whole.process(TRAFFIC).outputs == outputs
-    assert digest_of(whole.state()) == digest_of(partition.state())
+    assert digest_of(whole.state().to_arrays()) == digest_of(partition.state().to_arrays())
 
 
 @pytest.mark.parametrize("cut", [1, 150, 333])
@@ -161,7 +165,7 @@ def test_samples_of_other_sequences_do_not_show() -> None:
     told = []
     for keys in ((b"a",), (b"a", b"b", b"c")):
         partition = partition_of(max_streams=10, learn=False)
-        partition.restore({**learned.state(), "learning": partition.state()["learning"]})
+        partition.restore(replace(learned.state(), learning=partition.state().learning))
         records = [record(0, json.dumps(value).encode(), key) for value in values for key in keys]
         messages = messages_of(partition.process(records).outputs)
         told.append([m["probabilities"] for m in messages if m["stream"] == "a"])
@@ -207,8 +211,7 @@ def test_the_verdict_is_about_the_last_sample() -> None:
     assert last["evaluation"]["hit"]
     assert 1 == last["evaluation"]["stable_since_sample"]
     assert last["hit_rate"] > last["baseline_hit_rate"]
-    state = partition.state()
-    assert ([], []) == (state["streams"]["keys"], state["waiting"]["keys"])
+    assert ([], []) == keys_of(partition)
 
 
 def test_settled_is_the_sample_from_which_the_prediction_stayed() -> None:
@@ -251,8 +254,8 @@ def test_equal_labels_are_one() -> None:
 
 def keys_of(partition: Partition) -> tuple[list[Any], list[Any]]:
     """Give the keys of the open sequences, and of those that wait for a label."""
-    state = partition.state()
-    return tuple([json.loads(key) for key in state[name]["keys"]] for name in ("streams", "waiting"))  # type: ignore[return-value]
+    state = partition.state().learned
+    return state.opened.keys, state.waiting.keys
 
 
 def test_a_label_may_come_with_any_sample() -> None:
@@ -354,7 +357,7 @@ def test_a_silent_sequence_is_over() -> None:
     ((evaluation, hits),) = result.outcomes[0].unpublished_evaluations
     assert (1, 1) == (evaluation.samples, json.loads(evaluation.label))
     assert (2, 2) == (result.tally.scored, result.tally.fit_steps)
-    assert hits[0] + result.outcomes[0].evaluation.hit == result.tally.hits[0]  # type: ignore[union-attr]
+    assert hits.published + result.outcomes[0].evaluation.hit == result.tally.hits.published  # type: ignore[union-attr]
     assert not any(outcome.unpublished_evaluations for one in results for outcome in one.outcomes)
     assert (["unknown"], []) == keys_of(partition)
     partition.process([other])
@@ -402,7 +405,7 @@ def test_a_report_says_how_many_sequences_there_are() -> None:
     said(partition, *sequence(0), *sequence(1), {"value": [1, 1], "end": True}, [1, 1])
     report = partition.report(None)
     assert (2, 1, 2) == (report.streams, report.waiting_sequences, report.vocabulary)
-    assert report.hit_rate in {0.0, 1.0}
+    assert report.hit_rates.published in {0.0, 1.0}
     assert report.log_loss_bits is not None
 
 
@@ -414,7 +417,7 @@ def scores_of(lines: Sequence[str], last: int, **given: Any) -> tuple[float, flo
     partition = partition_of(features=3, network="lstm 32", max_sequence_length=45, **given)
     records = [record(place, line.encode()) for place, line in enumerate(lines)]
     outcomes = [outcome for result in in_calls(partition, records, 500) for outcome in result.outcomes]
-    hits = np.array([outcome.hits for outcome in outcomes if outcome.hits])[-last:]
+    hits = np.array([outcome.hits.columns for outcome in outcomes if outcome.hits])[-last:]
     return float(hits[:, 0].mean()), float(hits[:, 1:3].mean(axis=0).max())
 
 
@@ -445,10 +448,10 @@ def test_learning_without_end_takes_no_more_memory() -> None:
     sizes = []
     for _ in range(4):
         list(in_calls(partition, records, 500))
-        sizes.append((len(pack(partition.state())), set(network._fits)))  # type: ignore[union-attr]
+        sizes.append((len(pack(partition.state().to_arrays())), set(network._fits)))  # type: ignore[union-attr]
     assert [sizes[0]] * 4 == sizes
     assert {8, 16, 32, 64} == sizes[0][1]
-    assert 800 == partition.state()["learner"]["arrays"]["label_counts"].sum()
+    assert 800 == partition.state().learned.arrays["label_counts"].sum()
 
 
 def test_nothing_is_learned_without_learning() -> None:
@@ -456,10 +459,10 @@ def test_nothing_is_learned_without_learning() -> None:
     partition = partition_of()
     said(partition, *[value for place in range(6) for value in sequence(place % 2, level=place % 2)])
     frozen = partition_of(learn=False)
-    frozen.restore({**partition.state(), "learning": frozen.state()["learning"]})
-    before = frozen.state()["learner"]["arrays"]
+    frozen.restore(replace(partition.state(), learning=frozen.state().learning))
+    before = frozen.state().learned.arrays
     *_, last = said(frozen, *sequence(1), *sequence("new"))
-    after = frozen.state()["learner"]["arrays"]
+    after = frozen.state().learned.arrays
     assert last["model"].endswith(" frozen")
     assert ("new", False, 0.0) == tuple(last["evaluation"][name] for name in ("label", "hit", "probability"))
     for name in ("network", "learned", "scale_means", "scale_samples"):
@@ -476,8 +479,8 @@ def test_a_warm_start_has_what_was_learned_and_no_sequences() -> None:
     assert ([], []) == keys_of(partition)
     (first,) = said(partition, [0.5, 1])
     assert (1, 2, None) == (first["sample"], len(first["probabilities"]), first["hit_rate"])
-    (network,) = before.state()["learner"]["arrays"]["network"]
-    assert network.tobytes() == partition.state()["learner"]["arrays"]["network"].tobytes()
+    (network,) = before.state().learned.arrays["network"]
+    assert network.tobytes() == partition.state().learned.arrays["network"].tobytes()
 
 
 # what is refused
@@ -504,7 +507,7 @@ def test_a_state_of_other_labels_is_refused() -> None:
     said(partition, *sequence(0), *sequence(1), [1, 1])
     state = partition.state()
     with pytest.raises(StateMismatchError, match="number of different labels"):
-        partition_of().restore({**state, "learner": {**state["learner"], "labels": ["1", "1.0"]}})
-    state["streams"]["arrays"]["samples"] = np.zeros((2, 2), np.float32)
-    with pytest.raises(StateMismatchError, match="shape of samples in streams"):
+        partition_of().restore(replace(state, learned=replace(state.learned, labels=["1", "1.0"])))
+    state.learned.opened.arrays["samples"] = np.zeros((2, 2), np.float32)
+    with pytest.raises(StateMismatchError, match="shape of samples"):
         partition_of().restore(state)

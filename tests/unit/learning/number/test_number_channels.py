@@ -175,7 +175,7 @@ def test_calls_of_any_length_give_the_same_bytes(case: str) -> None:
     outputs = whole.process(records).outputs
     others = [out for first in range(0, len(records), 13) for out in split.process(records[first:][:13]).outputs]
     assert outputs == others
-    assert flat(whole.state()) == flat(split.state())
+    assert flat(whole.state().to_arrays()) == flat(split.state().to_arrays())
 
 
 @pytest.mark.no_cover  # see pyproject.toml
@@ -305,11 +305,11 @@ def test_no_step_is_taken_where_everything_is_missing() -> None:
     values = vectors(300, 3)
     partition = partition_of("both")
     partition.process(records_of(values))
-    network = next(iter(partition.state()["networks"].values()))["network"]
+    network = next(iter(partition.state().learned.networks.values()))["network"]
     learned = network.shape[1] - 2 - 8  # all but steps, budget and states at the left edge
     holes = records_of(np.vstack([values, np.full((20, 3), np.nan)]))[300:]
     processed = partition.process(holes)
-    after = next(iter(partition.state()["networks"].values()))["network"]
+    after = next(iter(partition.state().learned.networks.values()))["network"]
     np.testing.assert_array_equal(network[:, :learned], after[:, :learned])
     assert {(0, 0)} == {(outcome.fit_steps, outcome.skipped_steps) for outcome in processed.outcomes}
     assert all(json.loads(output.value or b"")["prediction"][0][0] is not None for output in processed.outputs)

@@ -6,8 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from online_lstm.learning.scoring import classification
 from online_lstm.learning.state.packed import PackedArrays
+from online_lstm.predictor_scores import Predictors
 
 WINDOW, PREDICTORS, LOSSES = 5, 3, 2
+NAMES = Predictors(("last_value", "most_frequent"), ())
 
 
 @pytest.fixture
@@ -25,7 +27,7 @@ def test_nothing_is_said_before_the_first_score(row):
     """No scored prediction, no rates; an empty run changes nothing."""
     assert (0, PREDICTORS) == classification.record(row, *run_of(0)).shape
     assert classification.rates(row) is None
-    assert classification.summary({name: array[None] for name, array in row.items()}) is None
+    assert (None, None) == classification.summary({name: array[None] for name, array in row.items()}, NAMES)
 
 
 def test_rates_are_shares_of_the_last_window(row):
@@ -61,8 +63,8 @@ def test_summary_pools_the_windows_of_all_streams():
     runs = [run_of(length) for length in (2, 9, 0)]
     for number, (hits, losses) in zip(numbers, runs, strict=True):
         classification.record(rows.view(number), hits, losses)
-    rates, means = classification.summary(rows.take(numbers))
-    np.testing.assert_allclose(np.concatenate([hits[-WINDOW:] for hits, _ in runs]).mean(axis=0), rates)
+    rates, means = classification.summary(rows.take(numbers), NAMES)
+    np.testing.assert_allclose(np.concatenate([hits[-WINDOW:] for hits, _ in runs]).mean(axis=0), rates.columns)
     np.testing.assert_allclose(np.concatenate([losses[-WINDOW:] for _, losses in runs]).mean(axis=0), means)
 
 
@@ -70,14 +72,16 @@ def test_lifts_have_the_standard_errors_of_pairs():
     """Those of the differences in the windows: hit by hit where an event is worth one prediction (McNemar)."""
     rows = PackedArrays(classification.fields(score_window=WINDOW, predictors=PREDICTORS, losses=LOSSES))
     numbers = [rows.add() for _ in range(3)]
-    assert classification.lift_errors(rows.take(numbers), 2) is None
+    assert classification.lift_errors(rows.take(numbers), NAMES) is None
     runs = [run_of(length) for length in (3, 9, 0)]
     for number, (hits, losses) in zip(numbers, runs, strict=True):
         classification.record(rows.view(number), hits, losses)
     hits = np.concatenate([hits[-WINDOW:] for hits, _ in runs])
     expected = [np.std(hits[:, 0].astype(int) - hits[:, place]) / len(hits) ** 0.5 for place in (1, 2)]
     assert expected[0] != expected[1]
-    np.testing.assert_allclose(expected, classification.lift_errors(rows.take(numbers), 2))
+    found = classification.lift_errors(rows.take(numbers), NAMES)
+    assert ["last_value", "most_frequent"] == list(found)
+    np.testing.assert_allclose(expected, list(found.values()))
 
 
 def test_several_predictions_of_an_event_are_no_independent_ones():
@@ -87,7 +91,8 @@ def test_several_predictions_of_an_event_are_no_independent_ones():
     hits = np.array([[2, 0, 2], [2, 0, 2], [0, 2, 2], [1, 1, 1]], np.int32)
     classification.record(rows.view(number), hits, np.ones((4, 2, LOSSES)))
     expected = 4**0.5 * np.std([2, 2, -2, 0]) / 7
-    np.testing.assert_allclose([expected], classification.lift_errors(rows.take([number]), 1))
+    found = classification.lift_errors(rows.take([number]), Predictors(("last_value",), ()))
+    np.testing.assert_allclose(expected, found["last_value"])
 
 
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=8))
@@ -122,8 +127,9 @@ def test_an_event_may_have_several_predictions(lengths):
     windows = [hits[max(0, end - WINDOW) : end].sum(axis=0) for end in range(1, count + 1)]
     np.testing.assert_allclose(np.concatenate(rates)[:, 0], [right / of for right, of in windows])
     if count:
-        found, losses = classification.summary({name: array[None] for name, array in row.items()})
-        assert (windows[-1][0] / windows[-1][1],) == found
+        rows = {name: array[None] for name, array in row.items()}
+        found, losses = classification.summary(rows, Predictors((), ()))
+        assert windows[-1][0] / windows[-1][1] == found.published
         np.testing.assert_array_equal(np.ones((2, LOSSES)), losses)
 
 

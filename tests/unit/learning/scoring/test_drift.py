@@ -1,7 +1,7 @@
 """When a stream is found to have changed: as river finds it, whatever the batches, and not as it is being learned."""
 
-import json
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -97,7 +97,7 @@ def test_few_events_tell_nothing() -> None:
 def test_only_what_was_scored_counts(several: bool) -> None:
     """Of several predictions an event, the share that was missed; the event's number is kept and they are counted."""
     settings = small_settings()
-    predictors = settings.first_expert + len(settings.experts)
+    predictors = settings.predictors.count
     rows = PackedArrays(score_fields(settings, 1, predictions=2 if several else 1))
     row = rows.view(rows.add())
     right = np.array([True] * 40 + [False] * 20)
@@ -168,22 +168,22 @@ def test_drift_independent_of_calls(task: str) -> None:
             restored.restore(partition.state())
             partition = restored
     assert done.outputs == outputs
-    assert digest_of(whole.state()) == digest_of(partition.state())
+    assert digest_of(whole.state().to_arrays()) == digest_of(partition.state().to_arrays())
 
 
 def test_a_break_of_the_sequence_is_no_beginning_of_the_test() -> None:
     """What was missed before counts on, as the stream is the same."""
     partition = partition_of("symbol")
     partition.process(values_of("symbol")[:100])
-    before = partition.state()["streams"]["arrays"]["drift_test"]
+    before = partition.state().learned.arrays["drift_test"]
     partition.break_sequences()
-    np.testing.assert_array_equal(before, partition.state()["streams"]["arrays"]["drift_test"])
+    np.testing.assert_array_equal(before, partition.state().learned.arrays["drift_test"])
     assert 90 < before[0, 0]
 
 
 def test_a_state_of_before_there_was_a_test_is_refused() -> None:
     """As one of other settings is: what its outputs would be is not known."""
     state = partition_of("symbol").state()
-    shape = {name: value for name, value in json.loads(state["shape"]).items() if not name.startswith("drift_")}
+    shape = {name: value for name, value in state.shape.items() if not name.startswith("drift_")}
     with pytest.raises(StateMismatchError, match=r"drift_delta None \(the settings say 0.15\), drift_threshold None"):
-        partition_of("symbol").restore({**state, "shape": json.dumps(shape)})
+        partition_of("symbol").restore(replace(state, shape=shape))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from online_lstm.learning.scoring import regression
+from online_lstm.predictor_scores import Predictors
 
 
 def losses_of(values, predictions):
@@ -21,7 +22,9 @@ def test_skill_error_is_of_paired_differences():
     differences = errors[:, 0] - errors[:, 2]
     expected = np.std(differences) / len(differences) ** 0.5 / errors[:, 2].mean()
     assert regression.skill_error(sums, squares) == pytest.approx(expected)
-    assert regression.regression_stats(sums, 1).skill == pytest.approx(-differences.mean() / errors[:, 2].mean())
+    predictors = Predictors(("last_value", "seasonal_naive"), ())
+    stats = regression.regression_stats(sums, predictors, components=1)
+    assert stats.skill == pytest.approx(-differences.mean() / errors[:, 2].mean())
     by_event = sum(regression.squared_differences(event) for event in losses)
     np.testing.assert_allclose(squares, by_event)
 

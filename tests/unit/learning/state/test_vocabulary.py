@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from online_lstm.errors import StateMismatchError
-from online_lstm.learning.state.vocabulary import Vocabulary, VocabularyLookup
+from online_lstm.learning.state.vocabulary import Vocabulary, VocabularyLookup, VocabularyState
 
 symbols = st.one_of(st.integers(-3, 12), st.sampled_from([0.5, 2.5]), st.sampled_from(["", "4", "ä"]))
 streams = st.lists(symbols, max_size=60)
@@ -103,9 +103,9 @@ def test_a_restored_vocabulary_goes_on_like_the_one_it_came_from(before, after, 
     restored.restore(vocabulary.state())
     assert sight(vocabulary, after) == sight(restored, after)
     expected, actual = vocabulary.state(), restored.state()
-    assert expected.pop("literals") == actual.pop("literals")
-    for name, array in expected.items():
-        np.testing.assert_array_equal(array, actual[name], strict=True)
+    assert expected.literals == actual.literals
+    for name in ("ids", "codes", "sightings"):
+        np.testing.assert_array_equal(getattr(expected, name), getattr(actual, name), strict=True)
 
 
 def test_an_adopted_value_has_a_code_before_it_is_seen():
@@ -149,7 +149,7 @@ def test_memory_is_bounded():
     """50,000 different values leave no more than the bounds allow."""
     vocabulary = Vocabulary(max_codes=8, min_occurrences=2)
     sight(vocabulary, range(50_000))
-    assert 1 + 8 == len(vocabulary.state()["literals"])
+    assert 1 + 8 == len(vocabulary.state().literals)
 
 
 @pytest.mark.parametrize(
@@ -171,8 +171,8 @@ def test_refuses_a_state_that_is_none_of_its_own(change, complaint):
     vocabulary, other = (Vocabulary(max_codes=2, min_occurrences=2) for _ in range(2))
     sight(vocabulary, [1, 2])
     with pytest.raises(StateMismatchError, match=complaint):
-        other.restore(vocabulary.state() | change)
-    assert [] == other.state()["literals"]
+        other.restore(VocabularyState.from_arrays(vocabulary.state().to_arrays() | change))
+    assert [] == other.state().literals
 
 
 def test_refuses_more_values_than_it_has_room_for():

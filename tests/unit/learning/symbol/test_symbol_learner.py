@@ -20,7 +20,6 @@ EXPERTS = EXPERTS_OF["symbol"]
 FIRST_EXPERT = 1 + len(BASELINES["symbol"])
 PREDICTORS = FIRST_EXPERT + len(EXPERTS)
 """Published prediction, baselines and experts."""
-LSTM = FIRST_EXPERT
 ROOMY = small_settings(suffix_contexts=1024)
 """With room for all contexts of a short stream."""
 
@@ -127,7 +126,10 @@ def test_no_context_of_a_memory_reaches_over_an_end() -> None:
     for _ in range(10):
         bench.learn([1, 5, 5, 2], ends=True)
         bench.learn([3, 5, 5, 4], ends=True)
-    hits = [o.hits and o.hits[-1] for o in bench.learn([1, 5, 5, 2], ends=True) + bench.learn([3, 5, 5, 4], ends=True)]
+    hits = [
+        o.hits and o.hits.experts["slow_suffix_memory"]
+        for o in bench.learn([1, 5, 5, 2], ends=True) + bench.learn([3, 5, 5, 4], ends=True)
+    ]
     assert [None, True, True, True] * 2 == hits
 
 
@@ -153,17 +155,18 @@ def test_probabilities_are_shared_out_among_known_values() -> None:
 def test_every_event_is_fitted_and_scored_for_all_predictors() -> None:
     """Hits are of what is published, of baselines and experts; a miss of the network is worth more steps."""
     outcomes = Bench().learn([1, 1, 1, 2])
-    assert [1, 1] == [o.fit_steps for o in outcomes if o.hits and o.hits[LSTM]]
-    assert all(o.fit_steps > 1 for o in outcomes if o.hits and not o.hits[LSTM])
+    assert [1, 1] == [o.fit_steps for o in outcomes if o.hits and o.hits.experts["lstm"]]
+    assert all(o.fit_steps > 1 for o in outcomes if o.hits and not o.hits.experts["lstm"])
     assert [0] * 4 == [o.skipped_steps for o in outcomes]
-    assert [None, PREDICTORS, PREDICTORS, PREDICTORS] == [o.hits and len(o.hits) for o in outcomes]
-    assert [None, 1.0, 1.0, pytest.approx(2 / 3)] == [o.hit_rates and o.hit_rates[0] for o in outcomes]
+    assert [None, PREDICTORS, PREDICTORS, PREDICTORS] == [o.hits and len(o.hits.columns) for o in outcomes]
+    assert [None, 1.0, 1.0, pytest.approx(2 / 3)] == [o.hit_rates and o.hit_rates.published for o in outcomes]
 
 
 def test_rates_are_over_the_last_predictions_only() -> None:
     """What is older than the score window does not count."""
     outcomes = Bench(small_settings(score_window=5)).learn([*range(30), *[7] * 60])
-    assert outcomes[-1].hit_rates == (1.0,) * PREDICTORS
+    assert outcomes[-1].hit_rates
+    assert (1.0,) * PREDICTORS == outcomes[-1].hit_rates.columns
 
 
 def test_network_grows_with_vocabulary_and_keeps_weights() -> None:
