@@ -172,7 +172,7 @@ class LineageStarted:
 
 @dataclass(frozen=True, slots=True)
 class OutputFormChanged:
-    """Committed outputs of an input partition were published in a form that their topic accepts (``codec.forms``)."""
+    """Committed outputs of an input partition were published in a form of ``codec.output_forms``."""
 
     source: TopicPartition
     form: str

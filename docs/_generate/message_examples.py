@@ -14,8 +14,8 @@ from typing import Any
 from _generate.reference_tables import table
 from online_lstm.backtest.columns import read_columns
 from online_lstm.codec import REASONS
-from online_lstm.codec.cells import Markers
-from online_lstm.codec.forms import REFUSED_OUTPUT, Forms
+from online_lstm.codec.cell_text import Markers
+from online_lstm.codec.output_forms import REFUSED_OUTPUT, Forms
 from online_lstm.devtools.sample_data import demo_stream
 from online_lstm.events import Header, InputRecord, OutputRecord, TopicPartition
 from online_lstm.learning.model_factory import model_factory
@@ -107,8 +107,7 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
         "event": "number of events of the partition so far, including labels that arrived alone",
         "value": "the sample as received; null for a label alone",
         "evaluation": "score of the prediction after the last sample of a sequence, in the message of the event "
-        "with which "
-        "the sequence has both an end and a label; else null",
+        "with which the sequence has both an end and a label; else null",
         "evaluation.label": "the label",
         "evaluation.predicted": "the label that was most likely",
         **{name: text.format(it="the label") for name, text in _PROBABLE.items()},

@@ -13,7 +13,7 @@ import yaml
 from online_lstm.cli.main import COMMANDS, build_parser
 from online_lstm.cli.options import GROUPS
 from online_lstm.codec import REASONS
-from online_lstm.codec.forms import FORMS
+from online_lstm.codec.output_forms import FORMS
 from online_lstm.errors import ExitCode
 from online_lstm.events import BASELINES, EXPERTS
 from online_lstm.observability.http_server import Health, WebServer

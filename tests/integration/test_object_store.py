@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from conftest import GIVEN
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
-from online_lstm.checkpoint import CheckpointStore, CheckpointWriter, storage
+from online_lstm.checkpoint import CheckpointStore, CheckpointWriter, storage_backends
 from online_lstm.errors import CheckpointDamagedError, CheckpointsUnavailableError, SettingsError
 from online_lstm.events import TopicPartition
 from online_lstm.learning.state.schema import PartitionState
@@ -297,7 +297,7 @@ def test_a_store_that_is_away_for_a_while(server: Server) -> None:
 
 def test_a_store_that_never_answers(settings_of_client: pytest.MonkeyPatch) -> None:
     """A connection that is accepted and then silent is given up after a bounded time."""
-    settings_of_client.setattr(storage, "TIMEOUT_S", 0.2)
+    settings_of_client.setattr(storage_backends, "TIMEOUT_S", 0.2)
     with create_server(("127.0.0.1", 0)) as silent:
         settings_of_client.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
         store = CheckpointStore("s3://bucket", "g")
@@ -331,7 +331,7 @@ def test_a_fault_of_the_store_is_tried_again(settings_of_client: pytest.MonkeyPa
         http.daemon_threads = True  # which wait for what the client might ask next
         Thread(target=http.serve_forever).start()
         settings_of_client.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{http.server_port}")
-        place = storage.ObjectStorage("s3://bucket")
+        place = storage_backends.ObjectStorage("s3://bucket")
         with pytest.raises(ConnectionError) if faults == 2 else nullcontext():
             place.put("name", b"content")
         http.shutdown()

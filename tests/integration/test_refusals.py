@@ -16,8 +16,8 @@ from online_lstm.errors import BadInputError, ExitCode, MissingTopicError, NotCo
 from online_lstm.events import Committed, InputRecord, Membership, OutputRecord, TopicPartition
 from online_lstm.settings import Settings
 from online_lstm.streaming.kafka import AtLeastOnceProducer, GroupConsumer, TransactionalProducer, ensure_topics, topics
-from online_lstm.streaming.kafka.batch_producer import BatchProducer
-from online_lstm.streaming.kafka.offset_consumer import input_record
+from online_lstm.streaming.kafka.base_consumer import input_record
+from online_lstm.streaming.kafka.base_producer import BatchProducer
 from online_lstm.telemetry import OutputFormChanged, TelemetryEvent
 from support.fakes import small_settings
 from support.kafka_admin import create_topic, delete_topics, read_committed, wait_for_partitions

@@ -10,7 +10,7 @@ from typing import Any
 
 from online_lstm.checkpoint import CheckpointStore, digest_of
 from online_lstm.checkpoint.warm_start_file import read_warm_start
-from online_lstm.codec.forms import Forms, TopicLimits
+from online_lstm.codec.output_forms import Forms, TopicLimits
 from online_lstm.events import Committed, InputRecord, Membership, OutputRecord, PollResult, TopicPartition
 from online_lstm.learning.network import LabelModel, LearningSettings, ModelShape, NumberModel, SymbolModel
 from online_lstm.learning.number.number_learner import number_ensemble_from
@@ -79,13 +79,13 @@ def small_settings(**given: Any) -> Settings:
 @cache
 def small_network(learning: LearningSettings) -> SymbolModel:
     """Give the network of ``small_settings``; compiled once, whoever asks."""
-    return SymbolModel(ModelShape(layers=("lstm 4",), window=8, carried=True, seed=0, replay_buffer_size=40), learning)
+    return SymbolModel(ModelShape(layers=("lstm 4",), window=8, stateful=True, seed=0, replay_buffer_size=40), learning)
 
 
 @cache
 def small_classifier(learning: LearningSettings) -> LabelModel:
     """Give the network of ``small_settings(**LABELS)``; compiled once, too."""
-    shape = ModelShape(layers=("lstm 4",), window=8, carried=True, seed=0)
+    shape = ModelShape(layers=("lstm 4",), window=8, stateful=True, seed=0)
     return LabelModel(shape, learning, features=2, classes=3, position_weights="all")
 
 
@@ -94,7 +94,7 @@ def small_regression(learning: LearningSettings) -> NumberModel:
     """Give the network of ``small_settings(**NUMBERS)``; compiled once, too."""
     chosen = small_settings(**NUMBERS)
     return NumberModel(
-        ModelShape(layers=("lstm 4",), window=8, carried=True, seed=0, replay_buffer_size=40),
+        ModelShape(layers=("lstm 4",), window=8, stateful=True, seed=0, replay_buffer_size=40),
         learning,
         features=number_ensemble_from(chosen).features,
         horizons=chosen.horizons * chosen.features,

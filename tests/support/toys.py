@@ -42,7 +42,7 @@ class ToyNetwork(SymbolModel):
 
 @cache
 def toy_network(learning: LearningSettings) -> SymbolModel:
-    return ToyNetwork(ModelShape(layers=("lstm 4",), window=8, carried=True, seed=0), learning)
+    return ToyNetwork(ModelShape(layers=("lstm 4",), window=8, stateful=True, seed=0), learning)
 
 
 def pack(state: Mapping[str, Any], _: Mapping[str, str]) -> bytes:

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from online_lstm.audit.describe import learner_of, streams_of
-from online_lstm.checkpoint.files import CheckpointFile
+from online_lstm.audit.state_description import learner_of, streams_of
+from online_lstm.checkpoint.checkpoint_files import CheckpointFile
 from online_lstm.checkpoint.hdf5 import FORMAT
 from online_lstm.learning.partition import lineage_generation
 

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from online_lstm.events import BASELINES
 from online_lstm.significance import words_of
-from online_lstm.terminal.formatting import literal, printable
+from online_lstm.terminal.message_lines import literal, printable
 from online_lstm.terminal.tables import make_table
 
 MAX_STREAMS = 20

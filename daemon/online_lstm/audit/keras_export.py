@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from online_lstm.audit.describe import numbers_or_none
+from online_lstm.audit.state_description import numbers_or_none
 from online_lstm.learning.network import Model, NumberModel, SymbolModel
 from online_lstm.learning.network.layout import Floats
 from online_lstm.learning.state.scaler import MAX_DEVIATIONS

@@ -149,8 +149,7 @@ def replay(
         if expected is not None and partition.commit_metadata != expected:
             raise ReplayDivergedError(
                 f"{plan.source}: replaying offsets {agreed} to {stop} gave {partition.commit_metadata}, but it was "
-                f"{expected}: "
-                "the CPU, the TensorFlow version or the input topic has changed; from offset "
+                f"{expected}: the CPU, the TensorFlow version or the input topic has changed; from offset "
                 f"{max(agreed, plan.wanted.start)} on, the output may differ from the published one"
             )
         agreed = stop if expected is not None else agreed

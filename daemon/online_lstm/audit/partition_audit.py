@@ -222,8 +222,7 @@ def _note_changes(finding: PartitionAudit, topics: RecordReader) -> None:
     if finding.proof is not None and finding.proof.earlier:
         finding.notes.append(
             f"{finding.proof.earlier:,} outputs are of lineages before {finding.commit_metadata.lineage}; of these "
-            "only their "
-            "order is judged"
+            "only their order is judged"
         )
     partitions = topics.partitions(finding.source.topic)
     if partitions != finding.commit_metadata.partitions:

@@ -8,7 +8,7 @@ from online_lstm.backtest.columns import read_columns
 from online_lstm.backtest.delimited import Dialect
 from online_lstm.backtest.input_files import Format, Line, read_lines
 from online_lstm.backtest.sequence_ends import ended
-from online_lstm.codec.cells import Markers
+from online_lstm.codec.cell_text import Markers
 from online_lstm.settings import Settings
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import permutations
 from typing import Generic, TypeVar
 
-from online_lstm.codec.cells import parse_number, quote_for_error
+from online_lstm.codec.cell_text import parse_number, quote_for_error
 from online_lstm.errors import BadInputError
 from online_lstm.timestamps import EPOCH_UNITS, ISO, milliseconds_in
 

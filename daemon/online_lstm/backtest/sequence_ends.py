@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from online_lstm.backtest.input_files import Line
-from online_lstm.codec.cells import Markers, parse_label
+from online_lstm.codec.cell_text import Markers, parse_label
 
 _NONE = Markers()
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from online_lstm.checkpoint.hdf5 import pack, unpack
-from online_lstm.checkpoint.storage import storage_at
+from online_lstm.checkpoint.storage_backends import storage_at
 from online_lstm.errors import CheckpointDamagedError, CheckpointsUnavailableError, SettingsError
 from online_lstm.events import TopicPartition
 from online_lstm.learning.state.schema import PartitionState

@@ -42,7 +42,7 @@ def read_warm_start(settings: Settings) -> WarmStart | None:
 
 
 def _from_checkpoint(path: Path) -> PartitionState:
-    from online_lstm.checkpoint.files import read_file
+    from online_lstm.checkpoint.checkpoint_files import read_file
 
     file = read_file(str(path))
     if file.state is None:

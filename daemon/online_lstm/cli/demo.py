@@ -28,7 +28,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     if arguments.events is not None and arguments.events < 2:
         raise SettingsError(f"events: received {arguments.events}, expected 2 or more")
     from online_lstm.devtools.demonstration import demonstrate
-    from online_lstm.devtools.durations import Durations
+    from online_lstm.devtools.elapsed_times import Durations
 
     durations = Durations()
     if arguments.install_s is not None:

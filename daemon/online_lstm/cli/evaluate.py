@@ -16,7 +16,7 @@ from rich.console import Console
 from online_lstm.cli.options import add_assignments
 from online_lstm.devtools.sample_data import taxi
 from online_lstm.errors import ExitCode, SettingsError
-from online_lstm.evaluation.protocols import PROTOCOLS, BenchmarkProtocol
+from online_lstm.evaluation.benchmarks import PROTOCOLS, BenchmarkProtocol
 from online_lstm.evaluation.seed_statistics import BEGIN, END, Comparison, place_figures
 from online_lstm.settings import Settings, parse_assignments, read_settings
 from online_lstm.terminal.output_file import STANDARD_OUTPUT, create_output
@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> ExitCode:
     """Run the protocols and print the results."""
     from online_lstm.evaluation.accuracy_report import read_document, to_json, to_markdown
-    from online_lstm.evaluation.protocol_runner import compare
+    from online_lstm.evaluation.benchmark_runner import compare
 
     protocols = _protocols(arguments)
     settings = [_settings(arguments, protocol.settings) for protocol in protocols]

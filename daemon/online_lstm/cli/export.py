@@ -9,7 +9,7 @@ from typing import Any
 from rich.text import Text
 
 from online_lstm.errors import CheckpointDamagedError, ExitCode, SettingsError
-from online_lstm.terminal.formatting import printable
+from online_lstm.terminal.message_lines import printable
 from online_lstm.terminal.output_file import create_output
 from online_lstm.terminal.tables import make_console, make_table
 
@@ -47,13 +47,13 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     out = Path(arguments.out)
     if out.suffix != SUFFIX:
         raise SettingsError(f"OUT{SUFFIX}: received {arguments.out}, expected a path that ends in {SUFFIX}")
-    from online_lstm.checkpoint.files import read_file
+    from online_lstm.checkpoint.checkpoint_files import read_file
 
     file = read_file(arguments.checkpoint)
     if file.state is None:
         raise CheckpointDamagedError(file.damage)
-    from online_lstm.audit.describe import settings_of
     from online_lstm.audit.keras_export import export
+    from online_lstm.audit.state_description import settings_of
     from online_lstm.learning.model_factory import model_factory
     from online_lstm.learning.partition import learning_settings, model_id
 

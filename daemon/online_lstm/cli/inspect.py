@@ -29,7 +29,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     """
     from online_lstm.audit.checkpoint_content import describe, summarize
     from online_lstm.audit.checkpoint_tables import listing_table, print_checkpoint
-    from online_lstm.checkpoint.files import find_files, read_file
+    from online_lstm.checkpoint.checkpoint_files import find_files, read_file
 
     urls = find_files(arguments.checkpoint)
     single = urls == [arguments.checkpoint]

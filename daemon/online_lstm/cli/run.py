@@ -45,7 +45,7 @@ def run(settings: Settings) -> None:
     from online_lstm.checkpoint import CheckpointStore
     from online_lstm.checkpoint.warm_start_file import read_warm_start
     from online_lstm.codec import REASONS
-    from online_lstm.learning.learners import warm_up
+    from online_lstm.learning.learner_factory import warm_up
     from online_lstm.learning.model_factory import model_factory
     from online_lstm.learning.network import fingerprint, load_tensorflow
     from online_lstm.learning.partition import learning_settings

@@ -8,8 +8,8 @@ import base64
 from collections.abc import Callable
 from functools import partial
 
-from online_lstm.codec.cells import quote, quote_for_error
-from online_lstm.codec.forms import REFUSED_OUTPUT
+from online_lstm.codec.cell_text import quote, quote_for_error
+from online_lstm.codec.output_forms import REFUSED_OUTPUT
 from online_lstm.codec.size import headers_bytes
 from online_lstm.codec.values import SymbolValue, VectorValue, missing, symbol_reader, vector_reader
 from online_lstm.errors import BadInputError

@@ -10,9 +10,9 @@ import struct
 from dataclasses import replace
 from datetime import timedelta
 
-from online_lstm.codec.cells import quote
-from online_lstm.codec.forms import TIMESTAMP
-from online_lstm.codec.messages import writer_of
+from online_lstm.codec.cell_text import quote
+from online_lstm.codec.output_forms import TIMESTAMP
+from online_lstm.codec.output_messages import writer_of
 from online_lstm.codec.size import record_bytes
 from online_lstm.errors import BadInputError
 from online_lstm.events import (

@@ -10,7 +10,7 @@ import re
 from itertools import accumulate
 from typing import Any
 
-from online_lstm.codec.cells import is_numeral, quote_for_error
+from online_lstm.codec.cell_text import is_numeral, quote_for_error
 from online_lstm.errors import BadInputError
 
 MAX_NESTING = 100

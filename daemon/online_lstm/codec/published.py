@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from online_lstm.codec.encode import NO_TIMESTAMP, YEAR_10000_MS
-from online_lstm.codec.forms import TIMESTAMP, is_refused_output, original
+from online_lstm.codec.output_forms import TIMESTAMP, is_refused_output, original
 from online_lstm.events import InputRecord, OutputRecord, TopicPartition
 from online_lstm.timestamps import epoch_ms
 

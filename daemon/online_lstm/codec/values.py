@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from online_lstm.codec.cells import Markers, not_finite, parse_number, quote, quote_for_error
+from online_lstm.codec.cell_text import Markers, not_finite, parse_number, quote, quote_for_error
 from online_lstm.codec.json_text import NOTHING, NumberText, at_path, parse, unquoted
 from online_lstm.errors import BadInputError
 from online_lstm.events import Label, Symbol, Vector
@@ -171,8 +171,8 @@ def _value_path(message: Any, path: tuple[str, ...] | None) -> tuple[str, ...]:
 def _missing_path(text: str, path: tuple[str, ...]) -> BadInputError:
     return BadInputError(
         "missing_path",
-        f"received {quote_for_error(text)}, expected a value at {'.'.join(path)!a}: "
-        "the setting value_path says where it is",
+        f"received {quote_for_error(text)}, expected a value at {'.'.join(path)!a}: the setting value_path says where "
+        "it is",
     )
 
 
@@ -272,8 +272,8 @@ def _unpack(value: bytes, layout: str) -> Any:
     if len(value) != expected:
         raise BadInputError(
             "wrong_length",
-            f"received {quote_for_error(value)}, {len(value)} bytes, expected {expected}: "
-            "the setting value_format says which serializer wrote the values",
+            f"received {quote_for_error(value)}, {len(value)} bytes, expected {expected}: the setting value_format "
+            "says which serializer wrote the values",
         )
     return struct.unpack(layout, value)[0]
 

@@ -169,8 +169,8 @@ class LocalBroker:
     def _failure(self, what: str) -> BrokerUnavailableError:
         log = (self._data / "broker.log").read_text(encoding="utf-8", errors="replace")
         return BrokerUnavailableError(
-            f"Kafka {KAFKA_VERSION} for {self.bootstrap} {what}; it needs Java 17 or newer. "
-            f"The last lines of {self._data / 'broker.log'}:\n{last_lines(log)}"
+            f"Kafka {KAFKA_VERSION} for {self.bootstrap} {what}; it needs Java 17 or newer. The last lines of "
+            f"{self._data / 'broker.log'}:\n{last_lines(log)}"
         )
 
 

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from online_lstm.devtools.daemon_process import DaemonProcess
 from online_lstm.devtools.demo_summary import metric_totals, summary_table
-from online_lstm.devtools.durations import Durations
+from online_lstm.devtools.elapsed_times import Durations
 from online_lstm.devtools.kafka_jars import BOOTSTRAP_VARIABLE
 from online_lstm.devtools.local_kafka import bootstrap_or_local, fetch_kafka
 from online_lstm.devtools.sample_data import daily_load, demo_stream

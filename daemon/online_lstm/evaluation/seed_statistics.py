@@ -10,7 +10,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from online_lstm.errors import SettingsError
-from online_lstm.evaluation.protocols import BenchmarkMetric, BenchmarkProtocol
+from online_lstm.evaluation.benchmarks import BenchmarkMetric, BenchmarkProtocol
 
 PREDICTION = "prediction"
 """The name of the published prediction among the predictors."""

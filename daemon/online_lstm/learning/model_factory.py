@@ -23,11 +23,11 @@ def model_factory(settings: Settings) -> NetworkFactory:
     Raises:
         SettingsError: A layer is invalid; raised by the returned function.
     """
-    carried = settings.stateful
+    stateful = settings.stateful
     shape = ModelShape(
         layers=settings.network,
         window=settings.window,
-        carried=carried,
+        stateful=stateful,
         seed=settings.seed,
         replay_buffer_size=settings.replay_buffer_size,
     )

@@ -30,11 +30,11 @@ from online_lstm.events import (
     Tombstone,
     TopicPartition,
 )
-from online_lstm.learning.hints import Hints
-from online_lstm.learning.learners import Learner, make_learner
+from online_lstm.learning.learner_factory import Learner, make_learner
 from online_lstm.learning.network import LearningSettings, Model
 from online_lstm.learning.scoring import classification
 from online_lstm.learning.scoring.regression import regression_stats, skill_error, squared_differences
+from online_lstm.learning.setting_hints import Hints
 from online_lstm.learning.state.packed import ArrayViews
 from online_lstm.learning.state.schema import PartitionState
 from online_lstm.learning.warm_start import WarmStart, require_shape

@@ -10,7 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from online_lstm.events import EventResult, NumberEvent, SymbolEvent, Tombstone
 from online_lstm.learning.learner_protocol import BatchResult, E_contra, LearnerStats
-from online_lstm.learning.model_states import ModelStates
+from online_lstm.learning.learner_state import ModelStates
 from online_lstm.learning.network import Model
 from online_lstm.learning.scoring import classification
 from online_lstm.learning.state.packed import ArraySpec, PackedArrays, require_same

@@ -25,7 +25,7 @@ from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 from online_lstm import __version__
-from online_lstm.codec.forms import FORMS
+from online_lstm.codec.output_forms import FORMS
 from online_lstm.events import BASELINES, TopicPartition
 from online_lstm.telemetry import HINTS, CheckpointResult, LineageReason
 

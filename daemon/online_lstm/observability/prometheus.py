@@ -11,7 +11,7 @@ from typing import Any
 from prometheus_client import Gauge
 from prometheus_client.exposition import choose_encoder
 
-from online_lstm.codec.forms import REFUSED_OUTPUT
+from online_lstm.codec.output_forms import REFUSED_OUTPUT
 from online_lstm.events import BASELINES, TopicPartition
 from online_lstm.observability.metric_catalogue import BEST, MetricCatalogue, partition_labels
 from online_lstm.significance import lift

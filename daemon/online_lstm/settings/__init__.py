@@ -1,13 +1,13 @@
 """The settings: their model, the presets, and the reading of options, environment and file."""
 
-from online_lstm.settings.field_types import KERAS_SUFFIX
-from online_lstm.settings.model import (
+from online_lstm.settings.catalogue import (
     KIND_MEANINGS,
     Settings,
     is_list,
     kind_of,
     type_of,
 )
+from online_lstm.settings.field_types import KERAS_SUFFIX
 from online_lstm.settings.reader import add_value, alike_setting, parse_assignments, read_settings
 from online_lstm.settings.rules import BYTES_OF_CHANNEL, BYTES_OF_MESSAGE, require_consistent
 

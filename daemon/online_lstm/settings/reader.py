@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from online_lstm.errors import SettingsError
-from online_lstm.settings.model import Settings, is_list
+from online_lstm.settings.catalogue import Settings, is_list
 from online_lstm.settings.presets import PRESETS, TASKS
 from online_lstm.settings.rules import require_learnable
 from online_lstm.settings.sources import ENV_PREFIX, plain_text, read_environment, read_toml

@@ -1,7 +1,7 @@
 """Rules between settings: combinations that are refused although each value is valid."""
 
 from online_lstm.errors import SettingsError
-from online_lstm.settings.model import Settings
+from online_lstm.settings.catalogue import Settings
 
 MAX_TOPIC_LENGTH = 249
 MAX_PERIODS = 2

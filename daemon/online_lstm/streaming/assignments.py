@@ -12,7 +12,7 @@ from online_lstm.events import Committed, InputRecord, PollResult, TopicPartitio
 from online_lstm.learning.partition import Partition
 from online_lstm.streaming.broker_protocol import InputSource
 from online_lstm.streaming.recovery import Recovery, RestoredPartition
-from online_lstm.streaming.replay_end import ReplayEnd
+from online_lstm.streaming.replay_verification import ReplayEnd
 
 
 @dataclass(slots=True)

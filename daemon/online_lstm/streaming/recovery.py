@@ -28,7 +28,7 @@ from online_lstm.settings import Settings
 from online_lstm.streaming.broker_protocol import OffsetReader
 from online_lstm.streaming.checkpoint_search import CheckpointSearch, StoredState
 from online_lstm.streaming.commit_metadata import read_metadata
-from online_lstm.streaming.refusal import refuse_unless
+from online_lstm.streaming.refuse_or_continue import refuse_unless
 from online_lstm.telemetry import LineageReason, Observer
 
 _log = EventLogger(__name__)

@@ -42,10 +42,10 @@ from online_lstm.streaming.batch_report import batch_report
 from online_lstm.streaming.broker_protocol import InputSource, OutputSink
 from online_lstm.streaming.checkpoint_schedule import CheckpointSchedule
 from online_lstm.streaming.commit_metadata import write_metadata
-from online_lstm.streaming.monitor import Monitor
+from online_lstm.streaming.problem_monitor import Monitor
 from online_lstm.streaming.readiness import WAITING_S, HealthState, Readiness
 from online_lstm.streaming.recovery import Recovery
-from online_lstm.streaming.replay_end import ReplayEnd
+from online_lstm.streaming.replay_verification import ReplayEnd
 from online_lstm.telemetry import AssignmentChanged, Observer, TransactionEnded
 
 POLL_S = 0.2

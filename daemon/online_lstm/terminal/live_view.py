@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.rule import Rule
 from rich.text import Text
 
-from online_lstm.terminal.formatting import STYLES, format_message, format_outcome, has_changed, literal, printable
+from online_lstm.terminal.message_lines import STYLES, format_message, format_outcome, has_changed, literal, printable
 
 CURVE = 60
 """Maximum width of the curves: one character per message or group of messages."""

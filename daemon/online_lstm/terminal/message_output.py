@@ -7,8 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 
-from online_lstm.terminal.formatting import format_message
 from online_lstm.terminal.live_view import LiveView
+from online_lstm.terminal.message_lines import format_message
 
 
 def show_live(records: Iterable[Any], topic: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 from online_lstm.backtest.columns import read_columns
 from online_lstm.backtest.delimited import MAX_ROW_LINES, Dialect
 from online_lstm.backtest.input_files import Line, open_input
-from online_lstm.codec.cells import Markers
+from online_lstm.codec.cell_text import Markers
 from online_lstm.errors import InputFileError
 
 MARKERS = Markers(["NA", "N/A", "?", "-", "unknown", "-200"])

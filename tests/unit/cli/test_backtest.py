@@ -12,7 +12,7 @@ from online_lstm.backtest import file_values, runner
 from online_lstm.backtest.input_files import Line
 from online_lstm.backtest.report.score_tables import ABBREVIATIONS, channel_tables
 from online_lstm.backtest.runner import backtest
-from online_lstm.checkpoint.files import read_file
+from online_lstm.checkpoint.checkpoint_files import read_file
 from online_lstm.cli import main
 from online_lstm.devtools.sample_data import demo_stream
 from online_lstm.errors import ExitCode

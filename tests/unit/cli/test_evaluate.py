@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from online_lstm.cli import main
 from online_lstm.errors import ExitCode
-from online_lstm.evaluation import protocol_runner
+from online_lstm.evaluation import benchmark_runner
 from online_lstm.evaluation.seed_statistics import BEGIN, END, place_figures
 from online_lstm.events import BASELINES, EXPERTS
 from support.fakes import SMALL, small_network
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.long
 
 @pytest.fixture(autouse=True)
 def compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol_runner, "model_factory", lambda _: small_network)
+    monkeypatch.setattr(benchmark_runner, "model_factory", lambda _: small_network)
 
 
 def run(*arguments: object) -> int:

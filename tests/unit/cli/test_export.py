@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from online_lstm.audit.describe import settings_of
+from online_lstm.audit.state_description import settings_of
 from online_lstm.checkpoint.hdf5 import pack
 from online_lstm.cli import main
 from online_lstm.errors import ExitCode, SettingsError
@@ -16,7 +16,7 @@ from online_lstm.events import InputRecord, TopicPartition
 from online_lstm.learning.model_factory import model_factory
 from online_lstm.learning.network.layers import parse_layers
 from online_lstm.learning.network.layout import Layout
-from online_lstm.learning.network.runtime import pin_runtime
+from online_lstm.learning.network.tensorflow_runtime import pin_runtime
 from online_lstm.learning.partition import Partition, initial_metadata, learning_settings, next_metadata
 from online_lstm.learning.state.schema import PartitionState
 from online_lstm.settings import read_settings

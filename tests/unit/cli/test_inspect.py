@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from online_lstm.checkpoint import CheckpointStore, digest_of
-from online_lstm.checkpoint.files import read_file
+from online_lstm.checkpoint.checkpoint_files import read_file
 from online_lstm.cli import main
 from online_lstm.errors import ExitCode
 from online_lstm.events import InputRecord, TopicPartition

@@ -11,7 +11,7 @@ from online_lstm.errors import ExitCode
 from online_lstm.settings import read_settings
 from online_lstm.streaming.kafka import plain_clients
 from online_lstm.streaming.kafka.plain_clients import TopicTail
-from online_lstm.terminal.formatting import format_message
+from online_lstm.terminal.message_lines import format_message
 
 
 def record(value: bytes | None) -> SimpleNamespace:

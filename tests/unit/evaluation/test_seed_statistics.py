@@ -1,7 +1,7 @@
 """Statistics over seeds: targets, ranges, and published results beside them."""
 
 import pytest
-from online_lstm.evaluation.protocols import PROTOCOLS, BenchmarkMetric, hit_rate
+from online_lstm.evaluation.benchmarks import PROTOCOLS, BenchmarkMetric, hit_rate
 from online_lstm.evaluation.seed_statistics import Comparison, SeedStatistics
 
 

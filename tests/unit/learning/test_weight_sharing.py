@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from online_lstm.audit.describe import streams_of
+from online_lstm.audit.state_description import streams_of
 from online_lstm.checkpoint import digest_of
 from online_lstm.checkpoint.hdf5 import pack, unpack
 from online_lstm.errors import SettingsError, StateMismatchError

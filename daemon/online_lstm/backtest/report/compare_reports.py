@@ -13,7 +13,7 @@ from rich.text import Text
 from online_lstm.backtest.report.paired_comparison import ComparisonResult, compare_paired, has_blocks
 from online_lstm.backtest.report.score_tables import EARLY, TITLES
 from online_lstm.errors import InputFileError
-from online_lstm.terminal.formatting import printable
+from online_lstm.terminal.message_lines import printable
 from online_lstm.terminal.output_file import STANDARD_OUTPUT, create_output
 from online_lstm.terminal.tables import make_console, make_table
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from online_lstm.backtest.report.blocks import Blocks
+from online_lstm.backtest.report.block_sums import Blocks
 from online_lstm.backtest.report.calibration import ReliabilityBins
 from online_lstm.backtest.report.confusion import Confusion
 from online_lstm.backtest.report.time_to_learn import DriftRecoveries, TimeToLearn

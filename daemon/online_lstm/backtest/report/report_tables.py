@@ -5,7 +5,7 @@ from typing import Any
 
 from online_lstm.backtest.report.score_tables import ABBREVIATIONS, digits, spoken
 from online_lstm.events import NUMBER_SCORES
-from online_lstm.terminal.formatting import literal, printable, rounded
+from online_lstm.terminal.message_lines import literal, printable, rounded
 
 MAX_CHARACTERS = 60
 """Maximum number of characters shown of a value."""

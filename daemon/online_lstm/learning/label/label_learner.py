@@ -17,7 +17,7 @@ from online_lstm.events import LabelEvaluation, LabelEvent, LabelResult, Tombsto
 from online_lstm.learning.label.label_task import NONE, LabelTask
 from online_lstm.learning.label.open_sequences import OpenSequences, stalest_of
 from online_lstm.learning.learner_protocol import BatchResult, LearnerStats
-from online_lstm.learning.model_states import score, score_fields
+from online_lstm.learning.learner_state import score, score_fields
 from online_lstm.learning.network import LabelModel
 from online_lstm.learning.scoring import classification
 from online_lstm.learning.state import scaler

@@ -10,14 +10,14 @@ class ModelShape:
     """The shape of the weights and of the sequence; another shape is another network.
 
     ``layers`` are listed from the input up (``("lstm 32", "lstm 16")``, see ``online_lstm.learning.network.layers``).
-    ``window`` is the number of steps in one fit step. ``carried`` says whether the states at the window's left edge
+    ``window`` is the number of steps in one fit step. ``stateful`` says whether the states at the window's left edge
     move on with the window; otherwise they stay zero. ``seed`` determines the initial weights, the dropout and the
     replayed windows. Each event also replays one window of the last ``replay_buffer_size`` events (0: no replay).
     """
 
     layers: tuple[str, ...]
     window: int
-    carried: bool
+    stateful: bool
     seed: int
     replay_buffer_size: int = 0
 

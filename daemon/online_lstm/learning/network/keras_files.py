@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from online_lstm.errors import SettingsError
 from online_lstm.learning.network.layers import Dense, Dropout, Gru, Layer, LayerNorm, LeakyRelu, Lstm
 from online_lstm.learning.network.layout import Floats, Layout
-from online_lstm.learning.network.runtime import load_tensorflow
+from online_lstm.learning.network.tensorflow_runtime import load_tensorflow
 
 HEAD = "head"
 _SURE = 1e30

@@ -13,13 +13,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from online_lstm.learning.network.base_model import Model
 from online_lstm.learning.network.hyperparameters import LearningSettings, ModelShape
 from online_lstm.learning.network.keras_files import Head, KerasFile, keras_bytes, read_keras
 from online_lstm.learning.network.layout import Floats
 from online_lstm.learning.network.rng import dropout_seeds
-from online_lstm.learning.network.runtime import load_tensorflow
 from online_lstm.learning.network.signatures import SampleArguments, SampleResults, SequenceArguments, SequenceResults
-from online_lstm.learning.network.stacked_model import Model
+from online_lstm.learning.network.tensorflow_runtime import load_tensorflow
 
 MIN_LENGTH = 8
 """Steps of the smallest fit program; shorter sequences are padded to this length."""

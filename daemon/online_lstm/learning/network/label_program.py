@@ -9,7 +9,7 @@ from functools import cache
 
 import tensorflow as tf
 
-from online_lstm.learning.network.call_layout import compiled
+from online_lstm.learning.network.call_packing import compiled
 from online_lstm.learning.network.fit_step import TrainState, apply_step
 from online_lstm.learning.network.forward import after_first_step, forward
 from online_lstm.learning.network.hyperparameters import LearningSettings

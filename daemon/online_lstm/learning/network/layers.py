@@ -186,8 +186,8 @@ def parse_layers(layers: Sequence[str]) -> tuple[Layer, ...]:
         )
     if not any(layer.states for layer in parsed):
         raise SettingsError(
-            f"network: received {', '.join(layers)}, expected at least one lstm or gru: "
-            "other layers know nothing but the last value"
+            f"network: received {', '.join(layers)}, expected at least one lstm or gru: other layers know nothing but "
+            "the last value"
         )
     return parsed
 

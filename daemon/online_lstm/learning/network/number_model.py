@@ -8,14 +8,14 @@ from typing import ClassVar
 
 import numpy as np
 
+from online_lstm.learning.network.base_model import Model
 from online_lstm.learning.network.hyperparameters import LearningSettings, ModelShape, line_width
 from online_lstm.learning.network.keras_files import Head, KerasFile, keras_bytes, read_keras
 from online_lstm.learning.network.layout import Floats, Integers
 from online_lstm.learning.network.replay_buffer import ReplayBuffer, buffer_capacity, sample_window
 from online_lstm.learning.network.rng import dropout_seeds, drops_out
-from online_lstm.learning.network.runtime import load_tensorflow
 from online_lstm.learning.network.signatures import NumberArguments, RunResults
-from online_lstm.learning.network.stacked_model import Model
+from online_lstm.learning.network.tensorflow_runtime import load_tensorflow
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ class NumberModel(Model):
             self._learning,
             window=self._shape.window,
             horizons=self.horizons,
-            carried=self._shape.carried,
+            stateful=self._shape.stateful,
             replayed=self._shape.replay_buffer_size > 0,
             events=self.events,
         )

@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 import tensorflow as tf
 
-from online_lstm.learning.network.call_layout import compiled
+from online_lstm.learning.network.call_packing import compiled
 from online_lstm.learning.network.fit_step import FitReport, StepReport, TrainState, apply_step, fit_if
 from online_lstm.learning.network.forward import after_first_step, forward
 from online_lstm.learning.network.hyperparameters import LearningSettings
@@ -27,7 +27,7 @@ def compile_regression(
     *,
     window: int,
     horizons: tuple[int, ...],
-    carried: bool,
+    stateful: bool,
     replayed: bool,
     events: int,
 ) -> Callable[[NumberArguments], RunResults]:
@@ -51,7 +51,7 @@ def compile_regression(
             fitted, slid, report = _fit_step(
                 layout, learning, state, lines=batch, starts=starts, horizons=horizons, arrived=arrived, dropout=seed
             )
-            slides = arrived & carried & tf.reduce_all(tf.math.is_finite(slid))
+            slides = arrived & stateful & tf.reduce_all(tf.math.is_finite(slid))
             state = fitted._replace(states=tf.where(slides, slid, state.states))
             return k + 1, state, tf.tensor_scatter_nd_update(reports, [[k]], [report.row()])
 

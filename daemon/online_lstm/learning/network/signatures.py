@@ -1,7 +1,7 @@
 """The signatures of the compiled programs: the named arguments and results of each, with their shapes.
 
 A class of this module holds specs in ``specs``, NumPy arrays in a model, and tensors in a program.
-``online_lstm.learning.network.call_layout`` converts between them. Must not know TensorFlow.
+``online_lstm.learning.network.call_packing`` converts between them. Must not know TensorFlow.
 """
 
 from typing import Any, NamedTuple

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from online_lstm.errors import SettingsError
+from online_lstm.learning.network.base_model import Model
 from online_lstm.learning.network.hyperparameters import LearningSettings, ModelShape
 from online_lstm.learning.network.keras_files import Head, KerasFile, keras_bytes, read_keras
 from online_lstm.learning.network.layout import MIN_CLASSES, Floats, Integers, Layout
 from online_lstm.learning.network.replay_buffer import STRIDE, ReplayBuffer, buffer_capacity, sample_window
 from online_lstm.learning.network.rng import dropout_seeds, drops_out
-from online_lstm.learning.network.runtime import load_tensorflow
 from online_lstm.learning.network.signatures import RunResults, SymbolArguments
-from online_lstm.learning.network.stacked_model import Model
+from online_lstm.learning.network.tensorflow_runtime import load_tensorflow
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class SymbolModel(Model):
                 layout,
                 self._learning,
                 window=self._shape.window,
-                carried=self._shape.carried,
+                stateful=self._shape.stateful,
                 replayed=self._shape.replay_buffer_size > 0,
                 events=self.events,
             )

@@ -10,7 +10,7 @@ from functools import cache
 
 import tensorflow as tf
 
-from online_lstm.learning.network.call_layout import compiled
+from online_lstm.learning.network.call_packing import compiled
 from online_lstm.learning.network.fit_step import FitReport, StepReport, TrainState, apply_step, fit_if
 from online_lstm.learning.network.forward import after_first_step, forward
 from online_lstm.learning.network.hyperparameters import LearningSettings
@@ -24,7 +24,7 @@ IMPOSSIBLE = -1e30
 
 @cache
 def compile_program(
-    layout: Layout, learning: LearningSettings, *, window: int, carried: bool, replayed: bool, events: int
+    layout: Layout, learning: LearningSettings, *, window: int, stateful: bool, replayed: bool, events: int
 ) -> Callable[[SymbolArguments], RunResults]:
     """Compile the program for one capacity. The outputs are probabilities."""
     arguments = SymbolArguments.specs(layout, learning, window=window, replayed=replayed, events=events)
@@ -54,7 +54,7 @@ def compile_program(
             extra = _retry_steps(learning, state, report.outputs, codes=codes, known=known[0], arrived=arrived)
             owed = tf.where(new, extra, left)
             refilled = tf.maximum(state.spent + tf.cast(extra, tf.float32) - learning.retry_refill, 0.0)
-            slides = (owed == 0) & arrived & carried & tf.reduce_all(tf.math.is_finite(slid))
+            slides = (owed == 0) & arrived & stateful & tf.reduce_all(tf.math.is_finite(slid))
             before = FitReport.split(tf.gather(reports, k), results)
             retried = before._replace(
                 fit_steps=before.fit_steps + report.fit_steps,

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_lstm.learning.number import ridge
-from online_lstm.learning.number.profile import Ahead
 from online_lstm.learning.number.ridge import RidgeFit
+from online_lstm.learning.number.season_profile import Ahead
 from online_lstm.learning.state.packed import ArraySpec, ArrayViews
 
 NEAR = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24)  # steps back from the last event

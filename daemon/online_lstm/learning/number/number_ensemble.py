@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_lstm import events
-from online_lstm.learning.number import fallback, intervals, stacking
-from online_lstm.learning.number.component import Component
+from online_lstm.learning.number import baseline_fallback, intervals, stacking
+from online_lstm.learning.number.component_experts import Component
 from online_lstm.learning.state.packed import ArraySpec, ArrayViews, repeated_spec
 
 __all__ = ["BASELINES", "EXPERTS", "NumberEnsemble", "Observed"]
@@ -175,7 +175,7 @@ class NumberEnsemble:
             spread = np.ascontiguousarray(observed.spread[first:, h, d])
             stacked, weighed = stacking.observe(own, values, predictions[first:, h, d], spread, horizon=horizon)
             candidates = np.column_stack([stacked, observed.baselines[first:, h, d]])
-            chosen = fallback.observe(own, values, candidates, horizon=horizon)
+            chosen = baseline_fallback.observe(own, values, candidates, horizon=horizon)
             published[first:, h, d] = np.take_along_axis(candidates, chosen[:, None], axis=1)[:, 0]
             weights[first:, h, d] = np.where(chosen[:, None] > 0, 0, weighed[:, indices])
         return published, weights
@@ -216,7 +216,7 @@ class NumberEnsemble:
         """
         for index, component in enumerate(self._components):
             component.break_sequence({name: row[name][index] for name in self._names})
-        for part, used in ((stacking, self._weighed), (fallback, self._weighed), (intervals, True)):
+        for part, used in ((stacking, self._weighed), (baseline_fallback, self._weighed), (intervals, True)):
             if used:
                 part.break_sequence(row)
 
@@ -226,7 +226,7 @@ class NumberEnsemble:
 
     def _channel_fields(self) -> dict[str, ArraySpec]:
         pending = self._horizons[-1]
-        weights = stacking.fields(len(self._experts), pending) | fallback.fields(1 + len(BASELINES), pending)
+        weights = stacking.fields(len(self._experts), pending) | baseline_fallback.fields(1 + len(BASELINES), pending)
         return intervals.fields(pending) | (weights if self._weighed else {})
 
     def _learn(

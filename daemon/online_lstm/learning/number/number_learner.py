@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_lstm.events import NumberEvaluation, NumberEvent, NumberPrediction, NumberResult
-from online_lstm.learning.model_states import ModelStates, ScoredBatch, score, score_fields
+from online_lstm.learning.learner_state import ModelStates, ScoredBatch, score, score_fields
 from online_lstm.learning.network import NumberModel, ReplayBuffer
 from online_lstm.learning.network.hyperparameters import line_width
 from online_lstm.learning.network.number_model import NumberRun

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from online_lstm.events import SymbolEvent, SymbolPrediction, SymbolResult
-from online_lstm.learning.model_states import ModelStates, score, score_fields
+from online_lstm.learning.learner_state import ModelStates, score, score_fields
 from online_lstm.learning.network import ReplayBuffer, SymbolModel
 from online_lstm.learning.state.packed import ArraySpec, ArrayViews, PackedArrays
 from online_lstm.learning.state.vocabulary import VocabularyState

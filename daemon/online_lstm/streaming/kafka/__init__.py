@@ -5,11 +5,11 @@ must not know about learning or checkpoints.
 """
 
 from online_lstm.streaming.kafka.at_least_once_producer import AtLeastOnceProducer
-from online_lstm.streaming.kafka.client import Client, plain_producer
 from online_lstm.streaming.kafka.connection import close_without_flush
 from online_lstm.streaming.kafka.consumer import GroupConsumer
 from online_lstm.streaming.kafka.topics import ensure_input_topics, ensure_topics
 from online_lstm.streaming.kafka.transactional_producer import TransactionalProducer
+from online_lstm.streaming.kafka.translating_client import Client, plain_producer
 
 __all__ = [
     "AtLeastOnceProducer",

@@ -5,7 +5,7 @@ from typing import Any
 
 from kafka.errors import KafkaError
 
-from online_lstm.codec.forms import Position
+from online_lstm.codec.output_forms import Position
 from online_lstm.streaming.kafka.failures import FailureKind, kind_of
 
 

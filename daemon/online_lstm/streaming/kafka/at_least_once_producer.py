@@ -8,10 +8,10 @@ from kafka.errors import KafkaError, KafkaTimeoutError
 
 from online_lstm.events import Membership
 from online_lstm.settings import Settings
-from online_lstm.streaming.kafka.batch_producer import BatchProducer, Formed, Offsets
+from online_lstm.streaming.kafka.base_producer import BatchProducer, Formed, Offsets
 from online_lstm.streaming.kafka.broker_wait import BrokerWait
-from online_lstm.streaming.kafka.client import Client, plain_producer
 from online_lstm.streaming.kafka.consumer import GroupConsumer
+from online_lstm.streaming.kafka.translating_client import Client, plain_producer
 from online_lstm.telemetry import Observer
 
 

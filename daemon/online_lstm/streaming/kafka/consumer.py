@@ -12,9 +12,9 @@ from kafka.structs import OffsetAndMetadata
 from online_lstm.errors import BrokerUnavailableError
 from online_lstm.events import Committed, Membership, PollResult, TopicPartition
 from online_lstm.settings import Settings
-from online_lstm.streaming.kafka.client import Client
+from online_lstm.streaming.kafka.base_consumer import ANSWER_S, OffsetConsumer, input_record
 from online_lstm.streaming.kafka.connection import from_kafka, to_kafka
-from online_lstm.streaming.kafka.offset_consumer import ANSWER_S, OffsetConsumer, input_record
+from online_lstm.streaming.kafka.translating_client import Client
 
 
 class GroupConsumer(OffsetConsumer):

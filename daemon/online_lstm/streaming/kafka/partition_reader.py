@@ -8,10 +8,10 @@ from kafka import KafkaAdminClient
 from online_lstm.errors import InputGoneError
 from online_lstm.events import InputRecord, TopicPartition
 from online_lstm.settings import Settings
-from online_lstm.streaming.kafka.client import Client
+from online_lstm.streaming.kafka.base_consumer import ANSWER_S, OffsetConsumer, input_record
 from online_lstm.streaming.kafka.connection import to_kafka
-from online_lstm.streaming.kafka.offset_consumer import ANSWER_S, OffsetConsumer, input_record
 from online_lstm.streaming.kafka.topics import configs_of, is_compacted
+from online_lstm.streaming.kafka.translating_client import Client
 
 POLL_MS = 200
 

@@ -20,7 +20,7 @@ from online_lstm.events import InputRecord
 from online_lstm.logs import EventLogger
 from online_lstm.settings import Settings
 from online_lstm.streaming.kafka import Client, close_without_flush, plain_producer
-from online_lstm.streaming.kafka.offset_consumer import input_record
+from online_lstm.streaming.kafka.base_consumer import input_record
 
 POLL_MS = 200
 IDLE_TIMEOUT_S = 60.0

@@ -8,7 +8,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import AuthorizationError, NoError, RetriableError, TopicAlreadyExistsError, for_code
 
-from online_lstm.codec.forms import MAX_FORM_BYTES, MAX_LONG, TopicLimits
+from online_lstm.codec.output_forms import MAX_FORM_BYTES, MAX_LONG, TopicLimits
 from online_lstm.errors import (
     BrokerUnavailableError,
     MissingTopicError,
@@ -19,8 +19,8 @@ from online_lstm.errors import (
 )
 from online_lstm.logs import EventLogger
 from online_lstm.settings import Settings
-from online_lstm.streaming.kafka.client import Client
 from online_lstm.streaming.kafka.failures import advice_on
+from online_lstm.streaming.kafka.translating_client import Client
 from online_lstm.telemetry import TopicMisfits
 
 _log = EventLogger(__name__)

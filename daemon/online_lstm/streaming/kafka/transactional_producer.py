@@ -19,12 +19,12 @@ from kafka.structs import OffsetAndMetadata
 from online_lstm.errors import FencedError, NotCommittedError
 from online_lstm.events import Membership
 from online_lstm.settings import Settings
-from online_lstm.streaming.kafka.batch_producer import BatchProducer, Formed, Offsets, Outputs
+from online_lstm.streaming.kafka.base_producer import BatchProducer, Formed, Offsets, Outputs
 from online_lstm.streaming.kafka.broker_wait import BrokerWait
-from online_lstm.streaming.kafka.client import Client
 from online_lstm.streaming.kafka.connection import to_kafka
 from online_lstm.streaming.kafka.failures import FailureKind, kind_of
 from online_lstm.streaming.kafka.instance_slot import InstanceSlot
+from online_lstm.streaming.kafka.translating_client import Client
 from online_lstm.telemetry import Observer
 
 WAIT_MS = 200

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from online_lstm.backtest.report.blocks import MAX_BLOCKS
+from online_lstm.backtest.report.block_sums import MAX_BLOCKS
 from online_lstm.backtest.report.learning_curve import LearningCurve, ScoredEvent
 from online_lstm.events import LabelEvaluation, NumberEvaluation, SymbolEvaluation
 from online_lstm.learning.scoring import regression

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from online_lstm.learning.network.runtime import pin_runtime
+from online_lstm.learning.network.tensorflow_runtime import pin_runtime
 
 pin_runtime()
 import keras  # noqa: E402 - after the pins

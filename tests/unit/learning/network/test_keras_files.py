@@ -13,7 +13,7 @@ from online_lstm.learning.network.forward import forward
 from online_lstm.learning.network.keras_files import Head, keras_bytes, read_keras, states_of
 from online_lstm.learning.network.layers import parse_layers
 from online_lstm.learning.network.layout import Floats, Layout
-from online_lstm.learning.network.runtime import pin_runtime
+from online_lstm.learning.network.tensorflow_runtime import pin_runtime
 
 pin_runtime()
 import keras  # noqa: E402 - after the pins

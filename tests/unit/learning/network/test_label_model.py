@@ -33,7 +33,7 @@ DROPPING = ("lstm 8", "leaky_relu 0.3", "dropout 0.2", "lstm 4", "dropout 0.2", 
 
 @cache
 def network_of(classes: int = 2, layers: tuple[str, ...] = ("lstm 8",), position_weights: str = "all") -> LabelModel:
-    shape = ModelShape(layers=layers, window=1, carried=True, seed=0)
+    shape = ModelShape(layers=layers, window=1, stateful=True, seed=0)
     return LabelModel(shape, LEARNING, features=FEATURES, classes=classes, position_weights=position_weights)  # type: ignore[arg-type]
 
 

@@ -6,7 +6,7 @@ from online_lstm.learning.network.layers import Dense, Dropout, Gru, Layer, Laye
 
 def test_a_shape_has_its_layers_from_the_input_up() -> None:
     """A layer is named by its kind and what it needs beside it."""
-    assert (Lstm(32), Lstm(16)) == ModelShape(("lstm 32", "lstm 16"), window=64, carried=True, seed=0).stack
+    assert (Lstm(32), Lstm(16)) == ModelShape(("lstm 32", "lstm 16"), window=64, stateful=True, seed=0).stack
 
 
 @pytest.mark.parametrize(

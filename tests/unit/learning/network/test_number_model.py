@@ -30,7 +30,7 @@ HORIZONS = (1, 3)
 def network_of(
     horizon: int, *, replay_buffer_size: int = 0, states: bool = True, layers: tuple[str, ...] = ("lstm 4",)
 ) -> NumberModel:
-    shape = ModelShape(layers=layers, window=WINDOW, carried=states, seed=0, replay_buffer_size=replay_buffer_size)
+    shape = ModelShape(layers=layers, window=WINDOW, stateful=states, seed=0, replay_buffer_size=replay_buffer_size)
     return NumberModel(shape, LEARNING, features=FEATURES, horizons=(horizon,))
 
 
@@ -170,7 +170,7 @@ AHEAD = (1, 3, 2)
 def mixed_run(features: NDArray[np.float32], targets: NDArray[np.float32], calls: int) -> tuple[NDArray[Any], Any, int]:
     """Learn a target for each horizon, NaN where it never arrives; give outputs, state and fit steps."""
     network = NumberModel(
-        ModelShape(layers=("lstm 4",), window=WINDOW, carried=True, seed=0, replay_buffer_size=40),
+        ModelShape(layers=("lstm 4",), window=WINDOW, stateful=True, seed=0, replay_buffer_size=40),
         LEARNING,
         features=3,
         horizons=AHEAD,
@@ -255,9 +255,9 @@ BLANK, FIRST, SECOND = np.array([[0, 0, 0, 0], [1, 1, 0, 1], [1, 1, 1, 1]], np.f
 """No line, and those of the two steps: input 1, there, target 0 or 1, known."""
 
 
-def outputs_of(*, window: int, carried: bool, passes: int = 1500) -> tuple[float, float]:
+def outputs_of(*, window: int, stateful: bool, passes: int = 1500) -> tuple[float, float]:
     """Learn the sequence of two steps so often, and say what comes out at each of them."""
-    shape = ModelShape(layers=("lstm 20",), window=window, carried=carried, seed=0)
+    shape = ModelShape(layers=("lstm 20",), window=window, stateful=stateful, seed=0)
     network = NumberModel(shape, replace(LEARNING, learning_rate=0.003), features=1, horizons=(1,))
     state, outputs = network.initial(), [0.0, 0.0]
     windows, states = network.kept_windows()
@@ -276,14 +276,14 @@ def outputs_of(*, window: int, carried: bool, passes: int = 1500) -> tuple[float
     return outputs[0], outputs[1]
 
 
-@pytest.mark.parametrize(("window", "carried"), [(2, False), (1, True)])
-def test_the_same_input_has_another_output_by_its_position(window: int, carried: bool) -> None:
-    """Inputs 1, 1 and targets 0, 1: learned to 1 % as one sequence, or step by step with states that are carried."""
-    assert (0, 1) == pytest.approx(outputs_of(window=window, carried=carried), abs=0.01)
+@pytest.mark.parametrize(("window", "stateful"), [(2, False), (1, True)])
+def test_the_same_input_has_another_output_by_its_position(window: int, stateful: bool) -> None:
+    """Inputs 1, 1 and targets 0, 1: learned to 1 % as one sequence, or step by step with states that are stateful."""
+    assert (0, 1) == pytest.approx(outputs_of(window=window, stateful=stateful), abs=0.01)
 
 
 def test_stateless_step_cannot_know_its_position() -> None:
     """The same input then has the same output, half way between the targets."""
-    first, second = outputs_of(window=1, carried=False)
+    first, second = outputs_of(window=1, stateful=False)
     assert 0.3 < first < 0.7
     assert first == pytest.approx(second, abs=0.05)

@@ -14,7 +14,7 @@ from online_lstm.learning.network.layout import Layout
 pytestmark = pytest.mark.long
 
 WINDOW = 16
-SHAPE = ModelShape(("lstm 6", "lstm 4"), window=WINDOW, carried=True, seed=1, replay_buffer_size=70)
+SHAPE = ModelShape(("lstm 6", "lstm 4"), window=WINDOW, stateful=True, seed=1, replay_buffer_size=70)
 LEARNING = LearningSettings(
     learning_rate=1e-2,
     beta_1=0.9,
@@ -94,7 +94,7 @@ def mixed(request: pytest.FixtureRequest) -> SymbolModel:
     """A network with every kind of layer, without and with replay."""
     layers = ("dense 5 tanh", "gru 6", "layer_norm", "dropout 0.3", "lstm 4", "leaky_relu", "dropout 0.2")
     return SymbolModel(
-        ModelShape(layers, window=WINDOW, carried=True, seed=1, replay_buffer_size=request.param), LEARNING
+        ModelShape(layers, window=WINDOW, stateful=True, seed=1, replay_buffer_size=request.param), LEARNING
     )
 
 
@@ -255,7 +255,7 @@ def test_skipped_steps_are_reported_event_by_event(network: SymbolModel) -> None
 
 def test_a_periodic_stream_is_learned() -> None:
     """Three symbols in a period of 27: of the first 500 hardly any after 30 is missed, and none from 700 on."""
-    shape = ModelShape(("lstm 48",), window=64, carried=True, seed=0, replay_buffer_size=1500)
+    shape = ModelShape(("lstm 48",), window=64, stateful=True, seed=0, replay_buffer_size=1500)
     network = SymbolModel(shape, replace(LEARNING, learning_rate=7e-3))
     period = [1] * 6 + [2] + [1] * 5 + [2] + [1] * 6 + [2] + [1] * 6 + [3]
     codes = np.tile(np.array(period, np.int32), 52)
@@ -268,7 +268,7 @@ def test_a_periodic_stream_is_learned() -> None:
 @pytest.mark.parametrize("layers", [("gru 32",), ("dense 16 tanh", "gru 24", "dropout 0.1", "layer_norm")])
 def test_a_periodic_stream_is_learned_by_other_layers_too(layers: tuple[str, ...]) -> None:
     """Of the last 200 of 700 values of a period of 27 next to none is missed."""
-    network = SymbolModel(ModelShape(layers, window=64, carried=True, seed=0), replace(LEARNING, learning_rate=7e-3))
+    network = SymbolModel(ModelShape(layers, window=64, stateful=True, seed=0), replace(LEARNING, learning_rate=7e-3))
     period = [1] * 6 + [2] + [1] * 5 + [2] + [1] * 6 + [2] + [1] * 6 + [3]
     codes = np.tile(np.array(period, np.int32), 26)
     run = learn(network, codes, 64, window=64)

@@ -5,7 +5,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from online_lstm.learning.network.runtime import pin_runtime
+from online_lstm.learning.network.tensorflow_runtime import pin_runtime
 
 pin_runtime()
 import keras  # noqa: E402 - after the pins
@@ -59,7 +59,7 @@ def take_event(
     replayed: list[int] | None = None,
     start: float = 0.0,
     known: int = 4,
-    carried: bool = True,
+    stateful: bool = True,
     dropout: tuple[int, int] | None = None,
 ) -> tuple[TrainState, FitReport]:
     """Take one event; ``replayed`` is fitted beside it, from left-edge states that are all ``start``."""
@@ -74,7 +74,7 @@ def take_event(
         arrived=tf.constant(True),
         dropout=None if dropout is None else tf.constant(dropout),
     )
-    return memory._replace(states=slid) if carried else memory, FitReport(*[part.numpy() for part in report])
+    return memory._replace(states=slid) if stateful else memory, FitReport(*[part.numpy() for part in report])
 
 
 def keras_layer(layer: Layer) -> keras.layers.Layer:
@@ -278,9 +278,9 @@ def test_the_carried_state_is_that_of_the_whole_past(layers: tuple[Layer, ...]) 
 def test_without_carrying_the_left_edge_stays_zero() -> None:
     """A stateless network knows nothing but its window."""
     layout = Layout(LSTM, 4)
-    carried, _ = take_event(layout, memory_of(layout))
-    stateless, _ = take_event(layout, memory_of(layout), carried=False)
-    assert carried.states.numpy().all()
+    stateful, _ = take_event(layout, memory_of(layout))
+    stateless, _ = take_event(layout, memory_of(layout), stateful=False)
+    assert stateful.states.numpy().all()
     assert not stateless.states.numpy().any()
 
 

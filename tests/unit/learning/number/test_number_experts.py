@@ -3,18 +3,18 @@
 import numpy as np
 import pytest
 from online_lstm.learning.number import (
-    clock,
-    fallback,
+    baseline_fallback,
     linear,
     neighbours,
     period_search,
-    profile,
     ridge,
     scaling,
+    season_profile,
     stacking,
+    week_profile,
 )
 from online_lstm.learning.number.number_ensemble import EXPERTS, NumberEnsemble, Observed
-from online_lstm.learning.number.seasonal import Seasonal
+from online_lstm.learning.number.season_state import Seasonal
 from online_lstm.learning.state.packed import PackedArrays
 
 HISTORY = 1024
@@ -346,10 +346,10 @@ def test_a_level_that_jumps_is_followed_within_a_few_events():
     values = sine(3000) + 1e6 * (steps >= 1800)
     panel, row = panel_and_row()
     _, predictions, _ = learn(panel, row, values)
-    known = 1800 + profile.JUMP
+    known = 1800 + season_profile.JUMP
     assert error_of(predictions[: known + 300], values[: known + 300], first=known) < 0.6
     assert error_of(predictions, values, first=2200) < 0.28
-    assert [1800 + profile.JUMP - 1] == [step for step in row["season_jumps"][0] if step]
+    assert [1800 + season_profile.JUMP - 1] == [step for step in row["season_jumps"][0] if step]
 
 
 def test_the_history_is_learned_anew_at_the_level_of_now():
@@ -360,7 +360,7 @@ def test_the_history_is_learned_anew_at_the_level_of_now():
     for before, jump in ((level[:500], 0.0), (level[:500] - 2.0**20, 2.0**20)):
         rows = PackedArrays(seasonal.fields())
         row = rows.view(rows.add())
-        row["season_jumps"][:, -1] = 500 + profile.JUMP - 1, jump
+        row["season_jumps"][:, -1] = 500 + season_profile.JUMP - 1, jump
         values = np.concatenate((before, level[500:]))
         none = np.zeros(1000, bool)
         clock_told, others = np.empty((2, 0)), np.empty((1000, 0))
@@ -497,10 +497,10 @@ class TestSeason:
 class TestProfile:
     def test_a_season_is_what_is_usual(self):
         """A pattern that repeats has no deviations from its second time on, and is usual where it will come."""
-        rows = PackedArrays(profile.fields("x_", 10))
+        rows = PackedArrays(season_profile.fields("x_", 10))
         row = rows.view(rows.add())
         values = np.tile(np.arange(10.0), 5)
-        scaled = profile.observe(row, "x_", values, np.column_stack([np.arange(50), np.arange(50) + 3]) % 10)
+        scaled = season_profile.observe(row, "x_", values, np.column_stack([np.arange(50), np.arange(50) + 3]) % 10)
         np.testing.assert_array_equal(0, scaled.deviations)
         np.testing.assert_array_equal(np.roll(values, -3)[10:], scaled.usual[10:, 0])
 
@@ -508,20 +508,20 @@ class TestProfile:
 class TestClock:
     def test_what_is_usual_is_known_by_the_time_of_the_week(self):
         """Two weeks of a stream that is twice as large on Sundays, a value an hour: the third week is known."""
-        rows = PackedArrays(clock.fields())
+        rows = PackedArrays(week_profile.fields())
         row = rows.view(rows.add())
         hours = np.arange(3 * 168)
         values = 1.0 + (hours // 24 % 7 == 6)
-        expected = clock.observe(row, values, clock.MONDAY_MS + hours * 3_600_000, horizons=(5,))
+        expected = week_profile.observe(row, values, week_profile.MONDAY_MS + hours * 3_600_000, horizons=(5,))
         np.testing.assert_array_equal(values[2 * 168 :], expected.usual[2 * 168 - 5 : -5, 0])
-        assert clock.TIMELESS not in np.flatnonzero(row["clock_profile_visits"])
+        assert week_profile.TIMELESS not in np.flatnonzero(row["clock_profile_visits"])
 
     def test_events_without_a_time_are_kept_apart(self):
         """They neither change what is usual at a time, nor the interval."""
-        rows = PackedArrays(clock.fields())
+        rows = PackedArrays(week_profile.fields())
         row = rows.view(rows.add())
-        clock.observe(row, np.ones(4), np.array([1000, 2000, -1, 3000]), horizons=(1,))
-        assert [clock.TIMELESS] == np.flatnonzero(row["clock_profile_visits"] == 1).tolist()
+        week_profile.observe(row, np.ones(4), np.array([1000, 2000, -1, 3000]), horizons=(1,))
+        assert [week_profile.TIMELESS] == np.flatnonzero(row["clock_profile_visits"] == 1).tolist()
         assert 1000 == row["clock_interval_ms"][0]
 
     @pytest.mark.parametrize(
@@ -530,7 +530,7 @@ class TestClock:
     )
     def test_the_mean_interval_is_learned_whatever_the_order(self, name):
         """One value an hour on average, in many ways: what is said of it in the end is within a twentieth."""
-        rows = PackedArrays(clock.fields())
+        rows = PackedArrays(week_profile.fields())
         row = rows.view(rows.add())
         hours = np.arange(3000)
         hours = {
@@ -542,30 +542,30 @@ class TestClock:
             "one wrong": np.where(hours == 1500, 10**6, hours),
             "a break": hours + 5000 * (hours >= 1000),
         }.get(name, hours)
-        times = clock.MONDAY_MS + 3_600_000 * hours
-        clock.observe(row, np.ones(1000), times[:1000], horizons=(1,))
+        times = week_profile.MONDAY_MS + 3_600_000 * hours
+        week_profile.observe(row, np.ones(1000), times[:1000], horizons=(1,))
         if name == "a break":
-            clock.break_sequence(row)
-        clock.observe(row, np.ones(2000), times[1000:], horizons=(1,))
+            week_profile.break_sequence(row)
+        week_profile.observe(row, np.ones(2000), times[1000:], horizons=(1,))
         assert abs(row["clock_interval_ms"][0] / 3_600_000 - 1) < 0.05
 
     def test_phases_are_those_of_the_calendar(self):
         """Monday midnight is the beginning, Thursday noon is in the middle."""
-        times = np.array([clock.MONDAY_MS, clock.MONDAY_MS + clock.WEEK_MS // 2, -1])
-        np.testing.assert_array_equal([[0, 0.5, 0], [0, 0.5, 0]], clock.phases(times))
+        times = np.array([week_profile.MONDAY_MS, week_profile.MONDAY_MS + week_profile.WEEK_MS // 2, -1])
+        np.testing.assert_array_equal([[0, 0.5, 0], [0, 0.5, 0]], week_profile.phases(times))
 
 
 class TestFallback:
     def chosen(self, values, *predictions):
-        rows = PackedArrays(fallback.fields(len(predictions), 2))
-        return fallback.observe(rows.view(rows.add()), values, np.column_stack(predictions), horizon=2)
+        rows = PackedArrays(baseline_fallback.fields(len(predictions), 2))
+        return baseline_fallback.observe(rows.view(rows.add()), values, np.column_stack(predictions), horizon=2)
 
     def test_much_better_baseline_is_chosen_while_better(self):
         """The best one, and not before there is something to go by: labels come two events late."""
         values = np.zeros(600)
         stack_error = np.where(np.arange(600) < 300, 10.0, 0.1)
         chosen = self.chosen(values, stack_error, np.full(600, 4.0), np.full(600, 1.0))
-        first = 2 + fallback.MIN_JUDGED - 1
+        first = 2 + baseline_fallback.MIN_JUDGED - 1
         assert (chosen[:first] == 0).all()
         assert (chosen[first:300] == 2).all()
         assert (chosen[450:] == 0).all()

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from online_lstm.checkpoint import digest_of
 from online_lstm.errors import StateMismatchError
 from online_lstm.events import EventResult, InputRecord
+from online_lstm.learning.learner_state import score, score_fields
 from online_lstm.learning.model_factory import model_factory
-from online_lstm.learning.model_states import score, score_fields
 from online_lstm.learning.partition import Partition, initial_metadata, next_metadata
 from online_lstm.learning.scoring import drift
 from online_lstm.learning.state.packed import ArrayViews, PackedArrays

@@ -341,7 +341,7 @@ def test_unpredicted_event_leaves_weights_unchanged():
 
 def test_import_loads_no_compiler():
     """The compiler is loaded when the first stream begins: `--help` should not wait for it."""
-    modules = "online_lstm.learning.symbol.symbol_ensemble, online_lstm.learning.learners"
+    modules = "online_lstm.learning.symbol.symbol_ensemble, online_lstm.learning.learner_factory"
     code = f"import sys, {modules}; sys.exit('numba' in sys.modules)"
     assert 0 == subprocess.run([sys.executable, "-c", code], check=False).returncode
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from online_lstm.events import BASELINES, SymbolEvaluation, SymbolEvent, SymbolResult
 from online_lstm.events import EXPERTS as EXPERTS_OF
-from online_lstm.learning.learners import warm_up
-from online_lstm.learning.model_states import ModelStates
+from online_lstm.learning.learner_factory import warm_up
+from online_lstm.learning.learner_state import ModelStates
 from online_lstm.learning.network import SymbolModel
 from online_lstm.learning.partition import learning_settings
 from online_lstm.learning.state.packed import PackedArrays

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from online_lstm.codec.forms import TopicLimits
+from online_lstm.codec.output_forms import TopicLimits
 from online_lstm.errors import BrokerUnavailableError, SettingsError, UnsupportedByBrokerError
 from online_lstm.streaming.kafka.topics import configs_of, is_compacted, limits_in
 

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from online_lstm.learning.number import clock, neighbours, phase, ridge, scaling
-from online_lstm.learning.number.seasonal import Seasonal, SeasonalDeviations, remember
+from online_lstm.learning.number import neighbours, ridge, scaling, season_phase, week_profile
+from online_lstm.learning.number.season_state import Seasonal, SeasonalDeviations, remember
 from online_lstm.learning.state.packed import ArraySpec, ArrayViews
 
 LIKENESS = (1.0, 1.0, 0.5)  # weights of the neighbours' taps: now, one step ago, and one short period before the target
@@ -93,7 +93,7 @@ class Component:
             "number_places": ArraySpec((2, self._lookback), "float32"),
             "number_clock": ArraySpec((ahead + 1, self._lookback if self._calendar else 0), "float64"),
             "number_asked": ArraySpec((ahead, 2, self._horizons[-1]), "float64"),
-            **(clock.fields() if self._calendar else {}),
+            **(week_profile.fields() if self._calendar else {}),
             **scaling.fields(),
             **self._seasonal.fields(),
         }
@@ -134,13 +134,13 @@ class Component:
         first = int(row["number_first"][0])
         remember(row["number_begins"], steps == first)
         if self._calendar:
-            by_clock = clock.observe(row, values, timestamps_ms, horizons=self._horizons, learns=self._learns)
+            by_clock = week_profile.observe(row, values, timestamps_ms, horizons=self._horizons, learns=self._learns)
             expected = np.column_stack([by_clock.usual, by_clock.deviations])
             remember(row["number_clock"], expected.T)
-            now = clock.phases(timestamps_ms)
+            now = week_profile.phases(timestamps_ms)
         else:
             expected = np.empty((count, 0))
-            now = phase.in_periods(steps, row["season_periods"])
+            now = season_phase.in_periods(steps, row["season_periods"])
         return LocatedEvents(
             values=values,
             past=past,
@@ -185,7 +185,7 @@ class Component:
             scaled.deviations,
             *(located.scaled.deviations[now - short_back] for _, short_back in back),
             (learned.predictions - scaled.usual) / scaled.spread,
-            phase.on_circles(np.ascontiguousarray(located.phases[:, self._lookback :])),
+            season_phase.on_circles(np.ascontiguousarray(located.phases[:, self._lookback :])),
             learned.by_clock,
         )
         season_ago = [
@@ -220,7 +220,7 @@ class Component:
         row["number_asked"][...] = 0
         self._seasonal.break_sequence(row)
         if self._calendar:
-            clock.break_sequence(row)
+            week_profile.break_sequence(row)
 
     def search(self, row: ArrayViews, others: NDArray[np.float32]) -> None:
         """Search the periods; if they have changed, recompute the phases of the past events.
@@ -242,7 +242,7 @@ class Component:
         )
         if changed and not self._calendar:
             steps = np.arange(events + latest.start, events)
-            row["number_places"][:, latest] = phase.in_periods(steps, row["season_periods"])
+            row["number_places"][:, latest] = season_phase.in_periods(steps, row["season_periods"])
 
     def _residuals(
         self,

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from online_lstm.codec.forms import MAX_FORM_BYTES, Forms, TopicLimits, original
+from online_lstm.codec.output_forms import MAX_FORM_BYTES, Forms, TopicLimits, original
 from online_lstm.codec.size import record_bytes
 from online_lstm.errors import MissingTopicError, NotCommittedError, UnfitTopicError
 from online_lstm.events import OutputRecord, TopicPartition

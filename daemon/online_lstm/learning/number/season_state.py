@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from online_lstm.learning.number import linear, period_search, profile
+from online_lstm.learning.number import linear, period_search, season_profile
 from online_lstm.learning.state.packed import ArraySpec, ArrayViews, repeated_spec
 
 JUMPS = 8
@@ -24,7 +24,7 @@ FIRST_SEARCH = 128
 class SeasonalDeviations(NamedTuple):
     """K events in units of the profile, and the deviations of these and the N earlier events."""
 
-    profile: profile.ProfileDeviations
+    profile: season_profile.ProfileDeviations
     deviations: NDArray[np.float32]  # (N + K,)
 
 
@@ -107,7 +107,7 @@ class Seasonal:
         steps = np.arange(events - len(values), events)
         values = values.copy()
         for step, jump in row["season_jumps"].T:
-            values[steps <= step - profile.JUMP] += jump
+            values[steps <= step - season_profile.JUMP] += jump
         periods = period_search.find_periods(values, row["season_periods"])
         if np.array_equal(periods, row["season_periods"]):
             return False
@@ -128,7 +128,7 @@ class Seasonal:
         """Begin a new sequence with the next value: discard earlier deviations, outcomes and pending predictions."""
         row["season_deviations"][:] = 0
         row["season_outcomes"][:] = 0
-        profile.break_sequence(row, _PROFILE)
+        season_profile.break_sequence(row, _PROFILE)
         for index in range(len(self._horizons)):
             linear.break_sequence(self._row_ahead(row, index))
 
@@ -142,7 +142,7 @@ class Seasonal:
         """
         period = int(row["season_periods"][0])
         slots = (steps[:, None] + np.array([0, *self._horizons])) % period
-        scaled = profile.observe(row, _PROFILE, values, slots, learns=self._learns)
+        scaled = season_profile.observe(row, _PROFILE, values, slots, learns=self._learns)
         jumped = np.flatnonzero(scaled.jumps)
         remember(row["season_jumps"], np.stack([steps[jumped], scaled.jumps[jumped]]))
         return SeasonalDeviations(scaled, remember(row["season_deviations"], scaled.deviations))
@@ -171,8 +171,8 @@ class Seasonal:
             with np.errstate(over="ignore"):
                 apart = np.clip(
                     (clock[:, :-1] - scaled.profile.usual) / scaled.profile.spread,
-                    -profile.MAX_DEVIATION,
-                    profile.MAX_DEVIATION,
+                    -season_profile.MAX_DEVIATION,
+                    season_profile.MAX_DEVIATION,
                 )
             by_clock = np.column_stack([apart, clock[:, -1]])
         known = np.concatenate((row["season_outcomes"], np.zeros((len(self._horizons), count), np.float32)), axis=1)
@@ -182,7 +182,7 @@ class Seasonal:
                 self._row_ahead(row, index),
                 values,
                 scaled.deviations,
-                profile.ahead(scaled.profile, index),
+                season_profile.ahead(scaled.profile, index),
                 horizon=horizon,
                 back=self._taps(row, horizon),
                 others=np.column_stack([by_clock[:, [index, -1]] if self._calendar else by_clock, others]),
@@ -210,7 +210,7 @@ class Seasonal:
         return {
             "season_deviations": ArraySpec((self._lookback,), "float32"),
             "season_outcomes": ArraySpec((len(self._horizons), self._lookback), "float32"),
-            **profile.fields(_PROFILE, max(self._lookback // period_search.MIN_PERIODS, *self._periods, 1)),
+            **season_profile.fields(_PROFILE, max(self._lookback // period_search.MIN_PERIODS, *self._periods, 1)),
             **repeated_spec(linear.fields(pending=self._horizons[-1], taps=taps, others=others), len(self._horizons)),
         }
 

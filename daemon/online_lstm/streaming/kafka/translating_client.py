@@ -116,8 +116,7 @@ class Client:
             case FailureKind.FENCED:
                 found = FencedError(
                     f"another process has taken over the name of this one ({reason}): give each process its own "
-                    "instance_id and "
-                    "group_instance_id"
+                    "instance_id and group_instance_id"
                 )
             case FailureKind.MISSING_TOPIC:
                 found = MissingTopicError(f"a topic does not exist at {servers} ({reason}): create it")

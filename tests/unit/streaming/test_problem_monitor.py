@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from online_lstm.events import TopicPartition
-from online_lstm.streaming.monitor import EVERY_S, MIN_KEPT_S, OPEN_TRANSACTION_S, OUTPUTS_EVERY_S, Monitor
+from online_lstm.streaming.problem_monitor import EVERY_S, MIN_KEPT_S, OPEN_TRANSACTION_S, OUTPUTS_EVERY_S, Monitor
 from online_lstm.telemetry import Hint, InputObserved, TelemetryEvent
 from support.fakes import SOURCES, Clock, FakeDaemon, FakeKafka, record, small_settings
 

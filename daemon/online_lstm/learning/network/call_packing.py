@@ -13,7 +13,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from online_lstm.learning.network.lstm import Tensor
-from online_lstm.learning.network.runtime import trim_heap
+from online_lstm.learning.network.tensorflow_runtime import trim_heap
 
 Fields = TypeVar("Fields", bound=NamedTuple)
 Arguments = TypeVar("Arguments", bound=NamedTuple)

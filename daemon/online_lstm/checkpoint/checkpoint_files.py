@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from online_lstm.checkpoint.hdf5 import attributes_of, unpack
-from online_lstm.checkpoint.storage import storage_at
+from online_lstm.checkpoint.storage_backends import storage_at
 from online_lstm.errors import CheckpointDamagedError, CheckpointsUnavailableError, InputFileError
 from online_lstm.events import TopicPartition
 from online_lstm.learning.state.schema import PartitionState

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from online_lstm.codec.cells import quote
+from online_lstm.codec.cell_text import quote
 from online_lstm.events import (
     NUMBER_SCORES,
     Event,

@@ -3,7 +3,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from online_lstm.learning.network.runtime import _instruction_set, fingerprint, pin_runtime
+from online_lstm.learning.network.tensorflow_runtime import _instruction_set, fingerprint, pin_runtime
 
 
 def test_pins_are_added_to_the_flags_of_the_user() -> None:
@@ -73,7 +73,7 @@ def test_tensorflow_loads_without_chatter() -> None:
 def test_what_is_no_chatter_passes() -> None:
     """Standard error has all that does not look like TensorFlow's log."""
     program = (
-        "import os; from online_lstm.learning.network.runtime import suppress_stderr\n"
+        "import os; from online_lstm.learning.network.tensorflow_runtime import suppress_stderr\n"
         "with suppress_stderr():\n"
         "    os.write(2, b'I0000 00:00:00 no GPU\\na real error\\n')\n"
     )
@@ -98,7 +98,7 @@ def test_a_network_runs_without_keras() -> None:
 def test_trimming_returns_free_memory_to_the_system() -> None:
     """What was freed below memory in use leaves the process."""
     program = (
-        "import re; from pathlib import Path; from online_lstm.learning.network.runtime import trim_heap\n"
+        "import re; from pathlib import Path; from online_lstm.learning.network.tensorflow_runtime import trim_heap\n"
         "def resident(): return int(re.search(r'VmRSS:\\s+(\\d+)', Path('/proc/self/status').read_text())[1])\n"
         "blocks = [bytearray(1000) for _ in range(100_000)]; last = bytearray(1000); before = resident()\n"
         "del blocks; freed = resident(); trim_heap()\n"
@@ -118,7 +118,7 @@ def test_trimming_returns_free_memory_to_the_system() -> None:
 )
 def test_a_crash_while_tensorflow_loads_leaves_its_message(crash: str, number: int, told: str) -> None:
     """The last words of a process that ends at once are on standard error, and so is where it crashed."""
-    imports = "import os\nfrom online_lstm.learning.network.runtime import suppress_stderr"
+    imports = "import os\nfrom online_lstm.learning.network.tensorflow_runtime import suppress_stderr"
     program = f"{imports}\nwith suppress_stderr():\n    {crash}\n"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert -number == done.returncode

@@ -10,7 +10,7 @@ from online_lstm.logs import EventLogger
 from online_lstm.settings import Settings
 from online_lstm.streaming.commit_metadata import write_metadata
 from online_lstm.streaming.recovery import RestoredPartition
-from online_lstm.streaming.refusal import refuse_unless
+from online_lstm.streaming.refuse_or_continue import refuse_unless
 from online_lstm.telemetry import LineageStarted, Observer
 
 _log = EventLogger(__name__)

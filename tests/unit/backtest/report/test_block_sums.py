@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from online_lstm.backtest.report.blocks import MAX_BLOCKS, Blocks
+from online_lstm.backtest.report.block_sums import MAX_BLOCKS, Blocks
 
 
 def filled(rows: np.ndarray) -> Blocks:

@@ -11,17 +11,17 @@ from typing import Any
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
-from online_lstm.codec.forms import Forms, TopicLimits
+from online_lstm.codec.output_forms import Forms, TopicLimits
 from online_lstm.errors import BrokerUnavailableError, MissingTopicError, NotCommittedError, UnfitTopicError
 from online_lstm.events import Committed, Membership, OutputRecord, TopicPartition
 from online_lstm.logs import EventLogger
 from online_lstm.settings import Settings
 from online_lstm.streaming.kafka.acknowledgements import Acknowledgements, RefusedRecordsError
 from online_lstm.streaming.kafka.broker_wait import BrokerWait
-from online_lstm.streaming.kafka.client import Client
 from online_lstm.streaming.kafka.connection import close_without_flush
 from online_lstm.streaming.kafka.failures import FailureKind, kind_of
 from online_lstm.streaming.kafka.topics import limits_of_published, published_topics, require_published
+from online_lstm.streaming.kafka.translating_client import Client
 from online_lstm.telemetry import Observer, OutputFormChanged
 
 MAX_BLOCK_MS = 10_000

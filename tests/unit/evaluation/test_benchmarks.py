@@ -1,6 +1,6 @@
 """The metrics of the protocols: which elements they cover, and when they have no value."""
 
-from online_lstm.evaluation.protocols import (
+from online_lstm.evaluation.benchmarks import (
     LAST,
     LATE,
     MOVING,

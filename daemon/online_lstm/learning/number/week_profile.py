@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_lstm.learning.jit import compiled
-from online_lstm.learning.number import profile
+from online_lstm.learning.number import season_profile
 from online_lstm.learning.state.packed import ArraySpec, ArrayViews
 
 DAY_MS = 24 * 60 * 60 * 1000
@@ -50,14 +50,14 @@ def fields() -> dict[str, ArraySpec]:
     }
     return {
         **{"clock_" + name: described[name] for name in Clock._fields},
-        **profile.fields(_PREFIX, TIMELESS + 1),
+        **season_profile.fields(_PREFIX, TIMELESS + 1),
     }
 
 
 def break_sequence(row: ArrayViews) -> None:
     """Discard the interval between the last event and the next."""
     row["clock_start_ms"][:] = -1
-    profile.break_sequence(row, _PREFIX)
+    season_profile.break_sequence(row, _PREFIX)
 
 
 def observe(
@@ -67,7 +67,7 @@ def observe(
     *,
     horizons: tuple[int, ...],
     learns: bool = True,
-) -> profile.ProfileDeviations:
+) -> season_profile.ProfileDeviations:
     """Learn K values by the clock, and return their deviations from the profile of the week.
 
     Args:
@@ -81,7 +81,7 @@ def observe(
     _find_slots(
         Clock(*[row["clock_" + name] for name in Clock._fields]), timestamps_ms, np.array(horizons, np.int64), slots
     )
-    return profile.observe(row, _PREFIX, values, slots, learns=learns)
+    return season_profile.observe(row, _PREFIX, values, slots, learns=learns)
 
 
 def phases(timestamps_ms: NDArray[np.int64]) -> NDArray[np.float32]:

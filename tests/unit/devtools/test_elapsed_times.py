@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from online_lstm.devtools.durations import Durations
+from online_lstm.devtools.elapsed_times import Durations
 
 
 def test_parts_are_listed_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:

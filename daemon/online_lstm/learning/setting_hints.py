@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from online_lstm.codec.cells import is_numeral, quote_for_error
+from online_lstm.codec.cell_text import is_numeral, quote_for_error
 from online_lstm.events import Event, EventResult, OutputRecord, Symbol, SymbolEvent
 from online_lstm.settings import Settings
 from online_lstm.telemetry import HINTS, Hint
@@ -91,8 +91,7 @@ class Hints:
             "all_missing": f"each of the last {row:,} values is missing: the setting value_path ({path}) says which "
             "field is the value",
             "value_never_changes": f"all {row:,} values are {quote_for_error(str(first))}, so there is nothing to "
-            "learn: the "
-            f"setting value_path ({path}) says which field is the value",
+            f"learn: the setting value_path ({path}) says which field is the value",
             "timestamps_stand": f"all {row:,} records have "
             + ("no timestamp" if first == -1 else f"the timestamp {first}")
             + ", but calendar is true: give each record its time, or unset it",

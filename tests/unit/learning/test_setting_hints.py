@@ -11,8 +11,8 @@ import pytest
 from online_lstm.codec import Decoder, Encoder
 from online_lstm.errors import BadInputError
 from online_lstm.events import Event, InputRecord, SymbolResult
-from online_lstm.learning import hints as module
-from online_lstm.learning.hints import Hints
+from online_lstm.learning import setting_hints as module
+from online_lstm.learning.setting_hints import Hints
 from online_lstm.settings import read_settings
 
 Record = tuple[str | None, object]

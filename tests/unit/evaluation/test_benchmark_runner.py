@@ -2,9 +2,9 @@
 
 import pytest
 from online_lstm.errors import SettingsError
-from online_lstm.evaluation import protocol_runner
-from online_lstm.evaluation.protocol_runner import compare, learn
-from online_lstm.evaluation.protocols import LATE, PROTOCOLS
+from online_lstm.evaluation import benchmark_runner
+from online_lstm.evaluation.benchmark_runner import compare, learn
+from online_lstm.evaluation.benchmarks import LATE, PROTOCOLS
 from online_lstm.events import BASELINES, EXPERTS
 from support.fakes import small_network, small_settings
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.long
 
 @pytest.fixture(autouse=True)
 def compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol_runner, "model_factory", lambda _: small_network)
+    monkeypatch.setattr(benchmark_runner, "model_factory", lambda _: small_network)
 
 
 @pytest.mark.parametrize("name", [name for name, protocol in PROTOCOLS.items() if not protocol.file])
@@ -44,7 +44,7 @@ def test_a_listed_element_was_among_the_likeliest_before_it_came() -> None:
 def test_seeds_are_of_stream_and_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each seed begins with other weights, also on a stream that knows no seed."""
     seeds = []
-    monkeypatch.setattr(protocol_runner, "model_factory", lambda given: seeds.append(given.seed) or small_network)
+    monkeypatch.setattr(benchmark_runner, "model_factory", lambda given: seeds.append(given.seed) or small_network)
     compare(small_settings(), PROTOCOLS["seed"], seeds=range(4, 6), events=5)
     assert [4, 5] == seeds
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from online_lstm.devtools.sample_data import Element
 from online_lstm.errors import SettingsError
-from online_lstm.evaluation.protocols import BenchmarkProtocol, Trace
+from online_lstm.evaluation.benchmarks import BenchmarkProtocol, Trace
 from online_lstm.evaluation.seed_statistics import PREDICTION, Comparison, SeedStatistics
 from online_lstm.events import (
     EventResult,

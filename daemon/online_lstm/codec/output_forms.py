@@ -108,8 +108,8 @@ class Forms:
                 topic = self._topic_of(source, step == _Step.NONE or record.dead_letter)
                 raise UnfitTopicError(
                     f"topic {topic} refuses a record of {source} in every form: with the time of publication, with a "
-                    f"key, as a dead letter ({error}): change the topic's configuration, "
-                    "or name another topic (output_topic, dead_letter_topic)"
+                    f"key, as a dead letter ({error}): change the topic's configuration, or name another topic "
+                    "(output_topic, dead_letter_topic)"
                 )
             self._steps[position] = step
 

@@ -4,12 +4,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from online_lstm.learning.network.runtime import pin_runtime
+from online_lstm.learning.network.tensorflow_runtime import pin_runtime
 from online_lstm.learning.state.packed import ArraySpec
 
 pin_runtime()
 import tensorflow as tf  # noqa: E402 - after the pins
-from online_lstm.learning.network.call_layout import CallLayout, compiled  # noqa: E402
+from online_lstm.learning.network.call_packing import CallLayout, compiled  # noqa: E402
 
 
 class Fields(NamedTuple):

@@ -10,8 +10,8 @@ from kafka.errors import KafkaTimeoutError, RetriableError
 from online_lstm.errors import BrokerUnavailableError, OnlineLstmError
 from online_lstm.events import Committed, InputRecord, TopicPartition
 from online_lstm.settings import Settings
-from online_lstm.streaming.kafka.client import Client
 from online_lstm.streaming.kafka.connection import from_kafka, to_kafka
+from online_lstm.streaming.kafka.translating_client import Client
 from online_lstm.timestamps import ISO, milliseconds_in
 
 HEARTBEAT_S = 0.5

@@ -6,7 +6,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from online_lstm.terminal.formatting import format_message
+from online_lstm.terminal.message_lines import format_message
 from online_lstm.terminal.message_output import line_writer, write_message
 from rich.console import Console
 

@@ -14,15 +14,15 @@ from online_lstm.cli import main
 from online_lstm.errors import BrokerUnavailableError, ExitCode, SettingsError, UnsupportedByBrokerError
 from online_lstm.settings import Settings, read_settings
 from online_lstm.streaming.kafka import AtLeastOnceProducer, GroupConsumer, TransactionalProducer, ensure_topics
-from online_lstm.streaming.kafka.client import Client
 from online_lstm.streaming.kafka.connection import LostConnection, explain
 from online_lstm.streaming.kafka.failures import ADVICE, KIND_OF_ERROR, FailureKind
+from online_lstm.streaming.kafka.translating_client import Client
 from support.stub_broker import CREATE_TOPICS, DESCRIBE_CONFIGS, TRANSACTIONS, StubBroker, stub_broker
 
 PACKAGE = Path(online_lstm.__file__).parent
 CLIENTS = {"KafkaAdminClient", "KafkaConsumer", "KafkaProducer"}
 UNTRANSLATED = {
-    ("streaming/kafka/batch_producer.py", "reconnect"),  # what fails in a commit decides what happens to the batch
+    ("streaming/kafka/base_producer.py", "reconnect"),  # what fails in a commit decides what happens to the batch
     ("streaming/kafka/consumer.py", "commit"),  # part of the sink's commit
     ("streaming/kafka/plain_clients.py", "__exit__"),  # closes by force
 }
