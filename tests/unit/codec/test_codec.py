@@ -2,7 +2,9 @@ import hashlib
 import json
 import math
 import struct
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,19 +18,22 @@ from online_lstm.events import (
     NUMBER_SCORES,
     Event,
     InputRecord,
+    Label,
     LabelEvent,
     NumberEvaluation,
     NumberEvent,
     NumberPrediction,
     NumberResult,
     OutputRecord,
+    Symbol,
     SymbolEvaluation,
     SymbolEvent,
     SymbolPrediction,
     SymbolResult,
     Tombstone,
+    Vector,
 )
-from online_lstm.settings import BYTES_OF_CHANNEL, BYTES_OF_MESSAGE, read_settings
+from online_lstm.settings import BYTES_OF_CHANNEL, BYTES_OF_MESSAGE, Settings, read_settings
 
 FORMATS = ("auto", "double", "float", "long", "integer", "string")
 SMALLEST = 10_000
@@ -51,7 +56,7 @@ SILENT = SymbolResult(
 ERROR = BadInputError("not_a_value", "received 'x', expected a number")
 
 
-def settings(**given):
+def settings(**given: Any) -> Settings:
     return read_settings(given, environment={})
 
 
@@ -61,19 +66,23 @@ ENCODER = Encoder(settings())
 SMALL = settings(max_output_bytes=SMALLEST, top_k=100)
 
 
-def decode(value, decoder=AUTO):
-    decoded = decoder.decode(replace(RECORD, value=value))
-    assert isinstance(decoded, Event)
-    return decoded
+def event_of(record: InputRecord, decoder: Decoder = AUTO) -> Any:  # the class of the event depends on the task
+    event = decoder.decode(record)
+    assert isinstance(event, Event)
+    return event
 
 
-def refusal(value, decoder=AUTO, **fields):
+def decode(value: bytes, decoder: Decoder = AUTO) -> Any:
+    return event_of(replace(RECORD, value=value), decoder)
+
+
+def refusal(value: bytes | None, decoder: Decoder = AUTO, **fields: Any) -> BadInputError:
     with pytest.raises(BadInputError) as raised:
         decoder.decode(replace(RECORD, value=value, **fields))
     return raised.value
 
 
-def assert_decoded_or_refused(value, decoder=AUTO):
+def assert_decoded_or_refused(value: bytes, decoder: Decoder = AUTO) -> None:
     try:
         event = decode(value, decoder)
     except BadInputError as error:
@@ -83,14 +92,15 @@ def assert_decoded_or_refused(value, decoder=AUTO):
         assert event.literal.encode()
 
 
-def strict_json(text):
-    def refuse(constant):
+def strict_json(text: str | bytes | None) -> Any:
+    def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is not JSON")
 
+    assert text is not None
     return json.loads(text, parse_constant=refuse)
 
 
-def size(record):
+def size(record: InputRecord | OutputRecord) -> int:
     return record_bytes(record.key, record.value, record.headers)
 
 
@@ -119,7 +129,7 @@ def size(record):
         (b'"' + b"[" * 1000 + b'"', "[" * 1000, '"' + "[" * 1000 + '"'),
     ],
 )
-def test_auto_reads_numbers_and_strings(value, symbol, literal):
+def test_auto_reads_numbers_and_strings(value: bytes, symbol: Symbol, literal: str) -> None:
     """The literal is the text that came, made canonical only where it is no JSON; the symbol is its value."""
     event = decode(value)
     assert (symbol, literal, False) == (event.symbol, event.literal, event.ends)
@@ -151,7 +161,7 @@ def test_auto_reads_numbers_and_strings(value, symbol, literal):
         ("too_large", b"1" * 65_537),
     ],
 )
-def test_auto_refuses_what_is_no_value(reason, value):
+def test_auto_refuses_what_is_no_value(reason: str, value: bytes) -> None:
     """What cannot be learned from is refused with its reason and a message of bounded length."""
     error = refusal(value)
     assert reason == error.reason
@@ -159,7 +169,7 @@ def test_auto_refuses_what_is_no_value(reason, value):
     assert str(error).isprintable()
 
 
-def test_a_refusal_shows_what_came_and_the_way_out():
+def test_a_refusal_shows_what_came_and_the_way_out() -> None:
     """A person who reads the dead letter sees what was received, what was expected, and what to do."""
     shown = r"received 'caf\xe9\x07', expected a number or JSON: "
     assert str(refusal("café\x07".encode())).startswith(shown)
@@ -167,13 +177,13 @@ def test_a_refusal_shows_what_came_and_the_way_out():
     assert "here schema 42" in str(refusal(b"\x00\x00\x00\x00\x2a..."))
 
 
-def test_nesting_is_limited_by_levels_not_by_size():
+def test_nesting_is_limited_by_levels_not_by_size() -> None:
     """An object may hold any number of arrays as long as they are not deep."""
     assert 1 == decode(b'{"value": 1, "wide": [%s []]}' % (b"[]," * 10_000)).symbol
     assert 1 == decode(b'{"value": 1, "deep": %s}' % (b"[" * 99 + b"]" * 99)).symbol
 
 
-def test_equal_numbers_are_one_symbol():
+def test_equal_numbers_are_one_symbol() -> None:
     """4, 4.0 and 4e0 are one value, 0 and -0 another, and the string "4" a third."""
     written = (b"4", b"4.0", b"4e0", b"+4", b"0", b"-0", b"-0.0", b'"4"')
     assert {4, 0, "4"} == {decode(value).symbol for value in written}
@@ -188,7 +198,7 @@ def test_equal_numbers_are_one_symbol():
         (b'{"value": 4, "end": "true"}', False),
     ],
 )
-def test_only_true_ends_a_sequence(value, ends):
+def test_only_true_ends_a_sequence(value: bytes, ends: bool) -> None:
     """Other people's JSON may have a field `end` that means something else."""
     assert ends == decode(value).ends
 
@@ -202,13 +212,13 @@ def test_only_true_ends_a_sequence(value, ends):
         ("a.0", b'{"a": {"0": "zero"}}', "zero"),
     ],
 )
-def test_a_path_leads_through_objects_and_arrays(path, value, symbol):
+def test_a_path_leads_through_objects_and_arrays(path: str, value: bytes, symbol: Symbol) -> None:
     """`value_path` finds the value in any JSON."""
     assert symbol == decode(value, Decoder(settings(value_path=path))).symbol
 
 
 @pytest.mark.parametrize("value", [b"4", b'"s"', b'{"value": 4}', b'{"a": 4}', b'{"a": []}', b'{"a": [[4]]}'])
-def test_a_path_that_leads_nowhere_is_refused(value):
+def test_a_path_that_leads_nowhere_is_refused(value: bytes) -> None:
     """Without a value at `value_path` there is nothing to learn from, not even in a bare number."""
     assert "missing_path" == refusal(value, Decoder(settings(value_path="a.0.1"))).reason
 
@@ -228,7 +238,7 @@ def test_a_path_that_leads_nowhere_is_refused(value):
         ("string", " a\nä".encode(), " a\nä", r'" a\nä"'),
     ],
 )
-def test_serializers_of_kafka_are_read(value_format, value, symbol, literal):
+def test_serializers_of_kafka_are_read(value_format: str, value: bytes, symbol: Symbol, literal: str) -> None:
     """Binary values are big-endian, singles keep their shortest text, strings are never parsed."""
     event = decode(value, DECODERS[value_format])
     assert (symbol, literal) == (event.symbol, event.literal)
@@ -246,37 +256,37 @@ def test_serializers_of_kafka_are_read(value_format, value, symbol, literal):
         ("not_utf8", "string", b"\xff"),
     ],
 )
-def test_serializers_of_kafka_refuse(reason, value_format, value):
+def test_serializers_of_kafka_refuse(reason: str, value_format: str, value: bytes) -> None:
     """A binary value of another length was written by another serializer."""
     assert reason == refusal(value, DECODERS[value_format]).reason
 
 
-def test_a_tombstone_forgets_its_stream():
+def test_a_tombstone_forgets_its_stream() -> None:
     """A null value is an order to forget, whatever else the record carries."""
     record = replace(RECORD, value=None, headers=(("h", b"1" * 2_000_000),))
     assert Tombstone(record, "pump-7") == AUTO.decode(record)
 
 
 @pytest.mark.parametrize(("task", "given"), [("number", {}), ("number", {"value_format": "float"}), ("label", {})])
-def test_a_null_value_without_a_key_is_a_missing_number(task, given):
+def test_a_null_value_without_a_key_is_a_missing_number(task: str, given: dict[str, Any]) -> None:
     """It belongs to no key, so no stream is forgotten; what the format of other values is does not matter."""
-    event = Decoder(settings(task=task, **given)).decode(replace(RECORD, key=None, value=None))
+    event = event_of(replace(RECORD, key=None, value=None), Decoder(settings(task=task, **given)))
     assert ((None,), "null", None) == (event.vector, event.literal, event.stream)
 
 
-def test_a_null_value_without_a_key_is_a_missing_vector():
+def test_a_null_value_without_a_key_is_a_missing_vector() -> None:
     """Each of its numbers is missing."""
-    event = Decoder(settings(task="number", features=3)).decode(replace(RECORD, key=None, value=None))
+    event = event_of(replace(RECORD, key=None, value=None), Decoder(settings(task="number", features=3)))
     assert ((None, None, None), "[null, null, null]") == (event.vector, event.literal)
 
 
-def test_a_null_value_without_a_key_is_no_symbol():
+def test_a_null_value_without_a_key_is_no_symbol() -> None:
     """It is refused, and so is one whose key names no stream."""
     assert "null_value" == refusal(None, key=None).reason
     assert "null_value" == refusal(None, Decoder(settings(stream_by="partition"))).reason
 
 
-def test_a_dead_letter_of_nothing_has_a_form_that_clients_send():
+def test_a_dead_letter_of_nothing_has_a_form_that_clients_send() -> None:
     """They refuse a record with neither key nor value: its value is empty, and a header says so."""
     letter = ENCODER.dead_letter(replace(RECORD, key=None, value=None), ERROR)
     assert b"" == letter.value
@@ -287,13 +297,13 @@ def test_a_dead_letter_of_nothing_has_a_form_that_clients_send():
         assert "online_lstm_value" not in dict(letter.headers)
 
 
-def test_a_partition_may_be_one_stream_whatever_the_keys():
+def test_a_partition_may_be_one_stream_whatever_the_keys() -> None:
     """No stream is named then, and the output has the key of its record all the same."""
-    event = Decoder(settings(stream_by="partition")).decode(RECORD)
+    event = event_of(RECORD, Decoder(settings(stream_by="partition")))
     assert None is event.stream
     output = ENCODER.output(event, SILENT, "1f3a9c20@1")
     assert RECORD.key == output.key
-    assert None is json.loads(output.value)["stream"]
+    assert None is strict_json(output.value)["stream"]
 
 
 @pytest.mark.parametrize(
@@ -309,19 +319,19 @@ def test_a_partition_may_be_one_stream_whatever_the_keys():
         (b'"{\\"value\\": \\"4\\"}"', (4.0,), "4"),
     ],
 )
-def test_numbers_and_json_in_strings_are_read(value, vector, literal):
+def test_numbers_and_json_in_strings_are_read(value: bytes, vector: Vector, literal: str) -> None:
     """A producer that encodes twice, or puts numbers into quotes, means numbers."""
     event = decode(value, Decoder(settings(task="number", features=len(vector))))
     assert (vector, literal) == (event.vector, event.literal)
 
 
 @pytest.mark.parametrize("value", [b'"{"', b'"[1, 2"', b'"{\\"a\\": 1, \\"a\\": 2}"', b'"1,5"'])
-def test_other_strings_are_no_numbers(value):
+def test_other_strings_are_no_numbers(value: bytes) -> None:
     """What cannot be read is refused as a text."""
     assert "not_a_number" == refusal(value, Decoder(settings(task="number"))).reason
 
 
-def test_a_symbol_in_quotes_is_another_one():
+def test_a_symbol_in_quotes_is_another_one() -> None:
     """A text never equals a number."""
     assert ("25", 25) == (decode(b'"25"').symbol, decode(b"25").symbol)
 
@@ -330,7 +340,7 @@ def test_a_symbol_in_quotes_is_another_one():
     ("key", "stream"),
     [(None, None), (b"", ""), ("größe".encode(), "größe"), (b"\xff\x00", "base64:/wA=")],
 )
-def test_a_key_names_its_stream(key, stream):
+def test_a_key_names_its_stream(key: bytes | None, stream: str | None) -> None:
     """Keys are text where they are UTF-8, base64 where they are not."""
     assert stream == stream_of(key) == AUTO.decode(replace(RECORD, key=key)).stream
 
@@ -345,12 +355,12 @@ def test_a_key_names_its_stream(key, stream):
         ("headers_too_large", {"headers": (("h", b""),) * 12_500}),
     ],
 )
-def test_what_outputs_could_not_carry_is_refused(reason, fields):
+def test_what_outputs_could_not_carry_is_refused(reason: str, fields: dict[str, Any]) -> None:
     """Key and headers are copied to the output: a quarter of it each, and another for the key's text."""
     assert reason == refusal(b"4", **fields).reason
 
 
-def test_the_largest_key_and_headers_are_taken():
+def test_the_largest_key_and_headers_are_taken() -> None:
     """The limits themselves are still good."""
     record = replace(RECORD, key=b"k" * 249_998, headers=(("h", b"1" * 249_979),))
     assert "k" * 249_998 == AUTO.decode(record).stream
@@ -359,7 +369,7 @@ def test_the_largest_key_and_headers_are_taken():
 @pytest.mark.long
 @given(value=st.binary(max_size=40) | st.text(max_size=40).map(str.encode), form=st.sampled_from(FORMATS))
 @example(value=b"\x7f\xf0\0\0\0\0\0\0", form="double")
-def test_any_bytes_are_decoded_or_refused(value, form):
+def test_any_bytes_are_decoded_or_refused(value: bytes, form: str) -> None:
     """No input breaks the decoder, and a reason is always one of the closed set."""
     assert_decoded_or_refused(value, DECODERS[form])
 
@@ -372,7 +382,7 @@ JSON = st.recursive(
 
 
 @given(message=JSON, ascii_only=st.booleans())
-def test_any_json_is_decoded_or_refused(message, ascii_only):
+def test_any_json_is_decoded_or_refused(message: Any, ascii_only: bool) -> None:
     """What JSON can say is either a value whose literal reads as the symbol, or refused."""
     text = json.dumps(message, ensure_ascii=ascii_only)
     assert_decoded_or_refused(text.encode(errors="surrogatepass"))
@@ -382,7 +392,7 @@ def test_any_json_is_decoded_or_refused(message, ascii_only):
     number=st.integers(min_value=-(10**100) + 1, max_value=10**100 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
 )
-def test_numbers_keep_value_and_text(number):
+def test_numbers_keep_value_and_text(number: float) -> None:
     """A number is exact, bare or in an object, and published as it was written."""
     text = json.dumps(number)
     for value in (text.encode(), b'{"value": %s}' % text.encode()):
@@ -391,9 +401,9 @@ def test_numbers_keep_value_and_text(number):
         assert type(number) is type(event.symbol)
 
 
-def test_an_output_has_the_documented_bytes():
+def test_an_output_has_the_documented_bytes() -> None:
     """The message is a contract: names, order and spelling."""
-    output = ENCODER.output(AUTO.decode(RECORD), OUTCOME, "1f3a9c20@42")
+    output = ENCODER.output(event_of(RECORD), OUTCOME, "1f3a9c20@42")
     expected = (
         '{"stream": "pump-7", "topic": "numbers", "partition": 0, "offset": 41, "event": 42, "value": 4, '
         '"evaluation": {"predicted": 4, "hit": true, "probability": 0.93, "surprise_bits": 0.1047, "drift": false}, '
@@ -413,9 +423,9 @@ def test_an_output_has_the_documented_bytes():
     assert OutputRecord(0, 1_760_000_000_123, b"pump-7", expected.encode(), headers) == output
 
 
-def test_what_is_not_known_yet_is_null():
+def test_what_is_not_known_yet_is_null() -> None:
     """A stream's first event has no evaluation, no prediction and no rates."""
-    output = ENCODER.output(AUTO.decode(replace(RECORD, key=None)), SILENT, "m")
+    output = ENCODER.output(event_of(replace(RECORD, key=None)), SILENT, "m")
     message = strict_json(output.value)
     rates = ("hit_rate", "baseline_hit_rate", "kappa_temporal")
     assert {None} == {message[name] for name in ("stream", "evaluation", "prediction", "probability", *rates)}
@@ -424,18 +434,19 @@ def test_what_is_not_known_yet_is_null():
     assert output.key is None
 
 
-def test_infinite_surprise_is_null_and_none_is_zero():
+def test_infinite_surprise_is_null_and_none_is_zero() -> None:
     """JSON has no infinity, and a certain hit surprises by 0.0, not by -0.0."""
     for bits, expected in ((math.inf, "null"), (-0.0, "0.0")):
         evaluation = replace(VERDICT, surprise_bits=bits, expert_bits=(), confidence=0.5)
-        output = ENCODER.output(AUTO.decode(RECORD), replace(OUTCOME, evaluation=evaluation), "m")
+        output = ENCODER.output(event_of(RECORD), replace(OUTCOME, evaluation=evaluation), "m")
+        assert output.value is not None
         assert f'"surprise_bits": {expected}, "drift": false}}'.encode() in output.value
 
 
 @pytest.mark.parametrize("timestamp_ms", [-1, -2, 253_402_300_800_000, 2**63 - 1])
-def test_no_time_is_said_where_there_is_none(timestamp_ms):
+def test_no_time_is_said_where_there_is_none(timestamp_ms: int) -> None:
     """A record without a timestamp, or with one that no calendar has, gets no `ce_time`."""
-    output = ENCODER.output(AUTO.decode(replace(RECORD, timestamp_ms=timestamp_ms)), OUTCOME, "m")
+    output = ENCODER.output(event_of(replace(RECORD, timestamp_ms=timestamp_ms)), OUTCOME, "m")
     assert "ce_time" not in dict(output.headers)
     assert timestamp_ms == output.timestamp_ms
 
@@ -444,28 +455,29 @@ def test_no_time_is_said_where_there_is_none(timestamp_ms):
     ("timestamp_ms", "time"),
     [(0, b"1970-01-01T00:00:00.000Z"), (253_402_300_799_999, b"9999-12-31T23:59:59.999Z")],
 )
-def test_the_time_is_the_records_to_the_millisecond(timestamp_ms, time):
+def test_the_time_is_the_records_to_the_millisecond(timestamp_ms: int, time: bytes) -> None:
     """`ce_time` is exact to both ends of the calendar."""
-    output = ENCODER.output(AUTO.decode(replace(RECORD, timestamp_ms=timestamp_ms)), OUTCOME, "m")
+    output = ENCODER.output(event_of(replace(RECORD, timestamp_ms=timestamp_ms)), OUTCOME, "m")
     assert time == dict(output.headers)["ce_time"]
 
 
-def test_own_headers_are_copied_but_never_twice():
+def test_own_headers_are_copied_but_never_twice() -> None:
     """The input's headers follow in their order, except those that the output has its own of."""
     own = (("trace", b"1"), ("ce_id", b"theirs"), ("trace", b"2"), ("content-type", b"text/plain"))
-    output = ENCODER.output(AUTO.decode(replace(RECORD, headers=own)), OUTCOME, "m")
+    output = ENCODER.output(event_of(replace(RECORD, headers=own)), OUTCOME, "m")
     assert (("trace", b"1"), ("trace", b"2")) == output.headers[-2:]
     assert 1 == len([name for name, _ in output.headers if name == "ce_id"])
     assert b"application/json" == dict(output.headers)["content-type"]
 
 
-def test_long_strings_are_cut_only_when_they_must():
+def test_long_strings_are_cut_only_when_they_must() -> None:
     """A message over the limit keeps its form; headers tell length and digest of the whole one."""
     long = json.dumps("x" * 60_000)
     event = decode(long.encode())
     top = tuple((long, 1 / 32) for _ in range(3))
     prediction = SymbolPrediction(top, ((long, 1 / 32, 1 / 3),) * 3)
     whole = ENCODER.output(event, replace(OUTCOME, prediction=prediction), "m")
+    assert whole.value is not None
     assert "online_lstm_sha256" not in dict(whole.headers)
     cut = Encoder(settings(max_output_bytes=200_000)).output(event, replace(OUTCOME, prediction=prediction), "m")
     message = strict_json(cut.value)
@@ -477,7 +489,7 @@ def test_long_strings_are_cut_only_when_they_must():
 
 @pytest.mark.parametrize("literal", [json.dumps("\0" * 2_000), json.dumps("😀" * 9_000, ensure_ascii=False), "9" * 100])
 @pytest.mark.parametrize("key", [b"k" * 2_498, b"\0" * 416, b"\xff" * 1_866])
-def test_the_smallest_limit_holds_the_worst_output(literal, key):
+def test_the_smallest_limit_holds_the_worst_output(literal: str, key: bytes) -> None:
     """Largest key, headers, topic, offset and literals all at once fit into the least `max_output_bytes`."""
     record = InputRecord(
         topic="t" * 249,
@@ -497,7 +509,7 @@ def test_the_smallest_limit_holds_the_worst_output(literal, key):
         prediction=SymbolPrediction(((literal, 1.234567e-5),) * 100, ((literal, 1.234567e-5, 1.23456789),) * 3),
         hit_rates=SYMBOL.named((2 / 3, 1 / 3, 1 / 3, 1 / 3, 2 / 3, 1 / 3, 1 / 3)),
     )
-    output = Encoder(SMALL).output(Decoder(SMALL).decode(record), outcome, "0123abcd@9223372036854775807")
+    output = Encoder(SMALL).output(event_of(record, Decoder(SMALL)), outcome, "0123abcd@9223372036854775807")
     strict_json(output.value)
     assert size(output) <= SMALLEST
 
@@ -506,7 +518,9 @@ def test_the_smallest_limit_holds_the_worst_output(literal, key):
 @pytest.mark.parametrize(
     "longest", [lambda n: b"k" * (n - 2), lambda n: b"\0" * (n // 6), lambda n: b"\xff" * (n * 5 // 7)]
 )
-def test_the_limit_holds_the_worst_output_of_numbers(features, horizons, longest):
+def test_the_limit_holds_the_worst_output_of_numbers(
+    features: int, horizons: str, longest: Callable[[int], bytes]
+) -> None:
     """As many of them as the limit allows, each with as many digits as a number has, and the longest spelling."""
     channels = features * len(settings(horizons=horizons).horizons)
     limit = max(SMALLEST, BYTES_OF_MESSAGE + channels * BYTES_OF_CHANNEL)
@@ -525,7 +539,7 @@ def test_the_limit_holds_the_worst_output_of_numbers(features, horizons, longest
         hits=chosen.predictors.named((1,) * 6),
         hit_rates=chosen.predictors.named((1 / 3,) * 6),
     )
-    output = Encoder(chosen).output(Decoder(chosen).decode(record), outcome, "0123abcd@9223372036854775807")
+    output = Encoder(chosen).output(event_of(record, Decoder(chosen)), outcome, "0123abcd@9223372036854775807")
     assert "online_lstm_sha256" not in dict(output.headers)
     strict_json(output.value)
     assert size(output) <= limit
@@ -544,7 +558,9 @@ PROBABILITIES = st.floats(0, 1)
     key=st.none() | st.binary(max_size=20),
     header=st.tuples(st.text(max_size=10), st.binary(max_size=100)),
 )
-def test_any_output_is_strict_json_that_fits(literals, probability, bits, key, header):
+def test_any_output_is_strict_json_that_fits(
+    literals: list[str], probability: float, bits: float, key: bytes | None, header: tuple[str, bytes]
+) -> None:
     """Whatever was learned from, readers get JSON with all its fields, within the limit."""
     value, predicted, *top = literals
     record = replace(RECORD, key=key, value=value.encode(), headers=(header,))
@@ -557,14 +573,14 @@ def test_any_output_is_strict_json_that_fits(literals, probability, bits, key, h
             tuple((literal, probability) for literal in top), ((predicted, probability, 0.5),) * 3
         ),
     )
-    output = Encoder(SMALL).output(Decoder(SMALL).decode(record), outcome, "m")
-    message = strict_json(output.value.decode())
-    assert list(strict_json(ENCODER.output(AUTO.decode(RECORD), SILENT, "m").value)) == list(message)
+    output = Encoder(SMALL).output(event_of(record, Decoder(SMALL)), outcome, "m")
+    message = strict_json(output.value)
+    assert list(strict_json(ENCODER.output(event_of(RECORD), SILENT, "m").value)) == list(message)
     assert round(probability, 6) == message["evaluation"]["probability"] == message["probability"]
     assert size(output) <= SMALLEST
 
 
-def test_a_dead_letter_keeps_the_record_and_says_why():
+def test_a_dead_letter_keeps_the_record_and_says_why() -> None:
     """Bytes, key, timestamp and headers are the original's; the added headers lead back to it."""
     record = replace(RECORD, value=b"\xff", headers=(("trace", b"1"), ("ce_id", b"theirs")))
     expected = OutputRecord(
@@ -603,7 +619,7 @@ MEGABYTE = 1_000_000
         (replace(RECORD, key=b"k" * MEGABYTE, value=None), {"key"}),
     ],
 )
-def test_any_dead_letter_fits_and_says_what_is_missing(record, missing):
+def test_any_dead_letter_fits_and_says_what_is_missing(record: InputRecord, missing: set[str]) -> None:
     """Headers go first, then a key's second half, then the value's end; what was cut is described."""
     letter = ENCODER.dead_letter(record, ERROR)
     headers = dict(letter.headers)
@@ -629,7 +645,7 @@ def test_any_dead_letter_fits_and_says_what_is_missing(record, missing):
     header_bytes=st.integers(0, 20_000),
     message=st.text(max_size=2_000),
 )
-def test_dead_letters_fit_the_smallest_limit(key_bytes, value_bytes, header_bytes, message):
+def test_dead_letters_fit_the_smallest_limit(key_bytes: int, value_bytes: int, header_bytes: int, message: str) -> None:
     """No record and no message is too large to be refused, and nothing is cut that could stay."""
     record = InputRecord(
         topic="t" * 249,
@@ -668,18 +684,18 @@ CHAINED = OutputRecord(0, 5, b"key", b"value", (("a", b"12"), ("b", b"")))
         {"value": b"valuea", "headers": (("", b"12"), ("b", b""))},
     ],
 )
-def test_the_chain_sees_every_field(changes):
+def test_the_chain_sees_every_field(changes: dict[str, Any]) -> None:
     """A change in any field, and bytes moved from one into another, give another digest."""
     assert extend_digest(bytes(16), CHAINED) != extend_digest(bytes(16), replace(CHAINED, **changes))
 
 
-def test_null_and_empty_are_different_to_the_chain():
+def test_null_and_empty_are_different_to_the_chain() -> None:
     """A null key is not an empty one."""
     empty, null = replace(CHAINED, key=b""), replace(CHAINED, key=None)
     assert extend_digest(bytes(16), empty) != extend_digest(bytes(16), null)
 
 
-def test_the_chain_depends_on_all_before():
+def test_the_chain_depends_on_all_before() -> None:
     """The digest covers the whole history in its order, and stays the same from release to release."""
     other = replace(CHAINED, value=b"other")
     forward = extend_digest(extend_digest(bytes(16), CHAINED), other)
@@ -699,7 +715,7 @@ RECORDS = st.builds(
 
 
 @given(first=RECORDS, second=RECORDS)
-def test_the_chain_tells_any_two_records_apart(first, second):
+def test_the_chain_tells_any_two_records_apart(first: OutputRecord, second: OutputRecord) -> None:
     """Digests are equal exactly where records are."""
     assert (first == second) == (extend_digest(bytes(16), first) == extend_digest(bytes(16), second))
 
@@ -716,7 +732,7 @@ VECTORS = Decoder(settings(task="number", features=3))
         (b"[null, null, null]", (None, None, None), "[null, null, null]"),
     ],
 )
-def test_vectors_are_read_with_what_is_missing(value, vector, literal):
+def test_vectors_are_read_with_what_is_missing(value: bytes, vector: Vector, literal: str) -> None:
     """Each number is as it came, and null is neither a number nor zero."""
     event = decode(value, VECTORS)
     assert (vector, literal) == (event.vector, event.literal)
@@ -742,7 +758,7 @@ def test_vectors_are_read_with_what_is_missing(value, vector, literal):
         ("missing_path", b'{"values": [1, 2, 3]}'),
     ],
 )
-def test_vectors_of_another_kind_are_refused(reason, value):
+def test_vectors_of_another_kind_are_refused(reason: str, value: bytes) -> None:
     """A vector with another length, or with anything but numbers, is refused, and the message says what came."""
     error = refusal(value, VECTORS)
     assert reason == error.reason
@@ -750,7 +766,7 @@ def test_vectors_of_another_kind_are_refused(reason, value):
     assert len(str(error)) <= 300
 
 
-def test_a_number_is_a_vector_of_one():
+def test_a_number_is_a_vector_of_one() -> None:
     """One number may come with or without brackets."""
     scalars = Decoder(settings(task="number"))
     assert (4.0,) == decode(b"4", scalars).vector == decode(b"[4]", scalars).vector
@@ -771,14 +787,14 @@ def test_a_number_is_a_vector_of_one():
         (b"[1, 2]", (1.0, 2.0), None, False),
     ],
 )
-def test_labels_are_read_with_a_value_or_alone(value, vector, label, ends):
+def test_labels_are_read_with_a_value_or_alone(value: bytes, vector: Vector, label: Label | None, ends: bool) -> None:
     """A label is a number, a string or a boolean; null is none."""
     read = vector_reader("auto", None, task="label", label_path="label")(value)
     assert (vector, label, ends) == (read.vector, read.label, read.ends)
 
 
 @pytest.mark.parametrize("label", [b"NaN", b'"NaN"', b'" "', b"null"])
-def test_a_missing_label_is_none_and_loses_nothing_else(label):
+def test_a_missing_label_is_none_and_loses_nothing_else(label: bytes) -> None:
     """Sample and end of the sequence stay; a text that names a class stays one, whatever marks missing numbers."""
     read = vector_reader("auto", None, task="label", label_path="label", missing_values=("unknown",))
     sample = read(b'{"value": 3, "label": %s, "end": true}' % label)
@@ -786,7 +802,7 @@ def test_a_missing_label_is_none_and_loses_nothing_else(label):
     assert ("unknown", '"unknown"') == read(b'{"value": 3, "label": "unknown"}').label
 
 
-def test_labels_are_found_where_the_path_says():
+def test_labels_are_found_where_the_path_says() -> None:
     """Other people's JSON has its own names."""
     read = vector_reader("auto", "data.x", task="label", label_path="data.class")(b'{"data": {"x": [1], "class": "a"}}')
     assert ((1.0,), ("a", '"a"')) == (read.vector, read.label)
@@ -795,7 +811,7 @@ def test_labels_are_found_where_the_path_says():
 @pytest.mark.parametrize(
     ("reason", "label"), [("not_a_value", b"[1]"), ("not_a_value", b"{}"), ("not_finite", b"-1e999")]
 )
-def test_what_is_no_label_is_refused(reason, label):
+def test_what_is_no_label_is_refused(reason: str, label: bytes) -> None:
     """Arrays and objects name no class."""
     with pytest.raises(BadInputError) as raised:
         vector_reader("auto", None, task="label", label_path="label")(b'{"value": [1], "label": %s}' % label)
@@ -811,7 +827,7 @@ def test_what_is_no_label_is_refused(reason, label):
     ],
 )
 @pytest.mark.parametrize("features", [1, 3])
-def test_a_marked_number_is_missing(value, features):
+def test_a_marked_number_is_missing(value: bytes, features: int) -> None:
     """However the marker is written, alone or in JSON; of a vector every number is missing."""
     chosen = settings(task="number", features=features, missing_values="NA,N/A,None,?,-,unknown,unavailable,-200")
     event = decode(value, Decoder(chosen))
@@ -827,7 +843,7 @@ def test_a_marked_number_is_missing(value, features):
         (b'{"value": ["?", 0, "unavailable"]}', (None, 0, None)),
     ],
 )
-def test_a_missing_component_is_not_the_vector(value, vector):
+def test_a_missing_component_is_not_the_vector(value: bytes, vector: Vector) -> None:
     """The numbers beside it are read, and what is published is JSON."""
     event = decode(value, VECTORS)
     assert vector == event.vector == (*strict_json(event.literal),)
@@ -842,20 +858,20 @@ def test_a_missing_component_is_not_the_vector(value, vector):
         ("integer", struct.pack(">i", -200)),
     ],
 )
-def test_binary_numbers_may_be_missing_too(value_format, value):
+def test_binary_numbers_may_be_missing_too(value_format: str, value: bytes) -> None:
     """NaN, and a number that the settings name."""
     chosen = settings(task="number", value_format=value_format, missing_values="-200")
     assert (None,) == decode(value, Decoder(chosen)).vector
 
 
-def test_markers_mean_nothing_to_symbols():
+def test_markers_mean_nothing_to_symbols() -> None:
     """A text in quotes is a symbol like any other; NaN and words without quotes are refused as before."""
     assert ["unknown", "NA", ""] == [decode(value).symbol for value in (b'"unknown"', b'"NA"', b'""')]
     assert ["not_finite", "not_a_value", "not_a_value"] == [refusal(value).reason for value in (b"NaN", b"NA", b"")]
 
 
 @pytest.mark.parametrize("value", [b"4", b'{"value": 4}', b' {"value":4}'])
-def test_a_mark_of_utf8_before_a_value_is_no_part_of_it(value):
+def test_a_mark_of_utf8_before_a_value_is_no_part_of_it(value: bytes) -> None:
     """Programs that write files put one before each record."""
     assert 4 == decode(b"\xef\xbb\xbf" + value).symbol
 
@@ -869,7 +885,7 @@ def test_a_mark_of_utf8_before_a_value_is_no_part_of_it(value):
         ("label", b'{"label": "up"}', LabelEvent(RECORD, "pump-7", (), "null", label=("up", '"up"'))),
     ],
 )
-def test_each_task_has_its_own_event(task, value, event):
+def test_each_task_has_its_own_event(task: str, value: bytes, event: Event) -> None:
     """A value is decoded into a symbol, into numbers, or into a sample with or without the label of its sequence."""
     record = replace(RECORD, value=value)
     assert replace(event, record=record) == Decoder(settings(task=task)).decode(record)

@@ -1,7 +1,10 @@
 """The experts of the number task, on streams made here."""
 
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from online_lstm.learning.number import (
     baseline_fallback,
     linear,
@@ -15,7 +18,7 @@ from online_lstm.learning.number import (
 )
 from online_lstm.learning.number.number_ensemble import EXPERTS, NumberEnsemble, Observed
 from online_lstm.learning.number.season_state import Seasonal
-from online_lstm.learning.state.packed import PackedArrays
+from online_lstm.learning.state.packed import ArrayViews, PackedArrays
 
 HISTORY = 1024
 
@@ -29,25 +32,27 @@ UNKNOWN = ("interval_pending", "season_outcomes")
 class Scalar:
     """A panel of one number at one horizon, without the axes over components and horizons."""
 
-    def __init__(self, panel):
+    def __init__(self, panel: NumberEnsemble) -> None:
         self.panel = panel
         self.fields = panel.fields
         self.features = panel.features
 
-    def row(self):
+    def row(self) -> dict[str, NDArray[Any]]:
         rows = PackedArrays(self.fields())
         return {n: a.reshape(a.shape[1 + n.startswith(OF_CHANNELS) :]) for n, a in rows.view(rows.add()).items()}
 
-    def _whole(self, row):
+    def _whole(self, row: ArrayViews) -> dict[str, NDArray[Any]]:
         return {name: row[name].reshape(field.shape) for name, field in self.fields().items()}
 
-    def observe(self, row, values, times):
+    def observe(self, row: ArrayViews, values: NDArray[np.float64], times: NDArray[np.int64]) -> Observed:
         observed = self.panel.observe(self._whole(row), values[:, None], times)
         return Observed(
             *[a if n == "features" else a.reshape(len(a), *a.shape[3:]) for n, a in observed._asdict().items()]
         )
 
-    def stack(self, row, observed, lstm=None):
+    def stack(
+        self, row: ArrayViews, observed: Observed, lstm: NDArray[np.float64] | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         whole = [a if n == "features" else a.reshape(len(a), 1, 1, *a.shape[1:]) for n, a in observed._asdict().items()]
         observed = Observed(*whole)._replace(values=observed.values[:, None], scale=observed.scale[:, None])
         predictions, weights = self.panel.stack(
@@ -55,21 +60,33 @@ class Scalar:
         )
         return predictions[:, 0, 0], weights[:, 0, 0]
 
-    def break_sequence(self, row):
+    def break_sequence(self, row: ArrayViews) -> None:
         self.panel.break_sequence(self._whole(row))
 
 
-def panel_and_row(horizon=5, **settings):
-    given = {"horizons": (horizon,), "lookback": HISTORY, "experts": ("linear", "neighbours")} | settings
+def panel_and_row(horizon: int = 5, **settings: Any) -> tuple[Scalar, dict[str, NDArray[Any]]]:
+    given: dict[str, Any] = {
+        "horizons": (horizon,),
+        "lookback": HISTORY,
+        "experts": ("linear", "neighbours"),
+    } | settings
     panel = Scalar(NumberEnsemble(**given))
     return panel, panel.row()
 
 
-def learn(panel, row, values, *, sizes=(64,), timestamps_ms=None):
+def learn(
+    panel: Scalar,
+    row: ArrayViews,
+    values: NDArray[np.float64],
+    *,
+    sizes: tuple[int, ...] = (64,),
+    timestamps_ms: NDArray[np.int64] | None = None,
+) -> tuple[Observed, NDArray[np.float64], NDArray[np.float64]]:
     """Learn values in calls of these sizes; give all that is observed, and what the stack makes of the experts."""
     values = np.asarray(values, np.float64)
     times = np.full(len(values), -1) if timestamps_ms is None else np.asarray(timestamps_ms, np.int64)
-    parts, published, start = [], [], 0
+    parts: list[Observed] = []
+    published, start = [], 0
     while start < len(values):
         end = start + sizes[len(parts) % len(sizes)]
         observed = panel.observe(row, values[start:end], times[start:end])
@@ -81,34 +98,36 @@ def learn(panel, row, values, *, sizes=(64,), timestamps_ms=None):
     return observed, predictions, weights
 
 
-def error_of(predictions, values, *, horizon=5, first=1000):
+def error_of(
+    predictions: NDArray[np.float64], values: NDArray[np.float64], *, horizon: int = 5, first: int = 1000
+) -> float:
     """Give the mean absolute error from an event on."""
-    return np.abs(predictions[first : len(values) - horizon] - values[first + horizon :]).mean()
+    return float(np.abs(predictions[first : len(values) - horizon] - values[first + horizon :]).mean())
 
 
-def noise(count, seed=0):
+def noise(count: int, seed: int = 0) -> NDArray[np.float64]:
     return np.random.default_rng(seed).normal(size=count)
 
 
-def sine(count, period=24, spread=0.3, seed=0):
+def sine(count: int, period: int = 24, spread: float = 0.3, seed: int = 0) -> NDArray[np.float64]:
     return np.sin(2 * np.pi * np.arange(count) / period) + spread * noise(count, seed)
 
 
-def autoregression(count, factor, seed=0):
+def autoregression(count: int, factor: float, seed: int = 0) -> NDArray[np.float64]:
     values = noise(count, seed)
     for step in range(1, count):
         values[step] += factor * values[step - 1]
     return values
 
 
-def logistic(count):
+def logistic(count: int) -> NDArray[np.float64]:
     values = [0.3]
     while len(values) < count:
         values.append(3.9 * values[-1] * (1 - values[-1]))
     return np.array(values)
 
 
-def switching(count):
+def switching(count: int) -> NDArray[np.float64]:
     steps = np.arange(count)
     return np.sin(2 * np.pi * steps / np.where(steps < count // 2, 24, 36)) + 0.1 * noise(count)
 
@@ -129,7 +148,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_nothing_gets_non_finite(name):
+def test_nothing_gets_non_finite(name: str) -> None:
     """Whatever finite values come: state, features and predictions are finite, and features of order 1."""
     panel, row = panel_and_row()
     observed, predictions, weights = learn(panel, row, BAD[name])
@@ -153,7 +172,7 @@ def test_nothing_gets_non_finite(name):
         {"periods": (24,), "lags": (5, 9, 24)},
     ],
 )
-def test_calls_may_be_split_anywhere(settings):
+def test_calls_may_be_split_anywhere(settings: dict[str, Any]) -> None:
     """The same bits come out, and stay in the state, with one event a call as with all at once."""
     values = switching(1700)
     times = np.arange(1700) * 1_800_000
@@ -168,7 +187,7 @@ def test_calls_may_be_split_anywhere(settings):
 
 
 @pytest.mark.parametrize("lookback", [256, 300, 1001, 2048])
-def test_period_search_independent_of_splits(lookback):
+def test_period_search_independent_of_splits(lookback: int) -> None:
     """Wherever a call begins, the next search is the same."""
     seasonal = Seasonal(horizons=(5,), lookback=lookback, periods=(), lags=(), calendar=False)
     following = [events + seasonal.until_search(events) for events in range(3000)]
@@ -176,14 +195,14 @@ def test_period_search_independent_of_splits(lookback):
     assert following == [next(search for search in searches if search > events) for events in range(3000)]
 
 
-def test_period_search_doubles_its_interval_at_first():
+def test_period_search_doubles_its_interval_at_first() -> None:
     """So a large history is not searched often before it is there."""
     seasonal = Seasonal(horizons=(5,), lookback=16384, periods=(), lags=(), calendar=False)
     searches = sorted({events + seasonal.until_search(events) for events in range(9000)})
     assert [128, 256, 512, 1024, 2048, 4096, 8192, 12288] == searches
 
 
-def test_a_copied_state_goes_on():
+def test_a_copied_state_goes_on() -> None:
     """What is in the row is all there is."""
     values = sine(1500)
     panel, row = panel_and_row()
@@ -196,7 +215,7 @@ def test_a_copied_state_goes_on():
 
 
 @pytest.mark.parametrize("event", [300, 1023, 1024, 1300])
-def test_the_future_changes_nothing_before_it(event):
+def test_the_future_changes_nothing_before_it(event: int) -> None:
     """What is planted from an event on, even within the same call, is not seen by anything said before that event."""
     values = sine(1500)
     planted = values.copy()
@@ -212,7 +231,7 @@ def test_the_future_changes_nothing_before_it(event):
 
 
 @pytest.mark.parametrize("horizon", [1, 5, 30])
-def test_a_label_is_used_when_it_has_come(horizon):
+def test_a_label_is_used_when_it_has_come(horizon: int) -> None:
     """The residual of an event is what the linear expert left over ``horizon`` events before, in its spreads then."""
     values = sine(900)
     panel, row = panel_and_row(horizon=horizon)
@@ -224,7 +243,7 @@ def test_a_label_is_used_when_it_has_come(horizon):
 
 @pytest.mark.parametrize("period", [24, 60])
 @pytest.mark.parametrize("place", [960, 1000, 1024, 1031])
-def test_a_break_forgets_nothing(period, place):
+def test_a_break_forgets_nothing(period: int, place: int) -> None:
     """A season that goes on is predicted after a break as before, at once and after later searches."""
     season_values = 10 * noise(period, seed=3)
     values = season_values[np.arange(2400) % period] + noise(2400)
@@ -238,7 +257,7 @@ def test_a_break_forgets_nothing(period, place):
     assert period == row["season_periods"][0]
 
 
-def test_many_sequences_are_learned_as_one_stream():
+def test_many_sequences_are_learned_as_one_stream() -> None:
     """With a break every 300 values, a season of 60 stays known."""
     values = (10 * noise(60, seed=3))[np.arange(2400) % 60] + noise(2400)
     panel, row = panel_and_row()
@@ -252,7 +271,7 @@ def test_many_sequences_are_learned_as_one_stream():
 
 
 @pytest.mark.parametrize("periods", [(), (24,)])
-def test_no_label_is_learned_across_a_break(periods):
+def test_no_label_is_learned_across_a_break(periods: tuple[int, ...]) -> None:
     """What comes first after a break changes nothing that waited, and what came last before is not looked at."""
     values = sine(1200)
     panel, row = panel_and_row(periods=periods)
@@ -271,7 +290,7 @@ def test_no_label_is_learned_across_a_break(periods):
         np.testing.assert_array_equal(before + 1, row[name])
 
 
-def test_a_history_of_sequences_is_learned_anew_as_such():
+def test_a_history_of_sequences_is_learned_anew_as_such() -> None:
     """Where the period is found after breaks, the labels across them are left out then, too."""
     panel, row = panel_and_row()
     for _ in range(3):
@@ -296,7 +315,7 @@ STREAMS = {  # values, horizon, the most that the error may be as a multiple of 
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_streams_are_predicted_nearly_as_well_as_can_be(name):
+def test_streams_are_predicted_nearly_as_well_as_can_be(name: str) -> None:
     """The error is within a few percent of that of one who knows how the stream was made."""
     values, horizon, ideal, most = STREAMS[name]
     panel, row = panel_and_row(horizon=horizon, lookback=2048)
@@ -305,7 +324,7 @@ def test_streams_are_predicted_nearly_as_well_as_can_be(name):
 
 
 @pytest.mark.parametrize("horizon", [1, 5])
-def test_random_walk_is_predicted_like_the_last_value(horizon):
+def test_random_walk_is_predicted_like_the_last_value(horizon: int) -> None:
     """Where nothing can be learned, having learned costs 2 % at most."""
     errors = []
     for seed in range(3):
@@ -319,7 +338,7 @@ def test_random_walk_is_predicted_like_the_last_value(horizon):
     assert published < 1.02 * last
 
 
-def test_a_chaotic_stream_is_for_the_neighbours():
+def test_a_chaotic_stream_is_for_the_neighbours() -> None:
     """No regression predicts the logistic map; neighbours do, and the stack follows them."""
     values = logistic(4000)
     panel, row = panel_and_row(horizon=1, lookback=2048)
@@ -332,7 +351,7 @@ def test_a_chaotic_stream_is_for_the_neighbours():
     assert weights[-1, 1] > 0.9
 
 
-def test_a_constant_is_predicted_exactly():
+def test_a_constant_is_predicted_exactly() -> None:
     """Without any error, and without anything growing in the state."""
     panel, row = panel_and_row()
     _, predictions, _ = learn(panel, row, np.full(3000, 7.0))
@@ -340,7 +359,7 @@ def test_a_constant_is_predicted_exactly():
     assert np.abs(row["linear_products"]).max() < 8 * 8 / (1 - linear.FORGETTING)
 
 
-def test_a_level_that_jumps_is_followed_within_a_few_events():
+def test_a_level_that_jumps_is_followed_within_a_few_events() -> None:
     """Five values in a row at another level, a million spreads away, are enough; the season goes on there."""
     steps = np.arange(3000)
     values = sine(3000) + 1e6 * (steps >= 1800)
@@ -352,7 +371,7 @@ def test_a_level_that_jumps_is_followed_within_a_few_events():
     assert [1800 + season_profile.JUMP - 1] == [step for step in row["season_jumps"][0] if step]
 
 
-def test_the_history_is_learned_anew_at_the_level_of_now():
+def test_the_history_is_learned_anew_at_the_level_of_now() -> None:
     """With a jump that is known of, a new period leaves the same state as without the jump."""
     level = 2.0**20 + np.round(sine(1000) * 1024) / 1024  # sums of these are exact
     seasonal = Seasonal(horizons=(5,), lookback=HISTORY, periods=(), lags=(), calendar=False)
@@ -370,7 +389,7 @@ def test_the_history_is_learned_anew_at_the_level_of_now():
     assert states[0] == states[1]
 
 
-def test_wild_values_are_not_believed():
+def test_wild_values_are_not_believed() -> None:
     """One value in a hundred is 1e300; all others are predicted as if it were not there."""
     usual = sine(4000)
     wild = np.random.default_rng(1).random(4000) < 0.01
@@ -379,7 +398,7 @@ def test_wild_values_are_not_believed():
     assert np.median(np.abs(predictions[1000:-5] - usual[1005:])) < 1.2 * 0.3 * 0.6745
 
 
-def test_a_period_that_changes_is_found_again():
+def test_a_period_that_changes_is_found_again() -> None:
     """After some time with the new period the error is as small as with the old one."""
     values = switching(8000)
     panel, row = panel_and_row()
@@ -388,7 +407,7 @@ def test_a_period_that_changes_is_found_again():
     assert error_of(predictions, values, first=7000) < 1.15 * error_of(predictions[:4000], values[:4000], first=2000)
 
 
-def test_with_a_clock_a_season_is_known_in_a_stream_with_holes():
+def test_with_a_clock_a_season_is_known_in_a_stream_with_holes() -> None:
     """Half of the values are missing: only timestamps tell where in the day an event is."""
     chosen = np.flatnonzero(np.random.default_rng(0).random(8000) < 0.5)
     values = 10 * sine(8000, period=48, spread=0.05)[chosen]
@@ -401,7 +420,7 @@ def test_with_a_clock_a_season_is_known_in_a_stream_with_holes():
     assert (np.array(errors[True]) < np.array([0.8, 0.8, 0.9]) * np.array(errors[False])).all()
 
 
-def test_without_timestamps_a_calendar_does_no_harm():
+def test_without_timestamps_a_calendar_does_no_harm() -> None:
     """Nothing is known by the clock; the rest is."""
     values = sine(4000)
     panel, row = panel_and_row(calendar=True)
@@ -409,7 +428,7 @@ def test_without_timestamps_a_calendar_does_no_harm():
     assert error_of(predictions, values) < 1.1 * 0.3 * 0.798
 
 
-def test_a_unit_that_changes_is_survived():
+def test_a_unit_that_changes_is_survived() -> None:
     """All values are a millionth of what they were; until the experts have forgotten, a baseline is published."""
     values = sine(3000) * np.where(np.arange(3000) < 1500, 1e6, 1)
     panel, row = panel_and_row()
@@ -420,7 +439,7 @@ def test_a_unit_that_changes_is_survived():
     assert set(np.unique(weights[1700:].sum(axis=1).round(9))) == {0}
 
 
-def test_the_stack_takes_what_is_learned_elsewhere():
+def test_the_stack_takes_what_is_learned_elsewhere() -> None:
     """A network that knew the future would get the weight, in whatever order the experts are named."""
     values = sine(2000)
     future = np.roll(values, -5)
@@ -433,7 +452,7 @@ def test_the_stack_takes_what_is_learned_elsewhere():
         assert error_of(predictions, values) < 0.02
 
 
-def test_the_network_alone_is_published_as_it_is():
+def test_the_network_alone_is_published_as_it_is() -> None:
     """However wrong it is, with all the weight, and nothing is learned of it."""
     values = sine(600)
     panel, row = panel_and_row(experts=("lstm",))
@@ -447,7 +466,7 @@ def test_the_network_alone_is_published_as_it_is():
 
 
 class TestScaling:
-    def test_values_come_to_order_one(self):
+    def test_values_come_to_order_one(self) -> None:
         """Whatever the unit, also after it has changed."""
         rows = PackedArrays(scaling.fields())
         row = rows.view(rows.add())
@@ -461,18 +480,18 @@ class TestScaling:
 class TestSeason:
     @pytest.mark.parametrize("seed", range(3))
     @pytest.mark.parametrize("period", [7, 24, 100])
-    def test_a_period_is_found(self, period, seed):
+    def test_a_period_is_found(self, period: int, seed: int) -> None:
         """Behind noise that is as large as the season."""
         found = period_search.find_periods(sine(2048, period, spread=0.7, seed=seed), np.array([1, 1]))
         assert period == found[0]
 
     @pytest.mark.parametrize("seed", range(3))
-    def test_noise_has_no_period(self, seed):
+    def test_noise_has_no_period(self, seed: int) -> None:
         """Neither has what only looks back a little, and a walk."""
         for values in (noise(512, seed), autoregression(2048, 0.95, seed), np.cumsum(noise(2048, seed)), np.ones(300)):
             assert [1, 1] == period_search.find_periods(values, np.array([1, 1])).tolist()
 
-    def test_a_day_within_a_week_is_found(self):
+    def test_a_day_within_a_week_is_found(self) -> None:
         """The longer period is the one that explains more."""
         steps = np.arange(2048)
         values = np.sin(2 * np.pi * steps / 48) * np.where(steps // 48 % 7 < 5, 1, 0.4) + 0.1 * noise(2048)
@@ -480,7 +499,7 @@ class TestSeason:
 
     @pytest.mark.parametrize("spread", [0, 0.03, 0.3])
     @pytest.mark.parametrize("period", [24, 48])
-    def test_a_period_stays_once_it_is_found(self, period, spread):
+    def test_a_period_stays_once_it_is_found(self, period: int, spread: float) -> None:
         """However little noise there is, none of its multiples is taken for it at a later search."""
         values = sine(4096, period, spread=spread)
         periods = np.array([1, 1])
@@ -488,14 +507,14 @@ class TestSeason:
             periods = period_search.find_periods(values[max(0, end - 2048) : end], periods)
             assert (period, 1) == tuple(periods) or (end == 256 and abs(period - periods[0]) <= 1)
 
-    def test_a_period_in_use_stays_while_it_is_about_as_good(self):
+    def test_a_period_in_use_stays_while_it_is_about_as_good(self) -> None:
         """Twice the period is a period as well."""
         assert 48 == period_search.find_periods(sine(2048, 24), np.array([48, 1]))[0]
         assert 24 == period_search.find_periods(sine(2048, 24), np.array([30, 1]))[0]
 
 
 class TestProfile:
-    def test_a_season_is_what_is_usual(self):
+    def test_a_season_is_what_is_usual(self) -> None:
         """A pattern that repeats has no deviations from its second time on, and is usual where it will come."""
         rows = PackedArrays(season_profile.fields("x_", 10))
         row = rows.view(rows.add())
@@ -506,7 +525,7 @@ class TestProfile:
 
 
 class TestClock:
-    def test_what_is_usual_is_known_by_the_time_of_the_week(self):
+    def test_what_is_usual_is_known_by_the_time_of_the_week(self) -> None:
         """Two weeks of a stream that is twice as large on Sundays, a value an hour: the third week is known."""
         rows = PackedArrays(week_profile.fields())
         row = rows.view(rows.add())
@@ -516,7 +535,7 @@ class TestClock:
         np.testing.assert_array_equal(values[2 * 168 :], expected.usual[2 * 168 - 5 : -5, 0])
         assert week_profile.TIMELESS not in np.flatnonzero(row["clock_profile_visits"])
 
-    def test_events_without_a_time_are_kept_apart(self):
+    def test_events_without_a_time_are_kept_apart(self) -> None:
         """They neither change what is usual at a time, nor the interval."""
         rows = PackedArrays(week_profile.fields())
         row = rows.view(rows.add())
@@ -528,7 +547,7 @@ class TestClock:
         "name",
         ["even", "bursts", "large bursts", "all at once first", "out of order", "a hole", "one wrong", "a break"],
     )
-    def test_the_mean_interval_is_learned_whatever_the_order(self, name):
+    def test_the_mean_interval_is_learned_whatever_the_order(self, name: str) -> None:
         """One value an hour on average, in many ways: what is said of it in the end is within a twentieth."""
         rows = PackedArrays(week_profile.fields())
         row = rows.view(rows.add())
@@ -549,18 +568,18 @@ class TestClock:
         week_profile.observe(row, np.ones(2000), times[1000:], horizons=(1,))
         assert abs(row["clock_interval_ms"][0] / 3_600_000 - 1) < 0.05
 
-    def test_phases_are_those_of_the_calendar(self):
+    def test_phases_are_those_of_the_calendar(self) -> None:
         """Monday midnight is the beginning, Thursday noon is in the middle."""
         times = np.array([week_profile.MONDAY_MS, week_profile.MONDAY_MS + week_profile.WEEK_MS // 2, -1])
         np.testing.assert_array_equal([[0, 0.5, 0], [0, 0.5, 0]], week_profile.phases(times))
 
 
 class TestFallback:
-    def chosen(self, values, *predictions):
+    def chosen(self, values: NDArray[np.float64], *predictions: NDArray[np.float64]) -> NDArray[np.int64]:
         rows = PackedArrays(baseline_fallback.fields(len(predictions), 2))
         return baseline_fallback.observe(rows.view(rows.add()), values, np.column_stack(predictions), horizon=2)
 
-    def test_much_better_baseline_is_chosen_while_better(self):
+    def test_much_better_baseline_is_chosen_while_better(self) -> None:
         """The best one, and not before there is something to go by: labels come two events late."""
         values = np.zeros(600)
         stack_error = np.where(np.arange(600) < 300, 10.0, 0.1)
@@ -570,19 +589,19 @@ class TestFallback:
         assert (chosen[first:300] == 2).all()
         assert (chosen[450:] == 0).all()
 
-    def test_one_that_is_only_often_better_is_not(self):
+    def test_one_that_is_only_often_better_is_not(self) -> None:
         """A guess of 0 is right nine times out of ten, and far off when it matters."""
         values = np.where(np.arange(600) % 10 == 0, 100.0, 0.0)
         assert (self.chosen(values, np.full(600, 10.0), np.roll(values, 3)) == 0).all()
 
     @pytest.mark.parametrize("size", [1e-300, 1.0, 1e12])
-    def test_what_is_right_but_for_rounding_is_published(self, size):
+    def test_what_is_right_but_for_rounding_is_published(self, size: float) -> None:
         """A baseline without any error is no better than a stack that is off by the last digit."""
         values = np.full(600, size)
         assert (self.chosen(values, values * (1 + 1e-15), values) == 0).all()
         assert (self.chosen(values, values * (1 + 1e-6), values)[100:] == 1).all()
 
-    def test_a_few_bad_events_are_not_enough(self):
+    def test_a_few_bad_events_are_not_enough(self) -> None:
         """One huge error in a hundred events leaves the stack where it is."""
         values = noise(600)
         stack_error = np.where(np.arange(600) % 100 == 50, 1e9, 0.1)
@@ -590,7 +609,7 @@ class TestFallback:
 
 
 class TestRidge:
-    def test_weights_are_those_of_the_formulas(self):
+    def test_weights_are_those_of_the_formulas(self) -> None:
         """Learning as it goes gives what solving the sums of the docstring gives."""
         horizon, count, first_weights = 3, 80, np.array([0.5, 0.0, -0.1])
         rows = PackedArrays(ridge.fields("x_", pending=horizon, first_weights=first_weights))
@@ -618,7 +637,7 @@ class TestRidge:
 
 
 class TestNeighbours:
-    def test_they_are_the_nearest_ones(self):
+    def test_they_are_the_nearest_ones(self) -> None:
         """Every distance computed, all sorted: the same average."""
         rng = np.random.default_rng(0)
         count, horizon, taps, weights = 300, 4, np.array([0, 1, 7]), np.array([1, 1, 0.5], np.float32)
@@ -636,7 +655,7 @@ class TestNeighbours:
         own = 1 / (neighbours.SHARPNESS + distances[nearest] / distances[nearest[-1]])
         np.testing.assert_allclose(predicted[0], own @ outcomes[past[nearest]] / own.sum(), rtol=1e-5)
 
-    def test_who_has_seen_little_says_nothing(self):
+    def test_who_has_seen_little_says_nothing(self) -> None:
         """Fewer events than neighbours are wanted: no prediction."""
         few = np.zeros(30, np.float32)
         taps = (np.array([0]), np.ones(1, np.float32))
@@ -645,11 +664,13 @@ class TestNeighbours:
 
 
 class TestStack:
-    def published(self, predictions, values, horizon):
+    def published(
+        self, predictions: NDArray[np.float64], values: NDArray[np.float64], horizon: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         rows = PackedArrays(stacking.fields(predictions.shape[1], horizon))
         return stacking.observe(rows.view(rows.add()), values, predictions, np.ones(len(values)), horizon=horizon)
 
-    def test_it_is_as_good_as_the_best_expert(self):
+    def test_it_is_as_good_as_the_best_expert(self) -> None:
         """One expert is good and two are not: the weights go to it."""
         target = noise(4005)
         values, target = target[:-5], target[5:]
@@ -659,7 +680,7 @@ class TestStack:
             assert np.abs(published - target)[1000:].mean() < 1.01 * np.abs(good - target)[1000:].mean()
             np.testing.assert_allclose(1, weights.sum(axis=1))
 
-    def test_an_expert_may_fail(self):
+    def test_an_expert_may_fail(self) -> None:
         """What it says then is left out, and nothing of it stays."""
         values = noise(500)
         predictions = np.column_stack([values, values + 1])
@@ -669,7 +690,7 @@ class TestStack:
         np.testing.assert_array_equal(values[100:200], published[100:200])
         assert np.isfinite(weights).all()
 
-    def test_it_stays_near_the_experts(self):
+    def test_it_stays_near_the_experts(self) -> None:
         """At most half their range outside it, and equal to them where they agree."""
         values = np.cumsum(noise(2000))
         predictions = np.column_stack([values + noise(2000, 1), 3 * values + noise(2000, 2), np.full(2000, 5.0)])
@@ -680,7 +701,7 @@ class TestStack:
         assert (published <= most + stacking.MARGIN * (most - least)).all()
         np.testing.assert_array_equal(4.0, published[1500:])
 
-    def test_agreeing_experts_give_the_first_prediction(self):
+    def test_agreeing_experts_give_the_first_prediction(self) -> None:
         """So what is known exactly is published exactly."""
         values = np.full(100, 0.1)
         published, _ = self.published(np.column_stack([values, values * (1 + 1e-15)]), values, 1)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from online_lstm.learning.scoring import classification
-from online_lstm.learning.state.packed import PackedArrays
+from online_lstm.learning.state.packed import ArrayViews, PackedArrays
 from online_lstm.predictor_scores import Predictors
 
 WINDOW, PREDICTORS, LOSSES = 5, 3, 2
@@ -13,34 +14,36 @@ NAMES = Predictors(("last_value", "most_frequent"), ())
 
 
 @pytest.fixture
-def row():
+def row() -> ArrayViews:
     rows = PackedArrays(classification.fields(score_window=WINDOW, predictors=PREDICTORS, losses=LOSSES))
     return rows.view(rows.add())
 
 
-def run_of(length):
+def run_of(length: int) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     random = np.random.default_rng(length)
     return random.random((length, PREDICTORS)) < 0.5, random.random((length, LOSSES))
 
 
-def test_nothing_is_said_before_the_first_score(row):
+def test_nothing_is_said_before_the_first_score(row: ArrayViews) -> None:
     """No scored prediction, no rates; an empty run changes nothing."""
     assert (0, PREDICTORS) == classification.record(row, *run_of(0)).shape
     assert classification.rates(row) is None
     assert (None, None) == classification.summary({name: array[None] for name, array in row.items()}, NAMES)
 
 
-def test_rates_are_shares_of_the_last_window(row):
+def test_rates_are_shares_of_the_last_window(row: ArrayViews) -> None:
     """The rate after each event is the mean of the last `score_window` hits, of fewer at the start."""
     hits, losses = run_of(23)
     expected = [hits[max(0, end - WINDOW) : end].mean(axis=0) for end in range(1, 24)]
     np.testing.assert_allclose(expected, classification.record(row, hits, losses))
-    np.testing.assert_allclose(expected[-1], classification.rates(row))
+    rates = classification.rates(row)
+    assert rates is not None
+    np.testing.assert_allclose(expected[-1], rates)
     np.testing.assert_array_equal(hits.sum(axis=0), row["scores_totals"])
 
 
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=8))
-def test_the_split_into_runs_does_not_show(lengths):
+def test_the_split_into_runs_does_not_show(lengths: list[int]) -> None:
     """Any split gives the same rates and the same state, bit for bit."""
     hits, losses = run_of(sum(lengths))
     rows = PackedArrays(classification.fields(score_window=WINDOW, predictors=PREDICTORS, losses=LOSSES))
@@ -56,7 +59,7 @@ def test_the_split_into_runs_does_not_show(lengths):
         np.testing.assert_array_equal(array, rows.view(second)[name], err_msg=name)
 
 
-def test_summary_pools_the_windows_of_all_streams():
+def test_summary_pools_the_windows_of_all_streams() -> None:
     """Every scored prediction that is still in a window counts once, whosever it was."""
     rows = PackedArrays(classification.fields(score_window=WINDOW, predictors=PREDICTORS, losses=LOSSES))
     numbers = [rows.add() for _ in range(3)]
@@ -64,11 +67,12 @@ def test_summary_pools_the_windows_of_all_streams():
     for number, (hits, losses) in zip(numbers, runs, strict=True):
         classification.record(rows.view(number), hits, losses)
     rates, means = classification.summary(rows.take(numbers), NAMES)
+    assert rates is not None
     np.testing.assert_allclose(np.concatenate([hits[-WINDOW:] for hits, _ in runs]).mean(axis=0), rates.columns)
     np.testing.assert_allclose(np.concatenate([losses[-WINDOW:] for _, losses in runs]).mean(axis=0), means)
 
 
-def test_lifts_have_the_standard_errors_of_pairs():
+def test_lifts_have_the_standard_errors_of_pairs() -> None:
     """Those of the differences in the windows: hit by hit where an event is worth one prediction (McNemar)."""
     rows = PackedArrays(classification.fields(score_window=WINDOW, predictors=PREDICTORS, losses=LOSSES))
     numbers = [rows.add() for _ in range(3)]
@@ -80,11 +84,12 @@ def test_lifts_have_the_standard_errors_of_pairs():
     expected = [np.std(hits[:, 0].astype(int) - hits[:, place]) / len(hits) ** 0.5 for place in (1, 2)]
     assert expected[0] != expected[1]
     found = classification.lift_errors(rows.take(numbers), NAMES)
+    assert found is not None
     assert ["last_value", "most_frequent"] == list(found)
     np.testing.assert_allclose(expected, list(found.values()))
 
 
-def test_several_predictions_of_an_event_are_no_independent_ones():
+def test_several_predictions_of_an_event_are_no_independent_ones() -> None:
     """The standard error of a lift is that of differences of events, by all predictions that were judged."""
     rows = PackedArrays(classification.fields(score_window=WINDOW, predictors=2, losses=(2, LOSSES), predictions=2))
     number = rows.add()
@@ -92,11 +97,12 @@ def test_several_predictions_of_an_event_are_no_independent_ones():
     classification.record(rows.view(number), hits, np.ones((4, 2, LOSSES)))
     expected = 4**0.5 * np.std([2, 2, -2, 0]) / 7
     found = classification.lift_errors(rows.take([number]), Predictors(("last_value",), ()))
+    assert found is not None
     np.testing.assert_allclose(expected, found["last_value"])
 
 
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=8))
-def test_sums_of_losses_are_of_the_last_window(lengths):
+def test_sums_of_losses_are_of_the_last_window(lengths: list[int]) -> None:
     """After each event, over the last `score_window` ones with it; whatever is gone leaves nothing behind."""
     hits, losses = run_of(sum(lengths))
     losses[: len(losses) // 2] *= 1e300
@@ -114,7 +120,7 @@ def test_sums_of_losses_are_of_the_last_window(lengths):
 
 
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=8))
-def test_an_event_may_have_several_predictions(lengths):
+def test_an_event_may_have_several_predictions(lengths: list[int]) -> None:
     """The hit rates are the hits by the predictions that were scored, over the events of the window."""
     count = sum(lengths)
     told = np.random.default_rng(2).integers(1, 5, count)
@@ -127,13 +133,13 @@ def test_an_event_may_have_several_predictions(lengths):
     windows = [hits[max(0, end - WINDOW) : end].sum(axis=0) for end in range(1, count + 1)]
     np.testing.assert_allclose(np.concatenate(rates)[:, 0], [right / of for right, of in windows])
     if count:
-        rows = {name: array[None] for name, array in row.items()}
-        found, losses = classification.summary(rows, Predictors((), ()))
+        found, losses = classification.summary({name: array[None] for name, array in row.items()}, Predictors((), ()))
+        assert found is not None
         assert windows[-1][0] / windows[-1][1] == found.published
         np.testing.assert_array_equal(np.ones((2, LOSSES)), losses)
 
 
-def test_misses_are_shares_of_the_published_predictions():
+def test_misses_are_shares_of_the_published_predictions() -> None:
     """The first column is the published prediction's; of several predictions an event, the last one says how many."""
     one = np.array([[True, False], [False, True]])
     np.testing.assert_array_equal([0, 1], classification.misses(one))
@@ -142,7 +148,7 @@ def test_misses_are_shares_of_the_published_predictions():
     assert (0,) == classification.misses(one[:0]).shape
 
 
-def test_scored_events_are_those_within_the_windows():
+def test_scored_events_are_those_within_the_windows() -> None:
     """Of all streams together."""
     rows = PackedArrays(classification.fields(score_window=WINDOW, predictors=PREDICTORS, losses=LOSSES))
     numbers = [rows.add() for _ in range(3)]

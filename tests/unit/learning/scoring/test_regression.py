@@ -2,15 +2,16 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from online_lstm.learning.scoring import regression
 from online_lstm.predictor_scores import Predictors
 
 
-def losses_of(values, predictions):
+def losses_of(values: NDArray[np.float64], predictions: NDArray[np.float64]) -> NDArray[np.float64]:
     return regression.losses_of(values, predictions, np.full(values.shape, np.nan))
 
 
-def test_skill_error_is_of_paired_differences():
+def test_skill_error_is_of_paired_differences() -> None:
     """Of the mean difference of errors on the same values, by the mean error of the best baseline."""
     random = np.random.default_rng(5)
     values = random.normal(size=(400, 1))
@@ -29,7 +30,7 @@ def test_skill_error_is_of_paired_differences():
     np.testing.assert_allclose(squares, by_event)
 
 
-def test_skill_error_of_correlated_channels():
+def test_skill_error_of_correlated_channels() -> None:
     """The mean of theirs, and no less for there being more of them."""
     random = np.random.default_rng(6)
     values, noise = random.normal(size=(100, 1)), random.normal(size=(100, 1, 3))
@@ -39,7 +40,7 @@ def test_skill_error_of_correlated_channels():
     assert errors[0] == pytest.approx(errors[1])
 
 
-def test_a_skill_that_is_none_has_no_standard_error():
+def test_a_skill_that_is_none_has_no_standard_error() -> None:
     """Nor has one of errors whose squares are no numbers."""
     nothing = losses_of(np.full((3, 1), np.nan), np.zeros((3, 1, 3)))
     right = losses_of(np.ones((3, 1)), np.ones((3, 1, 3)))

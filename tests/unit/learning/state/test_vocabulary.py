@@ -1,10 +1,13 @@
 import json
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from online_lstm.errors import StateMismatchError
+from online_lstm.events import Symbol
 from online_lstm.learning.state.vocabulary import Vocabulary, VocabularyLookup, VocabularyState
 
 symbols = st.one_of(st.integers(-3, 12), st.sampled_from([0.5, 2.5]), st.sampled_from(["", "4", "ä"]))
@@ -12,11 +15,11 @@ streams = st.lists(symbols, max_size=60)
 bounds = st.fixed_dictionaries({"max_codes": st.integers(1, 4), "min_occurrences": st.integers(1, 3)})
 
 
-def sight(vocabulary, values):
+def sight(vocabulary: Vocabulary, values: Iterable[Symbol]) -> list[VocabularyLookup]:
     return [vocabulary.observe(value, json.dumps(value)) for value in values]
 
 
-def test_first_value_is_admitted_at_once():
+def test_first_value_is_admitted_at_once() -> None:
     """The first value of all has a code at once, a later one at its `min_occurrences`-th sighting."""
     vocabulary = Vocabulary(max_codes=4, min_occurrences=3)
     expected = [
@@ -31,7 +34,7 @@ def test_first_value_is_admitted_at_once():
     assert 3 == vocabulary.known
 
 
-def test_least_recently_seen_value_is_replaced():
+def test_least_recently_seen_value_is_replaced() -> None:
     """With all codes taken, the stalest admitted value leaves wholly: its id is free, too."""
     vocabulary = Vocabulary(max_codes=2, min_occurrences=1)
     sight(vocabulary, ["a", "b", "a"])
@@ -45,7 +48,7 @@ def test_least_recently_seen_value_is_replaced():
     )
 
 
-def test_an_admitted_candidate_keeps_its_id():
+def test_an_admitted_candidate_keeps_its_id() -> None:
     """Admission gives a code, even somebody else's; the id by which experts know the value stays."""
     vocabulary = Vocabulary(max_codes=1, min_occurrences=2)
     expected = [
@@ -57,7 +60,7 @@ def test_an_admitted_candidate_keeps_its_id():
     assert expected == sight(vocabulary, [5, 6, 6, 5])
 
 
-def test_the_stalest_candidate_leaves():
+def test_the_stalest_candidate_leaves() -> None:
     """Values seen once do not pile up; one that left starts again."""
     vocabulary = Vocabulary(max_codes=2, min_occurrences=2)
     sight(vocabulary, [1, 2, 3, 4])
@@ -65,7 +68,7 @@ def test_the_stalest_candidate_leaves():
     assert VocabularyLookup(1, code=2, admitted=True) == vocabulary.observe(4, "4")
 
 
-def test_equal_numbers_are_one_symbol_and_strings_are_others():
+def test_equal_numbers_are_one_symbol_and_strings_are_others() -> None:
     """4 and 4.0 go by one id under the first literal; the string "4" has its own."""
     vocabulary = Vocabulary(max_codes=4, min_occurrences=1)
     ids = [vocabulary.observe(symbol, json.dumps(symbol)).value_id for symbol in (4, 4.0, "4")]
@@ -73,7 +76,7 @@ def test_equal_numbers_are_one_symbol_and_strings_are_others():
     assert ["4", '"4"'] == [vocabulary.literals()[value_id] for value_id in (0, 1)]
 
 
-def test_large_integers_survive_a_restore_exactly():
+def test_large_integers_survive_a_restore_exactly() -> None:
     """Two integers that are one number as floats stay two symbols."""
     vocabulary, restored = (Vocabulary(max_codes=4, min_occurrences=1) for _ in range(2))
     values = [2**60, 2**60 + 1]
@@ -83,7 +86,7 @@ def test_large_integers_survive_a_restore_exactly():
 
 
 @given(streams, bounds)
-def test_ids_and_codes_stay_in_bounds_and_name_one_value_each(values, bound):
+def test_ids_and_codes_stay_in_bounds_and_name_one_value_each(values: list[Symbol], bound: dict[str, int]) -> None:
     """Whatever comes: ids below 2 * max_codes, codes up to max_codes, and the literals lead back."""
     vocabulary = Vocabulary(**bound)
     for value in values:
@@ -96,7 +99,9 @@ def test_ids_and_codes_stay_in_bounds_and_name_one_value_each(values, bound):
 
 
 @given(streams, streams, bounds)
-def test_a_restored_vocabulary_goes_on_like_the_one_it_came_from(before, after, bound):
+def test_a_restored_vocabulary_goes_on_like_the_one_it_came_from(
+    before: list[Symbol], after: list[Symbol], bound: dict[str, int]
+) -> None:
     """Restore, then go on: the same sightings and the same state as without."""
     vocabulary, restored = Vocabulary(**bound), Vocabulary(**bound)
     sight(vocabulary, before)
@@ -108,7 +113,7 @@ def test_a_restored_vocabulary_goes_on_like_the_one_it_came_from(before, after, 
         np.testing.assert_array_equal(getattr(expected, name), getattr(actual, name), strict=True)
 
 
-def test_an_adopted_value_has_a_code_before_it_is_seen():
+def test_an_adopted_value_has_a_code_before_it_is_seen() -> None:
     """Its first sighting says so, once; it is not a new value, and it was not admitted then."""
     vocabulary = Vocabulary(max_codes=3, min_occurrences=1)
     sight(vocabulary, ["a"])
@@ -120,7 +125,7 @@ def test_an_adopted_value_has_a_code_before_it_is_seen():
         assert [VocabularyLookup(1, code=2, adopted=True), VocabularyLookup(1, code=2)] == sight(one, ["b", "b"])
 
 
-def test_an_adopted_candidate_keeps_its_id():
+def test_an_adopted_candidate_keeps_its_id() -> None:
     """It was seen before it had a code, so its next sighting is not the first."""
     vocabulary = Vocabulary(max_codes=3, min_occurrences=2)
     sight(vocabulary, ["a", "b"])
@@ -129,7 +134,9 @@ def test_an_adopted_candidate_keeps_its_id():
 
 
 @given(st.lists(st.tuples(st.booleans(), symbols), max_size=60), bounds)
-def test_vocabularies_that_follow_a_book_have_its_codes(sightings, bound):
+def test_vocabularies_that_follow_a_book_have_its_codes(
+    sightings: list[tuple[bool, Symbol]], bound: dict[str, int]
+) -> None:
     """Whoever sees what: a value has one code, none is taken from it, and ids stay within their bounds."""
     book = Vocabulary(**bound)
     followers = {which: Vocabulary(max_codes=bound["max_codes"], min_occurrences=1) for which in (False, True)}
@@ -145,7 +152,7 @@ def test_vocabularies_that_follow_a_book_have_its_codes(sightings, bound):
         Vocabulary(max_codes=bound["max_codes"], min_occurrences=1).restore(follower.state())
 
 
-def test_memory_is_bounded():
+def test_memory_is_bounded() -> None:
     """50,000 different values leave no more than the bounds allow."""
     vocabulary = Vocabulary(max_codes=8, min_occurrences=2)
     sight(vocabulary, range(50_000))
@@ -166,7 +173,7 @@ def test_memory_is_bounded():
         ({"literals": ["1", "[2]"]}, "a number or a string"),
     ],
 )
-def test_refuses_a_state_that_is_none_of_its_own(change, complaint):
+def test_refuses_a_state_that_is_none_of_its_own(change: dict[str, Any], complaint: str) -> None:
     """A restore says what does not fit and leaves the vocabulary as it was."""
     vocabulary, other = (Vocabulary(max_codes=2, min_occurrences=2) for _ in range(2))
     sight(vocabulary, [1, 2])
@@ -175,7 +182,7 @@ def test_refuses_a_state_that_is_none_of_its_own(change, complaint):
     assert [] == other.state().literals
 
 
-def test_refuses_more_values_than_it_has_room_for():
+def test_refuses_more_values_than_it_has_room_for() -> None:
     """The state of a larger vocabulary is refused, with the setting's name."""
     larger, smaller = Vocabulary(max_codes=3, min_occurrences=1), Vocabulary(max_codes=2, min_occurrences=1)
     sight(larger, [1, 2, 3])

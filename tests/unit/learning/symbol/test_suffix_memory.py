@@ -1,8 +1,12 @@
 import random
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
-from online_lstm.learning.state.packed import PackedArrays
+from numpy.typing import NDArray
+from online_lstm.events import Symbol
+from online_lstm.learning.state.packed import ArrayViews, PackedArrays
 from online_lstm.learning.state.vocabulary import Vocabulary
 from online_lstm.learning.symbol import suffix_memory
 from online_lstm.learning.symbol.suffix_kernels import (
@@ -27,31 +31,40 @@ SEQUENCES = ["6874230", "1874235", "6342785", "1342780", "09785341", "29785346",
 SWITCHED = ["6874235", "1874230", "6342780", "1342785", "09785346", "29785341", "04358791", "24358796"]
 
 
-def new_row(*, contexts=1024, values=510):
+Ids = Sequence[int] | NDArray[np.int32]
+Flags = Sequence[bool] | NDArray[np.bool_]
+
+
+def new_row(*, contexts: int = 1024, values: int = 510) -> dict[str, NDArray[Any]]:
     rows = PackedArrays(suffix_memory.fields(contexts, values, len(DECAYS)))
     return rows.view(rows.add())
 
 
-def learn(row, values, *, max_codes=255):
+def learn(row: ArrayViews, values: Sequence[Symbol], *, max_codes: int = 255) -> NDArray[np.bool_]:
     vocabulary = Vocabulary(max_codes=max_codes, min_occurrences=2)
     sightings = [vocabulary.observe(value, str(value)) for value in values]
     ids, fresh, left = zip(*[(s.value_id, s.fresh, s.left) for s in sightings], strict=True)
     return learn_ids(row, ids, fresh, left)
 
 
-def learn_ids(row, ids, fresh, left=None):
+def learn_ids(row: ArrayViews, ids: Ids, fresh: Flags, left: Sequence[int] | None = None) -> NDArray[np.bool_]:
     """Give which ids the fast memory had predicted."""
     run = run_of(ids, fresh, left)
-    return (suffix_memory.observe(row, run).favourites[:-1, 0] == run.ids) & ~run.fresh
+    hits: NDArray[np.bool_] = suffix_memory.observe(row, run).favourites[:-1, 0] == run.ids
+    return hits & ~run.fresh
 
 
-def run_of(ids, fresh, left=None):
+def run_of(ids: Ids, fresh: Flags, left: Sequence[int] | None = None) -> ObservedRun:
     none = [-1] * len(ids)
-    arrays = [np.array(ids, np.int32), np.array(fresh, np.bool_), np.array(left or none, np.int32)]
-    return ObservedRun(*arrays, np.zeros(len(ids), np.bool_))
+    return ObservedRun(
+        np.array(ids, np.int32),
+        np.array(fresh, np.bool_),
+        np.array(left or none, np.int32),
+        np.zeros(len(ids), np.bool_),
+    )
 
 
-def distribution(row):
+def distribution(row: ArrayViews) -> list[tuple[NDArray[np.intp], NDArray[np.float64]]]:
     """Give the ids that each memory may see next, and their probabilities."""
     (probabilities,) = suffix_memory.observe(row, run_of([], [])).probabilities
     return [(np.flatnonzero(p), p[p > 0]) for p in probabilities]
@@ -60,11 +73,14 @@ def distribution(row):
 class Reference:
     """The formulas as they are written, with dictionaries without bounds."""
 
-    def __init__(self, decay):
+    def __init__(self, decay: float) -> None:
         self.decay = decay
-        self.history, self.shares, self.contexts, self.trust = [], {}, {}, {}
+        self.history: list[int] = []
+        self.shares: dict[int, float] = {}
+        self.contexts: dict[tuple[Any, ...], dict[str, Any]] = {}
+        self.trust: dict[tuple[Any, ...], tuple[float, int]] = {}
 
-    def present(self):
+    def present(self) -> Iterator[tuple[Any, ...]]:
         """Give the contexts of the coming value, shortest first."""
         if len(self.history) > BEHIND:
             yield ("behind", *self.history[-1 - BEHIND : -1])
@@ -72,7 +88,7 @@ class Reference:
             if order <= len(self.history):
                 yield (order, *self.history[-order:])
 
-    def known(self):
+    def known(self) -> Iterator[tuple[tuple[Any, ...], dict[int, float]]]:
         """Give the contexts that match, shortest first: bucket and context."""
         for key in self.present():
             context = self.contexts.get(key)
@@ -80,7 +96,7 @@ class Reference:
                 age = (len(self.history) - context["seen"]).bit_length() // 2
                 yield (key[0], min(context["visits"], MAX_VISITS), min(age, AGES - 1)), context["counts"]
 
-    def distribution(self):
+    def distribution(self) -> dict[int, float]:
         total = sum(self.shares.values())
         p = {value: count / total for value, count in self.shares.items()}
         for bucket, counts in self.known():
@@ -89,7 +105,7 @@ class Reference:
             p = {value: trust * counts.get(value, 0) / total + (1 - trust) * p[value] for value in p}
         return p
 
-    def learn(self, value):
+    def learn(self, value: int) -> None:
         below = max(MIN_SHARE, self.shares.get(value, 0) / max(1, sum(self.shares.values())))
         for bucket, counts in self.known():
             trust, samples = self.trust.get(bucket, (FIRST_TRUST, FIRST_SAMPLES))
@@ -112,7 +128,7 @@ class Reference:
         self.history.append(value)
 
 
-def test_probabilities_are_those_of_the_formulas():
+def test_probabilities_are_those_of_the_formulas() -> None:
     """With room for all contexts, the arrays say what the formulas say, event for event."""
     randomness = random.Random(0)
     values = [PERIOD[i % 27] if randomness.random() < 0.9 else 5 for i in range(400)]
@@ -129,7 +145,7 @@ def test_probabilities_are_those_of_the_formulas():
             assert ids[probabilities.argmax()] == favourite
 
 
-def test_there_is_no_distribution_before_the_first_event():
+def test_there_is_no_distribution_before_the_first_event() -> None:
     """Nothing was seen, nothing is expected."""
     expected = suffix_memory.observe(new_row(), run_of([], []))
     assert not expected.probabilities.any()
@@ -139,30 +155,31 @@ def test_there_is_no_distribution_before_the_first_event():
 
 @pytest.mark.long
 @pytest.mark.parametrize("contexts", [256, 1024])
-def test_a_period_is_learned_once_and_for_good(contexts):
+def test_a_period_is_learned_once_and_for_good(contexts: int) -> None:
     """The stream of period 27 has no miss from the third period on to event 100,000."""
     hits = learn(new_row(contexts=contexts), [PERIOD[i % 27] for i in range(100_000)])
     assert hits[54:].all()
 
 
-def test_long_contexts_are_learned_in_bounded_memory():
+def test_long_contexts_are_learned_in_bounded_memory() -> None:
     """Sequences with noise between them are told apart by their first element, also after a change of their ends.
 
     The task is that of Cui, Ahmad and Hawkins (2016), shortened: the last elements are what counts.
     """
     randomness = random.Random(5)
-    values, is_end = [], []
+    values: list[int] = []
+    is_end: list[bool] = []
     while len(values) < 6000:
         sequence = randomness.choice(SEQUENCES if len(values) < 3000 else SWITCHED)
         values += [int(element) for element in sequence] + [11 + randomness.randrange(50_000)]
         is_end += [False] * (len(sequence) - 1) + [True, False]
-    hits, is_end = learn(new_row(), values), np.array(is_end)
-    assert 0.99 <= hits[1500:3000][is_end[1500:3000]].mean()
-    assert 0.99 <= hits[4500:][is_end[4500:]].mean()
+    hits, ends = learn(new_row(), values), np.array(is_end)
+    assert 0.99 <= hits[1500:3000][ends[1500:3000]].mean()
+    assert 0.99 <= hits[4500:][ends[4500:]].mean()
 
 
 @pytest.mark.long
-def test_learns_again_after_noise():
+def test_learns_again_after_noise() -> None:
     """50,000 random values later the table is as large as before, and a period is learned in a few rounds."""
     row = new_row()
     size = sum(array.nbytes for array in row.values())
@@ -173,7 +190,7 @@ def test_learns_again_after_noise():
     assert size == sum(array.nbytes for array in row.values())
 
 
-def test_a_new_owner_of_an_id_inherits_nothing():
+def test_a_new_owner_of_an_id_inherits_nothing() -> None:
     """What followed a context was another value than the one that has its id now."""
     row = new_row()
     ids = np.array([0, 1, 0, 1, 0, 1, 0, 1, 2, 1, 0], np.int32)
@@ -183,14 +200,14 @@ def test_a_new_owner_of_an_id_inherits_nothing():
     assert [0, 0] == row["suffix_prediction"].tolist()
 
 
-def test_a_value_that_left_is_not_expected_any_more():
+def test_a_value_that_left_is_not_expected_any_more() -> None:
     """Its id names nothing until it is given again: no context and no share speaks of it."""
     row = new_row()
     learn_ids(row, [0, 1, 0, 1, 0, 1, 2, 0], [True, True, False, False, False, False, True, False], [-1] * 6 + [1, -1])
     assert [[0, 2], [0, 2]] == [ids.tolist() for ids, _ in distribution(row)]
 
 
-def test_a_context_ends_where_a_sequence_does():
+def test_a_context_ends_where_a_sequence_does() -> None:
     """What came before a break leads up to nothing; how sequences begin is a context like any other."""
     row = new_row()
     for _ in range(8):
@@ -203,7 +220,7 @@ def test_a_context_ends_where_a_sequence_does():
     assert [1, 1] == row["suffix_prediction"].tolist()
 
 
-def test_the_part_left_for_new_values_is_counted():
+def test_the_part_left_for_new_values_is_counted() -> None:
     """It falls where nothing new comes, and stays high where everything is new."""
     known, new = new_row(), new_row()
     learn(known, [PERIOD[i % 27] for i in range(270)])
@@ -212,7 +229,7 @@ def test_the_part_left_for_new_values_is_counted():
     assert (suffix_memory.observe(new, run_of([], [])).rest > 0.9).all()
 
 
-def test_a_new_owner_of_an_id_is_counted_from_its_first_sighting():
+def test_a_new_owner_of_an_id_is_counted_from_its_first_sighting() -> None:
     """The count in a context that the former owner had followed starts at one."""
     row = new_row()
     ids = np.array([0, 1, 0, 1, 0, 1, 0, 1], np.int32)

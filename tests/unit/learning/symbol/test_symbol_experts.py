@@ -1,21 +1,26 @@
 import random
 import subprocess
 import sys
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numba.core.caching import CacheImpl
+from numpy.typing import ArrayLike, NDArray
 from online_lstm.events import BASELINES as BASELINES_OF
 from online_lstm.events import EXPERTS as EXPERTS_OF
+from online_lstm.events import Symbol
 from online_lstm.learning.jit import compiled
 from online_lstm.learning.state.packed import PackedArrays
-from online_lstm.learning.state.vocabulary import Vocabulary
+from online_lstm.learning.state.vocabulary import Vocabulary, VocabularyLookup
 from online_lstm.learning.symbol import suffix_memory
-from online_lstm.learning.symbol.symbol_ensemble import ModelBeliefs, ObservedRun, SymbolEnsemble
-from online_lstm.settings import read_settings
+from online_lstm.learning.symbol.suffix_kernels import ORDERS
+from online_lstm.learning.symbol.symbol_ensemble import Forecast, ModelBeliefs, ObservedRun, SymbolEnsemble
+from online_lstm.settings import Settings, read_settings
 
 MAX_CODES = 4
 BASELINES, EXPERTS = BASELINES_OF["symbol"], EXPERTS_OF["symbol"]
@@ -27,7 +32,7 @@ LSTM, FAST, SLOW = range(FIRST_EXPERT, FIRST_EXPERT + 3)
 class Bench:
     """A panel with one row, and an LSTM that says the same all the time."""
 
-    def __init__(self, **given):
+    def __init__(self, **given: Any) -> None:
         self.settings = read_settings({"max_vocabulary": MAX_CODES, "suffix_contexts": 64, **given}, environment={})
         self.panel = SymbolEnsemble(self.settings)
         rows = PackedArrays(self.panel.fields())
@@ -35,7 +40,9 @@ class Bench:
         self.vocabulary = Vocabulary(max_codes=MAX_CODES, min_occurrences=1)
         self.pending = False
 
-    def learn(self, values, said=(0.1, 0.6, 0.2, 0.06, 0.04)):
+    def learn(
+        self, values: Sequence[Symbol], said: ArrayLike = (0.1, 0.6, 0.2, 0.06, 0.04)
+    ) -> tuple[list[Forecast], NDArray[np.bool_]]:
         """Learn values one run after another, cut where a code changes hands; give forecasts and hits."""
         ids = np.zeros(MAX_CODES + 1, np.int32)
         forecasts, hits = [], []
@@ -63,14 +70,17 @@ class Bench:
 class Formulas:
     """The mixture as its formulas are written."""
 
-    def __init__(self, settings):
+    def __init__(self, settings: Settings) -> None:
         self.rates = settings.mixing_rate, settings.mixing_context_rate
         self.of_values, self.of_rest = (np.array([0.1, 0.45, 0.45]) for _ in range(2))
-        self.corrections, self.visits = {}, {}
+        self.corrections: dict[tuple[Any, ...], NDArray[np.float64]] = {}
+        self.visits: dict[tuple[Any, ...], int] = {}
         self.calibration = 1 / (1 + np.exp(-0.75 * np.arange(-12, 13)))
         self.samples = np.zeros(25)
 
-    def expect(self, beliefs, rests, situation):
+    def expect(
+        self, beliefs: NDArray[np.float64], rests: NDArray[np.float64], situation: tuple[Any, ...]
+    ) -> tuple[dict[int, float], float]:
         """Say what is published of each value id, and of all others; beliefs are by expert and id."""
         self.situation, named = situation, (beliefs > 0).any(axis=0)
         self.named = np.flatnonzero(named)
@@ -94,7 +104,7 @@ class Formulas:
             published[best] = likeliest
         return dict(zip(self.named.tolist(), published.tolist(), strict=True)), rest
 
-    def learn(self, value_id):
+    def learn(self, value_id: int | None) -> None:
         """Learn a value; None is one without an id."""
         came = self.named == value_id
         visits = self.visits[self.situation] = self.visits.get(self.situation, 0) + 1
@@ -110,20 +120,25 @@ class Formulas:
             self.calibration[nearest] += step * (came[self.mixture.argmax()] - self.calibration[nearest])
 
 
-def move(weights, corrections, steps, gradients):
+def move(
+    weights: NDArray[np.float64],
+    corrections: NDArray[np.float64],
+    steps: tuple[float, float],
+    gradients: NDArray[np.float64],
+) -> None:
     weights[:] = np.clip(weights + steps[0] * gradients, 0, 2)
     corrections[:] = np.clip(corrections + steps[1] * gradients, -weights, 2)
 
 
-def bounded(probability):
+def bounded(probability: NDArray[np.float64]) -> NDArray[np.float64]:
     return 1e-4 + (1 - 2e-4) * probability
 
 
-def log_odds(probability):
+def log_odds(probability: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.log(bounded(probability) / (1 - bounded(probability)))
 
 
-def as_run(sightings):
+def as_run(sightings: Sequence[VocabularyLookup]) -> ObservedRun:
     return ObservedRun(
         np.array([s.value_id for s in sightings], np.int32),
         np.array([s.fresh for s in sightings], np.bool_),
@@ -132,7 +147,7 @@ def as_run(sightings):
     )
 
 
-def unknown_codes(count):
+def unknown_codes(count: int) -> ModelBeliefs:
     """What an LSTM says that knows nothing."""
     return ModelBeliefs(
         np.tile(np.array([1, 0, 0, 0], np.float32), (count + 1, 1)),
@@ -142,20 +157,20 @@ def unknown_codes(count):
     )
 
 
-def observe(bench, run):
+def observe(bench: Bench, run: ObservedRun) -> tuple[Forecast, NDArray[np.bool_]]:
     return bench.panel.observe(bench.row, run, unknown_codes(len(run.ids)), pending=True)
 
 
-def part(run, start, end):
-    return ObservedRun(*[array[start:end] for array in run])
+def part(run: ObservedRun, start: int, end: int) -> ObservedRun:
+    return ObservedRun(run.ids[start:end], run.fresh[start:end], run.left[start:end], run.adopted[start:end])
 
 
-def as_ids(values):
+def as_ids(values: Sequence[Symbol]) -> ObservedRun:
     vocabulary = Vocabulary(max_codes=MAX_CODES, min_occurrences=2)
     return as_run([vocabulary.observe(value, str(value)) for value in values])
 
 
-def test_nothing_is_predicted_before_the_first_event():
+def test_nothing_is_predicted_before_the_first_event() -> None:
     """An empty memory predicts nothing, so the first event is nobody's hit; then all that were told know a value."""
     forecast, hits = observe(Bench(), as_ids([7]))
     assert [[False] * (1 + len(BASELINES) + len(EXPERTS))] == hits.tolist()
@@ -163,7 +178,7 @@ def test_nothing_is_predicted_before_the_first_event():
     assert [[-1, -1, -1], [0, -1, -1]] == forecast.top.tolist()
 
 
-def test_an_empty_run_says_the_same_again():
+def test_an_empty_run_says_the_same_again() -> None:
     """No events: no hits, the same forecast, nothing learned."""
     bench = Bench()
     before, _ = observe(bench, as_ids([1, 2, 1, 2, 1]))
@@ -175,20 +190,20 @@ def test_an_empty_run_says_the_same_again():
     assert state == {name: array.tolist() for name, array in bench.row.items()}
 
 
-def test_last_value_expects_what_came_last():
+def test_last_value_expects_what_came_last() -> None:
     """A hit wherever a value repeats, also across two runs."""
     bench, run = Bench(), as_ids([1, 1, 2, 2, 2, 1])
     hits = np.concatenate([observe(bench, part(run, 0, 4))[1], observe(bench, part(run, 4, 6))[1]])
     assert [False, True, False, True, True, False] == hits[:, LAST_VALUE].tolist()
 
 
-def test_most_frequent_prefers_the_latest_of_equals():
+def test_most_frequent_prefers_the_latest_of_equals() -> None:
     """Counts decide; where they are equal, the value that came later."""
     _, hits = observe(Bench(), as_ids([1, 2, 2, 1, 1, 2]))
     assert [False, False, True, False, True, False] == hits[:, MOST_FREQUENT].tolist()
 
 
-def test_a_fresh_id_is_no_hit_and_takes_nothing_over():
+def test_a_fresh_id_is_no_hit_and_takes_nothing_over() -> None:
     """The id of the favourite goes to a newcomer: it is not predicted, and the next frequent one is the favourite."""
     ids = np.array([0, 0, 0, 1, 2, 2, 1, 0, 1], np.int32)
     fresh = np.array([True, False, False, True, True, False, False, True, False])
@@ -197,7 +212,7 @@ def test_a_fresh_id_is_no_hit_and_takes_nothing_over():
     assert hits[-1, MOST_FREQUENT]
 
 
-def test_only_the_lstm_can_hit_an_adopted_id():
+def test_only_the_lstm_can_hit_an_adopted_id() -> None:
     """The favourite's id left, and went to a value that others had seen: as a favourite it means the former one."""
     bench = Bench()
     ids, fresh = np.array([0, 0, 1, 0, 1, 0], np.int32), np.array([True, False, True, False, False, False])
@@ -216,7 +231,7 @@ def test_only_the_lstm_can_hit_an_adopted_id():
 
 @pytest.mark.long
 @given(st.lists(st.integers(0, 9), max_size=120), st.lists(st.integers(0, 40), max_size=6))
-def test_the_split_into_runs_does_not_show(values, lengths):
+def test_the_split_into_runs_does_not_show(values: list[int], lengths: list[int]) -> None:
     """Any split gives the same hits and the same state, bit for bit."""
     run = as_ids(values)
     whole, split = Bench(), Bench()
@@ -230,7 +245,7 @@ def test_the_split_into_runs_does_not_show(values, lengths):
 
 @pytest.mark.long
 @given(st.lists(st.integers(0, 9), max_size=60), st.lists(st.integers(0, 9)), st.lists(st.integers(0, 9)))
-def test_the_future_does_not_show(past, future, other_future):
+def test_the_future_does_not_show(past: list[int], future: list[int], other_future: list[int]) -> None:
     """Forecasts and hits depend on what came up to their event, whatever follows."""
     (one, hits), (other, other_hits) = (observe(Bench(), as_ids(past + after)) for after in (future, other_future))
     np.testing.assert_array_equal(hits[: len(past)], other_hits[: len(past)])
@@ -240,7 +255,7 @@ def test_the_future_does_not_show(past, future, other_future):
 
 @pytest.mark.long
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=80))
-def test_probabilities_of_values_are_shared_out(values):
+def test_probabilities_of_values_are_shared_out(values: list[int]) -> None:
     """They sum to at most 1 with that of a new value, are listed in order, and a value that came had one."""
     forecasts, _ = Bench(top_k=9).learn(values)
     for forecast in forecasts:
@@ -252,7 +267,7 @@ def test_probabilities_of_values_are_shared_out(values):
         assert np.isfinite(forecast.bits).all()
 
 
-def test_the_mixture_follows_who_is_right():
+def test_the_mixture_follows_who_is_right() -> None:
     """Beside memories that know the stream, an LSTM that is surely wrong loses its weight and its say."""
     forecasts, hits = Bench().learn([1, 2, 3] * 60, said=(0.01, 0.97, 0.01, 0.01, 0))
     assert hits[30:, 0].all()
@@ -264,7 +279,7 @@ def test_the_mixture_follows_who_is_right():
     assert forecasts[-1].top_probabilities[-1, 0] > 0.98
 
 
-def test_the_mixture_is_that_of_its_formulas():
+def test_the_mixture_is_that_of_its_formulas() -> None:
     """Weights, probabilities and calibration follow them event by event, also where a value is new or had to leave."""
     bench, said = Bench(max_vocabulary=9, top_k=20), np.array([0.1, 0.6, 0.2, 0.06, 0.04], np.float32)
     formulas, vocabulary = Formulas(bench.settings), Vocabulary(max_codes=MAX_CODES, min_occurrences=1)
@@ -281,7 +296,7 @@ def test_the_mixture_is_that_of_its_formulas():
         expected = suffix_memory.observe(memory, as_run([lookup]))
         (probabilities, _), (rests, _), (favourites, _) = expected.probabilities, expected.rest, expected.favourites
         beliefs[1:, : probabilities.shape[1]] = np.where(probabilities > 1e-4, (1 - rests)[:, None] * probabilities, 0)
-        order = (0, 0, *suffix_memory.ORDERS)[expected.depths[0]]
+        order = (0, 0, *ORDERS)[expected.depths[0]]
         agreeing = favourite == favourites[0], favourite == favourites[1], favourites[0] == favourites[1]
         published, rest = formulas.expect(beliefs, np.array([said[0], *rests]), (order.bit_length(), *agreeing))
         value_id = None if lookup.fresh else lookup.value_id
@@ -295,7 +310,7 @@ def test_the_mixture_is_that_of_its_formulas():
             formulas.learn(value_id)
 
 
-def test_the_mixture_is_as_often_right_as_it_says():
+def test_the_mixture_is_as_often_right_as_it_says() -> None:
     """Of a loop with noise that cannot be foreseen, and an LSTM that is sure of something else."""
     randomness = random.Random(0)
     values = [randomness.choice("abc") if randomness.random() < 0.3 else "abcab"[i % 5] for i in range(1500)]
@@ -304,7 +319,7 @@ def test_the_mixture_is_as_often_right_as_it_says():
     assert hits[500:, 0].mean() == pytest.approx(said[500:].mean(), abs=0.03)
 
 
-def test_the_mixture_of_one_expert_is_what_it_says():
+def test_the_mixture_of_one_expert_is_what_it_says() -> None:
     """The LSTM alone: its values, its probabilities, bit for bit, and the same baselines as ever."""
     alone, mixed = Bench(experts="lstm"), Bench()
     values = [1, 2, 3, 1, 2, 4] * 10
@@ -317,7 +332,7 @@ def test_the_mixture_of_one_expert_is_what_it_says():
 
 
 @pytest.mark.parametrize("experts", ["lstm,suffix_memory", "lstm,slow_suffix_memory"])
-def test_any_expert_may_be_left_out(experts):
+def test_any_expert_may_be_left_out(experts: str) -> None:
     """One memory beside the LSTM says what it says beside the other one too."""
     values = [1, 2, 3, 1, 2, 4] * 10
     name = EXPERTS.index(experts.split(",")[1])
@@ -328,7 +343,7 @@ def test_any_expert_may_be_left_out(experts):
         np.testing.assert_array_equal(of_all.confidences[:, name], forecast.confidences[:, 1])
 
 
-def test_unpredicted_event_leaves_weights_unchanged():
+def test_unpredicted_event_leaves_weights_unchanged() -> None:
     """The first event of a sequence moves no weight."""
     bench = Bench()
     bench.learn([1, 2, 3] * 10)
@@ -339,14 +354,14 @@ def test_unpredicted_event_leaves_weights_unchanged():
     assert before == {name: array.tolist() for name, array in bench.row.items() if name.startswith("mixer_")}
 
 
-def test_import_loads_no_compiler():
+def test_import_loads_no_compiler() -> None:
     """The compiler is loaded when the first stream begins: `--help` should not wait for it."""
     modules = "online_lstm.learning.symbol.symbol_ensemble, online_lstm.learning.learner_factory"
     code = f"import sys, {modules}; sys.exit('numba' in sys.modules)"
     assert 0 == subprocess.run([sys.executable, "-c", code], check=False).returncode
 
 
-def test_compiles_where_nothing_can_be_written(monkeypatch):
+def test_compiles_where_nothing_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without any directory for machine code, as in a read-only container, it is compiled for this process."""
     monkeypatch.setattr(CacheImpl, "_locator_classes", [])
 
