@@ -24,6 +24,7 @@ from online_lstm.devtools.sample_data import DEMO_PERIOD, demo_stream
 from online_lstm.evaluation.speed import machine
 from online_lstm.events import InputRecord, TopicPartition
 from online_lstm.learning.model_factory import model_factory
+from online_lstm.learning.network import SymbolModel
 from online_lstm.learning.partition import Partition, initial_metadata, learning_settings, next_metadata
 from online_lstm.settings import Settings, read_settings
 from rich.console import Console
@@ -94,8 +95,9 @@ def reference(library: ctypes.CDLL, settings: Settings) -> Timed:
 def engine(settings: Settings) -> Timed:
     """Give the turns of the network alone, as many values a call as it carries."""
     network = model_factory(settings)(learning_settings(settings))
-    codes = np.resize(np.unique(DEMO_PERIOD, return_inverse=True)[1] + 1, 27 * network.events + settings.window)
-    codes, classes = codes.astype(np.int32), 4
+    assert isinstance(network, SymbolModel)
+    period, classes = (np.unique(DEMO_PERIOD, return_inverse=True)[1] + 1).astype(np.int32), 4
+    codes = np.resize(period, 27 * network.events + settings.window)
     known = np.full(network.events + 1, classes, np.int32)
     state, past, place = network.initial(classes), network.no_past(), 0
 
@@ -150,11 +152,11 @@ def main() -> int:
         table.add_row(target.what, *figures, reached)
     Console().print(table)
     if arguments.json:
-        figures = [
+        ratios = [
             {"what": t.what, "ratio": ours / theirs, "most": t.most}
             for t, (theirs, ours) in zip(TARGETS, found, strict=True)
         ]
-        arguments.json.write_text(json.dumps({"figures": figures, "machine": machine()}, indent=2))
+        arguments.json.write_text(json.dumps({"figures": ratios, "machine": machine()}, indent=2))
     return int(any(ours / theirs > target.most for target, (theirs, ours) in zip(TARGETS, found, strict=True)))
 
 

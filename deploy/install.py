@@ -220,7 +220,7 @@ def install(name: str) -> None:
         if reason := reason_of(output):
             fail(reason)
         say("uv is not available here: pip installs the packages, which takes longer")
-        installer = pip
+        installer: tuple[object, ...] = pip
     else:
         installer = (UV, "pip", "install", "--python", PYTHON)
     for arguments in (

@@ -10,7 +10,7 @@ from pathlib import Path
 
 project = "online-lstm"
 version = release = metadata.version(project)
-author = copyright = re.search(r"Copyright \(c\) (.+)", (Path(__file__).parent.parent / "LICENSE").read_text())[1]
+author = copyright = re.findall(r"Copyright \(c\) (.+)", (Path(__file__).parent.parent / "LICENSE").read_text())[0]
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build", "_generate", "examples", "images"]

@@ -61,8 +61,9 @@ def with_parts(text: str, parts: Mapping[str, Part]) -> str:
     """Return the text of a page with its parts replaced; raise ``AssertionError`` for a part without comments."""
     for name, part in parts.items():
         pattern = re.compile(f"(<!-- {name} -->\n)(.*?)(<!-- /{name} -->)", re.DOTALL)
-        assert pattern.search(text), f"no place for {name}"
-        text = pattern.sub(lambda found, part=part: f"{found[1]}{part(found[2].rstrip())}\n{found[3]}", text)
+        found = pattern.search(text)
+        assert found, f"no place for {name}"
+        text = f"{text[: found.end(1)]}{part(found[2].rstrip())}\n{text[found.start(3) :]}"
     return text
 
 

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
-from _generate.drawing import LINE_PX, Arrow, Box, Text, drawing, height_of
+from _generate.drawing import LINE_PX, Arrow, Box, Colour, Text, drawing, height_of
 from _generate.reference_tables import about_module
 from unit.test_layers import MODULES, ORDER, PACKAGE, inner_imports_of, name_of
 
@@ -41,7 +41,7 @@ def package_drawing() -> str:
         height = height_of(max(len(lines[name]) for name in row))
         for name in row:
             x = MARGIN_PX + columns[name] * (COLUMN_PX + GAP_PX)
-            colour = "learn" if name == "learning" else "kafka" if name == "streaming" else "plain"
+            colour: Colour = "learn" if name == "learning" else "kafka" if name == "streaming" else "plain"
             boxes[name] = Box(x, y, COLUMN_PX, f"{name}/", lines[name], colour, height)
         y += height + RISE_PX
     last = packages[-1]

@@ -54,12 +54,12 @@ def all_settings() -> str:
         if name in GROUPS:
             title = GROUPS[name]
             parts.append(f"## {title[0].upper()}{title[1:]}")
-        tasks = field.json_schema_extra["tasks"]  # type: ignore[index, call-overload]
+        extra: Any = field.json_schema_extra
         facts = [
             type_of(name, field),
             f"default {literal(field.default) or 'none'}" + "".join(f", {other}" for other in _other_defaults(name)),
             f"*{kind_of(field)}*",
-            *([f"only of task {' and '.join(tasks)}"] if tasks else []),
+            *([f"only of task {' and '.join(extra['tasks'])}"] if extra["tasks"] else []),
             f"`{ENV_PREFIX}{name.upper()}`",
         ]
         description = _in_parentheses(field.description or "")

@@ -60,14 +60,14 @@ def test_bad_records_reach_the_dead_letter_topic_once(bootstrap: str, make_topic
     ]
     assert [reason for reason, *_ in BAD] == [dict(letter.headers)["online_lstm_reason"].decode() for letter in found]
     for number, (letter, (_, key, value, _)) in enumerate(zip(found, BAD, strict=True)):
-        headers = dict(letter.headers)
+        named = dict(letter.headers)
         assert (source, 0, 2 * number + 1) == (
-            headers["online_lstm_topic"].decode(),
-            int(headers["online_lstm_partition"]),
-            int(headers["online_lstm_offset"]),
+            named["online_lstm_topic"].decode(),
+            int(named["online_lstm_partition"]),
+            int(named["online_lstm_offset"]),
         )
         assert value.startswith(letter.value)
-        assert letter.value == value or len(value) == int(headers["online_lstm_original_length"])
+        assert letter.value == value or len(value) == int(named["online_lstm_original_length"])
         assert (key or b"").startswith(letter.key or b"")
 
 
@@ -202,7 +202,7 @@ def test_whatever_a_log_can_hold_is_read(bootstrap: str, make_topic: MakeTopic, 
     wait_until_compacted(bootstrap, inputs[0])
     output, letters = make_topic("output"), make_topic("dlq")
     topics = ",".join(made.topic for made in inputs)
-    settings = {"bootstrap_servers": bootstrap, "input_topics": topics, "group_id": output, **SMALL}
+    settings: dict[str, Any] = {"bootstrap_servers": bootstrap, "input_topics": topics, "group_id": output, **SMALL}
     settings |= {"output_topic": output, "dead_letter_topic": letters, "checkpoint_interval_s": 3600}
     with DaemonProcess(tmp_path, **settings) as daemon:
         daemon.wait_until_ready()

@@ -1,6 +1,7 @@
 """On a real broker: neither how records are batched nor how long a batch takes shows in what is published."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import MakeTopic
@@ -20,7 +21,7 @@ def test_slow_batch_loses_assignment_only(bootstrap: str, make_topic: MakeTopic,
     oracle = Oracle(bootstrap, make_topic, tmp_path)
     count = 2500
     oracle.publish(0, values(count))
-    model = {"network": "lstm 32,lstm 32", "window": "128"}  # some seconds for all of them
+    model: dict[str, Any] = {"network": "lstm 32,lstm 32", "window": "128"}  # some seconds for all of them
     slow = {**model, "max_poll_interval_s": 1, "session_timeout_s": 1, "max_batch_events": count}
     found = oracle.run("slow", **slow)
     assert "batch not committed" in oracle.logs("slow")[0]

@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.budget import budget
@@ -174,9 +175,11 @@ def test_transaction_timeout(oracle: Oracle, broker: ProxiedBroker, undisturbed:
                     member.pause()
                 fleet.wait_until(lambda: not oracle.has_open_transaction(group), "see it given up")
                 member.resume()
-            fleet.wait_until(
-                lambda seen=already: member.log.count("batch not committed") > seen, "notice that nothing was committed"
-            )
+
+            def noticed(seen: int = already) -> bool:
+                return member.log.count("batch not committed") > seen
+
+            fleet.wait_until(noticed, "notice that nothing was committed")
         assert [] == differences(undisturbed, oracle.finish(fleet))
 
 
@@ -202,7 +205,7 @@ def test_members_come_and_go(oracle: Oracle, undisturbed: Outcome, static: bool)
 
 # the other tasks
 
-NUMBERS = {"task": "number", "horizons": 3, "lookback": 256}
+NUMBERS: dict[str, Any] = {"task": "number", "horizons": 3, "lookback": 256}
 
 
 def kills() -> Schedule:

@@ -94,7 +94,7 @@ def test_supported_pythons_are_the_same_everywhere() -> None:
     supported = SpecifierSet(PROJECT["requires-python"])
     assert PYTHONS == [f"3.{minor}" for minor in range(30) if f"3.{minor}" in supported]
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    first, after = re.search(r"SUPPORTED := \(3, (\d+)\) <= sys.version_info < \(3, (\d+)\)", makefile).groups()
+    ((first, after),) = re.findall(r"SUPPORTED := \(3, (\d+)\) <= sys.version_info < \(3, (\d+)\)", makefile)
     assert PYTHONS == [f"3.{minor}" for minor in range(int(first), int(after))]
     workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
     assert PYTHONS == workflow["jobs"]["check"]["strategy"]["matrix"]["python"]

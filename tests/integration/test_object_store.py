@@ -72,8 +72,10 @@ class Minio:
         self._folder = folder
 
     def start(self) -> None:
+        assert MINIO is not None
         address = f"127.0.0.1:{self.port}"
-        command = [MINIO, "server", "--address", address, "--certs-dir", self._folder / "certs", self._folder / "data"]
+        folders: list[str | Path] = ["--certs-dir", self._folder / "certs", self._folder / "data"]
+        command = [MINIO, "server", "--address", address, *folders]
         environment = os.environ | {"MINIO_ROOT_USER": "reader", "MINIO_ROOT_PASSWORD": "and-writer"}
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
@@ -116,7 +118,7 @@ def settings_of_client(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 def serve(kind: str, folder: Path, client: pytest.MonkeyPatch) -> Iterator[Server]:
     folder.mkdir()
-    server = {"moto": Moto, "minio": Minio}[kind](folder)
+    server: Server = Moto(folder) if kind == "moto" else Minio(folder)
     server.start()
     try:
         client.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.port}")

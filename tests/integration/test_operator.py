@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
@@ -22,6 +23,7 @@ from online_lstm.settings import read_settings
 from online_lstm.streaming.kafka.partition_reader import PartitionReader
 from support.harness import Group, Oracle
 from support.kafka_admin import create_topic, delete_topics, produce, read_committed
+from support.states import streams_learned
 
 pytestmark = pytest.mark.broker
 
@@ -124,7 +126,7 @@ class Verify:
     def __init__(self, folder: Path) -> None:
         self._report = folder / "verify.json"
 
-    def __call__(self, learned: Learned, **changed: object) -> tuple[int, dict]:
+    def __call__(self, learned: Learned, **changed: object) -> tuple[int, dict[str, Any]]:
         code = main.main(["verify", *learned.options(**changed), "--json", str(self._report)])
         return code, json.loads(self._report.read_text(encoding="utf-8"))
 
@@ -134,7 +136,7 @@ def verify(tmp_path: Path) -> Verify:
     return Verify(tmp_path)
 
 
-def faults(report: dict, partition: int = 0) -> str:
+def faults(report: dict[str, Any], partition: int = 0) -> str:
     return "\n".join(report["partitions"][partition]["faults"])
 
 
@@ -199,7 +201,7 @@ def test_replay_finds_a_foreign_checkpoint(learned: Learned, tmp_path: Path, cap
     offsets = sorted(copied.store.offsets(source, lineage))
     for offset in offsets[:-1]:
         state = copied.store.read(source, lineage, offset)
-        for arrays in state.learned.networks.values():
+        for arrays in streams_learned(state).networks.values():
             arrays["network"][:, :50] *= -1
         copied.store.write(source, offset, state)
     out = tmp_path / "predictions.jsonl"

@@ -55,7 +55,7 @@ class Group:
             sink: BatchProducer = TransactionalProducer(settings, self.reports.append)
         else:
             source = GroupConsumer(settings)
-            source.commit = lambda _: None  # type: ignore[method-assign] - nothing is assigned to it
+            source.commit = lambda offsets: None  # type: ignore[method-assign]  # noqa: ARG005 - nothing is assigned to it
             sink = AtLeastOnceProducer(settings, source, self.reports.append)
         try:
             sink.reconnect(lambda _: None)

@@ -86,7 +86,7 @@ class Project:
         variables = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.root),
-            "PYTHON": sys._base_executable,
+            "PYTHON": getattr(sys, "_base_executable", sys.executable),
             "PIP_CONFIG_FILE": os.devnull,
             "PIP_NO_INDEX": "1",
             "PIP_FIND_LINKS": self.wheels.as_uri(),

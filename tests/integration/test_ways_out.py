@@ -17,6 +17,7 @@ from online_lstm.streaming.kafka import GroupConsumer
 from online_lstm.telemetry import CheckpointFinished
 from support.in_process import InProcessGroup
 from support.kafka_admin import produce, wait_for_partitions
+from support.states import streams_learned
 
 pytestmark = pytest.mark.broker
 COUNT = 60
@@ -115,7 +116,7 @@ def test_a_weight_with_a_flipped_bit(group: InProcessGroup) -> None:
     newest = store.offsets(group.source, lineage)[0]
     group.learn(COUNT, stop=False)
     state = store.read(group.source, lineage, newest)
-    for arrays in state.learned.networks.values():
+    for arrays in streams_learned(state).networks.values():
         largest = np.abs(arrays["network"][0, :100]).argmax()  # of the first weights: others may belong to no symbol
         arrays["network"].view("uint32")[0, largest] ^= 1 << 23
     store.write(group.source, newest, state)

@@ -35,7 +35,7 @@ SMALL = {
     "score_window": 20,
     "checkpoint_interval_s": 5,
 }
-LABELS = {
+LABELS: dict[str, Any] = {
     "task": "label",
     "features": 2,
     "classes": 3,

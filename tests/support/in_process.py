@@ -70,7 +70,7 @@ class InProcessGroup:
                 assert next(steps) < 500, self.said()
             if stop:
                 service.stop()
-                service.start = lambda: None  # type: ignore[method-assign] - it did already
+                service.start = lambda: None  # type: ignore[method-assign]  # it did already
                 service.run()
         finally:
             service._assignments.clear()  # a crash leaves no checkpoint

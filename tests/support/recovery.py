@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from online_lstm.errors import NotCommittedError
 from online_lstm.events import Committed, OutputRecord, TopicPartition
-from online_lstm.streaming.recovery import read_metadata
+from online_lstm.streaming.commit_metadata import read_metadata
 
 from support.fakes import LOGS, SIZES, SOURCES, FakeDaemon, FakeKafka, record
 

@@ -34,7 +34,7 @@ class ToyNetwork(SymbolModel):
             probabilities=probabilities,
             fit_steps=np.full(count, learning.learn, np.int32),
             skipped_steps=np.zeros(count, np.int32),
-            losses=np.zeros(count),
+            losses=np.zeros(count, np.float32),
             windows=np.zeros((count, 9), np.int32),
             edges=np.zeros((count, 8), np.float32),
         )

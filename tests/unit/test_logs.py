@@ -113,7 +113,9 @@ def test_the_kafka_client_is_heard_only_for_debugging() -> None:
     """What it retries is no event of ours."""
     logs.configure(level="WARNING", style="text")
     assert not logging.getLogger("kafka").isEnabledFor(logging.ERROR)
-    assert logging.getLogger().handlers[0].stream is sys.stderr
+    handler = logging.getLogger().handlers[0]
+    assert isinstance(handler, logging.StreamHandler)
+    assert handler.stream is sys.stderr
 
 
 @pytest.mark.parametrize("style", ["text", "json"])

@@ -34,11 +34,12 @@ def test_the_first_signal_asks_and_the_second_interrupts(number: signal.Signals)
     before = [signal.getsignal(other) for other in SIGNALS]
     asked: list[signal.Signals] = []
     with Shutdown(asked.append) as shutdown:
-        assert not shutdown.requested
+        requested = [shutdown.requested]
         signal.raise_signal(number)
-        assert shutdown.requested
+        requested.append(shutdown.requested)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(number)
+    assert [False, True] == requested
     assert [number] == asked
     assert before == [signal.getsignal(other) for other in SIGNALS]
 

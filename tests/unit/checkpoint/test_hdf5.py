@@ -20,7 +20,7 @@ STATE = {
 }
 
 names = st.text("abcdefgh_0123456789", min_size=1, max_size=6)
-texts = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=8)
+texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
 arrays = hnp.arrays(
     st.sampled_from(("bool", "uint8", "int32", "int64", "uint64", "float32", "float64")),
     hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3),

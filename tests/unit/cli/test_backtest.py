@@ -189,7 +189,9 @@ def test_ctrl_c_ends_with_what_was_learned_so_far(
     assert (1000, 1000) == (report["events"], report["interrupted_at_line"])
     assert 1000 == len(read_messages(out["predictions"]))
     assert "Interrupted at line 1,000" in out["report"].read_text()
-    assert 1000 == read_file(str(out["checkpoint"])).state.commit_metadata.records
+    state = read_file(str(out["checkpoint"])).state
+    assert state is not None
+    assert 1000 == state.commit_metadata.records
     shown = capsys.readouterr().out
     assert "1,000" in shown
     assert "interrupted at line 1,000: these are the figures so far" in shown

@@ -9,10 +9,13 @@ from online_lstm.errors import ExitCode
 
 def test_port_and_directory_reach_the_broker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without arguments it takes Kafka's usual port and keeps nothing."""
-    calls = []
-    monkeypatch.setattr(
-        "online_lstm.devtools.local_kafka.run_broker", lambda port, data: calls.append((port, data)) or ExitCode.OK
-    )
+    calls: list[tuple[int, Path | None]] = []
+
+    def run_broker(port: int, data: Path | None) -> ExitCode:
+        calls.append((port, data))
+        return ExitCode.OK
+
+    monkeypatch.setattr("online_lstm.devtools.local_kafka.run_broker", run_broker)
     assert ExitCode.OK == main.main(["broker"])
     assert ExitCode.OK == main.main(["broker", "--port", "0", "--data", str(tmp_path / "a" / "kept")])
     assert [(9092, None), (0, tmp_path / "a" / "kept")] == calls

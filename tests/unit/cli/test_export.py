@@ -1,7 +1,6 @@
 """What export writes, loaded by Keras alone: the same outputs, the same states, and what they mean."""
 
 import json
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from online_lstm.learning.network.tensorflow_runtime import pin_runtime
 from online_lstm.learning.partition import Partition, initial_metadata, learning_settings, next_metadata
 from online_lstm.learning.state.schema import PartitionState
 from online_lstm.settings import read_settings
+from support.states import labels_learned, streams_learned
 
 pin_runtime()
 import keras  # noqa: E402 - after the pins
@@ -54,7 +54,7 @@ def state_of(task: str) -> PartitionState:
 
 
 @pytest.fixture(params=["symbol", "number"])
-def checkpoint(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[PartitionState, Path]]:
+def checkpoint(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[PartitionState, Path]:
     state = state_of(request.param)
     path = tmp_path / "learned.h5"
     path.write_bytes(pack(state.to_arrays(), {}))
@@ -70,17 +70,17 @@ def export(path: Path, *options: str) -> tuple[keras.Model, dict[str, Any]]:
 def inputs_of(about: dict[str, Any]) -> np.ndarray:
     """What goes into the model, float32 (steps, inputs)."""
     if about["task"] == "symbol":
-        return np.eye(len(about["symbols"]), dtype=np.float32)[about["window"]]
+        return np.eye(len(about["symbols"]), dtype=np.float32)[np.array(about["window"], np.intp)]
     return np.array(about["window"], np.float32)
 
 
 def expected_of(state: PartitionState, stream: int, about: dict[str, Any]) -> np.ndarray:
     """What the network had said of the value to come."""
     if about["task"] == "symbol":
-        return state.learned.networks[8]["pending"][stream, : len(about["symbols"])]
+        return streams_learned(state).networks[8]["pending"][stream, : len(about["symbols"])]
     pending = state.learned.arrays["pending"][stream, -1]  # (horizons, components, predictors)
     lstm = pending[:, :, 3].T.ravel()  # after what is published and two baselines
-    return (lstm - about["linear"]) / about["spread"]
+    return np.asarray((lstm - about["linear"]) / about["spread"])
 
 
 def set_states(model: keras.Model, about: dict[str, Any]) -> None:
@@ -137,10 +137,10 @@ def test_what_was_exported_is_read_back(tmp_path: Path, task: str) -> None:
     network: Any = model_factory(settings)(learning_settings(settings))
     read, outputs = network.from_keras(tmp_path / "pump.keras")
     if task == "label":
-        expected = state.learned.row["network"]
+        expected = labels_learned(state).row["network"]
     else:
         place = state.learned.keys.index("pump")
-        expected = next(iter(state.learned.networks.values()))["network"][place]
+        expected = next(iter(streams_learned(state).networks.values()))["network"][place]
     assert {"symbol": 5, "number": 4, "label": 1}[task] == outputs
     layout = Layout(parse_layers(LAYERS), {"symbol": 8, "number": 24, "label": 2}[task])
     weights = layout.sizes[0]
@@ -172,7 +172,7 @@ def test_symbols_are_named_in_the_order_of_their_columns(tmp_path: Path) -> None
     values = np.random.default_rng(4).integers(0, 4, COUNT)
     pump = [int(value) for number, value in enumerate(values) if number % 3]
     assert pump[-8:] == [about["symbols"][code] for code in about["window"]]
-    assert f"{state_of('symbol')['lineage']}@60" == about["model"]
+    assert f"{state_of('symbol').commit_metadata.lineage}@60" == about["model"]
     assert (60, list(LAYERS)) == (about["events"], about["network"])
 
 
@@ -259,7 +259,7 @@ def test_exported_label_model_equals_open_sequence(tmp_path: Path, classes: int,
     outputs = np.array([model(np.array([[sample]], np.float32))[0, 0] for sample in about["window"]])[-1]
     assert (1 if classes == 2 else classes) == len(outputs)
     told = [1 - outputs[0], outputs[0]] if classes == 2 else outputs
-    assert np.allclose(state.learned.opened.arrays["pending"][0], told, rtol=0, atol=1e-6)
+    assert np.allclose(labels_learned(state).opened.arrays["pending"][0], told, rtol=0, atol=1e-6)
     kinds = [f"kind {number}" for number in range(min(classes, count, 3))]
     assert kinds + [None] * (classes - len(kinds)) == about["labels"]
     assert all(p == 0 for p, label in zip(told, about["labels"], strict=True) if label is None)

@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ from support.fakes import (
     small_settings,
     traffic,
 )
-from support.states import partition_state
+from support.states import partition_state, stream_learners
 
 pytestmark = pytest.mark.long
 
@@ -53,7 +54,7 @@ def newest(daemon: FakeDaemon) -> Path:
     return daemon.store.path(FIRST, lineage, daemon.store.offsets(FIRST, lineage)[0])
 
 
-def inspect(path: Path, folder: Path) -> tuple[int, dict]:
+def inspect(path: Path, folder: Path) -> tuple[int, dict[str, Any]]:
     code = main.main(["inspect", str(path), "--json", str(folder / "report.json")])
     return code, json.loads((folder / "report.json").read_text(encoding="utf-8"))
 
@@ -71,7 +72,7 @@ def test_a_checkpoint_is_told_in_full(daemon: FakeDaemon, newest: Path, tmp_path
     assert (8, Settings.model_construct().learning_rate) == (told["shape"]["window"], told["learning"]["learning_rate"])
     assert (state.commit_metadata.lineage, 1) == (told["lineage"], told["generation"])
     assert newest.stat().st_size == told["bytes"]
-    learners = daemon.service._assignments[FIRST].partition._learners.by_stream
+    learners = stream_learners(daemon.service._assignments[FIRST].partition)
     assert list(reversed(learners)) == [stream["key"] for stream in told["streams"]]
     assert {"shape": [len(learners), 8], "dtype": "int32", "bytes": 32 * len(learners)} == told["arrays"][
         "streams/arrays/window"
@@ -100,7 +101,7 @@ def test_a_stream_is_told_as_its_last_message_said(daemon: FakeDaemon, newest: P
 def test_weights_are_summed_up(daemon: FakeDaemon, newest: Path, tmp_path: Path) -> None:
     """Their norm and the number of optimizer steps, by stream."""
     _, told = inspect(newest, tmp_path)
-    learners = daemon.service._assignments[FIRST].partition._learners.by_stream
+    learners = stream_learners(daemon.service._assignments[FIRST].partition)
     for stream in told["streams"]:
         learner = learners[stream["key"]]
         row = learner._network_rows.view(learner.network_row)["network"].astype(np.float64)

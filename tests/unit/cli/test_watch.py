@@ -52,7 +52,8 @@ def test_a_silence_is_told_once(impatient: None, monkeypatch: pytest.MonkeyPatch
     first, second = record(b"1"), record(b"2")
     consumer = Consumer([], [], [first, second], [], [first])
     monkeypatch.setattr(plain_clients, "KafkaConsumer", lambda **_: consumer)
-    follower, heard = TopicTail(read_settings(), "predictions", from_beginning=False), []
+    follower = TopicTail(read_settings(), "predictions", from_beginning=False)
+    heard: list[str | bytes | None] = []
     for found in itertools.islice(follower.follow(lambda: heard.append("idle")), 3):
         heard.append(found.value)  # noqa: PERF401 - the follower appends in between
     assert ["idle", b"1", b"2", "idle", b"1"] == heard

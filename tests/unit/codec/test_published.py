@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from online_lstm.codec import Decoder, Encoder
 from online_lstm.codec.published import PublishedRecord, read_dead_letter, read_output
 from online_lstm.errors import BadInputError
-from online_lstm.events import InputRecord, OutputRecord, SymbolResult, TopicPartition
+from online_lstm.events import Event, InputRecord, OutputRecord, SymbolResult, TopicPartition
 from online_lstm.settings import read_settings
 
 SETTINGS = read_settings({}, environment={})
@@ -32,6 +32,12 @@ records = st.builds(
 )
 
 
+def output_of(record: InputRecord, model: str) -> OutputRecord:
+    event = DECODER.decode(record)
+    assert isinstance(event, Event)
+    return ENCODER.output(event, OUTCOME, model)
+
+
 def published(record: OutputRecord, stamped_at: int | None = None, *, offset: int = 7) -> InputRecord:
     """What a reader of the topic is given; the producer stamps what has no time, the broker all if told to."""
     stamp = record.timestamp_ms if record.timestamp_ms >= 0 else 1_760_000_000_000
@@ -50,7 +56,7 @@ def published(record: OutputRecord, stamped_at: int | None = None, *, offset: in
 @given(record=records)
 def test_a_prediction_is_read_as_it_was_encoded(record: InputRecord) -> None:
     """With or without a timestamp, whatever headers it copied."""
-    output = ENCODER.output(DECODER.decode(record), OUTCOME, "1f3a9c20-2@1")
+    output = output_of(record, "1f3a9c20-2@1")
     source = TopicPartition(record.topic, record.partition)
     expected = PublishedRecord(7, source, record.offset, "1f3a9c20-2", output, exact=True)
     assert expected == read_output(published(output))
@@ -68,7 +74,7 @@ def test_a_dead_letter_is_read_as_it_was_encoded(record: InputRecord) -> None:
 @given(record=records)
 def test_original_timestamp_is_read_from_its_header(record: InputRecord) -> None:
     """And it is said where none has."""
-    output = ENCODER.output(DECODER.decode(record), OUTCOME, "1f3a9c20@1")
+    output = output_of(record, "1f3a9c20@1")
     found = read_output(published(output, stamped_at=5))
     assert found is not None
     assert (0 <= record.timestamp_ms < YEAR_10000_MS) == found.exact
@@ -85,7 +91,7 @@ def test_original_timestamp_is_read_from_its_header(record: InputRecord) -> None
 )
 def test_what_is_no_prediction_has_no_lineage(value: bytes | None) -> None:
     """Though a header says where its input was."""
-    output = ENCODER.output(DECODER.decode(InputRecord("t", 0, 1, 5, None, b"4")), OUTCOME, "1f3a9c20@1")
+    output = output_of(InputRecord("t", 0, 1, 5, None, b"4"), "1f3a9c20@1")
     found = read_output(published(replace(output, value=value)))
     assert found is not None
     assert found.lineage is None

@@ -32,7 +32,7 @@ MADE = {
 }
 
 
-def sequences_of(elements: list[Element]) -> list[tuple[int, ...]]:
+def sequences_of(elements: list[Element]) -> list[tuple[float, ...]]:
     """Cut a high-order stream after the noise that follows each scored element."""
     sequences, begin = [], 0
     for place, element in enumerate(elements[:-1]):

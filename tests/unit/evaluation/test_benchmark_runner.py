@@ -6,6 +6,8 @@ from online_lstm.evaluation import benchmark_runner
 from online_lstm.evaluation.benchmark_runner import compare, learn
 from online_lstm.evaluation.benchmarks import LATE, PROTOCOLS
 from online_lstm.events import BASELINES, EXPERTS
+from online_lstm.learning.partition import NetworkFactory
+from online_lstm.settings import Settings
 from support.fakes import small_network, small_settings
 
 pytestmark = pytest.mark.long
@@ -43,8 +45,13 @@ def test_a_listed_element_was_among_the_likeliest_before_it_came() -> None:
 
 def test_seeds_are_of_stream_and_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each seed begins with other weights, also on a stream that knows no seed."""
-    seeds = []
-    monkeypatch.setattr(benchmark_runner, "model_factory", lambda given: seeds.append(given.seed) or small_network)
+    seeds: list[int] = []
+
+    def model_factory(given: Settings) -> NetworkFactory:
+        seeds.append(given.seed)
+        return small_network
+
+    monkeypatch.setattr(benchmark_runner, "model_factory", model_factory)
     compare(small_settings(), PROTOCOLS["seed"], seeds=range(4, 6), events=5)
     assert [4, 5] == seeds
 

@@ -14,6 +14,7 @@ from online_lstm.learning.model_factory import model_factory
 from online_lstm.learning.partition import Partition, initial_metadata, learning_settings, next_metadata
 from online_lstm.learning.state.schema import PartitionState
 from support.fakes import SOURCES, record, small_network, small_settings
+from support.states import streams_learned
 
 pytestmark = pytest.mark.long
 
@@ -48,7 +49,7 @@ def messages(partition: Partition, values: Sequence[object], first: int, size: i
 def learned(partition: Partition) -> dict[str, np.ndarray[Any, Any]]:
     """Give weights with their moments, what the memories hold, and how experts are weighed."""
     state = partition.state()
-    (network,) = state.learned.networks.values()
+    (network,) = streams_learned(state).networks.values()
     arrays = state.learned.arrays
     rest = 1 + 2 * 4  # what is spent of the budget of extra steps, and the states at the window's left edge
     kept = {
@@ -59,7 +60,7 @@ def learned(partition: Partition) -> dict[str, np.ndarray[Any, Any]]:
     }
     return kept | {
         "weights": network["network"][:, :-rest],
-        "codes": np.concatenate([known.codes for known in state.learned.vocabularies]),
+        "codes": np.concatenate([known.codes for known in streams_learned(state).vocabularies]),
     }
 
 
@@ -76,7 +77,7 @@ def resumed(state: PartitionState) -> Partition:
     return partition
 
 
-def test_what_was_learned_predicts_and_stays_as_it_is(trained: dict[str, Any]) -> None:
+def test_what_was_learned_predicts_and_stays_as_it_is(trained: PartitionState) -> None:
     """A loop that is known goes on being predicted; no array of what was learned changes."""
     partition = frozen(resumed(trained))
     before = learned(partition)
@@ -88,7 +89,7 @@ def test_what_was_learned_predicts_and_stays_as_it_is(trained: dict[str, Any]) -
         np.testing.assert_array_equal(array, after[name], name)
 
 
-def test_other_values_are_not_learned(trained: dict[str, Any]) -> None:
+def test_other_values_are_not_learned(trained: PartitionState) -> None:
     """Another loop is missed for ever while frozen, and learned once it may be; the baselines go on meanwhile."""
     other = [1, 3, 2, 4, 7, 8] * 20
     still = messages(frozen(resumed(trained)), other, len(LOOP))
@@ -105,7 +106,7 @@ def test_a_stream_of_which_nothing_is_known_has_no_prediction() -> None:
     assert [None] * 30 == [message["prediction"] for message in said] == [message["evaluation"] for message in said]
 
 
-def test_each_output_says_that_nothing_was_learned(trained: dict[str, Any]) -> None:
+def test_each_output_says_that_nothing_was_learned(trained: PartitionState) -> None:
     """The name of the model says so, and no fit step is counted."""
     partition = resumed(trained)
     assert f"@{len(LOOP) + 1}" in messages(partition, [1], len(LOOP))[0]["model"]
@@ -115,7 +116,7 @@ def test_each_output_says_that_nothing_was_learned(trained: dict[str, Any]) -> N
 
 
 @pytest.mark.parametrize("size", [1, 7])
-def test_the_size_of_the_calls_does_not_show(trained: dict[str, Any], size: int) -> None:
+def test_the_size_of_the_calls_does_not_show(trained: PartitionState, size: int) -> None:
     """Outputs and state are the same bytes in pieces of any size, with values that come and leave."""
     values = [*LOOP[:40], "new", *range(40), *LOOP[:40], *range(30, 60)]
     whole, pieces = frozen(resumed(trained)), frozen(resumed(trained))
@@ -123,7 +124,7 @@ def test_the_size_of_the_calls_does_not_show(trained: dict[str, Any], size: int)
     assert digest_of(whole.state().to_arrays()) == digest_of(pieces.state().to_arrays())
 
 
-def test_learning_goes_on_where_it_had_stopped(trained: dict[str, Any]) -> None:
+def test_learning_goes_on_where_it_had_stopped(trained: PartitionState) -> None:
     """What is seen while frozen is no hindrance: a new value is learned as soon as it may be."""
     partition = frozen(resumed(trained))
     messages(partition, [7] * 10, len(LOOP))

@@ -13,6 +13,7 @@ from online_lstm.learning.model_factory import model_factory
 from online_lstm.learning.partition import NetworkFactory, Partition, initial_metadata, next_metadata
 from online_lstm.settings import Settings
 from support.fakes import LABELS, SOURCES, record, small_classifier, small_network, small_settings
+from support.states import stream_learners
 
 pytestmark = pytest.mark.long
 
@@ -83,7 +84,7 @@ def test_symbols_leave_a_finite_state_of_the_same_size(name: str) -> None:
     require_finite(partition)
     some, _ = learned(settings, SYMBOLS[name][: EVENTS // 2], small_network)
     assert sizes_of(partition) == sizes_of(some)
-    (learner,) = partition._learners.by_stream.values()
+    (learner,) = stream_learners(partition).values()
     assert len(learner.task._names) <= 2 * settings.max_vocabulary
     assert EVENTS == messages[-1]["event"]
 
@@ -144,7 +145,7 @@ def label_messages(name: str, events: int) -> list[Any]:
     """Take two numbers of the streams as samples, in sequences of one to twelve that end or not, with labels or not."""
     values = np.array(NUMBERS[name])
     pairs = np.column_stack([values, values[::-1]])[:events].tolist()
-    ways = (
+    ways: tuple[dict[str, object], ...] = (
         {},
         {},
         {},

@@ -21,6 +21,7 @@ from support.fakes import (
     small_settings,
     traffic,
 )
+from support.states import stream_learners
 
 pytestmark = pytest.mark.long
 
@@ -76,12 +77,12 @@ def test_restored_streams_are_compiled_before_records(scope: str) -> None:
     before.process(TRAFFIC)
     chosen = small_settings(model_scope=scope)
     network_for = model_factory(chosen)
-    network = network_for(learning_settings(chosen))
+    network: Any = network_for(learning_settings(chosen))
     partition = Partition(chosen, SOURCES[0], before.commit_metadata, network_for)
     partition.restore(before.state())
     assert not network._programs
     partition.prepare()
-    assert {learner.classes for learner in partition._learners.by_stream.values()} == set(network._programs)
+    assert {learner.classes for learner in stream_learners(partition).values()} == set(network._programs)
     assert digest_of(before.state().to_arrays()) == digest_of(partition.state().to_arrays())
 
 
@@ -92,8 +93,8 @@ def test_the_traffic_has_all_that_can_happen(scope: str, expected: Result) -> No
     classes, full = set(), False
     for one in TRAFFIC:
         partition.process([one])
-        classes |= {learner.classes for learner in partition._learners.by_stream.values()}
-        full |= any(learner.task.known == 10 for learner in partition._learners.by_stream.values())
+        classes |= {learner.classes for learner in stream_learners(partition).values()}
+        full |= any(learner.task.known == 10 for learner in stream_learners(partition).values())
     assert 300 < events < len(TRAFFIC)
     assert min(evicted, bad, sum(map(is_tombstone, TRAFFIC)), sum(b"end" in (r.value or b"") for r in TRAFFIC)) > 0
     assert {4, 8, 16} == classes

@@ -30,6 +30,7 @@ from support.fakes import (
     small_network,
     small_settings,
 )
+from support.states import streams_learned
 
 pytestmark = pytest.mark.long
 
@@ -40,7 +41,7 @@ def records(values: Sequence[object], key: bytes | None = None, first: int = 0) 
     return [record(first + place, json.dumps(value).encode(), key) for place, value in enumerate(values)]
 
 
-def partition_of(state: dict[str, Any] | None = None, **given: Any) -> Partition:
+def partition_of(state: PartitionState | None = None, **given: Any) -> Partition:
     chosen = small_settings(**{"suffix_contexts": 1024, **given})
     warm_start = WarmStart(chosen, state) if state else None
     mark = next_metadata(chosen, SOURCES[0], 0, initial_metadata(1))
@@ -59,11 +60,11 @@ def learned(*keys: bytes | None) -> PartitionState:
 
 
 @pytest.fixture(scope="module")
-def one() -> dict[str, Any]:
+def one() -> PartitionState:
     return learned(None)
 
 
-def test_all_streams_begin_as_the_only_one(one: dict[str, Any]) -> None:
+def test_all_streams_begin_as_the_only_one(one: PartitionState) -> None:
     """Whatever their keys are: the loop is known from the beginning, and scored anew."""
     said = messages(partition_of(one), records(LOOP * 4, b"pump-7"))
     assert said[0]["evaluation"] is None
@@ -83,7 +84,7 @@ def test_of_several_each_begins_as_that_of_its_key() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 7])
-def test_the_size_of_the_calls_and_restores_do_not_show(one: dict[str, Any], size: int) -> None:
+def test_the_size_of_the_calls_and_restores_do_not_show(one: PartitionState, size: int) -> None:
     """Outputs and state are the same bytes in pieces of any size, each restored from the state before it."""
     given = [record for key in (b"a", None, b"b") for record in records([*LOOP * 3, 7, 7], key)]
     whole, pieces = partition_of(one), partition_of(one)
@@ -97,13 +98,13 @@ def test_the_size_of_the_calls_and_restores_do_not_show(one: dict[str, Any], siz
     assert digest_of(whole.state().to_arrays()) == digest_of(pieces.state().to_arrays())
 
 
-def test_another_shape_is_refused(one: dict[str, Any]) -> None:
+def test_another_shape_is_refused(one: PartitionState) -> None:
     """The message says what differs."""
     with pytest.raises(StateMismatchError, match=r"the warm start was learned with window 8 \(the settings say 9\)"):
         WarmStart(small_settings(suffix_contexts=1024, window=9), one)
 
 
-def test_of_another_task_nothing_else_is_told(one: dict[str, Any]) -> None:
+def test_of_another_task_nothing_else_is_told(one: PartitionState) -> None:
     """The settings of another task are others; a list of them would hide which one was forgotten."""
     with pytest.raises(StateMismatchError) as refused:
         WarmStart(small_settings(task="number"), one)
@@ -251,7 +252,7 @@ def test_a_keras_file_is_begun_from(exported: Callable[[str], tuple[Path, tuple[
         state = hdf5_state(values, given, *warm)
         again = hdf5_state(values, given)
         assert begun["hit_rate"] > 0
-        assert state.learned.networks.keys() == again.learned.networks.keys()
+        assert streams_learned(state).networks.keys() == streams_learned(again).networks.keys()
         return
     assert begun["hit_rate_first_500"] > cold["hit_rate_first_500"]
     assert frozen["hit_rate"] > 0.95
@@ -267,9 +268,9 @@ def test_the_weights_of_numbers_are_those_of_the_file(exported: Callable[[str], 
     """Frozen, they are the exported ones after any number of values."""
     values, given = exported("number")
     warm = ("--set", f"warm_start={values.with_name('learned.keras')}", "--set", "learn=false")
-    (begun,) = hdf5_state(values, given, *warm).learned.networks.values()
+    (begun,) = streams_learned(hdf5_state(values, given, *warm)).networks.values()
     exported_state = PartitionState.from_arrays(unpack(values.with_name("learned.h5").read_bytes(), "learned"))
-    (learned_ones,) = exported_state.learned.networks.values()
+    (learned_ones,) = streams_learned(exported_state).networks.values()
     size = (begun["network"].shape[1] - 2 - 12) // 3
     np.testing.assert_array_equal(learned_ones["network"][0, :size], begun["network"][0, :size])
 

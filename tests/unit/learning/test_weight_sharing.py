@@ -19,10 +19,11 @@ from online_lstm.events import InputRecord
 from online_lstm.learning.model_factory import model_factory
 from online_lstm.learning.network import SymbolModel
 from online_lstm.learning.partition import NetworkFactory, Partition, initial_metadata, learning_settings, next_metadata
-from online_lstm.learning.state.schema import PartitionState
+from online_lstm.learning.state.schema import PartitionState, SharedState
 from online_lstm.learning.warm_start import WarmStart
 from online_lstm.settings import Settings, read_settings
 from support.fakes import SOURCES, record, small_network, small_settings, traffic
+from support.states import streams_learned
 
 pytestmark = pytest.mark.long
 
@@ -40,7 +41,7 @@ def number_networks(settings: Settings) -> NetworkFactory:
     return model_factory(settings)
 
 
-def partition_of(warm: dict[str, Any] | None = None, **given: Any) -> Partition:
+def partition_of(warm: PartitionState | None = None, **given: Any) -> Partition:
     settings = shared_settings(**given)
     network_for = number_networks(settings) if settings.task == "number" else small_network
     warm_start = WarmStart(settings, warm) if warm else None
@@ -69,14 +70,20 @@ def by_stream(said: Sequence[Message]) -> dict[str, list[Message]]:
     return found
 
 
+def shared_of(state: PartitionState) -> SharedState:
+    shared = streams_learned(state).shared
+    assert shared is not None
+    return shared
+
+
 def shared(partition: Partition) -> str:
     """Fingerprint what all streams have in common."""
-    return digest_of(partition.state().learned.shared.to_arrays())
+    return digest_of(shared_of(partition.state()).to_arrays())
 
 
 def codes(partition: Partition) -> dict[str, int]:
     """Give the values of the book that have a code, with it."""
-    book = partition.state().learned.shared.vocabulary
+    book = shared_of(partition.state()).vocabulary
     return {literal: code for literal, code in zip(book.literals, book.codes.tolist(), strict=True) if code}
 
 
@@ -152,7 +159,7 @@ def test_events_are_learned_in_the_order_of_the_input(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("size", [1, 7, 64])
 def test_calls_with_numbers_may_have_any_length(size: int) -> None:
     """Outputs and state of numbers of several streams do not show it, nor that the state was restored in between."""
-    given = {"task": "number", "lookback": 256, "horizons": (1, 3)}
+    given: dict[str, Any] = {"task": "number", "lookback": 256, "horizons": (1, 3)}
     chance = np.random.default_rng(2)
     series = [records(np.round(chance.normal(size=50), 2).tolist(), key) for key in (b"a", b"b", None)]
     everything = turns(*series)
@@ -198,8 +205,8 @@ def test_a_number_is_predicted_from_what_others_taught() -> None:
     given = [one for number in range(120) for one in records(series[40 * number :][:40], b"%d" % number)]
     errors = {}
     for scope in ("stream", "partition"):
-        settings = {"model_scope": scope, "task": "number", "lookback": 256, "experts": "lstm", "learning_rate": 0.003}
-        said = by_stream(messages(partition_of(**settings), given))
+        partition = partition_of(model_scope=scope, task="number", lookback=256, experts="lstm", learning_rate=0.003)
+        said = by_stream(messages(partition, given))
         late = [message for key in range(90, 120) for message in said[str(key)][1:]]
         errors[scope] = np.mean([abs(message["evaluation"]["error"]) for message in late])
     assert errors["partition"] < 0.8 * errors["stream"], errors
@@ -254,7 +261,7 @@ def test_the_book_is_bounded() -> None:
     """Thousands of values that come once leave no more than its candidates."""
     partition = partition_of(max_vocabulary=5, experts="lstm", max_streams=2)
     partition.process([one for key in range(30) for one in records(range(100 * key, 100 * key + 50), b"%d" % key)])
-    assert 1 + 5 == len(partition.state().learned.shared.vocabulary.literals)
+    assert 1 + 5 == len(shared_of(partition.state()).vocabulary.literals)
 
 
 # what is forgotten, and what is not
@@ -293,7 +300,7 @@ def test_nothing_shared_moves_without_learning(learned: PartitionState) -> None:
 def test_a_warm_start_brings_what_is_shared(learned: PartitionState) -> None:
     """The weights and the codes; a stream of the same key goes on as it was, others have nothing of their own."""
     partition = partition_of(warm=learned)
-    assert digest_of(learned.learned.shared.to_arrays()) == shared(partition)
+    assert digest_of(shared_of(learned).to_arrays()) == shared(partition)
     (new,) = messages(partition, records([3], b"new"))
     assert (1, 1) == (new["event"], new["prediction"])
     (known,) = messages(partition, records([3], b"a"))
@@ -320,13 +327,13 @@ def test_a_warm_start_does_not_show_the_size_of_the_calls(learned: PartitionStat
 
 def test_what_is_shared_is_in_the_state_once(learned: PartitionState) -> None:
     """A stream's arrays have no weights, only states; with weights of its own it is the other way round."""
-    for arrays in learned.learned.networks.values():
+    for arrays in streams_learned(learned).networks.values():
         assert {"states", "pending", "replay_codes", "replay_states"} == arrays.keys()
         assert (8,) == arrays["states"].shape[1:]
     own = partition_of(model_scope="stream")
     own.process(records(LOOP, b"a"))
-    assert own.state().learned.shared is None
-    assert "network" in own.state().learned.networks[4]
+    assert streams_learned(own.state()).shared is None
+    assert "network" in streams_learned(own.state()).networks[4]
 
 
 def test_a_checkpoint_brings_it_back(learned: PartitionState) -> None:
@@ -352,7 +359,7 @@ def test_a_stream_is_stored_with_the_network_that_it_ran_on() -> None:
     """What a command reads says the same of the value to come as the daemon did of the stream that was seen last."""
     partition = partition_of()
     partition.process([*records([1, 2] * 60, b"a"), *records([1, 2, 3, 4, 5, 6] * 2, b"b"), *records(LOOP, b"c")])
-    streams = partition.state().learned
+    streams = streams_learned(partition.state())
     first, *_, last = map(streams.with_shared_weights, streams.snapshots())
     assert ("c", "a") == (last.key, first.key)
     assert 8 == last.classes == first.classes
@@ -382,11 +389,11 @@ def test_what_does_not_fit_is_refused(learned: PartitionState, damage: dict[str,
 
 def test_a_stream_with_other_codes_than_the_book_is_refused(learned: PartitionState) -> None:
     """They would be read as those of other values."""
-    shared = learned.learned.shared
+    shared = shared_of(learned)
     literals = ["77" if literal == "1" else literal for literal in shared.vocabulary.literals]
     other = replace(shared, vocabulary=replace(shared.vocabulary, literals=literals))
     with pytest.raises(StateMismatchError, match="value of code 1"):
-        resumed(replace(learned, learned=replace(learned.learned, shared=other)))
+        resumed(replace(learned, learned=replace(streams_learned(learned), shared=other)))
 
 
 def test_each_task_says_which_scopes_it_has() -> None:

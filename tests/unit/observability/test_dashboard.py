@@ -1,7 +1,7 @@
 """What the page is told: from reports to snapshots, streams and curves."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -34,7 +34,7 @@ def board(clock: Clock) -> DashboardState:
     return DashboardState({"task": "symbol", "channels": 1}, baselines=("last_value", "most_frequent"), clock=clock)
 
 
-def message(key: str | None, event: int, value: object, evaluation: dict[str, object] | None = None) -> OutputRecord:
+def message(key: str | None, event: int, value: object, evaluation: Mapping[str, object] | None = None) -> OutputRecord:
     said = {
         "evaluation": evaluation,
         "stream": key,
@@ -57,16 +57,16 @@ def batch(outputs: Sequence[OutputRecord], source: TopicPartition = FIRST, **cha
 def standing(
     source: TopicPartition = FIRST, hit_rate: float | None = 0.9, streams: int = 1, **changed: Any
 ) -> PartitionStats:
-    scored = hit_rate is not None
+    baselines, errors = {"last_value": 0.5, "most_frequent": 0.7}, {"last_value": 0.03, "most_frequent": 0.04}
     return PartitionStats(
         source=source,
         streams=streams,
         vocabulary=3,
-        hit_rates=PredictorScores(hit_rate, {"last_value": 0.5, "most_frequent": 0.7}, {}) if scored else None,
-        lift_errors={"last_value": 0.03, "most_frequent": 0.04} if scored else None,
+        hit_rates=None if hit_rate is None else PredictorScores(hit_rate, baselines, {}),
+        lift_errors=None if hit_rate is None else errors,
         log_loss_bits=0.2,
         checkpoint_offset=None,
-        **{"numbers": None, "scored": 500 if scored else 0, **changed},
+        **{"numbers": None, "scored": 0 if hit_rate is None else 500, **changed},
     )
 
 

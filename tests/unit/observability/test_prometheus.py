@@ -1,4 +1,5 @@
 import dataclasses
+from typing import Any
 
 import pytest
 from online_lstm import __version__
@@ -100,7 +101,7 @@ def test_gauges_appear_once_known(metrics: PrometheusMetrics) -> None:
     assert value(metrics, "hit_rate", **OF) is None
     metrics.observe(STANDING)
     assert value(metrics, "hit_rate", **OF) == 0.75
-    unknown = {"hit_rates": None, "log_loss_bits": None, "kappa_temporal": None, "surprise_bits": None}
+    unknown: dict[str, Any] = {"hit_rates": None, "log_loss_bits": None, "kappa_temporal": None, "surprise_bits": None}
     metrics.observe(dataclasses.replace(STANDING, **unknown))
     known = {name.removeprefix("online_lstm_") for name in series_of(metrics, SOURCE)}
     assert not known & {"hit_rate", "baseline_hit_rate", "expert_hit_rate", "lift", "log_loss_bits"}

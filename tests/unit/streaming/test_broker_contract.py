@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import pytest
 from kafka import KafkaAdminClient
@@ -22,6 +22,8 @@ from support.kafka_admin import produce
 VALUES = [b"4", b"8", None, b"15"]
 OUTPUT = OutputRecord(0, 1_000_000, b"k", b'{"value": 4}', (("ce_id", b"x"),))
 LETTER = OutputRecord(0, 1_000_001, None, b"?", (), dead_letter=True)
+
+C = TypeVar("C", GroupConsumer, TransactionalProducer, PartitionReader)
 
 
 class Broker(Protocol):
@@ -92,7 +94,7 @@ class OnCluster:
     def reader(self) -> RecordReader:
         return self._closing(PartitionReader(self.settings))
 
-    def _closing(self, client: Any) -> Any:
+    def _closing(self, client: C) -> C:
         self._close.callback(client.close)
         return client
 
@@ -103,8 +105,8 @@ def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
         if request.param == "memory":
             yield InMemory()
         else:
-            values = (request.getfixturevalue(name) for name in ("bootstrap", "make_topic"))
-            yield OnCluster(*values, close)
+            bootstrap, make_topic = map(request.getfixturevalue, ("bootstrap", "make_topic"))
+            yield OnCluster(bootstrap, make_topic, close)
 
 
 def source_of(broker: Broker) -> TopicPartition:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from online_lstm.events import TopicPartition
@@ -44,7 +45,8 @@ class Watch:
     def __init__(self) -> None:
         self.topics, self.clock = Topics(), Clock(0.0)
         self.reports: list[TelemetryEvent] = []
-        self.monitor = Monitor(small_settings(), source=self.topics, observer=self.reports.append, clock=self.clock)
+        source: Any = self.topics
+        self.monitor = Monitor(small_settings(), source=source, observer=self.reports.append, clock=self.clock)
 
     def after(self, seconds: float, live: Iterable[TopicPartition] = (FIRST,)) -> bool:
         """Look after some seconds, at each time at which it is due."""

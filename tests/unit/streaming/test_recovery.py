@@ -256,7 +256,7 @@ def test_checkpoints_that_cannot_be_asked_are_waited_for(
     def away(*_: object) -> list[int]:
         raise CheckpointsUnavailableError("the store does not answer")
 
-    there, daemon.store.offsets = daemon.store.offsets, away  # type: ignore[method-assign]
+    there, daemon.store.offsets = daemon.store.offsets, away  # type: ignore[assignment, method-assign]
     for _ in range(3):
         daemon.step()
     assert "the store does not answer" == daemon.health.waiting_for

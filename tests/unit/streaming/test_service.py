@@ -30,6 +30,7 @@ from support.fakes import (
     record,
 )
 from support.recovery import Outcome, outcome_of
+from support.states import streams_learned
 
 pytestmark = pytest.mark.long
 
@@ -231,7 +232,7 @@ def test_a_commit_without_an_answer_is_given_up(kafka: FakeKafka, tmp_path: Path
             waited.append(seconds)
             daemon.service._wait_for_commit(seconds)
 
-    daemon.service._sink.commit = silent  # type: ignore[method-assign]
+    daemon.service._sink.commit = silent  # type: ignore[assignment, method-assign]
     beats = daemon.health.beats
     daemon.step()
     assert "the broker has not answered" in daemon.health.waiting_for or () != daemon.health.reasons[-1]
@@ -404,7 +405,7 @@ def test_a_weight_that_changed_is_noticed(kafka: FakeKafka, tmp_path: Path) -> N
     for other in newer:
         daemon.store.path(SOURCES[0], lineage, other).unlink()
     state = daemon.store.read(SOURCES[0], lineage, offset)
-    for arrays in state.learned.networks.values():
+    for arrays in streams_learned(state).networks.values():
         arrays["network"][:, 0] += 0.5
     daemon.store.write(SOURCES[0], offset, state)
     with pytest.raises(ReplayDivergedError, match="numbers/0"):
@@ -452,7 +453,7 @@ def test_learning_settings_hold_from_committed_offset(
         kafka, folder = FakeKafka(LOGS), tmp_path / str(disturbed)
         learned_until(kafka, folder, 50, checkpoint_interval_s=1000).die()
         published = {source: list(outputs) for source, outputs in kafka.published.items()}
-        changed = {"sizes": SIZES, "checkpoint_interval_s": 1000, **learning}
+        changed: dict[str, Any] = {"sizes": SIZES, "checkpoint_interval_s": 1000, **learning}
         if disturbed and crash is not None:
             kafka.on_step = crash_at(1, crash)
             with pytest.raises(Crash):
@@ -534,18 +535,18 @@ def test_health_says_what_is_waited_for(kafka: FakeKafka, tmp_path: Path) -> Non
     daemon = FakeDaemon(kafka, tmp_path, sizes=SIZES)
     kafka.members = ["other", "third", "m"]  # more members than partitions, this one last
     daemon.service._report_readiness()
-    assert ("no partition is assigned yet",) == daemon.health.reasons[-1]
+    assert [("no partition is assigned yet",)] == daemon.health.reasons[-1:]
     daemon.step()
-    assert ("no partition is assigned yet",) == daemon.health.reasons[-1]
+    assert [("no partition is assigned yet",)] == daemon.health.reasons[-1:]
     kafka.leave("other")
     kafka.leave("third")
     daemon.step()
-    assert () == daemon.health.reasons[-1]
+    assert [()] == daemon.health.reasons[-1:]
     kafka.on_step = hook_of("refuse commit", 0, kafka)
     daemon.step()
-    assert ("going back to the committed offsets, which the broker has to tell",) == daemon.health.reasons[-1]
+    assert [("going back to the committed offsets, which the broker has to tell",)] == daemon.health.reasons[-1:]
     daemon.run()
-    assert () == daemon.health.reasons[-1]
+    assert [()] == daemon.health.reasons[-1:]
 
 
 def test_a_fault_that_nobody_expects_ends_the_loop(

@@ -51,9 +51,9 @@ def test_memory_is_bounded_and_late_frequent_values_found() -> None:
 def test_what_was_frequent_long_ago_makes_way() -> None:
     """However often many values came at first, one that comes all the time later is found among what comes once."""
     confusion = Confusion()
-    for value in range(300):
+    for number in range(300):
         for _ in range(100):
-            confusion.add(f"early {value}", f"early {value}")
+            confusion.add(f"early {number}", f"early {number}")
     for place in range(60_000):
         value = "late" if place % 4 == 0 else place
         confusion.add(value, value)

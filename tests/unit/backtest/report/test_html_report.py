@@ -101,7 +101,7 @@ def test_page_and_report_are_as_certain_of_the_same(task: str) -> None:
 def load(browser: "Browser", tmp_path: Path) -> Iterator[Callable[..., Any]]:
     """Open pages from files; whatever they ask for or complain of is an error."""
     complaints: list[str] = []
-    contexts = []
+    contexts: list[Any] = []
 
     def opened(page: bytes, width: int = 1100, scheme: Any = "light") -> Any:
         file = tmp_path / f"{len(contexts)}.html"

@@ -36,7 +36,7 @@ def message(stream: str | None) -> OutputRecord:
 
 def prediction(
     hit: bool | None, stream: str | None = None, *, baselines: Sequence[int] = (0, 0, 0)
-) -> tuple[OutputRecord, EventResult]:
+) -> tuple[OutputRecord, SymbolResult]:
     evaluation = None if hit is None else SymbolEvaluation("4", hit, 0.5, 1.0 + hit, (), 0.5)
     hits = None if hit is None else SYMBOL.named([hit, *baselines, 0, 0, 0])
     return message(stream), SymbolResult(1, 1, 0, evaluation, None, hits, None)
@@ -181,8 +181,8 @@ def test_sequences_are_told_with_where_their_prediction_settled() -> None:
         "1", "0", hit=False, probability=0.25, surprise_bits=2, samples=9, stable_since_sample=9, confidence=0.75
     )
     settings = read_settings({"task": "label"})
-    unpublished_evaluations = ((silent, settings.predictors.named([False, True, False, False])),)
-    hits = settings.predictors.named([True, False, False, True])
+    unpublished_evaluations = ((silent, settings.predictors.named([0, 1, 0, 0])),)
+    hits = settings.predictors.named([1, 0, 0, 1])
     outcome = LabelResult(2, 2, 0, told, None, hits, None, unpublished_evaluations=unpublished_evaluations)
     scorecard, counts = Scorecard(settings), BatchCounts()
     counts.add([outcome])

@@ -11,10 +11,12 @@ import pytest
 from online_lstm.checkpoint import digest_of
 from online_lstm.checkpoint.hdf5 import pack
 from online_lstm.errors import SettingsError, StateMismatchError
-from online_lstm.events import InputRecord, OutputRecord
+from online_lstm.events import EventResult, InputRecord, LabelEvaluation, LabelResult, OutputRecord
+from online_lstm.learning.label.label_learner import LabelLearner
 from online_lstm.learning.model_factory import model_factory
 from online_lstm.learning.partition import NetworkFactory, Partition, ProcessedBatch, initial_metadata, next_metadata
 from online_lstm.learning.warm_start import WarmStart
+from online_lstm.predictor_scores import PredictorScores
 from online_lstm.settings import Settings
 from sequences import gestures, lines_of, runs
 from support.fakes import (
@@ -25,6 +27,7 @@ from support.fakes import (
     record,
     small_settings,
 )
+from support.states import labels_learned
 
 pytestmark = pytest.mark.long
 
@@ -94,6 +97,11 @@ def figures_of(results: Sequence[ProcessedBatch]) -> tuple[int, ...]:
     return (*figures, hits, refusals)
 
 
+def unpublished_evaluations(outcome: EventResult) -> Sequence[tuple[LabelEvaluation, PredictorScores[int]]]:
+    assert isinstance(outcome, LabelResult)
+    return outcome.unpublished_evaluations
+
+
 def test_the_traffic_has_all_that_can_happen() -> None:
     """The other tests are about late labels, evictions, silence, sequences too long, and all that is refused."""
     partition = partition_of()
@@ -102,7 +110,7 @@ def test_the_traffic_has_all_that_can_happen() -> None:
     messages = messages_of(results[0].outputs)
     assert {"too_many_labels", "no_sequence", "wrong_length", "not_a_value"} == set(tally.dead_letters)
     assert min(tally.evicted_streams, tally.unlabelled_sequences, tally.fit_steps, tally.hits.published) > 5
-    assert any(outcome.unpublished_evaluations for outcome in results[0].outcomes)
+    assert any(unpublished_evaluations(outcome) for outcome in results[0].outcomes)
     assert any(message["sample"] is None and message["evaluation"] for message in messages)
     assert any(message["sample"] == 6 for message in messages)
     assert any(is_tombstone(one) for one in TRAFFIC)
@@ -148,7 +156,8 @@ def test_what_comes_later_changes_nothing_before(cut: int) -> None:
 def test_a_label_does_not_show_in_what_is_said_with_it() -> None:
     """A sample's own label is no part of its prediction, also when it came with an earlier one of the sequence."""
     told = []
-    for labels in (({}, {}, {}), ({"label": 0}, {}, {"label": 1, "end": True})):
+    without: list[dict[str, object]] = [{}, {}, {}]
+    for labels in (without, [{"label": 0}, {}, {"label": 1, "end": True}]):
         partition = partition_of()
         said(partition, *[value for place in range(6) for value in sequence(place % 2, level=place % 2)])
         messages = said(partition, *[{"value": [0.5, 1], **label} for label in labels])
@@ -235,6 +244,7 @@ def test_a_missing_number_is_at_the_mean() -> None:
     for value in (None, 50.0):
         partition = partition_of()
         said(partition, *[value for place in range(6) for value in sequence(place % 2, level=50 + (place % 2))])
+        assert isinstance(partition._learners, LabelLearner)
         partition._learners._shared["scale_means"][0] = 50.0
         told.append(said(partition, [value, 1.0])[0]["probabilities"])
     assert told[0] == told[1]
@@ -254,7 +264,7 @@ def test_equal_labels_are_one() -> None:
 
 def keys_of(partition: Partition) -> tuple[list[Any], list[Any]]:
     """Give the keys of the open sequences, and of those that wait for a label."""
-    state = partition.state().learned
+    state = labels_learned(partition.state())
     return state.opened.keys, state.waiting.keys
 
 
@@ -354,11 +364,11 @@ def test_a_silent_sequence_is_over() -> None:
     results = [partition.process([other]) for _ in range(18)]
     assert (["known", "unknown"], []) == keys_of(partition)
     result = partition.process([other])
-    ((evaluation, hits),) = result.outcomes[0].unpublished_evaluations
+    ((evaluation, hits),) = unpublished_evaluations(result.outcomes[0])
     assert (1, 1) == (evaluation.samples, json.loads(evaluation.label))
     assert (2, 2) == (result.tally.scored, result.tally.fit_steps)
     assert hits.published + result.outcomes[0].evaluation.hit == result.tally.hits.published  # type: ignore[union-attr]
-    assert not any(outcome.unpublished_evaluations for one in results for outcome in one.outcomes)
+    assert not any(unpublished_evaluations(outcome) for one in results for outcome in one.outcomes)
     assert (["unknown"], []) == keys_of(partition)
     partition.process([other])
     assert ([], ["unknown"]) == keys_of(partition)
@@ -405,6 +415,7 @@ def test_a_report_says_how_many_sequences_there_are() -> None:
     said(partition, *sequence(0), *sequence(1), {"value": [1, 1], "end": True}, [1, 1])
     report = partition.report(None)
     assert (2, 1, 2) == (report.streams, report.waiting_sequences, report.vocabulary)
+    assert report.hit_rates is not None
     assert report.hit_rates.published in {0.0, 1.0}
     assert report.log_loss_bits is not None
 
@@ -443,12 +454,12 @@ def test_learning_without_end_takes_no_more_memory() -> None:
     """After many times as many sequences the state is as large, and there are as many programs."""
     given: dict[str, Any] = {"features": 3, "classes": 13, "max_sequence_length": 45}
     partition = partition_of(**given)
-    network = networks_for(label_settings(**given))(partition.learning)
+    network: Any = networks_for(label_settings(**given))(partition.learning)
     records = [record(place, line.encode()) for place, line in enumerate(lines_of(gestures(1, 200)))]
     sizes = []
     for _ in range(4):
         list(in_calls(partition, records, 500))
-        sizes.append((len(pack(partition.state().to_arrays())), set(network._fits)))  # type: ignore[union-attr]
+        sizes.append((len(pack(partition.state().to_arrays())), set(network._fits)))
     assert [sizes[0]] * 4 == sizes
     assert {8, 16, 32, 64} == sizes[0][1]
     assert 800 == partition.state().learned.arrays["label_counts"].sum()
@@ -507,7 +518,7 @@ def test_a_state_of_other_labels_is_refused() -> None:
     said(partition, *sequence(0), *sequence(1), [1, 1])
     state = partition.state()
     with pytest.raises(StateMismatchError, match="number of different labels"):
-        partition_of().restore(replace(state, learned=replace(state.learned, labels=["1", "1.0"])))
-    state.learned.opened.arrays["samples"] = np.zeros((2, 2), np.float32)
+        partition_of().restore(replace(state, learned=replace(labels_learned(state), labels=["1", "1.0"])))
+    labels_learned(state).opened.arrays["samples"] = np.zeros((2, 2), np.float32)
     with pytest.raises(StateMismatchError, match="shape of samples"):
         partition_of().restore(state)

@@ -36,7 +36,7 @@ GIVEN = Fields(weights=np.array([1, 2]), count=3, table=np.array([[4, 5]]), abse
 def test_fields_follow_each_other_by_dtype() -> None:
     """There is one row for each dtype; what a short array leaves has the fill value of its field."""
     floats, integers = LAYOUT.pack(GIVEN)
-    assert (np.float32, np.int32) == (floats.dtype, integers.dtype)
+    assert (np.dtype(np.float32), np.dtype(np.int32)) == (floats.dtype, integers.dtype)
     assert [1, 2, 4, 5, 0.5, 0.5, 0.5, 0.5] == floats.tolist()
     assert [3, 6, 7, -1, -1] == integers.tolist()
 

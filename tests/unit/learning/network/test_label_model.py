@@ -123,19 +123,19 @@ def test_masked_steps_change_nothing(layers: tuple[str, ...]) -> None:
     outputs, _ = whole_pass(network, state, SAMPLES[:7], masked=(0, 25))
     np.testing.assert_allclose(outputs[:7], expected, atol=1e-6)
     programs = {steps: compile_fit(layout, LEARNING, features=FEATURES, classes=2, steps=steps) for steps in (8, 32)}
-    states, reports = {}, {}
+    learned, reports = {}, {}
     for steps, program in programs.items():
         padded = np.full((steps, FEATURES), 9, np.float32)
         padded[steps - 7 :] = SAMPLES[:7]
         positions = np.zeros(steps, np.float32)
         positions[steps - 7 :] = network.positions(7)
         call = SequenceArguments(state, padded, positions, possible=np.ones(2), length=7, label=1)
-        states[steps], *reports[steps] = program(call)
+        learned[steps], *reports[steps] = program(call)
     np.testing.assert_allclose(reports[8], reports[32], atol=1e-6)
-    np.testing.assert_allclose(states[8], states[32], atol=1e-6)
+    np.testing.assert_allclose(learned[8], learned[32], atol=1e-6)
     moments = slice(layout.sizes[0], 2 * layout.sizes[0])  # the first ones are the gradients so far
-    np.testing.assert_allclose(states[8][moments], states[32][moments], atol=1e-7)
-    assert np.abs(states[8][moments]).max() > 1e-3
+    np.testing.assert_allclose(learned[8][moments], learned[32][moments], atol=1e-7)
+    assert np.abs(learned[8][moments]).max() > 1e-3
 
 
 def test_a_fit_step_makes_the_label_likelier_at_every_sample() -> None:

@@ -50,7 +50,7 @@ def test_masked_steps_are_as_if_they_were_not_there(arrays: dict[str, np.ndarray
     arrays |= {"h0": np.zeros((BATCH, UNITS), np.float32), "c0": np.zeros((BATCH, UNITS), np.float32)}
     shorter = arrays | {"x": arrays["x"][3:], "weighting": arrays["weighting"][3:]}
     expected, expected_gradients = gradients_of_ours(shorter, np.ones((STEPS - 3, BATCH), np.float32))
-    h, gradients = gradients_of_ours(arrays, np.repeat(np.float32([0, 0, 0, 1, 1, 1, 1])[:, None], BATCH, 1))
+    h, gradients = gradients_of_ours(arrays, np.repeat(np.array([0, 0, 0, 1, 1, 1, 1], np.float32)[:, None], BATCH, 1))
     assert not h[:3].any()
     assert np.array_equal(expected, h[3:])
     for theirs, ours in zip(expected_gradients, gradients, strict=True):

@@ -73,8 +73,9 @@ def test_networks_share_programs() -> None:
     """Networks that differ in the seed only have one program of each capacity; another learning rate has its own."""
     network, other = (SymbolModel(replace(SHAPE, seed=seed), LEARNING) for seed in (1, 2))
     quicker = SymbolModel(SHAPE, replace(LEARNING, learning_rate=0.1))
-    assert network._program(4) is other._program(4)
-    assert network._program(4) is not quicker._program(4)
+    layout = network._layout(4)
+    assert network._program(layout) is other._program(layout)
+    assert network._program(layout) is not quicker._program(layout)
 
 
 def test_bits_do_not_depend_on_how_many_events_a_call_carries(network: SymbolModel) -> None:

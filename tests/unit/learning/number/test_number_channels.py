@@ -15,6 +15,7 @@ from online_lstm.learning.partition import NetworkFactory, Partition, initial_me
 from online_lstm.learning.state.packed import PackedArrays
 from online_lstm.settings import Settings
 from support.fakes import SOURCES, record, small_settings
+from support.states import streams_learned
 
 pytestmark = pytest.mark.long
 
@@ -49,7 +50,7 @@ def vectors(count: int, components: int = 3, missing: float = 0.2) -> NDArray[np
     """Seasons of a day of 24 events in other units each, with noise; NaN where missing, the second one at first."""
     random = np.random.default_rng(8)
     steps = np.arange(count)[:, None] + 5 * np.arange(components)
-    values = 10.0 ** np.arange(components) * (10 + 4 * np.sin(steps / 24 * 2 * np.pi))
+    values: NDArray[np.float64] = 10.0 ** np.arange(components) * (10 + 4 * np.sin(steps / 24 * 2 * np.pi))
     values += 0.2 * 10.0 ** np.arange(components) * random.normal(size=values.shape)
     values[random.random(values.shape) < missing] = np.nan
     if missing:
@@ -305,11 +306,11 @@ def test_no_step_is_taken_where_everything_is_missing() -> None:
     values = vectors(300, 3)
     partition = partition_of("both")
     partition.process(records_of(values))
-    network = next(iter(partition.state().learned.networks.values()))["network"]
+    network = next(iter(streams_learned(partition.state()).networks.values()))["network"]
     learned = network.shape[1] - 2 - 8  # all but steps, budget and states at the left edge
     holes = records_of(np.vstack([values, np.full((20, 3), np.nan)]))[300:]
     processed = partition.process(holes)
-    after = next(iter(partition.state().learned.networks.values()))["network"]
+    after = next(iter(streams_learned(partition.state()).networks.values()))["network"]
     np.testing.assert_array_equal(network[:, :learned], after[:, :learned])
     assert {(0, 0)} == {(outcome.fit_steps, outcome.skipped_steps) for outcome in processed.outcomes}
     assert all(json.loads(output.value or b"")["prediction"][0][0] is not None for output in processed.outputs)

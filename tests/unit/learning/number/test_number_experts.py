@@ -1,5 +1,6 @@
 """The experts of the number task, on streams made here."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,11 @@ def learn(
     return observed, predictions, weights
 
 
+def all_of(learned: tuple[Observed, NDArray[np.float64], NDArray[np.float64]]) -> Sequence[NDArray[Any]]:
+    observed, predictions, weights = learned
+    return *observed, predictions, weights
+
+
 def error_of(
     predictions: NDArray[np.float64], values: NDArray[np.float64], *, horizon: int = 5, first: int = 1000
 ) -> float:
@@ -181,7 +187,7 @@ def test_calls_may_be_split_anywhere(settings: dict[str, Any]) -> None:
     for sizes in ((1,), (64, 3, 500)):
         panel, other = panel_and_row(**settings)
         received = learn(panel, other, values, sizes=sizes, timestamps_ms=times)
-        for one, another in zip((*expected[0], *expected[1:]), (*received[0], *received[1:]), strict=True):
+        for one, another in zip(all_of(expected), all_of(received), strict=True):
             assert one.tobytes() == another.tobytes()
         assert {name: array.tobytes() for name, array in row.items()} == {n: a.tobytes() for n, a in other.items()}
 
@@ -210,7 +216,7 @@ def test_a_copied_state_goes_on() -> None:
     copied = {name: array.copy() for name, array in row.items()}
     expected = learn(panel, row, values[1100:])
     received = learn(panel_and_row()[0], copied, values[1100:])
-    for one, another in zip((*expected[0], *expected[1:]), (*received[0], *received[1:]), strict=True):
+    for one, another in zip(all_of(expected), all_of(received), strict=True):
         assert one.tobytes() == another.tobytes()
 
 

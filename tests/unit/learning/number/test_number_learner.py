@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -35,7 +36,7 @@ def season(event: int) -> float:
     return 10 + 4 * math.sin(event / 24 * 2 * math.pi) + 0.2 * float(NOISE[event])
 
 
-def records_of(values: list[float | None], key: bytes | None = None) -> list[InputRecord]:
+def records_of(values: Sequence[float | None], key: bytes | None = None) -> list[InputRecord]:
     return [
         record(place, b"?" if value is None else json.dumps(value).encode(), key) for place, value in enumerate(values)
     ]
@@ -52,11 +53,11 @@ def outputs_of(settings: Settings, *calls: list[InputRecord]) -> list[OutputReco
     return [output for records in calls for output in partition.process(records).outputs]
 
 
-def messages_of(settings: Settings, values: list[float | None]) -> list[dict[str, Any]]:
+def messages_of(settings: Settings, values: Sequence[float | None]) -> list[dict[str, Any]]:
     return [json.loads(output.value or b"") for output in outputs_of(settings, records_of(values))]
 
 
-VALUES: list[float | None] = [season(event) for event in range(700)]
+VALUES: list[float] = [season(event) for event in range(700)]
 
 
 @pytest.mark.parametrize("horizon", HORIZONS)

@@ -68,6 +68,7 @@ def test_summary_pools_the_windows_of_all_streams() -> None:
         classification.record(rows.view(number), hits, losses)
     rates, means = classification.summary(rows.take(numbers), NAMES)
     assert rates is not None
+    assert means is not None
     np.testing.assert_allclose(np.concatenate([hits[-WINDOW:] for hits, _ in runs]).mean(axis=0), rates.columns)
     np.testing.assert_allclose(np.concatenate([losses[-WINDOW:] for _, losses in runs]).mean(axis=0), means)
 

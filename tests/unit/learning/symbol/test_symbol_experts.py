@@ -289,8 +289,8 @@ def test_the_mixture_is_that_of_its_formulas() -> None:
     forecasts, _ = bench.learn(values, said)
     for event, value in enumerate(values):
         beliefs = np.zeros((3, 18))
-        for code, value_id in vocabulary.ids().items():
-            beliefs[0, value_id] = said[code]
+        for code, known_id in vocabulary.ids().items():
+            beliefs[0, known_id] = said[code]
         favourite = vocabulary.ids().get(1, -1)
         lookup = vocabulary.observe(value, str(value))
         expected = suffix_memory.observe(memory, as_run([lookup]))
@@ -302,9 +302,9 @@ def test_the_mixture_is_that_of_its_formulas() -> None:
         value_id = None if lookup.fresh else lookup.value_id
         forecast, listed = forecasts[event], forecasts[event].top[0] >= 0
         np.testing.assert_allclose(formulas.weights, forecast.weights[0])
-        np.testing.assert_allclose(published.get(value_id, rest), forecast.probability[0])
+        np.testing.assert_allclose(rest if value_id is None else published.get(value_id, rest), forecast.probability[0])
         assert published.keys() == set(forecast.top[0][listed].tolist())
-        named = [published[value_id] for value_id in forecast.top[0][listed].tolist()]
+        named = [published[listed_id] for listed_id in forecast.top[0][listed].tolist()]
         np.testing.assert_allclose(named, forecast.top_probabilities[0][listed])
         if event > 0:
             formulas.learn(value_id)
@@ -324,7 +324,7 @@ def test_the_mixture_of_one_expert_is_what_it_says() -> None:
     alone, mixed = Bench(experts="lstm"), Bench()
     values = [1, 2, 3, 1, 2, 4] * 10
     forecasts, hits = alone.learn(values)
-    assert np.float32([0.6, 0.2, 0.06]).tolist() == forecasts[-1].top_probabilities[-1].tolist()
+    assert np.array([0.6, 0.2, 0.06], np.float32).tolist() == forecasts[-1].top_probabilities[-1].tolist()
     assert [[1.0]] * 2 == forecasts[-1].weights.tolist()
     np.testing.assert_array_equal(hits[:, 0], hits[:, LSTM])
     _, others = mixed.learn(values)

@@ -6,9 +6,10 @@ import pytest
 from online_lstm.codec.output_forms import TopicLimits
 from online_lstm.errors import BrokerUnavailableError, SettingsError, UnsupportedByBrokerError
 from online_lstm.streaming.kafka.topics import configs_of, is_compacted, limits_in
+from online_lstm.streaming.kafka.translating_client import Client
 
 
-class Admin:
+class Admin(Client):
     """Answers as a broker does that raises, or that tells some entries."""
 
     def __init__(self, answer: Exception | dict[str, Any]) -> None:
