@@ -67,7 +67,8 @@ docs: .venv/installed/runtime .venv/installed/docs ## build the documentation in
 screenshots: .venv/installed/test tools jars ## make the pictures of the documentation anew, into docs/images
 	@$(PY) docs/screenshots.py
 
-lint: .venv/installed/lint ## check style and types
+# mypy reads the packages that tests import, so the environment is that of the tests
+lint: .venv/installed/test ## check style and types
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy

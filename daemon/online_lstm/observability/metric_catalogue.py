@@ -51,7 +51,7 @@ class MetricCatalogue:
         self, *, baselines: Sequence[str], experts: Sequence[str], reasons: Sequence[str], build: Mapping[str, str]
     ) -> None:
         # By default each counter has a second series with its creation time, which Prometheus 2 would store.
-        disable_created_metrics()  # type: ignore[no-untyped-call]
+        disable_created_metrics()
         self.registry = CollectorRegistry()
         self._of_partitions: list[tuple[Counter | Gauge, list[tuple[str, ...]]]] = []
         self._add_counters(baselines, experts, reasons)
