@@ -172,7 +172,7 @@ def test_symbols_are_named_in_the_order_of_their_columns(tmp_path: Path) -> None
     values = np.random.default_rng(4).integers(0, 4, COUNT)
     pump = [int(value) for number, value in enumerate(values) if number % 3]
     assert pump[-8:] == [about["symbols"][code] for code in about["window"]]
-    assert f"{state_of('symbol')['lineage']}@60" == about["model"]
+    assert f"{state_of('symbol').commit_metadata.lineage}@60" == about["model"]
     assert (60, list(LAYERS)) == (about["events"], about["network"])
 
 
