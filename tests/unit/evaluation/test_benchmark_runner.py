@@ -45,7 +45,7 @@ def test_seeds_are_of_stream_and_weights(monkeypatch: pytest.MonkeyPatch) -> Non
     """Each seed begins with other weights, also on a stream that knows no seed."""
     seeds = []
     monkeypatch.setattr(benchmark_runner, "model_factory", lambda given: seeds.append(given.seed) or small_network)
-    compare(small_settings(), PROTOCOLS["seed"], seeds=range(4, 6), events=5)
+    compare(small_settings(), PROTOCOLS["counting-loop"], seeds=range(4, 6), events=5)
     assert [4, 5] == seeds
 
 
