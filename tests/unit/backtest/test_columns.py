@@ -71,7 +71,7 @@ def test_several_columns_are_vectors() -> None:
     ("content", "column", "message"),
     [
         (b"a,b\n1,2\n", "c", "no column 'c'; expected one of a, b"),
-        (b"a,b\n1,2\n", None, "received the columns a, b; --column says which"),
+        (b"a,b\n1,2\n", None, "received the columns a, b; expected --column with the name"),
         (b"a,b,a\n1,2,3\n", "a", "received 2 columns 'a', expected one: rename them"),
         (b"a\nx\n4\ny\n", "a", "most cells of a are no numbers (the first in line 2: 'x'); the way out is --column"),
         (b"a\n12 km/h\n5%\n", "a", "most cells of a are no numbers (the first in line 2: '12 km/h')"),

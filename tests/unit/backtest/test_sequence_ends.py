@@ -5,17 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from online_lstm.backtest import runner
 from online_lstm.backtest.input_files import Line
 from online_lstm.backtest.sequence_ends import ended
 from online_lstm.cli import main
 from online_lstm.errors import ExitCode
-from support.fakes import LABELS, SMALL, small_classifier
-
-
-@pytest.fixture(autouse=True)
-def compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "model_factory", lambda _: small_classifier)
+from support.fakes import LABELS, SMALL
 
 
 def run(path: Path, *arguments: str, **settings: object) -> int:
@@ -66,11 +60,11 @@ def test_a_column_of_labels_is_learned_from(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "settings", "message"),
     [
-        (("--label-column", "kind"), {}, "expected a --key-column as well"),
+        (("--label-column", "kind"), {}, "expected --key-column as well"),
         (
             ("--label-column", "kind", "--key-column", "run"),
             {"label_path": "a.b"},
-            "expected value_path and label_path",
+            "expected the default value_path and label_path",
         ),
         (("--label-column", "none", "--key-column", "run"), {}, "no column 'none'; expected one of run, sample, kind"),
     ],

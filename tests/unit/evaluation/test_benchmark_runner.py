@@ -52,7 +52,7 @@ def test_seeds_are_of_stream_and_weights(monkeypatch: pytest.MonkeyPatch) -> Non
         return small_network
 
     monkeypatch.setattr(benchmark_runner, "model_factory", model_factory)
-    compare(small_settings(), PROTOCOLS["seed"], seeds=range(4, 6), events=5)
+    compare(small_settings(), PROTOCOLS["counting-loop"], seeds=range(4, 6), events=5)
     assert [4, 5] == seeds
 
 

@@ -281,7 +281,7 @@ def test_the_weights_of_numbers_are_those_of_the_file(exported: Callable[[str], 
         (("--set", "network=lstm 5"), "layer 1: received LSTM"),
         (("--set", "network=gru 6"), "layer 1: received LSTM"),
         (("--set", "network=lstm 6,dense 4"), "layer 2: received Dense"),
-        (("--set", "max_vocabulary=2"), "symbols: received 4 of them"),
+        (("--set", "max_vocabulary=2"), "symbols: received 4, expected distinct"),
     ],
 )
 def test_a_keras_file_that_does_not_fit_is_told(

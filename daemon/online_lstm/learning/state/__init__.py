@@ -1,1 +1,1 @@
-"""Learned state as plain arrays: packed arrays, vocabulary, scaler, stream snapshots."""
+"""Learned state: packed arrays, vocabulary, scaler, and the schema of checkpoints."""

@@ -329,7 +329,7 @@ def test_a_label_alone_for_nobody_is_refused() -> None:
     partition = partition_of()
     told = refused(partition, {"label": "new"}, b"nobody")
     assert "no_sequence" == told["reason"]
-    assert "at most 20 events ago: the setting label_timeout_events" in told["error"]
+    assert "at most 20 events ago (the setting label_timeout_events)" in told["error"]
     assert 0 == partition.report(None).vocabulary
 
 
