@@ -70,7 +70,7 @@ def mix(
         rates: Learning rates of W and of U.
         mixed: Written to.
     """
-    codes, expected, least_named = beliefs
+    codes, expected, max_unnamed = beliefs
     situations, values, first = course
     experts, size = len(mixer.weights), expected.probabilities.shape[2]
     views = Views(
@@ -88,7 +88,7 @@ def mix(
         for kind in range(experts - 1):
             views.rests[1 + kind] = expected.rest[event, kind]
             kept = 1 - expected.rest[event, kind]
-            _scale(expected.probabilities[event, kind], least_named, kept, views.beliefs[1 + kind])
+            _scale(expected.probabilities[event, kind], max_unnamed, kept, views.beliefs[1 + kind])
         named = _name_candidates(views.beliefs, views.rests, views.candidates)
         candidates, mixture, published = views.candidates[:named], views.mixture[:named], views.published[:named]
         for expert in range(experts):
