@@ -115,7 +115,7 @@ def configure_command(*, level: str, style: str, secrets: Iterable[str] = ()) ->
     configure(level=level if level == "DEBUG" else "WARNING", style=style, secrets=secrets)
 
 
-def tell(message: str) -> None:
+def write_error(message: str) -> None:
     """Write the reason for the end of the program to standard error: as text, or as a JSON log line."""
     if _in_json():
         logging.getLogger(__name__).error("%s", message)
@@ -123,7 +123,7 @@ def tell(message: str) -> None:
         sys.stderr.write(f"online-lstm: {message}\n")
 
 
-def tell_of_bug(error: Exception) -> None:
+def log_bug(error: Exception) -> None:
     """Log an unexpected exception, which ends the program, with its traceback."""
     logging.getLogger(__name__).error("unexpected error", exc_info=error)
 

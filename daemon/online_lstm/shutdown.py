@@ -57,14 +57,14 @@ class Shutdown:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def take(self, items: Iterator[T], most: int) -> list[T]:
-        """Return the next items: fewer than ``most`` at their end or when a stop is requested, which ends the wait."""
-        taken: list[T] = []
+    def take(self, items: Iterator[T], max_items: int) -> list[T]:
+        """Return the next items: fewer than ``max_items`` at their end, or if a stop is requested during the wait."""
+        received: list[T] = []
         try:
             self._waiting = True
             if not self.requested:
-                for item in islice(items, most):
-                    taken.append(item)  # noqa: PERF402 - keeps the items read before an interrupt
+                for item in islice(items, max_items):
+                    received.append(item)  # noqa: PERF402 - keeps the items read before an interrupt
             self._waiting = False
         except KeyboardInterrupt:
             if self.requested:
@@ -72,7 +72,7 @@ class Shutdown:
             self.requested = True
         finally:
             self._waiting = False
-        return taken
+        return received
 
     def _handle(self, number: int, _frame: object) -> None:
         if self.requested:

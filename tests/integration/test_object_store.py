@@ -202,9 +202,9 @@ def test_what_is_damaged_or_gone_is_named(url: str) -> None:
     store = CheckpointStore(url, "online-lstm")
     store.write(SOURCE, 7, state_at(7))
     name = store._name(SOURCE, LINEAGE, 7)
-    whole = store._place.get(name)
+    whole = store._storage.get(name)
     for content, reason in ((whole[:-1], "damaged"), (b"", "begins with b''")):
-        store._place.put(name, content)
+        store._storage.put(name, content)
         with pytest.raises(CheckpointDamagedError, match=rf"^{re.escape(url)}/online-lstm/.*0{{7}}7\.h5: {reason}"):
             store.read(SOURCE, LINEAGE, 7)
     with pytest.raises(CheckpointDamagedError, match=r"0{7}8\.h5: cannot be read"):
@@ -243,7 +243,7 @@ def test_two_processes_that_write_the_same_files_do_no_harm(url: str) -> None:
     window = store.read(SOURCE, LINEAGE, 26).learned.arrays["window"]
     assert len(window) in (50_000, 30_000)
     assert {len(window)} == set(window)
-    assert 4 == len(store._place.names("online-lstm"))
+    assert 4 == len(store._storage.names("online-lstm"))
 
 
 # what can be wrong with a store

@@ -84,8 +84,8 @@ def test_every_field_is_a_member_in_json(capsys: pytest.CaptureFixture[str]) -> 
 def test_errors_and_words_of_libraries_are_json_too(capsys: pytest.CaptureFixture[str]) -> None:
     """One with a traceback, the one that says why the program ends, and the Kafka client's."""
     logs.configure(level="DEBUG", style="json")
-    logs.tell_of_bug(ValueError("b"))
-    logs.tell("no broker\nnowhere")
+    logs.log_bug(ValueError("b"))
+    logs.write_error("no broker\nnowhere")
     logging.getLogger("kafka.conn").debug("%s retries %d%%", "a", 5)
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert ["unexpected error", "no broker\nnowhere", "a retries 5%"] == [line["event"] for line in lines]
@@ -103,9 +103,9 @@ def test_what_is_below_the_level_is_not_written(capsys: pytest.CaptureFixture[st
 
 def test_a_person_is_told_without_ado(capsys: pytest.CaptureFixture[str]) -> None:
     """Whether or not there is a log already."""
-    logs.tell("no broker")
+    logs.write_error("no broker")
     logs.configure(level="INFO", style="text")
-    logs.tell("no broker")
+    logs.write_error("no broker")
     assert "online-lstm: no broker\n" * 2 == capsys.readouterr().err
 
 

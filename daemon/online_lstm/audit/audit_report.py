@@ -61,8 +61,8 @@ def print_findings(console: Console, settings: Settings, findings: list[Partitio
         for note in finding.notes:
             console.print(Text(f"{finding.source}: {note}"), soft_wrap=True)
     evaluations = Counter(finding.evaluation for finding in findings)
-    said = ", ".join(f"{count} {evaluation}" for evaluation, count in sorted(evaluations.items()))
-    console.print(Text(f"group {settings.group_id}: of {len(findings)} partitions {said}"), soft_wrap=True)
+    totals = ", ".join(f"{count} {evaluation}" for evaluation, count in sorted(evaluations.items()))
+    console.print(Text(f"group {settings.group_id}: of {len(findings)} partitions {totals}"), soft_wrap=True)
 
 
 def _cells(finding: PartitionAudit) -> Iterator[str]:

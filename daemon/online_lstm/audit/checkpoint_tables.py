@@ -21,11 +21,11 @@ def listing_table(files: list[dict[str, Any]]) -> Table:
     """Return a table of checkpoints, one row for each."""
     table = make_table("group", "topic/partition", "lineage", "offset >", "records >", "streams >", "bytes >", "state")
     for file in files:
-        place = file["checkpoint"] if file["topic"] is None else f"{file['topic']}/{file['partition']}"
+        source = file["checkpoint"] if file["topic"] is None else f"{file['topic']}/{file['partition']}"
         figures = [file.get(name) for name in ("offset", "records", "streams", "bytes")]
         counts = ["-" if figure is None else f"{figure:,}" for figure in figures]
         state = "whole" if file["whole"] else "damaged"
-        table.add_row(*map(Text, (file["group"] or "-", place, file["lineage"] or "-", *counts, state)))
+        table.add_row(*map(Text, (file["group"] or "-", source, file["lineage"] or "-", *counts, state)))
     return table
 
 
@@ -33,8 +33,8 @@ def print_checkpoint(console: Console, file: dict[str, Any]) -> None:
     """Print the whole content of an undamaged checkpoint."""
     console.print(Text(f"{file['checkpoint']}: whole"), soft_wrap=True)
     about = make_table("what", "content")
-    for what, content in _about(file):
-        about.add_row(Text(what), Text(content))
+    for name, content in _about(file):
+        about.add_row(Text(name), Text(content))
     console.print(about)
     if "learner" in file:
         console.print(_learner_table(file["learner"]))

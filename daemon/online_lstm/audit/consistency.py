@@ -68,13 +68,13 @@ class ConsistencyReport:
     @property
     def proven_from(self) -> int | None:
         """The first offset of the agreeing ranges at the end; None if there are none or they are empty."""
-        found = None
+        first = None
         for stretch in reversed(self.stretches):
             if stretch.evaluation != "agrees":
                 break
             if stretch.first < stretch.stop:
-                found = stretch.first
-        return found
+                first = stretch.first
+        return first
 
     @property
     def agrees(self) -> bool:
@@ -100,10 +100,10 @@ def check_consistency(
         letters: The partition of the dead-letter topic.
         repeats_allowed: Whether outputs may be repeated after a crash (``at_least_once``).
     """
-    judge = _Checker(lineage, points, outputs, letters, repeats_allowed=repeats_allowed, set_back=False)
-    proof = judge.judge()
-    if judge.found_set_back:  # rare, and known only after a full read: dead letters do not name their lineage
-        proof = _Checker(lineage, points, outputs, letters, repeats_allowed=repeats_allowed, set_back=True).judge()
+    checker = _Checker(lineage, points, outputs, letters, repeats_allowed=repeats_allowed, set_back=False)
+    proof = checker.check()
+    if checker.set_back_detected:  # rare, and known only after a full read: dead letters do not name their lineage
+        proof = _Checker(lineage, points, outputs, letters, repeats_allowed=repeats_allowed, set_back=True).check()
     return proof
 
 
@@ -123,7 +123,7 @@ class _Checker:
         repeats_allowed: bool,
         set_back: bool,
     ) -> None:
-        self.found_set_back = False
+        self.set_back_detected = False
         self._set_back = set_back
         self._lineage, self._points = lineage, points
         self._outputs, self._letters = outputs, letters
@@ -134,7 +134,7 @@ class _Checker:
         self._counts: dict[str, int] = {}
         self._proof = ConsistencyReport()
 
-    def judge(self) -> ConsistencyReport:
+    def check(self) -> ConsistencyReport:
         published = merge(self._predictions(), self._dead_letters(), key=itemgetter(0))
         matches = self._walk(published)
         for (first, _), (stop, _), same in zip(self._points, self._points[1:], matches, strict=False):
@@ -143,11 +143,11 @@ class _Checker:
             more = self._counts[kind] - len(examples)
             self._proof.faults.append(f"{kind}: {'; '.join(examples)}" + (f"; and {more:,} more" if more else ""))
         for stretch in self._proof.stretches:
-            where = f"offsets {stretch.first} to {stretch.stop}"
+            offsets = f"offsets {stretch.first} to {stretch.stop}"
             if stretch.evaluation == "differs":
-                self._proof.faults.append(f"the outputs for {where} are not those that were committed")
+                self._proof.faults.append(f"the outputs for {offsets} are not those that were committed")
             elif stretch.evaluation != "agrees":
-                self._proof.notes.append(f"the outputs for {where} cannot be judged: {self._reason()}")
+                self._proof.notes.append(f"the outputs for {offsets} cannot be judged: {self._reason()}")
         return self._proof
 
     def _walk(self, published: Iterator[tuple[int, OutputRecord]]) -> list[bool]:
@@ -182,21 +182,21 @@ class _Checker:
     def _predictions(self) -> Iterator[tuple[int, OutputRecord]]:
         """Yield the outputs of the lineage with their input offsets, unique and ascending; record all other faults."""
         before, last, seen = "", -1, False
-        for said in self._outputs.read():
-            if not seen and self._outputs.cut and said.lineage == self._lineage:
-                self._complete_from = max(self._complete_from, said.offset)
+        for published in self._outputs.read():
+            if not seen and self._outputs.cut and published.lineage == self._lineage:
+                self._complete_from = max(self._complete_from, published.offset)
             seen = True
-            if said.lineage is None:
-                self._blame("not by this daemon, though it says so", self._outputs, said)
-            elif said.lineage != before and self._follows(before, said.lineage):
-                self._blame(f"of another lineage, after {before} had begun", self._outputs, said)
-            elif said.lineage == before and said.offset <= last:
-                self._repeat(self._outputs, said)
+            if published.lineage is None:
+                self._blame("not by this daemon, though it says so", self._outputs, published)
+            elif published.lineage != before and self._follows(before, published.lineage):
+                self._blame(f"of another lineage, after {before} had begun", self._outputs, published)
+            elif published.lineage == before and published.offset <= last:
+                self._repeat(self._outputs, published)
             else:
-                self.found_set_back |= said.offset <= last
-                before, last = said.lineage, said.offset
-                if said.lineage == self._lineage:
-                    yield self._count(said)
+                self.set_back_detected |= published.offset <= last
+                before, last = published.lineage, published.offset
+                if published.lineage == self._lineage:
+                    yield self._count(published)
                 else:
                     self._proof.earlier += 1
         if not seen and self._outputs.cut:
@@ -214,47 +214,47 @@ class _Checker:
         """
         begin = self._last_step_back() if self._set_back else 0
         last, seen = -1, begin > 0
-        for said in islice(self._letters.read(), begin, None):
+        for published in islice(self._letters.read(), begin, None):
             if not seen and self._letters.cut:
-                self._complete_from = max(self._complete_from, said.offset)
+                self._complete_from = max(self._complete_from, published.offset)
             seen = True
-            if said.offset <= last:
-                self._repeat(self._letters, said)
+            if published.offset <= last:
+                self._repeat(self._letters, published)
                 continue
-            last = said.offset
-            if said.offset < self._points[-1][0] or not self._set_back:
-                yield self._count(said)
+            last = published.offset
+            if published.offset < self._points[-1][0] or not self._set_back:
+                yield self._count(published)
         if not seen and self._letters.cut:
             self._complete_from = float("inf")
 
     def _last_step_back(self) -> int:
         """Return the number of dead letters before the last one whose offset is not above its predecessor's."""
         begin, last = 0, -1
-        for number, said in enumerate(self._letters.read()):
-            if said.offset <= last and not self._repeats_allowed:
+        for number, published in enumerate(self._letters.read()):
+            if published.offset <= last and not self._repeats_allowed:
                 begin = number
-            last = said.offset
+            last = published.offset
         return begin
 
-    def _count(self, said: PublishedRecord) -> tuple[int, OutputRecord]:
+    def _count(self, published: PublishedRecord) -> tuple[int, OutputRecord]:
         proof = self._proof
-        if said.offset >= self._points[-1][0]:
-            proof.beyond = max(said.offset, proof.beyond or 0)
-        elif said.offset >= self._points[0][0]:
-            proof.dead_letters += said.record.dead_letter
-            proof.predictions += not said.record.dead_letter
-            if not said.exact:
+        if published.offset >= self._points[-1][0]:
+            proof.beyond = max(published.offset, proof.beyond or 0)
+        elif published.offset >= self._points[0][0]:
+            proof.dead_letters += published.record.dead_letter
+            proof.predictions += not published.record.dead_letter
+            if not published.exact:
                 self._inexact = "the broker replaced timestamps that are part of what was committed (LogAppendTime)"
-        return said.offset, said.record
+        return published.offset, published.record
 
-    def _repeat(self, log: OutputLog, said: PublishedRecord) -> None:
+    def _repeat(self, log: OutputLog, published: PublishedRecord) -> None:
         if self._repeats_allowed:
             self._proof.repeated += 1
         else:
-            self._blame("there twice or out of order", log, said)
+            self._blame("there twice or out of order", log, published)
 
-    def _blame(self, kind: str, log: OutputLog, said: PublishedRecord) -> None:
+    def _blame(self, kind: str, log: OutputLog, published: PublishedRecord) -> None:
         self._counts[kind] = self._counts.get(kind, 0) + 1
         examples = self._wrong.setdefault(kind, deque())
         if len(examples) < EXAMPLES:
-            examples.append(f"{log.name} at {said.position}, for input offset {said.offset}")
+            examples.append(f"{log.name} at {published.position}, for input offset {published.offset}")

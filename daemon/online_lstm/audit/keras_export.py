@@ -26,7 +26,7 @@ class Exported:
     outputs: str
 
 
-def export(settings: Settings, learned: LearnedState, place: int | None, network: Model, *, stateful: bool) -> Exported:
+def export(settings: Settings, learned: LearnedState, index: int | None, network: Model, *, stateful: bool) -> Exported:
     """Return a Keras file of a network of a partition.
 
     ``place`` is the index of the stream among the keys; None for no stream. ``about`` is the JSON object beside the
@@ -34,10 +34,10 @@ def export(settings: Settings, learned: LearnedState, place: int | None, network
     """
     about: dict[str, Any] = {"task": settings.task, "network": list(settings.network)}
     if isinstance(learned, LabelsState):
-        exported = _label(learned, place, network, stateful=stateful)
+        exported = _label(learned, index, network, stateful=stateful)
     else:
-        assert place is not None
-        stream = learned.with_shared_weights([*learned.snapshots()][place])
+        assert index is not None
+        stream = learned.with_shared_weights([*learned.snapshots()][index])
         about["events"] = int(stream.row["events"][0])
         exported = _OF_STREAMS[settings.task](settings, stream, network, stateful=stateful)
     return Exported(exported.content, about | exported.about, exported.inputs, exported.outputs)
@@ -62,15 +62,15 @@ def _symbol(settings: Settings, stream: StreamSnapshot, network: SymbolModel, *,
 
 
 def _number(settings: Settings, stream: StreamSnapshot, network: NumberModel, *, stateful: bool) -> Exported:
-    state, lines = stream.network["network"], stream.row["lines"]
-    present = lines[:, network.features] > 0
+    state, rows = stream.network["network"], stream.row["lines"]
+    present = rows[:, network.features] > 0
     # the latest predictions of the linear experts, and the spreads, which are the units of the network's outputs
     linear, spread = stream.row["number_asked"][..., -1].reshape(-1, 2).T
     about = {
         "horizons": list(settings.horizons),
         "linear": numbers_or_none(linear),
         "spread": numbers_or_none(spread),
-        "window": lines[present, : network.features].tolist(),
+        "window": rows[present, : network.features].tolist(),
         "states": _plain(network.states_of(state)),
     }
     return Exported(
@@ -81,7 +81,7 @@ def _number(settings: Settings, stream: StreamSnapshot, network: NumberModel, *,
     )
 
 
-def _label(state: LabelsState, place: int | None, network: Any, *, stateful: bool) -> Exported:
+def _label(state: LabelsState, index: int | None, network: Any, *, stateful: bool) -> Exported:
     shared, labels = state.row, [json.loads(literal) for literal in state.labels]
     about = {
         "events": int(shared["events"][0]),
@@ -89,7 +89,7 @@ def _label(state: LabelsState, place: int | None, network: Any, *, stateful: boo
         "means": shared["scale_means"].tolist(),
         "deviations": np.sqrt(shared["scale_variances"]).tolist(),
         "most_deviations": MAX_DEVIATIONS,
-        "window": [] if place is None else _samples(state.opened, place),
+        "window": [] if index is None else _samples(state.opened, index),
         "states": _plain(network.states_of(shared["network"])),
     }
     return Exported(
@@ -105,11 +105,11 @@ def _label(state: LabelsState, place: int | None, network: Any, *, stateful: boo
 _OF_STREAMS: Mapping[str, Callable[..., Exported]] = {"symbol": _symbol, "number": _number}
 
 
-def _samples(sequences: TableState, place: int) -> list[list[float]]:
+def _samples(sequences: TableState, index: int) -> list[list[float]]:
     """Return the samples of the sequence with this index; the samples of all sequences are concatenated."""
     arrays = sequences.arrays
     ends = np.cumsum(arrays["length"][:, 0])
-    samples: list[list[float]] = arrays["samples"][ends[place] - arrays["length"][place, 0] : ends[place]].tolist()
+    samples: list[list[float]] = arrays["samples"][ends[index] - arrays["length"][index, 0] : ends[index]].tolist()
     return samples
 
 

@@ -88,16 +88,16 @@ def audit_partition(
     if _only_begun(finding):
         finding.notes.append(f"the group has begun at offset {finding.committed}, and has learned nothing yet")
         return finding
-    _judge_checkpoints(finding)
-    _judge_restart(settings, finding, store, topics)
+    _check_checkpoints(finding)
+    _check_restart(settings, finding, store, topics)
     if finding.commit_metadata is not None:
-        _judge_outputs(settings, finding, topics=topics, letters=letters, show=show)
+        _check_outputs(settings, finding, topics=topics, letters=letters, show=show)
         _note_changes(finding, topics)
     return finding
 
 
 def _metadata_in(committed: Committed, finding: PartitionAudit) -> CommitMetadata | None:
-    """Return the commit metadata; None if it is unreadable, which ``_judge_restart`` then reports."""
+    """Return the commit metadata; None if it is unreadable, which ``_check_restart`` then reports."""
     try:
         return read_metadata(committed.metadata, finding.source)
     except RecoveryRefusedError:
@@ -125,7 +125,7 @@ def _only_begun(finding: PartitionAudit) -> bool:
     )
 
 
-def _judge_checkpoints(finding: PartitionAudit) -> None:
+def _check_checkpoints(finding: PartitionAudit) -> None:
     for checkpoint in finding.checkpoints:
         if checkpoint.damage is not None:
             finding.faults.append(f"a checkpoint is damaged: {checkpoint.damage}")
@@ -141,7 +141,7 @@ def _judge_checkpoints(finding: PartitionAudit) -> None:
             )
 
 
-def _judge_restart(settings: Settings, finding: PartitionAudit, store: CheckpointStore, topics: RecordReader) -> None:
+def _check_restart(settings: Settings, finding: PartitionAudit, store: CheckpointStore, topics: RecordReader) -> None:
     """Run the recovery of a restart with the group's shape settings; record the offset of the replay or the refusal."""
     learned_with = settings.model_copy(update=dict.fromkeys(_WAYS_OUT, "refuse"))
     whole = [checkpoint.offset for checkpoint in finding.checkpoints if checkpoint.commit_metadata is not None]
@@ -163,7 +163,7 @@ def _judge_restart(settings: Settings, finding: PartitionAudit, store: Checkpoin
         finding.replay_from = restored.offset
 
 
-def _judge_outputs(
+def _check_outputs(
     settings: Settings,
     finding: PartitionAudit,
     *,
@@ -190,9 +190,9 @@ def _judge_outputs(
                 yield record
 
     def published(
-        reader: RecordReader, place: TopicPartition, parse: Callable[[InputRecord], PublishedRecord | None]
+        reader: RecordReader, partition: TopicPartition, parse: Callable[[InputRecord], PublishedRecord | None]
     ) -> OutputLog:
-        return _log(reader, place, lambda offsets: counting(map(parse, reader.records(place, offsets))))
+        return _log(reader, partition, lambda offsets: counting(map(parse, reader.records(partition, offsets))))
 
     output, letter = published_to(settings, topics, source)
     proof = finding.proof = check_consistency(
@@ -233,10 +233,12 @@ def _note_changes(finding: PartitionAudit, topics: RecordReader) -> None:
         finding.notes.append("the input topic is compacted: a replay may find other records than were learned from")
 
 
-def _log(topics: RecordReader, place: TopicPartition, read: Callable[[range], Iterator[PublishedRecord]]) -> OutputLog:
-    offset_range = topics.offset_range(place)
-    holes = f"topic {place.topic} is compacted" if topics.compacted(place.topic) else ""
-    return OutputLog(str(place), lambda: read(offset_range), cut=offset_range.start > 0, holes=holes)
+def _log(
+    topics: RecordReader, partition: TopicPartition, read: Callable[[range], Iterator[PublishedRecord]]
+) -> OutputLog:
+    offset_range = topics.offset_range(partition)
+    holes = f"topic {partition.topic} is compacted" if topics.compacted(partition.topic) else ""
+    return OutputLog(str(partition), lambda: read(offset_range), cut=offset_range.start > 0, holes=holes)
 
 
 def published_to(

@@ -135,11 +135,17 @@ def _symbols(settings: Settings, row: ArrayViews, network: ArrayViews, vocabular
 
 def _numbers(settings: Settings, row: ArrayViews) -> dict[str, Any]:
     values = np.where(row["number_missing"], np.nan, row["number_values"])
-    lines = [line[len(line) - known :] for line, (known,) in zip(values, row["number_events"].tolist(), strict=True)]
-    longest = max(map(len, lines))
+    components = [
+        component[len(component) - known :]
+        for component, (known,) in zip(values, row["number_events"].tolist(), strict=True)
+    ]
+    longest = max(map(len, components))
     # a component that appeared later than others has fewer values
-    told = [numbers_or_none(np.concatenate([np.full(longest - len(line), np.nan), line])) for line in lines]
-    latest = [list(line) if settings.features > 1 else line[0] for line in zip(*told, strict=True)]
+    padded = [
+        numbers_or_none(np.concatenate([np.full(longest - len(component), np.nan), component]))
+        for component in components
+    ]
+    latest = [list(component) if settings.features > 1 else component[0] for component in zip(*padded, strict=True)]
     predicted = numbers_or_none(row["pending"][-1, ..., 0].ravel())
     return {
         "last_values": latest[-LAST_VALUES:],

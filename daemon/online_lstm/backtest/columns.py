@@ -27,7 +27,7 @@ def read_columns(
     label_column: str | None = None,
     markers: Markers | None = None,
     dialect: Dialect | None = None,
-    tell: Callable[[str], None] = lambda _: None,
+    notify: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Line]:
     """Yield the values of a CSV file with a header, with keys, timestamps and labels from other columns.
 
@@ -42,7 +42,7 @@ def read_columns(
         label_column: Column of the labels, if any.
         markers: Texts of missing numbers; None if the values are symbols.
         dialect: Format of the file, as far as given.
-        tell: Called with a line about the detected format and a line about missing data, if there is any.
+        notify: Called with a line about the detected format and a line about missing data, if there is any.
 
     Raises:
         InputFileError: A column does not exist, most of its cells cannot be read, or its notation is ambiguous.
@@ -55,23 +55,23 @@ def read_columns(
         header = cells.header
         if not header:
             return
-        key, time, label = [None if column is None else _place_of(column, header, name) for column in others]
-        places = [_place_of(column, header, name) for column in columns]
-        if not places:
-            places = [place for place in range(len(header)) if place not in {key, time, label}]
-            if len(places) != 1:
+        key, time, label = [None if column is None else _column_index(column, header, name) for column in others]
+        indices = [_column_index(column, header, name) for column in columns]
+        if not indices:
+            indices = [index for index in range(len(header)) if index not in {key, time, label}]
+            if len(indices) != 1:
                 raise InputFileError(
                     f"{name}: received the columns {', '.join(header)}; expected --column with the name of the column "
                     "of values"
                 )
-        numbers = [_NumberCells(header[place], place, cells.separator, dialect, markers) for place in places]
+        numbers = [_NumberCells(header[index], index, cells.separator, dialect, markers) for index in indices]
         survey = _Survey(name, cells, dialect, numbers, key=key, time=time, label=label)
-        for told in survey.told():
-            tell(told)
+        for notice in survey.notices():
+            notify(notice)
         yield from survey.lines()
 
 
-def _place_of(column: str, header: Sequence[str], name: str) -> int:
+def _column_index(column: str, header: Sequence[str], name: str) -> int:
     if column not in header:
         raise InputFileError(f"{name}: no column {column!r}; expected one of {', '.join(header)}")
     if header.count(column) > 1:
@@ -82,8 +82,8 @@ def _place_of(column: str, header: Sequence[str], name: str) -> int:
 class _NumberCells:
     """A column of values: the notation of its numbers and the markers of missing ones, None for texts."""
 
-    def __init__(self, name: str, place: int, separator: str, dialect: Dialect, markers: Markers | None) -> None:
-        self.name, self.place = name, place
+    def __init__(self, name: str, index: int, separator: str, dialect: Dialect, markers: Markers | None) -> None:
+        self.name, self.index = name, index
         self.markers = markers
         self.votes = number_votes(separator, dialect.decimal, dialect.thousands)
         self.missing = self.json = 0
@@ -147,7 +147,7 @@ class _Survey:
     def lines(self) -> Iterator[Line]:
         """Yield the requested columns of each row; a row of the wrong length has no value."""
         for row in self._moments():
-            values = [(one, "" if self._is_ragged(row) else self._cell(row, one.place)) for one in self._numbers]
+            values = [(one, "" if self._is_ragged(row) else self._cell(row, one.index)) for one in self._numbers]
             text = values[0][0].text(values[0][1])
             if len(values) > 1:
                 text = f"[{', '.join(one.element(cell) for one, cell in values)}]"
@@ -155,7 +155,7 @@ class _Survey:
             time = since_1970(self._cell(row, self._time), self._times.best)
             yield Line(row.line, text.encode(), key, -1 if time is None else time, self._label_in(row))
 
-    def told(self) -> Iterator[str]:
+    def notices(self) -> Iterator[str]:
         """Yield a line about the detected format and a line about missing data, if there is any."""
         given, cells = self._dialect, self._cells
         notations = {str(one.votes.best): None for one in self._numbers if one.votes.best != PLAIN}
@@ -198,9 +198,9 @@ class _Survey:
     def _is_ragged(self, row: DelimitedRow) -> bool:
         return bool(row.cells) and len(row.cells) != len(self._cells.header) + self._cells.shift
 
-    def _cell(self, row: DelimitedRow, place: int | None) -> str:
-        place = len(row.cells) if place is None else place + self._cells.shift
-        return row.cells[place] if place < len(row.cells) else ""
+    def _cell(self, row: DelimitedRow, index: int | None) -> str:
+        index = len(row.cells) if index is None else index + self._cells.shift
+        return row.cells[index] if index < len(row.cells) else ""
 
     def _label_in(self, row: DelimitedRow) -> str | None:
         cell = self._cell(row, self._label)
@@ -210,11 +210,13 @@ class _Survey:
         self._rows += 1
         if self._is_ragged(row):
             self._ragged += 1
-            told = f"the first in line {row.line + 1}: {len(row.cells)} cells, the header has {len(self._cells.header)}"
-            self._first_ragged = self._first_ragged or told
+            example = (
+                f"the first in line {row.line + 1}: {len(row.cells)} cells, the header has {len(self._cells.header)}"
+            )
+            self._first_ragged = self._first_ragged or example
         else:
             for one in self._numbers:
-                one.add(self._cell(row, one.place), row.line + 1)
+                one.add(self._cell(row, one.index), row.line + 1)
         if (time := self._cell(row, self._time)) not in _BLANK:
             self._times.add(time, row.line + 1)
         self._labels += self._label_in(row) is not None

@@ -110,7 +110,7 @@ def train(
     learned, kept = split(lines, held_out, whole_streams=settings.task == "label")
     begin = beginning(settings, name)
     partition = begin()
-    found: list[Epoch] = []
+    completed: list[Epoch] = []
     best: Training | None = None
     for epoch in range(1, epochs + 1):
         partition.break_sequences()
@@ -121,21 +121,21 @@ def train(
             break
         own.require_events(name)
         state = partition.state()
-        judge = begin()
-        judge.restore(state)
-        judge.learn_with(replace(judge.learning, learn=False))
+        evaluator = begin()
+        evaluator.restore(state)
+        evaluator.learn_with(replace(evaluator.learning, learn=False))
         scorecard = Scorecard(settings)
-        messages = [message for chunk in learn(judge, kept, scorecard, shutdown=shutdown) for message in chunk]
+        messages = [message for chunk in learn(evaluator, kept, scorecard, shutdown=shutdown) for message in chunk]
         if scorecard.interrupted:
             break
         scorecard.require_events(f"{name}, what is held out of it")
         (loss, hit_rate), (held_out_loss, held_out_hit_rate) = _figures(own), _figures(scorecard)
-        found.append(Epoch(epoch, loss, held_out_loss, hit_rate, held_out_hit_rate))
+        completed.append(Epoch(epoch, loss, held_out_loss, hit_rate, held_out_hit_rate))
         if best is None or _or_infinite(held_out_loss) < _or_infinite(best.best.held_out_loss):
-            best = Training(found, found[-1], state, scorecard, messages)
+            best = Training(completed, completed[-1], state, scorecard, messages)
     if best is None:
         raise KeyboardInterrupt
-    return replace(best, interrupted_in=epoch if epoch > len(found) else None)
+    return replace(best, interrupted_in=epoch if epoch > len(completed) else None)
 
 
 def split(lines: Sequence[Line], held_out: float, *, whole_streams: bool) -> tuple[list[Line], list[Line]]:
@@ -156,10 +156,10 @@ def split(lines: Sequence[Line], held_out: float, *, whole_streams: bool) -> tup
         cut = len(lines) - round(held_out * len(lines))
         parts = list(lines[:cut]), list(lines[cut:])
     if not all(parts):
-        what = "streams" if whole_streams else "lines"
+        unit = "streams" if whole_streams else "lines"
         raise InputFileError(
             f"held out: received {len(lines):,} lines of which {len(parts[1]):,} are held out, expected at least one "
-            f"to learn from and one to hold out: change --held-out, or give more {what}"
+            f"to learn from and one to hold out: change --held-out, or give more {unit}"
         )
     return parts
 

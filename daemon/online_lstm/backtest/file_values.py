@@ -25,7 +25,7 @@ class FileLayout:
 
 
 def read_values(
-    settings: Settings, file: BinaryIO, name: str, layout: FileLayout, *, tell: Callable[[str], None]
+    settings: Settings, file: BinaryIO, name: str, layout: FileLayout, *, notify: Callable[[str], None]
 ) -> Iterator[Line]:
     """Yield the values of a file; a JSON line is a value exactly as in a topic.
 
@@ -34,7 +34,7 @@ def read_values(
         file: The file, open for reading.
         name: Its name in messages.
         layout: Its format and columns.
-        tell: Called with each line about the detected dialect.
+        notify: Called with each line about the detected dialect.
 
     Raises:
         InputFileError: The file cannot be read in this format.
@@ -49,7 +49,7 @@ def read_values(
             label_column=layout.label_column,
             markers=None if settings.task == "symbol" else Markers(settings.missing_values),
             dialect=layout.dialect,
-            tell=tell,
+            notify=notify,
         )
         return ended(lines) if layout.label_column else lines
     return _without_blanks(read_lines(file, layout.dialect.encoding), kept=settings.task == "number")

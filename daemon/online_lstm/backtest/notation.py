@@ -104,20 +104,20 @@ class Votes(Generic[W]):
         if self._alike(cell):
             self._of_any += 1
             return
-        found = {}
+        values = {}
         for way in self._ways:
-            found[way] = self._read(cell, way)
-            if found[way] is None:
+            values[way] = self._read(cell, way)
+            if values[way] is None:
                 self._failures.setdefault(way, (line, cell))
             else:
                 self._counts[way] += 1
-        if len({value for value in found.values() if value is not None}) > 1:
-            self._note_clashes(cell, {way: value for way, value in found.items() if value is not None})
+        if len({value for value in values.values() if value is not None}) > 1:
+            self._note_clashes(cell, {way: value for way, value in values.items() if value is not None})
         if self.cells - self._of_any == TRIED_CELLS and self._counts:
             self._ways = [way for way in self._ways if self._counts[way]]
 
-    def _note_clashes(self, cell: str, found: dict[W, object]) -> None:
-        for (one, its), (other, others) in permutations(found.items(), 2):
+    def _note_clashes(self, cell: str, values: dict[W, object]) -> None:
+        for (one, its), (other, others) in permutations(values.items(), 2):
             if its != others:
                 self._clashes.setdefault((one, other), cell)
 
@@ -155,7 +155,7 @@ def number_votes(separator: str, decimal: str | None, thousands: str | None) -> 
     order = sorted(NOTATIONS, key=lambda way: separator == "," and way.decimal == ",")
     ways = [way for way in order if decimal in {None, way.decimal} and thousands in {None, way.thousands}]
     ways = ways or [Notation(decimal or ".", thousands or "")]
-    return Votes(ways, lambda cell, way: found[0] if (found := way.number(cell)) else None, str, _is_whole)
+    return Votes(ways, lambda cell, way: number[0] if (number := way.number(cell)) else None, str, _is_whole)
 
 
 def _is_whole(cell: str) -> bool:

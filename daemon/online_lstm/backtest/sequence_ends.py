@@ -26,11 +26,11 @@ def ended(lines: Iterable[Line]) -> Iterator[Line]:
     {"value": 2, "label": 3, "end": true}
     """
     rows = list(lines)
-    last = {line.key: place for place, line in enumerate(rows)}
-    for place, line in enumerate(rows):
-        found = None if line.label is None else parse_label(line.label, _NONE)
-        label = f', "label": {found[1]}' if found else ""
-        end = ', "end": true' if last[line.key] == place else ""
+    last = {line.key: index for index, line in enumerate(rows)}
+    for index, line in enumerate(rows):
+        parsed = None if line.label is None else parse_label(line.label, _NONE)
+        label = f', "label": {parsed[1]}' if parsed else ""
+        end = ', "end": true' if last[line.key] == index else ""
         value = _text(line.value.decode())
         yield replace(line, value=f'{{"value": {value}{label}{end}}}'.encode())
 

@@ -49,12 +49,12 @@ def find_files(url: str) -> list[str]:
         names = storage_at(url).names("")
     except OSError as error:
         raise _unreadable(url, error) from error
-    found = sorted(f"{url.rstrip('/')}/{name}" for name in names if name.endswith(SUFFIX))
-    if not found:
+    urls = sorted(f"{url.rstrip('/')}/{name}" for name in names if name.endswith(SUFFIX))
+    if not urls:
         raise InputFileError(
             f"{url}: no checkpoints there; expected a file, or a directory or URL with checkpoints below it"
         )
-    return found
+    return urls
 
 
 def read_file(url: str) -> CheckpointFile:
@@ -65,9 +65,9 @@ def read_file(url: str) -> CheckpointFile:
         CheckpointsUnavailableError: The object store cannot be reached.
     """
     folder, _, name = url.rpartition("/")
-    place = storage_at(folder or ("/" if url.startswith("/") else "."))
+    storage = storage_at(folder or ("/" if url.startswith("/") else "."))
     try:
-        data = place.get(name)
+        data = storage.get(name)
     except OSError as error:
         raise _unreadable(url, error) from error
     named = _NAME.search(url)

@@ -128,8 +128,8 @@ class ObjectStorage:
 
     def names(self, prefix: str) -> list[str]:
         """Return the names of the objects, without a cache."""
-        found = self._call(self._files.find, f"{self._root}/{prefix}")
-        return [name.removeprefix(f"{self._root}/") for name in found]
+        paths = self._call(self._files.find, f"{self._root}/{prefix}")
+        return [name.removeprefix(f"{self._root}/") for name in paths]
 
     def get(self, name: str) -> bytes:
         """Return the bytes of an object."""

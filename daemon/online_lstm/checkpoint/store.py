@@ -34,7 +34,7 @@ class CheckpointStore:
 
     def __init__(self, url: str, group_id: str, origin: Mapping[str, str] | None = None) -> None:
         self._url = url
-        self._place = storage_at(url)
+        self._storage = storage_at(url)
         self._origin = dict(origin or {})
         self._group = quote(group_id, safe="").replace(".", "%2E")
 
@@ -47,10 +47,10 @@ class CheckpointStore:
         """
         probe = f"{self._group}/.probe-{uuid4().hex}"
         try:
-            self._place.put(probe, b"online-lstm probe")
-            self._place.get(probe)
-            self._place.remove(probe)
-            self._place.names(probe)
+            self._storage.put(probe, b"online-lstm probe")
+            self._storage.get(probe)
+            self._storage.remove(probe)
+            self._storage.names(probe)
         except (TimeoutError, ConnectionError) as error:
             raise CheckpointsUnavailableError(
                 f"checkpoint_url: received {self._url!r}, which cannot be reached ({error}); start the object store, "
@@ -82,7 +82,7 @@ class CheckpointStore:
 
     def location(self, source: TopicPartition, lineage: str, offset: int) -> str:
         """Return the path or URL of a checkpoint."""
-        return self._place.location(self._name(source, lineage, offset))
+        return self._storage.location(self._name(source, lineage, offset))
 
     def path(self, source: TopicPartition, lineage: str, offset: int) -> Path:
         """Return the path of a checkpoint in a directory."""
@@ -96,11 +96,11 @@ class CheckpointStore:
         """
         lineage = state.commit_metadata.lineage
         data = pack(state.to_arrays(), self._origin)
-        self._place.put(self._name(source, lineage, offset), data)
+        self._storage.put(self._name(source, lineage, offset), data)
         try:
             up_to_this = [known for known in self._offsets(source, lineage) if known <= offset]
             for old in up_to_this[KEEP:-1]:
-                self._place.remove(self._name(source, lineage, old))
+                self._storage.remove(self._name(source, lineage, old))
         except OSError as error:
             _log.warning("old checkpoints not removed", source=source, lineage=lineage, error=error)
         return len(data)
@@ -113,10 +113,10 @@ class CheckpointStore:
             CheckpointsUnavailableError: The whole storage cannot be read.
         """
         name = self._name(source, lineage, offset)
-        location = self._place.location(name)
+        location = self._storage.location(name)
         with self._must_answer(name):
             try:
-                data = self._place.get(name)
+                data = self._storage.get(name)
             except OSError as error:
                 if not (isinstance(error, FileNotFoundError | IsADirectoryError) or error.errno == errno.EIO):
                     raise
@@ -127,9 +127,9 @@ class CheckpointStore:
     def _list(self, source: TopicPartition, lineage: str = "") -> list[tuple[str, int]]:
         """Return the lineage and offset of each checkpoint of a partition, or of one lineage."""
         folder = self._folder(source)
-        names = self._place.names(self._folder(source, lineage))
-        found = (_FILE.fullmatch(name.removeprefix(f"{folder}/")) for name in names)
-        return [(file[1], int(file[2])) for file in found if file]
+        names = self._storage.names(self._folder(source, lineage))
+        matches = (_FILE.fullmatch(name.removeprefix(f"{folder}/")) for name in names)
+        return [(match[1], int(match[2])) for match in matches if match]
 
     def _offsets(self, source: TopicPartition, lineage: str) -> list[int]:
         return sorted((offset for _, offset in self._list(source, lineage)), reverse=True)
@@ -141,12 +141,12 @@ class CheckpointStore:
         return f"{self._folder(source, lineage)}/{offset:020d}.h5"
 
     @contextmanager
-    def _must_answer(self, where: str) -> Iterator[None]:
+    def _must_answer(self, name: str) -> Iterator[None]:
         """Translate an OSError: a missing answer from the storage does not mean that there are no checkpoints."""
         try:
             yield
         except OSError as error:
             raise CheckpointsUnavailableError(
-                f"checkpoint_url: {self._place.location(where)} cannot be read ({error}); the learned state could be "
+                f"checkpoint_url: {self._storage.location(name)} cannot be read ({error}); the learned state could be "
                 "lost without it: make it reachable and readable for this process"
             ) from error

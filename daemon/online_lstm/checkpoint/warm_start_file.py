@@ -61,10 +61,10 @@ def _from_keras(settings: Settings, path: Path) -> PartitionState:
 
 def _with_symbols(settings: Settings, partition: Partition, network: SymbolModel, path: Path) -> StreamsState:
     weights, known = network.from_keras(path)
-    symbols = _told(path, "symbols", known)[1:]
+    symbols = _read_list(path, "symbols", known)[1:]
     partition.learn_with(learning_settings(settings.model_copy(update={"learn": True})))
     # repeat each symbol until the vocabulary admits it, in the order of the codes, each as a separate sequence
-    seen = [symbol for place, symbol in enumerate(symbols) for _ in range(settings.min_occurrences if place else 1)]
+    seen = [symbol for code, symbol in enumerate(symbols) for _ in range(settings.min_occurrences if code else 1)]
     values = [json.dumps({"value": symbol, "end": True}).encode() for symbol in seen]
     refused = partition.process(_records(values)).tally.dead_letters
     streams = partition.state().learned
@@ -92,9 +92,9 @@ def _with_labels(_: Settings, partition: Partition, network: LabelModel, path: P
     learner = partition.state().learned
     assert isinstance(learner, LabelsState)
     weights, _outputs = network.from_keras(path)
-    labels = _told(path, "labels", network.classes)
+    labels = _read_list(path, "labels", network.classes)
     known = [label for label in labels if label is not None]
-    means, deviations = (np.array(_told(path, name, network.features), float) for name in ("means", "deviations"))
+    means, deviations = (np.array(_read_list(path, name, network.features), float) for name in ("means", "deviations"))
     row = learner.row
     row["network"][:] = weights
     row["learned"][: len(known)] = True
@@ -119,20 +119,20 @@ def _with_network(streams: StreamsState, weights: Floats, states_size: int) -> S
     return streams
 
 
-def _told(path: Path, name: str, count: int) -> list[Any]:
+def _read_list(path: Path, name: str, count: int) -> list[Any]:
     """Read the list ``name``, of ``count`` items, from the JSON file that ``export`` writes beside a Keras file."""
     beside = path.with_suffix(".json")
     try:
-        told = json.loads(beside.read_text(encoding="utf-8")).get(name)
+        items = json.loads(beside.read_text(encoding="utf-8")).get(name)
     except (OSError, ValueError, AttributeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise SettingsError(
             f"{beside}: {reason}; expected the JSON file that `export` writes beside {path.name}"
         ) from error
-    if not isinstance(told, list) or len(told) != count:
-        raise SettingsError(f"{beside}: {name}: received {str(told)[:64]}, expected a list of {count}")
-    return told
+    if not isinstance(items, list) or len(items) != count:
+        raise SettingsError(f"{beside}: {name}: received {str(items)[:64]}, expected a list of {count}")
+    return items
 
 
 def _records(values: list[bytes]) -> list[InputRecord]:
-    return [InputRecord(_NOWHERE.topic, 0, place, -1, None, value) for place, value in enumerate(values)]
+    return [InputRecord(_NOWHERE.topic, 0, index, -1, None, value) for index, value in enumerate(values)]

@@ -108,7 +108,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     with ExitStack() as stack:
         file = stack.enter_context(open_input(arguments.file))
         results = Results(*[_create(stack, option, arguments) for option in Results._fields])
-        lines = read_values(settings, file, arguments.file, layout_of(arguments), tell=_tell)
+        lines = read_values(settings, file, arguments.file, layout_of(arguments), notify=_notify)
         with Shutdown(_announce_end) as shutdown:
             scored: Scorecard | Training
             if arguments.epochs > 1:
@@ -156,7 +156,7 @@ def _announce_end(number: signal.Signals) -> None:  # noqa: ARG001 - all signals
         os.write(2, b"\nending with the records at hand; Ctrl-C once more ends at once\n")
 
 
-def _tell(line: str) -> None:
+def _notify(line: str) -> None:
     make_console(stderr=True).print(Text(line), soft_wrap=True)
 
 

@@ -17,7 +17,7 @@ from online_lstm.cli.options import add_assignments
 from online_lstm.devtools.sample_data import taxi
 from online_lstm.errors import ExitCode, SettingsError
 from online_lstm.evaluation.benchmarks import PROTOCOLS, BenchmarkProtocol
-from online_lstm.evaluation.seed_statistics import BEGIN, END, Comparison, place_figures
+from online_lstm.evaluation.seed_statistics import BEGIN, END, Comparison, insert_figures
 from online_lstm.settings import Settings, parse_assignments, read_settings
 from online_lstm.terminal.output_file import STANDARD_OUTPUT, create_output
 from online_lstm.terminal.progress import progress_bar
@@ -77,15 +77,15 @@ def main(arguments: argparse.Namespace) -> ExitCode:
             report.write(to_json(_settings(arguments, {}), comparisons))
         if markdown is not None:
             figures = to_markdown(_settings(arguments, {}), comparisons)
-            markdown.write(place_figures(figures, document, arguments.markdown).encode())
+            markdown.write(insert_figures(figures, document, arguments.markdown).encode())
     return ExitCode.OK
 
 
 def _protocols(arguments: argparse.Namespace) -> list[BenchmarkProtocol]:
-    for option, least in (("seeds", 1), ("first_seed", 0), ("events", 1)):
+    for option, minimum in (("seeds", 1), ("first_seed", 0), ("events", 1)):
         received = getattr(arguments, option)
-        if received is not None and received < least:
-            raise SettingsError(f"{option}: received {received}, expected {least} or more")
+        if received is not None and received < minimum:
+            raise SettingsError(f"{option}: received {received}, expected {minimum} or more")
     unknown = [name for name in arguments.protocols if name not in PROTOCOLS]
     if unknown:
         raise SettingsError(f"no protocol {unknown[0]!r}; expected some of {', '.join(PROTOCOLS)}")

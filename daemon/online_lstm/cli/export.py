@@ -59,43 +59,43 @@ def main(arguments: argparse.Namespace) -> ExitCode:
 
     settings = settings_of(file.state)
     keys = file.state.learned.keys
-    place = _place_of(arguments.stream, keys, arguments.checkpoint, needed=settings.task != "label")
+    index = _stream_index(arguments.stream, keys, arguments.checkpoint, needed=settings.task != "label")
     network = model_factory(settings)(learning_settings(settings))
-    exported = export(settings, file.state.learned, place, network, stateful=arguments.stateful)
+    exported = export(settings, file.state.learned, index, network, stateful=arguments.stateful)
     lineage = file.state.commit_metadata.lineage
     about: dict[str, Any] = {"model": model_id(lineage, exported.about["events"], learn=settings.learn)}
-    if place is not None:
-        about["stream"] = keys[place]
+    if index is not None:
+        about["stream"] = keys[index]
     about |= exported.about
     beside = out.with_suffix(".json")
     with create_output("export-json", str(beside)) as output:
-        output.write(_lines(about).encode())
+        output.write(_format_object(about).encode())
     with create_output("export", str(out)) as output:
         output.write(exported.content)
     console = make_console(stderr=False)
-    whose = "all streams" if place is None else f"stream {_name_of(keys[place])}"
+    whose = "all streams" if index is None else f"stream {_name_of(keys[index])}"
     console.print(Text(f"{out}: {whose}, after {about['events']:,} values"), soft_wrap=True)
     table = make_table("what", "content")
     states = f"kept from call to call, zero at first; {beside} has those before its window"
-    for what, content in (
+    for title, content in (
         ("network", ", ".join(settings.network)),
         ("input", exported.inputs),
         ("output", exported.outputs),
         ("states", states if arguments.stateful else "zero before each sequence"),
         (beside.name, ", ".join(about)),
     ):
-        table.add_row(what, Text(content))
+        table.add_row(title, Text(content))
     console.print(table)
     return ExitCode.OK
 
 
-def _lines(about: dict[str, Any]) -> str:
+def _format_object(about: dict[str, Any]) -> str:
     """Format a JSON object with one line per name."""
     lines = (f"  {json.dumps(name)}: {json.dumps(about[name], ensure_ascii=False, allow_nan=False)}" for name in about)
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
-def _place_of(wanted: str | None, keys: Sequence[str | None], checkpoint: str, *, needed: bool) -> int | None:
+def _stream_index(wanted: str | None, keys: Sequence[str | None], checkpoint: str, *, needed: bool) -> int | None:
     """Return the index of the wanted stream, or of the only one; None for the network that all streams share."""
     if wanted is None and not needed:
         return None

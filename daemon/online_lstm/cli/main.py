@@ -105,18 +105,18 @@ def _run(argv: Sequence[str] | None) -> int:
         if unknown:
             from online_lstm.cli.options import unknown_arguments
 
-            logs.tell(unknown_arguments(arguments, unknown))
+            logs.write_error(unknown_arguments(arguments, unknown))
             return int(ExitCode.USAGE)
         return int(arguments.main(arguments))
     except OnlineLstmError as error:
-        logs.tell(str(error))
+        logs.write_error(str(error))
         return int(error.exit_code)
     except Exception as error:
         if isinstance(error, OSError) and _lost_output(error):
             raise
         if _interrupted(error):
             raise KeyboardInterrupt from error
-        logs.tell_of_bug(error)
+        logs.log_bug(error)
         return int(ExitCode.FAILURE)
 
 

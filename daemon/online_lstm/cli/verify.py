@@ -42,7 +42,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
         topics, letters = (stack.enter_context(closing(PartitionReader(settings))) for _ in range(2))
         store = CheckpointStore(settings.checkpoint_url, settings.group_id)
         for source in partitions_of(settings, topics):
-            total = sum(len(topics.offset_range(place)) for place in published_to(settings, topics, source))
+            total = sum(len(topics.offset_range(partition)) for partition in published_to(settings, topics, source))
             with progress_bar(str(source), total, unit="records") as show:
                 findings.append(audit_partition(settings, source, store, topics=topics, letters=letters, show=show))
         if report is not None:

@@ -44,7 +44,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     follow = partial(TopicTail, settings, settings.output_topic, from_beginning=arguments.from_beginning)
     try:
         with Shutdown(interrupt), closing(follow()) as follower:
-            records = islice(follower.follow(lambda: _say_what_is_awaited(follower, settings)), arguments.limit)
+            records = islice(follower.follow(lambda: _print_waiting(follower, settings)), arguments.limit)
             if live:
                 show_live(records, settings.output_topic)
             else:
@@ -55,10 +55,10 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     return ExitCode.OK
 
 
-def _say_what_is_awaited(follower: "TopicTail", settings: Settings) -> None:
+def _print_waiting(follower: "TopicTail", settings: Settings) -> None:
     servers = ", ".join(settings.bootstrap_servers)
     if follower.broker_answers():
-        said = f"no new prediction in {settings.output_topic} at {servers} yet: waiting for a daemon to publish one"
+        message = f"no new prediction in {settings.output_topic} at {servers} yet: waiting for a daemon to publish one"
     else:
-        said = f"no broker answers at {servers} any more: waiting for it"
-    Console(stderr=True, highlight=False).print(f"{said} (Ctrl-C ends)", style="dim", markup=False, soft_wrap=True)
+        message = f"no broker answers at {servers} any more: waiting for it"
+    Console(stderr=True, highlight=False).print(f"{message} (Ctrl-C ends)", style="dim", markup=False, soft_wrap=True)

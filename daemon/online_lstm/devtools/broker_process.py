@@ -166,10 +166,10 @@ class LocalBroker:
         except KafkaError as error:
             raise self._failure(f"listens but does not answer ({error})") from error
 
-    def _failure(self, what: str) -> BrokerUnavailableError:
+    def _failure(self, symptom: str) -> BrokerUnavailableError:
         log = (self._data / "broker.log").read_text(encoding="utf-8", errors="replace")
         return BrokerUnavailableError(
-            f"Kafka {KAFKA_VERSION} for {self.bootstrap} {what}; it needs Java 17 or newer. The last lines of "
+            f"Kafka {KAFKA_VERSION} for {self.bootstrap} {symptom}; it needs Java 17 or newer. The last lines of "
             f"{self._data / 'broker.log'}:\n{last_lines(log)}"
         )
 

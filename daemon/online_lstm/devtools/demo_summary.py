@@ -56,14 +56,14 @@ def number_rows(messages: Sequence[Message], settings: Settings) -> Rows:
         return []
     last = scored[-1][1]
     window = f"last {min(settings.score_window, len(scored)):,} values"
-    largest, where = max((abs(evaluation["error"]), number) for number, evaluation in scored)
+    largest, position = max((abs(evaluation["error"]), number) for number, evaluation in scored)
     drifts = [f"{number:,}" for number, evaluation in scored if evaluation["drift"]]
     return [
         (f"mean absolute error, {window}", _figure(last["mean_absolute_error"])),
         (f"best baseline's, {window}", _figure(last["baseline_mean_absolute_error"])),
         (f"share within the interval ({settings.interval_level:g} wanted)", _figure(last["interval_coverage"])),
         ("drift detected", f"at value {', '.join(drifts)}" if drifts else "none"),
-        ("largest error", f"{largest:.1f}, at value {where:,}"),
+        ("largest error", f"{largest:.1f}, at value {position:,}"),
     ]
 
 

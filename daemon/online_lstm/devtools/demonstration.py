@@ -80,13 +80,13 @@ class RunningStream:
             metrics = metric_totals(answer.read().decode())
         console.print(summary_table(self.stream.name, messages, metrics, self.settings))
         server, topic = self.settings.bootstrap_servers[0], self.settings.output_topic
-        for view, where in (
+        for view, address in (
             ("predictions", f"{topic} at {server}"),
             ("page", f"{self.daemon.url}/ in a browser"),
             ("dashboard", f"{self.daemon.url}/metrics for the Prometheus and Grafana of deploy/ (`docker compose up`)"),
             ("terminal", f".venv/bin/online-lstm watch --bootstrap-servers {server} --output-topic {topic}"),
         ):
-            console.print(f"{view:13} {where}", soft_wrap=True)
+            console.print(f"{view:13} {address}", soft_wrap=True)
         console.print()
 
 

@@ -69,7 +69,7 @@ def split_keys(lines: Iterable[bytes], separator: str, name: str) -> Iterator[Me
         InputFileError: A line has no separator.
     """
     for number, line in enumerate(lines, 1):
-        key, found, value = line.partition(os.fsencode(separator))
-        if not found:
+        key, match, value = line.partition(os.fsencode(separator))
+        if not match:
             raise InputFileError(f"{name}: line {number}: received {line[:60]!r}, expected KEY{separator}VALUE")
         yield key, value

@@ -72,16 +72,16 @@ def daily_load(events: int) -> Iterator[bytes]:
     >>> [value.decode() for value in daily_load(3)]
     ['106.8', '109.5', '113.6']
     """
-    places = range(events) if events else count()
-    return (b"%.1f" % _load_at(place) for place in places)
+    indices = range(events) if events else count()
+    return (b"%.1f" % _load_at(index) for index in indices)
 
 
-def _load_at(place: int) -> float:
-    phase = 2 * math.pi * place / DAY
+def _load_at(index: int) -> float:
+    phase = 2 * math.pi * index / DAY
     season = 20 * math.sin(phase) + 8 * math.sin(2 * phase + 1)
-    noise = (_draw(301, "load", place, 0) + _draw(301, "load", place, 1)) / 100 - 3  # triangular, within 3
-    level = LEVEL_CHANGE * (place // LEVEL_EVERY % 2)
-    outlier = OUTLIER * (place % OUTLIER_EVERY == OUTLIER_EVERY // 2)
+    noise = (_draw(301, "load", index, 0) + _draw(301, "load", index, 1)) / 100 - 3  # triangular, within 3
+    level = LEVEL_CHANGE * (index // LEVEL_EVERY % 2)
+    outlier = OUTLIER * (index % OUTLIER_EVERY == OUTLIER_EVERY // 2)
     return 100 + level + season + noise + outlier
 
 
@@ -108,15 +108,15 @@ def high_order(seed: int, events: int, *, endings: int = 1, switch: int | None =
     sequences = _sequences(seed, symbols, endings)
 
     def elements() -> Iterator[Element]:
-        place = 0
+        index = 0
         for number in count():
             chosen = _draw(len(sequences), "sequence", seed, number)
-            ended_by = chosen if switch is None or place < switch else chosen ^ 1
+            ended_by = chosen if switch is None or index < switch else chosen ^ 1
             sequence, (_, lasts) = sequences[chosen][0], sequences[ended_by]
             yield from (Element(value, scored=False) for value in sequence)
             yield Element(lasts[_draw(endings, "ending", seed, number)])
             yield Element(symbols + _draw(NOISE_VALUES, "noise", seed, number), scored=False)
-            place += len(sequence) + 2
+            index += len(sequence) + 2
 
     return islice(elements(), events)
 
@@ -135,16 +135,16 @@ def _sequences(seed: int, symbols: int, endings: int) -> list[tuple[list[int], l
 
 def noisy_loop(seed: int, events: int) -> Iterator[Element]:
     """Yield a loop of ``LOOP`` values, in which one value in ``NOISE_EVERY`` is replaced by a random value."""
-    for place in range(events):
-        noisy = _draw(NOISE_EVERY, "noisy", seed, place) == 0
-        where = ("replaced", seed, place) if noisy else ("loop", seed, place % LOOP)
-        yield Element(_draw(LOOP_SYMBOLS, *where))
+    for index in range(events):
+        noisy = _draw(NOISE_EVERY, "noisy", seed, index) == 0
+        position = ("replaced", seed, index) if noisy else ("loop", seed, index % LOOP)
+        yield Element(_draw(LOOP_SYMBOLS, *position))
 
 
 def switching(seed: int, events: int) -> Iterator[Element]:
     """Yield loops of the same symbols that change, with their length, after every ``PHASE`` values."""
-    for place in range(events):
-        phase, step = divmod(place, PHASE)
+    for index in range(events):
+        phase, step = divmod(index, PHASE)
         period = PHASE_PERIODS[_draw(len(PHASE_PERIODS), "period", seed, phase)]
         yield Element(_draw(PHASE_SYMBOLS, "phase", seed, phase, step % period))
 
@@ -158,19 +158,19 @@ def taxi(path: str) -> Iterator[Element]:
         InputFileError: The file does not exist, is not such a CSV file, or has no rows.
     """
     with open_input(path) as file:
-        lines = list(read_columns(file, path, columns=("passenger_count",), time_column="timestamp"))
-    counted = [line for line in lines if line.value.isdigit()]
+        rows = list(read_columns(file, path, columns=("passenger_count",), time_column="timestamp"))
+    counted = [row for row in rows if row.value.isdigit()]
     if not counted:
         raise InputFileError(f"{path}: received no rows, expected numbers in the column passenger_count")
-    for place, line in enumerate(counted):
-        yield Element(int(line.value), place >= TAXI_FIRST + TAXI_HORIZON, line.timestamp_ms)
+    for index, row in enumerate(counted):
+        yield Element(int(row.value), index >= TAXI_FIRST + TAXI_HORIZON, row.timestamp_ms)
 
 
-def _draw(below: int, *place: str | int) -> int:
+def _draw(below: int, *position: str | int) -> int:
     """Draw a number from 0 to ``below`` - 1, always the same for the same position."""
-    digest = hashlib.blake2b(repr(place).encode(), digest_size=8).digest()
+    digest = hashlib.blake2b(repr(position).encode(), digest_size=8).digest()
     return int.from_bytes(digest) % below
 
 
-def _shuffled(items: Sequence[int], *place: str | int) -> list[int]:
-    return sorted(items, key=lambda item: _draw(2**64, *place, item))
+def _shuffled(items: Sequence[int], *position: str | int) -> list[int]:
+    return sorted(items, key=lambda item: _draw(2**64, *position, item))

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from online_lstm.evaluation.seed_statistics import BEGIN, END, Comparison, place_figures
+from online_lstm.evaluation.seed_statistics import BEGIN, END, Comparison, insert_figures
 from online_lstm.learning.model_factory import versions
 from online_lstm.settings import Settings
 
@@ -30,7 +30,7 @@ def read_document(path: str | None) -> str:
     if path is None or not Path(path).is_file():
         return empty
     document = Path(path).read_text(encoding="utf-8")
-    place_figures("", document, path)
+    insert_figures("", document, path)
     return document
 
 

@@ -39,18 +39,21 @@ def compare(
 
     ``show`` is called with the number of processed elements of all seeds.
     """
-    found: dict[str, dict[str, list[float | None]]] = {}
-    for place, seed in enumerate(seeds):
-        tracks = learn(settings, protocol, seed, events, partial(_show_after, show, place * events))
-        for who, track in tracks.items():
-            by_measure = found.setdefault(who, {})
+    figures: dict[str, dict[str, list[float | None]]] = {}
+    for index, seed in enumerate(seeds):
+        tracks = learn(settings, protocol, seed, events, partial(_show_after, show, index * events))
+        for predictor, track in tracks.items():
+            by_measure = figures.setdefault(predictor, {})
             for measure in protocol.measures:
                 by_measure.setdefault(measure.name, []).append(measure.of(track))
     return Comparison(
         protocol,
         len(tracks[PREDICTION].hits),
         seeds,
-        {who: {name: SeedStatistics(tuple(v)) for name, v in by_measure.items()} for who, by_measure in found.items()},
+        {
+            predictor: {name: SeedStatistics(tuple(v)) for name, v in by_measure.items()}
+            for predictor, by_measure in figures.items()
+        },
     )
 
 
@@ -101,8 +104,8 @@ def learn(
 def _chunks(elements: Iterable[Element], source: TopicPartition, chunk: int) -> Iterator[list[InputRecord]]:
     """Yield the elements as records of a topic, in chunks."""
     records = (
-        InputRecord(source.topic, source.partition, place, element.timestamp_ms, None, str(element.value).encode())
-        for place, element in enumerate(elements)
+        InputRecord(source.topic, source.partition, index, element.timestamp_ms, None, str(element.value).encode())
+        for index, element in enumerate(elements)
     )
     while batch := list(islice(records, chunk)):
         yield batch

@@ -79,7 +79,7 @@ class BenchmarkMetric:
 class ReferenceResult:
     """A published result of another method, by the names of the metrics."""
 
-    who: str
+    method: str
     figures: Mapping[str, float]
 
 

@@ -61,7 +61,7 @@ class SeedStatistics:
 class Target:
     """The expected mean of a metric, and whether it was reached over all seeds."""
 
-    who: str
+    predictor: str
     measure: str
     expected: str
     reached: str
@@ -70,12 +70,12 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The figures of one protocol: ``found[predictor][measure]``, the published prediction first."""
+    """The figures of one protocol: ``results[predictor][measure]``, the published prediction first."""
 
     protocol: BenchmarkProtocol
     events: int
     seeds: range
-    found: Mapping[str, Mapping[str, SeedStatistics]]
+    results: Mapping[str, Mapping[str, SeedStatistics]]
 
     @property
     def title(self) -> str:
@@ -88,12 +88,18 @@ class Comparison:
         """Return the comparison of the figures with the expected ones."""
         targets = []
         for measure in self.protocol.measures:
-            for who, expected in measure.targets.items():
-                if who in self.found:
+            for predictor, expected in measure.targets.items():
+                if predictor in self.results:
                     sign = "at least" if measure.higher_is_better else "at most"
-                    targets.append(self._target(measure, who, f"{sign} {_shown(expected, measure.digits)}", expected))
+                    targets.append(
+                        self._target(measure, predictor, f"{sign} {_shown(expected, measure.digits)}", expected)
+                    )
             if measure.leads:
-                others = [found[measure.name].mean for who, found in self.found.items() if who != PREDICTION]
+                others = [
+                    by_measure[measure.name].mean
+                    for predictor, by_measure in self.results.items()
+                    if predictor != PREDICTION
+                ]
                 means = [mean for mean in others if mean is not None]
                 if means:
                     best = max(means) if measure.higher_is_better else min(means)
@@ -101,10 +107,10 @@ class Comparison:
                     targets.append(self._target(measure, PREDICTION, text, best))
         return targets
 
-    def _target(self, measure: BenchmarkMetric, who: str, text: str, expected: float) -> Target:
-        found = self.found[who][measure.name]
-        met = found.complete and found.mean is not None and measure.as_good(found.mean, expected)
-        return Target(who, measure.name, text, ", ".join(found.parts(measure)), met)
+    def _target(self, measure: BenchmarkMetric, predictor: str, text: str, expected: float) -> Target:
+        result = self.results[predictor][measure.name]
+        met = result.complete and result.mean is not None and measure.as_good(result.mean, expected)
+        return Target(predictor, measure.name, text, ", ".join(result.parts(measure)), met)
 
     def header(self) -> list[str]:
         """Return the names of the columns."""
@@ -117,15 +123,15 @@ class Comparison:
         """
         measures = self.protocol.measures
         ours = [
-            [_spoken(who), *(separator.join(found[measure.name].parts(measure)) for measure in measures)]
-            for who, found in self.found.items()
+            [_in_words(predictor), *(separator.join(by_measure[measure.name].parts(measure)) for measure in measures)]
+            for predictor, by_measure in self.results.items()
         ]
         theirs = [
             [
-                f"published: {them.who}",
-                *(_shown(them.figures.get(measure.name), measure.digits) for measure in measures),
+                f"published: {reference.method}",
+                *(_shown(reference.figures.get(measure.name), measure.digits) for measure in measures),
             ]
-            for them in self.protocol.published
+            for reference in self.protocol.published
         ]
         return ours + theirs
 
@@ -136,14 +142,20 @@ class Comparison:
             "events": self.events,
             "seeds": list(self.seeds),
             "found": {
-                who: {name: found.to_json() for name, found in by_measure.items()}
-                for who, by_measure in self.found.items()
+                predictor: {name: result.to_json() for name, result in by_measure.items()}
+                for predictor, by_measure in self.results.items()
             },
             "targets": [
-                {"predictor": t.who, "measure": t.measure, "expected": t.expected, "reached": t.reached, "met": t.met}
-                for t in self.targets()
+                {
+                    "predictor": target.predictor,
+                    "measure": target.measure,
+                    "expected": target.expected,
+                    "reached": target.reached,
+                    "met": target.met,
+                }
+                for target in self.targets()
             ],
-            "published": {them.who: dict(them.figures) for them in self.protocol.published},
+            "published": {reference.method: dict(reference.figures) for reference in self.protocol.published},
             "source": self.protocol.source or None,
         }
 
@@ -172,7 +184,7 @@ class Comparison:
         return "\n".join(lines) + "\n"
 
 
-def place_figures(figures: str, document: str, name: str) -> str:
+def insert_figures(figures: str, document: str, name: str) -> str:
     """Return the document with the figures between its markers.
 
     Raises:
@@ -194,11 +206,12 @@ def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> lis
 
 def _sentence(target: Target) -> str:
     reached = "reached" if target.met else "not reached"
-    return f"{reached}: {_spoken(target.who)}, {target.measure}, expected {target.expected}: {target.reached or 'none'}"
+    name = _in_words(target.predictor)
+    return f"{reached}: {name}, {target.measure}, expected {target.expected}: {target.reached or 'none'}"
 
 
-def _spoken(who: str) -> str:
-    return who.replace("_", " ")
+def _in_words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _shown(figure: float | None, digits: int) -> str:

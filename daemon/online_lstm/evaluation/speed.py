@@ -45,8 +45,8 @@ def engine_figures(settings: Settings) -> Iterator[BenchFigure]:
     for layers in dict.fromkeys([settings.network, REFERENCE_NETWORK]):
         network = model_factory(settings.model_copy(update={"network": layers}))(learning_settings(settings))
         for events in (1, network.events):
-            what = f"engine, {', '.join(layers)}, {events} event{'s' * (events > 1)} a call"
-            yield BenchFigure(what, 1000 * _event_seconds(network, settings.window, events), "ms an event")
+            name = f"engine, {', '.join(layers)}, {events} event{'s' * (events > 1)} a call"
+            yield BenchFigure(name, 1000 * _event_seconds(network, settings.window, events), "ms an event")
 
 
 def _event_seconds(network: Any, window: int, events: int) -> float:

@@ -82,11 +82,11 @@ class Hints:
 
     def _text(self, name: str) -> str:
         row, first = self._rows[name], self._first.get(name)
-        path, most = self._settings.value_path or "value", self._settings.max_streams
+        path, max_streams = self._settings.value_path or "value", self._settings.max_streams
         texts = {
             "keys_never_return": f"nothing is predicted, as no key came twice: each of the last {row:,} values began a "
             "stream; set stream_by to partition to make one stream of all keys"
-            + (f", or raise max_streams ({most:,}) if there are more keys" if row > most else ""),
+            + (f", or raise max_streams ({max_streams:,}) if there are more keys" if row > max_streams else ""),
             "nothing_readable": f"nothing is learned: each of the last {row:,} records is a dead letter: {self._error}",
             "all_missing": f"each of the last {row:,} values is missing: the setting value_path ({path}) says which "
             "field is the value",

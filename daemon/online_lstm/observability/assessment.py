@@ -29,19 +29,19 @@ Assessment = dict[str, str]
 """``text``, and its ``mood``: good, warn, bad, or empty."""
 
 
-def assess_live(told: Mapping[str, Any]) -> Assessment:
+def assess_live(state: Mapping[str, Any]) -> Assessment:
     """Assess a running daemon, from the state of ``online_lstm.observability.dashboard``."""
-    if stopping := _stopping(told):
-        return _said("bad", f"{stopping[0].upper()}{stopping[1:]}.")
-    if told["scored"] == 0:
-        return _said("warn", _beginning(told))
-    if told["silent_s"] is not None and told["lag_records"]:
-        waiting = f"{told['lag_records']:,} values wait, and none was learned for {duration(told['silent_s'])}."
-        return _said("bad", waiting)
-    standing = _standing(told)
-    if told["silent_s"] is not None:
-        silent = f"No input is arriving: the last value came {duration(told['silent_s'])} ago."
-        return _said("warn", f"{silent} How it stood then: {standing['text'][0].lower()}{standing['text'][1:]}")
+    if stopping := _stopping(state):
+        return _assessment("bad", f"{stopping[0].upper()}{stopping[1:]}.")
+    if state["scored"] == 0:
+        return _assessment("warn", _beginning(state))
+    if state["silent_s"] is not None and state["lag_records"]:
+        waiting = f"{state['lag_records']:,} values wait, and none was learned for {duration(state['silent_s'])}."
+        return _assessment("bad", waiting)
+    standing = _standing(state)
+    if state["silent_s"] is not None:
+        silent = f"No input is arriving: the last value came {duration(state['silent_s'])} ago."
+        return _assessment("warn", f"{silent} How it stood then: {standing['text'][0].lower()}{standing['text'][1:]}")
     return standing
 
 
@@ -49,9 +49,9 @@ def assess_backtest(figures: Mapping[str, Any]) -> Assessment:
     """Assess the predictions of a whole input, from the figures of ``backtest --json``."""
     scored = figures["scored"]
     if not scored:
-        return _said("", "Nothing was scored, so there is nothing to tell.")
+        return _assessment("", "Nothing was scored, so there is nothing to tell.")
     if scored < FEW:
-        return _said("", f"Too little to tell: only {_count(scored, 'prediction')} could be judged.")
+        return _assessment("", f"Too little to tell: only {_count(scored, 'prediction')} could be judged.")
     of, over = _count(scored, "prediction"), {"young": False, "earlier": None}
     relative = figures.get("mean_absolute_error") is None
     error = figures.get("mean_absolute_error_ratio" if relative else "mean_absolute_error")
@@ -74,82 +74,82 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.0f} h"
 
 
-def _stopping(told: Mapping[str, Any]) -> str:
+def _stopping(state: Mapping[str, Any]) -> str:
     """Return the hint why nothing is predicted, in all partitions or in those without a score; else empty."""
     for name in STOPPING:
-        texts = [hint["text"] for hint in told["hints"] if hint["name"] == name]
-        if texts and (told["scored"] == 0 or len(texts) == told["partitions"]):
+        texts = [hint["text"] for hint in state["hints"] if hint["name"] == name]
+        if texts and (state["scored"] == 0 or len(texts) == state["partitions"]):
             return str(texts[0])
     return ""
 
 
-def _beginning(told: Mapping[str, Any]) -> str:
-    if not told["events"]:
+def _beginning(state: Mapping[str, Any]) -> str:
+    if not state["events"]:
         return "Waiting for the first value: no input has arrived yet."
-    return f"It has just begun: {_count(told['events'], 'value')} came, and no prediction could be judged yet."
+    return f"It has just begun: {_count(state['events'], 'value')} came, and no prediction could be judged yet."
 
 
-def _standing(told: Mapping[str, Any]) -> Assessment:
-    since = told["since_drift"]
+def _standing(state: Mapping[str, Any]) -> Assessment:
+    since = state["since_drift"]
     # one label learner serves all streams of a partition
-    alone = told["partitions" if told["task"] == "label" else "streams"] == 1
-    if since and alone and since["scored"] < told["scored"] * told["channels"]:
+    alone = state["partitions" if state["task"] == "label" else "streams"] == 1
+    if since and alone and since["scored"] < state["scored"] * state["channels"]:
         share = since["hits"] / since["scored"] if since["scored"] else None
-        judged = "" if share is None else f": {_percent(share)} of the predictions since were right"
+        share_text = "" if share is None else f": {_percent(share)} of the predictions since were right"
         changed = f"The stream changed {_count(since['events'], 'value')} ago and is being relearned"
-        return _said("warn", f"{changed}{judged}.")
-    of = f"the last {_count(told['scored'], 'prediction')}"
-    return _of_numbers(told, of) if told["numbers"] else _of_hits(told, of)
+        return _assessment("warn", f"{changed}{share_text}.")
+    of = f"the last {_count(state['scored'], 'prediction')}"
+    return _of_numbers(state, of) if state["numbers"] else _of_hits(state, of)
 
 
-def _of_hits(told: Mapping[str, Any], of: str) -> Assessment:
-    own, rates, errors = told["hit_rate"], told["baseline_hit_rates"], told["lift_errors"]
+def _of_hits(figures: Mapping[str, Any], of: str) -> Assessment:
+    own, rates, errors = figures["hit_rate"], figures["baseline_hit_rates"], figures["lift_errors"]
     name = max(rates, key=rates.__getitem__)
-    best, rule = rates[name], _rule(name, told["task"])
-    judged = f"{_percent(own)} of {of} were right"
+    best, rule = rates[name], _rule(name, figures["task"])
+    result = f"{_percent(own)} of {of} were right"
     would = f"{rule} would have had {_percent(best)}"
-    if told["scored"] < FEW:
-        return _said("warn", f"Still learning: {judged}; {would}.")
+    if figures["scored"] < FEW:
+        return _assessment("warn", f"Still learning: {result}; {would}.")
     margin = _margin(errors[name])
     if own - best > margin:
-        return _said("good", f"It works: {judged}; {would}.")
+        return _assessment("good", f"It works: {result}; {would}.")
     simple = {other: rate for other, rate in rates.items() if other != "suffix_memory"}
     second = max(simple, key=simple.__getitem__)
     if own - best >= -margin and own - simple[second] > _margin(errors[second]):
-        others = f"{_rule(second, told['task'])} would have had {_percent(simple[second])}"
-        return _said("good", f"It works: {judged}, about as many as by {rule}; {others}.")
-    before = told["earlier"]["hit_rate"] if told["earlier"] else None
-    if told["young"] or (before is not None and own - before > _margin_of_times(own, before, told["scored"])):
+        others = f"{_rule(second, figures['task'])} would have had {_percent(simple[second])}"
+        return _assessment("good", f"It works: {result}, about as many as by {rule}; {others}.")
+    before = figures["earlier"]["hit_rate"] if figures["earlier"] else None
+    if figures["young"] or (before is not None and own - before > _margin_of_times(own, before, figures["scored"])):
         since = "" if before is None else f", up from {_percent(before)}"
-        return _said("warn", f"Still learning: {judged}{since}; {would}.")
+        return _assessment("warn", f"Still learning: {result}{since}; {would}.")
     if own - best < -margin:
-        return _said("bad", f"Worse than a simple rule: {judged}; {would}.")
-    return _said("warn", f"No better than {rule}, which has {_percent(best)}: {judged}.")
+        return _assessment("bad", f"Worse than a simple rule: {result}; {would}.")
+    return _assessment("warn", f"No better than {rule}, which has {_percent(best)}: {result}.")
 
 
-def _of_numbers(told: Mapping[str, Any], of: str) -> Assessment:
-    numbers = told["numbers"]
+def _of_numbers(figures: Mapping[str, Any], of: str) -> Assessment:
+    numbers = figures["numbers"]
     baselines, skill = numbers["baseline_errors"], numbers["skill"]
     if numbers["relative"]:  # with several components, each has its own best baseline
-        judged = f"{of} were off by {_percent(numbers['error'])} of the values' size on average"
+        result = f"{of} were off by {_percent(numbers['error'])} of the values' size on average"
         less = "as much" if skill is None else f"{_percent(abs(skill))} {'less' if skill > 0 else 'more'}"
         would = f"{less} than by the best simple rule of each number"
         rule = "the simple rules"
     else:
         name = min(baselines, key=baselines.__getitem__)
-        rule = _rule(name, told["task"])
-        judged = f"{of} were off by {numbers['error']:.4g} on average"
+        rule = _rule(name, figures["task"])
+        result = f"{of} were off by {numbers['error']:.4g} on average"
         would = f"{rule} would have been off by {baselines[name]:.4g}"
     margin = _margin(numbers["skill_error"])
-    if told["scored"] >= FEW and skill is not None and skill > margin:
-        return _said("good", f"It works: {judged}; {would}.")
-    before = told["earlier"]["error"] if told["earlier"] else None
-    falling = before is not None and numbers["error"] < (1 - _share_of_errors(told["scored"])) * before
-    if told["scored"] < FEW or told["young"] or falling:
-        return _said("warn", f"Still learning: {judged}; {would}.")
+    if figures["scored"] >= FEW and skill is not None and skill > margin:
+        return _assessment("good", f"It works: {result}; {would}.")
+    before = figures["earlier"]["error"] if figures["earlier"] else None
+    falling = before is not None and numbers["error"] < (1 - _share_of_errors(figures["scored"])) * before
+    if figures["scored"] < FEW or figures["young"] or falling:
+        return _assessment("warn", f"Still learning: {result}; {would}.")
     if skill is None or skill >= -margin:
-        return _said("warn", f"No better than {rule}: {judged}; {would}.")
-    return _said("bad", f"Worse than a simple rule: {judged}; {would}.")
+        return _assessment("warn", f"No better than {rule}: {result}; {would}.")
+    return _assessment("bad", f"Worse than a simple rule: {result}; {would}.")
 
 
 def _margin(error: float | None) -> float:
@@ -170,7 +170,7 @@ def _share_of_errors(scored: int) -> float:
     return _margin(math.sqrt(2 / scored))
 
 
-def _said(mood: str, text: str) -> Assessment:
+def _assessment(mood: str, text: str) -> Assessment:
     return {"mood": mood, "text": text}
 
 

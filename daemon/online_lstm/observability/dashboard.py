@@ -83,7 +83,7 @@ class DashboardState:
         self._checkpoints: dict[TopicPartition, float] = {}
         self._streams: OrderedDict[Key, deque[bytes]] = OrderedDict()
         self._last: deque[tuple[int, bytes]] = deque(maxlen=LAST)
-        self._said = 0
+        self._message_count = 0
         self._counts = {"events": 0, "dead_letters": 0, "skipped_steps": 0, "checkpoint_failures": 0}
         self._counts["drifts"] = 0
         self._drifts: deque[_Drift] = deque(maxlen=MAX_DRIFTS)
@@ -114,17 +114,17 @@ class DashboardState:
                     if report.result == "written":
                         self._checkpoints[report.source] = self._clock()
 
-    def snapshot(self, said: int = 0, drawn: float = 0) -> dict[str, Any]:
+    def snapshot(self, after: int = 0, drawn: float = 0) -> dict[str, Any]:
         """Return the current figures, and the messages and points that are new.
 
         Args:
-            said: Number of the last message already known: ``said`` of the previous snapshot.
+            after: Number of the last message already known: ``said`` of the previous snapshot.
             drawn: Time of the last point already known: ``drawn`` of the previous snapshot.
         """
         with self._lock:
             now = self._clock()
             reports = list(self._reports.values())
-            last = [message for number, message in self._last if number > said]
+            last = [message for number, message in self._last if number > after]
             checkpoints = [self._checkpoints.get(source) for source in self._reports]
             standing = self._standing(now)
             return {
@@ -140,7 +140,7 @@ class DashboardState:
                 "checkpoint_offsets": {str(report.source): report.checkpoint_offset for report in reports},
                 "checkpoint_age_s": max((now - at for at in checkpoints if at is not None), default=None),
                 "unsaved_partitions": checkpoints.count(None),
-                "said": self._said,
+                "said": self._message_count,
                 "messages": [json.loads(message) for message in last],
                 "drawn": self._curve.drawn,
                 "curve": self._curve.after(drawn),
@@ -150,27 +150,27 @@ class DashboardState:
     def streams(self, search: str = "", limit: int = 50) -> dict[str, Any]:
         """Return the streams whose names contain a text, the most recently active first."""
         with self._lock:
-            found = [key for key in reversed(self._streams) if search.casefold() in _name(key).casefold()]
+            keys = [key for key in reversed(self._streams) if search.casefold() in _name(key).casefold()]
             return {
-                "found": len(found),
+                "found": len(keys),
                 "kept": len(self._streams),
-                "streams": [self._described(key) for key in found[:limit]],
+                "streams": [self._described(key) for key in keys[:limit]],
             }
 
     def stream(self, topic: str, partition: int, key: bytes | None) -> dict[str, Any] | None:
         """Return the latest message of a stream, None if the stream is not kept."""
         with self._lock:
-            found = (topic, partition, key)
-            if found not in self._streams:
+            stream_key = (topic, partition, key)
+            if stream_key not in self._streams:
                 return None
-            messages = [json.loads(message) for message in self._streams[found]]
-            return {**self._described(found), "messages": messages}
+            messages = [json.loads(message) for message in self._streams[stream_key]]
+            return {**self._described(stream_key), "messages": messages}
 
     def _described(self, key: Key) -> dict[str, Any]:
         topic, partition, _ = key
-        said = json.loads(self._streams[key][-1])
-        told = {name: said.get(name) for name in _TOLD_OF_STREAM}
-        return {"name": said["stream"], "topic": topic, "partition": partition, "events": said["event"], **told}
+        message = json.loads(self._streams[key][-1])
+        fields = {name: message.get(name) for name in _TOLD_OF_STREAM}
+        return {"name": message["stream"], "topic": topic, "partition": partition, "events": message["event"], **fields}
 
     def _forget(self, source: TopicPartition) -> None:
         for known in (self._reports, self._lags, self._hints, self._checkpoints):
@@ -196,8 +196,8 @@ class DashboardState:
 
     def _remember(self, source: TopicPartition, output: OutputRecord) -> None:
         message = output.value or b"{}"
-        self._said += 1
-        self._last.append((self._said, message))
+        self._message_count += 1
+        self._last.append((self._message_count, message))
         key = (source.topic, source.partition, None if self._about.get("stream_by") == "partition" else output.key)
         messages = self._streams.get(key)
         if messages is None:
@@ -215,8 +215,10 @@ class DashboardState:
                 self._drifts[-1].scored += report.scored
                 self._drifts[-1].hits += report.hits.published
             return
-        said = [json.loads(output.value or b"{}") for output in report.outputs if not output.dead_letter]
-        evaluations = [(number, one, one["evaluation"]) for number, one in enumerate(said, 1) if one.get("evaluation")]
+        messages = [json.loads(output.value or b"{}") for output in report.outputs if not output.dead_letter]
+        evaluations = [
+            (number, one, one["evaluation"]) for number, one in enumerate(messages, 1) if one.get("evaluation")
+        ]
         if not any(evaluation["drift"] for _, _, evaluation in evaluations):
             # the drift came from unpublished sequences, at an unknown position in the batch: counting starts
             # with the next batch
@@ -320,9 +322,9 @@ def _name(key: Key) -> str:
     return f"{topic}/{partition}" if name is None else name.decode(errors="replace")
 
 
-def _flat(told: Any) -> list[Any]:
+def _flat(nested: Any) -> list[Any]:
     """Return the elements of nested lists as one flat list; a single value becomes a list of one."""
-    return [each for one in told for each in _flat(one)] if isinstance(told, list) else [told]
+    return [each for one in nested for each in _flat(one)] if isinstance(nested, list) else [nested]
 
 
 def _error_of_mean(errors: Sequence[float | None]) -> float | None:

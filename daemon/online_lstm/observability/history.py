@@ -70,11 +70,11 @@ class MetricHistory:
         """
         if not hit_rate:
             return None
-        told = [point for point in self.points if point.events >= MIN_EVENTS or not point.events]
-        place = next((i for i, point in enumerate(told) if point.hit_rates[0] >= REACHED * hit_rate), None)
-        if place is None or (place == 0 and told[0].events):
+        points = [point for point in self.points if point.events >= MIN_EVENTS or not point.events]
+        index = next((i for i, point in enumerate(points) if point.hit_rates[0] >= REACHED * hit_rate), None)
+        if index is None or (index == 0 and points[0].events):
             return None
-        return told[place].events
+        return points[index].events
 
     def earlier(self, events: int) -> HistoryPoint | None:
         """Return the last point with at most ``events`` events."""

@@ -39,8 +39,8 @@ STOP_TIMEOUT_S = 5.0
 class View(Protocol):
     """The content of the live page; any thread may call it."""
 
-    def snapshot(self, said: int = 0, drawn: float = 0) -> dict[str, Any]:
-        """Return the current figures, messages after number ``said`` and points after time ``drawn``."""
+    def snapshot(self, after: int = 0, drawn: float = 0) -> dict[str, Any]:
+        """Return the current figures, messages after number ``after`` and points after time ``drawn``."""
 
     def streams(self, search: str = "", limit: int = 50) -> dict[str, Any]:
         """Return the streams whose names contain a text."""
@@ -160,15 +160,15 @@ def _application(render: Callable[[str], tuple[bytes, str]], health: Health, vie
 
     async def streams(request: Request) -> Response:
         limit = request.query_params.get("limit", "50")
-        most = min(int(limit), MAX_LISTED) if limit.isdecimal() and len(limit) < 10 else 50
-        return JSONResponse(view.streams(request.query_params.get("search", ""), most), headers=_NO_STORE)
+        max_listed = min(int(limit), MAX_LISTED) if limit.isdecimal() and len(limit) < 10 else 50
+        return JSONResponse(view.streams(request.query_params.get("search", ""), max_listed), headers=_NO_STORE)
 
     async def stream(request: Request) -> Response:
-        place = request.path_params
-        found = view.stream(place["topic"], place["partition"], _key_of(place.get("name")))
-        if found is None:
+        parameters = request.path_params
+        stream_messages = view.stream(parameters["topic"], parameters["partition"], _key_of(parameters.get("name")))
+        if stream_messages is None:
             return JSONResponse({"error": "no such stream, or it has been silent for long"}, status_code=404)
-        return JSONResponse(found, headers=_NO_STORE)
+        return JSONResponse(stream_messages, headers=_NO_STORE)
 
     async def metrics(request: Request) -> Response:
         body, content_type = render(",".join(request.headers.getlist("accept")))
@@ -205,10 +205,10 @@ class _Page(StaticFiles):
 
 async def _events(health: Health, view: View) -> AsyncIterator[str]:
     """Yield one snapshot per second as server-sent events, each with the messages since the previous one."""
-    said, drawn = 0, 0.0
+    after, drawn = 0, 0.0
     while True:
-        snapshot = view.snapshot(said, drawn)
-        said, drawn = snapshot["said"], snapshot["drawn"]
+        snapshot = view.snapshot(after, drawn)
+        after, drawn = snapshot["said"], snapshot["drawn"]
         data = json.dumps({**snapshot, "obstacles": health.why_not_ready()}, ensure_ascii=False)
         yield f"data: {data}\n\n"
         await asyncio.sleep(LIVE_EVERY_S)

@@ -40,9 +40,9 @@ class LogSummary:
         self._lags[report.source] = report.lag_records
         seconds = self._clock() - self._since
         if seconds >= EVERY_S:
-            self._say(seconds)
+            self._log_summary(seconds)
 
-    def _say(self, seconds: float) -> None:
+    def _log_summary(self, seconds: float) -> None:
         scored = max(self._scored, 1)
         _log.info(
             "learned",

@@ -409,17 +409,17 @@ class Settings(BaseModel):
         """Number of channels: the numbers predicted after each event, each component at each horizon."""
         return self.features * len(self.horizons)
 
-    def nested(self, told: Sequence[T]) -> T | list[T] | list[list[T]]:
+    def nested(self, figures: Sequence[T]) -> T | list[T] | list[list[T]]:
         """Arrange one figure per channel in the nesting that messages use.
 
         A single number stays a number; a vector becomes a list over its components; with several horizons, the result
         is a list over the horizons.
 
         Args:
-            told: One figure per channel, horizon by horizon, component by component.
+            figures: One figure per channel, horizon by horizon, component by component.
         """
-        lines = [list(told[first : first + self.features]) for first in range(0, len(told), self.features)]
-        by_horizon = lines if self.features > 1 else told
+        vectors = [list(figures[first : first + self.features]) for first in range(0, len(figures), self.features)]
+        by_horizon = vectors if self.features > 1 else figures
         return by_horizon if len(self.horizons) > 1 else by_horizon[0]  # type: ignore[return-value]
 
     def dead_letters_of(self, topic: str) -> str:

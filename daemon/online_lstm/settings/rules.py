@@ -71,24 +71,24 @@ def require_learnable(settings: Settings) -> None:
 def _require_predictable_numbers(settings: Settings) -> None:
     if settings.value_format == "string":
         raise SettingsError("value_format: received string, expected another format, as task is number")
-    most, longest = settings.lookback // 4, settings.horizons[-1]
+    max_lag, longest = settings.lookback // 4, settings.horizons[-1]
     if settings.lags and not (
         settings.horizons[0] <= settings.lags[0]
-        and longest <= settings.lags[-1] <= most
+        and longest <= settings.lags[-1] <= max_lag
         and len(settings.lags) <= MAX_LAGS
     ):
         raise SettingsError(
             f"lags: received {', '.join(map(str, settings.lags))}, expected at most {MAX_LAGS}, from "
-            f"{settings.horizons[0]} (the horizon) to {most} (a quarter of lookback), one of them {longest} or more"
+            f"{settings.horizons[0]} (the horizon) to {max_lag} (a quarter of lookback), one of them {longest} or more"
         )
     periods = settings.seasonal_periods
-    if periods and (len(periods) > MAX_PERIODS or periods[-1] > most):
+    if periods and (len(periods) > MAX_PERIODS or periods[-1] > max_lag):
         raise SettingsError(
             f"seasonal_periods: received {', '.join(map(str, periods))}, expected at most {MAX_PERIODS}, of at most "
-            f"{most} events (a quarter of lookback)"
+            f"{max_lag} events (a quarter of lookback)"
         )
-    if longest > most:
-        raise SettingsError(f"horizons: received {longest}, expected at most {most} (a quarter of lookback)")
+    if longest > max_lag:
+        raise SettingsError(f"horizons: received {longest}, expected at most {max_lag} (a quarter of lookback)")
     if settings.tolerance and len(settings.tolerance) not in {1, settings.features}:
         raise SettingsError(
             f"tolerance: received {len(settings.tolerance)} numbers, expected one, or {settings.features} (the setting "

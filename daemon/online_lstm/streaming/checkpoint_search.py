@@ -53,5 +53,5 @@ class CheckpointSearch:
 
     def newest_of_all(self, source: TopicPartition) -> StoredState | None:
         """Return the newest readable checkpoint of the most recent lineage that has one."""
-        found = (self.newest(source, lineage) for lineage in self.lineages(source))
-        return next((stored for stored in found if stored is not None), None)
+        newest = (self.newest(source, lineage) for lineage in self.lineages(source))
+        return next((stored for stored in newest if stored is not None), None)

@@ -114,20 +114,20 @@ def _changed(columns: list[_Column], changes: int, since: int) -> list[Text]:
     if not changes:
         return []
     marks = "".join("▲" if column.changed else " " for column in columns)
-    told = f" {changes:,}, the last one {since:,} predictions ago"
-    return [Text.assemble("changes        ", (marks, "yellow"), told)]
+    text = f" {changes:,}, the last one {since:,} predictions ago"
+    return [Text.assemble("changes        ", (marks, "yellow"), text)]
 
 
 def _worth(message: dict[str, Any], surprise: float | None) -> list[Text]:
     """Return the assessment of the hit rate, or of the error if a single number is predicted."""
     kappa, evaluation = message.get("kappa_temporal"), message["evaluation"] or {}
-    told = [] if kappa is None else [f"kappa-temporal {kappa:.3f}"]
+    parts = [] if kappa is None else [f"kappa-temporal {kappa:.3f}"]
     if surprise is not None:
-        told.append(f"surprise of the last value {surprise:.1f} bits")
+        parts.append(f"surprise of the last value {surprise:.1f} bits")
     errors = evaluation.get("mean_absolute_error"), evaluation.get("baseline_mean_absolute_error")
     if all(isinstance(error, int | float) for error in errors):
-        told.append(f"off by {errors[0]:.6g} on average, the best baseline by {errors[1]:.6g}")
-    return [Text(f"worth          {', '.join(told)}")] if told else []
+        parts.append(f"off by {errors[0]:.6g} on average, the best baseline by {errors[1]:.6g}")
+    return [Text(f"worth          {', '.join(parts)}")] if parts else []
 
 
 def _next(message: dict[str, Any]) -> list[str | tuple[str, str]]:
@@ -136,8 +136,8 @@ def _next(message: dict[str, Any]) -> list[str | tuple[str, str]]:
         return [f"nothing is known yet{stream}"]
     listed = message.get("probabilities") or message.get("top")
     if listed:
-        told = ", ".join(f"{literal(name)} {100 * probability:.1f} %" for name, probability in listed[:3])
-        return [(told, "bold"), stream]
+        forecast = ", ".join(f"{literal(name)} {100 * probability:.1f} %" for name, probability in listed[:3])
+        return [(forecast, "bold"), stream]
     interval = f" in {literal(message['interval'])}" if message.get("interval") else ""
     return [(literal(message["prediction"]), "bold"), f"{interval}{stream}"]
 

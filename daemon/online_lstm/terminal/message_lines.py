@@ -12,8 +12,8 @@ STYLES = {"hit": "green", "miss": "red", "first": "dim", "open": "dim"}
 """Styles of the outcomes: hit, miss, no prediction to compare with, sample of an open sequence."""
 
 
-def format_message(value: bytes | None, place: str) -> Text:
-    """Format one message as one line; ``place`` identifies a record that is not a message of the daemon.
+def format_message(value: bytes | None, position: str) -> Text:
+    """Format one message as one line; ``position`` identifies a record that is not a message of the daemon.
 
     Control characters in values of the stream are escaped.
     """
@@ -21,20 +21,20 @@ def format_message(value: bytes | None, place: str) -> Text:
         message = json.loads(value or b"")
         return _describe(message)
     except (ValueError, KeyError, TypeError, AttributeError):
-        return Text(f"{place}  not a prediction: {printable(repr(value))}", style="yellow")
+        return Text(f"{position}  not a prediction: {printable(repr(value))}", style="yellow")
 
 
 def _describe(message: dict[str, Any]) -> Text:
     evaluation = message["evaluation"]
     shorten = rounded if "interval" in message else (lambda symbol: symbol)
     of_label, outcome = "sample" in message, format_outcome(message)
-    said = "label" if of_label else "next"
+    target = "label" if of_label else "next"
     stream = "-" if message["stream"] is None else message["stream"]
     if message["prediction"] is None:
-        forecast = f"{said} ?"
+        forecast = f"{target} ?"
     else:
         sure = f" ({message['probability']:.2f})" if "probability" in message else ""
-        forecast = f"{said} {literal(shorten(message['prediction']))}{sure}"
+        forecast = f"{target} {literal(shorten(message['prediction']))}{sure}"
     missed = f"  predicted {literal(shorten(evaluation['predicted']))}" if outcome == "miss" else ""
     changed = "  the stream changed" if has_changed(message) else ""
     return Text.assemble(
@@ -78,22 +78,22 @@ def rounded(numbers: Any) -> Any:
     return float(f"{numbers:.6g}") if isinstance(numbers, float) else numbers
 
 
-def literal(value: Any, most: int = MAX_SHOWN) -> str:
+def literal(value: Any, max_characters: int = MAX_SHOWN) -> str:
     """Format a value of a stream as JSON, escaped and truncated by ``printable``."""
-    return printable(json.dumps(value, ensure_ascii=False), most)
+    return printable(json.dumps(value, ensure_ascii=False), max_characters)
 
 
 def _share(rate: float | None) -> str:
     return "-" if rate is None else f"{rate:.3f}"
 
 
-def printable(text: str, most: int = MAX_SHOWN) -> str:
+def printable(text: str, max_characters: int = MAX_SHOWN) -> str:
     r"""Escape characters that could move the cursor or change the state of a terminal, and truncate long text.
 
     >>> printable("caf\u00e9 \x1b[2J\x9b")
     'café \\x1b[2J\\x9b'
     """
-    shown = text if len(text) <= most else text[: most - 1] + "…"
+    shown = text if len(text) <= max_characters else text[: max_characters - 1] + "…"
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode() for character in shown
     )

@@ -49,17 +49,17 @@ def require_apart(results: Mapping[str, str | None], read: Mapping[str, str]) ->
     Raises:
         SettingsError: Two of them are the same file.
     """
-    taken = {_place_of(path): what for path, what in read.items()}
+    used = {_file_id(path): use for path, use in read.items()}
     for option, path in results.items():
         if path is None:
             continue
-        place = _place_of(path)
-        if place in taken:
-            raise SettingsError(f"{option}: received {path}, which {taken[place]}; expected another file")
-        taken[place] = f"--{option} writes to"
+        file_id = _file_id(path)
+        if file_id in used:
+            raise SettingsError(f"{option}: received {path}, which {used[file_id]}; expected another file")
+        used[file_id] = f"--{option} writes to"
 
 
-def _place_of(path: str) -> object:
+def _file_id(path: str) -> object:
     """Return a value that is equal for all paths of the same file."""
     if path == STANDARD_OUTPUT:
         return path

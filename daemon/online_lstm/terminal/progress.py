@@ -15,11 +15,11 @@ SHOWN_EVERY_S = 0.1
 
 
 @contextmanager
-def progress_bar(what: str, total: int | None, *, unit: str = "values") -> Iterator[Callable[[int], None]]:
+def progress_bar(description: str, total: int | None, *, unit: str = "values") -> Iterator[Callable[[int], None]]:
     """Show a bar with count and rate, and yield the function that updates the count.
 
     Args:
-        what: Description of the work.
+        description: Description of the work.
         total: Total count; without it, the bar is indeterminate.
         unit: Unit of the count; ``bytes`` are shown as kB, MB …
     """
@@ -32,7 +32,7 @@ def progress_bar(what: str, total: int | None, *, unit: str = "values") -> Itera
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(what, total=total)
+        task = progress.add_task(description, total=total)
         due = 0.0
 
         def show(completed: int) -> None:

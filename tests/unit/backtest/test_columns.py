@@ -25,7 +25,7 @@ class Read:
                 columns=columns,
                 markers=MARKERS if numbers else None,
                 dialect=dialect,
-                tell=self.told.append,
+                notify=self.told.append,
                 **{f"{name}_column": column for name, column in of.items()},
             )
         )

@@ -9,7 +9,7 @@ import pytest
 from online_lstm.cli import main
 from online_lstm.errors import ExitCode
 from online_lstm.evaluation import benchmark_runner
-from online_lstm.evaluation.seed_statistics import BEGIN, END, place_figures
+from online_lstm.evaluation.seed_statistics import BEGIN, END, insert_figures
 from online_lstm.events import BASELINES, EXPERTS
 from support.fakes import SMALL, small_network
 
@@ -55,7 +55,7 @@ def test_a_document_that_is_not_there_is_made(tmp_path: Path) -> None:
     assert ExitCode.OK == run("counting-loop", "--seeds", 1, "--events", 50, "--markdown", tmp_path / "new.md")
     text = (tmp_path / "new.md").read_text()
     assert BEGIN in text
-    assert text == place_figures(text[text.index(BEGIN) + len(BEGIN) : text.index(END)], text, "new.md")
+    assert text == insert_figures(text[text.index(BEGIN) + len(BEGIN) : text.index(END)], text, "new.md")
 
 
 def test_figures_on_standard_output_stand_alone(capfd: pytest.CaptureFixture[str]) -> None:

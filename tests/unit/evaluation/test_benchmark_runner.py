@@ -22,7 +22,7 @@ def compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_protocol_gives_figures_of_every_predictor(name: str) -> None:
     """On a short stream; the published prediction comes first and has all of them that a short stream can give."""
     chosen = small_settings(**PROTOCOLS[name].settings)
-    found = compare(chosen, PROTOCOLS[name], seeds=range(1), events=LATE + 50).found
+    found = compare(chosen, PROTOCOLS[name], seeds=range(1), events=LATE + 50).results
     assert "prediction" == next(iter(found))
     assert {*BASELINES["symbol"], *EXPERTS["symbol"]} < set(found)
     assert all(found[who]["bits"].complete for who in EXPERTS["symbol"] if "bits" in found[who])

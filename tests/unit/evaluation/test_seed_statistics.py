@@ -15,7 +15,7 @@ def comparison(name: str, *, prediction: float | None, lstm: float, seeds: int =
 
 def test_targets_are_held_against_the_mean() -> None:
     """Lower is better where it says so; a seed without a figure does not reach anything."""
-    met = {(t.who, t.measure): t.met for t in comparison("counting-loop", prediction=0.99, lstm=0.0).targets()}
+    met = {(t.predictor, t.measure): t.met for t in comparison("counting-loop", prediction=0.99, lstm=0.0).targets()}
     assert {
         ("prediction", "first 500"): True,
         ("lstm", "first 500"): False,

@@ -20,10 +20,10 @@ class ReliabilityBins:
 
     def add(self, probability: float, *, hit: bool) -> None:
         """Count a prediction that was made with this probability, 0 to 1."""
-        place = min(int(probability * BINS), BINS - 1)
-        self._counts[place] += 1
-        self._hits[place] += hit
-        self._sums[place] += probability
+        index = min(int(probability * BINS), BINS - 1)
+        self._counts[index] += 1
+        self._hits[index] += hit
+        self._sums[index] += probability
 
     def to_json(self) -> dict[str, Any]:
         """Return the error and the bins; figures are None where nothing was counted.
@@ -39,12 +39,12 @@ class ReliabilityBins:
         off = sum(abs(hits - total) for hits, total in zip(self._hits, self._sums, strict=True))
         bins = [
             {
-                "from": place / BINS,
-                "to": (place + 1) / BINS,
+                "from": index / BINS,
+                "to": (index + 1) / BINS,
                 "count": count,
                 "probability": total / count if count else None,
                 "hit_rate": hits / count if count else None,
             }
-            for place, (count, hits, total) in enumerate(zip(self._counts, self._hits, self._sums, strict=True))
+            for index, (count, hits, total) in enumerate(zip(self._counts, self._hits, self._sums, strict=True))
         ]
         return {"expected_calibration_error": off / whole if whole else None, "bins": bins}

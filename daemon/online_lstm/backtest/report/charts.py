@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from online_lstm.backtest.report.score_tables import spoken
+from online_lstm.backtest.report.score_tables import in_words
 from online_lstm.significance import words_of
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ Points = Sequence[float | None]
 NARROW, BROAD = (4.3, 2.8), (10.0, 3.4)
 """Chart sizes in inches: half the width of a page or a telephone, and the full width."""
 _COLOURS = ("ink", "soft", "line", "own", "hit", "miss", "b1", "b2", "b3", "e1", "e2", "e3")
-_STANDS_FOR = {name: f"#0000{place:02x}" for place, name in enumerate(_COLOURS, 1)}
+_STANDS_FOR = {name: f"#0000{index:02x}" for index, name in enumerate(_COLOURS, 1)}
 """Placeholder colours, by the name of the page's colour variable; replaced when the SVG is written."""
 _STYLE: Any = {
     "svg.fonttype": "none",
@@ -72,7 +72,7 @@ def series_of(
         for name, colour in zip(baselines, _BASELINE_COLOURS, strict=False)
     ]
     learned = [
-        ChartSeries(f"expert {spoken(name)}", events, curve[f"expert_{name}"], colour, "--", 1.0)
+        ChartSeries(f"expert {in_words(name)}", events, curve[f"expert_{name}"], colour, "--", 1.0)
         for name, colour in zip(experts, _EXPERT_COLOURS, strict=False)
     ]
     return [*simple, *learned, ChartSeries("prediction", events, curve["prediction"], "own", "-", 2.2)]
@@ -113,10 +113,10 @@ def line_chart(
                 label=line.name,
                 marker="." if len(points) == 1 else None,
             )
-        told: set[str] = set()
+        labelled: set[str] = set()
         for mark in marks:
-            label = None if mark.name in told else mark.name
-            told.add(mark.name)
+            label = None if mark.name in labelled else mark.name
+            labelled.add(mark.name)
             axes.axvline(mark.event, color=_STANDS_FOR[mark.colour], linestyle=mark.style, linewidth=1.1, label=label)
         if moments:
             axes.plot(

@@ -83,8 +83,8 @@ def compare(names: Sequence[str], paths: Mapping[str, str | None]) -> None:
             if path is not None
         }
         if "json" in outputs:
-            told = {"a": names[0], "b": names[1], **_to_json(evaluation, rows, settings)}
-            outputs["json"].write(json.dumps(told, indent=2, ensure_ascii=False).encode() + b"\n")
+            document = {"a": names[0], "b": names[1], **_to_json(evaluation, rows, settings)}
+            outputs["json"].write(json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n")
         if "report" in outputs:
             outputs["report"].write(page)
     console = make_console(stderr=STANDARD_OUTPUT in paths.values())
@@ -217,12 +217,12 @@ def _print(console: Console, names: Sequence[str], rows: list[ComparisonRow], se
 
 
 def _page(
-    a: Report, b: Report, said: ComparisonResult, *, names: Sequence[str], rows: list[ComparisonRow], differing: Lines
+    a: Report, b: Report, result: ComparisonResult, *, names: Sequence[str], rows: list[ComparisonRow], differing: Lines
 ) -> bytes:
     """Render the comparison as an HTML page."""
     from online_lstm.backtest.report.html_report import compared
 
-    headline = {"text": said.text, "mood": "good" if said.better else ""}
+    headline = {"text": result.text, "mood": "good" if result.better else ""}
     return compared(a, b, headline, names=names, rows=[row.cells() for row in rows], differing=differing)
 
 

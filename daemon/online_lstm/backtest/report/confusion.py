@@ -30,7 +30,7 @@ class Confusion:
 
     def add(self, came: Value, predicted: Value) -> None:
         """Count a prediction."""
-        came, predicted = _told(came), _told(predicted)
+        came, predicted = _truncated(came), _truncated(predicted)
         self._pairs[came, predicted] += 1
         self._seen[came] += 1
         self._seen[predicted] += 1
@@ -67,7 +67,7 @@ class Confusion:
         return {"values": shown, "other": others, "counts": counts}
 
 
-def _told(value: Value) -> Value:
+def _truncated(value: Value) -> Value:
     return value[:MAX_CHARACTERS] if isinstance(value, str) else value
 
 

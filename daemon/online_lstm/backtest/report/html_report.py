@@ -28,14 +28,14 @@ STYLES = (Path(__file__).parents[2] / "observability" / "page" / "theme.css", TE
 def render(report: Figures) -> bytes:
     """Render the page for the figures of ``--json``."""
     settings = report["settings"]
-    said = assess_backtest(report)
+    assessment = assess_backtest(report)
     scored = bool(report["scored"])
     return fill(
         "report.html",
         title=f"{report['file']}: backtest",
         about=_about(report),
-        mood=said["mood"],
-        headline=said["text"],
+        mood=assessment["mood"],
+        headline=assessment["text"],
         notes=list(_notes(report)),
         tiles=list(_tiles(report)) if scored else [],
         charts=list(_charts(report)) if scored else [],
@@ -113,8 +113,8 @@ def _tiles(report: Figures) -> Iterator[dict[str, str]]:
     }
     if "skill" in report:
         coverage, target = report["interval_coverage"], report["settings"]["interval_level"]
-        told = "none" if coverage is None else f"{100 * coverage:.1f} %"
-        yield {"name": "Within the interval", "figure": told, "note": f"{100 * target:g} % were to be"}
+        share = "none" if coverage is None else f"{100 * coverage:.1f} %"
+        yield {"name": "Within the interval", "figure": share, "note": f"{100 * target:g} % were to be"}
     else:
         bits, error = report["log_loss_bits"], report["calibration"]["expected_calibration_error"]
         yield {"name": "Log loss", "figure": f"{bits:.3f} bits", "note": "mean surprise of what came"}
@@ -200,14 +200,14 @@ def _chart(title: str, about: str, svg: str = "") -> dict[str, Any]:
 
 def _ends(lines: Sequence[ChartSeries]) -> str:
     """Describe the final values of the lines in words."""
-    told = [f"{line.name} {line.points[-1]:.4g}" for line in reversed(lines) if line.points[-1] is not None]
-    return f"At the end: {', '.join(told)}." if told else ""
+    ends = [f"{line.name} {line.points[-1]:.4g}" for line in reversed(lines) if line.points[-1] is not None]
+    return f"At the end: {', '.join(ends)}." if ends else ""
 
 
 def compared(
     a: Figures,
     b: Figures,
-    said: Assessment,
+    headline: Assessment,
     *,
     names: Sequence[str],
     rows: Sequence[Sequence[str]],
@@ -239,4 +239,4 @@ def compared(
         ),
     ]
     title = f"{a['file']}: two backtests"
-    return fill("compare.html", title=title, a=names[0], b=names[1], said=said, charts=charts, tables=tables)
+    return fill("compare.html", title=title, a=names[0], b=names[1], headline=headline, charts=charts, tables=tables)

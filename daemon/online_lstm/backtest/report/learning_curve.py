@@ -60,13 +60,13 @@ class LearningCurve:
         self._count = 0
         self._naive = np.zeros((2, channels))  # sums of errors of the last value, and their numbers
         self._to_learn = TimeToLearn(higher_is_better=not self._numbers)
-        self._recoveries = DriftRecoveries(higher_is_better=not self._numbers, most_streams=settings.max_streams)
+        self._recoveries = DriftRecoveries(higher_is_better=not self._numbers, max_streams=settings.max_streams)
         self._reliability, self._confusion = ReliabilityBins(), Confusion()
         self._surprising = TopSurprises()
 
-    def add(self, judged: ScoredEvent) -> None:
+    def add(self, scored_event: ScoredEvent) -> None:
         """Add a scored event."""
-        evaluation, self._count = judged.evaluation, self._count + 1
+        evaluation, self._count = scored_event.evaluation, self._count + 1
         if isinstance(evaluation, NumberEvaluation):
             surprise = worth = self._scaled_error(evaluation.losses)
             row = np.append(evaluation.losses, (surprise or 0.0, surprise is not None, 1.0))
@@ -75,20 +75,20 @@ class LearningCurve:
                 worth = float(own / scored)
         else:
             surprise = evaluation.surprise_bits
-            row, worth = np.array((*judged.hits.columns, surprise, 1.0, 1.0)), float(judged.hits.published)
+            row, worth = np.array((*scored_event.hits.columns, surprise, 1.0, 1.0)), float(scored_event.hits.published)
             self._reliability.add(evaluation.confidence, hit=evaluation.hit)
-            came = _read(evaluation.label) if isinstance(evaluation, LabelEvaluation) else judged.value
+            came = _read(evaluation.label) if isinstance(evaluation, LabelEvaluation) else scored_event.value
             predicted = _read(evaluation.predicted)
             # a number may be written in several ways; the prediction uses the first one that occurred
             self._confusion.add(predicted if evaluation.hit else came, predicted)
-        self._blocks.add(judged.event, row)
+        self._blocks.add(scored_event.event, row)
         # one label learner serves all sequences
-        stream = None if isinstance(evaluation, LabelEvaluation) else judged.stream
-        self._recoveries.add(judged.event, judged.line, stream, worth, drift=evaluation.drift)
+        stream = None if isinstance(evaluation, LabelEvaluation) else scored_event.stream
+        self._recoveries.add(scored_event.event, scored_event.line, stream, worth, drift=evaluation.drift)
         if surprise is not None and self._surprising.wants(surprise):
-            self._note(judged, surprise)
-        if worth is not None and self._to_learn.add(judged.event, worth):
-            self._surprising.begin_part(judged.event)
+            self._note(scored_event, surprise)
+        if worth is not None and self._to_learn.add(scored_event.event, worth):
+            self._surprising.begin_part(scored_event.event)
 
     def _scaled_error(self, losses: NDArray[np.float64]) -> float | None:
         """Return the mean over the channels of |e| divided by the mean |e| of the last-value baseline so far.
@@ -106,18 +106,18 @@ class LearningCurve:
             scaled = np.minimum(errors[known, 0] / (sums[known] / counts[known]), MAX_SCALED)
         return float(scaled.mean())
 
-    def _note(self, judged: ScoredEvent, surprise: float) -> None:
-        evaluation = judged.evaluation
+    def _note(self, scored_event: ScoredEvent, surprise: float) -> None:
+        evaluation = scored_event.evaluation
         predicted: Any
         if isinstance(evaluation, NumberEvaluation):
             predicted = self._settings.nested([_finite(number) for number in evaluation.predicted])
         else:
             predicted = _read(evaluation.predicted)
-        value = _read(evaluation.label) if isinstance(evaluation, LabelEvaluation) else judged.value
+        value = _read(evaluation.label) if isinstance(evaluation, LabelEvaluation) else scored_event.value
         moment = {
-            "event": judged.event,
-            "line": judged.line,
-            "stream": judged.stream,
+            "event": scored_event.event,
+            "line": scored_event.line,
+            "stream": scored_event.stream,
             "value": value,
             "predicted": predicted,
             "scaled_error" if self._numbers else "surprise_bits": surprise,
@@ -130,11 +130,11 @@ class LearningCurve:
         figures: dict[str, Any] = {
             "time_to_learn": to_learn,
             "drifts": self._recoveries.count,
-            "drift_events": [recovery.event for recovery in self._recoveries.told],
+            "drift_events": [recovery.event for recovery in self._recoveries.recorded],
             "recoveries": self._recoveries.to_json(),
             "curve": self._curve(),
-            "blocks": self._told_blocks(),
-            "most_surprising": self._surprising.told(after=to_learn["events"] or 0),
+            "blocks": self._blocks_to_json(),
+            "most_surprising": self._surprising.top(after=to_learn["events"] or 0),
         }
         if self._numbers:
             return figures
@@ -147,8 +147,8 @@ class LearningCurve:
         absolute value of each component.
         """
         settings = self._settings
-        asked = min(settings.score_window, max(MIN_ROLLING, self._count // ROLLING_SHARE))
-        window = self._blocks.rounded_up(asked)
+        requested = min(settings.score_window, max(MIN_ROLLING, self._count // ROLLING_SHARE))
+        window = self._blocks.rounded_up(requested)
         events, sums = self._blocks.rolling(window)
         rows = sums[:, -1]
         begun = rows >= min(MIN_SCORED, self._count)
@@ -166,24 +166,24 @@ class LearningCurve:
             surprise = sums[:, -3] / sums[:, -2]
         return curve | {"scaled_error" if self._numbers else "surprise_bits": _listed(surprise)}
 
-    def _by_predictor(self, lines: NDArray[np.float64]) -> dict[str, list[float | None]]:
+    def _by_predictor(self, series: NDArray[np.float64]) -> dict[str, list[float | None]]:
         """Return the line of each predictor by its name in the JSON."""
-        lists = self._settings.predictors.named([_listed(line) for line in lines])
+        lists = self._settings.predictors.named([_listed(line) for line in series])
         experts = {f"expert_{name}": line for name, line in lists.experts.items()}
         return {"prediction": lists.published, **lists.baselines, **experts}
 
-    def _told_blocks(self) -> dict[str, list[Any]]:
+    def _blocks_to_json(self) -> dict[str, list[Any]]:
         """Return hits, or mean absolute errors as in the curve, of non-overlapping parts of the input.
 
         Each part ends at an entry of ``events`` and has a number of ``predictions``. Comparisons of reports use them.
         """
         events, sums = self._blocks.rolling(1)
-        told = {"events": events.tolist()}
+        blocks = {"events": events.tolist()}
         if not self._numbers:
-            return {**told, "predictions": _counts(sums[:, -1]), "hits": _counts(sums[:, 0])}
+            return {**blocks, "predictions": _counts(sums[:, -1]), "hits": _counts(sums[:, 0])}
         losses = sums[:, : self._width].reshape(len(sums), *self._shape)
         errors = _listed(self._errors(losses)[:, 0])
-        return {**told, "predictions": _counts(losses[..., 0].sum(axis=1)), "errors": errors}
+        return {**blocks, "predictions": _counts(losses[..., 0].sum(axis=1)), "errors": errors}
 
     def _errors(self, losses: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the mean absolute errors of each predictor, ``(B, P)``, from sums ``(B, C, columns)``."""
@@ -195,8 +195,8 @@ class LearningCurve:
             ratios = regression.absolute_errors(losses) / losses[..., :1] / sizes[..., None]
         known = np.isfinite(ratios)
         with np.errstate(invalid="ignore", divide="ignore"):
-            found: NDArray[np.float64] = np.where(known, ratios, 0).sum(axis=1) / known.sum(axis=1)
-        return found
+            means: NDArray[np.float64] = np.where(known, ratios, 0).sum(axis=1) / known.sum(axis=1)
+        return means
 
 
 def _listed(line: NDArray[np.float64]) -> list[float | None]:

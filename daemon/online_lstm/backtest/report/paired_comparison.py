@@ -44,8 +44,8 @@ def has_blocks(report: Report) -> bool:
     events, counts, worth = (blocks.get(each) for each in ("events", "predictions", name))
     if not (isinstance(events, list) and isinstance(counts, list) and isinstance(worth, list)):
         return False
-    least = 1 if report["scored"] else 0
-    return least <= len(events) == len(counts) == len(worth) and all(
+    min_blocks = 1 if report["scored"] else 0
+    return min_blocks <= len(events) == len(counts) == len(worth) and all(
         type(event) is type(count) is int and count > 0 and (one is None or type(one) in (int, float))
         for event, count, one in zip(events, counts, worth, strict=True)
     )
@@ -118,9 +118,9 @@ def _chance(measure: str, levels: Mapping[str, float], margin: float, better: st
     gain = abs(levels["A"] - levels["B"])
     if not gain:
         return "There is no difference."
-    told = f"The difference is {100 * gain / size:.2g} {unit}"
+    text = f"The difference is {100 * gain / size:.2g} {unit}"
     return (
-        f"{told}, {'more than' if better else 'no more than'} chance would give (± {100 * margin / size:.2g} {unit})."
+        f"{text}, {'more than' if better else 'no more than'} chance would give (± {100 * margin / size:.2g} {unit})."
     )
 
 

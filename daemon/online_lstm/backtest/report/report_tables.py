@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from online_lstm.backtest.report.score_tables import ABBREVIATIONS, digits, spoken
+from online_lstm.backtest.report.score_tables import ABBREVIATIONS, digits, in_words
 from online_lstm.events import NUMBER_SCORES
 from online_lstm.terminal.message_lines import literal, printable, rounded
 
@@ -18,13 +18,13 @@ def confusion_of(confusion: Figures) -> dict[str, Any] | None:
     if not confusion["counts"]:
         return None
     names = [cell(value) for value in confusion["values"]] + (["other"] if confusion["other"] else [])
-    told = len(confusion["values"])
+    distinct = len(confusion["values"])
     rows = []
-    for place, (name, counts) in enumerate(zip(names, confusion["counts"], strict=True)):
+    for index, (name, counts) in enumerate(zip(names, confusion["counts"], strict=True)):
         whole = sum(counts)
-        kinds = ["right" if place == column < told else "wrong" for column in range(len(counts))]
-        if place == told:  # hits and misses of other values are not distinguished
-            kinds[place] = "mixed"
+        kinds = ["right" if index == column < distinct else "wrong" for column in range(len(counts))]
+        if index == distinct:  # hits and misses of other values are not distinguished
+            kinds[index] = "mixed"
         cells = [
             {"count": f"{count:,}" if count else "", "share": f"{count / whole if whole else 0:.3f}", "kind": kind}
             for count, kind in zip(counts, kinds, strict=True)
@@ -64,7 +64,7 @@ def tables_of(report: Figures) -> Iterator[dict[str, Any]]:
     if "epochs" in report:
         names = ("loss", "held_out_loss", "hit_rate", "held_out_hit_rate")
         rows = [[str(epoch["epoch"]), *(digits(epoch[name]) for name in names)] for epoch in report["epochs"]]
-        yield table_of("Epochs", "epoch >", *(f"{spoken(name)} >" for name in names), rows=rows)
+        yield table_of("Epochs", "epoch >", *(f"{in_words(name)} >" for name in names), rows=rows)
     if bad := report["bad_lines"]:
         rows = [[f"{one['line']:,}", printable(one["error"], 300)] for one in bad]
         yield table_of("The first lines that were refused", "line >", "why", rows=rows)

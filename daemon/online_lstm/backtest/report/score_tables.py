@@ -79,8 +79,8 @@ def number_rows(figures: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
             yield title, figures[name], style
         if name == "mean_absolute_error" and "channels" not in figures:
             for kind in ("baseline", "expert"):
-                for who, error in figures[f"{kind}_mean_absolute_errors"].items():
-                    yield f"mean absolute error, {kind} {spoken(who)}", error, ".6g"
+                for predictor, error in figures[f"{kind}_mean_absolute_errors"].items():
+                    yield f"mean absolute error, {kind} {in_words(predictor)}", error, ".6g"
 
 
 def score_rows(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -108,7 +108,7 @@ def score_rows(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "time per event, without compiling", _shown(figures["event_ms"], ".3f", " ms", none="too few to tell")
     yield "dead letters", f"{sum(figures['dead_letters'].values()):,}"
     for reason, count in figures["dead_letters"].items():
-        yield f"dead letters, {spoken(reason)}", f"{count:,}"
+        yield f"dead letters, {in_words(reason)}", f"{count:,}"
 
 
 def channel_tables(figures: Mapping[str, Any], width: int) -> list[Table]:
@@ -116,32 +116,34 @@ def channel_tables(figures: Mapping[str, Any], width: int) -> list[Table]:
 
     The columns are split over several tables, each at most ``width`` characters wide if possible.
     """
-    places = [[str(channel["component"]), str(channel["horizon"])] for channel in figures["channels"]]
+    channels = [[str(channel["component"]), str(channel["horizon"])] for channel in figures["channels"]]
     heads = [["component", "horizon"], *([ABBREVIATIONS[name]] for name in NUMBER_SCORES)]
-    lines = [places, *([[digits(channel[name])] for channel in figures["channels"]] for name in NUMBER_SCORES)]
-    beside = _width(heads[0], places)
+    columns = [channels, *([[digits(channel[name])] for channel in figures["channels"]] for name in NUMBER_SCORES)]
+    beside = _width(heads[0], channels)
     tables: list[list[int]] = []
     room = 0
     for column in range(1, len(heads)):
-        needed = _width(heads[column], lines[column])
+        needed = _width(heads[column], columns[column])
         if not tables or needed > room:
             tables.append([0])
             room = width - beside - 1
         tables[-1].append(column)
         room -= needed
-    return [_table_of([heads[column] for column in chosen], [lines[column] for column in chosen]) for chosen in tables]
+    return [
+        _table_of([heads[column] for column in chosen], [columns[column] for column in chosen]) for chosen in tables
+    ]
 
 
-def _table_of(heads: Sequence[Sequence[str]], lines: Sequence[Sequence[Sequence[str]]]) -> Table:
+def _table_of(heads: Sequence[Sequence[str]], columns: Sequence[Sequence[Sequence[str]]]) -> Table:
     table = make_table(*(f"{name} >" for names in heads for name in names))
-    for cells in zip(*lines, strict=True):
+    for cells in zip(*columns, strict=True):
         table.add_row(*(Text(cell) for some in cells for cell in some))
     return table
 
 
-def _width(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> int:
+def _width(heads: Sequence[str], columns: Sequence[Sequence[str]]) -> int:
     """Return the width of columns in characters, including padding on both sides and a rule."""
-    return sum(max(map(len, column)) + 3 for column in zip(heads, *lines, strict=True))
+    return sum(max(map(len, column)) + 3 for column in zip(heads, *columns, strict=True))
 
 
 def digits(figure: float | None) -> str:
@@ -149,7 +151,7 @@ def digits(figure: float | None) -> str:
     return "-" if figure is None else f"{figure:.4g}"
 
 
-def spoken(name: str) -> str:
+def in_words(name: str) -> str:
     """Format a name as words."""
     return name.replace("_", " ")
 
@@ -167,8 +169,8 @@ def _shown(figure: float | None, style: str = ".4f", unit: str = "", *, none: st
 
 
 def _channels(settings: Settings, sums: NDArray[np.float64]) -> Iterator[dict[str, Any]]:
-    scores = np.where(np.isfinite(found := regression.scores_of(sums)), found, np.nan).T.tolist()
-    places = [(component, horizon) for horizon in settings.horizons for component in range(settings.features)]
-    for (component, horizon), line in zip(places, scores, strict=True):
-        told = {name: None if figure != figure else figure for name, figure in zip(NUMBER_SCORES, line, strict=True)}  # noqa: PLR0124 - NaN is not
-        yield {"component": component, "horizon": horizon, **told}
+    scores = np.where(np.isfinite(metrics := regression.scores_of(sums)), metrics, np.nan).T.tolist()
+    channels = [(component, horizon) for horizon in settings.horizons for component in range(settings.features)]
+    for (component, horizon), row in zip(channels, scores, strict=True):
+        figures = {name: None if figure != figure else figure for name, figure in zip(NUMBER_SCORES, row, strict=True)}  # noqa: PLR0124 - NaN is not
+        yield {"component": component, "horizon": horizon, **figures}

@@ -52,7 +52,7 @@ class Scorecard:
         self._scored: Counter[str] = Counter()  # "early" and "late"
         self._early_hits = 0
         self._hits = NO_HITS
-        self._judged = 0  # events with an evaluation
+        self._evaluated = 0  # events with an evaluation
         self._hit_squares: Counter[str] = (
             Counter()
         )  # sums of squared differences of the hits, own minus each baseline's
@@ -112,8 +112,10 @@ class Scorecard:
             self._count_stream(message["stream"])
             line, value = message["offset"] + 1, message["value"]
             if outcome.evaluation is not None and outcome.hits is not None:
-                judged = ScoredEvent(self.events, line, message["stream"], value, outcome.evaluation, outcome.hits)
-                self._score(judged)
+                scored_event = ScoredEvent(
+                    self.events, line, message["stream"], value, outcome.evaluation, outcome.hits
+                )
+                self._score(scored_event)
             if isinstance(outcome, LabelResult):
                 for evaluation, hits in outcome.unpublished_evaluations:
                     self._score(ScoredEvent(self.events, line, None, None, evaluation, hits))
@@ -126,13 +128,13 @@ class Scorecard:
                 self._last_streams.popitem(last=False)
         self._last_streams.move_to_end(stream)
 
-    def _score(self, judged: ScoredEvent) -> None:
-        evaluation, hits = judged.evaluation, judged.hits
-        self.course.add(judged)
+    def _score(self, scored_event: ScoredEvent) -> None:
+        evaluation, hits = scored_event.evaluation, scored_event.hits
+        self.course.add(scored_event)
         when = "early" if self.events <= EARLY else "late"
         self._scored[when] += evaluation.scored
         self._early_hits += hits.published if when == "early" else 0
-        self._judged += 1
+        self._evaluated += 1
         for name, other in hits.baselines.items():
             self._hit_squares[name] += (hits.published - other) ** 2
         if isinstance(evaluation, NumberEvaluation):
@@ -150,12 +152,12 @@ class Scorecard:
 
     def _refuse(self, output: OutputRecord) -> None:
         if len(self._bad_lines) < MAX_BAD_LINES:
-            said = {name: content.decode() for name, content in output.headers if name.startswith("online_lstm_")}
+            headers = {name: content.decode() for name, content in output.headers if name.startswith("online_lstm_")}
             self._bad_lines.append(
                 {
-                    "line": int(said["online_lstm_offset"]) + 1,
-                    "reason": said["online_lstm_reason"],
-                    "error": said["online_lstm_error"],
+                    "line": int(headers["online_lstm_offset"]) + 1,
+                    "reason": headers["online_lstm_reason"],
+                    "error": headers["online_lstm_error"],
                 }
             )
 
@@ -201,10 +203,10 @@ class Scorecard:
 
     def _lift_error(self, name: str) -> float | None:
         """Return the standard error of the hit rate minus the hit rate of a baseline."""
-        if not self._judged:
+        if not self._evaluated:
             return None
         total = self._hits.published - self._hits.baselines[name]
-        return paired_error(total, self._hit_squares[name], self._judged, self._scored.total())
+        return paired_error(total, self._hit_squares[name], self._evaluated, self._scored.total())
 
     def _number_figures(self) -> dict[str, Any]:
         figures, error = number_figures(self._settings, self._losses), None
@@ -223,8 +225,8 @@ class Scorecard:
         """Print the figures; ``name`` is the input, ``how`` describes the predictions."""
         table = Table("what", Column("figure", justify="right"))
         figures = self.to_json()
-        for what, figure in score_rows(figures):
-            table.add_row(Text(what), Text(figure))
+        for title, figure in score_rows(figures):
+            table.add_row(Text(title), Text(figure))
         learned = "each value predicted before it was learned" if self._settings.learn else "predicted and not learned"
         console.print(Text(f"{name}: {how or learned}"), soft_wrap=True)
         console.print(table)

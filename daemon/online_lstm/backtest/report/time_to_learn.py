@@ -77,23 +77,23 @@ class TimeToLearn:
 class DriftRecoveries:
     """Drifts and the times to recover from them, each in its own stream.
 
-    At most ``most_streams`` streams are kept, the most recently scored ones.
+    At most ``max_streams`` streams are kept, the most recently scored ones.
     """
 
-    def __init__(self, *, higher_is_better: bool, most_streams: int) -> None:
+    def __init__(self, *, higher_is_better: bool, max_streams: int) -> None:
         self._higher = higher_is_better
-        self._most_streams = most_streams
+        self._max_streams = max_streams
         self._streams: OrderedDict[str | None, deque[float]] = OrderedDict()
         self._waiting: dict[str | None, tuple[DriftRecovery, int]] = {}  # and number of predictions since
         self.count = 0
-        self.told: list[DriftRecovery] = []
+        self.recorded: list[DriftRecovery] = []
 
     def add(self, event: int, line: int, stream: str | None, worth: float | None, *, drift: bool) -> None:
         """Add the hit or error of a prediction of a stream, None if unknown, and whether it signalled a drift."""
         past = self._streams.get(stream)
         if past is None:
             past = self._streams[stream] = deque(maxlen=MAX_BEFORE + WINDOW)
-            if len(self._streams) > self._most_streams:
+            if len(self._streams) > self._max_streams:
                 gone, _ = self._streams.popitem(last=False)
                 self._waiting.pop(gone, None)
         self._streams.move_to_end(stream)
@@ -119,15 +119,15 @@ class DriftRecoveries:
         before = list(past)[:-WINDOW]
         level = (_mean(before) or None) if len(before) >= WINDOW else None
         recovery = DriftRecovery(event, line, stream, level)
-        if len(self.told) < MAX_DRIFTS:
-            self.told.append(recovery)
+        if len(self.recorded) < MAX_DRIFTS:
+            self.recorded.append(recovery)
             if level is not None:
                 self._waiting[stream] = recovery, 0
         past.clear()
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return the first drifts, at most ``MAX_DRIFTS``, in the order of detection."""
-        return [asdict(recovery) for recovery in self.told]
+        return [asdict(recovery) for recovery in self.recorded]
 
 
 def _as_good(level: float, expected: float, higher_is_better: bool) -> bool:

@@ -34,14 +34,14 @@ class TopSurprises:
         else:
             self._parts[-1] = (event, [])
 
-    def told(self, after: int) -> list[Moment]:
+    def top(self, after: int) -> list[Moment]:
         """Return the moments after the event that began a part, or all moments after 0, the most surprising first.
 
         >>> surprising = TopSurprises()
         >>> surprising.add(9.0, {"event": 1})
         >>> surprising.begin_part(1)
         >>> surprising.add(2.0, {"event": 2})
-        >>> surprising.told(after=1), len(surprising.told(after=0))
+        >>> surprising.top(after=1), len(surprising.top(after=0))
         ([{'event': 2}], 2)
         """
         kept = [moment for begun, part in self._parts if begun >= after for moment in part]

@@ -227,8 +227,8 @@ class LabelLearner:
         favourite, stable_since_sample, pending = map(
             self._sequences.open.column, ("favourite", "stable_since_sample", "pending")
         )
-        for sample, line, likeliest in zip(run, probabilities, probabilities.argmax(axis=1).tolist(), strict=True):
-            pending[sample.row] = line
+        for sample, row, likeliest in zip(run, probabilities, probabilities.argmax(axis=1).tolist(), strict=True):
+            pending[sample.row] = row
             if favourite[sample.row, 0] != likeliest:
                 favourite[sample.row], stable_since_sample[sample.row] = likeliest, sample.number
 
@@ -238,7 +238,7 @@ class LabelLearner:
         """Score a sequence that is over and has its label, learn it, and forget it."""
         sequence, shared = contexts.row(key), self._shared
         label, length = int(sequence["label"][0]), int(sequence["length"][0])
-        evaluation, hits = self._judge(sequence)
+        evaluation, hits = self._evaluate(sequence)
         shared["last_label"][:] = label
         shared["label_counts"][label] += 1
         steps, skipped = 0, 0
@@ -252,7 +252,7 @@ class LabelLearner:
         contexts.remove(key)
         return _Conclusion(evaluation, hits, steps, skipped)
 
-    def _judge(self, sequence: ArrayViews) -> tuple[LabelEvaluation | None, PredictorScores[int] | None]:
+    def _evaluate(self, sequence: ArrayViews) -> tuple[LabelEvaluation | None, PredictorScores[int] | None]:
         """Score the prediction after the last sample, if any; return the evaluation and the hits of all predictors."""
         label, predicted, shared = int(sequence["label"][0]), int(sequence["favourite"][0]), self._shared
         if predicted == NONE:
@@ -266,7 +266,7 @@ class LabelLearner:
         )
         # the published prediction, the two baselines, and the only expert, whose prediction is the published one
         named = np.array([[predicted, shared["last_label"][0], shared["label_counts"].argmax(), predicted]])
-        told = score(
+        result = score(
             shared,
             self._settings,
             first=self._events,
@@ -274,7 +274,7 @@ class LabelLearner:
             hits=named == label,
             losses=np.array([[evaluation.surprise_bits]]),
         )
-        return replace(evaluation, drift=told.drifts[0]), told.hits[0]
+        return replace(evaluation, drift=result.drifts[0]), result.hits[0]
 
     def _wait(self, key: Key) -> None:
         self._learned.unlabelled += self._sequences.wait(key, self._events)

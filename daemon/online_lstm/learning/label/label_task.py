@@ -25,7 +25,7 @@ class LabelTask:
     """The classes and the scorer of the labels of a partition."""
 
     def __init__(self, settings: Settings) -> None:
-        self._most = settings.classes
+        self._limit = settings.classes
         self._top = settings.top_k
         self._classes: dict[Symbol, int] = {}
         self._literals: list[str] = []
@@ -47,10 +47,10 @@ class LabelTask:
         number = self._classes.get(symbol)
         if number is None:
             number = self.known
-            if number == self._most:
+            if number == self._limit:
                 raise BadInputError(
                     "too_many_labels",
-                    f"received the label {literal[:64]!a}, expected one of {self._most} known labels: the setting "
+                    f"received the label {literal[:64]!a}, expected one of {self._limit} known labels: the setting "
                     "classes, which is part of the model, limits their number",
                 )
             self._classes[symbol] = number
@@ -72,13 +72,13 @@ class LabelTask:
             probabilities: Float32 (K, classes).
             possible: Which classes may be predicted, bool (classes,).
         """
-        most = min(self._top, int(possible.sum()))
-        order = np.argsort(-probabilities, axis=1, kind="stable")[:, :most]
-        given = np.take_along_axis(probabilities, order, axis=1)
+        count = min(self._top, int(possible.sum()))
+        order = np.argsort(-probabilities, axis=1, kind="stable")[:, :count]
+        likeliest = np.take_along_axis(probabilities, order, axis=1)
         literals = self._literals
         return [
-            LabelPrediction(number, tuple([(literals[c], p) for c, p in zip(classes, line, strict=True)]))
-            for number, classes, line in zip(numbers, order.tolist(), given.tolist(), strict=True)
+            LabelPrediction(number, tuple([(literals[c], p) for c, p in zip(classes, row, strict=True)]))
+            for number, classes, row in zip(numbers, order.tolist(), likeliest.tolist(), strict=True)
         ]
 
     def evaluation(
@@ -107,7 +107,7 @@ class LabelTask:
         Raises:
             StateMismatchError: A label occurs twice, or there are more labels than the setting ``classes``.
         """
-        found: dict[Any, int] = {json.loads(literal): number for number, literal in enumerate(literals)}
-        require_same("number of different labels", len(found), len(literals))
-        require_same(f"room for all labels in `classes` {self._most}", len(literals) <= self._most, expected=True)
-        self._classes, self._literals = found, list(literals)
+        classes: dict[Any, int] = {json.loads(literal): number for number, literal in enumerate(literals)}
+        require_same("number of different labels", len(classes), len(literals))
+        require_same(f"room for all labels in `classes` {self._limit}", len(literals) <= self._limit, expected=True)
+        self._classes, self._literals = classes, list(literals)

@@ -70,7 +70,7 @@ class OpenSequences:
 
     def stalest(self) -> StalestSequence:
         """Return the least recently seen sequence; at least one sequence must exist."""
-        return min(filter(None, map(stalest_of, (self.open, self.waiting))), key=lambda found: found.seen)
+        return min(filter(None, map(stalest_of, (self.open, self.waiting))), key=lambda sequence: sequence.seen)
 
     def forget(self, key: Key) -> None:
         """Forget the sequences of a key."""

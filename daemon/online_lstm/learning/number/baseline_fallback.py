@@ -63,10 +63,10 @@ def observe(
         The index of the chosen prediction, int64 ``(K,)``; 0 is the stack.
     """
     record = Record(*[row[_PREFIX + name] for name in Record._fields])
-    asked = np.concatenate((record.pending, predictions))
+    waiting = np.concatenate((record.pending, predictions))
     chosen = np.empty(len(values), np.int64)
-    _observe(record, values, asked, horizon, chosen)
-    record.pending[:] = asked[len(values) :]
+    _observe(record, values, waiting, horizon, chosen)
+    record.pending[:] = waiting[len(values) :]
     return chosen
 
 
@@ -87,16 +87,16 @@ def _observe(
     chosen: NDArray[np.int64],
 ) -> None:
     for event in range(len(values)):
-        asked = waiting[len(record.pending) - horizon + event]
+        due = waiting[len(record.pending) - horizon + event]
         if record.waiting[0] < horizon:
             record.waiting[0] += 1
         elif not np.isnan(values[event]):
             record.judged[0] += 1
             rate = max(RATE, 1 / record.judged[0])
             record.size[0] += rate * (abs(values[event]) - record.size[0])
-            of_stack = abs(values[event] - asked[0])
+            of_stack = abs(values[event] - due[0])
             for predictor in range(len(record.errors)):
-                error = abs(values[event] - asked[predictor])
+                error = abs(values[event] - due[predictor])
                 record.errors[predictor] += rate * (error - record.errors[predictor])
                 better = 1.0 if error < MUCH * of_stack else 0.0
                 record.shares[predictor] += rate * (better - record.shares[predictor])

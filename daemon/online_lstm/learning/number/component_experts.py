@@ -126,8 +126,8 @@ class Component:
         row["number_events"][0] += count
         filled = values
         if missing.any():
-            line = np.concatenate((row["number_values"][-1:], values))
-            filled = line[np.maximum.accumulate(np.where(np.isnan(line), 0, np.arange(count + 1)))[1:]]
+            column = np.concatenate((row["number_values"][-1:], values))
+            filled = column[np.maximum.accumulate(np.where(np.isnan(column), 0, np.arange(count + 1)))[1:]]
         past = remember(row["number_values"], filled)
         remember(row["number_missing"], missing)
         steps = np.arange(before, before + count)
@@ -254,7 +254,8 @@ class Component:
         """Return the right network outputs at K values, ``(K, H)``, and keep the predictions and spreads after them."""
         pending = remember(row["number_asked"], np.stack([predictions, spread], axis=1).T)
         due = [
-            line[:, self._horizons[-1] - h :][:, : len(values)] for line, h in zip(pending, self._horizons, strict=True)
+            column[:, self._horizons[-1] - h :][:, : len(values)]
+            for column, h in zip(pending, self._horizons, strict=True)
         ]
         predicted, unit = np.stack(due, axis=-1)
         with np.errstate(all="ignore"):

@@ -135,10 +135,10 @@ class NumberEnsemble:
         rows = [{name: row[name][index] for name in self._names} for index in range(len(self._components))]
         parts = []
         while len(values):
-            lines = [np.ascontiguousarray(line) for line in values.T]
-            cuts = zip(self._components, rows, lines, strict=True)
-            count = min(component.until_cut(own, line) for component, own, line in cuts)
-            parts.append(self._learn(rows, [line[:count] for line in lines], timestamps_ms[:count]))
+            columns = [np.ascontiguousarray(column) for column in values.T]
+            cuts = zip(self._components, rows, columns, strict=True)
+            count = min(component.until_cut(own, column) for component, own, column in cuts)
+            parts.append(self._learn(rows, [column[:count] for column in columns], timestamps_ms[:count]))
             values, timestamps_ms = values[count:], timestamps_ms[count:]
         return Observed(*[np.concatenate(arrays) for arrays in zip(*parts, strict=True)])
 

@@ -138,8 +138,8 @@ class NumberLearner:
         count, stream = len(run), self._streams.view(self.row)
         values, times = self.task.values(run)
         observed = self._ensemble.observe(stream, values, times)
-        lines = self._lines(stream, observed)
-        result = self._fit(stream, lines)
+        rows = self._append_rows(stream, observed)
+        result = self._fit(stream, rows)
         lstm = observed.linear + observed.spread * self._by_horizon(result.outputs[1:])
         experts = observed.predictions(self._experts, lstm)
         published, weights = self._ensemble.stack(stream, observed, lstm)
@@ -147,11 +147,11 @@ class NumberLearner:
         scale = np.broadcast_to(observed.scale[:, None], published.shape)
         made = np.concatenate([published[..., None], observed.baselines, experts, scale[..., None]], axis=-1)
         pending = np.concatenate([stream["pending"], made])
-        evaluations, judged = self._judge(stream, values, self._due(pending, count), covered)
+        evaluations, scores = self._evaluate(stream, values, self._due(pending, count), covered)
         predictions: list[NumberPrediction | None] = [*self.task.predictions(published, bounds, experts, weights)]
         first = int(stream["events"][0]) + 1
         stream["events"][0] += count
-        stream["lines"][:] = lines[count:]
+        stream["lines"][:] = rows[count:]
         stream["pending"][:] = pending[count:]
         if run[-1].ends:
             predictions[-1] = None  # the sequence is over
@@ -164,43 +164,43 @@ class NumberLearner:
                 skipped,
                 evaluations[i],
                 predictions[i],
-                judged.hits[i],
-                judged.rates[i],
+                scores.hits[i],
+                scores.rates[i],
             )
             for i, (fitted, skipped) in enumerate(steps)
         ]
 
-    def _lines(self, stream: ArrayViews, observed: "Observed") -> NDArray[np.float32]:
-        """Append one line for each event, and write the targets that arrive into their lines."""
+    def _append_rows(self, stream: ArrayViews, observed: "Observed") -> NDArray[np.float32]:
+        """Append one row for each event, and write the targets that arrive into their rows."""
         count, width = observed.features.shape
         channels = len(self._network.horizons)
         new = np.zeros((count, self._network.width), np.float32)
         new[:, :width], new[:, width] = observed.features, 1
-        lines = np.concatenate([stream["lines"], new])
+        rows = np.concatenate([stream["lines"], new])
         known = np.isfinite(observed.residuals)
         targets = np.where(known, observed.residuals, 0)
         # the channels of the network are ordered by component and then by horizon
         for index, horizon in enumerate(self._horizons):
-            arriving = lines[len(stream["lines"]) - horizon :][:count, width + 1 :]
+            arriving = rows[len(stream["lines"]) - horizon :][:count, width + 1 :]
             arriving[:, index : channels : len(self._horizons)] = targets[:, index]
             arriving[:, channels + index :: len(self._horizons)] = known[:, index]
-        return lines
+        return rows
 
     def _by_horizon(self, outputs: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return K network outputs, ordered by component and then by horizon, as ``(K, H, D)``."""
         by_component = outputs.reshape(len(outputs), self._settings.features, len(self._horizons))
         return by_component.swapaxes(1, 2).astype(np.float64)
 
-    def _fit(self, stream: ArrayViews, lines: NDArray[np.float32]) -> NumberRun:
-        """Fit the network on the lines, and keep some windows in the replay buffer."""
+    def _fit(self, stream: ArrayViews, rows: NDArray[np.float32]) -> NumberRun:
+        """Fit the network on the rows, and keep some windows in the replay buffer."""
         network = self._network_rows.view(self.network_row)
         past = ReplayBuffer(
             int(stream["events"][0]), network["replay_lines"], network["replay_states"], self._network.stride
         )
-        result = self._network.run(self._scope.state_of(network), lines, past)
+        result = self._network.run(self._scope.state_of(network), rows, past)
         self._scope.keep(network, result.state)
         window = network["replay_lines"].shape[1]
-        windows = np.lib.stride_tricks.sliding_window_view(lines, window, axis=0)[: len(result.edges)]
+        windows = np.lib.stride_tricks.sliding_window_view(rows, window, axis=0)[: len(result.edges)]
         past.keep(windows.transpose(0, 2, 1), result.edges)
         return result
 
@@ -210,7 +210,7 @@ class NumberLearner:
         due = [pending[longest - h :][:count, index] for index, h in enumerate(self._horizons)]
         return np.stack(due, axis=1)
 
-    def _judge(
+    def _evaluate(
         self, stream: ArrayViews, values: NDArray[np.float64], due: NDArray[np.float64], covered: NDArray[np.float64]
     ) -> tuple[list[NumberEvaluation | None], ScoredBatch]:
         """Score the pending predictions of K events.
@@ -233,7 +233,7 @@ class NumberLearner:
             errors = np.where(known, arrived - predictions[..., 0], np.nan)
         sums = classification.window_sums(stream, losses[scored])
         several = known[0].size > 1
-        judged = score(
+        scores = score(
             stream,
             self._settings,
             first=int(stream["events"][0]) + 1,
@@ -249,6 +249,6 @@ class NumberLearner:
             covered.reshape(by_channel),
             losses=losses,
             sums=sums,
-            drifts=judged.drifts,
+            drifts=scores.drifts,
         )
-        return evaluations, judged
+        return evaluations, scores

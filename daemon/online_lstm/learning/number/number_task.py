@@ -52,7 +52,7 @@ class NumberTask:
         """
         count, channels = len(published), published[0].size
         by_expert = np.stack([experts, weights], axis=-1).reshape(count, channels, -1, 2).transpose(0, 2, 3, 1)
-        lines = zip(
+        rows = zip(
             published.reshape(count, -1).tolist(),
             bounds.reshape(count, -1, 2).tolist(),
             by_expert.tolist(),
@@ -64,7 +64,7 @@ class NumberTask:
                 tuple((low, high) for low, high in intervals),
                 tuple((tuple(predicted), tuple(shares)) for predicted, shares in by_expert),
             )
-            for values, intervals, by_expert in lines
+            for values, intervals, by_expert in rows
         ]
 
     @staticmethod
@@ -95,7 +95,7 @@ class NumberTask:
         """
         indices = np.maximum(np.cumsum(scored) - 1, 0).tolist()  # among the scored events
         scores = regression.scores_of(sums).tolist()  # (S, scores, C)
-        lines = zip(
+        rows = zip(
             *(array.tolist() for array in (scored, predicted, errors, hits, covered)),
             losses,
             indices,
@@ -114,5 +114,5 @@ class NumberTask:
             )
             if counts
             else None
-            for counts, predicted, off, near, within, lost, index, drift in lines
+            for counts, predicted, off, near, within, lost, index, drift in rows
         ]

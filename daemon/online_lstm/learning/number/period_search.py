@@ -62,10 +62,10 @@ def _best(shares: NDArray[np.float64], end: int, present: int) -> int:
 
 def _shares(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the share of the variance that each period explains; -inf for a period that is no candidate."""
-    least = MIN_EVENTS / len(values)
+    min_share = MIN_EVENTS / len(values)
     cut = _cut(values)
-    shares = _shares_of(cut, max(MIN_SHARE, least))
-    white = _shares_of(_cut(_whitened(cut)), max(MIN_SHARE_WHITE, least))
+    shares = _shares_of(cut, max(MIN_SHARE, min_share))
+    white = _shares_of(_cut(_whitened(cut)), max(MIN_SHARE_WHITE, min_share))
     better: NDArray[np.float64] = np.maximum(shares, white)
     return better
 
@@ -107,30 +107,30 @@ def _mean(series: NDArray[np.float64]) -> float:
 
 
 @compiled
-def _shares_of(series: NDArray[np.float64], least: float) -> NDArray[np.float64]:
-    count, most = len(series), len(series) // 2
+def _shares_of(series: NDArray[np.float64], min_share: float) -> NDArray[np.float64]:
+    count, max_lag = len(series), len(series) // 2
     series = series - _mean(series)
-    sums = np.zeros(most + 1)
+    sums = np.zeros(max_lag + 1)
     for step in range(count):
-        for lag in range(min(most + 1, count - step)):
+        for lag in range(min(max_lag + 1, count - step)):
             sums[lag] += series[step] * series[step + lag]
-    r = np.zeros(most + 1)
-    total = np.zeros(most + 2)  # cumulative sums of r
-    for lag in range(most + 1):
+    r = np.zeros(max_lag + 1)
+    total = np.zeros(max_lag + 2)  # cumulative sums of r
+    for lag in range(max_lag + 1):
         if sums[0] > 0:
             r[lag] = sums[lag] / sums[0] * count / (count - lag)
         total[lag + 1] = total[lag] + r[lag]
     means = np.full(count // MIN_PERIODS + 2, -np.inf)
     for period in range(2, len(means)):
-        multiples = min(most // period, MAX_MULTIPLES)
+        multiples = min(max_lag // period, MAX_MULTIPLES)
         mean = 0.0
         for multiple in range(1, multiples + 1):
             mean += r[multiple * period] / multiples
-        first, end = (period + 1) // 2, min(most, (2 * multiples + 1) * period // 2) + 1
+        first, end = (period + 1) // 2, min(max_lag, (2 * multiples + 1) * period // 2) + 1
         means[period] = mean - (total[end] - total[first]) / (end - first)
     shares = np.full(len(means) - 1, -np.inf)
     for period in range(2, len(shares)):
         if means[period - 1] < means[period] >= means[period + 1]:
             share = means[period] - (1 - means[period]) * period / count
-            shares[period] = share if share >= least else -np.inf
+            shares[period] = share if share >= min_share else -np.inf
     return shares

@@ -111,13 +111,13 @@ def _observe(
     pending = len(state.pending)
     lower = np.empty((size, size))
     for event in range(len(values)):
-        asked = waiting[pending - horizon + event]
+        due = waiting[pending - horizon + event]
         fitted.outcomes[event] = np.nan
-        if asked[size + 1] > 0 and not np.isnan(values[event]):
-            outcome = min(max((values[event] - asked[size]) / asked[size + 1], -MAX_TARGET), MAX_TARGET)
+        if due[size + 1] > 0 and not np.isnan(values[event]):
+            outcome = min(max((values[event] - due[size]) / due[size + 1], -MAX_TARGET), MAX_TARGET)
             fitted.outcomes[event] = outcome
             if learns:
-                _learn(state, asked[:size], outcome, first_weights, forgetting)
+                _learn(state, due[:size], outcome, first_weights, forgetting)
                 _solve(state.products, state.answers, ridge, lower, state.weights)
                 for index in range(size):
                     state.weights[index] += first_weights[index]

@@ -71,7 +71,7 @@ def _observe(scale: Scale, values: NDArray[np.float64], numbers: NDArray[np.floa
     for event in range(len(values)):
         if not np.isnan(values[event]):
             _learn(scale, values[event])
-        spread = scaled.spread[event] = max(scale.spread[0], _least(scale))
+        spread = scaled.spread[event] = max(scale.spread[0], _min_spread(scale))
         for index in range(numbers.shape[1]):
             away = (numbers[event, index] - scale.centre[0]) / spread
             scaled.numbers[event, index] = min(max(away, -MAX_SCALED), MAX_SCALED)
@@ -81,16 +81,16 @@ def _observe(scale: Scale, values: NDArray[np.float64], numbers: NDArray[np.floa
 def _learn(scale: Scale, value: float) -> None:
     if scale.seen[0] == 0:
         scale.centre[0] = value
-    least = _least(scale)
+    min_spread = _min_spread(scale)
     scale.seen[0] += 1
     rate = max(RATE, 1 / scale.seen[0])
     away = value - scale.centre[0]
-    spread = max(scale.spread[0], least)
+    spread = max(scale.spread[0], min_spread)
     scale.spread[0] += rate * (min(abs(away), MAX_GROWTH * spread) - scale.spread[0])
     scale.centre[0] += rate * min(max(away, -MAX_MOVE * spread), MAX_MOVE * spread)
 
 
 @compiled
-def _least(scale: Scale) -> float:
-    least: float = max(MIN_SPREAD, MIN_RELATIVE_SPREAD * abs(scale.centre[0]))
-    return least
+def _min_spread(scale: Scale) -> float:
+    spread: float = max(MIN_SPREAD, MIN_RELATIVE_SPREAD * abs(scale.centre[0]))
+    return spread

@@ -203,16 +203,16 @@ def _restart(profile: Profile, slot: int, value: float) -> None:
 
 
 @compiled
-def _least(profile: Profile, slot: int) -> float:
-    least: float = max(MIN_SPREAD, MIN_RELATIVE_SPREAD * abs(profile.fast[slot]))
-    return least
+def _min_spread(profile: Profile, slot: int) -> float:
+    spread: float = max(MIN_SPREAD, MIN_RELATIVE_SPREAD * abs(profile.fast[slot]))
+    return spread
 
 
 @compiled
 def _spread(profile: Profile, slot: int) -> float:
     """Return the spread of a slot, above 0."""
     own = profile.sizes[slot] if profile.visits[slot] > 1 else profile.size[0]
-    spread: float = max((1 - OVERALL) * own + OVERALL * profile.size[0], _least(profile, slot))
+    spread: float = max((1 - OVERALL) * own + OVERALL * profile.size[0], _min_spread(profile, slot))
     return spread
 
 
@@ -242,14 +242,14 @@ def _jump(profile: Profile, difference: float, far: bool) -> float:
 @compiled
 def _middle(numbers: NDArray[np.float64]) -> float:
     """Return the median of an odd number of numbers."""
-    for place in range(len(numbers)):
+    for index in range(len(numbers)):
         below = 0
         for other in range(len(numbers)):
-            if (numbers[other], other) < (numbers[place], place):
+            if (numbers[other], other) < (numbers[index], index):
                 below += 1
         if below == len(numbers) // 2:
             break
-    middle: float = numbers[place]
+    middle: float = numbers[index]
     return middle
 
 
@@ -264,16 +264,16 @@ def _jump_of_slot(profile: Profile, slot: int, value: float, far: bool) -> bool:
 
 
 @compiled
-def _move(profile: Profile, slot: int, value: float, most: float) -> None:
+def _move(profile: Profile, slot: int, value: float, max_step: float) -> None:
     """Move the means of a slot towards a value, by at most their rates times ``most``, and update u and v."""
     size = abs(value - profile.fast[slot])
     profile.sized[0] += 1
-    most_size = FAR * max(profile.size[0], min(_least(profile, slot), MIN_RELATIVE_SPREAD * abs(value)))
-    profile.size[0] += max(RATE_OF_SIZE, 1 / profile.sized[0]) * (min(size, most_size) - profile.size[0])
+    max_size = FAR * max(profile.size[0], min(_min_spread(profile, slot), MIN_RELATIVE_SPREAD * abs(value)))
+    profile.size[0] += max(RATE_OF_SIZE, 1 / profile.sized[0]) * (min(size, max_size) - profile.size[0])
     profile.visits[slot] += 1
     if profile.visits[slot] == 2:
         profile.sizes[slot] = profile.size[0]
     often = 1 / profile.visits[slot]
     profile.sizes[slot] += max(RATE_OF_SIZES, often) * (min(size, 4 * profile.size[0]) - profile.sizes[slot])
-    profile.fast[slot] += max(FAST, often) * min(max(value - profile.fast[slot], -most), most)
-    profile.slow[slot] += max(SLOW, often) * min(max(value - profile.slow[slot], -most), most)
+    profile.fast[slot] += max(FAST, often) * min(max(value - profile.fast[slot], -max_step), max_step)
+    profile.slow[slot] += max(SLOW, often) * min(max(value - profile.slow[slot], -max_step), max_step)

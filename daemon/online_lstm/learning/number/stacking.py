@@ -58,11 +58,11 @@ def observe(
         forgetting=FORGETTING,
         ridge=RIDGE,
     )
-    least, most = predictions.min(axis=1), predictions.max(axis=1)
-    margin = MARGIN * (most - least)
-    stacked = np.clip(fitted.predictions, least - margin, most + margin)
+    lowest, highest = predictions.min(axis=1), predictions.max(axis=1)
+    margin = MARGIN * (highest - lowest)
+    stacked = np.clip(fitted.predictions, lowest - margin, highest + margin)
     weights = np.column_stack([1 - fitted.weights.sum(axis=1), fitted.weights])
-    return np.where(most - least <= ROUNDING * np.abs(first), first, stacked), weights
+    return np.where(highest - lowest <= ROUNDING * np.abs(first), first, stacked), weights
 
 
 def break_sequence(row: ArrayViews) -> None:

@@ -51,12 +51,12 @@ def record(row: ArrayViews, hits: NDArray[np.generic], losses: NDArray[np.float6
     ring, count = row["scores_hits"], int(row["scores_count"][0])
     window = len(ring)
     numbers = np.arange(count, count + len(hits))
-    places = numbers % window
+    slots = numbers % window
     # the free slots of a ring that is not full hold no hits, so overwriting them removes none
-    on_revoked = np.concatenate((ring[places[:window]], hits[:-window]))
+    on_revoked = np.concatenate((ring[slots[:window]], hits[:-window]))
     sums = row["scores_sums"] + np.subtract(hits, on_revoked, dtype=np.int64).cumsum(axis=0)
-    ring[places[-window:]] = hits[-window:]
-    row["scores_losses"][places[-window:]] = losses[-window:]
+    ring[slots[-window:]] = hits[-window:]
+    row["scores_losses"][slots[-window:]] = losses[-window:]
     row["scores_sums"][:] = sums[-1] if len(sums) else row["scores_sums"]
     row["scores_totals"] += np.add.reduce(hits, axis=0, dtype=np.int64)
     row["scores_count"][0] = count + len(hits)
@@ -72,15 +72,15 @@ def rates(row: ArrayViews) -> NDArray[np.float64] | None:
 def misses(hits: NDArray[np.generic]) -> NDArray[np.float64]:
     """Return the share of wrong published predictions at K events, float64 ``(K,)``; ``hits`` as for ``record``."""
     several = hits.dtype != np.bool_
-    found: NDArray[np.float64] = 1 - np.divide(hits[:, 0], hits[:, -1] if several else 1)
-    return found
+    shares: NDArray[np.float64] = 1 - np.divide(hits[:, 0], hits[:, -1] if several else 1)
+    return shares
 
 
 def _rates(ring: NDArray[np.generic], sums: NDArray[np.int64], events: int | NDArray[np.int64]) -> NDArray[np.float64]:
     """Divide hits by the number of scored predictions: one an event, or the count in the last column."""
     several = ring.dtype != np.bool_
-    found: NDArray[np.float64] = sums[..., :-1] / sums[..., -1:] if several else np.divide(sums, events)
-    return found
+    hit_rates: NDArray[np.float64] = sums[..., :-1] / sums[..., -1:] if several else np.divide(sums, events)
+    return hit_rates
 
 
 def window_sums(row: ArrayViews, losses: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -93,12 +93,12 @@ def window_sums(row: ArrayViews, losses: NDArray[np.float64]) -> NDArray[np.floa
     ring, count = row["scores_losses"], int(row["scores_count"][0])
     window = len(ring)
     block, base, end = min(BLOCK, window), max(0, count - window), count + len(losses)
-    line = np.concatenate([ring[np.arange(base, count) % window], losses])
+    series = np.concatenate([ring[np.arange(base, count) % window], losses])
     sums = np.empty_like(losses)
     for first in range(count // block * block, end, block):
-        before = np.cumsum(line[first - base - 1 :: -1] if first > base else line[:0], axis=0)[:window]
-        before = np.concatenate([np.zeros_like(line[:1]), before])
-        after = np.cumsum(line[first - base : first - base + block], axis=0)
+        before = np.cumsum(series[first - base - 1 :: -1] if first > base else series[:0], axis=0)[:window]
+        before = np.concatenate([np.zeros_like(series[:1]), before])
+        after = np.cumsum(series[first - base : first - base + block], axis=0)
         here = np.arange(max(first, count), min(first + block, end))
         kept = np.minimum(window - 1 - (here - first), first)
         sums[here - count] = before[kept] + after[here - first]
@@ -120,8 +120,8 @@ def summary(
     events = scored(rows)
     if not events:
         return None, None
-    found = _rates(rows["scores_hits"], rows["scores_sums"].sum(axis=0), events)
-    return predictors.named(found.tolist()), rows["scores_losses"].sum(axis=(0, 1)) / events
+    hit_rates = _rates(rows["scores_hits"], rows["scores_sums"].sum(axis=0), events)
+    return predictors.named(hit_rates.tolist()), rows["scores_losses"].sum(axis=(0, 1)) / events
 
 
 def lift_errors(rows: ArrayViews, predictors: Predictors) -> Mapping[str, float] | None:

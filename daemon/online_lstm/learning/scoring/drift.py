@@ -34,16 +34,16 @@ def detect(row: ArrayViews, misses: NDArray[np.float64], *, delta: float, thresh
 
     ``row`` has the arrays of the stream, written to. The result is bit-identical for any split of the events into runs.
     """
-    count, mean, total, least = row["drift_test"].tolist()
-    found = []
+    count, mean, total, lowest = row["drift_test"].tolist()
+    drifts = []
     for miss in misses.tolist():
         count += 1
         mean += 1 / count * (miss - mean)
         total = total + (miss - mean) - delta
-        least = total if total < least else least  # noqa: FURB136 - a call of min takes as long as the rest of the loop
-        changed = count >= MIN_EVENTS and total - least > threshold
-        found.append(changed)
+        lowest = total if total < lowest else lowest  # noqa: FURB136 - a call of min takes as long as the rest of the loop
+        changed = count >= MIN_EVENTS and total - lowest > threshold
+        drifts.append(changed)
         if changed:
-            count, mean, total, least = 0.0, 0.0, 0.0, 0.0
-    row["drift_test"][:] = count, mean, total, least
-    return found
+            count, mean, total, lowest = 0.0, 0.0, 0.0, 0.0
+    row["drift_test"][:] = count, mean, total, lowest
+    return drifts

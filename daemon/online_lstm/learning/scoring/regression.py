@@ -82,8 +82,8 @@ def losses_of(
     large = own > LARGE
     squares = [np.where(large, 0, own) ** 2, (np.where(large, own, 0) / LARGE) ** 2]
     after = [*squares, size, shares, some, bounded, np.where(bounded, covered, 0)]
-    line = np.concatenate([np.ones((*values.shape, 1)), errors, np.stack(after, axis=-1)], axis=-1)
-    losses: NDArray[np.float64] = np.where(scored[..., None], line, 0)
+    all_columns = np.concatenate([np.ones((*values.shape, 1)), errors, np.stack(after, axis=-1)], axis=-1)
+    losses: NDArray[np.float64] = np.where(scored[..., None], all_columns, 0)
     return losses
 
 
@@ -119,7 +119,7 @@ def skill_error(sums: NDArray[np.float64], squares: NDArray[np.float64]) -> floa
     own, *baselines = absolute_errors(sums)[:, : 1 + _BASELINES].T.tolist()
     errors = []
     for channel, scored in enumerate(np.rint(sums[:, 0]).astype(int).tolist()):
-        baseline, best = min(enumerate(line[channel] for line in baselines), key=lambda pair: pair[1])
+        baseline, best = min(enumerate(row[channel] for row in baselines), key=lambda pair: pair[1])
         if scored and best > 0:
             error = paired_error(own[channel] - best, float(squares[channel, baseline]), scored, scored)
             errors.append(error / (best / scored))

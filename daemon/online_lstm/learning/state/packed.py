@@ -86,7 +86,7 @@ class PackedArrays:
         self._free.extend(range(max(1, 2 * before) - 1, before - 1, -1))
 
 
-def require_same(what: str, received: object, expected: object) -> None:
+def require_same(name: str, received: object, expected: object) -> None:
     """Raise ``StateMismatchError`` unless both are equal."""
     if received != expected:
-        raise StateMismatchError(f"{what} in the restored state: received {received}, expected {expected}")
+        raise StateMismatchError(f"{name} in the restored state: received {received}, expected {expected}")

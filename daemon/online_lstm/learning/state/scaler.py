@@ -60,8 +60,8 @@ def scaled(row: ArrayViews, samples: Numbers) -> NDArray[np.float32]:
 def observe(row: ArrayViews, samples: Numbers) -> None:
     """Learn from samples, float64 (K, features), at most ``room`` of them."""
     seen = int(row["scale_samples"][0])
-    place = seen % BLOCK
-    row["scale_block"][place : place + len(samples)] = np.clip(samples, -MAX_VALUE, MAX_VALUE)
+    start = seen % BLOCK
+    row["scale_block"][start : start + len(samples)] = np.clip(samples, -MAX_VALUE, MAX_VALUE)
     changes = len(samples) == room(row)
     row["scale_samples"][0] = seen = seen + len(samples)
     if changes and seen <= BLOCK:
@@ -76,8 +76,8 @@ def _begin(row: ArrayViews, block: Numbers) -> None:
         known = column[~np.isnan(column)]
         if len(known):
             median = np.median(known)
-            most = MAX_DEVIATIONS * _NORMAL * np.median(np.abs(known - median))
-            near = np.clip(known, median - most, median + most) if most else known
+            limit = MAX_DEVIATIONS * _NORMAL * np.median(np.abs(known - median))
+            near = np.clip(known, median - limit, median + limit) if limit else known
             row["scale_counts"][feature] = len(known)
             row["scale_means"][feature], row["scale_variances"][feature] = near.mean(), near.var()
 
@@ -87,10 +87,10 @@ def _move(row: ArrayViews, block: Numbers) -> None:
     counts, means, variances = row["scale_counts"], row["scale_means"], row["scale_variances"]
     known = ~np.isnan(block)
     # the first numbers that differ are not outliers: how far numbers differ is still unknown
-    most = np.where(variances > 0, MAX_DEVIATIONS * np.sqrt(variances), MAX_VALUE)
+    limit = np.where(variances > 0, MAX_DEVIATIONS * np.sqrt(variances), MAX_VALUE)
     first = (counts == 0) & known.any(axis=0)
     means[:] = np.where(first, np.where(known, block, 0)[known.argmax(axis=0), np.arange(block.shape[1])], means)
-    away = np.where(known, np.clip(block - means, -most, most), 0)
+    away = np.where(known, np.clip(block - means, -limit, limit), 0)
     new = known.sum(axis=0)
     total = counts + new
     share = 1 / np.maximum(total, 1)

@@ -35,12 +35,12 @@ class ModelBeliefs(NamedTuple):
     ids: NDArray[np.int32]  # (2, codes): value ids of the codes, for the first event and for all later events
     came: NDArray[np.int32]  # (K,): codes of the events, 0 if a prediction could not have named the code
 
-    def ranked(self, most: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    def ranked(self, count: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Return the likeliest value ids, -1 if fewer are known, and their probabilities, ``(K + 1, at most most)``.
 
         Equal probabilities keep the order of admission.
         """
-        codes = np.argsort(-self.probabilities[:, 1:], axis=1, kind="stable")[:, :most] + 1
+        codes = np.argsort(-self.probabilities[:, 1:], axis=1, kind="stable")[:, :count] + 1
         probabilities = np.take_along_axis(self.probabilities, codes, axis=1)
         known = codes < self.known[:, None]
         table = np.where(np.arange(len(codes)) > 0, 1, 0)[:, None]

@@ -57,18 +57,23 @@ def fields(experts: int, scope: str = "stream") -> dict[str, ArraySpec]:
 
 
 def mix(
-    row: ArrayViews, run: ObservedRun, told: tuple[ModelBeliefs, ExpertBeliefs], settings: Settings, *, pending: bool
+    row: ArrayViews,
+    run: ObservedRun,
+    beliefs: tuple[ModelBeliefs, ExpertBeliefs],
+    settings: Settings,
+    *,
+    pending: bool,
 ) -> Mixed:
     """Mix the experts' predictions of each event, and learn from each event before mixing the next.
 
     Args:
         row: The arrays of the stream, written to.
         run: The events.
-        told: The predictions of the LSTM and of the memories in the mixture.
+        beliefs: The predictions of the LSTM and of the memories in the mixture.
         settings: The number of values to list, the learning rates, and whether to learn.
         pending: Whether the first event has a pending prediction; without one, nothing is learned from that event.
     """
-    codes, expected = told
+    codes, expected = beliefs
     count, experts = len(run.ids), 1 + expected.rest.shape[1]
     mixed = Mixed(
         np.full((count + 1, settings.top_k), -1, np.int32),

@@ -55,7 +55,7 @@ class Views(NamedTuple):
 @compiled
 def mix(
     mixer: Mixer,
-    told: tuple[ModelBeliefs, ExpertBeliefs, float],
+    beliefs: tuple[ModelBeliefs, ExpertBeliefs, float],
     course: tuple[NDArray[np.int64], NDArray[np.int32], int],
     rates: tuple[float, float],
     mixed: Mixed,
@@ -64,13 +64,13 @@ def mix(
 
     Args:
         mixer: Written to.
-        told: Predictions of the LSTM and of the memories, and the probability up to which a memory names no value.
+        beliefs: Predictions of the LSTM and of the memories, and the probability up to which a memory names no value.
         course: The mixing contexts, int64 ``(K + 1,)``; the ids that came, -1 for a new value, int32 ``(K,)``; and the
             index of the first event to learn from.
         rates: Learning rates of W and of U.
         mixed: Written to.
     """
-    codes, expected, least_named = told
+    codes, expected, max_unnamed = beliefs
     situations, values, first = course
     experts, size = len(mixer.weights), expected.probabilities.shape[2]
     views = Views(
@@ -84,21 +84,21 @@ def mix(
     )
     for event in range(len(situations)):
         situation = situations[event]
-        _tell(codes, event, views.beliefs[0], views.rests)
+        _spread_codes(codes, event, views.beliefs[0], views.rests)
         for kind in range(experts - 1):
             views.rests[1 + kind] = expected.rest[event, kind]
             kept = 1 - expected.rest[event, kind]
-            _scale(expected.probabilities[event, kind], least_named, kept, views.beliefs[1 + kind])
+            _scale(expected.probabilities[event, kind], max_unnamed, kept, views.beliefs[1 + kind])
         named = _name_candidates(views.beliefs, views.rests, views.candidates)
         candidates, mixture, published = views.candidates[:named], views.mixture[:named], views.published[:named]
         for expert in range(experts):
             weight = mixer.weights[expert] + mixer.corrections[situation, expert]
             mixed.weights[event, expert] = max(weight, MIN_WEIGHT)
         rest = _share_out(mixer, views, situation, mixed.weights[event], mixture)
-        place, rest_published = _calibrate(mixer.calibration, mixture, rest, published)
+        position, rest_published = _calibrate(mixer.calibration, mixture, rest, published)
         _list_top(published, candidates, mixed.top[event], mixed.top_probabilities[event])
         if event < len(values):
-            came = _place_of(values[event], candidates)
+            came = _index_of(values[event], candidates)
             mixed.probability[event] = published[came] if came >= 0 else rest_published
             for expert in range(experts):
                 own = views.beliefs[expert, values[event]] if came >= 0 else views.rests[expert]
@@ -111,7 +111,7 @@ def mix(
                     _learn_weights(mixer, situation, views.logs[:, :named], mixture, (came, (rates[0], step)))
                 if named > 0:
                     right = 1.0 if came >= 0 and came == np.argmax(mixture) else 0.0
-                    _learn_calibration(mixer.calibration, mixer.calibration_samples, place, right)
+                    _learn_calibration(mixer.calibration, mixer.calibration_samples, position, right)
 
 
 @compiled
@@ -120,7 +120,7 @@ def _bounded(probability: float) -> float:
 
 
 @compiled
-def _tell(codes: ModelBeliefs, event: int, beliefs: NDArray[np.float64], rests: NDArray[np.float64]) -> None:
+def _spread_codes(codes: ModelBeliefs, event: int, beliefs: NDArray[np.float64], rests: NDArray[np.float64]) -> None:
     """Write the predictions of the LSTM, by value id."""
     beliefs[:] = 0
     for code in range(1, codes.known[event]):
@@ -129,9 +129,9 @@ def _tell(codes: ModelBeliefs, event: int, beliefs: NDArray[np.float64], rests: 
 
 
 @compiled
-def _scale(probabilities: NDArray[np.float64], least: float, scale: float, beliefs: NDArray[np.float64]) -> None:
+def _scale(probabilities: NDArray[np.float64], threshold: float, scale: float, beliefs: NDArray[np.float64]) -> None:
     for value in range(len(beliefs)):
-        beliefs[value] = scale * probabilities[value] if probabilities[value] > least else 0.0
+        beliefs[value] = scale * probabilities[value] if probabilities[value] > threshold else 0.0
 
 
 @compiled
@@ -146,20 +146,20 @@ def _name_candidates(beliefs: NDArray[np.float64], rests: NDArray[np.float64], c
                 break
     for expert in range(len(beliefs)):
         unnamed = 1
-        for place in range(named):
-            if beliefs[expert, candidates[place]] == 0:
+        for index in range(named):
+            if beliefs[expert, candidates[index]] == 0:
                 unnamed += 1
-        for place in range(named):
-            if beliefs[expert, candidates[place]] == 0:
-                beliefs[expert, candidates[place]] = rests[expert] / unnamed
+        for index in range(named):
+            if beliefs[expert, candidates[index]] == 0:
+                beliefs[expert, candidates[index]] = rests[expert] / unnamed
     return named
 
 
 @compiled
-def _place_of(value: int, candidates: NDArray[np.int32]) -> int:
-    for place in range(len(candidates)):
-        if candidates[place] == value:
-            return place
+def _index_of(value: int, candidates: NDArray[np.int32]) -> int:
+    for index in range(len(candidates)):
+        if candidates[index] == value:
+            return index
     return -1
 
 
@@ -175,26 +175,26 @@ def _share_out(
         views.odds[expert] = math.log(rest / (1 - rest))
         rest_weight = mixer.rest_weights[expert] + mixer.rest_corrections[situation, expert]
         rest_score += max(rest_weight, 0.0) * views.odds[expert]
-        for place in range(named):
-            belief = views.beliefs[expert, views.candidates[place]]
-            views.logs[expert, place] = math.log(SPREAD / named + (1 - SPREAD) * belief)
+        for index in range(named):
+            belief = views.beliefs[expert, views.candidates[index]]
+            views.logs[expert, index] = math.log(SPREAD / named + (1 - SPREAD) * belief)
     _normalise(weights, views.logs[:, :named], mixture)
     return 1 / (1 + math.exp(-rest_score))
 
 
 @compiled
 def _normalise(weights: NDArray[np.float64], logs: NDArray[np.float64], mixture: NDArray[np.float64]) -> None:
-    most, total = -np.inf, 0.0
-    for place in range(len(mixture)):
-        mixture[place] = 0
+    highest, total = -np.inf, 0.0
+    for index in range(len(mixture)):
+        mixture[index] = 0
         for expert in range(len(weights)):
-            mixture[place] += weights[expert] * logs[expert, place]
-        most = max(most, mixture[place])
-    for place in range(len(mixture)):
-        mixture[place] = math.exp(mixture[place] - most)
-        total += mixture[place]
-    for place in range(len(mixture)):
-        mixture[place] /= total
+            mixture[index] += weights[expert] * logs[expert, index]
+        highest = max(highest, mixture[index])
+    for index in range(len(mixture)):
+        mixture[index] = math.exp(mixture[index] - highest)
+        total += mixture[index]
+    for index in range(len(mixture)):
+        mixture[index] /= total
 
 
 @compiled
@@ -215,17 +215,17 @@ def _calibrate(
         if candidate != best:
             others += (1 - rest) * mixture[candidate]
     probability = _bounded((1 - rest) * mixture[best])
-    place = math.log(probability / (1 - probability)) / STEP + CALIBRATED // 2
-    place = min(max(place, 0.0), CALIBRATED - 1.0)
-    below = min(int(place), CALIBRATED - 2)
-    part = place - below
+    position = math.log(probability / (1 - probability)) / STEP + CALIBRATED // 2
+    position = min(max(position, 0.0), CALIBRATED - 1.0)
+    below = min(int(position), CALIBRATED - 2)
+    part = position - below
     calibrated = (1 - part) * calibration[below] + part * calibration[below + 1]
     likeliest = (probability + calibrated) / 2
     scale = (1 - likeliest) / others
     for candidate in range(len(mixture)):
         published[candidate] = scale * (1 - rest) * mixture[candidate]
     published[best] = likeliest
-    return place, scale * rest
+    return position, scale * rest
 
 
 @compiled
@@ -239,15 +239,15 @@ def _list_top(
     listed = min(len(top), len(published))
     for rank in range(listed):
         best = -1
-        for place in range(len(published)):
+        for index in range(len(published)):
             # after the candidate listed last, and before the best candidate found so far
             ahead = (
                 rank == 0
-                or published[place] < probabilities[rank - 1]
-                or (published[place] == probabilities[rank - 1] and candidates[place] > top[rank - 1])
+                or published[index] < probabilities[rank - 1]
+                or (published[index] == probabilities[rank - 1] and candidates[index] > top[rank - 1])
             )
-            if ahead and (best < 0 or published[place] > published[best]):
-                best = place
+            if ahead and (best < 0 or published[index] > published[best]):
+                best = index
         top[rank], probabilities[rank] = candidates[best], published[best]
 
 
@@ -270,8 +270,8 @@ def _learn_weights(
     came, rates = came_and_rates
     for expert in range(len(logs)):
         gradient = logs[expert, came]
-        for place in range(len(mixture)):
-            gradient -= mixture[place] * logs[expert, place]
+        for index in range(len(mixture)):
+            gradient -= mixture[index] * logs[expert, index]
         _move(mixer.weights, mixer.corrections[situation], expert, gradient, rates)
 
 
@@ -290,9 +290,9 @@ def _move(
 
 @compiled
 def _learn_calibration(
-    calibration: NDArray[np.float64], samples: NDArray[np.int64], place: float, right: float
+    calibration: NDArray[np.float64], samples: NDArray[np.int64], position: float, right: float
 ) -> None:
     """Move the nearest calibrated probability."""
-    nearest = int(place + 0.5)
+    nearest = int(position + 0.5)
     samples[nearest] = min(samples[nearest] + 1, MAX_SAMPLES - FIRST_SAMPLES)
     calibration[nearest] += (right - calibration[nearest]) / (samples[nearest] + FIRST_SAMPLES)

@@ -256,11 +256,11 @@ def _learn_novelty(memory: SuffixMemoryState, expected: ExpertBeliefs, event: in
 @compiled
 def _learn_trust(memory: SuffixMemoryState, recall: ContextMatch, value: int) -> None:
     """Move each trust towards the responsibility of its context for the value that came, -1 for a new value."""
-    least = MIN_SHARE
+    floor = MIN_SHARE
     if value >= 0:
-        least = max(least, memory.shares[value] / memory.shares[: memory.used[0]].sum())
+        floor = max(floor, memory.shares[value] / memory.shares[: memory.used[0]].sum())
     for kind in range(len(memory.prediction)):
-        below = least
+        below = floor
         successors, counts = memory.successors[kind], recall.counts[kind]
         trust, samples = memory.trust[kind], memory.samples[kind]
         for order in range(CONTEXTS):
@@ -291,14 +291,14 @@ def _claim_slots(memory: SuffixMemoryState, recall: ContextMatch) -> None:
     for order in range(CONTEXTS):
         if recall.slots[order] < 0:
             slot = _home(recall.keys[order], len(keys))
-            most = -1
+            stalest = -1
             for _ in range(PROBES):
                 # each visit divides the age by 4: a context that came back once is likelier to come back again
                 staleness = (coming - seen[slot]) >> (2 * visits[slot])
-                if staleness > most and seen[slot] < coming:
-                    recall.slots[order], most = slot, staleness
+                if staleness > stalest and seen[slot] < coming:
+                    recall.slots[order], stalest = slot, staleness
                 slot = _next(slot, len(keys))
-            if most >= 0:
+            if stalest >= 0:
                 slot = recall.slots[order]
                 keys[slot], seen[slot], visits[slot] = recall.keys[order], coming, 0
 

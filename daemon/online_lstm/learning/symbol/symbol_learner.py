@@ -135,7 +135,7 @@ class SymbolLearner:
         if run[-1].event.ends:
             predictions[-1] = None  # the sequence is over
         first = int(stream["events"][0]) + 1
-        told = score(
+        scores = score(
             stream,
             self._settings,
             first=first,
@@ -143,7 +143,7 @@ class SymbolLearner:
             hits=hits,
             losses=surprise_bits(forecast.probability)[:, None],
         )
-        evaluations = self.task.evaluations(predictions[:-1], hits[:, 0], forecast, told.drifts)
+        evaluations = self.task.evaluations(predictions[:-1], hits[:, 0], forecast, scores.drifts)
         stream["events"][0] += len(run)
         stream["window"][:] = codes[len(run) :]
         self._scope.keep(network, result.state)
@@ -158,8 +158,8 @@ class SymbolLearner:
                 skipped,
                 evaluations[i],
                 predictions[i + 1],
-                told.hits[i],
-                told.rates[i],
+                scores.hits[i],
+                scores.rates[i],
             )
             for i, (fitted, skipped) in enumerate(
                 zip(result.fit_steps.tolist(), result.skipped_steps.tolist(), strict=True)

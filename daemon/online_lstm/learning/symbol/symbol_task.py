@@ -39,15 +39,15 @@ class SymbolTask:
     Code 0 stands for unknown symbols and is never predicted. Names and codes of values follow the vocabulary event by
     event while forecasts are read, so that a prediction made before an id or a code was reassigned keeps its name.
 
-    ``book`` is a vocabulary that streams share, or None. With a book, the codes are the codes of the book: the book
-    admits values, and the stream's vocabulary follows. A code of the book is never reassigned to another value, so a
-    full book admits no more values.
+    ``shared`` is a vocabulary that streams share, or None. With it, the codes are the codes of the shared vocabulary:
+    it admits values, and the stream's vocabulary follows. A shared code is never reassigned to another value, so a
+    full shared vocabulary admits no more values.
     """
 
-    def __init__(self, settings: Settings, book: Vocabulary | None = None) -> None:
-        min_occurrences = settings.min_occurrences if book is None else 1
+    def __init__(self, settings: Settings, shared: Vocabulary | None = None) -> None:
+        min_occurrences = settings.min_occurrences if shared is None else 1
         self.vocabulary = Vocabulary(max_codes=settings.max_vocabulary, min_occurrences=min_occurrences)
-        self._book = book
+        self._shared = shared
         self._learns = settings.learn
         self._names: dict[int, str] = {}
         self._ids = np.zeros(settings.max_vocabulary + 1, np.int32)  # by code
@@ -60,17 +60,17 @@ class SymbolTask:
     def encode(self, event: SymbolEvent) -> EncodedEvent:
         """Encode an event, and count its value in the vocabulary."""
         known_before, admits = self.vocabulary.known, self._learns
-        if self._book is not None:
-            self._adopt(self._book)
+        if self._shared is not None:
+            self._adopt(self._shared)
             if self._learns:
-                admits = self._book.observe(event.symbol, event.literal, admits=not self._book.full).admitted
+                admits = self._shared.observe(event.symbol, event.literal, admits=not self._shared.full).admitted
         lookup = self.vocabulary.observe(event.symbol, event.literal, admits=admits)
         return EncodedEvent(event, lookup, known_before, self.vocabulary.known)
 
-    def _adopt(self, book: Vocabulary) -> None:
+    def _adopt(self, shared: Vocabulary) -> None:
         """Adopt the values that other streams admitted since the last event; the prediction after it has been read."""
-        for code in range(self.vocabulary.known, book.known):
-            literal = book.literal_of(code)
+        for code in range(self.vocabulary.known, shared.known):
+            literal = shared.literal_of(code)
             self._ids[code] = value_id = self.vocabulary.adopt(literal)
             self._names[value_id] = literal
 
@@ -165,13 +165,13 @@ class SymbolTask:
         """Restore a state that ``state`` returned.
 
         Raises:
-            StateMismatchError: The state is invalid for the vocabulary's bounds, or its codes differ from the book.
+            StateMismatchError: The state is invalid for the vocabulary's bounds, or differs from the shared codes.
         """
         self.vocabulary.restore(state)
-        if self._book is not None:
-            require_same("vocabulary: codes known", min(self.known, self._book.known), self.known)
+        if self._shared is not None:
+            require_same("vocabulary: codes known", min(self.known, self._shared.known), self.known)
             for code in range(1, self.known):
-                received, expected = self.vocabulary.literal_of(code), self._book.literal_of(code)
+                received, expected = self.vocabulary.literal_of(code), self._shared.literal_of(code)
                 require_same(f"vocabulary: value of code {code}", received, expected)
         self._names = self.vocabulary.literals()
         for code, value_id in self.vocabulary.ids().items():

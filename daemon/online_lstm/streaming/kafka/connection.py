@@ -142,7 +142,7 @@ def explain(settings: Settings, error: BaseException, lost: LostConnection | Non
     if lost is None:
         return f"bootstrap_servers: the broker at {servers} does not do what is asked ({error}); see to its log"
     reason = str(lost.error)
-    advice = next((advice for found, advice in _REASONS if re.search(found, reason)), _NOBODY)
+    advice = next((advice for pattern, advice in _REASONS if re.search(pattern, reason)), _NOBODY)
     advice = advice.format(protocol=settings.security_protocol)
     if lost.address not in settings.bootstrap_servers:
         return (

@@ -95,7 +95,11 @@ class GroupConsumer(OffsetConsumer):
         if not waiting:
             return set()
         stable = self._consumer.end_offsets(waiting, timeout_ms=self._timeout_ms)
-        return {from_kafka(place) for place, offset in stable.items() if self.position(from_kafka(place)) >= offset}
+        return {
+            from_kafka(partition)
+            for partition, offset in stable.items()
+            if self.position(from_kafka(partition)) >= offset
+        }
 
     def _require_answer(self, *, received: bool) -> None:
         """Check every ``ANSWER_S`` that the broker answers: an empty poll may mean no records or no broker."""

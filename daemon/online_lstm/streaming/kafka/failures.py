@@ -292,7 +292,7 @@ def advice_on(error: BaseException) -> str:
     'group_id: the broker does not accept such a name'
     """
     kind = kind_of(error)
-    named = {found.__name__: advice for found, advice in ADVICE.items() if KIND_OF_ERROR[found] == kind}
+    named = {error_type.__name__: advice for error_type, advice in ADVICE.items() if KIND_OF_ERROR[error_type] == kind}
     for one in causes_of(error):
         words = [type(one).__name__, *re.findall(r"\w+", " ".join(map(str, one.args)))]
         words += [ancestor.__name__ for ancestor in type(one).__mro__]

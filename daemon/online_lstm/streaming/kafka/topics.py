@@ -93,12 +93,12 @@ def configs_of(admin: Client, topics: Iterable[str]) -> dict[str, Config]:
     """Return the configurations by topic; a configuration is empty if the broker does not describe the topic."""
     topics = list(topics)
     try:
-        found = admin.describe_configs(
+        configs = admin.describe_configs(
             [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics], config_filter="all"
         )
     except (SettingsError, UnsupportedByBrokerError):
-        found = {}
-    return {topic: found.get("topic", {}).get(topic, {}) for topic in topics}
+        configs = {}
+    return {topic: configs.get("topic", {}).get(topic, {}) for topic in topics}
 
 
 def is_compacted(config: Config) -> bool:
@@ -184,7 +184,7 @@ def _misfits(settings: Settings, configs: Mapping[str, Config]) -> Iterator[Topi
             name for name in settings.input_topics if not dead_letters or settings.dead_letters_of(name) == topic
         ]
         takes, given = limits_in(configs[topic]), [limits_in(configs[name]) for name in sources if configs[name]]
-        found = {
+        advice_of = {
             "cleanup.policy": takes.compacted
             and "it is compacted: records without a key are published with their partition as the key, and of each key "
             "only the last record is kept (cleanup.policy=delete keeps all)",
@@ -200,7 +200,7 @@ def _misfits(settings: Settings, configs: Mapping[str, Config]) -> Iterator[Topi
             and not takes.stamps
             and "later timestamps than this are replaced by the time of publication, and stand in a header",
         }
-        misfits = tuple((setting, advice) for setting, advice in found.items() if advice)
+        misfits = tuple((setting, advice) for setting, advice in advice_of.items() if advice)
         if misfits and configs[topic]:
             yield TopicMisfits(topic, misfits)
 
@@ -249,5 +249,5 @@ def _create(admin: Client, settings: Settings, missing: Mapping[str, int], confi
 
 def _partitions(admin: Client, topics: Iterable[str]) -> dict[str, int]:
     """Return the number of partitions of the existing topics, by name."""
-    found = {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics(list(topics))}
-    return {name: count for name, count in found.items() if count}
+    counts = {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics(list(topics))}
+    return {name: count for name, count in counts.items() if count}

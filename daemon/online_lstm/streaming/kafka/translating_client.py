@@ -99,32 +99,32 @@ class Client:
         lost = self._connections.lost
         reason = error if lost is None or kind_of(error) is not FailureKind.RETRIABLE else lost.error
         servers = ", ".join(self._settings.bootstrap_servers)
-        found: OnlineLstmError
+        translated: OnlineLstmError
         match kind_of(reason):
             case FailureKind.SETTINGS | FailureKind.TOPIC | FailureKind.RECORD:
-                found = SettingsError(f"{advice_on(reason)} (the broker at {servers}: {reason})")
+                translated = SettingsError(f"{advice_on(reason)} (the broker at {servers}: {reason})")
             case FailureKind.UNSUPPORTED if re.search(_TRANSACTIONS, str(reason)):
-                found = UnsupportedByBrokerError(
+                translated = UnsupportedByBrokerError(
                     f"delivery: the broker at {servers} does not support transactions ({reason}); set "
                     "delivery=at_least_once, or use a broker that does"
                 )
             case FailureKind.UNSUPPORTED:
-                found = UnsupportedByBrokerError(
+                translated = UnsupportedByBrokerError(
                     f"bootstrap_servers: the broker at {servers} lacks an interface that is needed ({reason}); use "
                     "Kafka 2.4 or newer, or a broker with its interfaces"
                 )
             case FailureKind.FENCED:
-                found = FencedError(
+                translated = FencedError(
                     f"another process has taken over the name of this one ({reason}): give each process its own "
                     "instance_id and group_instance_id"
                 )
             case FailureKind.MISSING_TOPIC:
-                found = MissingTopicError(f"a topic does not exist at {servers} ({reason}): create it")
+                translated = MissingTopicError(f"a topic does not exist at {servers} ({reason}): create it")
             case FailureKind.INPUT:
-                found = InputGoneError(
+                translated = InputGoneError(
                     f"the input topic no longer has the records to go on from ({reason}): its retention has removed "
                     "them; set on_gap to continue, or use another group_id to start from nothing"
                 )
             case FailureKind.MEMBER | FailureKind.UNEXPECTED | FailureKind.PRODUCER | FailureKind.RETRIABLE:
-                found = BrokerUnavailableError(explain(self._settings, reason, lost))
-        return found
+                translated = BrokerUnavailableError(explain(self._settings, reason, lost))
+        return translated

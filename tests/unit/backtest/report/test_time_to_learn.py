@@ -27,7 +27,7 @@ def test_it_is_the_first_time() -> None:
 
 def test_a_drift_counts_also_where_its_error_is_not_known() -> None:
     """What is not known is no error of 0, and no prediction that recovery takes."""
-    recoveries = DriftRecoveries(higher_is_better=False, most_streams=3)
+    recoveries = DriftRecoveries(higher_is_better=False, max_streams=3)
     for event in range(1, 301):
         recoveries.add(event, event, None, None if event % 2 else 2.0, drift=event == 201)
     assert [{"event": 201, "line": 201, "stream": None, "level_before": 2.0, "recovered_after": WINDOW}] == (
@@ -58,7 +58,7 @@ def test_too_few_or_nothing_learned_is_none(worths: list[float]) -> None:
 
 
 def recovered(worths: Sequence[float], drifts: Sequence[int], *, higher: bool = True) -> list[int | None]:
-    recoveries = DriftRecoveries(higher_is_better=higher, most_streams=3)
+    recoveries = DriftRecoveries(higher_is_better=higher, max_streams=3)
     for event, worth in enumerate(worths, 1):
         recoveries.add(event, event, None, worth, drift=event in drifts)
     return [one["recovered_after"] for one in recoveries.to_json()]
@@ -79,7 +79,7 @@ def test_what_is_never_recovered_is_none() -> None:
 
 def test_each_stream_recovers_by_itself() -> None:
     """The hits of another one are no sign of it."""
-    recoveries = DriftRecoveries(higher_is_better=True, most_streams=3)
+    recoveries = DriftRecoveries(higher_is_better=True, max_streams=3)
     for event in range(600):
         recoveries.add(event, event, "a", float(event < 300), drift=event == 320)
         recoveries.add(event, event, "b", 1.0, drift=False)
@@ -90,7 +90,7 @@ def test_each_stream_recovers_by_itself() -> None:
 
 def test_memory_is_bounded() -> None:
     """However many streams and drifts there are; all drifts are counted."""
-    recoveries = DriftRecoveries(higher_is_better=True, most_streams=3)
+    recoveries = DriftRecoveries(higher_is_better=True, max_streams=3)
     for event in range(2000):
         recoveries.add(event, event, str(event % 100), 1.0, drift=True)
     assert 2000 == recoveries.count

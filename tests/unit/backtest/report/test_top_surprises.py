@@ -19,7 +19,7 @@ def test_after_any_part_the_most_surprising_ones_are_known() -> None:
             begun.append(event)
     for after in begun:
         expected = sorted((-surprise, event) for event, surprise in moments if event > after)[:MAX_MOMENTS]
-        assert expected == [(-one["bits"], one["event"]) for one in surprising.told(after)]
+        assert expected == [(-one["bits"], one["event"]) for one in surprising.top(after)]
 
 
 def test_its_examples_are_right() -> None:
