@@ -89,7 +89,7 @@ def test_a_network_runs_without_keras() -> None:
         "shape, learning = ModelShape(('lstm 2',), 4, True, 0), LearningSettings(1e-2, .9, .99, 1e-3, 1, 0, 0, 0, 0)\n"
         "network = SymbolModel(shape, learning); network.prepare(4)\n"
         "print(sorted({'keras', 'matplotlib', 'tensorflow'} & sys.modules.keys()), gc.isenabled())\n"
-        "print(len(network.to_keras(network.initial(4), 4, known=4)) > 1000)"
+        "print(len(network.to_keras(network.initial(4), known=4)) > 1000)"
     )
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert ("['tensorflow'] True\nTrue\n", "") == (done.stdout, done.stderr)
