@@ -283,7 +283,7 @@ def test_a_change_of_the_stream_is_marked(start: Callable[..., Daemon], page: Pa
 
 def test_of_numbers_the_error_is_shown(start: Callable[..., Daemon], page: Page) -> None:
     """As the curve, with an axis that fits it; beside it skill, and whether the intervals hold."""
-    daemon = start(task="number", score_window=500, periods="7")
+    daemon = start(task="number", score_window=500, seasonal_periods="7")
     for first in range(0, 400, 50):
         daemon.learn([b"%d" % (1000 + 300 * (place % 7)) for place in range(first, first + 50)])
     page.goto(daemon.url)
