@@ -79,10 +79,15 @@ def _symbols(outcome: SymbolResult, experts: Sequence[str]) -> str:
 def _symbol_evaluation(evaluation: SymbolEvaluation | None) -> str:
     if evaluation is None:
         return "null"
+    return f'{{{_comparison(evaluation)}, "drift": {_flag(evaluation.drift)}}}'
+
+
+def _comparison(evaluation: SymbolEvaluation | LabelEvaluation) -> str:
+    """Format the fields about the predicted literal and the probability of the one that came."""
     return (
-        f'{{"predicted": {evaluation.predicted}, "hit": {"true" if evaluation.hit else "false"}, '
+        f'"predicted": {evaluation.predicted}, "hit": {_flag(evaluation.hit)}, '
         f'"probability": {_rounded(evaluation.probability, 6)}, '
-        f'"surprise_bits": {_rounded(evaluation.surprise_bits, 4)}, "drift": {_flag(evaluation.drift)}}}'
+        f'"surprise_bits": {_rounded(evaluation.surprise_bits, 4)}'
     )
 
 
@@ -167,12 +172,8 @@ def _label_evaluation(evaluation: LabelEvaluation | None) -> str:
     if evaluation is None:
         return "null"
     return (
-        f'{{"label": {evaluation.label}, "predicted": {evaluation.predicted}, "hit": '
-        f"{'true' if evaluation.hit else 'false'}, "
-        f'"probability": {_rounded(evaluation.probability, 6)}, '
-        f'"surprise_bits": {_rounded(evaluation.surprise_bits, 4)}, '
-        f'"samples": {evaluation.samples}, "stable_since_sample": {evaluation.stable_since_sample}, "drift": '
-        f"{_flag(evaluation.drift)}}}"
+        f'{{"label": {evaluation.label}, {_comparison(evaluation)}, "samples": {evaluation.samples}, '
+        f'"stable_since_sample": {evaluation.stable_since_sample}, "drift": {_flag(evaluation.drift)}}}'
     )
 
 

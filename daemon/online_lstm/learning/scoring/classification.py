@@ -53,8 +53,8 @@ def record(row: ArrayViews, hits: NDArray[np.generic], losses: NDArray[np.float6
     numbers = np.arange(count, count + len(hits))
     slots = numbers % window
     # the free slots of a ring that is not full hold no hits, so overwriting them removes none
-    on_revoked = np.concatenate((ring[slots[:window]], hits[:-window]))
-    sums = row["scores_sums"] + np.subtract(hits, on_revoked, dtype=np.int64).cumsum(axis=0)
+    leaving = np.concatenate((ring[slots[:window]], hits[:-window]))
+    sums = row["scores_sums"] + np.subtract(hits, leaving, dtype=np.int64).cumsum(axis=0)
     ring[slots[-window:]] = hits[-window:]
     row["scores_losses"][slots[-window:]] = losses[-window:]
     row["scores_sums"][:] = sums[-1] if len(sums) else row["scores_sums"]
