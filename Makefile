@@ -5,6 +5,9 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
   $$python -c 'import sys; sys.exit(not $(SUPPORTED))' 2>/dev/null && echo $$python && break; done)
 PY := .venv/bin/python
 WORKERS ?= 2
+# each process would compile TensorFlow's Python files again, for ten seconds
+unexport PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX ?= $(CURDIR)/.venv/pycache
 STARTED_S := $(shell date +%s)
 
 .DEFAULT_GOAL := help

@@ -27,10 +27,8 @@ if "TESTS_SESSION" not in os.environ:
     SESSION = tempfile.mkdtemp(prefix="online-lstm-tests-")
     atexit.register(shutil.rmtree, SESSION, ignore_errors=True)
     os.environ["TESTS_SESSION"] = SESSION
-    # programs and Python files are compiled once
+    # programs are compiled once
     os.environ.setdefault("TF_XLA_FLAGS", f"--tf_xla_persistent_cache_directory={SESSION}")
-    if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):  # each process would compile TensorFlow's for ten seconds
-        os.environ["PYTHONPYCACHEPREFIX"] = f"{SESSION}/python"
 
 # how long an example takes, or its making, depends on the machine
 hypothesis.settings.register_profile(
