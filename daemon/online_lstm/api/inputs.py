@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from online_lstm.codec import Decoder, json_value
+from online_lstm.codec.encode import YEAR_10000_MS
 from online_lstm.errors import SettingsError
 from online_lstm.events import Event, InputRecord, Tombstone
 from online_lstm.settings import Settings
@@ -79,9 +80,10 @@ def milliseconds(time: Any) -> int:
     if isinstance(time, date):
         moment = time if isinstance(time, datetime) else datetime(time.year, time.month, time.day, tzinfo=UTC)
         return max(epoch_ms(moment), NO_TIME)
-    if isinstance(time, int | np.integer) and not isinstance(time, bool):
+    if isinstance(time, int | np.integer) and not isinstance(time, bool) and time < YEAR_10000_MS:
         return max(int(time), NO_TIME)
     raise SettingsError(
         f"time: received {time!r} of type {type(time).__name__}, expected a datetime (without a time zone: UTC), a "
-        "numpy.datetime64, or milliseconds since 1970 as an int: convert it, for instance with pandas.to_datetime"
+        "numpy.datetime64, or milliseconds since 1970 before the year 10000: convert it, for instance with "
+        "pandas.to_datetime"
     )

@@ -168,8 +168,9 @@ def test_an_unusable_table_is_refused(given: dict[str, Any], text: str) -> None:
 @pytest.mark.parametrize(
     ("data", "text"),
     [
-        ("1,2", "data: received a value of type str, expected a table of pandas, polars or pyarrow"),
-        (7, "data: received a value of type int, expected a table"),
+        ("1,2", "data: received '1,2' of type str, expected a NumPy array or a list; learn_many takes these, dicts of"),
+        (7, "data: received 7 of type int, expected a NumPy array or a list"),
+        ({"temp": 7}, "temp: received 7 of type int, expected a NumPy array or a list"),
         ({"a": [1], "b": [1, 2]}, "data: received columns of different lengths, {'a': 1, 'b': 2}, expected one length"),
         (pl.LazyFrame({"a": [1]}), "data: received a lazy table, expected its rows: call its collect() first"),
     ],

@@ -122,6 +122,7 @@ def test_a_learner_is_cheap_to_import() -> None:
         ({"value": 4, "key": "\ud800"}, SettingsError, r"key: received '\ud800' with half of a surrogate pair"),
         ({"value": 4, "time": "2026-01-01"}, SettingsError, "time: received '2026-01-01' of type str, expected a dat"),
         ({"value": 4, "time": True}, SettingsError, "time: received True of type bool, expected a datetime"),
+        ({"value": 4, "time": 10**18}, SettingsError, "time: received 1000000000000000000 of type int, expected"),
         ({"value": 4, "label": "on"}, SettingsError, "label: received 'on', expected no label, as task is number"),
         ({"value": "open"}, BadInputError, "received 'open', expected a number: the setting task is number"),
         ({"value": math.inf}, BadInputError, "received 'Infinity', expected a finite number"),
