@@ -62,11 +62,17 @@ def observe(
     Returns:
         The index of the chosen prediction, int64 ``(K,)``; 0 is the stack.
     """
-    record = Record(*[row[_PREFIX + name] for name in Record._fields])
+    record = _record(row)
     waiting = np.concatenate((record.pending, predictions))
     chosen = np.empty(len(values), np.int64)
     _observe(record, values, waiting, horizon, chosen)
     record.pending[:] = waiting[len(values) :]
+    return chosen
+
+
+def best(row: ArrayViews) -> int:
+    """Return the index of the prediction that was chosen after the last value; 0 is the stack."""
+    chosen: int = _best(_record(row))
     return chosen
 
 
@@ -76,6 +82,10 @@ def break_sequence(row: ArrayViews) -> None:
 
 
 _PREFIX = "fallback_"
+
+
+def _record(row: ArrayViews) -> Record:
+    return Record(*[row[_PREFIX + name] for name in Record._fields])
 
 
 @compiled
@@ -100,10 +110,15 @@ def _observe(
                 record.errors[predictor] += rate * (error - record.errors[predictor])
                 better = 1.0 if error < MUCH * of_stack else 0.0
                 record.shares[predictor] += rate * (better - record.shares[predictor])
-        best = 0
-        wrong = record.judged[0] >= MIN_JUDGED and record.errors[0] > MIN_RELATIVE_ERROR * record.size[0]
-        for predictor in range(1, len(record.errors)):
-            much = wrong and record.errors[predictor] < MUCH * record.errors[0]
-            if much and record.shares[predictor] > OFTEN and record.errors[predictor] < record.errors[best]:
-                best = predictor
-        chosen[event] = best
+        chosen[event] = _best(record)
+
+
+@compiled
+def _best(record: Record) -> int:
+    best = 0
+    wrong = record.judged[0] >= MIN_JUDGED and record.errors[0] > MIN_RELATIVE_ERROR * record.size[0]
+    for predictor in range(1, len(record.errors)):
+        much = wrong and record.errors[predictor] < MUCH * record.errors[0]
+        if much and record.shares[predictor] > OFTEN and record.errors[predictor] < record.errors[best]:
+            best = predictor
+    return best
