@@ -13,7 +13,7 @@ version = release = metadata.version(project)
 author = copyright = re.findall(r"Copyright \(c\) (.+)", (Path(__file__).parent.parent / "LICENSE").read_text())[0]
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build", "_generate", "examples", "images"]
+exclude_patterns = ["_build", "_generate", "examples", "images", "jupyter_execute"]  # the last is of myst_nb
 myst_heading_anchors = 4  # a link like learning.md#what-it-costs leads where it does in the repository
 
 nb_execution_mode = "force"  # pages with a kernelspec are notebooks
