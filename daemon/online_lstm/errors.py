@@ -127,6 +127,10 @@ class NotCommittedError(OnlineLstmError):
     """Raised when the commit of a batch failed or is not confirmed: return to the committed offsets."""
 
 
+class LearnerBusyError(OnlineLstmError):
+    """Raised when a thread uses a ``Learner`` while another thread does."""
+
+
 class BadInputError(OnlineLstmError):
     """Raised when a record is unusable for learning; the record goes to the dead-letter topic.
 

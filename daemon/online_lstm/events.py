@@ -299,6 +299,7 @@ class LabelResult:
 
 
 EventResult = SymbolResult | NumberResult | LabelResult
+Prediction = SymbolPrediction | NumberPrediction | LabelPrediction
 
 
 @dataclass(frozen=True, slots=True)

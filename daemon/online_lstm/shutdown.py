@@ -6,6 +6,7 @@ Must not know what the command does; its reactions to the first and to later sig
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, NoReturn, Self, TypeVar
@@ -23,6 +24,31 @@ def interrupt(number: signal.Signals) -> NoReturn:  # noqa: ARG001 - same signat
 def exit_at_once(number: signal.Signals) -> NoReturn:
     """End the process as the signal would have, without closing any context."""
     os._exit(128 + number)
+
+
+class DeferredInterrupt:
+    """A context that Ctrl-C does not break: its ``KeyboardInterrupt`` is raised when the context ends.
+
+    ``requested`` is true from Ctrl-C on. Only the main thread receives signals; in another thread nothing is deferred.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._before: Any = None
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread() and callable(signal.getsignal(signal.SIGINT)):
+            self._before = signal.signal(signal.SIGINT, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+            if self.requested:
+                signal.raise_signal(signal.SIGINT)
+
+    def _handle(self, _number: int, _frame: object) -> None:
+        self.requested = True
 
 
 class Shutdown:

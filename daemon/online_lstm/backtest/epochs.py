@@ -16,8 +16,9 @@ from rich.text import Text
 
 from online_lstm.backtest.input_files import Line
 from online_lstm.backtest.report.scorecard import Scorecard
-from online_lstm.backtest.runner import beginning, learn
+from online_lstm.backtest.runner import learn
 from online_lstm.checkpoint.hdf5 import pack
+from online_lstm.checkpoint.warm_start_file import beginning
 from online_lstm.errors import InputFileError, SettingsError
 from online_lstm.learning.network import fingerprint
 from online_lstm.learning.state.schema import PartitionState

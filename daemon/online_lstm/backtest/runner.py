@@ -1,32 +1,20 @@
 """The backtest loop: values of a file as the records of partition 0 of a topic, learned in chunks and scored."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 from online_lstm.backtest.input_files import Line
 from online_lstm.backtest.report.scorecard import Scorecard
 from online_lstm.checkpoint.hdf5 import pack
-from online_lstm.checkpoint.warm_start_file import read_warm_start
-from online_lstm.events import InputRecord, TopicPartition
-from online_lstm.learning.model_factory import model_factory
+from online_lstm.checkpoint.warm_start_file import beginning
+from online_lstm.events import InputRecord
 from online_lstm.learning.network import fingerprint
-from online_lstm.learning.partition import Partition, initial_metadata, next_metadata
+from online_lstm.learning.partition import Partition
 from online_lstm.settings import Settings
 from online_lstm.shutdown import Shutdown
 
 CHUNK = 500
 """Number of records processed at once; neither messages nor figures depend on it."""
-
-
-def beginning(settings: Settings, name: str) -> Callable[[], Partition]:
-    """Return a function that makes new partitions of the topic ``name``, empty or from a warm start.
-
-    The partitions share their compiled programs.
-    """
-    source = TopicPartition(name, 0)
-    mark = next_metadata(settings, source, 0, initial_metadata(partitions=1))
-    network_for, warm_start = model_factory(settings), read_warm_start(settings)
-    return lambda: Partition(settings, source, mark, network_for, warm_start)
 
 
 def learn(

@@ -14,7 +14,7 @@ from online_lstm.learning.model_factory import model_factory
 from online_lstm.learning.network import LabelModel, NumberModel, SymbolModel
 from online_lstm.learning.network.layout import Floats
 from online_lstm.learning.number.number_learner import NumberLearner
-from online_lstm.learning.partition import Partition, initial_metadata, learning_settings
+from online_lstm.learning.partition import Partition, initial_metadata, learning_settings, next_metadata
 from online_lstm.learning.state.packed import PackedArrays
 from online_lstm.learning.state.schema import LabelsState, LearnedState, PartitionState, StreamsState
 from online_lstm.learning.warm_start import WarmStart
@@ -23,6 +23,17 @@ from online_lstm.settings import KERAS_SUFFIX, Settings
 _NOWHERE = TopicPartition("warm-start", 0)
 _TRUSTED = 1000
 """Number of samples that a scale from a Keras file counts as, so that it adapts slowly to new samples."""
+
+
+def beginning(settings: Settings, name: str) -> Callable[[], Partition]:
+    """Return a function that makes new partitions of the topic ``name``, empty or from a warm start.
+
+    Partitions with equal settings share their compiled programs.
+    """
+    source = TopicPartition(name, 0)
+    mark = next_metadata(settings, source, 0, initial_metadata(partitions=1))
+    network_for, warm_start = model_factory(settings), read_warm_start(settings)
+    return lambda: Partition(settings, source, mark, network_for, warm_start)
 
 
 def read_warm_start(settings: Settings) -> WarmStart | None:

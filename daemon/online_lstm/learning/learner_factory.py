@@ -11,7 +11,7 @@ from typing import Any
 
 from online_lstm.events import Event, InputRecord, LabelEvent, NumberEvent, SymbolEvent
 from online_lstm.learning.label.label_learner import LabelLearner
-from online_lstm.learning.learner_protocol import BatchResult, Learner, LearnerStats
+from online_lstm.learning.learner_protocol import BatchResult, LearnerStats, PartitionLearner
 from online_lstm.learning.network import Model, trim_heap
 from online_lstm.learning.number.number_learner import NumberLearner
 from online_lstm.learning.stream_learners import StreamLearners
@@ -19,19 +19,19 @@ from online_lstm.learning.symbol.symbol_learner import SymbolLearner
 from online_lstm.learning.warm_start import WarmStart
 from online_lstm.settings import Settings
 
-__all__ = ["BatchResult", "Learner", "LearnerStats", "make_learner", "warm_up"]
+__all__ = ["BatchResult", "LearnerStats", "PartitionLearner", "make_learner", "warm_up"]
 
 REHEARSED = 130
 """After this many events, everything has been used once: periods of numbers are searched after 128 events."""
 
-_LEARNERS: Mapping[str, Callable[..., Learner[Any]]] = {
+_LEARNERS: Mapping[str, Callable[..., PartitionLearner[Any]]] = {
     "symbol": partial(StreamLearners, learner=SymbolLearner),
     "number": partial(StreamLearners, learner=NumberLearner),
     "label": LabelLearner,
 }
 
 
-def make_learner(settings: Settings, network: Model, warm_start: WarmStart | None = None) -> Learner[Any]:
+def make_learner(settings: Settings, network: Model, warm_start: WarmStart | None = None) -> PartitionLearner[Any]:
     """Return a partition's learner for the events of the task, untrained except for the state of a warm start."""
     return _LEARNERS[settings.task](settings, network, warm_start=warm_start)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from online_lstm.errors import BadInputError
-from online_lstm.events import EventResult, Tombstone
+from online_lstm.events import EventResult, Prediction, Tombstone
 from online_lstm.learning.state.packed import ArrayViews
 from online_lstm.learning.state.schema import LearnedState
 
@@ -45,7 +45,7 @@ class LearnerStats:
     waiting: int | None = None
 
 
-class Learner(Protocol[E_contra]):
+class PartitionLearner(Protocol[E_contra]):
     """Everything that a partition learns with; results and state do not depend on how inputs are split into calls."""
 
     def learn(self, inputs: Sequence[E_contra | Tombstone]) -> BatchResult:
@@ -53,6 +53,9 @@ class Learner(Protocol[E_contra]):
 
         A refused event changes nothing.
         """
+
+    def pending(self, stream: str | None) -> Prediction | None:
+        """Return the pending prediction of a stream, read from its state; None if there is none."""
 
     def stats(self) -> LearnerStats:
         """Return the statistics of the learners."""

@@ -1,6 +1,6 @@
 """The networks that the settings describe, one for each set of learning settings, and the versions they run on."""
 
-from functools import cache
+from functools import cache, lru_cache
 
 from online_lstm import __version__
 from online_lstm.learning.network import (
@@ -17,8 +17,11 @@ from online_lstm.learning.partition import NetworkFactory
 from online_lstm.settings import Settings
 
 
+@lru_cache(maxsize=8)
 def model_factory(settings: Settings) -> NetworkFactory:
     """Return a function that makes the network for given learning settings, once for each set of them.
+
+    Equal settings share their networks, and so their compiled programs.
 
     Raises:
         SettingsError: A layer is invalid; raised by the returned function.

@@ -27,10 +27,11 @@ from online_lstm.events import (
     LabelResult,
     NumberEvaluation,
     OutputRecord,
+    Prediction,
     Tombstone,
     TopicPartition,
 )
-from online_lstm.learning.learner_factory import Learner, make_learner
+from online_lstm.learning.learner_factory import BatchResult, LearnerStats, PartitionLearner, make_learner
 from online_lstm.learning.network import LearningSettings, Model
 from online_lstm.learning.scoring import classification
 from online_lstm.learning.scoring.regression import regression_stats, skill_error, squared_differences
@@ -173,7 +174,20 @@ class Partition:
     def _begin(self, learning: LearningSettings) -> None:
         self.learning = learning
         in_force = self._settings.model_copy(update=asdict(learning))
-        self._learners: Learner[Any] = make_learner(in_force, self._network_for(learning), self._warm_start)
+        self._learners: PartitionLearner[Any] = make_learner(in_force, self._network_for(learning), self._warm_start)
+
+    def learn(self, inputs: Sequence[Event | Tombstone]) -> BatchResult:
+        """Learn from decoded records in their order, without outputs: the digest stays unchanged."""
+        self.commit_metadata = replace(self.commit_metadata, records=self.commit_metadata.records + len(inputs))
+        return self._learners.learn(inputs)
+
+    def stats(self) -> LearnerStats:
+        """Return the statistics of the learners."""
+        return self._learners.stats()
+
+    def pending(self, stream: str | None) -> Prediction | None:
+        """Return the pending prediction of a stream; None if there is none."""
+        return self._learners.pending(stream)
 
     def process(self, records: Sequence[InputRecord]) -> ProcessedBatch:
         """Learn from records in their order, and return the output for each of them."""
@@ -219,7 +233,7 @@ class Partition:
 
     def report(self, checkpoint_offset: int | None) -> PartitionStats:
         """Return the statistics of the learners, over all streams together."""
-        standing = self._learners.stats()
+        standing = self.stats()
         rates, losses = classification.summary(standing.scores, self._settings.predictors)
         numbers = self._settings.task == "number"
         return PartitionStats(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
-from online_lstm.events import EventResult, NumberEvent, SymbolEvent, Tombstone
+from online_lstm.events import EventResult, NumberEvent, Prediction, SymbolEvent, Tombstone
 from online_lstm.learning.learner_protocol import BatchResult, E_contra, LearnerStats
 from online_lstm.learning.learner_state import ModelStates
 from online_lstm.learning.network import Model
@@ -52,6 +52,9 @@ class StreamLearner(Protocol[E_contra]):
 
     def resume(self, classes: int, vocabulary: VocabularyState) -> None:
         """Restore a vocabulary and add a row of ``classes``, before the arrays are written."""
+
+    def pending(self) -> Prediction | None:
+        """Return the pending prediction; None if there is none."""
 
     def recall(self) -> None:
         """Read the restored arrays, after they are written."""
@@ -146,6 +149,11 @@ class StreamLearners(Generic[E]):
         rows.put([learner.network_row], {name: array[None] for name, array in begins.network.items()})
         learner.recall()
         learner.break_sequence()
+
+    def pending(self, stream: str | None) -> Prediction | None:
+        """Return the pending prediction of a stream; None if there is none."""
+        learner = self.by_stream.get(stream)
+        return None if learner is None else learner.pending()
 
     def stats(self) -> LearnerStats:
         """Return the statistics of the learners."""

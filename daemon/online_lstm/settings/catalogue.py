@@ -409,18 +409,19 @@ class Settings(BaseModel):
         """Number of channels: the numbers predicted after each event, each component at each horizon."""
         return self.features * len(self.horizons)
 
-    def nested(self, figures: Sequence[T]) -> T | list[T] | list[list[T]]:
+    def nested(self, figures: Sequence[T]) -> T | tuple[T, ...] | tuple[tuple[T, ...], ...]:
         """Arrange one figure per channel in the nesting that messages use.
 
-        A single number stays a number; a vector becomes a list over its components; with several horizons, the result
-        is a list over the horizons.
+        A single number stays a number; a vector becomes a tuple over its components; with several horizons, the result
+        is a tuple over the horizons.
 
         Args:
             figures: One figure per channel, horizon by horizon, component by component.
         """
-        vectors = [list(figures[first : first + self.features]) for first in range(0, len(figures), self.features)]
-        by_horizon = vectors if self.features > 1 else figures
-        return by_horizon if len(self.horizons) > 1 else by_horizon[0]  # type: ignore[return-value]
+        starts = range(0, len(figures), self.features)
+        vectors = tuple(tuple(figures[first : first + self.features]) for first in starts)
+        by_horizon = vectors if self.features > 1 else tuple(figures)
+        return by_horizon if len(self.horizons) > 1 else by_horizon[0]
 
     def dead_letters_of(self, topic: str) -> str:
         """Return the name of the dead-letter topic of an input topic."""

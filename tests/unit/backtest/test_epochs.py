@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from online_lstm.backtest import epochs as training_command
-from online_lstm.backtest import runner
 from online_lstm.backtest.epochs import Training, split, train
 from online_lstm.backtest.input_files import Line
+from online_lstm.checkpoint import warm_start_file
 from online_lstm.cli import main
 from online_lstm.devtools.sample_data import demo_stream
 from online_lstm.errors import ExitCode, InputFileError
@@ -25,7 +25,9 @@ LINES = [Line(number, value) for number, value in enumerate(demo_stream(200))]
 @pytest.fixture(autouse=True)
 def compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
     known: dict[LearningSettings, Any] = {}
-    monkeypatch.setattr(runner, "model_factory", lambda _: lambda how: known.setdefault(how, small_network(how)))
+    monkeypatch.setattr(
+        warm_start_file, "model_factory", lambda _: lambda how: known.setdefault(how, small_network(how))
+    )
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from online_lstm.backtest import file_values, runner
 from online_lstm.backtest.input_files import Line
 from online_lstm.backtest.report.score_tables import ABBREVIATIONS, channel_tables
 from online_lstm.backtest.runner import backtest
+from online_lstm.checkpoint import warm_start_file
 from online_lstm.checkpoint.checkpoint_files import read_file
 from online_lstm.cli import main
 from online_lstm.devtools.sample_data import demo_stream
@@ -24,7 +25,7 @@ from support.fakes import SMALL, small_network, small_settings
 
 @pytest.fixture(autouse=True)
 def compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "model_factory", lambda _: small_network)
+    monkeypatch.setattr(warm_start_file, "model_factory", lambda _: small_network)
 
 
 def run(*arguments: object) -> int:

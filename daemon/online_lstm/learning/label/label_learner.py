@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_lstm.errors import BadInputError
-from online_lstm.events import LabelEvaluation, LabelEvent, LabelResult, Tombstone
+from online_lstm.events import LabelEvaluation, LabelEvent, LabelPrediction, LabelResult, Tombstone
 from online_lstm.learning.label.label_task import NONE, LabelTask
 from online_lstm.learning.label.open_sequences import OpenSequences, stalest_of
 from online_lstm.learning.learner_protocol import BatchResult, LearnerStats
@@ -308,6 +308,17 @@ class LabelLearner:
         self._learned.unlabelled += 1
 
     # everything
+
+    def pending(self, stream: str | None) -> LabelPrediction | None:
+        """Return the prediction after the last sample of the open sequence, else of the waiting one, else None."""
+        for contexts in (self._sequences.open, self._sequences.waiting):
+            if stream in contexts:
+                sequence = contexts.row(stream)
+                probabilities = sequence["pending"][None]
+                possible = probabilities[0] > 0  # labels that were learned before the last sample
+                (prediction,) = self._task.predictions(sequence["length"].tolist(), probabilities, possible)
+                return prediction
+        return None
 
     def stats(self) -> LearnerStats:
         """Return the statistics of the learner."""

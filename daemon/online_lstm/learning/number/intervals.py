@@ -85,6 +85,12 @@ def observe(
     return waiting[1:, band.pending.shape[1] :].T, covered
 
 
+def pending(row: ArrayViews) -> NDArray[np.float64]:
+    """Return the bounds of the last prediction, float64 ``(2,)``, NaN without an interval."""
+    bounds: NDArray[np.float64] = row[_PREFIX + "pending"][1:, -1]
+    return bounds
+
+
 def break_sequence(row: ArrayViews) -> None:
     """Discard the predictions and intervals that wait for their values."""
     row[_PREFIX + "pending"][...] = np.nan

@@ -95,6 +95,8 @@ class NumberEnsemble:
         self._horizons = horizons
         self._experts = experts
         self._weighed = experts != ("lstm",)
+        # the stack compares the others with the first expert, so the first one should never be far off
+        self._stacked = sorted(experts, key=lambda name: name != "linear")
         self._learns = learns
         self._interval_level, self._interval_rate = interval_level, interval_rate
         self._others = [_nearest(own, components) for own in range(components)]
@@ -158,10 +160,8 @@ class NumberEnsemble:
         """
         if lstm is not None and not self._weighed:
             return lstm, np.ones((*lstm.shape, 1))
-        # the stack compares the others with the first expert, so the first one should never be far off
-        order = sorted(self._experts, key=lambda name: name != "linear")
-        indices = [order.index(name) for name in self._experts]
-        predictions = observed.predictions(order, lstm)
+        indices = self._from_stack()
+        predictions = observed.predictions(self._stacked, lstm)
         published = np.full(predictions.shape[:3], np.nan)
         weights = np.full(predictions.shape, np.nan)
         for d, h, horizon in self._channels():
@@ -209,6 +209,17 @@ class NumberEnsemble:
             )
         return bounds, covered
 
+    def pending(self, row: ArrayViews) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the bounds, float64 ``(H, D, 2)``, and the weights, ``(H, D, E)``, after the last observed value."""
+        shape = len(self._horizons), len(self._components)
+        bounds, weights = np.empty((*shape, 2)), np.ones((*shape, len(self._experts)))
+        for d, h, _ in self._channels():
+            own = {name: row[name][d, h] for name in self._channel_names}
+            bounds[h, d] = intervals.pending(own)
+            if self._weighed:
+                weights[h, d] = baseline_mixture.stack_weight(own) * stacking.weights_of(own)[self._from_stack()]
+        return bounds, weights
+
     def break_sequence(self, row: ArrayViews) -> None:
         """Begin a new sequence with the next value: ignore earlier values and discard pending predictions.
 
@@ -219,6 +230,10 @@ class NumberEnsemble:
         for part, used in ((stacking, self._weighed), (baseline_mixture, self._weighed), (intervals, True)):
             if used:
                 part.break_sequence(row)
+
+    def _from_stack(self) -> list[int]:
+        """Return the index of each expert in the order of the stack."""
+        return [self._stacked.index(name) for name in self._experts]
 
     def _channels(self) -> list[tuple[int, int, int]]:
         """Return component, index of the horizon, and horizon of each channel."""

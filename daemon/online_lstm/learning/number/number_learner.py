@@ -108,6 +108,17 @@ class NumberLearner:
     def resume(self, classes: int, vocabulary: VocabularyState) -> None:
         """Do nothing: a stream of numbers has no state beside its arrays."""
 
+    def pending(self) -> NumberPrediction | None:
+        """Return the prediction after the last event, read from the arrays; None if nothing is predicted."""
+        stream = self._streams.view(self.row)
+        made = stream["pending"][-1:]
+        if np.isnan(made[..., 0]).all():
+            return None
+        bounds, weights = self._ensemble.pending(stream)
+        experts = made[..., -1 - len(self._experts) : -1]
+        (prediction,) = self.task.predictions(made[..., 0], bounds[None], experts, weights[None])
+        return prediction
+
     def recall(self) -> None:
         """Do nothing: the pending predictions stay in the restored arrays."""
 

@@ -61,8 +61,13 @@ def observe(
     lowest, highest = predictions.min(axis=1), predictions.max(axis=1)
     margin = MARGIN * (highest - lowest)
     stacked = np.clip(fitted.predictions, lowest - margin, highest + margin)
-    weights = np.column_stack([1 - fitted.weights.sum(axis=1), fitted.weights])
-    return np.where(highest - lowest <= ROUNDING * np.abs(first), first, stacked), weights
+    return np.where(highest - lowest <= ROUNDING * np.abs(first), first, stacked), _with_first(fitted.weights)
+
+
+def weights_of(row: ArrayViews) -> NDArray[np.float64]:
+    """Return the experts' weights after the last value, float64 ``(E,)``."""
+    weights: NDArray[np.float64] = _with_first(row[_PREFIX + "weights"][None])[0]
+    return weights
 
 
 def break_sequence(row: ArrayViews) -> None:
@@ -71,6 +76,11 @@ def break_sequence(row: ArrayViews) -> None:
 
 
 _PREFIX = "stack_"
+
+
+def _with_first(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the weights of all experts, of which the stack learns all but the first, float64 ``(K, E)``."""
+    return np.column_stack([1 - weights.sum(axis=1), weights])
 
 
 def _first_weights(experts: int) -> NDArray[np.float64]:

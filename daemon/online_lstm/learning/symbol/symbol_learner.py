@@ -80,6 +80,10 @@ class SymbolLearner:
         """Return the state of the vocabulary."""
         return self.task.state()
 
+    def pending(self) -> SymbolPrediction | None:
+        """Return the pending prediction; None if there is none."""
+        return self._pending
+
     def recall(self) -> None:
         """Read the pending prediction from the restored arrays."""
         stream = self._streams.view(self.row)

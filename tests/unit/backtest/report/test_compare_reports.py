@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from online_lstm.backtest import runner
 from online_lstm.backtest.report.compare_reports import comparison_rows, require_comparable
+from online_lstm.checkpoint import warm_start_file
 from online_lstm.cli import main
 from online_lstm.devtools.sample_data import demo_stream
 from online_lstm.errors import ExitCode, InputFileError
@@ -25,7 +25,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "other.txt").write_bytes(b"1\n2\n" * 60)
     assignments = [part for name, value in SMALL.items() for part in ("--set", f"{name}={value}")]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "model_factory", lambda _: small_network)
+        patch.setattr(warm_start_file, "model_factory", lambda _: small_network)
         for name, file, more in (("a", "values", ()), ("b", "values", ("--set", "experts=lstm")), ("c", "other", ())):
             file_options = (folder / f"{file}.txt", "--json", folder / f"{name}.json")
             assert ExitCode.OK == run(*file_options, *assignments, *more)

@@ -16,6 +16,8 @@ from online_lstm.backtest.report.html_report import render
 from online_lstm.backtest.report.report_content import report_content
 from online_lstm.backtest.report.scorecard import Scorecard
 from online_lstm.backtest.runner import backtest
+from online_lstm.checkpoint import warm_start_file
+from online_lstm.checkpoint.warm_start_file import beginning
 from online_lstm.cli import main
 from online_lstm.devtools.sample_data import demo_stream
 from online_lstm.errors import ExitCode
@@ -58,7 +60,7 @@ def report_of(task: str, lines: list[Line], **given: Any) -> dict[str, Any]:
     settings_given, networks, _ = WAYS[task]
     settings = small_settings(**settings_given, **given)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "model_factory", networks)
+        patch.setattr(warm_start_file, "model_factory", networks)
         scorecard = backtest(settings, "values", lines)
     report: dict[str, Any] = json.loads(json.dumps(report_content(settings, "values", scorecard.to_json())))
     return report
@@ -83,8 +85,8 @@ def test_page_and_report_are_as_certain_of_the_same(task: str) -> None:
     settings_given, networks, _ = WAYS[task]
     settings = small_settings(**settings_given, score_window=600, max_streams=50)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "model_factory", networks)
-        partition, scorecard = runner.beginning(settings, "values")(), Scorecard(settings)
+        patch.setattr(warm_start_file, "model_factory", networks)
+        partition, scorecard = beginning(settings, "values")(), Scorecard(settings)
         for _ in runner.learn(partition, lines_of(task, 150), scorecard):
             pass
     figures, standing = scorecard.to_json(), partition.report(None)
@@ -294,7 +296,9 @@ def test_drifts_are_marked_and_their_recovery_told(
 def test_passes_over_a_file_are_told(tmp_path: Path, load: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """The figures of what is held out, and the losses of all passes."""
     known: dict[Any, Any] = {}
-    monkeypatch.setattr(runner, "model_factory", lambda _: lambda how: known.setdefault(how, small_network(how)))
+    monkeypatch.setattr(
+        warm_start_file, "model_factory", lambda _: lambda how: known.setdefault(how, small_network(how))
+    )
     file, page = tmp_path / "values.txt", tmp_path / "page.html"
     file.write_bytes(b"".join(value + b"\n" for value in demo_stream(300)))
     assignments = [part for name, value in SMALL.items() for part in ("--set", f"{name}={value}")]

@@ -1,0 +1,1 @@
+"""The Python API: one partition of the daemon as an object, with Python values in and results out."""
