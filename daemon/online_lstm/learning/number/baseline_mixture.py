@@ -73,10 +73,10 @@ def observe(
     """
     mixture = Mixture(*[row[_PREFIX + name] for name in Mixture._fields])
     waiting = np.concatenate((mixture.pending, predictions))
-    mixed, of_stack = np.empty(len(values)), np.empty(len(values))
-    _observe(mixture, values, waiting, (_first_weights(predictions.shape[1]), horizon), mixed, of_stack)
+    mixed = np.empty((len(values), 2))
+    _observe(mixture, values, waiting, (_first_weights(predictions.shape[1]), horizon), mixed)
     mixture.pending[:] = waiting[len(values) :]
-    return mixed, of_stack
+    return mixed[:, 0], mixed[:, 1]
 
 
 def stack_weight(row: ArrayViews) -> float:
@@ -106,7 +106,6 @@ def _observe(
     waiting: NDArray[np.float64],
     how: tuple[NDArray[np.float64], int],
     mixed: NDArray[np.float64],
-    of_stack: NDArray[np.float64],
 ) -> None:
     first_weights, horizon = how
     for event in range(len(values)):
@@ -119,8 +118,7 @@ def _observe(
         mean = now[heaviest]
         for member in range(len(now)):  # exactly their prediction if all members agree
             mean += mixture.weights[member] * (now[member] - now[heaviest])
-        mixed[event] = mean
-        of_stack[event] = mixture.weights[0]
+        mixed[event, 0], mixed[event, 1] = mean, mixture.weights[0]
 
 
 @compiled
