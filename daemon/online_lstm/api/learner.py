@@ -184,10 +184,8 @@ class Learner(Generic[OutcomeT, ForecastT]):
             >>> result.prediction, result.evaluation.hit, round(result.probability, 1)
             ('idle', True, 1.0)
         """
-        from online_lstm.api.inputs import milliseconds
-
         with self._alone():
-            event = self._inputs.event(value, key, milliseconds(time), ends=end, label=label)
+            event = self._inputs.event(value, key, time, ends=end, label=label)
             (result,) = self._partition.learn([event]).results
             if isinstance(result, BadInputError):
                 raise result
@@ -220,8 +218,9 @@ class Learner(Generic[OutcomeT, ForecastT]):
             value, and the score of the prediction made before:
 
             - task ``number``: ``prediction``, ``lower`` and ``upper`` in units of the values; ``error``, the value
-              minus its prediction; and ``hit``, 1 or 0. With several components or horizons, there is a column for
-              each, such as ``prediction_temp_h24``; components without a name are counted from 0.
+              minus the prediction made for it one horizon earlier; and ``hit``, 1 or 0. With several components or
+              horizons, there is a column for each, such as ``prediction_temp_h24``; components without a name are
+              counted from 0.
             - tasks ``symbol`` and ``label``: ``prediction`` and its ``probability``; ``hit``, 1 or 0; and
               ``surprise_bits``. In polars and pyarrow, a column of texts and numbers becomes texts.
             - ``drift``, whether the row revealed a change of the stream.
@@ -250,8 +249,7 @@ class Learner(Generic[OutcomeT, ForecastT]):
         with self._alone() as interrupt:
             before = self._partition.state() if self._settings.task == "label" else None
             for first in range(0, len(table), CHUNK):
-                if interrupt.requested:
-                    break
+                interrupt.deliver()
                 learned = self._partition.learn([*table.events(self._inputs, first, first + CHUNK)])
                 for row, result in enumerate(learned.results, first):
                     if isinstance(result, BadInputError):  # only labels are refused while they are learned

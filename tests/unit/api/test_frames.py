@@ -242,3 +242,24 @@ def test_an_interrupt_ends_a_table_between_events(monkeypatch: pytest.MonkeyPatc
     learner.learn_many(values[learner.events :])
     undisturbed.learn_many(values)
     assert content(undisturbed) == content(learner)
+
+
+def test_a_handler_of_the_program_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that does not raise is called between two parts of a table, and the table is learned to its end."""
+    monkeypatch.setattr(learner_module, "CHUNK", 16)
+    learner, called = Learner(**MODEL), list[int]()
+    learn = learner._partition.learn
+
+    def interrupted(events: Any) -> Any:
+        if not called:
+            signal.raise_signal(signal.SIGINT)
+        return learn(events)
+
+    monkeypatch.setattr(learner._partition, "learn", interrupted)
+    before = signal.signal(signal.SIGINT, lambda *_: called.append(learner.events))
+    try:
+        results = learner.learn_many([row % 5 for row in range(50)])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert [16] == called
+    assert 49 == np.isfinite(results["hit"]).sum()
