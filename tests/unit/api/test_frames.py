@@ -52,7 +52,7 @@ def one_by_one(settings: dict[str, Any] = VECTORS) -> tuple[Learner[Any, Any], l
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_table_is_learned_row_by_row(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """State and results are those of as many single calls, in whatever chunks; results are of the table's kind."""
-    monkeypatch.setattr(learner_module, "CHUNK", 16)
+    monkeypatch.setattr(learner_module, "MAX_CHUNK", 16)
     table = KINDS[kind](COLUMNS)
     learner, (expected, outcomes) = Learner(**VECTORS), one_by_one()
     results = learner.learn_many(table, **HOW)
@@ -223,7 +223,7 @@ def test_times_out_of_order_are_refused() -> None:
 
 def test_an_interrupt_ends_a_table_between_events(monkeypatch: pytest.MonkeyPatch) -> None:
     """``events`` says how many rows were learned, and the rest may be learned later."""
-    monkeypatch.setattr(learner_module, "CHUNK", 16)
+    monkeypatch.setattr(learner_module, "MAX_CHUNK", 16)
     learner, undisturbed = Learner(**MODEL), Learner(**MODEL)
     learn, calls = learner._partition.learn, []
 
@@ -246,7 +246,7 @@ def test_an_interrupt_ends_a_table_between_events(monkeypatch: pytest.MonkeyPatc
 
 def test_a_handler_of_the_program_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that does not raise is called between two parts of a table, and the table is learned to its end."""
-    monkeypatch.setattr(learner_module, "CHUNK", 16)
+    monkeypatch.setattr(learner_module, "MAX_CHUNK", 16)
     learner, called = Learner(**MODEL), list[int]()
     learn = learner._partition.learn
 
