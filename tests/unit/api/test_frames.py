@@ -16,7 +16,7 @@ from online_lstm import Learner
 from online_lstm.api import learner as learner_module
 from online_lstm.errors import BadInputError, SettingsError
 from support.fakes import LABELS, NUMBERS
-from support.learners import MODEL, content
+from support.learners import INPUTS, MODEL, TASKS, content, learn
 
 pytestmark = pytest.mark.long
 VECTORS: dict[str, Any] = {**MODEL, **NUMBERS}
@@ -72,6 +72,22 @@ def test_a_table_is_learned_row_by_row(kind: str, monkeypatch: pytest.MonkeyPatc
     assert outcomes[-1].interval[1][0] == (last["lower_temp_h3"], last["upper_temp_h3"])
     assert outcomes[-1].evaluation.error[0][1] == last["error_load_h1"]
     assert outcomes[-1].evaluation.hit[1][0] == last["hit_temp_h3"]
+
+
+@pytest.mark.parametrize("case", TASKS)
+def test_every_task_learns_a_table(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ends, labels alone, and shared weights, as it learns the rows one by one."""
+    monkeypatch.setattr(learner_module, "MAX_CHUNK", 16)
+    inputs, roles = INPUTS[case](40), ("value", "key", "time", "end", "label")
+    table = {role: [arguments.get(role) for arguments in inputs] for role in roles}
+    learner, other = Learner(**TASKS[case]), Learner(**TASKS[case])
+    results = learner.learn_many(table, **{role: role for role in roles})
+    outcomes = learn(other, inputs)
+    assert content(other) == content(learner)
+    if case.startswith(("symbol", "label")):
+        assert [outcome.prediction for outcome in outcomes] == results["prediction"].tolist()
+        hits = [math.nan if outcome.evaluation is None else outcome.evaluation.hit for outcome in outcomes]
+        np.testing.assert_array_equal(hits, results["hit"])
 
 
 def cells_of(column: Any) -> list[Any]:
