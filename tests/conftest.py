@@ -1,18 +1,22 @@
 """Fixtures of all tests: a clean environment, and a real broker for those that ask for one."""
 
 import atexit
+import hashlib
 import os
 import re
 import shutil
+import sys
 import tempfile
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hypothesis
+import online_lstm
 import pytest
 from support.programs import program
 
@@ -27,8 +31,12 @@ if "TESTS_SESSION" not in os.environ:
     SESSION = tempfile.mkdtemp(prefix="online-lstm-tests-")
     atexit.register(shutil.rmtree, SESSION, ignore_errors=True)
     os.environ["TESTS_SESSION"] = SESSION
-    # programs are compiled once
-    os.environ.setdefault("TF_XLA_FLAGS", f"--tf_xla_persistent_cache_directory={SESSION}")
+
+# programs are compiled once for all runs with this TensorFlow and these pins; TensorFlow compares the programs
+PINS_FILE = Path(online_lstm.__file__).with_name("learning") / "network/tensorflow_runtime.py"
+PINS = hashlib.sha256(PINS_FILE.read_bytes()).hexdigest()[:8]
+COMPILED = Path(sys.prefix) / f"compiled/tensorflow-{version('tensorflow')}-{PINS}"
+os.environ.setdefault("TF_XLA_FLAGS", f"--tf_xla_persistent_cache_directory={COMPILED}")
 
 # how long an example takes, or its making, depends on the machine
 hypothesis.settings.register_profile(

@@ -1,5 +1,6 @@
 """The daemon as its users run it, with what tests ask of it."""
 
+import signal
 import time
 import urllib.error
 import urllib.request
@@ -7,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from online_lstm.devtools import daemon_process
+
+from support.forked_process import ForkedProcess
 
 SMALL = {"network": "lstm 4", "window": "8", "suffix_contexts": "64"}
 """A model that learns little but quickly."""
@@ -16,7 +19,7 @@ PATIENCE_S = 120.0
 
 
 class DaemonProcess(daemon_process.DaemonProcess):
-    """One daemon; settings are given by name."""
+    """One daemon, forked by ``forked_process``; settings are given by name."""
 
     def __init__(self, folder: Path, name: str = "daemon", **settings: object) -> None:
         super().__init__(folder, settings, name=name)
@@ -25,6 +28,9 @@ class DaemonProcess(daemon_process.DaemonProcess):
     def start(self) -> None:
         self._logged_before = len(self.log)
         super().start()
+
+    def _spawn(self) -> ForkedProcess:
+        return ForkedProcess(self._environment, self._log)
 
     @property
     def pid(self) -> int:
@@ -40,7 +46,7 @@ class DaemonProcess(daemon_process.DaemonProcess):
 
     def terminate(self) -> None:
         """Ask it to finish, without waiting for it."""
-        self._running.terminate()
+        self._running.send_signal(signal.SIGTERM)
 
     def wait(self) -> int:
         """Wait until it ends by itself and give its exit code."""

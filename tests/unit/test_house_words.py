@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import online_lstm
@@ -17,8 +18,13 @@ BOUNDS = re.compile(r"_?(MOST|LEAST|FEWEST|LONGEST|SHORTEST)(_|$)")
 MAX_TEST_NAME = 60
 
 
+@cache
+def nodes_of(path: Path) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
 def docstrings(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes_of(path):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             yield ast.get_docstring(node) or ""
 
@@ -32,7 +38,7 @@ def test_docstrings_begin_with_the_usual_verbs(path: Path) -> None:
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_bounds_are_called_max_and_min(path: Path) -> None:
     """As everywhere else."""
-    names = {node.id for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Name)}
+    names = {node.id for node in nodes_of(path) if isinstance(node, ast.Name)}
     assert set() == {name for name in names if BOUNDS.match(name)}
 
 
@@ -43,10 +49,6 @@ def test_module_names_say_what_is_in_them() -> None:
 
 def test_test_names_are_short() -> None:
     """The sentence is the docstring's."""
-    names = {
-        node.name
-        for path in TESTS.rglob("test_*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
-    }
+    texts = (path.read_text(encoding="utf-8") for path in TESTS.rglob("test_*.py"))
+    names = {name for text in texts for name in re.findall(r"^def (test_\w+)", text, re.MULTILINE)}
     assert set() == {name for name in names if len(name) > MAX_TEST_NAME}

@@ -2,7 +2,7 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import online_lstm
@@ -48,19 +48,23 @@ def name_of(path: Path) -> str:
     return path.relative_to(PACKAGE).with_suffix("").parts[0]
 
 
-def imports_of(path: Path) -> Iterator[str]:
-    """Give the dotted names that a file imports, anywhere in it."""
+@cache
+def imports_of(path: Path) -> tuple[str, ...]:
+    """Return the dotted names that a file imports, anywhere in it."""
+    names: list[str] = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
             assert node.module is not None
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return tuple(names)
 
 
-def inner_imports_of(path: Path) -> set[str]:
-    """Give the modules of this package that a file imports from, as dotted paths below ``daemon``."""
+@cache
+def inner_imports_of(path: Path) -> frozenset[str]:
+    """Return the modules of this package that a file imports from, as dotted paths below ``daemon``."""
     found = set()
     for name in imports_of(path):
         parts = name.split(".")
@@ -68,7 +72,7 @@ def inner_imports_of(path: Path) -> set[str]:
             while len(parts) > 1 and not module_path(parts[1:]).exists():
                 parts.pop()
             found.add(".".join(parts[1:]))
-    return found - {""}
+    return frozenset(found - {""})
 
 
 def module_path(parts: list[str]) -> Path:

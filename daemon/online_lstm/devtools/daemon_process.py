@@ -9,7 +9,7 @@ import urllib.request
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 from online_lstm.devtools.processes import ending_with_its_parent, reserve_port
 from online_lstm.errors import OnlineLstmError
@@ -19,6 +19,17 @@ READY_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 30.0
 LOG_CHARACTERS = 3000
 """Number of characters of the log that an error quotes."""
+
+
+class Process(Protocol):
+    """A process that was started, as ``subprocess.Popen`` describes it."""
+
+    @property
+    def pid(self) -> int: ...  # noqa: D102
+    def poll(self) -> int | None: ...  # noqa: D102
+    def wait(self, timeout: float | None = None) -> int: ...  # noqa: D102
+    def send_signal(self, sig: int) -> None: ...  # noqa: D102
+    def kill(self) -> None: ...  # noqa: D102
 
 
 class DaemonProcess:
@@ -35,12 +46,15 @@ class DaemonProcess:
         self.url = f"http://127.0.0.1:{port}"
         given = {"http_host": "127.0.0.1", "http_port": port, "checkpoint_url": folder / "checkpoints", **settings}
         self._environment = os.environ | {ENV_PREFIX + name.upper(): str(value) for name, value in given.items()}
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
 
     def start(self) -> None:
         """Start the process, also after it ended."""
+        self._process = self._spawn()
+
+    def _spawn(self) -> Process:
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - no external input
+            return subprocess.Popen(  # noqa: S603 - no external input
                 [*ending_with_its_parent(), sys.executable, "-m", "online_lstm.cli.main", "run"],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
@@ -107,6 +121,6 @@ class DaemonProcess:
         self._reserved.close()
 
     @property
-    def _running(self) -> "subprocess.Popen[bytes]":
+    def _running(self) -> Process:
         assert self._process is not None, "start it first"
         return self._process

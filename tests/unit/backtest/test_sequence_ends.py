@@ -40,6 +40,7 @@ def test_the_last_row_of_a_key_ends_its_sequence() -> None:
     assert expected == list(ended(rows))
 
 
+@pytest.mark.long
 def test_a_column_of_labels_is_learned_from(tmp_path: Path) -> None:
     """Each key is a sequence; its label is judged with its last row."""
     path = tmp_path / "runs.csv"
@@ -96,6 +97,7 @@ def test_labels_are_for_their_task_only(tmp_path: Path, capsys: pytest.CaptureFi
     assert "task: received 'labels', expected 'symbol', 'number' or 'label'" in said
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("last", ["3,NaN", "3,", "NA,NaN", "x,up", "3", "?,?"])
 def test_a_sequence_ends_with_its_last_row_whatever_is_in_it(tmp_path: Path, last: str) -> None:
     """A label or a value that cannot be read loses neither the end nor the label that came before."""

@@ -168,6 +168,7 @@ def test_a_partition_that_left_is_forgotten() -> None:
     assert (FIRST, 0.0, ()) == (watch.last.source, watch.last.open_transaction_s, watch.last.hints)
 
 
+@pytest.mark.long
 def test_the_loop_is_not_ready_behind_an_open_transaction(tmp_path: Path) -> None:
     """It becomes so without any record, and goes on when the transaction ended."""
     kafka = FakeKafka({FIRST: [record(0, b"4")]})

@@ -80,6 +80,7 @@ def test_a_value_that_is_not_admitted_was_never_predicted() -> None:
     assert {"1"} == {o.prediction.literal for o in outcomes if o.prediction}
 
 
+@pytest.mark.long
 def test_an_unknown_value_had_the_probability_of_the_unknown() -> None:
     """What is left beside the known values was given to all others, also where one makes the network grow."""
     bench = Bench(small_settings(experts="lstm"))
@@ -169,6 +170,7 @@ def test_rates_are_over_the_last_predictions_only() -> None:
     assert (1.0,) * PREDICTORS == outcomes[-1].hit_rates.columns
 
 
+@pytest.mark.long
 def test_network_grows_with_vocabulary_and_keeps_weights() -> None:
     """From class count to class count the rows move, and the place that becomes free is used again."""
     bench = Bench()
@@ -211,6 +213,7 @@ def test_a_replaced_value_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [(bench.network.state_size(4), 1)] == forgotten
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("values", [[1, 2, 3] * 50, [i % 5 + i // 40 for i in range(150)], [7] * 150])
 def test_long_runs_are_the_same_as_single_events(values: list[int]) -> None:
     """Runs longer than one call of the network, one event at a time: same outcomes, same arrays."""
@@ -257,6 +260,7 @@ def test_windows_that_are_kept_never_reach_over_an_end() -> None:
     assert expected == bench.arrays()["replay_codes"]
 
 
+@pytest.mark.long
 def test_windows_that_are_kept_stay_when_the_network_grows() -> None:
     """More classes need another row, not another past."""
     bench = Bench()
