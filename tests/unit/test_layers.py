@@ -37,6 +37,7 @@ HOMES: dict[str, set[str]] = {
     "jinja2": {"backtest"},
     "starlette": {"observability"},
     "uvicorn": {"observability"},
+    "narwhals": {"api"},
     "pydantic": {"settings"},
     "pytest": set(),  # what the testing module offers suits any runner of tests
 }

@@ -1,6 +1,6 @@
 """The arguments of a learner as decoded events: values through the daemon's decoder, keys and times as a record's."""
 
-from datetime import datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
@@ -70,14 +70,15 @@ def milliseconds(time: Any) -> int:
     (2000, 3000, 4)
 
     Raises:
-        SettingsError: The time is neither a datetime, a ``numpy.datetime64``, whole milliseconds nor None.
+        SettingsError: The time is neither a datetime, a date, a ``numpy.datetime64``, whole milliseconds nor None.
     """
     if isinstance(time, np.datetime64):
         time = None if np.isnat(time) else int(time.astype("datetime64[ms]").astype(np.int64))
     if time is None or time != time:  # noqa: PLR0124 - the missing time of pandas
         return NO_TIME
-    if isinstance(time, datetime):
-        return max(epoch_ms(time), NO_TIME)
+    if isinstance(time, date):
+        moment = time if isinstance(time, datetime) else datetime(time.year, time.month, time.day, tzinfo=UTC)
+        return max(epoch_ms(moment), NO_TIME)
     if isinstance(time, int | np.integer) and not isinstance(time, bool):
         return max(int(time), NO_TIME)
     raise SettingsError(

@@ -23,9 +23,12 @@ if TYPE_CHECKING:
         SymbolOutcome,
     )
     from online_lstm.learning.partition import Partition
+    from online_lstm.learning.state.schema import PartitionState
     from online_lstm.settings import Settings
 
 
+CHUNK = 512
+"""Number of rows that ``learn_many`` learns before it looks for Ctrl-C; results and state do not depend on it."""
 OutcomeT = TypeVar("OutcomeT")
 ForecastT = TypeVar("ForecastT")
 
@@ -64,10 +67,7 @@ class Learner(Generic[OutcomeT, ForecastT]):
 
         name = fspath(path)
         state = loading.read_state(name)
-        own = loading.settings_of_state(state, settings, name)
-        learner: Learner[Any, Any] = cls.__new__(cls)
-        learner._start(own, loading.load_partition(own, state))
-        return learner
+        return cls._of_state(loading.settings_of_state(state, settings, name), state)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write a checkpoint file, for ``load``, and for ``online-lstm run --warm-start``."""
@@ -101,11 +101,68 @@ class Learner(Generic[OutcomeT, ForecastT]):
             outcome: OutcomeT = self._results.outcome(result)
             return outcome
 
+    def learn_many(
+        self, data: Any, *, value: Any = None, key: Any = None, time: Any = None, label: Any = None, end: Any = None
+    ) -> Any:
+        """Learn the rows of a table, one after another, and return columns of results in the kind of the table."""
+        from online_lstm.api.frames import read_table
+        from online_lstm.api.result_columns import ResultColumns
+
+        table = read_table(data, value=value, key=key, time=time, label=label, end=end)
+        table.require_ascending(self._inputs)
+        for _ in table.events(self._inputs):  # nothing is learned unless all rows can be
+            pass
+        columns = ResultColumns(self._settings, table.names, len(table))
+        with self._alone() as interrupt:
+            before = self._partition.state() if self._settings.task == "label" else None
+            for first in range(0, len(table), CHUNK):
+                if interrupt.requested:
+                    break
+                learned = self._partition.learn([*table.events(self._inputs, first, first + CHUNK)])
+                for row, result in enumerate(learned.results, first):
+                    if isinstance(result, BadInputError):  # only labels are refused while they are learned
+                        assert before is not None
+                        self._partition.restore(before)
+                        raise table.refused(row, result, self._inputs)
+                columns.add(learned.results)
+        return table.output(columns.arrays())
+
     def predict_one(self, key: str | None = None) -> ForecastT | None:
         """Return the pending prediction of a stream, and change nothing."""
         with self._alone():
             forecast: ForecastT | None = self._results.forecast(self._partition.pending(self._inputs.stream(key)))
             return forecast
+
+    def scores(self) -> dict[str, Any]:
+        """Return the scores over the last ``score_window`` events of each stream, beside those of the baselines."""
+        from online_lstm.api.scores import scores_of
+
+        with self._alone():
+            return {"events": self.events, **scores_of(self._settings, self._partition.stats())}
+
+    def __repr__(self) -> str:
+        return f"Learner(task={self._settings.task!r}, events={self.events})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and pickle a learner as its settings and the bytes of a checkpoint."""
+        from online_lstm.api import loading
+
+        with self._alone():
+            return self._unpickled, (self._settings, loading.pack_state(self._partition))
+
+    @classmethod
+    def _unpickled(cls, settings: "Settings", data: bytes) -> "Learner[Any, Any]":
+        from online_lstm.api import loading
+
+        return cls._of_state(settings, loading.unpack_state(data, "the pickled learner"))
+
+    @classmethod
+    def _of_state(cls, settings: "Settings", state: "PartitionState") -> "Learner[Any, Any]":
+        from online_lstm.api import loading
+
+        learner: Learner[Any, Any] = cls.__new__(cls)
+        learner._start(settings, loading.load_partition(settings, state))
+        return learner
 
     @contextmanager
     def _alone(self) -> Iterator[DeferredInterrupt]:

@@ -8,7 +8,7 @@ from typing import Any
 from online_lstm.api.inputs import TOPIC
 from online_lstm.atomic_write import replacing
 from online_lstm.checkpoint.checkpoint_files import read_file
-from online_lstm.checkpoint.hdf5 import pack
+from online_lstm.checkpoint.hdf5 import pack, unpack
 from online_lstm.checkpoint.warm_start_file import beginning
 from online_lstm.errors import CheckpointDamagedError, SettingsError
 from online_lstm.learning.network import fingerprint, load_tensorflow
@@ -17,7 +17,6 @@ from online_lstm.learning.state.schema import PartitionState
 from online_lstm.learning.warm_start import require_shape
 from online_lstm.settings import Settings, kind_of, read_settings
 
-__all__ = ["learner_settings", "load_partition", "new_partition", "read_state", "settings_of_state", "write_state"]
 _NOTICE = "online_lstm: loading TensorFlow; the first event of each kind is compiled (some 10 seconds, once a process)"
 
 
@@ -90,6 +89,11 @@ def read_state(path: str) -> PartitionState:
 def pack_state(partition: Partition) -> bytes:
     """Return the bytes of a checkpoint file."""
     return pack(partition.state().to_arrays(), fingerprint())
+
+
+def unpack_state(data: bytes, name: str) -> PartitionState:
+    """Return the content of the bytes of a checkpoint file."""
+    return PartitionState.from_arrays(unpack(data, name))
 
 
 def write_state(partition: Partition, path: Path) -> None:

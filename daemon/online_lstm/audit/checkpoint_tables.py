@@ -147,8 +147,8 @@ def _coming(prediction: list[list[Any]] | float | None, task: str) -> str:
 
 
 def _rounded(numbers: Any) -> str:
-    """Format a number, or nested lists of numbers, with six significant digits."""
-    if isinstance(numbers, list):
+    """Format a number, or nested tuples of numbers, with six significant digits."""
+    if isinstance(numbers, tuple):
         return f"[{', '.join(map(_rounded, numbers))}]"
     return "null" if numbers is None else f"{numbers:.6g}"
 

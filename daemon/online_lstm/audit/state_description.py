@@ -11,19 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from online_lstm.backtest.report.score_tables import number_figures
 from online_lstm.learning.label.label_task import NONE
 from online_lstm.learning.network.label_model import capacity
 from online_lstm.learning.network.layers import parse_layers
 from online_lstm.learning.network.layout import Layout
 from online_lstm.learning.scoring import classification
+from online_lstm.learning.scoring.named_figures import score_figures
 from online_lstm.learning.state.packed import ArrayViews
 from online_lstm.learning.state.schema import LabelsState, PartitionState
 from online_lstm.learning.state.vocabulary import VocabularyState
 from online_lstm.learning.symbol.symbol_ensemble import SymbolEnsemble
 from online_lstm.learning.symbol.symbol_task import SymbolTask
 from online_lstm.settings import Settings
-from online_lstm.significance import kappa_temporal
 
 LAST_VALUES = 8
 """Number of a stream's latest values in its description."""
@@ -99,20 +98,13 @@ def _network(layout: Layout, row: NDArray[np.float32]) -> dict[str, Any]:
 
 def _scores(settings: Settings, row: ArrayViews) -> dict[str, Any]:
     rows = {name: row[name][None] for name in classification.NAMES}
-    rates, losses = classification.summary(rows, settings.predictors)
     drifts, last = row["drift_events"].tolist()
-    figures: dict[str, Any] = {
+    return {
         "scored": int(row["scores_count"][0]),
-        "hit_rate": rates and rates.published,
-        "baseline_hit_rates": rates and rates.baselines,
-        "expert_hit_rates": rates and rates.experts,
         "drifts": drifts,
         "last_drift_event": last or None,
+        **score_figures(settings, rows),
     }
-    if settings.task == "number":
-        return {**figures, **number_figures(settings, losses)}
-    figures["kappa_temporal"] = kappa_temporal(rates) if rates else None
-    return {**figures, "log_loss_bits": None if losses is None else float(losses[0])}
 
 
 def _symbols(settings: Settings, row: ArrayViews, network: ArrayViews, vocabulary: VocabularyState) -> dict[str, Any]:

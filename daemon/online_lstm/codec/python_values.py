@@ -5,6 +5,9 @@ from typing import Any
 
 from online_lstm.errors import BadInputError
 
+_NUMERIC = set("biufUO")
+"""NumPy's kinds of booleans, numbers, texts and objects, but not of times and bytes."""
+
 
 def json_value(value: object, *, ends: bool = False, label: object = None) -> bytes:
     """Return the record value for a Python value: its JSON text, or an object with ``end`` and ``label`` beside it.
@@ -17,6 +20,8 @@ def json_value(value: object, *, ends: bool = False, label: object = None) -> by
     Raises:
         BadInputError: The value or the label has a part that JSON cannot express.
     """
+    if label != label:  # noqa: PLR0124 - NaN is a missing label
+        label = None
     message: Any = value
     if ends or label is not None or isinstance(value, dict):
         message = {} if value is None and label is not None else {"value": value}
@@ -33,6 +38,6 @@ def json_value(value: object, *, ends: bool = False, label: object = None) -> by
 
 def _plain(part: Any) -> Any:
     """Return the Python number or list of a NumPy number or array."""
-    if hasattr(part, "tolist"):
+    if getattr(getattr(part, "dtype", None), "kind", "") in _NUMERIC:
         return part.tolist()
     raise TypeError(f"no number, string, list or None: {type(part).__name__}")

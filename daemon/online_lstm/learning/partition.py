@@ -34,7 +34,7 @@ from online_lstm.events import (
     TopicPartition,
 )
 from online_lstm.learning.label.label_learner import LabelLearner
-from online_lstm.learning.learner_factory import BatchResult, PartitionLearner, make_learner
+from online_lstm.learning.learner_factory import BatchResult, LearnerStats, PartitionLearner, make_learner
 from online_lstm.learning.network import LearningSettings, Model
 from online_lstm.learning.scoring import classification
 from online_lstm.learning.scoring.regression import regression_stats, skill_error, squared_differences
@@ -184,6 +184,10 @@ class Partition:
         self.commit_metadata = replace(self.commit_metadata, records=self.commit_metadata.records + len(inputs))
         return self._learners.learn(inputs)
 
+    def stats(self) -> LearnerStats:
+        """Return the statistics of the learners."""
+        return self._learners.stats()
+
     def pending(self, stream: str | None) -> Prediction | None:
         """Return the pending prediction of a stream; None if there is none."""
         return self._learners.pending(stream)
@@ -237,7 +241,7 @@ class Partition:
 
     def report(self, checkpoint_offset: int | None) -> PartitionStats:
         """Return the statistics of the learners, over all streams together."""
-        standing = self._learners.stats()
+        standing = self.stats()
         rates, losses = classification.summary(standing.scores, self._settings.predictors)
         numbers = self._settings.task == "number"
         return PartitionStats(

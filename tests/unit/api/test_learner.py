@@ -1,12 +1,14 @@
 """A learner of the Python API: its results, its state, and what it refuses."""
 
+import copy
 import json
 import math
+import pickle
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, timedelta, timezone
@@ -30,85 +32,17 @@ from online_lstm.errors import (
 from online_lstm.events import InputRecord, TopicPartition
 from online_lstm.learning.model_factory import model_factory
 from online_lstm.learning.partition import Partition, initial_metadata, next_metadata
+from online_lstm.settings import read_settings
 from online_lstm.settings.catalogue import Kind
-from support.fakes import LABELS, NUMBERS, SMALL
+from online_lstm.testing import MemoryKafka, run
+from support.learners import INPUTS, TASKS, Arguments, content, json_of, key_of, learn, numbers
 
-MODEL = {name: value for name, value in SMALL.items() if name != "checkpoint_interval_s"}
-TASKS: dict[str, dict[str, Any]] = {
-    "symbol": MODEL,
-    "symbol-shared": {**MODEL, "model_scope": "partition"},
-    "number": {**MODEL, **NUMBERS},
-    "number-shared": {**MODEL, **NUMBERS, "model_scope": "partition"},
-    "number-plain": {**MODEL, "task": "number", "lookback": 256, "experts": "lstm"},
-    "label": {**MODEL, **LABELS},
-}
 pytestmark = pytest.mark.long
-Arguments = dict[str, Any]
-"""The arguments of ``learn_one``."""
-
-
-def symbols(count: int) -> list[Arguments]:
-    values = ["on", 4, "off", 8.5, "on", "on"]
-    return [
-        {"value": values[index % (3 + index // 12) % 6], "key": ("a", None, "b")[index % 3], "end": index % 17 == 16}
-        for index in range(count)
-    ]
-
-
-def numbers(count: int) -> list[Arguments]:
-    return [
-        {
-            "value": [None if index % 7 == 3 else 10 + 3 * math.sin(index / 4), 1000.0 * (index % 5)],
-            "key": ("a", "b")[index % 2],
-            "time": 1_000_000 + 60_000 * index,
-            "end": index == 23,
-        }
-        for index in range(count)
-    ]
-
-
-def plain_numbers(count: int) -> list[Arguments]:
-    return [{"value": float(index % 6)} for index in range(count)]
-
-
-def labels(count: int) -> list[Arguments]:
-    """Sequences of three samples under two keys: the label comes with the last sample, or alone and late."""
-    given = []
-    for index in range(count):
-        number, sample = divmod(index, 4)
-        key = ("a", "b")[number % 2]
-        label = "two" if number % 3 else 1
-        vector = [math.sin(index) + number % 3, None if sample == 1 else 1.0]
-        if sample < 3:
-            given.append({"value": vector, "key": key, "end": sample == 2, "label": None if number % 4 else label})
-            if sample < 2:
-                given[-1]["label"] = None
-        elif number % 4:
-            given.append({"value": None, "key": key, "label": label})
-    return given
-
-
-INPUTS = {
-    "symbol": symbols,
-    "symbol-shared": symbols,
-    "number": numbers,
-    "number-shared": numbers,
-    "number-plain": plain_numbers,
-    "label": labels,
-}
-
-
-def learn(learner: Learner[Any, Any], inputs: Sequence[Arguments]) -> list[Any]:
-    return [learner.learn_one(**arguments) for arguments in inputs]
 
 
 def forecast_of(outcome: Any, forecast: type[Any]) -> Any:
     """Return the part of an outcome that is its prediction."""
     return forecast(**{field.name: getattr(outcome, field.name) for field in fields(forecast)})
-
-
-def content(learner: Learner[Any, Any]) -> str:
-    return digest_of(learner._partition.state().to_arrays())
 
 
 @pytest.mark.parametrize("case", TASKS)
@@ -156,16 +90,10 @@ def test_results_are_the_messages(case: str) -> None:
     partition = Partition(settings, source, metadata, model_factory(settings))
     for offset, arguments in enumerate(INPUTS[case](40)):
         outcome = learner.learn_one(**arguments)
-        message = {"value": arguments["value"], "end": arguments.get("end", False), "label": arguments.get("label")}
-        if arguments["value"] is None:
-            del message["value"]
-        key, time_ms = arguments.get("key"), arguments.get("time", -1)
-        record = InputRecord(TOPIC, 0, offset, time_ms, key and key.encode(), json.dumps(message).encode())
+        record = InputRecord(TOPIC, 0, offset, arguments.get("time", -1), key_of(arguments), json_of(arguments))
         (output,) = partition.process([record]).outputs
         assert_same(json.loads(output.value or b""), outcome)
-    assert digest_of(partition._learners.state().to_arrays()) == digest_of(
-        learner._partition._learners.state().to_arrays()
-    )
+    assert digest_of(partition.state().learned.to_arrays()) == learned_of(learner)
 
 
 def assert_same(message: Any, result: Any, name: str = "") -> None:
@@ -334,3 +262,104 @@ def test_an_interrupt_waits_for_the_whole_event(monkeypatch: pytest.MonkeyPatch)
 def test_times_are_milliseconds_since_1970(time: object, expected: int) -> None:
     """Of any library; without a time zone in UTC, -1 for none and before 1970."""
     assert expected == milliseconds(time)
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda learner: pickle.loads(pickle.dumps(learner))])
+def test_a_copy_learns_by_itself(again: Callable[[Learner[Any, Any]], Learner[Any, Any]]) -> None:
+    """It continues as the original would, which does not change; so does a pickled one."""
+    learner = Learner(**TASKS["number"])
+    learn(learner, numbers(20))
+    before, other = content(learner), again(learner)
+    assert "Learner(task='number', events=20)" == repr(other)
+    outcomes = learn(other, numbers(10))
+    assert before == content(learner)
+    assert outcomes == learn(learner, numbers(10))
+    assert content(other) == content(learner)
+
+
+@pytest.mark.parametrize("case", TASKS)
+def test_scores_are_those_of_the_last_result(case: str) -> None:
+    """By the names of a backtest's report, over the score window; without a scored event there are none."""
+    learner = Learner(**TASKS[case], **({} if case in ("label", "number-plain") else {"stream_by": "partition"}))
+    assert {None} == {learner.scores()[name] for name in ("hit_rate", "baseline_hit_rates", "lift", "lift_errors")}
+    outcomes = learn(learner, INPUTS[case](40))
+    scores = learner.scores()
+    assert (40, learner.settings.task) == (scores["events"], scores["task"])
+    assert outcomes[-1].hit_rate == pytest.approx(scores["hit_rate"])
+    assert outcomes[-1].baseline_hit_rate == pytest.approx(max(scores["baseline_hit_rates"].values()))
+    assert scores["lift"] == scores["hit_rate"] - max(scores["baseline_hit_rates"].values())
+    if learner.settings.task == "number":
+        assert learner.settings.baselines == tuple(scores["baseline_mean_absolute_errors"])
+    else:
+        assert outcomes[-1].kappa_temporal == pytest.approx(scores["kappa_temporal"])
+    json.dumps(scores, allow_nan=False)
+
+
+def test_the_daemon_begins_from_a_saved_learner(tmp_path: Path) -> None:
+    """As a warm start: its first prediction is that of a learner with the same warm start."""
+    learner = Learner(**TASKS["symbol"])
+    learn(learner, [{"value": number % 4, "key": "a"} for number in range(40)])
+    learner.save(tmp_path / "pump.h5")
+    kafka = MemoryKafka({"numbers": 1})
+    for text in (b"1", b"2", b"3"):
+        kafka.produce("numbers", text, key=b"a")
+    given = {**TASKS["symbol"], "warm_start": str(tmp_path / "pump.h5")}
+    messages = run(kafka, read_settings({**given, "checkpoint_url": str(tmp_path)}, environment={}))
+    warm = Learner(**given)
+    for value, message in zip((1, 2, 3), messages, strict=True):
+        assert_same(message, warm.learn_one(value, key="a"))
+    assert 0 == messages[-1]["prediction"]
+
+
+@pytest.mark.parametrize("case", ["symbol", "number", "label"])
+def test_a_checkpoint_of_the_daemon_continues(case: str, tmp_path: Path) -> None:
+    """A learner that loads it has the results and the state that the daemon has after the next values."""
+    kafka, inputs = MemoryKafka({"numbers": 1}), INPUTS[case](40)
+    settings = read_settings({**TASKS[case], "checkpoint_url": str(tmp_path)}, environment={})
+    produce(kafka, inputs[:25])
+    run(kafka, settings)
+    (file,) = tmp_path.rglob("*25.h5")
+    learner = Learner.load(file)
+    assert 25 == learner.events
+    produce(kafka, inputs[25:])
+    for message, arguments in zip(run(kafka, settings), inputs[25:], strict=True):
+        assert_same(message, learner.learn_one(**arguments))
+    (last,) = tmp_path.rglob("*40.h5")
+    assert learned_of(Learner.load(last)) == learned_of(learner)
+
+
+def test_a_learner_after_a_warm_start_needs_its_file(tmp_path: Path) -> None:
+    """New streams begin from it; with it, loading continues as if nothing had happened."""
+    learner = Learner(**TASKS["number"])
+    learn(learner, numbers(20))
+    learner.save(tmp_path / "start.h5")
+    warm = Learner(**TASKS["number"], warm_start=tmp_path / "start.h5")
+    warm.save(tmp_path / "warm.h5")
+    with pytest.raises(
+        SettingsError, match=r"warm\.h5: was learned after a warm start, from whose file new streams begin"
+    ):
+        Learner.load(tmp_path / "warm.h5")
+    loaded = Learner.load(tmp_path / "warm.h5", warm_start=tmp_path / "start.h5")
+    assert learn(warm, numbers(10)) == learn(loaded, numbers(10))
+    with pytest.raises(SettingsError, match="preset: received 'plain', expected none"):
+        Learner.load(tmp_path / "start.h5", preset="plain")
+
+
+@pytest.mark.parametrize(("interactive", "notices"), [(True, 1), (False, 0)])
+def test_a_notebook_is_told_why_it_waits(interactive: bool, notices: int) -> None:
+    """In one line, where someone sees it, and not in a program."""
+    learner = f"Learner(**{TASKS['symbol']!r})"
+    program = "import sys\nsys.ps1 = '>>> '\n" * interactive + f"from online_lstm import Learner\n{learner}\n{learner}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert notices == done.stderr.count("online_lstm: loading TensorFlow")
+    assert notices == len(done.stderr.splitlines())
+
+
+def produce(kafka: MemoryKafka, inputs: Sequence[Arguments]) -> None:
+    for arguments in inputs:
+        kafka.produce("numbers", json_of(arguments), key=key_of(arguments), timestamp_ms=arguments.get("time", -1))
+
+
+def learned_of(learner: Learner[Any, Any]) -> str:
+    """Return a digest of what was learned, without the digest of the outputs, which a learner does not make."""
+    return digest_of(learner._partition.state().learned.to_arrays())

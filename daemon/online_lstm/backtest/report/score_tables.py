@@ -1,20 +1,12 @@
-"""The figures of a backtest as readable text, and the named figures of number predictions.
-
-Number predictions have figures over all channels, and figures of each component and horizon.
-"""
+"""The figures of a backtest as readable text."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.table import Table
 from rich.text import Text
 
 from online_lstm.events import NUMBER_SCORES
-from online_lstm.learning.scoring import regression
-from online_lstm.predictor_scores import PredictorScores
-from online_lstm.settings import Settings
 from online_lstm.significance import words_of
 from online_lstm.terminal.tables import make_table
 
@@ -41,32 +33,6 @@ ABBREVIATIONS = {
     "skill_seasonal_naive": "skill, season",
     "interval_coverage": "covered",
 }
-
-
-def number_figures(settings: Settings, sums: NDArray[np.float64] | None) -> dict[str, Any]:
-    """Return named figures from sums or means, float64 ``(C, columns)``; all None if nothing was scored.
-
-    Errors over several components are None, because the components may have different units. With more than one
-    channel, ``channels`` has the figures of each channel.
-    """
-    predictors = settings.predictors
-    if sums is None:
-        sums = np.zeros((settings.channels, regression.columns(predictors.count)))
-    report = regression.regression_stats(sums, predictors, components=settings.features)
-    errors: PredictorScores[float] | PredictorScores[None]
-    errors = report.mean_absolute_errors or predictors.named([None] * predictors.count)
-    figures: dict[str, Any] = {
-        "mean_absolute_error": errors.published,
-        "baseline_mean_absolute_errors": errors.baselines,
-        "expert_mean_absolute_errors": errors.experts,
-        "root_mean_squared_error": report.root_mean_squared_error,
-        "mean_absolute_percentage_error": report.mean_absolute_percentage_error,
-        "mean_absolute_error_ratio": report.mean_absolute_error_ratios.published,
-        "skill": report.skill,
-        **{f"skill_{name}": skill for name, skill in report.skills.items()},
-        "interval_coverage": report.interval_coverage,
-    }
-    return figures if settings.channels == 1 else {**figures, "channels": list(_channels(settings, sums))}
 
 
 def number_rows(figures: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
@@ -166,11 +132,3 @@ def _when(drifts: int, events: Sequence[int]) -> str:
 
 def _shown(figure: float | None, style: str = ".4f", unit: str = "", *, none: str = "none") -> str:
     return none if figure is None else f"{figure:{style}}{unit}"
-
-
-def _channels(settings: Settings, sums: NDArray[np.float64]) -> Iterator[dict[str, Any]]:
-    scores = np.where(np.isfinite(metrics := regression.scores_of(sums)), metrics, np.nan).T.tolist()
-    channels = [(component, horizon) for horizon in settings.horizons for component in range(settings.features)]
-    for (component, horizon), row in zip(channels, scores, strict=True):
-        figures = {name: None if figure != figure else figure for name, figure in zip(NUMBER_SCORES, row, strict=True)}  # noqa: PLR0124 - NaN is not
-        yield {"component": component, "horizon": horizon, **figures}

@@ -14,11 +14,12 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from online_lstm.backtest.report.learning_curve import LearningCurve, ScoredEvent
-from online_lstm.backtest.report.score_tables import EARLY, channel_tables, number_figures, score_rows
+from online_lstm.backtest.report.score_tables import EARLY, channel_tables, score_rows
 from online_lstm.errors import InputFileError
 from online_lstm.events import InputRecord, LabelEvaluation, LabelResult, NumberEvaluation, OutputRecord
 from online_lstm.learning.partition import ProcessedBatch
 from online_lstm.learning.scoring import regression
+from online_lstm.learning.scoring.named_figures import number_figures
 from online_lstm.predictor_scores import NO_HITS, total_hits
 from online_lstm.settings import Settings
 from online_lstm.significance import kappa_temporal, lift, paired_error
