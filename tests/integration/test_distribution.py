@@ -1,6 +1,7 @@
 """What is released works without the repository."""
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -65,7 +66,7 @@ def test_a_tag_is_the_version(tmp_path: Path) -> None:
 
 
 def test_a_wheel_works_in_an_empty_environment(distributions: tuple[Path, Path], tmp_path: Path) -> None:
-    """With the locked versions and nothing else it shows its help and version, and learns from a file."""
+    """With the locked versions and nothing else it shows its help, learns from a file, and has a Python API."""
     wheel = distributions[1]
     run(UV, "venv", "--quiet", "--python", sys.executable, tmp_path / "empty", cwd=tmp_path)
     install = (UV, "pip", "install", "--quiet", "--python", tmp_path / "empty")
@@ -76,3 +77,7 @@ def test_a_wheel_works_in_an_empty_environment(distributions: tuple[Path, Path],
     assert "backtest" in run(program, "--help", cwd=tmp_path)
     (tmp_path / "values.txt").write_text("1\n2\n3\n" * 40, encoding="utf-8")
     assert "hit rate" in run(program, "backtest", "values.txt", "--set", "window=8", cwd=tmp_path)
+    examples = (
+        "import doctest; from online_lstm.api import learner; print(doctest.testmod(learner, raise_on_error=True))"
+    )
+    assert re.search("failed=0, attempted=[1-9]", run(tmp_path / "empty/bin/python", "-c", examples, cwd=tmp_path))

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from online_lstm import Learner
@@ -93,3 +94,28 @@ def key_of(arguments: Arguments) -> bytes | None:
     """Return the key of a record with these arguments."""
     key: str | None = arguments.get("key")
     return None if key is None else key.encode()
+
+
+def learned_of(learner: Learner[Any, Any]) -> str:
+    """Return a digest of what was learned, without the digest of the outputs, which a learner does not make."""
+    return digest_of(learner._partition.state().learned.to_arrays())
+
+
+def assert_same(message: Any, result: Any, name: str = "") -> None:
+    """Compare a message with a result; messages have fewer digits of rates and weights."""
+    if is_dataclass(result):
+        for field in fields(result):
+            assert_same(message[field.name], getattr(result, field.name), field.name)
+    elif isinstance(result, dict):
+        assert list(message) == list(result)
+        for key, part in result.items():
+            assert_same(message[key], part, name)
+    elif isinstance(result, tuple):
+        assert len(message) == len(result)
+        for part, other in zip(message, result, strict=True):
+            assert_same(part, other, name)
+    elif isinstance(result, float):
+        digits = 4 if name in {"surprise_bits", "experts"} else 6
+        assert message in (result, round(result, digits), round(result, 6)), name
+    else:
+        assert (message, type(message)) == (result, type(result)), name

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,18 @@ from online_lstm.learning.partition import Partition, initial_metadata, next_met
 from online_lstm.settings import read_settings
 from online_lstm.settings.catalogue import Kind
 from online_lstm.testing import MemoryKafka, run
-from support.learners import INPUTS, TASKS, Arguments, content, json_of, key_of, learn, numbers
+from support.learners import (
+    INPUTS,
+    TASKS,
+    Arguments,
+    assert_same,
+    content,
+    json_of,
+    key_of,
+    learn,
+    learned_of,
+    numbers,
+)
 
 pytestmark = pytest.mark.long
 
@@ -94,26 +105,6 @@ def test_results_are_the_messages(case: str) -> None:
         (output,) = partition.process([record]).outputs
         assert_same(json.loads(output.value or b""), outcome)
     assert digest_of(partition.state().learned.to_arrays()) == learned_of(learner)
-
-
-def assert_same(message: Any, result: Any, name: str = "") -> None:
-    """Compare a message with a result; messages have fewer digits of rates and weights."""
-    if is_dataclass(result):
-        for field in fields(result):
-            assert_same(message[field.name], getattr(result, field.name), field.name)
-    elif isinstance(result, dict):
-        assert list(message) == list(result)
-        for key, part in result.items():
-            assert_same(message[key], part, name)
-    elif isinstance(result, tuple):
-        assert len(message) == len(result)
-        for part, other in zip(message, result, strict=True):
-            assert_same(part, other, name)
-    elif isinstance(result, float):
-        digits = 4 if name in {"surprise_bits", "experts"} else 6
-        assert message in (result, round(result, digits), round(result, 6)), name
-    else:
-        assert (message, type(message)) == (result, type(result)), name
 
 
 def test_a_learner_is_cheap_to_import() -> None:
@@ -358,8 +349,3 @@ def test_a_notebook_is_told_why_it_waits(interactive: bool, notices: int) -> Non
 def produce(kafka: MemoryKafka, inputs: Sequence[Arguments]) -> None:
     for arguments in inputs:
         kafka.produce("numbers", json_of(arguments), key=key_of(arguments), timestamp_ms=arguments.get("time", -1))
-
-
-def learned_of(learner: Learner[Any, Any]) -> str:
-    """Return a digest of what was learned, without the digest of the outputs, which a learner does not make."""
-    return digest_of(learner._partition.state().learned.to_arrays())
