@@ -30,7 +30,9 @@ try:
     from river.base.typing import ClfTarget, FeatureName
     from river.time_series.base import Forecaster
 except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(f"{error}: pip install 'online-lstm[river]'", name=error.name) from None
+    raise ModuleNotFoundError(
+        f"online_lstm.river needs river ({error}): pip install 'online-lstm[river]'", name=error.name
+    ) from None
 
 __all__ = ["LabelClassifier", "NumberForecaster", "SymbolClassifier"]
 
@@ -60,6 +62,8 @@ class NumberForecaster(Forecaster):
     def __init__(
         self, horizon: int = 1, covariates: tuple[str, ...] = (), time: str | None = None, **settings: Any
     ) -> None:
+        if isinstance(covariates, str):
+            raise SettingsError(f"covariates: received {covariates!r}, expected a tuple of names: ({covariates!r},)")
         self.horizon, self.covariates, self.time, self.settings = horizon, covariates, time, settings
         self._given = _joined(settings, task="number", horizons=f"1-{horizon}", features=1 + len(covariates))
         self._learner: Learner[NumberOutcome, NumberForecast] | None = None
@@ -161,7 +165,9 @@ class LabelClassifier(_Multiclass):
 
     def __init__(self, features: int | None = None, **settings: Any) -> None:
         self.features, self.settings = features, settings
-        self._given = _joined({"top_k": MAX_LABELS, **settings}, task="label", features=features or 1)
+        self._given = _joined(
+            {"top_k": MAX_LABELS, **settings}, task="label", features=1 if features is None else features
+        )
         self._names: list[FeatureName] = []
         self._learner: _SampleLearner | None = None
 
@@ -178,7 +184,9 @@ class LabelClassifier(_Multiclass):
         numbers = _numbers(x)
         if y is None or (isinstance(y, str | float) and y in _NO_LABEL):
             raise BadInputError("not_a_value", f"y: received {y!r}, expected a label: a number, a string or a boolean")
-        learner = self._learner or _SampleLearner(**{**self._given, "features": self.features or len(numbers)})
+        learner = self._learner or _SampleLearner(
+            **{**self._given, "features": len(numbers) if self.features is None else self.features}
+        )
         free = learner.settings.features - len(self._names)
         names = [*self._names, *sorted(numbers.keys() - set(self._names), key=repr)[:free]]
         learner.learn_one(_vector(numbers, names, learner), end=True, label=y)

@@ -181,8 +181,10 @@ class Partition:
 
     def learn(self, inputs: Sequence[Event | Tombstone]) -> BatchResult:
         """Learn from decoded records in their order, without outputs: the digest stays unchanged."""
-        self.commit_metadata = replace(self.commit_metadata, records=self.commit_metadata.records + len(inputs))
-        return self._learners.learn(inputs)
+        batch = self._learners.learn(inputs)
+        learned = sum(not isinstance(result, BadInputError) for result in batch.results)
+        self.commit_metadata = replace(self.commit_metadata, records=self.commit_metadata.records + learned)
+        return batch
 
     def stats(self) -> LearnerStats:
         """Return the statistics of the learners."""
