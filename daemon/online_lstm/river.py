@@ -60,7 +60,7 @@ class NumberForecaster(Forecaster):
     """
 
     def __init__(
-        self, horizon: int = 1, covariates: tuple[str, ...] = (), time: str | None = None, **settings: Any
+        self, horizon: int = 1, covariates: Sequence[str] = (), time: str | None = None, **settings: Any
     ) -> None:
         if isinstance(covariates, str):
             raise SettingsError(f"covariates: received {covariates!r}, expected a tuple of names: ({covariates!r},)")

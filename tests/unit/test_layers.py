@@ -21,18 +21,8 @@ ORDER = (
         "shutdown",
         "logs",
     ),
-    *(
-        "telemetry",
-        "settings",
-        "codec",
-        "learning",
-        "checkpoint",
-        "api",
-        "river",
-        "streaming",
-        "testing",
-        "observability",
-    ),
+    *("telemetry", "settings", "codec", "learning", "checkpoint", "api", "river"),
+    *("streaming", "testing", "observability"),
     *("terminal", "backtest", "audit", "devtools", "evaluation", "cli"),
 )
 """Modules and packages of ``online_lstm``; each imports only from those before it."""

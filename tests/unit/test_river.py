@@ -241,7 +241,7 @@ def test_a_copied_model_continues(name: str, again: Callable[[Any], Any]) -> Non
         (
             lambda: NumberForecaster(covariates="load"),
             "covariates: received 'load', expected a tuple of names: ('load',)",
-        ),  # type: ignore[arg-type]
+        ),
         (lambda: NumberForecaster(horizons="1-4"), "horizons='1-4': received by a model for river, expected other"),
         (lambda: SymbolClassifier(task="label"), "task='label': received by a model for river, expected other setting"),
         (lambda: LabelClassifier(classes=1), "classes: received 1, expected greater than or equal to 2"),
