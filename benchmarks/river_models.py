@@ -4,7 +4,7 @@ All models of a stream predict and learn it event by event, by turns in one run:
 ahead; pictures of seven kinds, by 18 features; and the next state of a machine. deep-river brings PyTorch, and is left
 out where it is not installed; for a run with it:
 
-    uv run --with deep-river,scikit-learn --with-editable '.[river]' benchmarks/river_models.py
+    uv run --with deep-river --with-editable '.[river]' benchmarks/river_models.py
 """
 
 import argparse

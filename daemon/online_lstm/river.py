@@ -1,4 +1,4 @@
-"""Models for river (https://riverml.xyz): a forecaster and two classifiers, each over a ``Learner``.
+"""Models for river (https://riverml.xyz): a forecaster and two classifiers, each over a learner.
 
 A model makes its learner with the first value that it learns, so a clone costs nothing. Only this module imports river,
 which the extra ``online-lstm[river]`` installs.
@@ -54,6 +54,12 @@ class NumberForecaster(Forecaster):
             other features are ignored, and also the features ``xs`` of a forecast.
         time: Name of the feature that has the time of ``y``, for the setting ``calendar``.
         settings: Settings of the model, such as ``seasonal_periods``.
+
+    >>> model = NumberForecaster(horizon=3, network="lstm 4", lookback=256)
+    >>> for y in [20, 22, 24, 26] * 20:
+    ...     model.learn_one(y)
+    >>> [round(y) for y in model.forecast(3)]
+    [20, 22, 24]
 
     Raises:
         SettingsError: A setting is invalid.
@@ -119,6 +125,12 @@ class SymbolClassifier(_Multiclass):
     Args:
         settings: Settings of the model, such as ``network``.
 
+    >>> model = SymbolClassifier(network="lstm 4")
+    >>> for y in ["idle", "press", "open"] * 20:
+    ...     model.learn_one({}, y)
+    >>> model.predict_one({})
+    'idle'
+
     Raises:
         SettingsError: A setting is invalid.
     """
@@ -158,6 +170,12 @@ class LabelClassifier(_Multiclass):
     Args:
         features: Number of components; by default, the number of features in the first sample.
         settings: Settings of the model, such as ``classes``.
+
+    >>> model = LabelClassifier(network="lstm 4")
+    >>> for load in [1, 9, 2, 8] * 20:
+    ...     model.learn_one({"load": load, "heat": 30.5}, load > 5)
+    >>> model.predict_one({"load": 7, "heat": None})
+    True
 
     Raises:
         SettingsError: A setting is invalid.
