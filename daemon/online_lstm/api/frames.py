@@ -68,7 +68,7 @@ class Table:
         parts = value if len(self.names) > 1 and isinstance(value, list) else [value]
         for name, part in zip(self.names, parts, strict=True):
             try:
-                inputs.event([part] * len(parts) if len(parts) > 1 else part, None, NO_TIME, ends=False, label=None)
+                inputs.event([part] * len(parts) if len(parts) > 1 else part, None, None, ends=False, label=None)
             except BadInputError:
                 return name
         return self.columns.get("label", self.names[0])
@@ -130,21 +130,23 @@ def read_table(
         _require_column(source, role, column)
     names = _value_columns(source, value, set(columns.values()))
     parts = [source.cells(name) for name in names]
-    values = parts[0] if len(parts) == 1 else [list(row) for row in zip(*parts, strict=True)]
-    rows = len(values)
-    labels = [*map(_or_none, source.cells(columns["label"]))] if "label" in columns else [None] * rows
+
+    def converted(role: str, convert: Callable[[Any], Any]) -> list[Any]:
+        """Return the converted cells of a role; without a column, those of a column of missing cells."""
+        if role not in columns:
+            return [convert(None)] * len(parts[0])
+        cells = source.times(columns[role]) if role == "time" else source.cells(columns[role])
+        return _converted(cells, convert, columns[role])
+
+    labels = converted("label", _label)
     return Table(
         names=names,
         columns=columns,
-        values=[
-            None if label is not None and _is_empty(row) else row for row, label in zip(values, labels, strict=True)
-        ],
-        keys=_converted(source.cells(columns["key"]), _key, columns["key"]) if "key" in columns else [None] * rows,
-        times_ms=_converted(source.times(columns["time"]), milliseconds, columns["time"])
-        if "time" in columns
-        else [NO_TIME] * rows,
+        values=parts[0] if len(parts) == 1 else _vectors(parts, labels),
+        keys=converted("key", _key),
+        times_ms=converted("time", milliseconds),
         labels=labels,
-        ends=_converted(source.cells(columns["end"]), _flag, columns["end"]) if "end" in columns else [False] * rows,
+        ends=converted("end", _flag),
         output=source.output,
     )
 
@@ -153,7 +155,7 @@ class _Dict:
     """The columns of a dict; results are a dict of arrays."""
 
     def __init__(self, data: Mapping[str, Any]) -> None:
-        self._columns = {name: _cells_of(column) for name, column in data.items()}
+        self._columns = {name: _cells_of(name, column) for name, column in data.items()}
         lengths = {name: len(cells) for name, cells in self._columns.items()}
         if len(set(lengths.values())) > 1:
             raise SettingsError(f"data: received columns of different lengths, {lengths}, expected one length")
@@ -234,18 +236,18 @@ def _frame_of(data: Any) -> "nw.DataFrame[Any] | None":
 
 def _array_columns(data: Any, columns: Mapping[str, Any]) -> _Dict:
     """Return the values of an array or a list as the column ``value``, and the other arguments as columns beside it."""
-    if isinstance(data, str | bytes) or not isinstance(data, Iterable):
-        raise SettingsError(
-            f"data: received a value of type {type(data).__name__}, expected a table of pandas, polars or pyarrow, a "
-            "dict of columns, a NumPy array or a list of values"
-        )
-    values = _cells_of(data)
+    values = _cells_of("data", data)
     beside = {role: [given] * len(values) if isinstance(given, str) else given for role, given in columns.items()}
     return _Dict({"value": values, **beside})
 
 
-def _cells_of(column: Any) -> list[object]:
+def _cells_of(name: str, column: Any) -> list[object]:
     """Return the cells of a column as Python values; NumPy's times stay what they are."""
+    if isinstance(column, str | bytes) or not isinstance(column, Iterable):
+        raise SettingsError(
+            f"{name}: received {column!r} of type {type(column).__name__}, expected a NumPy array or a list; "
+            "learn_many takes these, dicts of them, and tables of pandas, polars and pyarrow"
+        )
     if isinstance(column, np.ndarray) and column.dtype.kind != "M":
         cells: list[object] = column.tolist()
         return cells
@@ -285,9 +287,12 @@ def _converted(cells: Sequence[Any], convert: Callable[[Any], Any], column: str)
     return converted
 
 
-def _is_empty(value: object) -> bool:
-    """Return whether a row has no value: with a label, it is a label alone."""
-    return isinstance(value, list) and all(part is None for part in value)
+def _vectors(parts: Sequence[Sequence[object]], labels: Sequence[object]) -> list[list[object] | None]:
+    """Return the vectors of rows; without any component, a row with a label is a label alone."""
+    return [
+        None if label is not None and all(part is None for part in row) else list(row)
+        for row, label in zip(zip(*parts, strict=True), labels, strict=True)
+    ]
 
 
 def _key(cell: Any) -> Any:
@@ -295,7 +300,7 @@ def _key(cell: Any) -> Any:
     return cell
 
 
-def _or_none(label: Any) -> Any:
+def _label(label: Any) -> Any:
     return None if label != label else label  # noqa: PLR0124 - NaN is a missing label
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from online_lstm.codec import Decoder, json_value
+from online_lstm.codec.encode import YEAR_10000_MS
 from online_lstm.errors import SettingsError
 from online_lstm.events import Event, InputRecord, Tombstone
 from online_lstm.settings import Settings
@@ -30,17 +31,17 @@ class Inputs:
         encoded = key_bytes(key)
         return encoded.decode() if encoded is not None and self._by_key else None
 
-    def event(self, value: object, key: object, time_ms: int, *, ends: bool, label: object) -> Event:
+    def event(self, value: object, key: object, time: object, *, ends: bool, label: object) -> Event:
         """Return the event that a record with this value would be decoded to.
 
         Raises:
             BadInputError: The value or the label cannot be learned from.
-            SettingsError: The key is no string, or there is a label and the task has none.
+            SettingsError: The key is no string, the time no time, or there is a label and the task has none.
         """
         if label is not None and self._task != "label":
             raise SettingsError(f"label: received {label!r}, expected no label, as task is {self._task}")
         text = json_value(value, ends=ends, label=label)
-        event = self._decoder.decode(InputRecord(TOPIC, 0, 0, time_ms, key_bytes(key), text))
+        event = self._decoder.decode(InputRecord(TOPIC, 0, 0, milliseconds(time), key_bytes(key), text))
         assert not isinstance(event, Tombstone)  # the value is a text
         return event
 
@@ -79,9 +80,10 @@ def milliseconds(time: Any) -> int:
     if isinstance(time, date):
         moment = time if isinstance(time, datetime) else datetime(time.year, time.month, time.day, tzinfo=UTC)
         return max(epoch_ms(moment), NO_TIME)
-    if isinstance(time, int | np.integer) and not isinstance(time, bool):
+    if isinstance(time, int | np.integer) and not isinstance(time, bool) and time < YEAR_10000_MS:
         return max(int(time), NO_TIME)
     raise SettingsError(
         f"time: received {time!r} of type {type(time).__name__}, expected a datetime (without a time zone: UTC), a "
-        "numpy.datetime64, or milliseconds since 1970 as an int: convert it, for instance with pandas.to_datetime"
+        "numpy.datetime64, or milliseconds since 1970 before the year 10000: convert it, for instance with "
+        "pandas.to_datetime"
     )

@@ -180,11 +180,14 @@ class Partition:
         self._learners: PartitionLearner[Any] = make_learner(in_force, self._network_for(learning), self._warm_start)
 
     def learn(self, inputs: Sequence[Event | Tombstone]) -> BatchResult:
-        """Learn from decoded records in their order, without outputs: the digest stays unchanged."""
-        batch = self._learners.learn(inputs)
-        learned = sum(not isinstance(result, BadInputError) for result in batch.results)
-        self.commit_metadata = replace(self.commit_metadata, records=self.commit_metadata.records + learned)
-        return batch
+        """Learn from decoded records in their order, without outputs: the digest stays unchanged.
+
+        A refused event changes nothing; it is not counted either.
+        """
+        learned = self._learners.learn(inputs)
+        count = sum(not isinstance(result, BadInputError) for result in learned.results)
+        self.commit_metadata = replace(self.commit_metadata, records=self.commit_metadata.records + count)
+        return learned
 
     def stats(self) -> LearnerStats:
         """Return the statistics of the learners."""

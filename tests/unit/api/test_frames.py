@@ -52,7 +52,7 @@ def one_by_one(settings: dict[str, Any] = VECTORS) -> tuple[Learner[Any, Any], l
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_table_is_learned_row_by_row(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """State and results are those of as many single calls, in whatever chunks; results are of the table's kind."""
-    monkeypatch.setattr(learner_module, "CHUNK", 16)
+    monkeypatch.setattr(learner_module, "MAX_CHUNK", 16)
     table = KINDS[kind](COLUMNS)
     learner, (expected, outcomes) = Learner(**VECTORS), one_by_one()
     results = learner.learn_many(table, **HOW)
@@ -168,8 +168,9 @@ def test_an_unusable_table_is_refused(given: dict[str, Any], text: str) -> None:
 @pytest.mark.parametrize(
     ("data", "text"),
     [
-        ("1,2", "data: received a value of type str, expected a table of pandas, polars or pyarrow"),
-        (7, "data: received a value of type int, expected a table"),
+        ("1,2", "data: received '1,2' of type str, expected a NumPy array or a list; learn_many takes these, dicts of"),
+        (7, "data: received 7 of type int, expected a NumPy array or a list"),
+        ({"temp": 7}, "temp: received 7 of type int, expected a NumPy array or a list"),
         ({"a": [1], "b": [1, 2]}, "data: received columns of different lengths, {'a': 1, 'b': 2}, expected one length"),
         (pl.LazyFrame({"a": [1]}), "data: received a lazy table, expected its rows: call its collect() first"),
     ],
@@ -222,7 +223,7 @@ def test_times_out_of_order_are_refused() -> None:
 
 def test_an_interrupt_ends_a_table_between_events(monkeypatch: pytest.MonkeyPatch) -> None:
     """``events`` says how many rows were learned, and the rest may be learned later."""
-    monkeypatch.setattr(learner_module, "CHUNK", 16)
+    monkeypatch.setattr(learner_module, "MAX_CHUNK", 16)
     learner, undisturbed = Learner(**MODEL), Learner(**MODEL)
     learn, calls = learner._partition.learn, []
 
@@ -241,3 +242,24 @@ def test_an_interrupt_ends_a_table_between_events(monkeypatch: pytest.MonkeyPatc
     learner.learn_many(values[learner.events :])
     undisturbed.learn_many(values)
     assert content(undisturbed) == content(learner)
+
+
+def test_a_handler_of_the_program_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that does not raise is called between two parts of a table, and the table is learned to its end."""
+    monkeypatch.setattr(learner_module, "MAX_CHUNK", 16)
+    learner, called = Learner(**MODEL), list[int]()
+    learn = learner._partition.learn
+
+    def interrupted(events: Any) -> Any:
+        if not called:
+            signal.raise_signal(signal.SIGINT)
+        return learn(events)
+
+    monkeypatch.setattr(learner._partition, "learn", interrupted)
+    before = signal.signal(signal.SIGINT, lambda *_: called.append(learner.events))
+    try:
+        results = learner.learn_many([row % 5 for row in range(50)])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert [16] == called
+    assert 49 == np.isfinite(results["hit"]).sum()

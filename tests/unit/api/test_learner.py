@@ -43,6 +43,7 @@ from support.learners import (
     content,
     json_of,
     key_of,
+    labels,
     learn,
     learned_of,
     numbers,
@@ -122,6 +123,7 @@ def test_a_learner_is_cheap_to_import() -> None:
         ({"value": 4, "key": "\ud800"}, SettingsError, r"key: received '\ud800' with half of a surrogate pair"),
         ({"value": 4, "time": "2026-01-01"}, SettingsError, "time: received '2026-01-01' of type str, expected a dat"),
         ({"value": 4, "time": True}, SettingsError, "time: received True of type bool, expected a datetime"),
+        ({"value": 4, "time": 10**18}, SettingsError, "time: received 1000000000000000000 of type int, expected"),
         ({"value": 4, "label": "on"}, SettingsError, "label: received 'on', expected no label, as task is number"),
         ({"value": "open"}, BadInputError, "received 'open', expected a number: the setting task is number"),
         ({"value": math.inf}, BadInputError, "received 'Infinity', expected a finite number"),
@@ -137,6 +139,17 @@ def test_unusable_arguments_are_refused(arguments: Arguments, error: type[Except
         learner.learn_one(**arguments)
     assert text in str(raised.value)
     assert 0 == learner.events
+
+
+def test_a_refused_label_changes_nothing() -> None:
+    """One without a sequence, and one too many; the next sample continues as if it had not come."""
+    learner = Learner(**TASKS["label"])
+    learn(learner, labels(20))
+    before = content(learner)
+    for arguments in ({"value": None, "key": "never", "label": 1}, {"value": [1, 2], "key": "a", "label": [1]}):
+        with pytest.raises(BadInputError, match=r"received (a label without a sample|an array as the label)"):
+            learner.learn_one(**arguments)
+    assert before == content(learner)
 
 
 def test_missing_numbers_are_learned_as_missing() -> None:
