@@ -91,5 +91,5 @@ outdated: .venv/installed/test ## list what `make lock UPGRADE=1` would change
 	@$(PY) deploy/lock.py --outdated
 
 clean: ## remove what these targets made in this directory
-	rm -rf .venv build dist docs/_build *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv build dist docs/_build docs/jupyter_execute *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -12,9 +12,15 @@ project = "online-lstm"
 version = release = metadata.version(project)
 author = copyright = re.findall(r"Copyright \(c\) (.+)", (Path(__file__).parent.parent / "LICENSE").read_text())[0]
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build", "_generate", "examples", "images"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build", "_generate", "examples", "images", "jupyter_execute"]  # the last is of myst_nb
 myst_heading_anchors = 4  # a link like learning.md#what-it-costs leads where it does in the repository
+
+nb_execution_mode = "force"  # pages with a kernelspec are notebooks
+nb_execution_raise_on_error = True
+nb_execution_timeout = 300
+nb_execution_in_temp = True
+nb_merge_streams = True
 
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"

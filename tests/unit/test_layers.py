@@ -158,3 +158,16 @@ def test_a_command_loads_no_other_command() -> None:
     first, second = found.stdout.splitlines()
     assert "['online_lstm.cli.main']" == first
     assert ["main", "options", "run"] == re.findall(r"online_lstm\.cli\.(\w+)", second)
+
+
+def test_the_daemon_imports_no_library_of_other_commands() -> None:
+    """The imports of ``run`` load no library for charts or tables, and neither TensorFlow nor numba."""
+    heavy = "{'tensorflow', 'keras', 'numba', 'scipy', 'matplotlib', 'jinja2', 'rich', 'requests'}"
+    imports = [
+        ast.unparse(node)
+        for node in ast.walk(ast.parse((PACKAGE / "cli" / "run.py").read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom)
+    ]
+    program = "\n".join([*imports, "import sys", f"print(sorted({heavy} & sys.modules.keys()))"])
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "[]" == found.stdout.strip()

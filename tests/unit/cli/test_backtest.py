@@ -476,6 +476,7 @@ def test_blank_lines_between_numbers_are_missing_ones(tmp_path: Path, monkeypatc
     assert [(1, 4), (2, None), (3, 5), (5, 6)] == [(m["event"], m["value"]) for m in read_messages(out)]
 
 
+@pytest.mark.long
 def test_missing_numbers_cost_no_more_in_any_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A season is kept when some of its values are missing, whatever stands in their place."""
     values = [b"%d" % (100 + event % 24 * 3) for event in range(600)]

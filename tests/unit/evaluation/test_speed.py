@@ -13,6 +13,7 @@ def little_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speed, "PARTITION_EVENTS", 100)
 
 
+@pytest.mark.long
 def test_engine_is_measured_beside_the_reference_network() -> None:
     """One event a call and a full call, for both; once if they are the same."""
     figures = list(speed.engine_figures(small_settings()))

@@ -13,7 +13,7 @@ _NORM_EPSILON = 1e-3  # Keras's default
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "linear": tf.identity,
     "tanh": tf.tanh,
-    "relu": tf.nn.relu,
+    "relu": lambda hidden: tf.nn.relu(hidden),  # noqa: PLW0108 - tf.nn is loaded at its first use, and loads a lot
     "sigmoid": tf.sigmoid,
 }
 

@@ -7,7 +7,7 @@ separately, and the large products are outside the scans.
 import numpy as np
 import tensorflow as tf
 
-from online_lstm.learning.network.lstm import Tensor
+from online_lstm.learning.network.lstm import Tensor, matvec
 
 _HELD = 1e30
 """Input of the update gate at a masked step: the gate is 1, so the output stays exactly the same."""
@@ -40,7 +40,7 @@ def _gru(projected: Tensor, recurrent: Tensor, bias: Tensor, h0: Tensor, mask: T
 
     def step(before: tuple[Tensor, ...], x: Tensor) -> tuple[Tensor, ...]:
         h = before[-1]
-        of_h = tf.linalg.matvec(scaled_recurrent, h, transpose_a=True) + scaled_bias
+        of_h = matvec(scaled_recurrent, h, transpose_a=True) + scaled_bias
         gates = tf.tanh(x[: 2 * units] + of_h[: 2 * units]) * 0.5 + 0.5
         z, r = tf.split(gates, 2)
         g = tf.tanh(x[2 * units :] + r * of_h[2 * units :])
@@ -77,7 +77,7 @@ def _back_through_time(dh: Tensor, recurrent: Tensor, *, slopes: Tensor, kept: T
     def step_back(after: Tensor, at_step: tuple[Tensor, ...]) -> Tensor:
         dh, slopes_after, kept_after = at_step
         of_recurrent = tf.reshape(after[None] * tf.reshape(slopes_after, (3, units)), [-1])
-        return dh + after * kept_after + tf.linalg.matvec(recurrent, of_recurrent)
+        return dh + after * kept_after + matvec(recurrent, of_recurrent)
 
     def steps_back(after: list[Tensor], at_step: list[tuple[Tensor, ...]]) -> list[Tensor]:
         return [step_back(a, b) for a, b in zip(after, at_step, strict=True)]

@@ -35,7 +35,7 @@ def compile_steps(
                 tf.ones((1, 1)),
                 tf.gather(states, index)[None],
             )
-            row = tf.nn.softmax(_labels(logits[0, 0], classes, call.possible))
+            row = tf.math.softmax(_labels(logits[0, 0], classes, call.possible))
             probabilities = tf.tensor_scatter_nd_update(probabilities, [[k]], [row])
             return k + 1, probabilities, tf.tensor_scatter_nd_update(states, [[index]], [after_first_step(after)])
 
@@ -71,7 +71,7 @@ def compile_fit(
                 dropout=call.dropout if layout.drops_out else None,
             )
             logits = _labels(logits[:, 0], classes, call.possible)
-            losses = -tf.gather(tf.nn.log_softmax(logits), call.label, axis=1)
+            losses = -tf.gather(tf.math.log_softmax(logits), call.label, axis=1)
             loss = tf.reduce_sum(losses * call.positions)
         gradient = tape.gradient(loss, state.weights)
         fitted, report = apply_step(learning, state, gradient, loss, wanted=tf.constant(value=True))

@@ -14,6 +14,11 @@ import tensorflow as tf
 Tensor = Any  # TensorFlow has no type stubs
 
 
+def matvec(matrix: Tensor, vector: Tensor, *, transpose_a: bool = False) -> Tensor:
+    """Multiply a matrix by a vector, as in ``tf.linalg``, which would import fifty modules for it."""
+    return tf.squeeze(tf.matmul(matrix, tf.expand_dims(vector, -1), transpose_a=transpose_a), -1)
+
+
 def lstm(projected: Tensor, recurrent: Tensor, h0: Tensor, c0: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Run an LSTM with Keras's gate order (input, forget, cell, output) over B sequences of T steps.
 
@@ -42,7 +47,7 @@ def _lstm(projected: Tensor, recurrent: Tensor, h0: Tensor, c0: Tensor, mask: Te
 
     def step(before: tuple[Tensor, ...], z: Tensor) -> tuple[Tensor, ...]:
         _, c, h = before
-        gates = tf.tanh(z + tf.linalg.matvec(scaled_recurrent, h, transpose_a=True)) * scale + shift
+        gates = tf.tanh(z + matvec(scaled_recurrent, h, transpose_a=True)) * scale + shift
         i, f, g, o = tf.split(gates, 4)
         c = f * c + i * g
         return gates, c, o * tf.tanh(c)
@@ -79,7 +84,7 @@ def _back_through_time(
     def step_back(after: tuple[Tensor, ...], at_step: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         dz_after, dc = after
         dh, dc_by_dh, slopes, f = at_step
-        dh = dh + tf.linalg.matvec(recurrent, dz_after)
+        dh = dh + matvec(recurrent, dz_after)
         dc = dc + dh * dc_by_dh
         by_gate = tf.where(is_output, dh, dc) * tf.reshape(slopes, (4, units))
         return tf.reshape(by_gate, [-1]), dc * f

@@ -121,7 +121,7 @@ def _fit_step(
     if dropout is not None and layout.drops_out:
         logits, states = pass_through(1, None)
     fitted, step = fit_if(arrived, learning, state, fit)
-    probabilities = tf.nn.softmax(_masked_logits(logits[-1, 0], known[0]))
+    probabilities = tf.math.softmax(_masked_logits(logits[-1, 0], known[0]))
     return fitted, after_first_step(states), FitReport(*step, outputs=probabilities, edges=state.states)
 
 
@@ -154,4 +154,6 @@ def _masked_logits(logits: Tensor, known: Tensor) -> Tensor:
 
 def _cross_entropies(logits: Tensor, targets: Tensor) -> Tensor:
     """Return the loss of each position, in nats."""
-    return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(targets, 0), logits)
+    flat_logits, flat_targets = tf.reshape(logits, (-1, logits.shape[-1])), tf.reshape(tf.maximum(targets, 0), [-1])
+    losses = tf.raw_ops.SparseSoftmaxCrossEntropyWithLogits(features=flat_logits, labels=flat_targets)[0]
+    return tf.reshape(losses, targets.shape)

@@ -12,10 +12,13 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping, Sequence
 from contextlib import contextmanager, suppress
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import version
+from importlib.util import LazyLoader, find_spec
 from pathlib import Path
+from types import ModuleType
 
 XLA_PINS = {
     # AVX-512 is not faster for products this small, and many machines do not have it
@@ -38,6 +41,8 @@ TENSORFLOW_PINS = {
 PASSED_ON_S = 5.0
 _KERAS = "keras.src.optimizers"
 """The module of Keras that TensorFlow imports at its end, if Keras is installed."""
+_API = "tensorflow._api.v2."
+"""The prefix of the modules of TensorFlow's public API, which only import names from where they are defined."""
 _FILTER = r"""
 import os, re, sys
 chatter = re.compile(rb"WARNING: All log messages before absl|[IWE]\d{4} \d\d:\d\d:")
@@ -59,24 +64,48 @@ def pin_runtime(environment: MutableMapping[str, str] = os.environ) -> None:
     environment["XLA_FLAGS"] = " ".join(flags)
 
 
-def load_tensorflow() -> None:
-    """Import TensorFlow with its settings pinned, without its messages and without Keras.
+class _FirstUseFinder:
+    """Finds the modules of TensorFlow's public API, such as ``tf.linalg``, and loads each at its first use.
 
-    Keras takes a quarter of the time and imports matplotlib; it is imported when a Keras file is read or written. The
-    search for garbage waits, since the import leaves hardly any.
+    Together they import half of TensorFlow, and hardly any of it is used here.
+    """
+
+    @staticmethod
+    def find_spec(name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        """Return how to load the module; None for a module that is loaded at once.
+
+        A part with the name of a package inside TensorFlow, such as ``tf.distribute``, is loaded at once: it imports
+        the package by this name, which stands for the part later.
+        """
+        if not name.startswith(_API) or find_spec("tensorflow." + name.removeprefix(_API).partition(".")[0]):
+            return None
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is not None and spec.loader is not None:
+            spec.loader = LazyLoader(spec.loader)
+        return spec
+
+
+def load_tensorflow() -> None:
+    """Import TensorFlow with its settings pinned, without its messages and without what is hardly ever used.
+
+    Keras and parts of the public API are imported at their first use. The search for garbage waits during the import,
+    which leaves hardly any, and excludes all modules afterwards.
     """
     if "tensorflow" in sys.modules:
         return
     pin_runtime()
     sys.modules.setdefault(_KERAS, None)  # type: ignore[arg-type] # an import of it fails, as if it were not installed
+    sys.meta_path.insert(0, _FirstUseFinder)
     collecting = gc.isenabled()
     gc.disable()
     try:
         with suppress_stderr():
             importlib.import_module("tensorflow")
+        gc.freeze()
     finally:
         if collecting:
             gc.enable()
+        sys.meta_path.remove(_FirstUseFinder)
         if sys.modules[_KERAS] is None:
             del sys.modules[_KERAS]
 

@@ -70,6 +70,7 @@ def test_it_says_which_is_better_and_what_differs(
     assert rate["difference"] == pytest.approx(evaluation["difference"])
 
 
+@pytest.mark.long
 def test_a_report_is_as_good_as_itself(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """No difference, and no better one."""
     a = read(made / "a.json")

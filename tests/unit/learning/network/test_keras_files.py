@@ -68,6 +68,7 @@ def test_a_written_model_has_the_same_outputs(tmp_path: Path, state: Floats, hea
         )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("head", HEADS)
 def test_its_stateful_twin_goes_on_step_by_step(tmp_path: Path, state: Floats, head: Head) -> None:
     """From the left-edge states on, one step a call, outputs and states are those of the pass over all steps."""

@@ -95,6 +95,29 @@ def test_a_network_runs_without_keras() -> None:
     assert ("['tensorflow'] True\nTrue\n", "") == (done.stdout, done.stderr)
 
 
+@pytest.mark.long
+def test_networks_load_the_parts_of_tensorflow_that_they_use() -> None:
+    """The networks of all tasks need 1,020 of TensorFlow's 1,620 modules; other parts are loaded when they are used.
+
+    An upgrade that fails here only makes the start slower: ``python -X importtime`` shows who imports a module.
+    """
+    program = (
+        "import sys; from online_lstm.learning.learner_factory import warm_up\n"
+        "from online_lstm.learning.model_factory import model_factory\n"
+        "from online_lstm.learning.partition import learning_settings\n"
+        "from online_lstm.settings import Settings\n"
+        "numbers = {'experts': ('lstm',), 'features': 2}\n"
+        "for task in ({}, {'task': 'number', **numbers}, {'task': 'label', 'classes': 3, **numbers}):\n"
+        "    settings = Settings(network=('gru 2', 'lstm 2', 'dense 2 tanh', 'dropout 0.1'), **task)\n"
+        "    warm_up(settings, model_factory(settings)(learning_settings(settings)))\n"
+        "print(sorted({'keras', 'matplotlib', 'h5py', 'tensorflow.python.keras'} & sys.modules.keys()))\n"
+        "print(sum(name.startswith('tensorflow.') for name in sys.modules) < 1100)\n"
+        "import tensorflow as tf; print(tf.nn.relu(-1.0).numpy(), 'tensorflow.python.keras' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert "[]\nTrue\n0.0 True\n" == done.stdout
+
+
 def test_trimming_returns_free_memory_to_the_system() -> None:
     """What was freed below memory in use leaves the process."""
     program = (

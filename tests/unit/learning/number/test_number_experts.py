@@ -329,6 +329,7 @@ def test_streams_are_predicted_nearly_as_well_as_can_be(name: str) -> None:
     assert error_of(predictions, values, horizon=horizon) < most * ideal
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("horizon", [1, 5])
 def test_random_walk_is_predicted_like_the_last_value(horizon: int) -> None:
     """Where nothing can be learned, having learned costs 2 % at most."""

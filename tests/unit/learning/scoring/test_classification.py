@@ -102,6 +102,7 @@ def test_several_predictions_of_an_event_are_no_independent_ones() -> None:
     np.testing.assert_allclose(expected, found["last_value"])
 
 
+@pytest.mark.long
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=8))
 def test_sums_of_losses_are_of_the_last_window(lengths: list[int]) -> None:
     """After each event, over the last `score_window` ones with it; whatever is gone leaves nothing behind."""

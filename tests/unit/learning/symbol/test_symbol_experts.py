@@ -249,8 +249,8 @@ def test_the_future_does_not_show(past: list[int], future: list[int], other_futu
     """Forecasts and hits depend on what came up to their event, whatever follows."""
     (one, hits), (other, other_hits) = (observe(Bench(), as_ids(past + after)) for after in (future, other_future))
     np.testing.assert_array_equal(hits[: len(past)], other_hits[: len(past)])
-    for said, other_said in zip(one, other, strict=True):
-        np.testing.assert_array_equal(said[: len(past)], other_said[: len(past)])
+    for name in one._fields:
+        np.testing.assert_array_equal(getattr(one, name)[: len(past)], getattr(other, name)[: len(past)], err_msg=name)
 
 
 @pytest.mark.long
