@@ -24,6 +24,8 @@ from online_lstm.events import (
     Event,
     EventResult,
     InputRecord,
+    LabelEvent,
+    LabelPrediction,
     LabelResult,
     NumberEvaluation,
     OutputRecord,
@@ -31,6 +33,7 @@ from online_lstm.events import (
     Tombstone,
     TopicPartition,
 )
+from online_lstm.learning.label.label_learner import LabelLearner
 from online_lstm.learning.learner_factory import BatchResult, LearnerStats, PartitionLearner, make_learner
 from online_lstm.learning.network import LearningSettings, Model
 from online_lstm.learning.scoring import classification
@@ -193,6 +196,11 @@ class Partition:
     def pending(self, stream: str | None) -> Prediction | None:
         """Return the pending prediction of a stream; None if there is none."""
         return self._learners.pending(stream)
+
+    def prediction_after(self, event: LabelEvent) -> LabelPrediction:
+        """Return the prediction for a sample, and change nothing; for the task ``label`` only."""
+        assert isinstance(self._learners, LabelLearner)
+        return self._learners.prediction_after(event)
 
     def process(self, records: Sequence[InputRecord]) -> ProcessedBatch:
         """Learn from records in their order, and return the output for each of them."""
