@@ -27,13 +27,14 @@ def exit_at_once(number: signal.Signals) -> NoReturn:
 
 
 class DeferredInterrupt:
-    """A context that Ctrl-C does not break: its ``KeyboardInterrupt`` is raised when the context ends.
+    """A context that Ctrl-C does not break: the handler of SIGINT runs at ``deliver``, or when the context ends.
 
-    ``requested`` is true from Ctrl-C on. Only the main thread receives signals; in another thread nothing is deferred.
+    Python's handler raises ``KeyboardInterrupt``. Only the main thread receives signals; in another thread nothing is
+    deferred.
     """
 
     def __init__(self) -> None:
-        self.requested = False
+        self._requested = False
         self._before: Any = None
 
     def __enter__(self) -> Self:
@@ -44,11 +45,16 @@ class DeferredInterrupt:
     def __exit__(self, *_: object) -> None:
         if self._before is not None:
             signal.signal(signal.SIGINT, self._before)
-            if self.requested:
-                signal.raise_signal(signal.SIGINT)
+        self.deliver()
+
+    def deliver(self) -> None:
+        """Run the handler now if Ctrl-C was pressed."""
+        if self._requested:
+            self._requested = False
+            self._before(signal.SIGINT, None)
 
     def _handle(self, _number: int, _frame: object) -> None:
-        self.requested = True
+        self._requested = True
 
 
 class Shutdown:

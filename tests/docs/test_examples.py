@@ -11,7 +11,7 @@ PACKAGE = Path(online_lstm.__file__).parent
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if ">>> " in path.read_text(encoding="utf-8"))
 
 
-LEARNING = {"learner"}
+LEARNING = {"learner", "river"}
 """Modules whose examples compile networks."""
 
 

@@ -21,7 +21,8 @@ ORDER = (
         "shutdown",
         "logs",
     ),
-    *("telemetry", "settings", "codec", "learning", "checkpoint", "api", "streaming", "testing", "observability"),
+    *("telemetry", "settings", "codec", "learning", "checkpoint", "api", "river"),
+    *("streaming", "testing", "observability"),
     *("terminal", "backtest", "audit", "devtools", "evaluation", "cli"),
 )
 """Modules and packages of ``online_lstm``; each imports only from those before it."""
@@ -39,6 +40,7 @@ HOMES: dict[str, set[str]] = {
     "uvicorn": {"observability"},
     "narwhals": {"api"},
     "pydantic": {"settings"},
+    "river": {"river"},
     "pytest": set(),  # what the testing module offers suits any runner of tests
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))

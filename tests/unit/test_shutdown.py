@@ -4,9 +4,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from online_lstm.shutdown import SIGNALS, Shutdown, interrupt
+from online_lstm.shutdown import SIGNALS, DeferredInterrupt, Shutdown, interrupt
 
 TWICE = """
 import signal
@@ -81,3 +82,36 @@ def test_a_signal_ends_the_wait_for_an_item() -> None:
         assert [1] == shutdown.take(waited, 1)
         assert [2] == shutdown.take(waited, 5)
         assert [] == shutdown.take(iter([4]), 5)
+
+
+def test_an_interrupt_waits_for_the_end_of_a_context() -> None:
+    """Or for the moment at which the program allows it; it comes once, and the handler of before comes back."""
+    before, steps = signal.getsignal(signal.SIGINT), []
+
+    def interrupted() -> None:
+        with DeferredInterrupt():
+            signal.raise_signal(signal.SIGINT)
+            steps.append("went on")
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    with DeferredInterrupt() as deferred:
+        deferred.deliver()
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            deferred.deliver()
+        steps.append("ended")
+    assert ["went on", "ended"] == steps
+    assert before == signal.getsignal(signal.SIGINT)
+
+
+def test_nothing_is_deferred_in_another_thread() -> None:
+    """Only the main thread receives signals and may choose what they do."""
+    before = signal.getsignal(signal.SIGINT)
+
+    def handler_inside() -> object:
+        with DeferredInterrupt():
+            return signal.getsignal(signal.SIGINT)
+
+    with ThreadPoolExecutor(1) as other:
+        assert before == other.submit(handler_inside).result()

@@ -68,7 +68,7 @@ class Table:
         parts = value if len(self.names) > 1 and isinstance(value, list) else [value]
         for name, part in zip(self.names, parts, strict=True):
             try:
-                inputs.event([part] * len(parts) if len(parts) > 1 else part, None, NO_TIME, ends=False, label=None)
+                inputs.event([part] * len(parts) if len(parts) > 1 else part, None, None, ends=False, label=None)
             except BadInputError:
                 return name
         return self.columns.get("label", self.names[0])

@@ -31,17 +31,17 @@ class Inputs:
         encoded = key_bytes(key)
         return encoded.decode() if encoded is not None and self._by_key else None
 
-    def event(self, value: object, key: object, time_ms: int, *, ends: bool, label: object) -> Event:
+    def event(self, value: object, key: object, time: object, *, ends: bool, label: object) -> Event:
         """Return the event that a record with this value would be decoded to.
 
         Raises:
             BadInputError: The value or the label cannot be learned from.
-            SettingsError: The key is no string, or there is a label and the task has none.
+            SettingsError: The key is no string, the time no time, or there is a label and the task has none.
         """
         if label is not None and self._task != "label":
             raise SettingsError(f"label: received {label!r}, expected no label, as task is {self._task}")
         text = json_value(value, ends=ends, label=label)
-        event = self._decoder.decode(InputRecord(TOPIC, 0, 0, time_ms, key_bytes(key), text))
+        event = self._decoder.decode(InputRecord(TOPIC, 0, 0, milliseconds(time), key_bytes(key), text))
         assert not isinstance(event, Tombstone)  # the value is a text
         return event
 

@@ -27,8 +27,11 @@ if TYPE_CHECKING:
     from online_lstm.settings import Settings
 
 
-CHUNK = 512
-"""Number of rows that ``learn_many`` learns before it looks for Ctrl-C; results and state do not depend on it."""
+MIN_CHUNK, MAX_CHUNK, STREAM_CHUNK = 512, 16_384, 64
+"""Number of rows that ``learn_many`` learns before it delivers Ctrl-C: ``STREAM_CHUNK`` for each key, within limits.
+
+The network learns the events of a stream in one chunk together, which is faster. Results and state do not depend on it.
+"""
 OutcomeT = TypeVar("OutcomeT")
 ForecastT = TypeVar("ForecastT")
 
@@ -184,10 +187,8 @@ class Learner(Generic[OutcomeT, ForecastT]):
             >>> result.prediction, result.evaluation.hit, round(result.probability, 1)
             ('idle', True, 1.0)
         """
-        from online_lstm.api.inputs import milliseconds
-
         with self._alone():
-            event = self._inputs.event(value, key, milliseconds(time), ends=end, label=label)
+            event = self._inputs.event(value, key, time, ends=end, label=label)
             (result,) = self._partition.learn([event]).results
             if isinstance(result, BadInputError):
                 raise result
@@ -200,8 +201,8 @@ class Learner(Generic[OutcomeT, ForecastT]):
     ) -> Any:
         """Learn the rows of a table, one after another, as ``learn_one`` does, and return columns of results.
 
-        Nothing is learned unless all rows can be learned. After a Ctrl-C, which is raised within ``CHUNK`` rows, the
-        results are lost, and the property ``events`` counts the learned rows: continue with the rows after them.
+        Nothing is learned unless all rows can be learned. Ctrl-C ends the call after the rows in progress, at most some
+        thousand: the results are lost, and the property ``events`` counts the learned rows, after which to continue.
 
         Args:
             data: A table of pandas, polars or pyarrow, a dict of columns, a NumPy array ``(n,)`` or ``(n, features)``,
@@ -220,8 +221,9 @@ class Learner(Generic[OutcomeT, ForecastT]):
             value, and the score of the prediction made before:
 
             - task ``number``: ``prediction``, ``lower`` and ``upper`` in units of the values; ``error``, the value
-              minus its prediction; and ``hit``, 1 or 0. With several components or horizons, there is a column for
-              each, such as ``prediction_temp_h24``; components without a name are counted from 0.
+              minus the prediction made for it one horizon earlier; and ``hit``, 1 or 0. With several components or
+              horizons, there is a column for each, such as ``prediction_temp_h24``; components without a name are
+              counted from 0.
             - tasks ``symbol`` and ``label``: ``prediction`` and its ``probability``; ``hit``, 1 or 0; and
               ``surprise_bits``. In polars and pyarrow, a column of texts and numbers becomes texts.
             - ``drift``, whether the row revealed a change of the stream.
@@ -247,12 +249,12 @@ class Learner(Generic[OutcomeT, ForecastT]):
         for _ in table.events(self._inputs):  # nothing is learned unless all rows can be
             pass
         columns = ResultColumns(self._settings, table.names, len(table))
+        chunk = min(max(MIN_CHUNK, STREAM_CHUNK * len(set(table.keys))), MAX_CHUNK)
         with self._alone() as interrupt:
             before = self._partition.state() if self._settings.task == "label" else None
-            for first in range(0, len(table), CHUNK):
-                if interrupt.requested:
-                    break
-                learned = self._partition.learn([*table.events(self._inputs, first, first + CHUNK)])
+            for first in range(0, len(table), chunk):
+                interrupt.deliver()
+                learned = self._partition.learn([*table.events(self._inputs, first, first + chunk)])
                 for row, result in enumerate(learned.results, first):
                     if isinstance(result, BadInputError):  # only labels are refused while they are learned
                         assert before is not None

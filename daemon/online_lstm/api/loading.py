@@ -17,7 +17,7 @@ from online_lstm.learning.state.schema import PartitionState
 from online_lstm.learning.warm_start import require_shape
 from online_lstm.settings import Settings, kind_of, read_settings
 
-_NOTICE = "online_lstm: loading TensorFlow; the first event of each kind is compiled (some 10 seconds, once a process)"
+_NOTICE = "online_lstm: loading TensorFlow, and compiling at the first value: some 10 seconds, once in a process"
 
 
 def learner_settings(given: Mapping[str, Any]) -> Settings:

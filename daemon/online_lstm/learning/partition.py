@@ -24,6 +24,8 @@ from online_lstm.events import (
     Event,
     EventResult,
     InputRecord,
+    LabelEvent,
+    LabelPrediction,
     LabelResult,
     NumberEvaluation,
     OutputRecord,
@@ -31,6 +33,7 @@ from online_lstm.events import (
     Tombstone,
     TopicPartition,
 )
+from online_lstm.learning.label.label_learner import LabelLearner
 from online_lstm.learning.learner_factory import BatchResult, LearnerStats, PartitionLearner, make_learner
 from online_lstm.learning.network import LearningSettings, Model
 from online_lstm.learning.scoring import classification
@@ -177,9 +180,14 @@ class Partition:
         self._learners: PartitionLearner[Any] = make_learner(in_force, self._network_for(learning), self._warm_start)
 
     def learn(self, inputs: Sequence[Event | Tombstone]) -> BatchResult:
-        """Learn from decoded records in their order, without outputs: the digest stays unchanged."""
-        self.commit_metadata = replace(self.commit_metadata, records=self.commit_metadata.records + len(inputs))
-        return self._learners.learn(inputs)
+        """Learn from decoded records in their order, without outputs: the digest stays unchanged.
+
+        A refused event changes nothing; it is not counted either.
+        """
+        learned = self._learners.learn(inputs)
+        count = sum(not isinstance(result, BadInputError) for result in learned.results)
+        self.commit_metadata = replace(self.commit_metadata, records=self.commit_metadata.records + count)
+        return learned
 
     def stats(self) -> LearnerStats:
         """Return the statistics of the learners."""
@@ -188,6 +196,11 @@ class Partition:
     def pending(self, stream: str | None) -> Prediction | None:
         """Return the pending prediction of a stream; None if there is none."""
         return self._learners.pending(stream)
+
+    def prediction_after(self, event: LabelEvent) -> LabelPrediction:
+        """Return the prediction for a sample, and change nothing; for the task ``label`` only."""
+        assert isinstance(self._learners, LabelLearner)
+        return self._learners.prediction_after(event)
 
     def process(self, records: Sequence[InputRecord]) -> ProcessedBatch:
         """Learn from records in their order, and return the output for each of them."""

@@ -16,7 +16,7 @@ from online_lstm import Learner
 from online_lstm.api import learner as learner_module
 from online_lstm.errors import BadInputError, SettingsError
 from support.fakes import LABELS, NUMBERS
-from support.learners import MODEL, content
+from support.learners import INPUTS, MODEL, TASKS, content, learn
 
 pytestmark = pytest.mark.long
 VECTORS: dict[str, Any] = {**MODEL, **NUMBERS}
@@ -52,7 +52,7 @@ def one_by_one(settings: dict[str, Any] = VECTORS) -> tuple[Learner[Any, Any], l
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_table_is_learned_row_by_row(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """State and results are those of as many single calls, in whatever chunks; results are of the table's kind."""
-    monkeypatch.setattr(learner_module, "CHUNK", 16)
+    monkeypatch.setattr(learner_module, "MAX_CHUNK", 16)
     table = KINDS[kind](COLUMNS)
     learner, (expected, outcomes) = Learner(**VECTORS), one_by_one()
     results = learner.learn_many(table, **HOW)
@@ -72,6 +72,22 @@ def test_a_table_is_learned_row_by_row(kind: str, monkeypatch: pytest.MonkeyPatc
     assert outcomes[-1].interval[1][0] == (last["lower_temp_h3"], last["upper_temp_h3"])
     assert outcomes[-1].evaluation.error[0][1] == last["error_load_h1"]
     assert outcomes[-1].evaluation.hit[1][0] == last["hit_temp_h3"]
+
+
+@pytest.mark.parametrize("case", TASKS)
+def test_every_task_learns_a_table(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ends, labels alone, and shared weights, as it learns the rows one by one."""
+    monkeypatch.setattr(learner_module, "MAX_CHUNK", 16)
+    inputs, roles = INPUTS[case](40), ("value", "key", "time", "end", "label")
+    table = {role: [arguments.get(role) for arguments in inputs] for role in roles}
+    learner, other = Learner(**TASKS[case]), Learner(**TASKS[case])
+    results = learner.learn_many(table, **{role: role for role in roles})
+    outcomes = learn(other, inputs)
+    assert content(other) == content(learner)
+    if case.startswith(("symbol", "label")):
+        assert [outcome.prediction for outcome in outcomes] == results["prediction"].tolist()
+        hits = [math.nan if outcome.evaluation is None else outcome.evaluation.hit for outcome in outcomes]
+        np.testing.assert_array_equal(hits, results["hit"])
 
 
 def cells_of(column: Any) -> list[Any]:
@@ -223,7 +239,7 @@ def test_times_out_of_order_are_refused() -> None:
 
 def test_an_interrupt_ends_a_table_between_events(monkeypatch: pytest.MonkeyPatch) -> None:
     """``events`` says how many rows were learned, and the rest may be learned later."""
-    monkeypatch.setattr(learner_module, "CHUNK", 16)
+    monkeypatch.setattr(learner_module, "MAX_CHUNK", 16)
     learner, undisturbed = Learner(**MODEL), Learner(**MODEL)
     learn, calls = learner._partition.learn, []
 
@@ -242,3 +258,24 @@ def test_an_interrupt_ends_a_table_between_events(monkeypatch: pytest.MonkeyPatc
     learner.learn_many(values[learner.events :])
     undisturbed.learn_many(values)
     assert content(undisturbed) == content(learner)
+
+
+def test_a_handler_of_the_program_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that does not raise is called between two parts of a table, and the table is learned to its end."""
+    monkeypatch.setattr(learner_module, "MAX_CHUNK", 16)
+    learner, called = Learner(**MODEL), list[int]()
+    learn = learner._partition.learn
+
+    def interrupted(events: Any) -> Any:
+        if not called:
+            signal.raise_signal(signal.SIGINT)
+        return learn(events)
+
+    monkeypatch.setattr(learner._partition, "learn", interrupted)
+    before = signal.signal(signal.SIGINT, lambda *_: called.append(learner.events))
+    try:
+        results = learner.learn_many([row % 5 for row in range(50)])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert [16] == called
+    assert 49 == np.isfinite(results["hit"]).sum()

@@ -43,6 +43,7 @@ from support.learners import (
     content,
     json_of,
     key_of,
+    labels,
     learn,
     learned_of,
     numbers,
@@ -138,6 +139,17 @@ def test_unusable_arguments_are_refused(arguments: Arguments, error: type[Except
         learner.learn_one(**arguments)
     assert text in str(raised.value)
     assert 0 == learner.events
+
+
+def test_a_refused_label_changes_nothing() -> None:
+    """One without a sequence, and one too many; the next sample continues as if it had not come."""
+    learner = Learner(**TASKS["label"])
+    learn(learner, labels(20))
+    before = content(learner)
+    for arguments in ({"value": None, "key": "never", "label": 1}, {"value": [1, 2], "key": "a", "label": [1]}):
+        with pytest.raises(BadInputError, match=r"received (a label without a sample|an array as the label)"):
+            learner.learn_one(**arguments)
+    assert before == content(learner)
 
 
 def test_missing_numbers_are_learned_as_missing() -> None:

@@ -210,7 +210,7 @@ class LabelLearner:
         moved = self._network.run(self._shared["network"], inputs, indices, states[moving], possible)
         states[moving] = moved.states
         if possible.any():
-            self._note(run, moved.probabilities)
+            self._sequences.note(rows, numbers, moved.probabilities)
         predictions = self._task.predictions(numbers, moved.probabilities, possible)
         rates = self._rates()
         for sample, prediction in zip(run, predictions, strict=True):
@@ -221,16 +221,6 @@ class LabelLearner:
         if self._settings.learn:
             scaler.observe(self._shared, samples)
         return inputs
-
-    def _note(self, run: Sequence[_Sample], probabilities: NDArray[np.float32]) -> None:
-        """Store the prediction of each sequence, and the sample since which its label has not changed."""
-        favourite, stable_since_sample, pending = map(
-            self._sequences.open.column, ("favourite", "stable_since_sample", "pending")
-        )
-        for sample, row, likeliest in zip(run, probabilities, probabilities.argmax(axis=1).tolist(), strict=True):
-            pending[sample.row] = row
-            if favourite[sample.row, 0] != likeliest:
-                favourite[sample.row], stable_since_sample[sample.row] = likeliest, sample.number
 
     # the end of a sequence
 
@@ -319,6 +309,15 @@ class LabelLearner:
                 (prediction,) = self._task.predictions(sequence["length"].tolist(), probabilities, possible)
                 return prediction
         return None
+
+    def prediction_after(self, event: LabelEvent) -> LabelPrediction:
+        """Return the prediction that a sample would have as the next one of its sequence; the state is unchanged."""
+        states, number = self._sequences.before_next(event.stream)
+        inputs = scaler.scaled(self._shared, self._task.samples([event]))
+        possible = self._shared["learned"]
+        moved = self._network.run(self._shared["network"], inputs, np.zeros(1, np.int64), states, possible)
+        (prediction,) = self._task.predictions([number], moved.probabilities, possible)
+        return prediction
 
     def stats(self) -> LearnerStats:
         """Return the statistics of the learner."""

@@ -4,10 +4,12 @@ It owns the arrays of the sequences and their order. The learner decides when a 
 from it.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from online_lstm.learning.label.label_task import NONE
 from online_lstm.learning.network import LabelModel
@@ -36,13 +38,14 @@ class OpenSequences:
 
     def __init__(self, settings: Settings, network: LabelModel) -> None:
         self._longest, self._features = settings.max_sequence_length, settings.features
+        self._states_size = network.states_size
         fields = {
             "seen": ArraySpec((1,), "int64"),
             "length": ArraySpec((1,), "int32"),
             "label": ArraySpec((1,), "int32", NONE),
             "favourite": ArraySpec((1,), "int32", NONE),
             "stable_since_sample": ArraySpec((1,), "int32"),
-            "states": ArraySpec((network.states_size,), "float32"),
+            "states": ArraySpec((self._states_size,), "float32"),
             "pending": ArraySpec((settings.classes,), "float32"),
             "samples": ArraySpec((settings.max_sequence_length, settings.features), "float32"),
         }
@@ -54,6 +57,28 @@ class OpenSequences:
     def label_of(self, key: Key) -> int:
         """Return the class of an open sequence's label, ``NONE`` if the label is unknown."""
         return int(self.open.row(key)["label"][0])
+
+    def before_next(self, key: Key) -> tuple[NDArray[np.float32], int]:
+        """Return the states before the next sample of a key, float32 (1, states_size), and the sample's number."""
+        if key not in self.open:
+            return np.zeros((1, self._states_size), np.float32), 1
+        sequence = self.open.row(key)
+        return sequence["states"][None], int(sequence["length"][0]) + 1
+
+    def note(self, rows: NDArray[np.integer], numbers: Sequence[int], probabilities: NDArray[np.float32]) -> None:
+        """Store the prediction after each sample, and the sample since which the label of its sequence has not changed.
+
+        Args:
+            rows: Row numbers of the open sequences of K samples, integers (K,).
+            numbers: The numbers of the samples in their sequences.
+            probabilities: Float32 (K, classes).
+        """
+        favourite, stable_since_sample, pending = map(self.open.column, ("favourite", "stable_since_sample", "pending"))
+        likeliest = probabilities.argmax(axis=1).tolist()
+        for row, number, predicted, label in zip(rows.tolist(), numbers, probabilities, likeliest, strict=True):
+            pending[row] = predicted
+            if favourite[row, 0] != label:
+                favourite[row], stable_since_sample[row] = label, number
 
     def wait(self, key: Key, event: int) -> bool:
         """Move an open sequence to the waiting ones; return whether it replaced a waiting sequence of the same key."""

@@ -1,5 +1,6 @@
 """The learner of labels: what is said of a sequence, when it is over, what is learned, and that no call shows."""
 
+import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -10,8 +11,9 @@ import numpy as np
 import pytest
 from online_lstm.checkpoint import digest_of
 from online_lstm.checkpoint.hdf5 import pack
-from online_lstm.errors import SettingsError, StateMismatchError
-from online_lstm.events import EventResult, InputRecord, LabelEvaluation, LabelResult, OutputRecord
+from online_lstm.codec import Decoder
+from online_lstm.errors import BadInputError, SettingsError, StateMismatchError
+from online_lstm.events import EventResult, InputRecord, LabelEvaluation, LabelEvent, LabelResult, OutputRecord
 from online_lstm.learning.label.label_learner import LabelLearner
 from online_lstm.learning.model_factory import model_factory
 from online_lstm.learning.partition import NetworkFactory, Partition, ProcessedBatch, initial_metadata, next_metadata
@@ -236,6 +238,25 @@ def test_settled_is_the_sample_from_which_the_prediction_stayed() -> None:
             assert stable_since_sample == messages[-1]["evaluation"]["stable_since_sample"]
             seen.add(stable_since_sample)
     assert len(seen) > 2
+
+
+def test_a_sample_can_be_predicted_without_being_learned() -> None:
+    """The prediction is the one that it then has, bit for bit; the state stays as it is."""
+    partition, compared = partition_of(max_streams=50), 0  # nothing is learned to make room
+    decoder = Decoder(label_settings())
+    for one in TRAFFIC:
+        with contextlib.suppress(BadInputError):
+            event = decoder.decode(one)
+            if isinstance(event, LabelEvent) and event.vector:
+                before = digest_of(partition.state().to_arrays())
+                predicted = partition.prediction_after(event)
+                assert before == digest_of(partition.state().to_arrays())
+                (result,) = partition.learn([event]).results
+                assert not isinstance(result, LabelResult) or predicted == result.prediction
+                compared += isinstance(result, LabelResult) and bool(predicted.probabilities)
+                continue
+        partition.process([one])
+    assert compared > len(TRAFFIC) / 2
 
 
 def test_a_missing_number_is_at_the_mean() -> None:
