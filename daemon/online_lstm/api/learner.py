@@ -308,16 +308,16 @@ class Learner(Generic[OutcomeT, ForecastT]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copy and pickle a learner as its settings and the bytes of a checkpoint."""
-        from online_lstm.api import loading
+        from online_lstm.checkpoint.checkpoint_files import pack_state
 
         with self._alone():
-            return self._unpickled, (self._settings, loading.pack_state(self._partition))
+            return self._unpickled, (self._settings, pack_state(self._partition.state()))
 
     @classmethod
     def _unpickled(cls, settings: "Settings", data: bytes) -> "Learner[Any, Any]":
-        from online_lstm.api import loading
+        from online_lstm.checkpoint.checkpoint_files import unpack_state
 
-        return cls._of_state(settings, loading.unpack_state(data, "the pickled learner"))
+        return cls._of_state(settings, unpack_state(data, "the pickled learner"))
 
     @classmethod
     def _of_state(cls, settings: "Settings", state: "PartitionState") -> "Learner[Any, Any]":

@@ -7,11 +7,10 @@ from typing import Any
 
 from online_lstm.api.inputs import TOPIC
 from online_lstm.atomic_write import replacing
-from online_lstm.checkpoint.checkpoint_files import read_file
-from online_lstm.checkpoint.hdf5 import pack, unpack
+from online_lstm.checkpoint.checkpoint_files import pack_state, read_file
 from online_lstm.checkpoint.warm_start_file import beginning
 from online_lstm.errors import CheckpointDamagedError, SettingsError
-from online_lstm.learning.network import fingerprint, load_tensorflow
+from online_lstm.learning.network import load_tensorflow
 from online_lstm.learning.partition import Partition, learning_settings
 from online_lstm.learning.state.schema import PartitionState
 from online_lstm.learning.warm_start import require_shape
@@ -86,23 +85,13 @@ def read_state(path: str) -> PartitionState:
     return file.state
 
 
-def pack_state(partition: Partition) -> bytes:
-    """Return the bytes of a checkpoint file."""
-    return pack(partition.state().to_arrays(), fingerprint())
-
-
-def unpack_state(data: bytes, name: str) -> PartitionState:
-    """Return the content of the bytes of a checkpoint file."""
-    return PartitionState.from_arrays(unpack(data, name))
-
-
 def write_state(partition: Partition, path: Path) -> None:
     """Write a checkpoint file; after an error, a file that was there before is unchanged.
 
     Raises:
         SettingsError: The file cannot be written.
     """
-    data = pack_state(partition)
+    data = pack_state(partition.state())
     try:
         with replacing(path, durable=True) as partial:
             partial.write_bytes(data)

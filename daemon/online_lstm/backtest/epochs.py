@@ -17,10 +17,9 @@ from rich.text import Text
 from online_lstm.backtest.input_files import Line
 from online_lstm.backtest.report.scorecard import Scorecard
 from online_lstm.backtest.runner import learn
-from online_lstm.checkpoint.hdf5 import pack
+from online_lstm.checkpoint.checkpoint_files import pack_state
 from online_lstm.checkpoint.warm_start_file import beginning
 from online_lstm.errors import InputFileError, SettingsError
-from online_lstm.learning.network import fingerprint
 from online_lstm.learning.state.schema import PartitionState
 from online_lstm.settings import Settings
 from online_lstm.shutdown import Shutdown
@@ -80,7 +79,7 @@ class Training:
         if predictions is not None:
             predictions.writelines(message + b"\n" for message in self.messages)
         if checkpoint is not None:
-            checkpoint.write(pack(self.state.to_arrays(), fingerprint()))
+            checkpoint.write(pack_state(self.state))
 
 
 def train(

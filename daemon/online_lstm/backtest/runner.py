@@ -5,10 +5,9 @@ from typing import BinaryIO
 
 from online_lstm.backtest.input_files import Line
 from online_lstm.backtest.report.scorecard import Scorecard
-from online_lstm.checkpoint.hdf5 import pack
+from online_lstm.checkpoint.checkpoint_files import pack_state
 from online_lstm.checkpoint.warm_start_file import beginning
 from online_lstm.events import InputRecord
-from online_lstm.learning.network import fingerprint
 from online_lstm.learning.partition import Partition
 from online_lstm.settings import Settings
 from online_lstm.shutdown import Shutdown
@@ -74,5 +73,5 @@ def backtest(
         raise KeyboardInterrupt
     scorecard.require_events(name)
     if checkpoint is not None:
-        checkpoint.write(pack(partition.state().to_arrays(), fingerprint()))
+        checkpoint.write(pack_state(partition.state()))
     return scorecard

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from online_lstm.checkpoint.hdf5 import attributes_of, unpack
+from online_lstm.checkpoint.hdf5 import attributes_of, pack, unpack
 from online_lstm.checkpoint.storage_backends import storage_at
 from online_lstm.errors import CheckpointDamagedError, CheckpointsUnavailableError, InputFileError
 from online_lstm.events import TopicPartition
+from online_lstm.learning.network import fingerprint
 from online_lstm.learning.state.schema import PartitionState
 
 SUFFIX = ".h5"
@@ -76,10 +77,24 @@ def read_file(url: str) -> CheckpointFile:
         source = TopicPartition(named[2], int(named[3]))
         known = {"group": named[1], "source": source, "lineage": named[4], "offset": int(named[5])}
     try:
-        state = PartitionState.from_arrays(unpack(data, url))
+        state = unpack_state(data, url)
     except CheckpointDamagedError as error:
         return CheckpointFile(url, len(data), **known, damage=str(error))
     return CheckpointFile(url, len(data), **known, state=state, attributes=attributes_of(data))
+
+
+def pack_state(state: PartitionState) -> bytes:
+    """Return the content of a checkpoint file."""
+    return pack(state.to_arrays(), fingerprint())
+
+
+def unpack_state(data: bytes, name: str) -> PartitionState:
+    """Return the state in the content of a checkpoint file; ``name`` is what errors call it.
+
+    Raises:
+        CheckpointDamagedError: The content is damaged, or no checkpoint.
+    """
+    return PartitionState.from_arrays(unpack(data, name))
 
 
 def _unreadable(url: str, error: OSError) -> InputFileError | CheckpointsUnavailableError:

@@ -6,6 +6,11 @@ import pytest
 from online_lstm.learning.network.tensorflow_runtime import _instruction_set, fingerprint, pin_runtime
 
 
+def ran(program: str) -> subprocess.CompletedProcess[str]:
+    """Run a program in a process of its own, which must succeed."""
+    return subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+
+
 def test_pins_are_added_to_the_flags_of_the_user() -> None:
     """A flag that was given keeps its value, the others are appended."""
     environment = {"XLA_FLAGS": "--xla_cpu_max_isa=SSE4_2 --xla_dump_to=somewhere"}
@@ -57,17 +62,14 @@ def test_tensorflow_loads_when_a_network_runs_and_not_before() -> None:
         "network = SymbolModel(shape, learning);"
         "network.initial(4); fingerprint(); print('tensorflow' in sys.modules)"
     )
-    assert (
-        "False\n" == subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
-    )
+    assert "False\n" == ran(program).stdout
 
 
 @pytest.mark.long
 def test_tensorflow_loads_without_chatter() -> None:
     """Standard error has no word of missing GPUs."""
     program = "from online_lstm.learning.network import load_tensorflow; load_tensorflow()"
-    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
-    assert "" == done.stderr
+    assert "" == ran(program).stderr
 
 
 def test_what_is_no_chatter_passes() -> None:
@@ -77,8 +79,7 @@ def test_what_is_no_chatter_passes() -> None:
         "with suppress_stderr():\n"
         "    os.write(2, b'I0000 00:00:00 no GPU\\na real error\\n')\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
-    assert "a real error\n" == done.stderr
+    assert "a real error\n" == ran(program).stderr
 
 
 @pytest.mark.long
@@ -91,7 +92,7 @@ def test_a_network_runs_without_keras() -> None:
         "print(sorted({'keras', 'matplotlib', 'tensorflow'} & sys.modules.keys()), gc.isenabled())\n"
         "print(len(network.to_keras(network.initial(4), known=4)) > 1000)"
     )
-    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    done = ran(program)
     assert ("['tensorflow'] True\nTrue\n", "") == (done.stdout, done.stderr)
 
 
@@ -114,8 +115,7 @@ def test_networks_load_the_parts_of_tensorflow_that_they_use() -> None:
         "print(sum(name.startswith('tensorflow.') for name in sys.modules) < 1100)\n"
         "import tensorflow as tf; print(tf.nn.relu(-1.0).numpy(), 'tensorflow.python.keras' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
-    assert "[]\nTrue\n0.0 True\n" == done.stdout
+    assert "[]\nTrue\n0.0 True\n" == ran(program).stdout
 
 
 def test_trimming_returns_free_memory_to_the_system() -> None:
@@ -127,8 +127,7 @@ def test_trimming_returns_free_memory_to_the_system() -> None:
         "del blocks; freed = resident(); trim_heap()\n"
         "print(before - freed < 50_000 < freed - resident())"
     )
-    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
-    assert "True\n" == done.stdout
+    assert "True\n" == ran(program).stdout
 
 
 @pytest.mark.parametrize(
