@@ -99,7 +99,7 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
         "prediction": "the predicted value one horizon ahead; null before anything is learned",
         "interval": "lower and upper bound, which contain the value with probability `interval_level`; null until "
         "there are enough errors to estimate it",
-        "experts": "for each expert: its prediction and its weight; if all weights are 0, a baseline is published",
+        "experts": "for each expert: its prediction and its weight; the rest of the weight is that of the baselines",
         **_RATES,
     },
     "label": {

@@ -164,7 +164,7 @@ def test_what_was_learned_of_numbers_stays_as_it_is(case: str) -> None:
     partition.process(records(events_of(WAVE[:600], given)))
     frozen(partition)
     arrays = partition.state().learned.arrays
-    kept = {name for name in arrays if name.startswith(("linear_", "stack_", "fallback_", "scale_", "season_periods"))}
+    kept = {name for name in arrays if name.startswith(("linear_", "stack_", "mixture_", "scale_", "season_periods"))}
     kept |= {name for name in arrays if "profile_" in name} | {"interval_residuals", "interval_missed"}
     moving = ("pending", "waiting", "_latest", "profile_missing")
     kept = {name for name in kept if not name.endswith(moving)}

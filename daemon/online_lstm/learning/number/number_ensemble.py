@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_lstm import events
-from online_lstm.learning.number import baseline_fallback, intervals, stacking
+from online_lstm.learning.number import baseline_mixture, intervals, stacking
 from online_lstm.learning.number.component_experts import Component
 from online_lstm.learning.state.packed import ArraySpec, ArrayViews, repeated_spec
 
@@ -147,7 +147,7 @@ class NumberEnsemble:
     def stack(
         self, row: ArrayViews, observed: Observed, lstm: NDArray[np.float64] | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Learn K observed values, and weight the predictions of the experts after each value.
+        """Learn K observed values, and weight the predictions of experts and baselines after each value.
 
         Args:
             row: The arrays of the stream, written to.
@@ -155,8 +155,8 @@ class NumberEnsemble:
             lstm: The network's predictions, float64 ``(K, H, D)``, if it is among the experts.
 
         Returns:
-            The predictions to publish, float64 ``(K, H, D)``, and the weights, ``(K, H, D, E)``. The weights sum to 1,
-            or are 0 where a baseline is published. Both arrays are NaN for components that were never seen.
+            The predictions to publish, float64 ``(K, H, D)``, and the weights, ``(K, H, D, E)``. The weights sum to at
+            most 1; the rest is the weight of the baselines. Both arrays are NaN for components that were never seen.
         """
         if lstm is not None and not self._weighed:
             return lstm, np.ones((*lstm.shape, 1))
@@ -174,10 +174,10 @@ class NumberEnsemble:
                 values = np.full(len(values), np.nan)
             spread = np.ascontiguousarray(observed.spread[first:, h, d])
             stacked, weighed = stacking.observe(own, values, predictions[first:, h, d], spread, horizon=horizon)
-            candidates = np.column_stack([stacked, observed.baselines[first:, h, d]])
-            chosen = baseline_fallback.observe(own, values, candidates, horizon=horizon)
-            published[first:, h, d] = np.take_along_axis(candidates, chosen[:, None], axis=1)[:, 0]
-            weights[first:, h, d] = np.where(chosen[:, None] > 0, 0, weighed[:, indices])
+            members = np.column_stack([stacked, observed.baselines[first:, h, d]])
+            mixed, of_stack = baseline_mixture.observe(own, values, members, horizon=horizon)
+            published[first:, h, d] = mixed
+            weights[first:, h, d] = of_stack[:, None] * weighed[:, indices]
         return published, weights
 
     def bound(
@@ -217,7 +217,7 @@ class NumberEnsemble:
             own = {name: row[name][d, h] for name in self._channel_names}
             bounds[h, d] = intervals.pending(own)
             if self._weighed:
-                weights[h, d] = 0 if baseline_fallback.best(own) else stacking.weights_of(own)[self._from_stack()]
+                weights[h, d] = baseline_mixture.stack_weight(own) * stacking.weights_of(own)[self._from_stack()]
         return bounds, weights
 
     def break_sequence(self, row: ArrayViews) -> None:
@@ -227,7 +227,7 @@ class NumberEnsemble:
         """
         for index, component in enumerate(self._components):
             component.break_sequence({name: row[name][index] for name in self._names})
-        for part, used in ((stacking, self._weighed), (baseline_fallback, self._weighed), (intervals, True)):
+        for part, used in ((stacking, self._weighed), (baseline_mixture, self._weighed), (intervals, True)):
             if used:
                 part.break_sequence(row)
 
@@ -241,7 +241,7 @@ class NumberEnsemble:
 
     def _channel_fields(self) -> dict[str, ArraySpec]:
         pending = self._horizons[-1]
-        weights = stacking.fields(len(self._experts), pending) | baseline_fallback.fields(1 + len(BASELINES), pending)
+        weights = stacking.fields(len(self._experts), pending) | baseline_mixture.fields(1 + len(BASELINES), pending)
         return intervals.fields(pending) | (weights if self._weighed else {})
 
     def _learn(

@@ -35,6 +35,7 @@ OVERALL = 0.3
 MAX_DEVIATION = 8.0
 MAX_MOVE = 2.5
 FAR = 20.0
+FIRST = 10
 JUMP = 5
 SLOT_JUMP = 3
 FORGETTING = 0.999  # factor on the sums of phi, at each pair
@@ -179,14 +180,23 @@ def _learn(profile: Profile, slot: int, value: float) -> tuple[float, float]:
         _restart(profile, slot, value)
         return 0.0, 0.0
     difference = value - profile.fast[slot]
+    if profile.sized[0] < FIRST:
+        _move(profile, slot, value, np.inf, np.inf)
+        deviation = difference / _spread(profile, slot)
+        return min(max(deviation, -MAX_DEVIATION), MAX_DEVIATION), 0.0
     spread = _spread(profile, slot)
     deviation = _deviation(profile, slot, value)
     far = abs(difference) > FAR * max(spread, profile.size[0])
-    known = profile.sized[0] > JUMP  # otherwise this is the first estimate of the spread, not a jump
     jump = _jump(profile, difference, far)
     if jump == 0 and not _jump_of_slot(profile, slot, value, far):
-        _move(profile, slot, value, MAX_MOVE * spread if far or profile.visits[slot] > 1 else np.inf)
-    return deviation, jump if known else 0.0
+        _move(
+            profile,
+            slot,
+            value,
+            MAX_MOVE * spread if far or profile.visits[slot] > 1 else np.inf,
+            FAR * max(profile.size[0], min(_min_spread(profile, slot), MIN_RELATIVE_SPREAD * abs(value))),
+        )
+    return deviation, jump
 
 
 @compiled
@@ -264,11 +274,10 @@ def _jump_of_slot(profile: Profile, slot: int, value: float, far: bool) -> bool:
 
 
 @compiled
-def _move(profile: Profile, slot: int, value: float, max_step: float) -> None:
+def _move(profile: Profile, slot: int, value: float, max_step: float, max_size: float) -> None:
     """Move the means of a slot towards a value, by at most their rates times ``most``, and update u and v."""
     size = abs(value - profile.fast[slot])
     profile.sized[0] += 1
-    max_size = FAR * max(profile.size[0], min(_min_spread(profile, slot), MIN_RELATIVE_SPREAD * abs(value)))
     profile.size[0] += max(RATE_OF_SIZE, 1 / profile.sized[0]) * (min(size, max_size) - profile.size[0])
     profile.visits[slot] += 1
     if profile.visits[slot] == 2:

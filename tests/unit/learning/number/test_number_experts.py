@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from online_lstm.learning.number import (
-    baseline_fallback,
+    baseline_mixture,
     linear,
     neighbours,
     period_search,
@@ -24,7 +24,7 @@ from online_lstm.learning.state.packed import ArrayViews, PackedArrays
 HISTORY = 1024
 
 
-OF_CHANNELS = ("linear_", "stack_", "fallback_", "interval_", "season_outcomes", "number_asked")
+OF_CHANNELS = ("linear_", "stack_", "mixture_", "interval_", "season_outcomes", "number_asked")
 """Arrays that have an axis over horizons, after the one over components."""
 UNKNOWN = ("interval_pending", "season_outcomes")
 """Arrays in which NaN says that something is not known."""
@@ -282,7 +282,7 @@ def test_no_label_is_learned_across_a_break(periods: tuple[int, ...]) -> None:
     values = sine(1200)
     panel, row = panel_and_row(periods=periods)
     learn(panel, row, values[:1100])
-    learned = {name: row[name].copy() for name in ("linear_learned", "stack_learned", "fallback_judged")}
+    learned = {name: row[name].copy() for name in ("linear_learned", "stack_learned", "mixture_judged")}
     panel.break_sequence(row)
     observed, _, _ = learn(panel, row, values[1100:1105])
     assert np.isnan(observed.residuals).all()
@@ -315,7 +315,7 @@ STREAMS = {  # values, horizon, the most that the error may be as a multiple of 
     "white noise": (100 + noise(5000), 5, 0.798, 1.03),
     "random walk, one step": (np.cumsum(noise(5000)), 1, 0.798, 1.03),
     "random walk": (np.cumsum(noise(5000)), 5, 0.798 * 5**0.5, 1.03),
-    "autoregression": (autoregression(5000, 0.9), 5, 0.798 * (sum(0.81**k for k in range(5))) ** 0.5, 1.03),
+    "autoregression": (autoregression(5000, 0.9), 5, 0.798 * (sum(0.81**k for k in range(5))) ** 0.5, 1.04),
     "drift": (np.cumsum(noise(5000) + 0.5), 5, 0.798 * 5**0.5, 1.05),
 }
 
@@ -373,7 +373,7 @@ def test_a_level_that_jumps_is_followed_within_a_few_events() -> None:
     panel, row = panel_and_row()
     _, predictions, _ = learn(panel, row, values)
     known = 1800 + season_profile.JUMP
-    assert error_of(predictions[: known + 300], values[: known + 300], first=known) < 0.6
+    assert error_of(predictions[: known + 300], values[: known + 300], first=known) < 1.3
     assert error_of(predictions, values, first=2200) < 0.28
     assert [1800 + season_profile.JUMP - 1] == [step for step in row["season_jumps"][0] if step]
 
@@ -436,14 +436,14 @@ def test_without_timestamps_a_calendar_does_no_harm() -> None:
 
 
 def test_a_unit_that_changes_is_survived() -> None:
-    """All values are a millionth of what they were; until the experts have forgotten, a baseline is published."""
+    """All values are a millionth of what they were; until the experts have forgotten, the baselines have the weight."""
     values = sine(3000) * np.where(np.arange(3000) < 1500, 1e6, 1)
     panel, row = panel_and_row()
     observed, predictions, weights = learn(panel, row, values)
     naive = observed.baselines[:, 1]
     assert error_of(observed.linear, values, first=1700) > 100
     assert error_of(predictions, values, first=1700) < 1.1 * error_of(naive, values, first=1700)
-    assert set(np.unique(weights[1700:].sum(axis=1).round(9))) == {0}
+    assert weights[1700:].sum(axis=1).max() < 1e-5
 
 
 def test_the_stack_takes_what_is_learned_elsewhere() -> None:
@@ -454,7 +454,7 @@ def test_the_stack_takes_what_is_learned_elsewhere() -> None:
         panel, row = panel_and_row(experts=experts)
         observed = panel.observe(row, values, np.full(2000, -1))
         predictions, weights = panel.stack(row, observed, future)
-        np.testing.assert_allclose(1, weights.sum(axis=1))
+        assert (weights.sum(axis=1) < 1 + 1e-9).all()
         assert weights[-1, experts.index("lstm")] > 0.95
         assert error_of(predictions, values) < 0.02
 
@@ -468,7 +468,7 @@ def test_the_network_alone_is_published_as_it_is() -> None:
     predictions, weights = panel.stack(row, observed, said)
     np.testing.assert_array_equal(said, predictions)
     np.testing.assert_array_equal(np.ones((600, 1)), weights)
-    assert not [name for name in panel.fields() if name.startswith(("stack_", "fallback_"))]
+    assert not [name for name in panel.fields() if name.startswith(("stack_", "mixture_"))]
     panel.break_sequence(row)
 
 
@@ -581,38 +581,77 @@ class TestClock:
         np.testing.assert_array_equal([[0, 0.5, 0], [0, 0.5, 0]], week_profile.phases(times))
 
 
-class TestFallback:
-    def chosen(self, values: NDArray[np.float64], *predictions: NDArray[np.float64]) -> NDArray[np.int64]:
-        rows = PackedArrays(baseline_fallback.fields(len(predictions), 2))
-        return baseline_fallback.observe(rows.view(rows.add()), values, np.column_stack(predictions), horizon=2)
+class TestMixture:
+    def mixed(
+        self, values: NDArray[np.float64], *predictions: NDArray[np.float64], horizon: int = 2
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        rows = PackedArrays(baseline_mixture.fields(len(predictions), horizon))
+        return baseline_mixture.observe(rows.view(rows.add()), values, np.column_stack(predictions), horizon=horizon)
 
-    def test_much_better_baseline_is_chosen_while_better(self) -> None:
-        """The best one, and not before there is something to go by: labels come two events late."""
-        values = np.zeros(600)
-        stack_error = np.where(np.arange(600) < 300, 10.0, 0.1)
-        chosen = self.chosen(values, stack_error, np.full(600, 4.0), np.full(600, 1.0))
-        first = 2 + baseline_fallback.MIN_JUDGED - 1
-        assert (chosen[:first] == 0).all()
-        assert (chosen[first:300] == 2).all()
-        assert (chosen[450:] == 0).all()
+    def test_weights_are_those_of_the_formula(self) -> None:
+        """Computed again from the docstring, one event after another; labels come two events late."""
+        values = noise(300) * np.where(np.arange(300) == 100, 1e6, 1)
+        members = np.column_stack([values + noise(300, 1), noise(300, 2), noise(300, 3) / 2])
+        mixed, of_stack = self.mixed(values, *members.T)
+        first_weights = weights = np.array([0.1, 0.8, 0.1])
+        of_last: list[float] = []
+        for event in range(len(values)):
+            if event >= 2:
+                errors = abs(values[event] - members[event - 2])
+                judged = len(of_last)
+                kept = slice(max(0, (judged - 1) // 64 * 64 - 64), None)
+                limit = 10 * np.mean(of_last[kept]) if judged >= 10 else np.inf
+                of_last.append(min(errors[1], limit))
+                unit = np.mean(of_last[max(0, judged // 64 * 64 - 64) :]) * 2**0.5
+                losses = np.minimum((errors - errors.min()) / unit, 8)
+                weights = (0.998 * weights + 0.002 * first_weights) * np.exp(-losses)
+                weights /= weights.sum()
+            np.testing.assert_allclose(mixed[event], weights @ members[event], rtol=1e-9)
+            np.testing.assert_allclose(of_stack[event], weights[0], rtol=1e-9)
 
-    def test_one_that_is_only_often_better_is_not(self) -> None:
-        """A guess of 0 is right nine times out of ten, and far off when it matters."""
-        values = np.where(np.arange(600) % 10 == 0, 100.0, 0.0)
-        assert (self.chosen(values, np.full(600, 10.0), np.roll(values, 3)) == 0).all()
+    @pytest.mark.parametrize("kind", ["noise", "random walk", "level", "growing"])
+    def test_never_much_worse_than_the_last_value(self, kind: str) -> None:
+        """Whatever the other members say: over the first values, and over all."""
+        values = {
+            "noise": noise(600),
+            "random walk": noise(600).cumsum(),
+            "level": noise(600) + 100 * (np.arange(600) >= 300),
+            "growing": np.arange(600) ** 2.0,
+        }[kind]
+        wild = 1000 * noise(600, 1)
+        mixed, _ = self.mixed(values, wild, values, wild[::-1], horizon=1)
+        of_mixture, of_last = abs(values[1:] - mixed[:-1]), abs(np.diff(values))
+        assert of_mixture.sum() <= 1.05 * of_last.sum() + 300
+        assert of_mixture[10:].sum() <= 1.05 * of_last[10:].sum()
 
-    @pytest.mark.parametrize("size", [1e-300, 1.0, 1e12])
-    def test_what_is_right_but_for_rounding_is_published(self, size: float) -> None:
-        """A baseline without any error is no better than a stack that is off by the last digit."""
+    def test_the_better_member_is_published_from_soon_on(self) -> None:
+        """The stack when it is right, and a baseline when the stack begins to fail."""
+        values = noise(600)
+        stack_error = np.where(np.arange(600) < 300, 0.0, 10.0)
+        _, of_stack = self.mixed(values, np.roll(values, -2) + stack_error, np.zeros(600), noise(600, 1))
+        assert (of_stack[20:300] > 0.95).all()
+        assert (of_stack[310:] < 0.01).all()
+
+    @pytest.mark.parametrize("size", [1e-300, 1.0, 1e12, 1e300])
+    def test_members_that_agree_are_published_as_they_are(self, size: float) -> None:
+        """Without a rounding by the weights, also where nothing ever changes."""
         values = np.full(600, size)
-        assert (self.chosen(values, values * (1 + 1e-15), values) == 0).all()
-        assert (self.chosen(values, values * (1 + 1e-6), values)[100:] == 1).all()
+        mixed, _ = self.mixed(values, values, values, values)
+        np.testing.assert_array_equal(values, mixed)
+
+    def test_a_missing_value_changes_no_weight(self) -> None:
+        """Nothing is known of the predictions for it."""
+        values = noise(100)
+        members = [values + noise(100, 1), noise(100, 2), noise(100, 3)]
+        _, of_stack = self.mixed(np.where(np.arange(100) >= 50, np.nan, values), *members)
+        assert (of_stack[50:] == of_stack[49]).all()
 
     def test_a_few_bad_events_are_not_enough(self) -> None:
-        """One huge error in a hundred events leaves the stack where it is."""
+        """One huge error in a hundred events leaves the stack where it is, but for the events just after it."""
         values = noise(600)
-        stack_error = np.where(np.arange(600) % 100 == 50, 1e9, 0.1)
-        assert (self.chosen(values, np.roll(values, -2) + stack_error, np.zeros(600))[100:] == 0).all()
+        stack_error = np.where(np.arange(600) % 100 == 50, 1e9, 0.0)
+        _, of_stack = self.mixed(values, np.roll(values, -2) + stack_error, np.zeros(600), noise(600, 1))
+        assert np.mean(of_stack[100:] > 0.9) > 0.9
 
 
 class TestRidge:
