@@ -97,7 +97,6 @@ def test_where_nothing_can_be_learned_there_is_no_lift(name: str, lift: float) -
 
 
 @pytest.mark.no_cover  # see pyproject.toml
-@pytest.mark.no_cover  # see pyproject.toml
 @pytest.mark.parametrize("name", SYMBOLS)
 def test_steps_are_bounded_whatever_is_missed(name: str) -> None:
     """There is one a value, and further ones from the budget and its refills."""
