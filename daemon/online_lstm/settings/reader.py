@@ -33,13 +33,23 @@ def read_settings(
     file = read_toml(config) if isinstance(config, Path) else config or {}
     values = {**file, **variables, **(given or {})}
     task, preset = (str(plain_text(values.get(name))) for name in ("task", "preset"))
-    defaults = {**TASKS.get(task, {}), **PRESETS.get(preset, {})}
+    defaults = {**TASKS.get(task, {}), **PRESETS.get(preset, {}), **_named_features(values)}
     try:
         settings = Settings(**{**defaults, **values})
     except ValidationError as error:
         raise SettingsError("\n".join(_explain(dict(problem), values) for problem in error.errors())) from None
     require_learnable(settings)
     return settings
+
+
+def _named_features(values: Mapping[str, Any]) -> dict[str, int]:
+    """Return the number of features that several paths or names define."""
+    for name in ("components", "value_path"):
+        given = values.get(name) or ()
+        count = len(given.split(",") if isinstance(given, str) else given)
+        if count > 1:
+            return {"features": count}
+    return {}
 
 
 def _unknown(name: str, prefix: str = "") -> str:

@@ -60,12 +60,34 @@ def require_learnable(settings: Settings) -> None:
             f"model_scope: received {settings.model_scope}, expected partition, as task is label: a label is learned "
             "from many sequences, and each has a stream"
         )
-    if settings.task == "label" and settings.value_format != "auto":
+    if settings.task == "label" and settings.value_format not in {"auto", "json_schema"}:
         raise SettingsError(
             f"value_format: received {settings.value_format}, expected auto, as task is label: a label is in JSON"
         )
+    _require_fields(settings)
     if settings.task == "number":
         _require_predictable_numbers(settings)
+
+
+def _require_fields(settings: Settings) -> None:
+    """Raise if the fields of a message do not fit the value."""
+    paths = settings.value_path
+    if settings.task == "symbol" and len(paths) > 1:
+        raise SettingsError(f"value_path: received {', '.join(paths)}, expected one path, as task is symbol")
+    for name, given in (("value_path", paths), ("components", settings.components)):
+        if len(given) not in {0, settings.features} and not (name == "value_path" and len(given) == 1):
+            raise SettingsError(
+                f"{name}: received {', '.join(given)}, expected {settings.features} of them: the setting features"
+            )
+    binary = settings.value_format not in {"auto", "json_schema"}
+    names = [name for name in ("value_path", "key_path", "time_path") if getattr(settings, name)]
+    if settings.envelope != "none":
+        names.append("envelope")
+    if binary and names:
+        raise SettingsError(
+            f"{names[0]}: received a path into messages, but value_format is {settings.value_format}; expected "
+            "value_format auto or json_schema"
+        )
 
 
 def _require_predictable_numbers(settings: Settings) -> None:
