@@ -96,8 +96,9 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
         "evaluation.skill_seasonal_naive": "the same for the baseline seasonal naive",
         "evaluation.interval_coverage": "share of values inside their intervals",
         **_DRIFT,
-        "prediction": "the predicted value one horizon ahead; null before anything is learned",
-        "interval": "lower and upper bound, which contain the value with probability `interval_level`; null until "
+        "prediction": "the predicted value one horizon ahead, in the plausible range; null before anything is learned",
+        "interval": "lower and upper bound in the plausible range, which contain the value with probability "
+        "`interval_level`; null until "
         "there are enough errors to estimate it",
         "experts": "for each expert: its prediction and its weight; the rest of the weight is that of the baselines",
         **_RATES,

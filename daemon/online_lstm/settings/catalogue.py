@@ -307,6 +307,13 @@ class Settings(BaseModel):
     interval_rate: float = _of_numbers(
         "shape", 0.01, "Step size at which intervals adapt to reach the target share", ge=0, le=1
     )
+    range_margin: float = _of_numbers(
+        "shape",
+        0.1,
+        "How far predictions may leave the range of the values so far, as a share of that range; more for trends",
+        ge=0,
+        le=1_000_000,
+    )
     # labels of sequences
     classes: int = _of_labels("shape", 2, "Number of classes: the maximum number of distinct labels", ge=2, le=1024)
     label_path: FieldPathText = _of_labels("shape", "label", "Path of the label in a message")

@@ -28,6 +28,8 @@ OF_CHANNELS = ("linear_", "stack_", "mixture_", "interval_", "season_outcomes", 
 """Arrays that have an axis over horizons, after the one over components."""
 UNKNOWN = ("interval_pending", "season_outcomes")
 """Arrays in which NaN says that something is not known."""
+OF_EVENTS = ("values", "scale", "low", "high", "whole")
+"""What is observed of a component without an axis over horizons."""
 
 
 class Scalar:
@@ -48,14 +50,21 @@ class Scalar:
     def observe(self, row: ArrayViews, values: NDArray[np.float64], times: NDArray[np.int64]) -> Observed:
         observed = self.panel.observe(self._whole(row), values[:, None], times)
         return Observed(
-            *[a if n == "features" else a.reshape(len(a), *a.shape[3:]) for n, a in observed._asdict().items()]
+            *[
+                a if n == "features" else a.reshape(len(a), *a.shape[2 if n in OF_EVENTS else 3 :])
+                for n, a in observed._asdict().items()
+            ]
         )
 
     def stack(
         self, row: ArrayViews, observed: Observed, lstm: NDArray[np.float64] | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        whole = [a if n == "features" else a.reshape(len(a), 1, 1, *a.shape[1:]) for n, a in observed._asdict().items()]
-        observed = Observed(*whole)._replace(values=observed.values[:, None], scale=observed.scale[:, None])
+        observed = Observed(
+            *[
+                a if n == "features" else a.reshape(len(a), 1, *(() if n in OF_EVENTS else (1,)), *a.shape[1:])
+                for n, a in observed._asdict().items()
+            ]
+        )
         predictions, weights = self.panel.stack(
             self._whole(row), observed, None if lstm is None else lstm[:, None, None]
         )
@@ -459,14 +468,14 @@ def test_the_stack_takes_what_is_learned_elsewhere() -> None:
         assert error_of(predictions, values) < 0.02
 
 
-def test_the_network_alone_is_published_as_it_is() -> None:
-    """However wrong it is, with all the weight, and nothing is learned of it."""
+def test_the_network_alone_is_published_within_the_range() -> None:
+    """However wrong it is, it has all the weight, and no weights are learned."""
     values = sine(600)
     panel, row = panel_and_row(experts=("lstm",))
     observed = panel.observe(row, values, np.full(600, -1))
-    said = values + 1e6
-    predictions, weights = panel.stack(row, observed, said)
-    np.testing.assert_array_equal(said, predictions)
+    outputs = np.where(np.arange(600) % 2, 1e6, values)
+    predictions, weights = panel.stack(row, observed, outputs)
+    np.testing.assert_array_equal(np.minimum(outputs, observed.high), predictions)
     np.testing.assert_array_equal(np.ones((600, 1)), weights)
     assert not [name for name in panel.fields() if name.startswith(("stack_", "mixture_"))]
     panel.break_sequence(row)
