@@ -104,13 +104,18 @@ class Component:
         }
 
     def until_cut(self, row: ArrayViews, values: NDArray[np.float64]) -> int:
-        """Return how many of K values one call may learn: up to the first known value or the next period search."""
-        if int(row["number_events"][0]):
-            return min(len(values), self._seasonal.until_search(int(row["number_events"][0])))
-        missing = np.isnan(values)
-        if missing[0]:
-            return len(values) if missing.all() else int(np.argmin(missing))
-        return min(len(values), self._seasonal.until_search(0))
+        """Return how many of K values one call may learn.
+
+        These are the values up to the first known value or the next period search, or before the next change of the
+        level, or the value that changes it.
+        """
+        events = int(row["number_events"][0])
+        if events == 0:
+            missing = np.isnan(values)
+            if missing[0]:
+                return len(values) if missing.all() else int(np.argmin(missing))
+        values = values[: self._seasonal.until_search(events)]
+        return self._seasonal.until_change(row, values, np.arange(events, events + len(values)))
 
     def locate(
         self, row: ArrayViews, values: NDArray[np.float64], timestamps_ms: NDArray[np.int64]

@@ -375,18 +375,6 @@ def test_a_constant_is_predicted_exactly() -> None:
     assert np.abs(row["linear_products"]).max() < 8 * 8 / (1 - linear.FORGETTING)
 
 
-def test_a_level_that_jumps_is_followed_within_a_few_events() -> None:
-    """Five values in a row at another level, a million spreads away, are enough; the season goes on there."""
-    steps = np.arange(3000)
-    values = sine(3000) + 1e6 * (steps >= 1800)
-    panel, row = panel_and_row()
-    _, predictions, _ = learn(panel, row, values)
-    known = 1800 + season_profile.JUMP
-    assert error_of(predictions[: known + 300], values[: known + 300], first=known) < 1.3
-    assert error_of(predictions, values, first=2200) < 0.28
-    assert [1800 + season_profile.JUMP - 1] == [step for step in row["season_jumps"][0] if step]
-
-
 def test_the_history_is_learned_anew_at_the_level_of_now() -> None:
     """With a jump that is known of, a new period leaves the same state as without the jump."""
     level = 2.0**20 + np.round(sine(1000) * 1024) / 1024  # sums of these are exact
@@ -395,7 +383,7 @@ def test_the_history_is_learned_anew_at_the_level_of_now() -> None:
     for before, jump in ((level[:500], 0.0), (level[:500] - 2.0**20, 2.0**20)):
         rows = PackedArrays(seasonal.fields())
         row = rows.view(rows.add())
-        row["season_jumps"][:, -1] = 500 + season_profile.JUMP - 1, jump
+        row["season_jumps"][:, -1] = 500, jump
         values = np.concatenate((before, level[500:]))
         none = np.zeros(1000, bool)
         clock_told, others = np.empty((2, 0)), np.empty((1000, 0))
@@ -602,25 +590,43 @@ class TestMixture:
         values = noise(300) * np.where(np.arange(300) == 100, 1e6, 1)
         members = np.column_stack([values + noise(300, 1), noise(300, 2), noise(300, 3) / 2])
         mixed, of_stack = self.mixed(values, *members.T)
-        first_weights = weights = np.array([0.1, 0.8, 0.1])
+        first_weights = np.array([0.1, 0.8, 0.1])
+        weights = [first_weights, first_weights]
         of_last: list[float] = []
+        calm, situations = 2, []
         for event in range(len(values)):
             if event >= 2:
                 errors = abs(values[event] - members[event - 2])
                 judged = len(of_last)
-                kept = slice(max(0, (judged - 1) // 64 * 64 - 64), None)
-                limit = 10 * np.mean(of_last[kept]) if judged >= 10 else np.inf
-                of_last.append(min(errors[1], limit))
+                calm += 1
+                mean = np.mean(of_last[max(0, (judged - 1) // 64 * 64 - 64) :]) if judged else np.inf
+                if judged >= 10 and min(errors[:2]) > 5 * mean and calm >= 2:
+                    calm = 0
+                of_last.append(min(errors[1], 10 * mean if judged >= 10 else np.inf))
                 unit = np.mean(of_last[max(0, judged // 64 * 64 - 64) :]) * 2**0.5
                 losses = np.minimum((errors - errors.min()) / unit, 8)
-                weights = (0.998 * weights + 0.002 * first_weights) * np.exp(-losses)
-                weights /= weights.sum()
-            np.testing.assert_allclose(mixed[event], weights @ members[event], rtol=1e-9)
-            np.testing.assert_allclose(of_stack[event], weights[0], rtol=1e-9)
+                due = situations[event - 2]
+                weights[due] = (0.998 * weights[due] + 0.002 * first_weights) * np.exp(-losses)
+                weights[due] /= weights[due].sum()
+            situations.append(int(calm < 2))
+            np.testing.assert_allclose(mixed[event], weights[situations[-1]] @ members[event], rtol=1e-9)
+            np.testing.assert_allclose(of_stack[event], weights[situations[-1]][0], rtol=1e-9)
+        assert [100, 101] == np.flatnonzero(situations).tolist()
+
+    @pytest.mark.parametrize("outliers", [True, False])
+    def test_each_stream_learns_what_follows_a_surprise(self, outliers: bool) -> None:
+        """The same members: where far values were outliers, the stack has the weight just after one, else the last."""
+        steps = np.arange(400)
+        far = steps % 20 == 19
+        values = noise(400) + 1000 * (far if outliers else np.cumsum(far) % 2)
+        stack = noise(400, 1) if outliers else np.where(steps % 20 == 0, values - 900, values)
+        _, of_stack = self.mixed(values, np.where(far & ~outliers, stack - 900, stack), values, values, horizon=1)
+        after = of_stack[far][10:]
+        assert (after > 0.9).all() if outliers else (after < 0.1).all()
 
     @pytest.mark.parametrize("kind", ["noise", "random walk", "level", "growing"])
     def test_never_much_worse_than_the_last_value(self, kind: str) -> None:
-        """Whatever the other members say: over the first values, and over all."""
+        """Whatever the other members say, but for the first event and the first one after a surprise: over all values."""
         values = {
             "noise": noise(600),
             "random walk": noise(600).cumsum(),
@@ -631,6 +637,8 @@ class TestMixture:
         mixed, _ = self.mixed(values, wild, values, wild[::-1], horizon=1)
         of_mixture, of_last = abs(values[1:] - mixed[:-1]), abs(np.diff(values))
         assert of_mixture.sum() <= 1.05 * of_last.sum() + 300
+        surprised = [300] if kind == "level" else []
+        of_mixture, of_last = np.delete(of_mixture, surprised), np.delete(of_last, surprised)
         assert of_mixture[10:].sum() <= 1.05 * of_last[10:].sum()
 
     def test_the_better_member_is_published_from_soon_on(self) -> None:
