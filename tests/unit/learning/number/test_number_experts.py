@@ -627,7 +627,7 @@ class TestMixture:
 
     @pytest.mark.parametrize("kind", ["noise", "random walk", "level", "growing"])
     def test_never_much_worse_than_the_last_value(self, kind: str) -> None:
-        """Whatever the other members say, but for the first event and the first one after a surprise: over all values."""
+        """Whatever the others say, over all values but the first one and the first after a surprise."""
         values = {
             "noise": noise(600),
             "random walk": noise(600).cumsum(),
