@@ -13,7 +13,8 @@ from online_lstm.codec.envelopes import Change, Row, envelope_reader
 from online_lstm.codec.field_path import NOTHING, FieldPath
 from online_lstm.codec.message_formats import message_reader
 from online_lstm.codec.output_forms import REFUSED_OUTPUT
-from online_lstm.codec.record_fields import KeyField, TimeField, key_reader
+from online_lstm.codec.record_fields import KeyField, TimeField, key_reader, stream_of
+from online_lstm.codec.schemas import SchemaSource
 from online_lstm.codec.size import headers_bytes
 from online_lstm.codec.values import SymbolReader, VectorReader, VectorValue, missing
 from online_lstm.errors import BadInputError
@@ -54,19 +55,22 @@ class Decoded(NamedTuple):
 
 
 class Decoder:
-    """A decoder of records into the events of the task, within the size limits of the settings."""
+    """A decoder of records into the events of the task, within the size limits of the settings.
 
-    def __init__(self, settings: Settings) -> None:
+    ``schemas`` has the schemas of a registry, None if no format needs one.
+    """
+
+    def __init__(self, settings: Settings, schemas: SchemaSource | None = None) -> None:
         self._max_value_bytes = settings.max_value_bytes
         # Key, key again as "stream", and headers fill at most three quarters of an output; the encoder limits the rest.
         self._max_copied_bytes = settings.max_output_bytes // 4
         self._task, self._features = settings.task, settings.features
         self._by_key, self._ignores_nulls = settings.stream_by == "key", settings.envelope == "debezium"
-        self._key_of = key_reader(settings)
+        self._key_of = key_reader(settings, schemas)
         self._key_field = KeyField(settings.key_path) if settings.key_path else None
         self._time_field = TimeField(settings.time_path, settings.time_format) if settings.time_path else None
         self._value_paths = [FieldPath(path) for path in settings.value_path]
-        self._message_of, self._row_of = message_reader(settings), envelope_reader(settings.envelope)
+        self._message_of, self._row_of = message_reader(settings, schemas), envelope_reader(settings.envelope)
         self._read: Callable[[Row, str | bytes], Any] = (
             SymbolReader(settings) if settings.task == "symbol" else VectorReader(settings)
         )
@@ -78,8 +82,10 @@ class Decoder:
         A null value is a tombstone: the stream of its key is forgotten. If the key names no stream, there is none to
         forget; the null value is then a missing value, if the task has missing values.
         """
-        stream = self._key_of(record.key) if self._by_key and self._key_field is None else None
+        stream = None
         try:
+            if self._by_key and self._key_field is None:
+                stream = self._key_of(record.key)
             if record.value is None and stream is not None:
                 return [Decoded(record, Tombstone(record, stream))]
             self._require_copyable(record)
@@ -88,7 +94,8 @@ class Decoder:
             self._require_small(record.value)
             message, received = self._message_of(record.value)
         except BadInputError as error:
-            return [self._refused(record, stream, error, keyed=None if self._key_field else record)]
+            known = self._key_field is None and (stream is not None or record.key is None or not self._by_key)
+            return [self._refused(record, stream, error, keyed=record if known else None)]
         if type(message) is list and self._has_events(message):
             several = [
                 self._decode_one(replace(record, index=index), stream, part, received)
@@ -159,7 +166,7 @@ class Decoder:
         """Require that an output can hold the key, the key again as the name of the stream, and the headers."""
         key = record.key
         if key and 8 * len(key) >= self._max_copied_bytes:  # JSON escapes a byte with at most six bytes
-            received = max(len(key), len(quote(self._key_of(key) or "").encode()))
+            received = max(len(key), len(quote(stream_of(key) or "").encode()))
             if received > self._max_copied_bytes:
                 raise BadInputError(
                     "key_too_large",

@@ -13,12 +13,11 @@ import numpy as np
 
 from online_lstm.codec.cell_text import Markers, parse_boolean, parse_number, quote_for_error
 from online_lstm.codec.json_text import parse
+from online_lstm.codec.schema_reader import SchemaReader
+from online_lstm.codec.schemas import SCHEMA_BYTES, SCHEMA_MARK, SchemaSource, schema_of
 from online_lstm.errors import BadInputError
 from online_lstm.settings import Settings
 
-SCHEMA_MARK = b"\0"
-"""First byte of a value in the wire format of a Schema Registry; the id of the schema follows, in four bytes."""
-SCHEMA_BYTES = 5
 _BYTE_ORDER_MARK = "\ufeff"
 
 
@@ -33,8 +32,17 @@ MessageReader = Callable[[bytes], ReadMessage]
 """Reads a value; it raises ``BadInputError``."""
 
 
-def message_reader(settings: Settings) -> MessageReader:
-    """Return the function that reads the messages of the value format in the settings."""
+def message_reader(settings: Settings, schemas: SchemaSource | None) -> MessageReader:
+    """Return the function that reads the messages of the value format in the settings, with the schemas of a registry.
+
+    >>> from online_lstm.settings import read_settings
+    >>> message_reader(read_settings({"value_format": "short"}, environment={}), None)(bytes([0, 7])).content
+    7
+    """
+    if settings.value_format in {"avro", "protobuf"}:
+        assert schemas is not None
+        read = SchemaReader("value_format", settings.value_format, schemas)
+        return lambda value: ReadMessage(read(value), value)
     if settings.value_format in _BINARY:
         unpack = _BINARY[settings.value_format]
         return lambda value: ReadMessage(unpack(value), value)
@@ -52,17 +60,6 @@ def message_reader(settings: Settings) -> MessageReader:
     if settings.value_format == "json_schema":
         return lambda value: read_text(_without_schema(value))
     return lambda value: read_text(_json_of_schema(value) if value[:1] == SCHEMA_MARK else value)
-
-
-def schema_of(value: bytes) -> int | None:
-    """Return the id of the schema at the start of a value, None for a value without one.
-
-    >>> schema_of(bytes([0, 0, 0, 0, 42, 8])), schema_of(b"4")
-    (42, None)
-    """
-    if value[:1] != SCHEMA_MARK or len(value) < SCHEMA_BYTES:
-        return None
-    return int.from_bytes(value[1:SCHEMA_BYTES])
 
 
 def _text_message(value: bytes, *, vectors: bool, markers: Markers | None, bare: bool, texts: bool) -> ReadMessage:

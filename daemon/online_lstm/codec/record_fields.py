@@ -10,6 +10,8 @@ from online_lstm.codec.cell_text import quote, quote_for_error
 from online_lstm.codec.envelopes import Row, payload_of
 from online_lstm.codec.field_path import NOTHING, FieldPath
 from online_lstm.codec.json_text import NumberText, parse
+from online_lstm.codec.schema_reader import SchemaReader
+from online_lstm.codec.schemas import SCHEMA_BYTES, SchemaSource, schema_of
 from online_lstm.errors import BadInputError
 from online_lstm.settings import Settings
 from online_lstm.timestamps import AUTO, EPOCH_UNITS, epoch_ms, milliseconds_in, unit_of
@@ -17,8 +19,14 @@ from online_lstm.timestamps import AUTO, EPOCH_UNITS, epoch_ms, milliseconds_in,
 _EXPECTED = f"expected {', '.join(EPOCH_UNITS)} since 1970, or ISO 8601"
 
 
-def key_reader(settings: Settings) -> Callable[[bytes | None], str | None]:
-    """Return the function that names the stream of a record's key."""
+def key_reader(settings: Settings, schemas: SchemaSource | None) -> Callable[[bytes | None], str | None]:
+    """Return the function that names the stream of a record's key; it raises ``BadInputError``."""
+    if settings.key_format in {"avro", "protobuf"}:
+        assert schemas is not None
+        read = SchemaReader("key_format", settings.key_format, schemas)
+        return lambda key: None if key is None else key_text(read(key))
+    if settings.key_format == "json_schema":
+        return lambda key: None if key is None else key_text(_json_key(key))
     return _stream_of_payload if settings.envelope in {"connect", "debezium"} else stream_of
 
 
@@ -50,6 +58,17 @@ def _stream_of_payload(key: bytes | None) -> str | None:
     except BadInputError:
         return name
     return name if payload is NOTHING else key_text(payload)
+
+
+def _json_key(key: bytes) -> Any:
+    text = stream_of(key[SCHEMA_BYTES:])
+    if schema_of(key) is None or text is None:
+        raise BadInputError(
+            "schema_registry",
+            f"received the key {quote_for_error(key)}, expected a zero byte, the id of a schema in four bytes, and "
+            "JSON: the setting key_format is json_schema",
+        )
+    return parse(text, vectors=False)
 
 
 class KeyField:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_lstm.codec import Decoder, Encoder, extend_digest
+from online_lstm.codec.schemas import SchemaSource
 from online_lstm.errors import BadInputError
 from online_lstm.events import (
     CommitMetadata,
@@ -153,7 +154,8 @@ class Partition:
     """All learners of one partition.
 
     ``network_for`` returns the network for given learning settings; partitions may share a network, since it has no
-    state. ``warm_start`` has the state that learners start from; without it, learners start untrained.
+    state. ``warm_start`` has the state that learners start from; without it, learners start untrained. ``schemas`` has
+    the schemas of the registry, None if no format needs one.
     """
 
     def __init__(
@@ -163,11 +165,13 @@ class Partition:
         commit_metadata: CommitMetadata,
         network_for: NetworkFactory,
         warm_start: WarmStart | None = None,
+        *,
+        schemas: SchemaSource | None = None,
     ) -> None:
         self._settings = settings
         self._warm_start = warm_start
         self._network_for = network_for
-        self._decoder, self._encoder = Decoder(settings), Encoder(settings)
+        self._decoder, self._encoder = Decoder(settings, schemas), Encoder(settings)
         self.source = source
         self.commit_metadata = commit_metadata
         self._surprise_bits: float | None = None  # reported, but not part of the state

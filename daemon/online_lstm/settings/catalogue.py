@@ -32,6 +32,7 @@ from online_lstm.settings.field_types import (
     Names,
     Numbers,
     Paths,
+    RegistryUrl,
     Servers,
     StartPosition,
     Steps,
@@ -152,8 +153,22 @@ class Settings(BaseModel):
     ssl_key_password_file: HomePath | None = _setting("operational", None, "File with the passphrase of the key")
 
     # decoding of records
-    value_format: Literal["auto", "json_schema", "double", "float", "long", "integer", "short", "boolean", "string"] = (
-        _setting("shape", "auto", "Encoding of the values: auto (number or JSON), or the serializer that wrote them")
+    value_format: Literal[
+        "auto", "json_schema", "avro", "protobuf", "double", "float", "long", "integer", "short", "boolean", "string"
+    ] = _setting("shape", "auto", "Encoding of the values: auto (number or JSON), or the serializer that wrote them")
+    key_format: Literal["text", "json_schema", "avro", "protobuf"] = _setting(
+        "shape", "text", "Encoding of the keys: text, or the serializer of a Schema Registry that wrote them"
+    )
+    schema_registry_url: RegistryUrl | None = _setting(
+        "operational", None, "Schema Registry for avro and protobuf: base of its REST interface, http(s)://..."
+    )
+    schema_registry_username: str | None = _setting("operational", None, "User name at the Schema Registry")
+    schema_registry_password: SecretStr | None = _setting("operational", None, "Password at the Schema Registry")
+    schema_registry_password_file: HomePath | None = _setting("operational", None, "File with the password")
+    schema_registry_token: SecretStr | None = _setting("operational", None, "Bearer token for the Schema Registry")
+    schema_registry_token_file: HomePath | None = _setting("operational", None, "File with the token")
+    schema_registry_cafile: HomePath | None = _setting(
+        "operational", None, "Certificates of the authorities that the Schema Registry is trusted by (PEM)"
     )
     envelope: Literal["none", "connect", "debezium", "cloudevents"] = _setting(
         "shape",
@@ -462,7 +477,16 @@ class Settings(BaseModel):
 
     def without_paths(self) -> "Settings":
         """Return the settings for values that are not in messages: their names stay, their format and paths do not."""
-        names = ("value_format", "envelope", "value_path", "key_path", "time_path", "label_path", "end_path")
+        names = (
+            "value_format",
+            "key_format",
+            "envelope",
+            "value_path",
+            "key_path",
+            "time_path",
+            "label_path",
+            "end_path",
+        )
         plain = {name: type(self).model_fields[name].default for name in names}
         return self.model_copy(update={**plain, "components": self.component_names})
 
@@ -496,9 +520,18 @@ class Settings(BaseModel):
         """Return the passphrase of the key from its setting or its file; raises as ``password`` does."""
         return self._secret("ssl_key_password")
 
+    def registry_password(self) -> str | None:
+        """Return the password at the Schema Registry from its setting or its file; raises as ``password`` does."""
+        return self._secret("schema_registry_password")
+
+    def registry_token(self) -> str | None:
+        """Return the token for the Schema Registry from its setting or its file; raises as ``password`` does."""
+        return self._secret("schema_registry_token")
+
     def secrets(self) -> list[str]:
         """Return all configured secrets, so that they can be hidden; raises as ``password`` does."""
-        return [secret for secret in (self.password(), self.key_password()) if secret]
+        secrets = (self.password(), self.key_password(), self.registry_password(), self.registry_token())
+        return [secret for secret in secrets if secret]
 
     def _secret(self, name: str) -> str | None:
         """Return a secret from its setting, or from the file that the setting ``NAME_file`` names."""

@@ -89,6 +89,12 @@ def _time_format(value: str) -> str:
     return value
 
 
+def _registry_url(value: str) -> str:
+    if not re.fullmatch(r"https?://[^/\s]+(/\S*)?", value):
+        raise ValueError("expected http://host:port or https://host:port, and the path of the interface, if any")
+    return value
+
+
 def _start(value: str) -> str:
     """Accept ``earliest``, ``latest`` or an ISO 8601 timestamp."""
     if value not in {"earliest", "latest"}:
@@ -107,6 +113,7 @@ Server = Annotated[str, AfterValidator(_server)]
 Topic = Annotated[str, AfterValidator(_topic)]
 FieldPathText = Annotated[str, AfterValidator(_field_path)]
 Paths = Annotated[tuple[FieldPathText, ...], BeforeValidator(_split_on_commas), AfterValidator(_distinct)]
+RegistryUrl = Annotated[str, AfterValidator(_registry_url)]
 TimeFormat = Annotated[str, AfterValidator(_time_format)]
 Servers = Annotated[tuple[Server, ...], BeforeValidator(_split_on_commas), AfterValidator(_non_empty)]
 Topics = Annotated[tuple[Topic, ...], BeforeValidator(_split_on_commas), AfterValidator(_non_empty)]

@@ -74,10 +74,19 @@ def _explain(problem: dict[str, Any], values: Mapping[str, Any]) -> str:
         return _unknown(name)
     received = values.get(name, problem.get("input"))
     shown = plain_text(received) if isinstance(received, bool) else repr(received)
-    if "password" in name:
+    if is_secret(name):
         shown = "(secret)"
     expected = str(problem["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
     return f"{name}: received {shown}, expected {expected.removeprefix('expected ')}"
+
+
+def is_secret(name: str) -> bool:
+    """Return whether the value of a setting is not shown.
+
+    >>> is_secret("sasl_password"), is_secret("schema_registry_token"), is_secret("window")
+    (True, True, False)
+    """
+    return "password" in name or "token" in name
 
 
 def add_value(values: dict[str, str], name: str, value: str) -> None:
@@ -95,7 +104,7 @@ def add_value(values: dict[str, str], name: str, value: str) -> None:
     elif name in Settings.model_fields and is_list(name):
         values[name] += f",{value}"
     else:
-        shown = "(secret)" if "password" in name else f"{values[name]!r} and {value!r}"
+        shown = "(secret)" if is_secret(name) else f"{values[name]!r} and {value!r}"
         raise SettingsError(f"{name}: received {shown}, expected it once")
 
 
