@@ -17,7 +17,7 @@ from online_lstm.learning.state.packed import ArraySpec, ArrayViews, repeated_sp
 JUMPS = 8
 """Number of jumps of the level that are kept."""
 
-FIRST_SEARCH = 128
+FIRST_SEARCH = 32
 """Events before the first period search; the next ones follow at twice the count, then every quarter of the history."""
 
 

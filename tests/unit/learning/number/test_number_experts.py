@@ -214,7 +214,7 @@ def test_period_search_doubles_its_interval_at_first() -> None:
     """So a large history is not searched often before it is there."""
     seasonal = Seasonal(horizons=(5,), lookback=16384, periods=(), lags=(), calendar=False)
     searches = sorted({events + seasonal.until_search(events) for events in range(9000)})
-    assert [128, 256, 512, 1024, 2048, 4096, 8192, 12288] == searches
+    assert [32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 12288] == searches
 
 
 def test_a_copied_state_goes_on() -> None:
@@ -482,6 +482,16 @@ class TestScaling:
 
 
 class TestSeason:
+    @pytest.mark.parametrize(("period", "count"), [(7, 32), (12, 64), (24, 128)])
+    def test_short_series_has_its_season_soon(self, period: int, count: int) -> None:
+        """After the first search with at least four periods, of a monthly series after 64 values."""
+        values = sine(count + 5, period, spread=0.15) + 0.01 * np.arange(count + 5)
+        panel, row = panel_and_row(horizon=1)
+        learn(panel, row, values[: count - 1])
+        assert 1 == row["season_periods"][0]
+        learn(panel, row, values[count - 1 :])
+        assert period == row["season_periods"][0]
+
     @pytest.mark.parametrize("seed", range(3))
     @pytest.mark.parametrize("period", [7, 24, 100])
     def test_a_period_is_found(self, period: int, seed: int) -> None:
@@ -593,8 +603,7 @@ class TestMixture:
         first_weights = np.array([0.1, 0.8, 0.1])
         weights = [first_weights, first_weights]
         of_last: list[float] = []
-        calm = 2
-        situations: list[int] = []
+        calm, situations = 2, []
         for event in range(len(values)):
             if event >= 2:
                 errors = abs(values[event] - members[event - 2])
@@ -627,7 +636,7 @@ class TestMixture:
 
     @pytest.mark.parametrize("kind", ["noise", "random walk", "level", "growing"])
     def test_never_much_worse_than_the_last_value(self, kind: str) -> None:
-        """Whatever the others say, over all values but the first one and the first after a surprise."""
+        """Whatever the other members say, except at the first event and at the first one after a surprise."""
         values = {
             "noise": noise(600),
             "random walk": noise(600).cumsum(),
