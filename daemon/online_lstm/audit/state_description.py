@@ -112,9 +112,8 @@ def _symbols(settings: Settings, row: ArrayViews, network: ArrayViews, vocabular
     task.restore(vocabulary)
     ids, literals = task.vocabulary.ids(), task.vocabulary.literals()
     window = row["window"][row["window"] >= 0]
-    codes = task.codes([], network["pending"][None], np.array([task.known], np.int32))
-    forecast, _ = SymbolEnsemble(settings).observe(row, task.values([]), codes, pending=False)
-    (prediction,) = task.predictions(forecast, [])
+    codes = task.codes([], network["pending"][None], row["known"])
+    (prediction,) = task.predictions(SymbolEnsemble(settings).pending(row, codes), [])
     return {
         "vocabulary": task.known - 1,
         "candidates": len(vocabulary.literals) - (task.known - 1),

@@ -15,19 +15,21 @@ from online_lstm.settings import Settings
 
 class _Described(Protocol):
     @staticmethod
-    def network_fields(network: Any, classes: int) -> dict[str, ArraySpec]: ...
+    def network_fields(settings: Settings, network: Any, classes: int, /) -> dict[str, ArraySpec]: ...
 
 
 class ModelStates(dict[int, PackedArrays]):
     """Packed arrays of networks by number of classes, made at first use; ``scope`` is how streams share weights."""
 
-    def __init__(self, learner: type[_Described], network: Model, scope: WeightSharing) -> None:
+    def __init__(self, learner: type[_Described], settings: Settings, network: Model, scope: WeightSharing) -> None:
         self._learner = learner
+        self._settings = settings
         self._network = network
         self.scope = scope
 
     def __missing__(self, classes: int) -> PackedArrays:
-        rows = self[classes] = PackedArrays(self.scope.fields(self._learner.network_fields(self._network, classes)))
+        own = self._learner.network_fields(self._settings, self._network, classes)
+        rows = self[classes] = PackedArrays(self.scope.fields(own))
         return rows
 
 

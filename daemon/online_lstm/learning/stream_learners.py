@@ -37,8 +37,12 @@ class StreamLearner(Protocol[E_contra]):
         """Describe the arrays of one stream that do not depend on its network."""
 
     @staticmethod
-    def network_fields(network: Any, classes: int) -> dict[str, ArraySpec]:
+    def network_fields(settings: Settings, network: Any, classes: int, /) -> dict[str, ArraySpec]:
         """Describe the arrays of one stream whose network has this many classes."""
+
+    @staticmethod
+    def shared_fields(settings: Settings, network: Any, /) -> dict[str, ArraySpec]:
+        """Describe the arrays that streams with shared weights have in common, besides the network."""
 
     @property
     def symbols(self) -> int:
@@ -91,10 +95,11 @@ class StreamLearners(Generic[E]):
         self._streams = PackedArrays(self._learner.stream_fields(self._settings))
         self._shared = None
         if self._settings.model_scope == "partition":
-            self._shared = SharedWeights(self._settings, self._network)
+            common = self._learner.shared_fields(self._settings, self._network)
+            self._shared = SharedWeights(self._settings, self._network, common)
             if self._warm_start is not None and self._warm_start.shared is not None:
                 self._shared.restore(self._warm_start.shared)
-        self._networks = ModelStates(self._learner, self._network, self._shared or PerStreamWeights())
+        self._networks = ModelStates(self._learner, self._settings, self._network, self._shared or PerStreamWeights())
         self.by_stream: OrderedDict[str | None, StreamLearner[E]] = OrderedDict()  # least recently seen first
 
     def learn(self, inputs: Sequence[E | Tombstone]) -> BatchResult:

@@ -265,10 +265,19 @@ class Settings(BaseModel):
         "shape", 2, "Number of occurrences after which a symbol is admitted to the vocabulary", ge=1
     )
     max_streams: int = _setting(
-        "shape", 1000, "Maximum number of streams (keys) per partition; the least recently seen is evicted", ge=1
+        "shape",
+        1000,
+        "Maximum number of streams (keys) per partition; the least recently seen is evicted [default with symbols and "
+        "shared weights: 20000]",
+        ge=1,
     )
     suffix_contexts: int = _of_symbols(
-        "shape", 1024, "Number of contexts that the suffix memories keep per stream", ge=16, le=1_048_576
+        "shape",
+        1024,
+        "Number of contexts that the suffix memories keep per stream; with shared weights, 64 times as many for all "
+        "streams together",
+        ge=16,
+        le=1_048_576,
     )
     experts: Experts = _setting(
         "shape",
@@ -350,7 +359,7 @@ class Settings(BaseModel):
         "shape",
         "stream",
         "Weight sharing: each stream has its own network, or all streams of a partition share one (for many short "
-        "streams)",
+        "streams); streams of symbols then share memories, mixture and replay buffer as well",
     )
     score_window: int = _setting(
         "shape", 500, "Number of recent scored events over which hit rates and errors are computed", ge=1, le=100_000

@@ -28,6 +28,9 @@ TASKS: Mapping[str, Mapping[str, Any]] = {
 }
 """Default values of each task, in place of the general ones."""
 
+SCOPES: Mapping[tuple[str, str], Mapping[str, Any]] = {("symbol", "partition"): {"max_streams": 20_000}}
+"""Default values of a task with a model scope: a stream of symbols that shares what it learns has little of its own."""
+
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
     "plain": {

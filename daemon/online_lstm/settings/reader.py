@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from online_lstm.errors import SettingsError
 from online_lstm.settings.catalogue import Settings, is_list
-from online_lstm.settings.presets import PRESETS, TASKS
+from online_lstm.settings.presets import PRESETS, SCOPES, TASKS
 from online_lstm.settings.rules import require_learnable
 from online_lstm.settings.sources import ENV_PREFIX, plain_text, read_environment, read_toml
 
@@ -33,7 +33,8 @@ def read_settings(
     file = read_toml(config) if isinstance(config, Path) else config or {}
     values = {**file, **variables, **(given or {})}
     task, preset = (str(plain_text(values.get(name))) for name in ("task", "preset"))
-    defaults = {**TASKS.get(task, {}), **PRESETS.get(preset, {}), **_named_features(values)}
+    scope = SCOPES.get((str(values.get("task", "symbol")), str(values.get("model_scope"))), {})
+    defaults = {**TASKS.get(task, {}), **scope, **PRESETS.get(preset, {}), **_named_features(values)}
     try:
         settings = Settings(**{**defaults, **values})
     except ValidationError as error:

@@ -71,7 +71,12 @@ class NumberLearner:
         }
 
     @staticmethod
-    def network_fields(network: NumberModel, classes: int) -> dict[str, ArraySpec]:
+    def shared_fields(_settings: Settings, _network: NumberModel) -> dict[str, ArraySpec]:
+        """Return no arrays: with shared weights, streams of numbers have only the network in common."""
+        return {}
+
+    @staticmethod
+    def network_fields(_settings: Settings, network: NumberModel, classes: int) -> dict[str, ArraySpec]:
         """Describe the arrays of one stream's network."""
         windows, states = network.kept_windows()
         return {

@@ -35,6 +35,7 @@ class PackedArrays:
 
     def __init__(self, fields: Mapping[str, ArraySpec]) -> None:
         self._fields = dict(fields)
+        self._rows = 0
         self._free: list[int] = []
         self._arrays = {name: np.empty((0, *field.shape), field.dtype) for name, field in self._fields.items()}
 
@@ -78,12 +79,12 @@ class PackedArrays:
             self._arrays[name][index] = arrays[name]
 
     def _enlarge(self) -> None:
+        before, self._rows = self._rows, max(1, 2 * self._rows)
         for name, array in self._arrays.items():
-            before = len(array)
-            larger = np.zeros((max(1, 2 * before), *array.shape[1:]), array.dtype)
+            larger = np.zeros((self._rows, *array.shape[1:]), array.dtype)
             larger[:before] = array
             self._arrays[name] = larger
-        self._free.extend(range(max(1, 2 * before) - 1, before - 1, -1))
+        self._free.extend(range(self._rows - 1, before - 1, -1))
 
 
 def require_same(name: str, received: object, expected: object) -> None:

@@ -40,11 +40,15 @@ class StreamSnapshot(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SharedState:
-    """The part of a network that all streams share, float32 ``(size,)``, and the vocabulary of its codes."""
+    """The part of a network that all streams share, float32 ``(size,)``, and the vocabulary of its codes.
+
+    ``arrays`` has one row, of the arrays that the learners of all streams share.
+    """
 
     classes: int
     network: NDArray[np.float32]
     vocabulary: VocabularyState
+    arrays: Arrays
 
     def to_arrays(self) -> dict[str, Any]:
         """Return the state as plain data."""
@@ -52,13 +56,15 @@ class SharedState:
             "classes": np.int32(self.classes),
             "network": self.network,
             "book": self.vocabulary.to_arrays(),
+            "arrays": self.arrays,
         }
 
     @classmethod
     def from_arrays(cls, content: Content) -> Self:
         """Read a state that ``to_arrays`` returned."""
-        require_same("names of what is shared", sorted(content), ["book", "classes", "network"])
-        return cls(int(content["classes"]), content["network"], VocabularyState.from_arrays(content["book"]))
+        require_same("names of what is shared", sorted(content), ["arrays", "book", "classes", "network"])
+        book = VocabularyState.from_arrays(content["book"])
+        return cls(int(content["classes"]), content["network"], book, content["arrays"])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,11 +92,11 @@ class StreamsState:
             yield StreamSnapshot(key, classes, self.vocabularies[index], row, network)
 
     def with_shared_weights(self, stream: StreamSnapshot) -> StreamSnapshot:
-        """Return a stream with its complete network, including the part that all streams share, if any."""
+        """Return a stream with its complete network and vocabulary, including what all streams share, if any."""
         if self.shared is None:
             return stream
         network = {**stream.network, "network": np.concatenate([self.shared.network, stream.network["states"]])}
-        return stream._replace(classes=self.shared.classes, network=network)
+        return stream._replace(classes=self.shared.classes, network=network, vocabulary=self.shared.vocabulary)
 
     def to_arrays(self) -> dict[str, Any]:
         """Return the state as plain data."""

@@ -28,7 +28,7 @@ class VocabularyLookup(NamedTuple):
     ``value_id`` names the value to the experts; ``fresh`` says that the id was assigned at this sighting. ``code``
     names the value to the network, 0 while the value is not admitted; ``admitted`` says that the value was admitted at
     this sighting, ``replaced`` that the code was taken from another value. ``left`` is the value id of an evicted
-    value, or -1. ``adopted`` says that the value had been adopted and is seen for the first time now.
+    value, or -1.
     """
 
     value_id: int
@@ -37,7 +37,6 @@ class VocabularyLookup(NamedTuple):
     admitted: bool = False
     replaced: bool = False
     left: int = -1
-    adopted: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,13 +74,14 @@ class _Entry:
 class Vocabulary:
     """The values of one stream: at most ``max_codes`` admitted values and at most ``max_codes`` candidates.
 
-    A candidate is admitted at its ``min_occurrences``-th sighting; the first value of a stream is admitted at once. An
-    adopted value has a code without a sighting.
+    A candidate is admitted at its ``min_occurrences``-th sighting; the first value of a stream is admitted at once.
+    ``value_ids`` has the ids of the admitted values by code, int32 ``(max_codes + 1,)``.
     """
 
     def __init__(self, *, max_codes: int, min_occurrences: int) -> None:
         self._max_codes = max_codes
         self._min_occurrences = min_occurrences
+        self.value_ids = np.zeros(max_codes + 1, np.int32)
         self._clear()
 
     @property
@@ -102,18 +102,21 @@ class Vocabulary:
         """Return the value ids by the codes in use."""
         return {code: entry.value_id for code, entry in self._by_code.items()}
 
-    def literal_of(self, code: int) -> str:
-        """Return the JSON text of the value that a code in use stands for."""
-        return self._by_code[code].literal
+    def literal_of(self, value_id: int) -> str:
+        """Return the JSON text of the value that an id in use stands for."""
+        return self._by_id[value_id].literal
+
+    def admitted(self, symbol: Symbol) -> VocabularyLookup | None:
+        """Return the integers of an admitted value, without a sighting; None if the value is not admitted."""
+        entry = self._admitted.get(symbol)
+        return None if entry is None else VocabularyLookup(entry.value_id, code=entry.code)
 
     def observe(self, symbol: Symbol, literal: str, *, admits: bool = True) -> VocabularyLookup:
         """Count a sighting of a value with the JSON text ``literal``; without ``admits``, do not admit the value."""
         entry = self._admitted.get(symbol)
         if entry is not None:
             self._admitted.move_to_end(symbol)
-            adopted = entry.sightings == 0
-            entry.sightings += adopted
-            return VocabularyLookup(entry.value_id, code=entry.code, adopted=adopted)
+            return VocabularyLookup(entry.value_id, code=entry.code)
         entry = self._candidates.pop(symbol, None)
         fresh = entry is None
         enough = not self._admitted or (entry.sightings if entry else 0) + 1 >= self._min_occurrences
@@ -134,20 +137,10 @@ class Vocabulary:
         if admitted:
             entry.literal, entry.code = literal, code
             self._by_code[code] = self._admitted[symbol] = entry
+            self.value_ids[code] = entry.value_id
         else:
             self._candidates[symbol] = entry
         return VocabularyLookup(entry.value_id, fresh, code, admitted, replaced, left)
-
-    def adopt(self, literal: str) -> int:
-        """Admit a value that another vocabulary admitted, by its JSON text and without a sighting; return its id.
-
-        The code of the value is the next code; the vocabulary must not be full.
-        """
-        symbol = _symbol_of(literal)
-        entry = self._candidates.pop(symbol, None) or _Entry(literal, self._free_id())
-        entry.literal, entry.code = literal, self.known
-        self._by_id[entry.value_id] = self._by_code[entry.code] = self._admitted[symbol] = entry
-        return entry.value_id
 
     def state(self) -> VocabularyState:
         """Return a copy of all values."""
@@ -175,6 +168,7 @@ class Vocabulary:
             self._by_id[entry.value_id] = entry
             if entry.code:
                 self._by_code[entry.code] = self._admitted[symbol] = entry
+                self.value_ids[entry.code] = entry.value_id
             else:
                 self._candidates[symbol] = entry
         # an ascending list is a heap already

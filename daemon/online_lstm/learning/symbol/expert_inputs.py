@@ -9,22 +9,15 @@ from numpy.typing import NDArray
 class ObservedRun(NamedTuple):
     """K values one after another.
 
-    ``fresh`` says that the id was assigned to its value at this event. No expert can have predicted a fresh value, and
-    what experts learned about its id was about another value. The first event of an id is fresh unless the value was
-    adopted. ``left`` is the id of a value that was evicted at this event, -1 if none was; the evicted value is not
-    predicted any more. ``adopted`` says that the id was assigned to its value earlier, and that the value occurs for
-    the first time now. Only the LSTM may have predicted an adopted value, since it learns from other streams.
+    An id of -1 stands for every value without an id, which no expert predicts. ``fresh`` says that the id was assigned
+    to its value at this event. No expert can have predicted a fresh value, and what experts learned about its id was
+    about another value. ``left`` is the id of a value that was evicted at this event, -1 if none was; the evicted value
+    is not predicted any more.
     """
 
     ids: NDArray[np.int32]  # (K,)
     fresh: NDArray[np.bool_]  # (K,)
     left: NDArray[np.int32]  # (K,)
-    adopted: NDArray[np.bool_]  # (K,)
-
-    @property
-    def first(self) -> NDArray[np.bool_]:
-        """Whether each value occurs for the first time, bool ``(K,)``."""
-        return self.fresh | self.adopted
 
 
 class ModelBeliefs(NamedTuple):

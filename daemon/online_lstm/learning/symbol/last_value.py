@@ -6,6 +6,9 @@ from numpy.typing import NDArray
 from online_lstm.learning.state.packed import ArraySpec, ArrayViews
 from online_lstm.learning.symbol.expert_inputs import ObservedRun
 
+OWN = frozenset({"last_value"})
+"""The arrays that a stream has of its own if streams share what they learn."""
+
 
 def fields() -> dict[str, ArraySpec]:
     """Describe the arrays of one stream."""

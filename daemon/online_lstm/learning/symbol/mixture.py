@@ -33,6 +33,8 @@ from online_lstm.settings import Settings
 # by model scope: the LSTM of one stream learns slowly at first, with confident errors; a shared one may be trained
 FIRST_LSTM_WEIGHT = {"stream": 0.1, "partition": 0.6}
 _DEPTHS = np.array([0, 0, *(order.bit_length() for order in ORDERS)], np.int64)  # by the longest known context
+OWN: frozenset[str] = frozenset()
+"""The arrays that a stream has of its own if streams share what they learn."""
 _NAMES = ["mixer_" + name for name in Mixer._fields]
 
 
@@ -63,6 +65,7 @@ def mix(
     settings: Settings,
     *,
     pending: bool,
+    shared: bool = False,
 ) -> Mixed:
     """Mix the experts' predictions of each event, and learn from each event before mixing the next.
 
@@ -72,6 +75,7 @@ def mix(
         beliefs: The predictions of the LSTM and of the memories in the mixture.
         settings: The number of values to list, the learning rates, and whether to learn.
         pending: Whether the first event has a pending prediction; without one, nothing is learned from that event.
+        shared: Whether to write the whole prediction of the next event, for a stream that shares what it learns.
     """
     codes, expected = beliefs
     count, experts = len(run.ids), 1 + expected.rest.shape[1]
@@ -81,6 +85,7 @@ def mix(
         np.zeros(count),
         np.zeros((count + 1, experts)),
         np.zeros((count, experts)),
+        np.zeros((1 + experts, expected.probabilities.shape[2] + 1) if shared else (0, 0)),
     )
     first = count if not settings.learn else 0 if pending else 1
     favourites = np.column_stack([codes.ranked(1)[0], expected.favourites])

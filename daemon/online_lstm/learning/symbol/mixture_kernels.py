@@ -38,6 +38,7 @@ class Mixed(NamedTuple):
     probability: NDArray[np.float64]  # (K,)
     weights: NDArray[np.float64]  # (K + 1, E)
     bits: NDArray[np.float64]  # (K, E)
+    coming: NDArray[np.float64]  # (1 + E, V + 1), or empty: the next event's probability and bits by value id
 
 
 class Views(NamedTuple):
@@ -91,9 +92,7 @@ def mix(
             _scale(expected.probabilities[event, kind], max_unnamed, kept, views.beliefs[1 + kind])
         named = _name_candidates(views.beliefs, views.rests, views.candidates)
         candidates, mixture, published = views.candidates[:named], views.mixture[:named], views.published[:named]
-        for expert in range(experts):
-            weight = mixer.weights[expert] + mixer.corrections[situation, expert]
-            mixed.weights[event, expert] = max(weight, MIN_WEIGHT)
+        mixed.weights[event] = np.maximum(mixer.weights + mixer.corrections[situation], MIN_WEIGHT)
         rest = _share_out(mixer, views, situation, mixed.weights[event], mixture)
         position, rest_published = _calibrate(mixer.calibration, mixture, rest, published)
         _list_top(published, candidates, mixed.top[event], mixed.top_probabilities[event])
@@ -112,6 +111,22 @@ def mix(
                 if named > 0:
                     right = 1.0 if came >= 0 and came == np.argmax(mixture) else 0.0
                     _learn_calibration(mixer.calibration, mixer.calibration_samples, position, right)
+        elif len(mixed.coming) > 0:
+            mixed.coming[0] = rest_published
+            for index in range(named):
+                mixed.coming[0, candidates[index]] = published[index]
+            _write_bits(views.beliefs, views.rests, candidates, mixed.coming[1:])
+
+
+@compiled
+def _write_bits(
+    beliefs: NDArray[np.float64], rests: NDArray[np.float64], candidates: NDArray[np.int32], bits: NDArray[np.float64]
+) -> None:
+    """Write each expert's surprise at each value id, and at any value that no expert names, which is last."""
+    for expert in range(len(rests)):
+        bits[expert] = -math.log2(_bounded(rests[expert]))
+        for candidate in candidates:
+            bits[expert, candidate] = -math.log2(_bounded(beliefs[expert, candidate]))
 
 
 @compiled

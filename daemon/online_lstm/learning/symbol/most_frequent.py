@@ -13,7 +13,8 @@ from online_lstm.learning.symbol.expert_inputs import ObservedRun
 class SymbolCounts(NamedTuple):
     """The arrays of one stream, with V value ids."""
 
-    prediction: NDArray[np.int32]  # (1,)
+    prediction: NDArray[np.int32]  # (1,): the prediction of the next value
+    best: NDArray[np.int32]  # (1,): the most frequent value so far
     events: NDArray[np.int64]  # (1,)
     counts: NDArray[np.int64]  # (V,)
     seen: NDArray[np.int64]  # (V,): number of the event at which a value came last
@@ -23,6 +24,7 @@ def fields(values: int) -> dict[str, ArraySpec]:
     """Describe the arrays of one stream; value ids are below ``values``."""
     described = {
         "prediction": ArraySpec((1,), "int32", -1),
+        "best": ArraySpec((1,), "int32", -1),
         "events": ArraySpec((1,), "int64"),
         "counts": ArraySpec((values,), "int64"),
         "seen": ArraySpec((values,), "int64"),
@@ -30,26 +32,35 @@ def fields(values: int) -> dict[str, ArraySpec]:
     return {_PREFIX + name: described[name] for name in SymbolCounts._fields}
 
 
-def observe(row: ArrayViews, run: ObservedRun) -> NDArray[np.int32]:
-    """Learn a run of K values; return the prediction of each value and of the next value, int32 ``(K + 1,)``."""
+def observe(row: ArrayViews, run: ObservedRun, *, learns: bool = True) -> NDArray[np.int32]:
+    """Return the prediction of each of K values and of the next value, int32 ``(K + 1,)``; learn if ``learns``."""
     favourites = np.empty(len(run.ids) + 1, np.int32)
-    _observe(SymbolCounts(*[row[name] for name in _NAMES]), run.ids, run.first, favourites)
+    _observe(SymbolCounts(*[row[name] for name in _NAMES]), run.ids, run.fresh, learns, favourites)
     return favourites
 
 
 _PREFIX = "most_frequent_"
+OWN = frozenset({_PREFIX + "prediction"})
+"""The arrays that a stream has of its own if streams share what they learn."""
 _NAMES = [_PREFIX + name for name in SymbolCounts._fields]
 
 
 @compiled
 def _observe(
-    tally: SymbolCounts, ids: NDArray[np.int32], first: NDArray[np.bool_], favourites: NDArray[np.int32]
+    tally: SymbolCounts,
+    ids: NDArray[np.int32],
+    first: NDArray[np.bool_],
+    learns: bool,
+    favourites: NDArray[np.int32],
 ) -> None:
     counts, seen = tally.counts, tally.seen
     favourites[0] = tally.prediction[0]
     for event in range(len(ids)):
         value = ids[event]
-        best = tally.prediction[0]
+        if not learns or value < 0:
+            favourites[event + 1] = tally.best[0]
+            continue
+        best = tally.best[0]
         tally.events[0] += 1
         counts[value] = 1 if first[event] else counts[value] + 1
         seen[value] = tally.events[0]
@@ -60,4 +71,5 @@ def _observe(
             for other in range(len(counts)):
                 if (counts[other], seen[other]) > (counts[best], seen[best]):
                     best = np.int32(other)
-        tally.prediction[0] = favourites[event + 1] = best
+        tally.best[0] = favourites[event + 1] = best
+    tally.prediction[0] = favourites[len(ids)]

@@ -15,6 +15,10 @@ from online_lstm.learning.symbol.expert_inputs import ExpertBeliefs
 ORDERS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24)
 BEHIND = 3  # values in the context without the latest value; this context stands before the contexts of ``ORDERS``
 CONTEXTS = 1 + len(ORDERS)
+OWN_ORDERS = (0, 2, 4)
+"""Values in the contexts that only one of several streams has, which stand after the contexts of all streams."""
+UNKNOWN = 1 << 62
+"""Stands for a value without an id in the history; no event has this number."""
 SUCCESSORS = 4
 PROBES = 8  # slots in the table that one context may have
 MAX_VISITS = 4
@@ -40,6 +44,7 @@ class SuffixMemoryState(NamedTuple):
     coming: NDArray[np.int64]  # (1,): number of the next event, from 1
     used: NDArray[np.int32]  # (1,): all ids so far are below this number
     history: NDArray[np.int64]  # (longest order,): `since` of the last values, latest first, 0 before a sequence
+    identity: NDArray[np.int64]  # (1,): number of the first event of the stream; only its own contexts contain it
     since: NDArray[np.int64]  # (V,): event at which a value got its id, or left it
     shares: NDArray[np.float32]  # (V,): decayed counts of all values
     keys: NDArray[np.uint64]  # (C,): hash of the context, 0 for an empty slot
@@ -79,6 +84,9 @@ def observe(
     expected.favourites[0] = memory.prediction
     for event in range(len(ids)):
         value = ids[event]
+        if learns and memory.identity[0] == 0:
+            memory.identity[0] = memory.coming[0]
+            _renew(memory, recall)
         if learns:
             _learn_novelty(memory, expected, event, -1 if first[event] else value)
             _learn_trust(memory, recall, -1 if first[event] else value)
@@ -97,8 +105,9 @@ def observe(
             _learn_shares(memory.shares[: memory.used[0]], value)
         for age in range(len(memory.history) - 1, 0, -1):
             memory.history[age] = memory.history[age - 1]
-        memory.history[0] = memory.since[value]
-        memory.coming[0] += 1
+        memory.history[0] = memory.since[value] if value >= 0 else UNKNOWN
+        if learns or first[event] or left[event] >= 0:
+            memory.coming[0] += 1
         _renew(memory, recall)
         _expect(memory, recall, expected, event + 1)
         memory.prediction[:] = expected.favourites[event + 1]
@@ -106,11 +115,12 @@ def observe(
 
 @compiled
 def _recall(memory: SuffixMemoryState) -> ContextMatch:
+    contexts = memory.trust.shape[1]
     recall = ContextMatch(
-        np.empty(CONTEXTS, np.uint64),
-        np.empty(CONTEXTS, np.int64),
-        np.zeros(CONTEXTS, np.int64),
-        np.empty((len(memory.prediction), CONTEXTS, SUCCESSORS)),
+        np.empty(contexts, np.uint64),
+        np.empty(contexts, np.int64),
+        np.zeros(contexts, np.int64),
+        np.empty((len(memory.prediction), contexts, SUCCESSORS)),
     )
     _renew(memory, recall)
     return recall
@@ -118,7 +128,7 @@ def _recall(memory: SuffixMemoryState) -> ContextMatch:
 
 @compiled
 def _renew(memory: SuffixMemoryState, recall: ContextMatch) -> None:
-    _hash_contexts(memory.history, recall.keys)
+    _hash_contexts(memory.history, memory.identity[0], recall.keys)
     _look_up(memory, recall)
 
 
@@ -148,7 +158,7 @@ def _mix(word: np.uint64) -> np.uint64:
 
 
 @compiled
-def _hash_contexts(history: NDArray[np.int64], keys: NDArray[np.uint64]) -> None:
+def _hash_contexts(history: NDArray[np.int64], identity: int, keys: NDArray[np.uint64]) -> None:
     """Write the hash of every context.
 
     The contexts of ``ORDERS`` have the hashes of one chain over the history, read at the end of each order. The context
@@ -166,6 +176,13 @@ def _hash_contexts(history: NDArray[np.int64], keys: NDArray[np.uint64]) -> None
             key = _chain(key, history[length])
             length += 1
         keys[1 + order] = key | np.uint64(1)
+    key = _chain(np.uint64(3) << np.uint64(62), identity)
+    length = 0
+    for order in range(len(keys) - CONTEXTS):
+        while length < OWN_ORDERS[order]:
+            key = _chain(key, history[length])
+            length += 1
+        keys[CONTEXTS + order] = key | np.uint64(1)
 
 
 @compiled
@@ -179,7 +196,7 @@ def _look_up(memory: SuffixMemoryState, recall: ContextMatch) -> None:
     keys, seen, visits = memory.keys, memory.seen, memory.visits
     since, successors, counts = memory.since, memory.successors, memory.counts
     recall.counts[:] = 0
-    for order in range(CONTEXTS):
+    for order in range(len(recall.keys)):
         slot = _home(recall.keys[order], len(keys))
         misses = 0
         while misses < PROBES and keys[slot] != recall.keys[order]:
@@ -187,7 +204,9 @@ def _look_up(memory: SuffixMemoryState, recall: ContextMatch) -> None:
             misses += 1
         recall.slots[order] = slot if misses < PROBES else -1
         if misses < PROBES:
-            recall.buckets[order] = (visits[slot] - 1) * AGES + _age_group(memory.coming[0] - seen[slot])
+            recall.buckets[order] = (visits[slot] - 1) * AGES
+            if order < CONTEXTS:  # the age of a stream's own context says how busy other streams are
+                recall.buckets[order] += _age_group(memory.coming[0] - seen[slot])
             for kind in range(len(memory.prediction)):
                 for successor in range(SUCCESSORS):
                     if since[successors[kind, slot, successor]] <= seen[slot]:
@@ -224,7 +243,7 @@ def _interpolate(
     successors, counts = memory.successors[kind], recall.counts[kind]
     probabilities[:] = 0
     left = 1.0
-    for order in range(CONTEXTS - 1, -1, -1):
+    for order in range(len(recall.slots) - 1, -1, -1):
         total = counts[order].sum()
         if total > 0:
             slot = recall.slots[order]
@@ -263,7 +282,7 @@ def _learn_trust(memory: SuffixMemoryState, recall: ContextMatch, value: int) ->
         below = floor
         successors, counts = memory.successors[kind], recall.counts[kind]
         trust, samples = memory.trust[kind], memory.samples[kind]
-        for order in range(CONTEXTS):
+        for order in range(len(recall.slots)):
             total = counts[order].sum()
             if total > 0:
                 slot, bucket = recall.slots[order], recall.buckets[order]
@@ -285,10 +304,10 @@ def _learn_trust(memory: SuffixMemoryState, recall: ContextMatch, value: int) ->
 def _claim_slots(memory: SuffixMemoryState, recall: ContextMatch) -> None:
     """Visit the known contexts; then assign each unknown context the stalest slot that its key may have."""
     keys, seen, visits, coming = memory.keys, memory.seen, memory.visits, memory.coming[0]
-    for order in range(CONTEXTS):
+    for order in range(len(recall.slots)):
         if recall.slots[order] >= 0:
             seen[recall.slots[order]] = coming
-    for order in range(CONTEXTS):
+    for order in range(len(recall.slots)):
         if recall.slots[order] < 0:
             slot = _home(recall.keys[order], len(keys))
             stalest = -1
@@ -307,7 +326,7 @@ def _claim_slots(memory: SuffixMemoryState, recall: ContextMatch) -> None:
 def _learn_successor(memory: SuffixMemoryState, recall: ContextMatch, value: int) -> None:
     """Count the value in all its contexts; a new successor replaces the successor with the lowest count."""
     visits = memory.visits
-    for order in range(CONTEXTS):
+    for order in range(len(recall.slots)):
         slot = recall.slots[order]
         if slot >= 0:
             visits[slot] = min(visits[slot] + 1, MAX_VISITS)
@@ -335,6 +354,8 @@ def _count(
         counts[successor] = count if count > MIN_COUNT else 0
         if counts[successor] < counts[chosen]:
             chosen = successor
+    if value < 0:
+        return
     for successor in range(SUCCESSORS):
         if successors[successor] == value and counts[successor] > 0:
             chosen = successor
@@ -349,4 +370,5 @@ def _learn_shares(shares: NDArray[np.float32], value: int) -> None:
     for other in range(len(shares)):
         # cut to 0 early: subnormal numbers make arithmetic slow
         shares[other] = DECAY_OF_SHARES * shares[other] if shares[other] > MIN_SHARE else 0
-    shares[value] += 1
+    if value >= 0:
+        shares[value] += 1

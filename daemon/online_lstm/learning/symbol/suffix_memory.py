@@ -15,6 +15,11 @@ of all values, which decay slowly. Trust is learned by expectation maximisation,
 n-grams (Jelinek and Mercer, "Interpolated estimation of Markov source parameters from sparse data", 1980), one event
 at a time. The escape probability, for values that a memory does not name, is counted for each length of the longest
 known context.
+
+Streams may share a memory. Then a stream has contexts of its own as well, which begin with the identity of the stream
+and stand above the contexts of all streams: the last 0, 2 and 4 values of this stream. Where they are known, and as far
+as they have earned trust, they outweigh what other streams taught; the more often a stream was in such a context, the
+better known it is.
 """
 
 import numpy as np
@@ -31,6 +36,7 @@ from online_lstm.learning.symbol.suffix_kernels import (
     FIRST_TRUST,
     MAX_VISITS,
     ORDERS,
+    OWN_ORDERS,
     SUCCESSORS,
     SuffixMemoryState,
 )
@@ -38,20 +44,22 @@ from online_lstm.learning.symbol.suffix_kernels import (
 KINDS = len(DECAYS)
 
 
-def fields(contexts: int, values: int, kinds: int) -> dict[str, ArraySpec]:
+def fields(contexts: int, values: int, kinds: int, *, shared: bool = False) -> dict[str, ArraySpec]:
     """Describe the arrays of one stream.
 
     Args:
         contexts: Number of contexts in the hash table.
         values: All value ids are below this number.
         kinds: Number of kinds of memory, at most ``KINDS``.
+        shared: Whether streams share the memory, so that each has contexts of its own besides the common ones.
     """
-    trusted = (kinds, CONTEXTS, MAX_VISITS * AGES)
+    trusted = (kinds, CONTEXTS + (len(OWN_ORDERS) if shared else 0), MAX_VISITS * AGES)
     described = {
         "prediction": ArraySpec((kinds,), "int32", -1),
         "coming": ArraySpec((1,), "int64", 1),
         "used": ArraySpec((1,), "int32"),
         "history": ArraySpec((ORDERS[-1],), "int64"),
+        "identity": ArraySpec((1,), "int64"),
         "since": ArraySpec((values,), "int64"),
         "shares": ArraySpec((values,), "float32"),
         "keys": ArraySpec((contexts,), "uint64"),
@@ -81,7 +89,7 @@ def observe(row: ArrayViews, run: ObservedRun, *, learns: bool = True, values: i
         np.full((count + 1, kinds), -1, np.int32),
         np.zeros(count + 1, np.int64),
     )
-    kernels.observe(memory, (run.ids, run.first, run.left), learns, expected)
+    kernels.observe(memory, (run.ids, run.fresh, run.left), learns, expected)
     return expected
 
 
@@ -92,4 +100,6 @@ def break_sequence(row: ArrayViews) -> None:
 
 
 _PREFIX = "suffix_"
+OWN = frozenset({_PREFIX + name for name in ("prediction", "history", "identity")})
+"""The arrays that a stream has of its own if streams share what they learn."""
 _NAMES = [_PREFIX + name for name in SuffixMemoryState._fields]

@@ -22,24 +22,36 @@ class SymbolLearner:
         """Describe the arrays of one stream that do not depend on the size of its vocabulary."""
         return {
             "events": ArraySpec((1,), "int64"),
+            "known": ArraySpec((1,), "int32", 1),
             "window": ArraySpec((settings.window,), "int32", -1),
             **SymbolEnsemble(settings).fields(),
             **score_fields(settings, losses=1),
         }
 
     @staticmethod
-    def network_fields(network: SymbolModel, classes: int) -> dict[str, ArraySpec]:
+    def network_fields(settings: Settings, network: SymbolModel, classes: int) -> dict[str, ArraySpec]:
         """Describe the arrays of one stream whose network has this many classes.
 
         ``pending`` has the network's probabilities of the next value. ``replay_codes`` and ``replay_states`` are the
         replay buffer, with the same shapes for any number of classes.
         """
-        codes, states = network.kept_windows()
         return {
             "network": ArraySpec((network.state_size(classes),), "float32"),
             "pending": ArraySpec((classes,), "float32"),
-            "replay_codes": ArraySpec(codes, "int32", -1),
-            "replay_states": ArraySpec(states, "float32"),
+            **SymbolEnsemble(settings).pending_fields(classes),
+            **_replay_fields(network),
+        }
+
+    @staticmethod
+    def shared_fields(settings: Settings, network: SymbolModel) -> dict[str, ArraySpec]:
+        """Describe the arrays that streams with shared weights have in common; ``replay_events`` counts their events.
+
+        They include the replay buffer, which then has the windows of all streams.
+        """
+        return {
+            "replay_events": ArraySpec((1,), "int64"),
+            **_replay_fields(network),
+            **SymbolEnsemble(settings).shared_fields(),
         }
 
     def __init__(
@@ -87,11 +99,11 @@ class SymbolLearner:
     def recall(self) -> None:
         """Read the pending prediction from the restored arrays."""
         stream = self._streams.view(self.row)
+        self.task.known = int(stream["known"][0])
         if stream["window"][-1] >= 0:
             pending = self._network_rows.view(self.network_row)["pending"]
-            codes = self.task.codes([], pending[None], np.array([self.task.known], np.int32))
-            forecast, _ = self._ensemble.observe(stream, self.task.values([]), codes, pending=False)
-            (self._pending,) = self.task.predictions(forecast, [])
+            codes = self.task.codes([], pending[None], stream["known"])
+            (self._pending,) = self.task.predictions(self._ensemble.pending(stream, codes), [])
 
     def break_sequence(self) -> None:
         """Start a new sequence: the next event has no pending prediction, and earlier events are no context for it."""
@@ -127,13 +139,15 @@ class SymbolLearner:
         stream, network = self._streams.view(self.row), self._network_rows.view(self.network_row)
         codes = np.concatenate([stream["window"], np.array([e.lookup.code for e in run], np.int32)])
         known = np.array([run[0].known_before, *(e.known for e in run)], np.int32)
-        past = _past(stream, network)
+        row = {**self._scope.arrays, **stream, **network}
+        past = _past(row)
         result = self._network.run(self._scope.state_of(network), codes, known, past)
-        past.keep(result.windows, result.edges)
+        if self._settings.learn or not self._scope.shared:
+            past.keep(result.windows, result.edges)
         # the published prediction of the first event is scored, even if the classes have changed since
         probabilities = np.concatenate([network["pending"][None], result.probabilities[1:]])
         forecast, hits = self._ensemble.observe(
-            stream, self.task.values(run), self.task.codes(run, probabilities, known), pending=self._pending is not None
+            row, self.task.values(run), self.task.codes(run, probabilities, known), pending=self._pending is not None
         )
         predictions = [self._pending, *self.task.predictions(forecast, run)]
         if run[-1].event.ends:
@@ -149,6 +163,9 @@ class SymbolLearner:
         )
         evaluations = self.task.evaluations(predictions[:-1], hits[:, 0], forecast, scores.drifts)
         stream["events"][0] += len(run)
+        if self._settings.learn and self._scope.shared:
+            row["replay_events"][0] += len(run)
+        stream["known"][0] = known[-1]
         stream["window"][:] = codes[len(run) :]
         self._scope.keep(network, result.state)
         network["pending"][:] = probabilities[-1]
@@ -177,7 +194,7 @@ class SymbolLearner:
             stream, network = self._streams.view(self.row), self._network_rows.view(self.network_row)
             window = stream["window"]
             window[window == code] = 0
-            _past(stream, network).forget(code)
+            _past({**stream, **network}).forget(code)
             self._network.forget_class(self._scope.state_of(network), code)
             return
         smaller, old_row, old_rows = self.classes, self.network_row, self._network_rows
@@ -185,9 +202,12 @@ class SymbolLearner:
         self._take_network_row(self._network.classes_for(encoded.known))
         new = self._network_rows.view(self.network_row)
         self._scope.move(self._network, old, new, self.classes)
-        new["pending"][:smaller] = old["pending"]
+        for grown in ("pending", "published_codes"):
+            if grown in new:
+                new[grown][..., :smaller] = old[grown]
         for kept in ("replay_codes", "replay_states"):
-            new[kept][:] = old[kept]
+            if kept in new:
+                new[kept][:] = old[kept]
         old_rows.remove(old_row)
 
     def _take_network_row(self, classes: int) -> None:
@@ -196,6 +216,12 @@ class SymbolLearner:
         self.network_row = self._network_rows.add()
 
 
-def _past(stream: ArrayViews, network: ArrayViews) -> ReplayBuffer:
-    """Return the replay buffer of a stream, with views of its arrays."""
-    return ReplayBuffer(int(stream["events"][0]), network["replay_codes"], network["replay_states"])
+def _replay_fields(network: SymbolModel) -> dict[str, ArraySpec]:
+    codes, states = network.kept_windows()
+    return {"replay_codes": ArraySpec(codes, "int32", -1), "replay_states": ArraySpec(states, "float32")}
+
+
+def _past(row: ArrayViews) -> ReplayBuffer:
+    """Return the replay buffer of a stream, or of all streams if they share it, with views of its arrays."""
+    events = int(row.get("replay_events", row["events"])[0])
+    return ReplayBuffer(events, row["replay_codes"], row["replay_states"])

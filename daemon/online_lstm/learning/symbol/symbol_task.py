@@ -39,40 +39,42 @@ class SymbolTask:
     Code 0 stands for unknown symbols and is never predicted. Names and codes of values follow the vocabulary event by
     event while forecasts are read, so that a prediction made before an id or a code was reassigned keeps its name.
 
-    ``shared`` is a vocabulary that streams share, or None. With it, the codes are the codes of the shared vocabulary:
-    it admits values, and the stream's vocabulary follows. A shared code is never reassigned to another value, so a
-    full shared vocabulary admits no more values.
+    ``shared`` is a vocabulary that streams share, or None. A code of a shared vocabulary is never reassigned to another
+    value, so a full one admits no more values, and experts know the values with a code only. ``known`` is the number of
+    codes, including 0, that the pending prediction of the stream could name.
     """
 
     def __init__(self, settings: Settings, shared: Vocabulary | None = None) -> None:
-        min_occurrences = settings.min_occurrences if shared is None else 1
-        self.vocabulary = Vocabulary(max_codes=settings.max_vocabulary, min_occurrences=min_occurrences)
-        self._shared = shared
+        self.vocabulary = shared or Vocabulary(
+            max_codes=settings.max_vocabulary, min_occurrences=settings.min_occurrences
+        )
+        self._shares = shared is not None
         self._learns = settings.learn
         self._names: dict[int, str] = {}
-        self._ids = np.zeros(settings.max_vocabulary + 1, np.int32)  # by code
-
-    @property
-    def known(self) -> int:
-        """The number of known codes, including 0."""
-        return self.vocabulary.known
+        self._ids = self.vocabulary.value_ids if self._shares else np.zeros(settings.max_vocabulary + 1, np.int32)
+        self.known = self.vocabulary.known
 
     def encode(self, event: SymbolEvent) -> EncodedEvent:
         """Encode an event, and count its value in the vocabulary."""
-        known_before, admits = self.vocabulary.known, self._learns
-        if self._shared is not None:
-            self._adopt(self._shared)
-            if self._learns:
-                admits = self._shared.observe(event.symbol, event.literal, admits=not self._shared.full).admitted
-        lookup = self.vocabulary.observe(event.symbol, event.literal, admits=admits)
-        return EncodedEvent(event, lookup, known_before, self.vocabulary.known)
+        lookup = self._shared_lookup(event) if self._shares else self._own_lookup(event)
+        known_before, self.known = self.known, self.vocabulary.known
+        return EncodedEvent(event, lookup, known_before, self.known)
 
-    def _adopt(self, shared: Vocabulary) -> None:
-        """Adopt the values that other streams admitted since the last event; the prediction after it has been read."""
-        for code in range(self.vocabulary.known, shared.known):
-            literal = shared.literal_of(code)
-            self._ids[code] = value_id = self.vocabulary.adopt(literal)
-            self._names[value_id] = literal
+    def _own_lookup(self, event: SymbolEvent) -> VocabularyLookup:
+        return self.vocabulary.observe(event.symbol, event.literal, admits=self._learns)
+
+    def _shared_lookup(self, event: SymbolEvent) -> VocabularyLookup:
+        """Return the integers of a value with a code, else id -1; without learning, count nothing."""
+        shared = self.vocabulary
+        if not self._learns:
+            return shared.admitted(event.symbol) or VocabularyLookup(-1)
+        lookup = shared.observe(event.symbol, event.literal, admits=not shared.full)
+        return VocabularyLookup(
+            lookup.value_id if lookup.code else -1, fresh=lookup.admitted, code=lookup.code, admitted=lookup.admitted
+        )
+
+    def _name(self, value_id: int) -> str:
+        return self.vocabulary.literal_of(value_id) if self._shares else self._names[value_id]
 
     def codes(
         self, run: Sequence[EncodedEvent], probabilities: NDArray[np.float32], known: NDArray[np.int32]
@@ -93,7 +95,6 @@ class SymbolTask:
             np.array([lookup.value_id for lookup in sightings], np.int32),
             np.array([lookup.fresh for lookup in sightings], np.bool_),
             np.array([lookup.left for lookup in sightings], np.int32),
-            np.array([lookup.adopted for lookup in sightings], np.bool_),
         )
 
     def predictions(self, forecast: Forecast, run: Sequence[EncodedEvent]) -> list[SymbolPrediction | None]:
@@ -106,18 +107,17 @@ class SymbolTask:
         )
         read: list[SymbolPrediction | None] = []
         for number, (top, probabilities, favourites, confidences, weights) in enumerate(rows):
-            if run and (run[number].lookup.fresh or run[number].lookup.admitted):
+            if run and not self._shares and (run[number].lookup.fresh or run[number].lookup.admitted):
                 self._names[run[number].lookup.value_id] = run[number].event.literal
-            names = self._names
             if top[0] < 0:
                 read.append(None)
                 continue
             read.append(
                 SymbolPrediction(
-                    tuple([(names[v], p) for v, p in zip(top, probabilities, strict=True) if v >= 0]),
+                    tuple([(self._name(v), p) for v, p in zip(top, probabilities, strict=True) if v >= 0]),
                     tuple(
                         [
-                            (names[v] if v >= 0 else None, p, w)
+                            (self._name(v) if v >= 0 else None, p, w)
                             for v, p, w in zip(favourites, confidences, weights, strict=True)
                         ]
                     ),
@@ -158,21 +158,20 @@ class SymbolTask:
         ]
 
     def state(self) -> VocabularyState:
-        """Return the state of the vocabulary."""
-        return self.vocabulary.state()
+        """Return the state of the stream's own vocabulary, empty if streams share one."""
+        return Vocabulary(max_codes=1, min_occurrences=1).state() if self._shares else self.vocabulary.state()
 
     def restore(self, state: VocabularyState) -> None:
         """Restore a state that ``state`` returned.
 
         Raises:
-            StateMismatchError: The state is invalid for the vocabulary's bounds, or differs from the shared codes.
+            StateMismatchError: The state is invalid for the vocabulary's bounds.
         """
+        if self._shares:
+            require_same("values that a stream does not share", len(state.literals), 0)
+            return
         self.vocabulary.restore(state)
-        if self._shared is not None:
-            require_same("vocabulary: codes known", min(self.known, self._shared.known), self.known)
-            for code in range(1, self.known):
-                received, expected = self.vocabulary.literal_of(code), self._shared.literal_of(code)
-                require_same(f"vocabulary: value of code {code}", received, expected)
+        self.known = self.vocabulary.known
         self._names = self.vocabulary.literals()
         for code, value_id in self.vocabulary.ids().items():
             self._ids[code] = value_id

@@ -37,7 +37,7 @@ def streams(shared: SharedState | None = None) -> StreamsState:
     )
 
 
-SHARED = SharedState(16, np.array([9, 8], np.float32), vocabulary(1, 2, 3))
+SHARED = SharedState(16, np.array([9, 8], np.float32), vocabulary(1, 2, 3), {"x": np.array([[4.0]])})
 LABELS = LabelsState(
     opened=TableState(["a", None], {"length": np.array([[1], [2]], np.int32)}),
     waiting=TableState([], {"length": np.zeros((0, 1), np.int32)}),
@@ -67,7 +67,7 @@ def test_the_names_in_the_file_stay() -> None:
     content = state_of(streams(SHARED)).to_arrays()
     about = ["lineage", "records", "digest", "partitions", "shape", "learning"]
     assert [*about, "shared", "streams", "networks"] == list(content)
-    assert ["classes", "network", "book"] == list(content["shared"])
+    assert ["classes", "network", "book", "arrays"] == list(content["shared"])
     assert ["keys", "classes", "arrays", "vocabularies"] == list(content["streams"])
     assert ["sizes", "literals", "ids", "codes", "sightings"] == list(content["streams"]["vocabularies"])
     assert ['"a"', "null", '"b"'] == content["streams"]["keys"]

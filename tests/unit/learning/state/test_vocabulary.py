@@ -113,43 +113,17 @@ def test_a_restored_vocabulary_goes_on_like_the_one_it_came_from(
         np.testing.assert_array_equal(getattr(expected, name), getattr(actual, name), strict=True)
 
 
-def test_an_adopted_value_has_a_code_before_it_is_seen() -> None:
-    """Its first sighting says so, once; it is not a new value, and it was not admitted then."""
-    vocabulary = Vocabulary(max_codes=3, min_occurrences=1)
-    sight(vocabulary, ["a"])
-    assert 1 == vocabulary.adopt('"b"')
-    assert {1: 0, 2: 1} == vocabulary.ids()
-    restored = Vocabulary(max_codes=3, min_occurrences=1)
+def test_admitted_values_are_found_without_a_sighting() -> None:
+    """A value with a code has its integers, a candidate and a new value have none, and nothing is counted."""
+    vocabulary = Vocabulary(max_codes=3, min_occurrences=2)
+    sight(vocabulary, ["a", "b", "c", "c"])
+    restored = Vocabulary(max_codes=3, min_occurrences=2)
     restored.restore(vocabulary.state())
     for one in (vocabulary, restored):
-        assert [VocabularyLookup(1, code=2, adopted=True), VocabularyLookup(1, code=2)] == sight(one, ["b", "b"])
-
-
-def test_an_adopted_candidate_keeps_its_id() -> None:
-    """It was seen before it had a code, so its next sighting is not the first."""
-    vocabulary = Vocabulary(max_codes=3, min_occurrences=2)
-    sight(vocabulary, ["a", "b"])
-    assert 1 == vocabulary.adopt('"b"')
-    assert [VocabularyLookup(1, code=2)] == sight(vocabulary, ["b"])
-
-
-@given(st.lists(st.tuples(st.booleans(), symbols), max_size=60), bounds)
-def test_vocabularies_that_follow_a_book_have_its_codes(
-    sightings: list[tuple[bool, Symbol]], bound: dict[str, int]
-) -> None:
-    """Whoever sees what: a value has one code, none is taken from it, and ids stay within their bounds."""
-    book = Vocabulary(**bound)
-    followers = {which: Vocabulary(max_codes=bound["max_codes"], min_occurrences=1) for which in (False, True)}
-    for which, value in sightings:
-        follower, literal = followers[which], json.dumps(value)
-        for code in range(follower.known, book.known):
-            follower.adopt(book.literal_of(code))
-        seen = book.observe(value, literal, admits=not book.full)
-        lookup = follower.observe(value, literal, admits=seen.admitted)
-        assert (seen.code, seen.admitted, False) == (lookup.code, lookup.admitted, seen.replaced)
-        assert book.known == follower.known
-        assert all(0 <= value_id < 2 * bound["max_codes"] for value_id in follower.literals())
-        Vocabulary(max_codes=bound["max_codes"], min_occurrences=1).restore(follower.state())
+        before = one.state().sightings.tolist()
+        assert [VocabularyLookup(0, code=1), None, VocabularyLookup(2, code=2)] == [*map(one.admitted, "abc")]
+        assert before == one.state().sightings.tolist()
+        assert [0, 2] == one.value_ids[1:3].tolist()
 
 
 def test_memory_is_bounded() -> None:

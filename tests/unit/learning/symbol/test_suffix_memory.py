@@ -60,7 +60,6 @@ def run_of(ids: Ids, fresh: Flags, left: Sequence[int] | None = None) -> Observe
         np.array(ids, np.int32),
         np.array(fresh, np.bool_),
         np.array(left or none, np.int32),
-        np.zeros(len(ids), np.bool_),
     )
 
 

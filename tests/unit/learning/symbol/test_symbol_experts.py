@@ -143,7 +143,6 @@ def as_run(sightings: Sequence[VocabularyLookup]) -> ObservedRun:
         np.array([s.value_id for s in sightings], np.int32),
         np.array([s.fresh for s in sightings], np.bool_),
         np.array([s.left for s in sightings], np.int32),
-        np.array([s.adopted for s in sightings], np.bool_),
     )
 
 
@@ -162,7 +161,7 @@ def observe(bench: Bench, run: ObservedRun) -> tuple[Forecast, NDArray[np.bool_]
 
 
 def part(run: ObservedRun, start: int, end: int) -> ObservedRun:
-    return ObservedRun(run.ids[start:end], run.fresh[start:end], run.left[start:end], run.adopted[start:end])
+    return ObservedRun(run.ids[start:end], run.fresh[start:end], run.left[start:end])
 
 
 def as_ids(values: Sequence[Symbol]) -> ObservedRun:
@@ -207,26 +206,9 @@ def test_a_fresh_id_is_no_hit_and_takes_nothing_over() -> None:
     """The id of the favourite goes to a newcomer: it is not predicted, and the next frequent one is the favourite."""
     ids = np.array([0, 0, 0, 1, 2, 2, 1, 0, 1], np.int32)
     fresh = np.array([True, False, False, True, True, False, False, True, False])
-    _, hits = observe(Bench(), ObservedRun(ids, fresh, np.full(9, -1, np.int32), np.zeros(9, np.bool_)))
+    _, hits = observe(Bench(), ObservedRun(ids, fresh, np.full(9, -1, np.int32)))
     assert not hits[-2].any()
     assert hits[-1, MOST_FREQUENT]
-
-
-def test_only_the_lstm_can_hit_an_adopted_id() -> None:
-    """The favourite's id left, and went to a value that others had seen: as a favourite it means the former one."""
-    bench = Bench()
-    ids, fresh = np.array([0, 0, 1, 0, 1, 0], np.int32), np.array([True, False, True, False, False, False])
-    left = np.array([-1, -1, 0, -1, -1, -1], np.int32)
-    said = np.tile(np.array([0.05, 0.9, 0.05, 0], np.float32), (7, 1))  # of code 1, which is id 0's from event 3 on
-    codes = ModelBeliefs(said, np.array([1, 1, 1, 2, 2, 2, 2], np.int32), np.zeros((2, 5), np.int32), ids)
-    run = ObservedRun(ids, fresh, left, np.arange(6) == 3)
-    forecast, hits = bench.panel.observe(bench.row, run, codes, pending=True)
-    assert 0 == forecast.favourites[3, 0]
-    assert [True] == hits[3, LSTM : LSTM + 1].tolist()
-    assert not hits[3, 1:FIRST_EXPERT].any()
-    assert not hits[3, FAST:].any()
-    assert 4 == bench.row["suffix_since"][0]
-    assert 2 == bench.row["most_frequent_counts"][0]
 
 
 @pytest.mark.long

@@ -31,7 +31,7 @@ class Bench:
         self.settings = settings or small_settings()
         self.network: SymbolModel = small_network(learning_settings(self.settings))
         self.streams = PackedArrays(SymbolLearner.stream_fields(self.settings))
-        self.networks = ModelStates(SymbolLearner, self.network, PerStreamWeights())
+        self.networks = ModelStates(SymbolLearner, self.settings, self.network, PerStreamWeights())
         self.learner = self.another()
 
     def another(self) -> SymbolLearner:
