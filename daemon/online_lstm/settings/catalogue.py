@@ -221,9 +221,12 @@ class Settings(BaseModel):
         ge=1,
     )
     suffix_contexts: int = _of_symbols(
-        "shape", 1024, "Number of contexts that the suffix memories keep per stream; with shared weights, 64 times as many for all "
+        "shape",
+        1024,
+        "Number of contexts that the suffix memories keep per stream; with shared weights, 64 times as many for all "
         "streams together",
-        ge=16, le=1_048_576
+        ge=16,
+        le=1_048_576,
     )
     experts: Experts = _setting(
         "shape",
