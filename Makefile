@@ -43,8 +43,8 @@ bench: venv ## measure speed on this machine
 cost: venv ## cost of a value beside that of a C program (REFERENCE=lstm.c)
 	@PYTHONPATH=tests $(PY) benchmarks/cost.py $(REFERENCE)
 
-evaluate: venv ## measure how well it learns, into docs/learning.md (TAXI=nyc_taxi.csv)
-	@.venv/bin/online-lstm evaluate --markdown docs/learning.md $(if $(TAXI),--taxi $(TAXI))
+evaluate: venv ## measure how well it learns, into docs/learning.md (TAXI=nyc_taxi.csv DATA=folder)
+	@.venv/bin/online-lstm evaluate --markdown docs/learning.md $(if $(TAXI),--taxi $(TAXI)) $(if $(DATA),--data $(DATA))
 
 check: .venv/installed/test ## lint, types, and the fast tests: a minute, without Java or a browser
 	@$(MAKE) --no-print-directory lint

@@ -19,7 +19,7 @@ ENVIRONMENTS = {
     "test": ("pyproject.toml", "--all-extras", "--group", "test"),  # all packages; the others take its versions
     "installer": ("--group", "installer"),
     "runtime": (*PROJECT, "--extra", "broker"),
-    "image": (*PROJECT, "--extra", "s3"),
+    "image": (*PROJECT, "--extra", "avro", "--extra", "protobuf", "--extra", "s3"),
     "lint": (*PROJECT, "--extra", "broker", "--group", "lint"),
     "docs": ("--group", "build", "--group", "docs"),
 }

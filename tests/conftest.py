@@ -57,6 +57,16 @@ FIRST = ("test_faults.py", "test_docs.py", "test_exactly_once.py")
 """Files with the longest tests; of several workers none shall have one left when the others have ended."""
 
 
+LONG_MODULE = re.compile(r"^pytestmark = .*\bmark\.(long|broker)\b", re.MULTILINE)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not import a module of long tests where none is wanted: the imports take longer than the quick tests."""
+    if config.option.markexpr != "not long" or collection_path.suffix != ".py":
+        return None
+    return bool(LONG_MODULE.search(collection_path.read_text(encoding="utf-8"))) or None
+
+
 @pytest.hookimpl(tryfirst=True)  # before tests are selected by their markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest, then with all that needs a broker; workers steal from the end."""

@@ -85,6 +85,12 @@ class MissingToolError(OnlineLstmError):
     exit_code = ExitCode.MISSING_TOOL
 
 
+class SchemaRegistryUnavailableError(OnlineLstmError):
+    """Raised when the Schema Registry does not answer: values wait for their schema."""
+
+    exit_code = ExitCode.NO_BROKER
+
+
 class StateMismatchError(OnlineLstmError):
     """Raised when the keys, shapes or dtypes of a restored state do not match the settings."""
 

@@ -54,7 +54,8 @@ class TopicPartition:
 class InputRecord:
     """One consumed record; ``timestamp_ms`` is -1 if the record has no timestamp.
 
-    ``stamped_by_broker`` says that the timestamp is the broker's, on arrival, instead of the producer's.
+    ``stamped_by_broker`` says that the timestamp is the broker's, on arrival, instead of the producer's. In the record
+    of an event, key and timestamp are the event's, and ``index`` is its index if the record has several events.
     """
 
     topic: str
@@ -65,6 +66,7 @@ class InputRecord:
     value: bytes | None
     headers: tuple[Header, ...] = ()
     stamped_by_broker: bool = False
+    index: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

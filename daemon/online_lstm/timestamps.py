@@ -9,6 +9,11 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ISO = "iso"
 EPOCH_UNITS = {"s": 3, "ms": 0, "us": -3, "ns": -6}
 """Units of a time since 1970, each with its power of ten in milliseconds."""
+AUTO = "auto"
+"""The form of a time since 1970 whose unit follows from its size, or of ISO 8601."""
+MIN_RECOGNIZED_MS = {"s": 10**11, "ms": 10**12, "us": 10**12, "ns": 10**12}
+MAX_RECOGNIZED_MS = 10**13
+"""A number is a time in a unit if it is from 2001 (in seconds: 1973) to 2286, so at most one unit matches."""
 MAX_MILLISECONDS = 2**63 - 1
 
 _DAY_MS = 86_400_000
@@ -50,6 +55,21 @@ def milliseconds_in(text: str, form: str) -> int | None:
     date = _date(text[: clock.start()] if clock else text, form)
     of_day = _of_day(clock) if clock else 0
     return None if date is None or of_day is None else date + of_day
+
+
+def unit_of(text: str) -> str | None:
+    """Return the form of a text: the only unit of a time since 1970 that fits its size, or ISO 8601; None for no unit.
+
+    >>> unit_of("1760000000"), unit_of("1760000000123"), unit_of("2026-01-31T12:00:00+01:00"), unit_of("7")
+    ('s', 'ms', 'iso', None)
+    """
+    if not _EPOCH_TIME.fullmatch(text):
+        return ISO
+    for unit, power in EPOCH_UNITS.items():
+        milliseconds = _since_epoch(text, power)
+        if milliseconds is not None and MIN_RECOGNIZED_MS[unit] <= milliseconds < MAX_RECOGNIZED_MS:
+            return unit
+    return None
 
 
 def _since_epoch(text: str, power: int) -> int | None:

@@ -96,8 +96,9 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
         "evaluation.skill_seasonal_naive": "the same for the baseline seasonal naive",
         "evaluation.interval_coverage": "share of values inside their intervals",
         **_DRIFT,
-        "prediction": "the predicted value one horizon ahead; null before anything is learned",
-        "interval": "lower and upper bound, which contain the value with probability `interval_level`; null until "
+        "prediction": "the predicted value one horizon ahead, in the plausible range; null before anything is learned",
+        "interval": "lower and upper bound in the plausible range, which contain the value with probability "
+        "`interval_level`; null until "
         "there are enough errors to estimate it",
         "experts": "for each expert: its prediction and its weight; the rest of the weight is that of the baselines",
         **_RATES,
@@ -300,9 +301,10 @@ MEANINGS = {
     "not_utf8": "the bytes are not UTF-8 text",
     "not_a_value": "the value is neither a number nor JSON, or JSON of an unsupported type",
     "not_a_number": "a text instead of a number, and not one of `missing_values`",
+    "not_a_time": "nothing at `time_path` that is a time since 1970 in the form `time_format`",
     "not_finite": "infinite, or too large for a double; NaN with the task `symbol`",
-    "missing_path": "the JSON has nothing at `value_path`",
-    "schema_registry": "the value was written by a Schema Registry serializer",
+    "missing_path": "the message has nothing at `value_path`, or no key at `key_path`",
+    "schema_registry": "the value is in the wire format of a Schema Registry and `value_format` is not, or vice versa",
     "null_value": "a null value without a stream key, with the task `symbol`",
     "wrong_length": "the length of the vector is not `features`, or the number of bytes does not match `value_format`",
     "too_many_labels": "a new label beyond `classes`",
@@ -320,8 +322,12 @@ _CASES: Mapping[str, tuple[Mapping[str, object], InputRecord]] = {
     "not_utf8": ({}, _record("numbers", 41, b"\xff\xfe4", None)),
     "not_a_value": ({}, _record("numbers", 41, b"open", None)),
     "not_a_number": ({"task": "number"}, _record("numbers", 41, b'"open"', None)),
+    "not_a_time": (
+        {"time_path": "ts"},
+        _record("numbers", 41, b'{"value": 4, "ts": "01/02/2020"}', None),
+    ),
     "not_finite": ({}, _record("numbers", 41, b"NaN", None)),
-    "missing_path": ({"value_path": "state.now"}, _record("numbers", 41, b'{"state": 4}', None)),
+    "missing_path": ({"value_path": ["state.now"]}, _record("numbers", 41, b'{"state": 4}', None)),
     "schema_registry": ({}, _record("numbers", 41, b"\0\0\0\0\7\2", None)),
     "null_value": ({}, _record("numbers", 41, None, None)),
     "wrong_length": ({"task": "number", "features": 3}, _record("numbers", 41, b"[1, 2]", None)),

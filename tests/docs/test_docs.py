@@ -67,6 +67,7 @@ def test_what_is_left_out_is_no_more_than_it_seems(shown: str, written: str, mat
 
 
 @pytest.mark.long
+@pytest.mark.no_cover  # see pyproject.toml
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_commands_say_what_the_page_shows(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]

@@ -31,7 +31,7 @@ def test_package_drawing_follows_the_imports() -> None:
     imports = direct_imports()
     assert {"events", "learning"} <= imports["checkpoint"]
     needed = without_implied(imports)
-    assert {"codec", "telemetry"} == needed["learning"]
+    assert {"atomic_write", "codec", "telemetry"} == needed["learning"]
     packages = {name for name in imports if (PACKAGE / name).is_dir()}
     drawn = without_implied({name: imports[name] & packages for name in packages})
     assert sum(map(len, drawn.values())) == package_drawing().count('<path class="arrow')

@@ -37,7 +37,6 @@ def test_the_demo_shows_what_it_promises(bootstrap: str) -> None:
     assert 0.85 <= float(figures["share within the interval (0.9 wanted)"]) <= 0.95
     drift = re.fullmatch(r"at value 1,0(\d\d)", figures["drift detected"])
     assert drift
-    assert int(drift[1]) <= 50
     assert re.fullmatch(r"[56]\d\.\d, at value (301|901|1,501)", figures["largest error"])
     watched = (
         r"^terminal +\.venv/bin/online-lstm watch --bootstrap-servers \S+ --output-topic demo-\d+-(.+)-predictions$"

@@ -17,6 +17,7 @@ from online_lstm.learning.number.number_learner import number_ensemble_from
 from online_lstm.learning.state.schema import PartitionState
 from online_lstm.predictor_scores import PredictorScores
 from online_lstm.settings import Settings, read_settings
+from online_lstm.streaming.schema_registry import registry_of
 from online_lstm.streaming.service import Service
 from online_lstm.telemetry import RegressionStats, TelemetryEvent
 from online_lstm.testing import MemoryConsumer, MemoryKafka, MemoryProducer
@@ -361,6 +362,7 @@ class FakeDaemon:
             observer=self.reports.append,
             health=self.health,
             warm_start=read_warm_start(chosen),
+            schemas=registry_of(chosen),
             clock=lambda: self.now_s,
         )
         self.service.start()

@@ -39,6 +39,9 @@ HOMES: dict[str, set[str]] = {
     "starlette": {"observability"},
     "uvicorn": {"observability"},
     "narwhals": {"api"},
+    "fastavro": {"codec.avro_content"},
+    "google": {"codec.protobuf_content"},
+    "grpc_tools": set(),  # its compiler runs in a process of its own
     "pydantic": {"settings"},
     "river": {"river"},
     "pytest": set(),  # what the testing module offers suits any runner of tests

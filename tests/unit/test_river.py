@@ -19,6 +19,8 @@ from river import compose, datasets, dummy, evaluate, metrics, preprocessing, ti
 from river.base import Estimator
 from river.checks import check_estimator
 
+pytestmark = pytest.mark.long
+
 NUMBERS: dict[str, Any] = {"network": "lstm 4", "window": 8, "lookback": 256, "calendar": True}
 SYMBOLS: dict[str, Any] = {"network": "lstm 4", "window": 8, "replay_buffer_size": 0}
 LABELS: dict[str, Any] = {"network": "lstm 4", "classes": 3}
@@ -69,7 +71,6 @@ def learn(model: Any, events: list[Event]) -> list[Any]:
     return predictions
 
 
-@pytest.mark.long
 @pytest.mark.no_cover  # see pyproject.toml
 @pytest.mark.parametrize("kind", [NumberForecaster, SymbolClassifier, LabelClassifier])
 def test_rivers_own_checks_pass(kind: type[Estimator]) -> None:
@@ -80,7 +81,6 @@ def test_rivers_own_checks_pass(kind: type[Estimator]) -> None:
         check_estimator(model)
 
 
-@pytest.mark.long
 def test_forecasts_are_the_learners() -> None:
     """For each step ahead; 0 before the first value, and shorter forecasts are their beginning."""
     model, learner = forecaster(), Learner("number", horizons="1-3", features=2, **NUMBERS)
@@ -92,7 +92,6 @@ def test_forecasts_are_the_learners() -> None:
         assert model.forecast(3)[:2] == model.forecast(2)
 
 
-@pytest.mark.long
 def test_a_missing_value_and_covariate_are_missing_numbers() -> None:
     """None, NaN and an absent feature are one; without any value yet, 0 is forecast."""
     model, learner = forecaster(), Learner("number", horizons="1-3", features=2, **NUMBERS)
@@ -110,7 +109,6 @@ def test_a_missing_value_and_covariate_are_missing_numbers() -> None:
     assert [vector[0] for vector in outcome.prediction] == model.forecast(3)
 
 
-@pytest.mark.long
 def test_a_forecaster_is_evaluated_in_a_pipeline() -> None:
     """On river's airline passengers, with the month as a covariate, it is better than Holt's method."""
     month = compose.FuncTransformer(lambda x: {"at": x["month"], "load": x["month"].month})
@@ -120,7 +118,6 @@ def test_a_forecaster_is_evaluated_in_a_pipeline() -> None:
     assert all(own < other for own, other in zip(ours.get(), holt.get(), strict=True))
 
 
-@pytest.mark.long
 def test_probabilities_of_the_next_label_are_the_learners() -> None:
     """Divided by the sum of those that are listed; the features do not matter."""
     model, learner = SymbolClassifier(**SYMBOLS), Learner("symbol", top_k=100, **SYMBOLS)
@@ -136,7 +133,6 @@ def test_probabilities_of_the_next_label_are_the_learners() -> None:
     assert {"a", "b", "c", "d"} == set(predicted)
 
 
-@pytest.mark.long
 def test_booleans_are_symbols() -> None:
     """As the equal numbers, so that scores of river count them as right."""
     stream: list[Event] = [({}, np.bool_(index % 3 == 0)) for index in range(90)]
@@ -145,7 +141,6 @@ def test_booleans_are_symbols() -> None:
     assert {True, False} == set(model.predict_proba_one({}))
 
 
-@pytest.mark.long
 def test_a_symbol_classifier_is_evaluated() -> None:
     """It learns which label follows, where the classifiers without a model cannot."""
     scores = [
@@ -156,7 +151,6 @@ def test_a_symbol_classifier_is_evaluated() -> None:
     assert max(scores[1:]) < 0.5
 
 
-@pytest.mark.long
 def test_a_label_classifier_is_evaluated_in_a_pipeline() -> None:
     """On river's phishing sites, its probabilities are better than a Hoeffding tree's, also behind a scaler."""
     settings: dict[str, Any] = {"network": "lstm 8", "learning_rate": 0.01}
@@ -174,7 +168,6 @@ def test_a_label_classifier_is_evaluated_in_a_pipeline() -> None:
     assert max(losses[1:]) < 0.8 * losses[0]
 
 
-@pytest.mark.long
 def test_the_probabilities_of_a_sample_are_the_learners() -> None:
     """A learner that reads the samples as sequences of one, features in the order of their names."""
     model, learner = LabelClassifier(**LABELS), Learner("label", features=2, top_k=100, **LABELS)
@@ -186,7 +179,6 @@ def test_the_probabilities_of_a_sample_are_the_learners() -> None:
     assert {"up", "down"} == set(predicted)
 
 
-@pytest.mark.long
 def test_new_features_take_free_components() -> None:
     """In the order of their names; without a free one they are ignored, and a feature that is absent is missing."""
     model, learner = LabelClassifier(features=3, **LABELS), Learner("label", features=3, top_k=100, **LABELS)
@@ -205,7 +197,6 @@ def test_new_features_take_free_components() -> None:
     assert pytest.approx(dict(outcome.probabilities), rel=1e-6) == predicted
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("name", MODELS)
 def test_a_prediction_changes_nothing(name: str) -> None:
     """However often it is asked for, before and after the first event."""
@@ -219,7 +210,6 @@ def test_a_prediction_changes_nothing(name: str) -> None:
     assert pickle.dumps(unasked) == pickle.dumps(asked)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("again", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
 def test_a_copied_model_continues(name: str, again: Callable[[Any], Any]) -> None:
@@ -257,7 +247,6 @@ def test_wrong_settings_and_horizons_are_refused(make: Callable[[], Any], text: 
         make()
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("x", "y", "text"),
     [
@@ -285,7 +274,6 @@ def test_wrong_samples_are_refused(x: Any, y: Any, text: str) -> None:
             model.predict_proba_one(x)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("y", "x", "text"),
     [
@@ -303,7 +291,6 @@ def test_wrong_values_are_refused(y: Any, x: Any, text: str) -> None:
     assert learn(forecaster(), hours(2)) == learn(model, hours(2))
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("y", [None, math.nan, [1]])
 def test_a_symbol_that_is_none_is_refused(y: Any) -> None:
     """A missing label is nothing that could follow."""

@@ -8,7 +8,7 @@ import numpy as np
 from online_lstm.codec import Decoder, json_value
 from online_lstm.codec.encode import YEAR_10000_MS
 from online_lstm.errors import SettingsError
-from online_lstm.events import Event, InputRecord, Tombstone
+from online_lstm.events import Event, InputRecord
 from online_lstm.settings import Settings
 from online_lstm.timestamps import epoch_ms
 
@@ -21,9 +21,8 @@ class Inputs:
     """A reader of values, keys and times; ``value_format`` and the paths in messages do not concern Python values."""
 
     def __init__(self, settings: Settings) -> None:
-        plain = {"value_format": "auto", "value_path": None, "label_path": "label"}
         self._task = settings.task
-        self._decoder = Decoder(settings.model_copy(update=plain))
+        self._decoder = Decoder(settings.without_paths())
         self._by_key = settings.stream_by == "key"
 
     def stream(self, key: object) -> str | None:
@@ -41,8 +40,11 @@ class Inputs:
         if label is not None and self._task != "label":
             raise SettingsError(f"label: received {label!r}, expected no label, as task is {self._task}")
         text = json_value(value, ends=ends, label=label)
-        event = self._decoder.decode(InputRecord(TOPIC, 0, 0, milliseconds(time), key_bytes(key), text))
-        assert not isinstance(event, Tombstone)  # the value is a text
+        record = InputRecord(TOPIC, 0, 0, milliseconds(time), key_bytes(key), text)
+        ((_, event, error),) = self._decoder.decode(record)
+        if error is not None:
+            raise error
+        assert isinstance(event, Event)  # the value is a text
         return event
 
 

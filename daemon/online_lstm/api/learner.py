@@ -62,14 +62,14 @@ class Learner(Generic[OutcomeT, ForecastT]):
         >>> learner = Learner(task="number", horizons=(1, 24))
         >>> for hour in range(240):
         ...     result = learner.learn_one(20.0 + hour % 24, key="pump-7", time=hour * 3_600_000)
-        >>> [round(temperature, 3) for temperature in result.prediction]  # in an hour, in a day
+        >>> [round(temperature, 1) for temperature in result.prediction]  # in an hour, in a day
         [20.0, 43.0]
         >>> result.evaluation.hit, result.evaluation.drift
         ((True, True), False)
         >>> learner.predict_one(key="pump-7").interval == result.interval
         True
         >>> table = {"site": ["pump-7"] * 3, "temp": [20.0, 21.0, 22.0]}
-        >>> learner.learn_many(table, value="temp", key="site")["prediction_h1"].round(3)
+        >>> learner.learn_many(table, value="temp", key="site")["prediction_h1"].round(1)
         array([21., 22., 23.])
         >>> learner.save("pump.h5")
         >>> Learner.load("pump.h5").events

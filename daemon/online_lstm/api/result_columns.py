@@ -93,7 +93,8 @@ def _suffixes(settings: Settings, components: Sequence[str]) -> Iterator[str]:
     >>> [*_suffixes(read_settings({"task": "number", "features": 2, "horizons": "1,24"}), ["temp", "load"])]
     ['_temp_h1', '_load_h1', '_temp_h24', '_load_h24']
     """
-    names = components if len(components) == settings.features else range(settings.features)
+    known = components if len(components) == settings.features else settings.component_names
+    names = known or range(settings.features)
     for horizon in settings.horizons:
         for name in names:
             component = f"_{name}" if settings.features > 1 else ""

@@ -14,7 +14,7 @@ from operator import itemgetter
 from typing import Literal
 
 from online_lstm.codec import extend_digest
-from online_lstm.codec.published import PublishedRecord
+from online_lstm.codec.published import EventPosition, PublishedRecord
 from online_lstm.events import OutputRecord
 from online_lstm.learning.partition import lineage_generation
 
@@ -150,11 +150,11 @@ class _Checker:
                 self._proof.notes.append(f"the outputs for {offsets} cannot be judged: {self._reason()}")
         return self._proof
 
-    def _walk(self, published: Iterator[tuple[int, OutputRecord]]) -> list[bool]:
+    def _walk(self, published: Iterator[tuple[EventPosition, OutputRecord]]) -> list[bool]:
         """Extend the digest of each point by the outputs up to the next point; return whether the digests match."""
         matches: list[bool] = []
         digest = self._points[0][1]
-        for offset, record in published:
+        for (offset, _), record in published:
             while len(matches) + 1 < len(self._points) and offset >= self._points[len(matches) + 1][0]:
                 digest = self._arrive(matches, digest)
             if self._points[0][0] <= offset < self._points[-1][0]:
@@ -179,22 +179,22 @@ class _Checker:
     def _reason(self) -> str:
         return self._reason_beside_age() or "records are gone from the output or the dead-letter topic by its retention"
 
-    def _predictions(self) -> Iterator[tuple[int, OutputRecord]]:
-        """Yield the outputs of the lineage with their input offsets, unique and ascending; record all other faults."""
-        before, last, seen = "", -1, False
+    def _predictions(self) -> Iterator[tuple[EventPosition, OutputRecord]]:
+        """Yield the outputs of the lineage with their events, unique and ascending; record all other faults."""
+        before, last, seen = "", (-1, -1), False
         for published in self._outputs.read():
             if not seen and self._outputs.cut and published.lineage == self._lineage:
-                self._complete_from = max(self._complete_from, published.offset)
+                self._complete_from = max(self._complete_from, published.offset + (published.index > 0))
             seen = True
             if published.lineage is None:
                 self._blame("not by this daemon, though it says so", self._outputs, published)
             elif published.lineage != before and self._follows(before, published.lineage):
                 self._blame(f"of another lineage, after {before} had begun", self._outputs, published)
-            elif published.lineage == before and published.offset <= last:
+            elif published.lineage == before and published.event <= last:
                 self._repeat(self._outputs, published)
             else:
-                self.set_back_detected |= published.offset <= last
-                before, last = published.lineage, published.offset
+                self.set_back_detected |= published.event <= last
+                before, last = published.lineage, published.event
                 if published.lineage == self._lineage:
                     yield self._count(published)
                 else:
@@ -206,22 +206,22 @@ class _Checker:
         """Return whether a lineage must be later than another one."""
         return lineage == self._lineage or lineage_generation(other) < lineage_generation(lineage)
 
-    def _dead_letters(self) -> Iterator[tuple[int, OutputRecord]]:
-        """Yield the dead letters of the lineage with their input offsets, unique and ascending; record other faults.
+    def _dead_letters(self) -> Iterator[tuple[EventPosition, OutputRecord]]:
+        """Yield the dead letters of the lineage with their events, unique and ascending; record other faults.
 
         Dead letters do not name their lineage. If the group was set back, the dead letters before the last step back
         belong to earlier lineages.
         """
         begin = self._last_step_back() if self._set_back else 0
-        last, seen = -1, begin > 0
+        last, seen = (-1, -1), begin > 0
         for published in islice(self._letters.read(), begin, None):
             if not seen and self._letters.cut:
-                self._complete_from = max(self._complete_from, published.offset)
+                self._complete_from = max(self._complete_from, published.offset + (published.index > 0))
             seen = True
-            if published.offset <= last:
+            if published.event <= last:
                 self._repeat(self._letters, published)
                 continue
-            last = published.offset
+            last = published.event
             if published.offset < self._points[-1][0] or not self._set_back:
                 yield self._count(published)
         if not seen and self._letters.cut:
@@ -229,14 +229,14 @@ class _Checker:
 
     def _last_step_back(self) -> int:
         """Return the number of dead letters before the last one whose offset is not above its predecessor's."""
-        begin, last = 0, -1
+        begin, last = 0, (-1, -1)
         for number, published in enumerate(self._letters.read()):
-            if published.offset <= last and not self._repeats_allowed:
+            if published.event <= last and not self._repeats_allowed:
                 begin = number
-            last = published.offset
+            last = published.event
         return begin
 
-    def _count(self, published: PublishedRecord) -> tuple[int, OutputRecord]:
+    def _count(self, published: PublishedRecord) -> tuple[EventPosition, OutputRecord]:
         proof = self._proof
         if published.offset >= self._points[-1][0]:
             proof.beyond = max(published.offset, proof.beyond or 0)
@@ -245,7 +245,7 @@ class _Checker:
             proof.predictions += not published.record.dead_letter
             if not published.exact:
                 self._inexact = "the broker replaced timestamps that are part of what was committed (LogAppendTime)"
-        return published.offset, published.record
+        return published.event, published.record
 
     def _repeat(self, log: OutputLog, published: PublishedRecord) -> None:
         if self._repeats_allowed:

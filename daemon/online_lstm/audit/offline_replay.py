@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from online_lstm.checkpoint import CheckpointStore
 from online_lstm.checkpoint.warm_start_file import read_warm_start
+from online_lstm.codec.schemas import SchemaSource
 from online_lstm.errors import (
     CheckpointDamagedError,
     MissingTopicError,
@@ -118,7 +119,11 @@ def plan_replay(
 
 
 def replay(
-    plan: ReplayPlan, settings: Settings, records: Iterable[InputRecord], network_for: NetworkFactory
+    plan: ReplayPlan,
+    settings: Settings,
+    records: Iterable[InputRecord],
+    network_for: NetworkFactory,
+    schemas: SchemaSource | None = None,
 ) -> Iterator[OutputRecord]:
     """Replay the records, and yield the outputs for the wanted offsets, including dead letters.
 
@@ -127,11 +132,13 @@ def replay(
         settings: Settings with the shape and learning settings of the checkpoint.
         records: Input records from the start of the plan on.
         network_for: Returns the network for learning settings.
+        schemas: The schemas of the registry; None if no format needs one.
 
     Raises:
         ReplayDivergedError: The commit metadata differs from the recorded one; some yielded outputs may be wrong.
     """
-    partition = Partition(settings, plan.source, plan.state.commit_metadata, network_for, read_warm_start(settings))
+    warm_start = read_warm_start(settings)
+    partition = Partition(settings, plan.source, plan.state.commit_metadata, network_for, warm_start, schemas=schemas)
     partition.restore(plan.state)
     agreed = plan.start
     remaining = iter(records)

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from online_lstm.codec.cell_text import parse_number, quote_for_error
 from online_lstm.errors import BadInputError
-from online_lstm.timestamps import EPOCH_UNITS, ISO, milliseconds_in
+from online_lstm.timestamps import EPOCH_UNITS, ISO, milliseconds_in, unit_of
 
 W = TypeVar("W", bound=Hashable)
 TRIED_CELLS = 200
@@ -68,9 +68,6 @@ TIME_FORMS = (
 )
 _NAMES = {ISO: "ISO 8601", **{unit: f"epoch {unit}" for unit in EPOCH_UNITS}}
 _DIGITS = {"%Y%m%d": 8, "%Y%m%d%H": 10, "%Y%m%d%H%M": 12, "%Y%m%d%H%M%S": 14}
-_MIN_MS = {"s": 10**11, "ms": 10**12, "us": 10**12, "ns": 10**12}
-_MAX_MS = 10**13
-"""A number is read in a unit if the time is from 2001 (in seconds: 1973) to 2286, so at most one unit matches."""
 
 
 class Votes(Generic[W]):
@@ -193,9 +190,7 @@ def _plausible(cell: str, form: str) -> int | None:
     if form == ISO and digits == len(text):
         return None
     milliseconds = since_1970(cell, form)
-    if milliseconds is not None and form in EPOCH_UNITS and not _MIN_MS[form] <= milliseconds < _MAX_MS:
-        return None
-    return milliseconds
+    return None if form in EPOCH_UNITS and unit_of(text) != form else milliseconds
 
 
 def _one_space(cell: str) -> str:

@@ -63,7 +63,7 @@ def _from_checkpoint(path: Path) -> PartitionState:
 
 def _from_keras(settings: Settings, path: Path) -> PartitionState:
     """Return the state of a partition with one stream that has the Keras file's network and no other experience."""
-    plain = settings.model_copy(update={"warm_start": None, "value_format": "auto", "value_path": None})
+    plain = settings.without_paths().model_copy(update={"warm_start": None})
     network = model_factory(plain)(learning_settings(plain))
     partition = Partition(plain, _NOWHERE, initial_metadata(1), lambda _: network)
     learned = _WITH_NETWORK[settings.task](plain, partition, network, path)

@@ -15,7 +15,6 @@ from online_lstm.backtest.file_values import read_values
 from online_lstm.backtest.input_files import FORMATS, Line, open_input, size_of
 from online_lstm.cli.backtest_options import (
     add_dialect,
-    layout_of,
     require_alone,
     require_passes,
     require_separate_files,
@@ -101,14 +100,14 @@ def main(arguments: argparse.Namespace) -> ExitCode:
         return ExitCode.OK
     if arguments.file is None:
         raise SettingsError("backtest: received neither FILE nor --compare A B, expected one of them")
-    settings = settings_of(arguments)
+    settings, layout = settings_of(arguments)
     require_separate_files(arguments)
     require_passes(arguments)
     name = os.fsencode(Path(arguments.file).name).decode(errors="replace")
     with ExitStack() as stack:
         file = stack.enter_context(open_input(arguments.file))
         results = Results(*[_create(stack, option, arguments) for option in Results._fields])
-        lines = read_values(settings, file, arguments.file, layout_of(arguments), notify=_notify)
+        lines = read_values(settings, file, arguments.file, layout, notify=_notify)
         with Shutdown(_announce_end) as shutdown:
             scored: Scorecard | Training
             if arguments.epochs > 1:

@@ -2,7 +2,6 @@
 
 import argparse
 import codecs
-from dataclasses import fields, replace
 
 from online_lstm.backtest.delimited import Dialect
 from online_lstm.backtest.file_values import FileLayout
@@ -10,7 +9,11 @@ from online_lstm.backtest.input_files import STANDARD_INPUT, Format, format_of
 from online_lstm.errors import SettingsError
 from online_lstm.settings import Settings, add_value, parse_assignments, read_settings
 from online_lstm.terminal.output_file import require_apart
-from online_lstm.timestamps import EPOCH_UNITS, ISO
+from online_lstm.timestamps import AUTO, EPOCH_UNITS, ISO
+
+_COLUMNS = ("column", "key_column", "time_column", "label_column")
+_DIALECT = ("encoding", "separator", "decimal", "thousands")
+"""Options that name columns, and those that describe cells."""
 
 
 def add_dialect(parser: argparse.ArgumentParser) -> None:
@@ -24,9 +27,9 @@ def add_dialect(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--time-format",
-        type=_time_format,
         metavar="FORM",
-        help=f"CSV: format of timestamps: {', '.join((*EPOCH_UNITS, ISO))}, or a pattern such as %%d/%%m/%%Y",
+        help=f"format of timestamps: {', '.join((*EPOCH_UNITS, ISO))}, or a pattern such as %%d/%%m/%%Y; short for "
+        "--set time_format=",
     )
 
 
@@ -37,15 +40,17 @@ def add_encoding(parser: "argparse.ArgumentParser | argparse._ArgumentGroup") ->
     )
 
 
-def layout_of(arguments: argparse.Namespace) -> FileLayout:
-    """Return the format, columns and dialect that the options define."""
+def _layout_of(arguments: argparse.Namespace, settings: Settings) -> FileLayout:
+    """Return the format, columns and dialect that the options define; a path of the settings names a column too."""
+    has_label = "label_path" in settings.model_fields_set
+    dialect = {name: getattr(arguments, name) for name in _DIALECT}
     return FileLayout(
         _format_of(arguments),
-        tuple(arguments.column),
-        key_column=arguments.key_column,
-        time_column=arguments.time_column,
-        label_column=arguments.label_column,
-        dialect=Dialect(**{field.name: getattr(arguments, field.name) for field in fields(Dialect)}),
+        tuple(arguments.column) or settings.value_path,
+        key_column=arguments.key_column or settings.key_path,
+        time_column=arguments.time_column or settings.time_path,
+        label_column=arguments.label_column or (settings.label_path if has_label else None),
+        dialect=Dialect(**dialect, time_format=None if settings.time_format == AUTO else settings.time_format),
     )
 
 
@@ -63,15 +68,10 @@ def _character(text: str) -> str:
     return character
 
 
-def _time_format(text: str) -> str:
-    if text not in {*EPOCH_UNITS, ISO} and "%" not in text:
-        known = ", ".join((*EPOCH_UNITS, ISO))
-        raise argparse.ArgumentTypeError(f"received {text!r}, expected {known}, or a pattern like %d/%m/%Y")
-    return text
+def settings_of(arguments: argparse.Namespace) -> tuple[Settings, FileLayout]:
+    """Read the settings and the layout of the file, and check them against the file.
 
-
-def settings_of(arguments: argparse.Namespace) -> Settings:
-    """Read the settings, and check them and the options against the file.
+    The cells of a CSV file are values; paths of the settings have named their columns then.
 
     Raises:
         SettingsError: A setting is invalid, or an option does not apply to the settings or the file.
@@ -79,34 +79,33 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     given = parse_assignments(arguments.set)
     if arguments.task is not None:
         add_value(given, "task", arguments.task)
+    if arguments.time_format is not None:
+        add_value(given, "time_format", arguments.time_format)
+    if len(arguments.column) > 1:
+        given.setdefault("components", arguments.column)
     settings = read_settings(given, config=arguments.config)
     if settings.value_format not in {"auto", "string"}:
         raise SettingsError(
             f"value_format: received {settings.value_format}, expected auto or string: a file has text, "
             "where the topic has the bytes of a serializer; --set value_format=auto"
         )
-    if settings.calendar and not arguments.time_column:
-        raise SettingsError("calendar: received true without times, expected CSV with a --time-column")
-    layout = layout_of(arguments)
-    columns = (layout.columns, layout.key_column, layout.time_column, layout.label_column)
-    of_cells = any(columns) or replace(layout.dialect, encoding=None) != Dialect()
+    layout = _layout_of(arguments, settings)
+    if settings.calendar and not layout.time_column:
+        raise SettingsError("calendar: received true without times, expected CSV with a --time-column, or time_path")
+    of_cells = [name for name in (*_COLUMNS, *_DIALECT) if name != "encoding" and getattr(arguments, name)]
     if of_cells and layout.format != "csv":
         raise SettingsError(f"column: {arguments.file} is read as {layout.format}, expected --format csv")
-    if arguments.label_column:
-        _require_labels(settings, arguments)
-    return settings
+    if layout.format == "csv" and layout.label_column:
+        _require_labels(settings, layout)
+    return (settings.without_paths() if layout.format == "csv" else settings), layout
 
 
-def _require_labels(settings: Settings, arguments: argparse.Namespace) -> None:
+def _require_labels(settings: Settings, layout: FileLayout) -> None:
     """Raise if a label column cannot be used with the settings."""
     if settings.task != "label":
         raise SettingsError(f"label_column: expected --task label, received task {settings.task}")
-    if not arguments.key_column:
+    if not layout.key_column:
         raise SettingsError("label_column: expected --key-column as well: a key identifies a sequence")
-    if settings.value_path or settings.label_path != "label":
-        raise SettingsError(
-            "label_column: expected the default value_path and label_path: a column has a name, not a path"
-        )
 
 
 def _format_of(arguments: argparse.Namespace) -> Format:

@@ -5,7 +5,7 @@ measured from seed 1,000 on, and no setting was chosen on these seeds.
 """
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import islice
@@ -14,7 +14,8 @@ from typing import Any, BinaryIO
 from rich.console import Console
 
 from online_lstm.cli.options import add_assignments
-from online_lstm.devtools.sample_data import taxi
+from online_lstm.devtools.number_streams import series_of
+from online_lstm.devtools.sample_data import Element, taxi
 from online_lstm.errors import ExitCode, SettingsError
 from online_lstm.evaluation.benchmarks import PROTOCOLS, BenchmarkProtocol
 from online_lstm.evaluation.seed_statistics import BEGIN, END, Comparison, insert_figures
@@ -23,6 +24,11 @@ from online_lstm.terminal.output_file import STANDARD_OUTPUT, create_output
 from online_lstm.terminal.progress import progress_bar
 
 FIRST_SEED = 1000
+_FILES: Mapping[str, tuple[Callable[[str], Iterable[Element]], str]] = {
+    "taxi": (taxi, "--taxi CSV: the file nyc_taxi.csv of the public repository htmresearch"),
+    "data": (series_of, "--data FOLDER: a folder with CSV files that have two columns, a time and a number"),
+}
+"""The options for the streams of protocols: how to read them, and what is expected."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"first seed; seeds below {FIRST_SEED} serve to choose settings [default: {FIRST_SEED}]",
     )
     parser.add_argument("--taxi", metavar="CSV", help="file nyc_taxi.csv, for the protocols taxi and taxi-calendar")
+    parser.add_argument(
+        "--data", metavar="FOLDER", help="folder with CSV files of a time and a number, for the protocol ordinary"
+    )
     parser.add_argument(
         "--events", type=int, metavar="N", help="number of elements per stream [default: the protocol's]"
     )
@@ -90,14 +99,23 @@ def _protocols(arguments: argparse.Namespace) -> list[BenchmarkProtocol]:
     if unknown:
         raise SettingsError(f"no protocol {unknown[0]!r}; expected some of {', '.join(PROTOCOLS)}")
     chosen = [PROTOCOLS[name] for name in dict.fromkeys(arguments.protocols or PROTOCOLS)]
-    if arguments.taxi is None and arguments.protocols and any(protocol.file for protocol in chosen):
-        raise SettingsError("taxi: expected --taxi CSV: the file nyc_taxi.csv of the public repository htmresearch")
-    from_file = [protocol for protocol in chosen if protocol.file and arguments.taxi]
-    rows = list(taxi(arguments.taxi)) if from_file else []  # an invalid file is reported before anything is learned
-    return [
-        *(protocol for protocol in chosen if not protocol.file),
-        *(replace(protocol, stream=lambda _, events: islice(rows, events)) for protocol in from_file),
-    ]
+    streams: dict[str, list[Element]] = {"": []}
+    for option, (read, expected) in _FILES.items():
+        path = getattr(arguments, option)
+        wanted = any(protocol.file == option for protocol in chosen)
+        if path is None and arguments.protocols and wanted:
+            raise SettingsError(f"{option}: expected {expected}")
+        if path is not None and wanted:
+            streams[option] = list(read(path))  # an invalid file is reported before anything is learned
+    return [_with_stream(protocol, streams[protocol.file]) for protocol in chosen if protocol.file in streams]
+
+
+def _with_stream(protocol: BenchmarkProtocol, elements: list[Element]) -> BenchmarkProtocol:
+    """Return a protocol with the elements of its file, if it has one."""
+    if not protocol.file:
+        return protocol
+    events = min(protocol.events, len(elements))
+    return replace(protocol, stream=lambda _, events: islice(elements, events), events=events)
 
 
 def _settings(arguments: argparse.Namespace, needed: Mapping[str, Any]) -> Settings:

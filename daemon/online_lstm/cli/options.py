@@ -25,6 +25,8 @@ GROUP_SETTINGS = (
     *("bootstrap_servers", "security_protocol", "sasl_mechanism", "sasl_username", "sasl_password"),
     *("sasl_password_file", "ssl_cafile", "ssl_certfile", "ssl_keyfile"),
     *("ssl_key_password", "ssl_key_password_file", "connect_timeout_s"),
+    *("schema_registry_url", "schema_registry_username", "schema_registry_password", "schema_registry_password_file"),
+    *("schema_registry_token", "schema_registry_token_file", "schema_registry_cafile"),
     *("input_topics", "group_id", "checkpoint_url", "warm_start", "log_level"),
 )
 """Settings of the commands that read a group; its shape and learning settings are in the checkpoints."""

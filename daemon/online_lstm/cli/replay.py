@@ -50,6 +50,7 @@ def main(arguments: argparse.Namespace) -> ExitCode:
     from online_lstm.checkpoint import CheckpointStore
     from online_lstm.learning.model_factory import model_factory
     from online_lstm.streaming.kafka.partition_reader import PartitionReader
+    from online_lstm.streaming.schema_registry import registry_of
 
     with closing(PartitionReader(settings)) as topic, create_output("predictions", arguments.predictions) as out:
         source = source_of(settings, topic, topic_name=arguments.topic, partition=arguments.partition)
@@ -62,7 +63,9 @@ def main(arguments: argparse.Namespace) -> ExitCode:
         written: Counter[str] = Counter()
         with progress_bar("replaying", plan.wanted.stop - plan.start, unit="offsets") as show:
             records = topic.records(source, range(plan.start, plan.wanted.stop))
-            for output in replay(plan, learned_with, _showing(records, plan, show), model_factory(learned_with)):
+            for output in replay(
+                plan, learned_with, _showing(records, plan, show), model_factory(learned_with), registry_of(settings)
+            ):
                 written["dead letters" if output.dead_letter else "predictions"] += 1
                 if not output.dead_letter:
                     out.write((output.value or b"") + b"\n")

@@ -54,6 +54,7 @@ def run(settings: Settings) -> None:
     from online_lstm.observability.log_summary import LogSummary
     from online_lstm.observability.prometheus import PrometheusMetrics
     from online_lstm.streaming.kafka import AtLeastOnceProducer, GroupConsumer, TransactionalProducer, ensure_topics
+    from online_lstm.streaming.schema_registry import registry_of
     from online_lstm.streaming.service import Service
 
     warm_start = read_warm_start(settings)
@@ -104,6 +105,7 @@ def run(settings: Settings) -> None:
             observer=observe,
             health=health,
             warm_start=warm_start,
+            schemas=registry_of(settings),
         )
 
         def stop(number: signal.Signals) -> None:

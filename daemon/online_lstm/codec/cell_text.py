@@ -19,6 +19,7 @@ _JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(\.[0-9]*)?|(\.[0-9]+))([eE][+-]?[0-9]+)?")
 _NAN = re.compile(r"[+-]?nan", re.IGNORECASE)
 _NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
+_BOOLEANS = {"true": True, "false": False}
 
 quote = json.JSONEncoder(ensure_ascii=False).encode
 """Return a text as JSON."""
@@ -55,6 +56,15 @@ def parse_number(text: str) -> tuple[int | float, str] | None:
     if not math.isfinite(number):
         raise not_finite(text)
     return number, text if exact else json.dumps(number)
+
+
+def parse_boolean(text: str) -> bool | None:
+    """Return the boolean that a text is, in any letter case; None for another text.
+
+    >>> parse_boolean("TRUE"), parse_boolean("false"), parse_boolean("yes")
+    (True, False, None)
+    """
+    return _BOOLEANS.get(text.casefold()) if len(text) <= 5 else None
 
 
 def is_numeral(text: str) -> bool:

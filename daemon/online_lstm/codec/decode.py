@@ -1,17 +1,22 @@
-"""The decoder of input records: the stream, the value, and a check that an output can hold the copied key and headers.
+"""The decoder of input records: the streams, times and values of their events, within the limits of an output.
 
 Which records are refused, and the error messages, depend on the record and the settings alone, because a replay must
 produce the same dead letters.
 """
 
-import base64
 from collections.abc import Callable
-from functools import partial
+from dataclasses import replace
+from typing import Any, NamedTuple
 
-from online_lstm.codec.cell_text import quote, quote_for_error
+from online_lstm.codec.cell_text import quote
+from online_lstm.codec.envelopes import Change, Row, envelope_reader
+from online_lstm.codec.field_path import NOTHING, FieldPath
+from online_lstm.codec.message_formats import message_reader
 from online_lstm.codec.output_forms import REFUSED_OUTPUT
+from online_lstm.codec.record_fields import KeyField, TimeField, key_reader, stream_of
+from online_lstm.codec.schemas import SchemaSource
 from online_lstm.codec.size import headers_bytes
-from online_lstm.codec.values import SymbolValue, VectorValue, missing, symbol_reader, vector_reader
+from online_lstm.codec.values import SymbolReader, VectorReader, VectorValue, missing
 from online_lstm.errors import BadInputError
 from online_lstm.events import Event, InputRecord, LabelEvent, NumberEvent, SymbolEvent, Tombstone
 from online_lstm.settings import Settings
@@ -23,6 +28,7 @@ REASONS = (
     "not_utf8",
     "not_a_value",
     "not_a_number",
+    "not_a_time",
     "not_finite",
     "missing_path",
     "schema_registry",
@@ -33,97 +39,120 @@ REASONS = (
     REFUSED_OUTPUT,
 )
 """Every reason of a dead letter: the reasons of ``BadInputError``, then a prediction that the output topic refused."""
-_UNREADABLE = {"not_utf8", "not_a_value", "not_a_number", "not_finite"}
+_UNREADABLE = {"not_utf8", "not_a_value", "not_a_number", "not_a_time", "not_finite"}
 """Reasons of values that should be numbers and could not be read."""
 
 
-class Decoder:
-    """A decoder of records into the events of the task, within the size limits of the settings."""
+class Decoded(NamedTuple):
+    """One event of a record, its refusal, or both: a refused number keeps its position as a missing value.
 
-    def __init__(self, settings: Settings) -> None:
+    ``record`` is the input record, with the index of the event if it has several.
+    """
+
+    record: InputRecord
+    event: Event | Tombstone | None
+    error: BadInputError | None = None
+
+
+class Decoder:
+    """A decoder of records into the events of the task, within the size limits of the settings.
+
+    ``schemas`` has the schemas of a registry, None if no format needs one.
+    """
+
+    def __init__(self, settings: Settings, schemas: SchemaSource | None = None) -> None:
         self._max_value_bytes = settings.max_value_bytes
         # Key, key again as "stream", and headers fill at most three quarters of an output; the encoder limits the rest.
         self._max_copied_bytes = settings.max_output_bytes // 4
-        self._task = settings.task
-        self._by_key = settings.stream_by == "key"
-        self._features = settings.features
-        self._event: Callable[[InputRecord, str | None], Event]
-        if settings.task == "symbol":
-            read_symbol = symbol_reader(settings.value_format, settings.value_path)
-            self._event = partial(self._symbol_event, read=read_symbol)
-        else:
-            read_vector = vector_reader(
-                settings.value_format,
-                settings.value_path,
-                task=settings.task,
-                features=settings.features,
-                missing_values=settings.missing_values,
-                label_path=settings.label_path if settings.task == "label" else None,
-            )
-            event = self._number_event if settings.task == "number" else self._label_event
-            self._event = partial(event, read=read_vector)
+        self._task, self._features = settings.task, settings.features
+        self._by_key, self._ignores_nulls = settings.stream_by == "key", settings.envelope == "debezium"
+        self._key_of = key_reader(settings, schemas)
+        self._key_field = KeyField(settings.key_path) if settings.key_path else None
+        self._time_field = TimeField(settings.time_path, settings.time_format) if settings.time_path else None
+        self._value_paths = [FieldPath(path) for path in settings.value_path]
+        self._message_of, self._row_of = message_reader(settings, schemas), envelope_reader(settings.envelope)
+        self._read: Callable[[Row, str | bytes], Any] = (
+            SymbolReader(settings) if settings.task == "symbol" else VectorReader(settings)
+        )
+        self._event: Callable[..., Event] = _EVENTS[settings.task]
 
-    def decode(self, record: InputRecord) -> Event | Tombstone:
-        """Decode one record; a null value is a tombstone: the stream of its key is forgotten.
+    def decode(self, record: InputRecord) -> list[Decoded]:
+        """Decode the events of a record: one, one for each object of an array, or none for the removal of a row.
 
-        Without a key, or if ``stream_by`` is not key, there is no stream to forget. A null value is then a missing
-        value, if the task has missing values.
-
-        Raises:
-            BadInputError: The value cannot be learned from, or key or headers are too large to be published.
+        A null value is a tombstone: the stream of its key is forgotten. If the key names no stream, there is none to
+        forget; the null value is then a missing value, if the task has missing values.
         """
-        stream = self._stream(record)
-        if record.value is None and stream is not None:
-            return Tombstone(record, stream)
-        if record.key:
-            self._require_copyable_key(record.key)
-        if record.headers:
-            self._require_copyable_headers(record)
-        return self._event(record, stream)
+        stream = None
+        try:
+            if self._by_key and self._key_field is None:
+                stream = self._key_of(record.key)
+            if record.value is None and stream is not None:
+                return [Decoded(record, Tombstone(record, stream))]
+            self._require_copyable(record)
+            if record.value is None:
+                return self._null(record)
+            self._require_small(record.value)
+            message, received = self._message_of(record.value)
+        except BadInputError as error:
+            known = self._key_field is None and (stream is not None or record.key is None or not self._by_key)
+            return [self._refused(record, stream, error, keyed=record if known else None)]
+        if type(message) is list and self._has_events(message):
+            several = [
+                self._decode_one(replace(record, index=index), stream, part, received)
+                for index, part in enumerate(message)
+            ]
+            return [one for one in several if one is not None]
+        decoded = self._decode_one(record, stream, message, received)
+        return [] if decoded is None else [decoded]
 
-    def gap(self, record: InputRecord, error: BadInputError) -> NumberEvent | None:
-        """Return a missing value in place of a refused number, so that later values keep their positions; else None."""
-        if self._task != "number" or error.reason not in _UNREADABLE:
-            return None
-        value = missing(self._features)
-        return NumberEvent(record, self._stream(record), value.vector, value.literal)
+    def _has_events(self, message: list[Any]) -> bool:
+        """Return whether an array has an object for each event, so that no path to the value leads into it."""
+        objects = bool(message) and all(type(part) is dict for part in message)
+        return objects and all(path.find(message) is NOTHING for path in self._value_paths)
 
-    def _stream(self, record: InputRecord) -> str | None:
-        return stream_of(record.key) if self._by_key else None
+    def _decode_one(
+        self, record: InputRecord, stream: str | None, message: Any, received: str | bytes
+    ) -> Decoded | None:
+        """Decode one event; return None for the removal of a row that no stream has the key of."""
+        known, keyed = self._key_field is None, record
+        try:
+            row = self._row_of(message, received)
+            if row.change is not Change.VALUE:
+                removes = row.change is Change.REMOVAL and stream is not None
+                return Decoded(record, Tombstone(record, stream)) if removes else None
+            if self._key_field is not None:
+                key = self._key_field(row, received)
+                keyed, stream = replace(record, key=key.encode()), key if self._by_key else None
+                self._require_copyable(keyed)
+                known = True
+            if self._time_field is not None:
+                keyed = replace(keyed, timestamp_ms=self._time_field(row, received), stamped_by_broker=False)
+            return Decoded(record, self._event(keyed, stream, *self._read(row, received)))
+        except BadInputError as error:
+            return self._refused(record, stream, error, keyed=keyed if known else None)
 
-    def _symbol_event(
-        self, record: InputRecord, stream: str | None, read: Callable[[bytes], SymbolValue]
-    ) -> SymbolEvent:
-        if record.value is None:
-            raise BadInputError(
-                "null_value",
-                "received a null value without a key, expected a value: a null value with a key forgets its stream, "
-                "if stream_by is key",
-            )
-        self._require_small(record.value)
-        return SymbolEvent(record, stream, *read(record.value))
+    def _null(self, record: InputRecord) -> list[Decoded]:
+        """Decode a null value that forgets no stream."""
+        if self._ignores_nulls:
+            return []
+        if self._key_field is None and self._task != "symbol":
+            return [Decoded(record, self._event(record, None, *missing(self._features)))]
+        way = "if stream_by is key" if self._key_field is None else "if key_path is unset"
+        raise BadInputError(
+            "null_value",
+            "received a null value without a key, expected a value: a null value with a key forgets its stream, " + way,
+        )
 
-    def _number_event(
-        self, record: InputRecord, stream: str | None, read: Callable[[bytes], VectorValue]
-    ) -> NumberEvent:
-        vector, literal, ends, _ = self._vector_value(record.value, read)
-        return NumberEvent(record, stream, vector, literal, ends)
+    def _refused(
+        self, record: InputRecord, stream: str | None, error: BadInputError, *, keyed: InputRecord | None
+    ) -> Decoded:
+        """Refuse an event; a number that cannot be read keeps its position, if its stream is known.
 
-    def _label_event(self, record: InputRecord, stream: str | None, read: Callable[[bytes], VectorValue]) -> LabelEvent:
-        return LabelEvent(record, stream, *self._vector_value(record.value, read))
-
-    def _vector_value(self, value: bytes | None, read: Callable[[bytes], VectorValue]) -> VectorValue:
-        if value is None:
-            return missing(self._features)
-        self._require_small(value)
-        received = read(value)
-        if len(received.vector) != self._features and not (received.label and not received.vector):
-            raise BadInputError(
-                "wrong_length",
-                f"received {quote_for_error(received.literal)} with {len(received.vector)} numbers, expected "
-                f"{self._features}: the setting features",
-            )
-        return received
+        ``keyed`` is the record with the key of its stream, None if the key is unknown.
+        """
+        if keyed is None or self._task != "number" or error.reason not in _UNREADABLE:
+            return Decoded(record, None, error)
+        return Decoded(record, self._event(keyed, stream, *missing(self._features)), error)
 
     def _require_small(self, value: bytes) -> None:
         if len(value) > self._max_value_bytes:
@@ -133,20 +162,18 @@ class Decoder:
                 "the setting max_value_bytes",
             )
 
-    def _require_copyable_key(self, key: bytes) -> None:
-        if 8 * len(key) < self._max_copied_bytes:  # JSON escapes a byte with at most six bytes
-            return
-        received = max(len(key), len(quote(stream_of(key) or "").encode()))
-        if received > self._max_copied_bytes:
-            raise BadInputError(
-                "key_too_large",
-                f"received a key that takes {received} bytes, itself or as JSON text, expected at most "
-                f"{self._max_copied_bytes}: a quarter of the setting max_output_bytes",
-            )
-
-    def _require_copyable_headers(self, record: InputRecord) -> None:
-        received = headers_bytes(record.headers)
-        if received > self._max_copied_bytes:
+    def _require_copyable(self, record: InputRecord) -> None:
+        """Require that an output can hold the key, the key again as the name of the stream, and the headers."""
+        key = record.key
+        if key and 8 * len(key) >= self._max_copied_bytes:  # JSON escapes a byte with at most six bytes
+            received = max(len(key), len(quote(stream_of(key) or "").encode()))
+            if received > self._max_copied_bytes:
+                raise BadInputError(
+                    "key_too_large",
+                    f"received a key that takes {received} bytes, itself or as JSON text, expected at most "
+                    f"{self._max_copied_bytes}: a quarter of the setting max_output_bytes",
+                )
+        if record.headers and (received := headers_bytes(record.headers)) > self._max_copied_bytes:
             raise BadInputError(
                 "headers_too_large",
                 f"received {len(record.headers)} headers that take {received} bytes, expected at most "
@@ -154,15 +181,9 @@ class Decoder:
             )
 
 
-def stream_of(key: bytes | None) -> str | None:
-    """Return the name of a key's stream.
+def _number_event(record: InputRecord, stream: str | None, *value: Any) -> NumberEvent:
+    vector, literal, ends, _ = VectorValue(*value)
+    return NumberEvent(record, stream, vector, literal, ends)
 
-    >>> stream_of(b"pump-7"), stream_of(bytes([255, 0])), stream_of(None)
-    ('pump-7', 'base64:/wA=', None)
-    """
-    if key is None:
-        return None
-    try:
-        return key.decode()
-    except UnicodeDecodeError:
-        return "base64:" + base64.b64encode(key).decode()
+
+_EVENTS: dict[str, Callable[..., Event]] = {"symbol": SymbolEvent, "number": _number_event, "label": LabelEvent}

@@ -38,6 +38,9 @@ NO_TIMESTAMP: Header = (TIMESTAMP, b"-1")
 NULL_VALUE: Header = ("online_lstm_value", b"null")
 """Header of a dead letter whose record had no key and no value: no client can send that, so its value is empty."""
 
+INDEX = "online_lstm_index"
+"""Header of a dead letter with the index of the refused event, if its record has several."""
+
 # Maximum characters of a literal, entries of `top` and of `experts`; the second triple fits any `max_output_bytes`.
 _CUTS = ((1000, 100, 100), (20, 1, 0))
 YEAR_10000_MS = 253_402_300_800_000
@@ -87,6 +90,7 @@ class Encoder:
             ("online_lstm_topic", record.topic.encode()),
             ("online_lstm_partition", b"%d" % record.partition),
             ("online_lstm_offset", b"%d" % record.offset),
+            *(() if record.index is None else ((INDEX, b"%d" % record.index),)),
             *((NO_TIMESTAMP,) if record.timestamp_ms < 0 else ()),
             *((NULL_VALUE,) if record.key is None and record.value is None else ()),
         )
@@ -168,6 +172,8 @@ def _cut_literal(literal: str, characters: int) -> str:
 def _cloud_event(record: InputRecord) -> tuple[Header, ...]:
     """Return the headers of the CloudEvents Kafka protocol binding 1.0.2, binary mode."""
     position = f"{record.topic}/{record.partition}/{record.offset}"
+    if record.index is not None:
+        position += f"/{record.index}"
     headers = (
         ("ce_id", position.encode()),
         ("ce_source", f"/online-lstm/{record.topic}".encode()),

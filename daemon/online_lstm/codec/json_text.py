@@ -1,4 +1,4 @@
-"""The parser of JSON texts: a number keeps its notation, nesting is limited, and a path leads to a part of a message.
+"""The parser of JSON texts: a number keeps its notation, and nesting is limited.
 
 Messages never quote the JSON library or the interpreter, and no limit comes from the interpreter: another Python must
 refuse the same values with the same messages.
@@ -10,13 +10,11 @@ import re
 from itertools import accumulate
 from typing import Any
 
-from online_lstm.codec.cell_text import is_numeral, quote_for_error
+from online_lstm.codec.cell_text import is_numeral, parse_boolean, quote_for_error
 from online_lstm.errors import BadInputError
 
 MAX_NESTING = 100
 """Levels of a JSON text, far below Python's recursion limit, whose effect depends on the caller."""
-NOTHING = object()
-"""The result of a path that leads nowhere."""
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 
 
@@ -38,8 +36,10 @@ _decode_json = json.JSONDecoder(
 ).decode
 
 
-def parse(text: str, *, vectors: bool) -> Any:
-    """Return the content of a JSON text; with ``vectors``, a string at the top is unquoted.
+def parse(text: str, *, vectors: bool, unquotes: bool = False) -> Any:
+    """Return the content of a JSON text; with ``unquotes``, the content of a string at the top.
+
+    ``vectors`` says that numbers are expected, for messages.
 
     Raises:
         BadInputError: The text is not JSON, has too many levels, or has an object with one name twice.
@@ -50,7 +50,7 @@ def parse(text: str, *, vectors: bool) -> Any:
         )
     try:
         content = _decode_json(text)
-        return unquoted(content) if vectors else content
+        return unquoted(content) if unquotes else content
     except json.JSONDecodeError:
         if vectors:
             raise BadInputError(
@@ -70,27 +70,19 @@ def _nesting(text: str) -> int:
     return max(accumulate((mark in "[{") - (mark in "]}") for mark in structure), default=0)
 
 
-def at_path(message: Any, path: tuple[str, ...]) -> Any:
-    """Return the part of a message that a path of names and indices leads to, or ``NOTHING``."""
-    part = message
-    for name in path:
-        if isinstance(part, dict) and name in part:
-            part = part[name]
-        elif isinstance(part, list) and name.isdecimal() and int(name) < len(part):
-            part = part[int(name)]
-        else:
-            return NOTHING
-    return part
-
-
 def unquoted(part: Any) -> Any:
-    """Return the content of a string where numbers are expected: a number, an array or an object; else the string."""
+    """Return the content of a string where numbers are expected: a number, a boolean, an array or an object.
+
+    Any other string is returned unchanged.
+    """
     if type(part) is not str:
         return part
     text = part.strip()
     if is_numeral(text):
         return NumberText(text)
+    if (boolean := parse_boolean(text)) is not None:
+        return boolean
     if text[:1] in ("[", "{"):
         with contextlib.suppress(BadInputError):
-            return parse(text, vectors=True)
+            return parse(text, vectors=True, unquotes=True)
     return part

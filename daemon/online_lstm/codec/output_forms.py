@@ -160,7 +160,7 @@ def is_refused_output(headers: Iterable[Header]) -> bool:
 
 
 def _dead_letter(record: OutputRecord, source: TopicPartition, error: str) -> OutputRecord:
-    offset = dict(record.headers)["ce_id"].rpartition(b"/")[2]
+    offset = dict(record.headers)["ce_id"].split(b"/")[2]
     values = (
         error.encode()[:_MAX_ERROR_BYTES],
         REFUSED_OUTPUT.encode(),

@@ -36,7 +36,13 @@ def writer_of(settings: Settings) -> Writer:
         "number": partial(_numbers, experts=settings.experts, listed=_listing(settings)),
         "label": _labels,
     }
-    return partial(_write, fields=fields[settings.task], rates=_number_rates if settings.task == "number" else _rates)
+    listed = ", ".join(map(quote, settings.component_names))
+    return partial(
+        _write,
+        names=f'"components": [{listed}], ' if listed else "",
+        fields=fields[settings.task],
+        rates=_number_rates if settings.task == "number" else _rates,
+    )
 
 
 def _write(
@@ -44,14 +50,16 @@ def _write(
     outcome: EventResult,
     model: str,
     *,
+    names: str,
     fields: Callable[[Any], str],
     rates: Callable[[EventResult], str],
 ) -> str:
     record = event.record
+    index = "" if record.index is None else f', "index": {record.index}'
     return (
         f'{{"stream": {"null" if event.stream is None else quote(event.stream)}, '
-        f'"topic": {quote(record.topic)}, "partition": {record.partition}, "offset": {record.offset}, '
-        f'"event": {outcome.event}, "value": {event.literal}, {fields(outcome)}, '
+        f'"topic": {quote(record.topic)}, "partition": {record.partition}, "offset": {record.offset}{index}, '
+        f'"event": {outcome.event}, {names}"value": {event.literal}, {fields(outcome)}, '
         f'{rates(outcome)}, "model": {quote(model)}}}'
     )
 

@@ -10,7 +10,7 @@ _NUMERIC = set("biufUO")
 
 
 def json_value(value: object, *, ends: bool = False, label: object = None) -> bytes:
-    """Return the record value for a Python value: its JSON text, or an object with ``end`` and ``label`` beside it.
+    """Return the record value for a Python value: its JSON text, or an object with it, and ``end`` and ``label``.
 
     NumPy's numbers and arrays count as Python's numbers and lists. A label without a value has no ``value``.
 
@@ -23,7 +23,7 @@ def json_value(value: object, *, ends: bool = False, label: object = None) -> by
     if label != label:  # noqa: PLR0124 - NaN is a missing label
         label = None
     message: Any = value
-    if ends or label is not None or isinstance(value, dict):
+    if ends or label is not None or (hasattr(value, "__len__") and not isinstance(value, str)):
         message = {} if value is None and label is not None else {"value": value}
         message.update({"end": True} if ends else {}, **({} if label is None else {"label": label}))
     try:

@@ -49,11 +49,15 @@ TAXI_FIRST = 10_000
 
 
 class Element(NamedTuple):
-    """One value, whether a protocol scores it, and its timestamp in milliseconds, -1 for none."""
+    """One value, whether a protocol scores it, its timestamp in milliseconds, -1 for none, and the key of its stream.
+
+    A missing value is NaN.
+    """
 
     value: float
     scored: bool = True
     timestamp_ms: int = -1
+    key: str | None = None
 
 
 def demo_stream(events: int) -> Iterator[bytes]:
@@ -79,7 +83,7 @@ def daily_load(events: int) -> Iterator[bytes]:
 def _load_at(index: int) -> float:
     phase = 2 * math.pi * index / DAY
     season = 20 * math.sin(phase) + 8 * math.sin(2 * phase + 1)
-    noise = (_draw(301, "load", index, 0) + _draw(301, "load", index, 1)) / 100 - 3  # triangular, within 3
+    noise = (draw(301, "load", index, 0) + draw(301, "load", index, 1)) / 100 - 3  # triangular, within 3
     level = LEVEL_CHANGE * (index // LEVEL_EVERY % 2)
     outlier = OUTLIER * (index % OUTLIER_EVERY == OUTLIER_EVERY // 2)
     return 100 + level + season + noise + outlier
@@ -110,12 +114,12 @@ def high_order(seed: int, events: int, *, endings: int = 1, switch: int | None =
     def elements() -> Iterator[Element]:
         index = 0
         for number in count():
-            chosen = _draw(len(sequences), "sequence", seed, number)
+            chosen = draw(len(sequences), "sequence", seed, number)
             ended_by = chosen if switch is None or index < switch else chosen ^ 1
             sequence, (_, lasts) = sequences[chosen][0], sequences[ended_by]
             yield from (Element(value, scored=False) for value in sequence)
-            yield Element(lasts[_draw(endings, "ending", seed, number)])
-            yield Element(symbols + _draw(NOISE_VALUES, "noise", seed, number), scored=False)
+            yield Element(lasts[draw(endings, "ending", seed, number)])
+            yield Element(symbols + draw(NOISE_VALUES, "noise", seed, number), scored=False)
             index += len(sequence) + 2
 
     return islice(elements(), events)
@@ -136,17 +140,17 @@ def _sequences(seed: int, symbols: int, endings: int) -> list[tuple[list[int], l
 def noisy_loop(seed: int, events: int) -> Iterator[Element]:
     """Yield a loop of ``LOOP`` values, in which one value in ``NOISE_EVERY`` is replaced by a random value."""
     for index in range(events):
-        noisy = _draw(NOISE_EVERY, "noisy", seed, index) == 0
+        noisy = draw(NOISE_EVERY, "noisy", seed, index) == 0
         position = ("replaced", seed, index) if noisy else ("loop", seed, index % LOOP)
-        yield Element(_draw(LOOP_SYMBOLS, *position))
+        yield Element(draw(LOOP_SYMBOLS, *position))
 
 
 def switching(seed: int, events: int) -> Iterator[Element]:
     """Yield loops of the same symbols that change, with their length, after every ``PHASE`` values."""
     for index in range(events):
         phase, step = divmod(index, PHASE)
-        period = PHASE_PERIODS[_draw(len(PHASE_PERIODS), "period", seed, phase)]
-        yield Element(_draw(PHASE_SYMBOLS, "phase", seed, phase, step % period))
+        period = PHASE_PERIODS[draw(len(PHASE_PERIODS), "period", seed, phase)]
+        yield Element(draw(PHASE_SYMBOLS, "phase", seed, phase, step % period))
 
 
 def taxi(path: str) -> Iterator[Element]:
@@ -166,11 +170,11 @@ def taxi(path: str) -> Iterator[Element]:
         yield Element(int(row.value), index >= TAXI_FIRST + TAXI_HORIZON, row.timestamp_ms)
 
 
-def _draw(below: int, *position: str | int) -> int:
+def draw(below: int, *position: str | int) -> int:
     """Draw a number from 0 to ``below`` - 1, always the same for the same position."""
     digest = hashlib.blake2b(repr(position).encode(), digest_size=8).digest()
     return int.from_bytes(digest) % below
 
 
 def _shuffled(items: Sequence[int], *position: str | int) -> list[int]:
-    return sorted(items, key=lambda item: _draw(2**64, *position, item))
+    return sorted(items, key=lambda item: draw(2**64, *position, item))

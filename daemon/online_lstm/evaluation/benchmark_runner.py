@@ -1,5 +1,6 @@
 """The learner on the streams of benchmark protocols: one run per seed, and the statistics over the seeds."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
@@ -104,7 +105,14 @@ def learn(
 def _chunks(elements: Iterable[Element], source: TopicPartition, chunk: int) -> Iterator[list[InputRecord]]:
     """Yield the elements as records of a topic, in chunks."""
     records = (
-        InputRecord(source.topic, source.partition, index, element.timestamp_ms, None, str(element.value).encode())
+        InputRecord(
+            source.topic,
+            source.partition,
+            index,
+            element.timestamp_ms,
+            None if element.key is None else element.key.encode(),
+            b"null" if math.isnan(element.value) else str(element.value).encode(),
+        )
         for index, element in enumerate(elements)
     )
     while batch := list(islice(records, chunk)):
@@ -128,7 +136,12 @@ def _tracks(elements: list[Element], outcomes: list[EventResult], settings: Sett
             ]
         )
         values = [float(element.value) for element in elements]
-        return {name: Trace(scored, hits[name], errors=errors[name], values=values) for name in names}
+        baselines = {name: errors[name] for name in settings.baselines}
+        keys = [element.key for element in elements]
+        return {
+            name: Trace(scored, hits[name], errors=errors[name], values=values, baseline_errors=baselines, keys=keys)
+            for name in names
+        }
     bits = _by_predictor(
         [
             PredictorScores(v.surprise_bits, {}, dict(zip(settings.experts, v.expert_bits, strict=True)))

@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import compress
+from statistics import geometric_mean
 from typing import Any
 
+from online_lstm.devtools.number_streams import EVENTS, STREAMS, new_streams
 from online_lstm.devtools.sample_data import (
     LOOP_CEILING,
     PHASE,
@@ -21,12 +23,17 @@ from online_lstm.devtools.sample_data import (
     noisy_loop,
     switching,
 )
+from online_lstm.significance import paired_error
 
 EARLY = 500
 LATE = 1000
 LAST = 300
 """Number of scored elements at the end of a stream, or before its switch, that the final metrics cover."""
 MOVING = 100
+FOREVER = 10**9
+"""The last event of a metric that covers all later ones."""
+MIN_RATIO = 0.01
+"""Smallest ratio of two errors in a geometric mean; errors of 0 would decide it alone."""
 LEVEL = 0.95
 """Hit rate over the last ``MOVING`` scored elements at which a predictor has learned the stream."""
 
@@ -42,8 +49,8 @@ class Trace:
 
     ``hits`` is false without a prediction. ``bits`` is the surprise of each element, None without a probability.
     ``listed`` is true if the element was among the listed most likely values. ``errors`` are absolute errors of
-    numbers, None without a prediction, and ``values`` the numbers. Sequences that a predictor does not provide are
-    empty.
+    numbers, None without a prediction, and ``values`` the numbers; ``baseline_errors`` are those of each baseline, and
+    ``keys`` the keys of the streams. Sequences that a predictor does not provide are empty.
     """
 
     scored: Sequence[bool]
@@ -52,6 +59,8 @@ class Trace:
     listed: Sequence[bool] = ()
     errors: Sequence[float | None] = ()
     values: Sequence[float] = ()
+    baseline_errors: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
+    keys: Sequence[str | None] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +94,10 @@ class ReferenceResult:
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkProtocol:
-    """A benchmark: a stream of ``events`` elements for each of ``seeds`` seeds, and its metrics.
+    """A benchmark: streams of together ``events`` elements for each of ``seeds`` seeds, and its metrics.
 
-    ``settings`` are the settings that the metrics need. ``file`` is the option with the file of the stream, empty for a
-    generated stream.
+    ``settings`` are the settings that the metrics need. ``file`` is the option with the file or folder of the streams,
+    empty for generated streams.
     """
 
     name: str
@@ -165,6 +174,48 @@ def relearned(track: Trace) -> float | None:
     return _elements_to_learn(track.hits[half:], track.scored[half:])
 
 
+def error_by_last_value(first: int, last: int, track: Trace) -> float | None:
+    """Return the mean absolute error by that of the last value, over the events from ``first`` to ``last`` of a stream.
+
+    The geometric mean over the streams whose last value has errors; a ratio is at least ``MIN_RATIO``.
+    """
+    ratios = []
+    for errors, baselines in _by_stream(track):
+        pairs = list(zip(errors, baselines["last_value"], strict=True))[first - 1 : last]
+        known = [(error, baseline) for error, baseline in pairs if error is not None and baseline is not None]
+        if total := sum(baseline for _, baseline in known):
+            ratios.append(max(sum(error for error, _ in known) / total, MIN_RATIO))
+    return geometric_mean(ratios) if ratios else None
+
+
+def worse_streams(power: int, track: Trace) -> float | None:
+    """Return the number of streams whose errors are larger than the better baseline's by two standard errors.
+
+    Compared are the means of absolute errors, or of squared ones with a ``power`` of 2.
+    """
+    return sum(_is_worse(errors, list(baselines.values()), power) for errors, baselines in _by_stream(track))
+
+
+def _is_worse(errors: Sequence[float | None], baselines: Sequence[Sequence[float | None]], power: int) -> bool:
+    rows = [row for row in zip(errors, *baselines, strict=True) if None not in row]
+    if not rows:
+        return False
+    ours, *theirs = [[float(error or 0) ** power for error in column] for column in zip(*rows, strict=True)]
+    best = min(theirs, key=sum)
+    differences = [error - other for error, other in zip(ours, best, strict=True)]
+    total, count = sum(differences), len(differences)
+    tolerance: float = 2 * paired_error(total, sum(d * d for d in differences), count, count)
+    return total / count > tolerance
+
+
+def _by_stream(track: Trace) -> Iterator[tuple[list[float | None], dict[str, list[float | None]]]]:
+    """Yield the errors of each stream, those of the predictor and those of the baselines."""
+    for key in dict.fromkeys(track.keys):
+        chosen = [one == key for one in track.keys]
+        baselines = {name: list(compress(errors, chosen)) for name, errors in track.baseline_errors.items()}
+        yield list(compress(track.errors, chosen)), baselines
+
+
 def _elements_to_learn(hits: Sequence[bool], scored: Sequence[bool]) -> float | None:
     """Return the number of elements until the stream is learned; elements not yet seen count as misses."""
     recent: list[bool] = []
@@ -233,6 +284,29 @@ def _with_endings(endings: int) -> BenchmarkProtocol:
     )
 
 
+def _by_age(bands: Sequence[tuple[int, int]], targets: Sequence[float | None]) -> tuple[BenchmarkMetric, ...]:
+    """Return the metrics of numbers by the age of their stream: errors by the last value's, and worse streams."""
+    errors = [
+        BenchmarkMetric(
+            f"{first} to {last}" if last < FOREVER else f"{first} on",
+            partial(error_by_last_value, first, last),
+            higher_is_better=False,
+            targets={} if target is None else {"prediction": target},
+        )
+        for (first, last), target in zip(bands, targets, strict=True)
+    ]
+    worse = [
+        BenchmarkMetric(f"worse by {name}", partial(worse_streams, power), 0, higher_is_better=False, targets=expected)
+        for name, power, expected in (("MAE", 1, {}), ("MSE", 2, {"prediction": 0.0}))
+    ]
+    return (*errors, *worse)
+
+
+_BY_AGE = (
+    "Columns are events of a stream: the mean absolute error by that of the last value, geometric mean over the "
+    "streams. Worse are the streams whose mean absolute or squared error is above that of the better baseline by more "
+    "than two standard errors."
+)
 _AGAINST_ALL = (
     BenchmarkMetric("hits", hit_rate, leads=True),
     BenchmarkMetric("bits", mean_bits, higher_is_better=False, leads=True),
@@ -309,5 +383,26 @@ _ALL = (
     ),
     _taxi(calendar=False),
     _taxi(calendar=True),
+    BenchmarkProtocol(
+        name="start",
+        about=f"{STREAMS} streams of {EVENTS} numbers, each with a key of its own: noise, walks, seasons, counts, "
+        f"steps, trends and constants at levels from 0.01 to 100,000. {_BY_AGE}",
+        stream=new_streams,
+        events=STREAMS * EVENTS,
+        measures=_by_age([(2, 10), (11, 25), (26, 50), (51, 100), (101, EVENTS)], [1.05, 1.02, 1.0, 0.95, None]),
+        seeds=1,
+        settings={"task": "number"},
+    ),
+    BenchmarkProtocol(
+        name="ordinary",
+        about="The CSV files below a folder with two columns, a time and a number, each a stream of its own. "
+        f"{_BY_AGE}",
+        stream=lambda *_: iter(()),
+        events=1_000_000,
+        measures=_by_age([(2, 20), (21, 50), (51, 128), (129, 500), (501, FOREVER)], [1.05, 0.92, 0.88, None, None]),
+        seeds=1,
+        settings={"task": "number"},
+        file="data",
+    ),
 )
 PROTOCOLS = {protocol.name: protocol for protocol in _ALL}

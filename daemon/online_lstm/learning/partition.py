@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_lstm.codec import Decoder, Encoder, extend_digest
+from online_lstm.codec.schemas import SchemaSource
 from online_lstm.errors import BadInputError
 from online_lstm.events import (
     CommitMetadata,
@@ -153,7 +154,8 @@ class Partition:
     """All learners of one partition.
 
     ``network_for`` returns the network for given learning settings; partitions may share a network, since it has no
-    state. ``warm_start`` has the state that learners start from; without it, learners start untrained.
+    state. ``warm_start`` has the state that learners start from; without it, learners start untrained. ``schemas`` has
+    the schemas of the registry, None if no format needs one.
     """
 
     def __init__(
@@ -163,11 +165,13 @@ class Partition:
         commit_metadata: CommitMetadata,
         network_for: NetworkFactory,
         warm_start: WarmStart | None = None,
+        *,
+        schemas: SchemaSource | None = None,
     ) -> None:
         self._settings = settings
         self._warm_start = warm_start
         self._network_for = network_for
-        self._decoder, self._encoder = Decoder(settings), Encoder(settings)
+        self._decoder, self._encoder = Decoder(settings, schemas), Encoder(settings)
         self.source = source
         self.commit_metadata = commit_metadata
         self._surprise_bits: float | None = None  # reported, but not part of the state
@@ -206,28 +210,27 @@ class Partition:
         """Learn from records in their order, and return the output for each of them."""
         started = time.perf_counter()
         tally = BatchCounts()
-        outputs: list[OutputRecord | None] = [None] * len(records)
-        decoded: list[tuple[int, Event | Tombstone]] = []
-        for index, record in enumerate(records):
-            try:
-                decoded.append((index, self._decoder.decode(record)))
-            except BadInputError as error:
-                outputs[index] = self._refused(record, error, tally)
-                if (gap := self._decoder.gap(record, error)) is not None:
-                    decoded.append((index, gap))
-        learned = self._learners.learn([one for _, one in decoded])
+        decoded = [one for record in records for one in self._decoder.decode(record)]
+        learned = self._learners.learn([event for _, event, _ in decoded if event is not None])
+        results = iter(learned.results)
+        published: list[OutputRecord] = []
         outcomes: list[EventResult] = []
         events: list[Event] = []
-        for (index, one), result in zip(decoded, learned.results, strict=True):
-            if isinstance(result, BadInputError):
-                outputs[index] = self._refused(one.record, result, tally)
-            elif isinstance(one, Event) and result is not None and outputs[index] is None:  # else it is a gap
+        refused = -1
+        for record, event, error in decoded:
+            result = None if event is None else next(results)
+            fault = result if isinstance(result, BadInputError) else error
+            if fault is not None:
+                tally.dead_letters[fault.reason] += 1
+                if record.offset != refused:  # one dead letter for a record, whichever of its events are refused
+                    published.append(self._encoder.dead_letter(record, fault))
+                refused = record.offset
+            elif isinstance(event, Event) and isinstance(result, EventResult):
                 model = model_id(self.commit_metadata.lineage, result.event, learn=self.learning.learn)
-                outputs[index] = self._encoder.output(one, result, model)
-                events.append(one)
+                published.append(self._encoder.output(event, result, model))
+                events.append(event)
                 outcomes.append(result)
         tally.add(outcomes)
-        published = [output for output in outputs if output is not None]
         digest = self.commit_metadata.digest
         for output in published:
             digest = extend_digest(digest, output)
@@ -239,10 +242,6 @@ class Partition:
         self._hints.add(events, outcomes, published)
         tally.seconds = time.perf_counter() - started
         return ProcessedBatch(published, tally, outcomes, self._hints.standing())
-
-    def _refused(self, record: InputRecord, error: BadInputError, tally: BatchCounts) -> OutputRecord:
-        tally.dead_letters[error.reason] += 1
-        return self._encoder.dead_letter(record, error)
 
     def report(self, checkpoint_offset: int | None) -> PartitionStats:
         """Return the statistics of the learners, over all streams together."""

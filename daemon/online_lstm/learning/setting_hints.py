@@ -82,7 +82,7 @@ class Hints:
 
     def _text(self, name: str) -> str:
         row, first = self._rows[name], self._first.get(name)
-        path, max_streams = self._settings.value_path or "value", self._settings.max_streams
+        path, max_streams = ", ".join(self._settings.value_path) or "value", self._settings.max_streams
         texts = {
             "keys_never_return": f"nothing is predicted, as no key came twice: each of the last {row:,} values began a "
             "stream; set stream_by to partition to make one stream of all keys"

@@ -25,15 +25,19 @@ from online_lstm.settings.field_types import (
     KERAS_SUFFIX,
     ExistingFile,
     Experts,
+    FieldPathText,
     HomePath,
     HomeUrl,
     Horizons,
     Names,
     Numbers,
+    Paths,
+    RegistryUrl,
     Servers,
     StartPosition,
     Steps,
     Texts,
+    TimeFormat,
     Topic,
     Topics,
 )
@@ -149,10 +153,47 @@ class Settings(BaseModel):
     ssl_key_password_file: HomePath | None = _setting("operational", None, "File with the passphrase of the key")
 
     # decoding of records
-    value_format: Literal["auto", "double", "float", "long", "integer", "string"] = _setting(
-        "shape", "auto", "Encoding of the values: auto (number or JSON), or the Kafka serializer that wrote them"
+    value_format: Literal[
+        "auto", "json_schema", "avro", "protobuf", "double", "float", "long", "integer", "short", "boolean", "string"
+    ] = _setting("shape", "auto", "Encoding of the values: auto (number or JSON), or the serializer that wrote them")
+    key_format: Literal["text", "json_schema", "avro", "protobuf"] = _setting(
+        "shape", "text", "Encoding of the keys: text, or the serializer of a Schema Registry that wrote them"
     )
-    value_path: str | None = _setting("shape", None, "Dotted path of the value in a JSON object [default: value]")
+    schema_registry_url: RegistryUrl | None = _setting(
+        "operational", None, "Schema Registry for avro and protobuf: base of its REST interface, http(s)://..."
+    )
+    schema_registry_username: str | None = _setting("operational", None, "User name at the Schema Registry")
+    schema_registry_password: SecretStr | None = _setting("operational", None, "Password at the Schema Registry")
+    schema_registry_password_file: HomePath | None = _setting("operational", None, "File with the password")
+    schema_registry_token: SecretStr | None = _setting("operational", None, "Bearer token for the Schema Registry")
+    schema_registry_token_file: HomePath | None = _setting("operational", None, "File with the token")
+    schema_registry_cafile: HomePath | None = _setting(
+        "operational", None, "Certificates of the authorities that the Schema Registry is trusted by (PEM)"
+    )
+    envelope: Literal["none", "connect", "debezium", "cloudevents"] = _setting(
+        "shape",
+        "none",
+        "Envelope around each value: that of Kafka Connect (schema, payload), Debezium (after, op) or CloudEvents "
+        "(data); paths begin within it, and lead into the rest of the message second",
+    )
+    value_path: Paths = _setting(
+        "shape", (), "Path of the value in a message, or a path for each number of a vector [default: value]"
+    )
+    key_path: FieldPathText | None = _setting(
+        "shape", None, "Path of the key that names the stream of a message [default: the key of the record]"
+    )
+    time_path: FieldPathText | None = _setting(
+        "shape", None, "Path of the time of a message [default: the timestamp of the record]"
+    )
+    time_format: TimeFormat = _setting(
+        "shape",
+        "auto",
+        "Form of the times at time_path: auto (ISO 8601, or a number since 1970 whose unit follows from its size), s, "
+        "ms, us, ns, iso, or a pattern such as %d/%m/%Y; UTC unless a zone is given",
+    )
+    end_path: FieldPathText = _setting(
+        "shape", "end", "Path of the field that is true in the last message of a sequence"
+    )
     stream_by: Literal["key", "partition"] = _setting(
         "shape",
         "key",
@@ -162,6 +203,16 @@ class Settings(BaseModel):
         "shape",
         ("NA", "N/A", "null", "none", "?", "-", "unknown", "unavailable"),
         "Texts or numbers that mark a missing number, besides NaN and blank text; case-insensitive",
+    )
+    text_numbers: bool = _of_vectors(
+        "shape", default=True, description="Read numbers and JSON in strings; if false, such strings are refused"
+    )
+    decimal_scale: int | None = _of_vectors(
+        "shape",
+        None,
+        "Digits after the point of decimals that come as base64 without a schema, as Kafka Connect writes them",
+        ge=0,
+        le=99,
     )
     max_value_bytes: int = _setting(
         "shape", 65_536, "Maximum size of a value; a larger value goes to the dead-letter topic", ge=1, le=100_000_000
@@ -241,6 +292,9 @@ class Settings(BaseModel):
     features: int = _of_vectors(
         "shape", 1, "Number of components in each value: 1, or the length of the vectors", ge=1, le=1024
     )
+    components: Texts = _of_vectors(
+        "shape", (), "Names of the components, for messages and reports [default: the paths in value_path, if several]"
+    )
     horizons: Horizons = _of_numbers(
         "shape", (1,), "Prediction horizons, in events ahead: 5, or several such as 1,2,5 or 1-5"
     )
@@ -277,9 +331,16 @@ class Settings(BaseModel):
     interval_rate: float = _of_numbers(
         "shape", 0.01, "Step size at which intervals adapt to reach the target share", ge=0, le=1
     )
+    range_margin: float = _of_numbers(
+        "shape",
+        0.1,
+        "How far predictions may leave the range of the values so far, as a share of that range; more for trends",
+        ge=0,
+        le=1_000_000,
+    )
     # labels of sequences
     classes: int = _of_labels("shape", 2, "Number of classes: the maximum number of distinct labels", ge=2, le=1024)
-    label_path: str = _of_labels("shape", "label", "Dotted path of the label in a JSON object", min_length=1)
+    label_path: FieldPathText = _of_labels("shape", "label", "Path of the label in a message")
     max_sequence_length: int = _of_labels("shape", 512, "Number of samples after which a sequence ends", ge=1, le=8192)
     label_timeout_events: int = _of_labels(
         "shape",
@@ -418,6 +479,26 @@ class Settings(BaseModel):
         """Number of channels: the numbers predicted after each event, each component at each horizon."""
         return self.features * len(self.horizons)
 
+    @property
+    def component_names(self) -> tuple[str, ...]:
+        """The names of the components; none if they have no names."""
+        return self.components or (self.value_path if len(self.value_path) > 1 else ())
+
+    def without_paths(self) -> "Settings":
+        """Return the settings for values that are not in messages: their names stay, their format and paths do not."""
+        names = (
+            "value_format",
+            "key_format",
+            "envelope",
+            "value_path",
+            "key_path",
+            "time_path",
+            "label_path",
+            "end_path",
+        )
+        plain = {name: type(self).model_fields[name].default for name in names}
+        return self.model_copy(update={**plain, "components": self.component_names})
+
     def nested(self, figures: Sequence[T]) -> T | tuple[T, ...] | tuple[tuple[T, ...], ...]:
         """Arrange one figure per channel in the nesting that messages use.
 
@@ -448,9 +529,18 @@ class Settings(BaseModel):
         """Return the passphrase of the key from its setting or its file; raises as ``password`` does."""
         return self._secret("ssl_key_password")
 
+    def registry_password(self) -> str | None:
+        """Return the password at the Schema Registry from its setting or its file; raises as ``password`` does."""
+        return self._secret("schema_registry_password")
+
+    def registry_token(self) -> str | None:
+        """Return the token for the Schema Registry from its setting or its file; raises as ``password`` does."""
+        return self._secret("schema_registry_token")
+
     def secrets(self) -> list[str]:
         """Return all configured secrets, so that they can be hidden; raises as ``password`` does."""
-        return [secret for secret in (self.password(), self.key_password()) if secret]
+        secrets = (self.password(), self.key_password(), self.registry_password(), self.registry_token())
+        return [secret for secret in secrets if secret]
 
     def _secret(self, name: str) -> str | None:
         """Return a secret from its setting, or from the file that the setting ``NAME_file`` names."""

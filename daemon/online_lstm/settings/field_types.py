@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, Valida
 
 from online_lstm.events import EXPERTS
 from online_lstm.home_directory import expand_home
+from online_lstm.timestamps import AUTO, EPOCH_UNITS, ISO
 
 KERAS_SUFFIX = ".keras"
 PathOrUrl = TypeVar("PathOrUrl", Path, str)
@@ -69,6 +70,31 @@ def _existing(value: Path) -> Path:
     return value.resolve()
 
 
+def _field_path(value: str) -> str:
+    if not value.startswith("/") and not all(value.split(".")):
+        raise ValueError("expected names separated by dots, or a JSON Pointer such as /a/b")
+    return value
+
+
+def _distinct(value: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(value)) < len(value):
+        raise ValueError("expected each path once")
+    return value
+
+
+def _time_format(value: str) -> str:
+    known = (AUTO, *EPOCH_UNITS, ISO)
+    if value not in known and "%" not in value:
+        raise ValueError(f"expected {', '.join(known)}, or a pattern like %d/%m/%Y")
+    return value
+
+
+def _registry_url(value: str) -> str:
+    if not re.fullmatch(r"https?://[^/\s]+(/\S*)?", value):
+        raise ValueError("expected http://host:port or https://host:port, and the path of the interface, if any")
+    return value
+
+
 def _start(value: str) -> str:
     """Accept ``earliest``, ``latest`` or an ISO 8601 timestamp."""
     if value not in {"earliest", "latest"}:
@@ -85,6 +111,10 @@ ExistingFile = Annotated[HomePath, AfterValidator(_existing)]
 StartPosition = Annotated[str, AfterValidator(_start)]
 Server = Annotated[str, AfterValidator(_server)]
 Topic = Annotated[str, AfterValidator(_topic)]
+FieldPathText = Annotated[str, AfterValidator(_field_path)]
+Paths = Annotated[tuple[FieldPathText, ...], BeforeValidator(_split_on_commas), AfterValidator(_distinct)]
+RegistryUrl = Annotated[str, AfterValidator(_registry_url)]
+TimeFormat = Annotated[str, AfterValidator(_time_format)]
 Servers = Annotated[tuple[Server, ...], BeforeValidator(_split_on_commas), AfterValidator(_non_empty)]
 Topics = Annotated[tuple[Topic, ...], BeforeValidator(_split_on_commas), AfterValidator(_non_empty)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_split_on_commas), AfterValidator(_non_empty)]

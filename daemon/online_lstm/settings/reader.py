@@ -34,13 +34,23 @@ def read_settings(
     values = {**file, **variables, **(given or {})}
     task, preset = (str(plain_text(values.get(name))) for name in ("task", "preset"))
     scope = SCOPES.get((str(values.get("task", "symbol")), str(values.get("model_scope"))), {})
-    defaults = {**TASKS.get(task, {}), **scope, **PRESETS.get(preset, {})}
+    defaults = {**TASKS.get(task, {}), **scope, **PRESETS.get(preset, {}), **_named_features(values)}
     try:
         settings = Settings(**{**defaults, **values})
     except ValidationError as error:
         raise SettingsError("\n".join(_explain(dict(problem), values) for problem in error.errors())) from None
     require_learnable(settings)
     return settings
+
+
+def _named_features(values: Mapping[str, Any]) -> dict[str, int]:
+    """Return the number of features that several paths or names define."""
+    for name in ("components", "value_path"):
+        given = values.get(name) or ()
+        count = len(given.split(",") if isinstance(given, str) else given)
+        if count > 1:
+            return {"features": count}
+    return {}
 
 
 def _unknown(name: str, prefix: str = "") -> str:
@@ -65,10 +75,19 @@ def _explain(problem: dict[str, Any], values: Mapping[str, Any]) -> str:
         return _unknown(name)
     received = values.get(name, problem.get("input"))
     shown = plain_text(received) if isinstance(received, bool) else repr(received)
-    if "password" in name:
+    if is_secret(name):
         shown = "(secret)"
     expected = str(problem["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
     return f"{name}: received {shown}, expected {expected.removeprefix('expected ')}"
+
+
+def is_secret(name: str) -> bool:
+    """Return whether the value of a setting is not shown.
+
+    >>> is_secret("sasl_password"), is_secret("schema_registry_token"), is_secret("window")
+    (True, True, False)
+    """
+    return "password" in name or "token" in name
 
 
 def add_value(values: dict[str, str], name: str, value: str) -> None:
@@ -86,7 +105,7 @@ def add_value(values: dict[str, str], name: str, value: str) -> None:
     elif name in Settings.model_fields and is_list(name):
         values[name] += f",{value}"
     else:
-        shown = "(secret)" if "password" in name else f"{values[name]!r} and {value!r}"
+        shown = "(secret)" if is_secret(name) else f"{values[name]!r} and {value!r}"
         raise SettingsError(f"{name}: received {shown}, expected it once")
 
 

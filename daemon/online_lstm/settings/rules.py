@@ -1,5 +1,7 @@
 """Rules between settings: combinations that are refused although each value is valid."""
 
+from importlib.util import find_spec
+
 from online_lstm.errors import SettingsError
 from online_lstm.settings.catalogue import Settings
 
@@ -7,6 +9,9 @@ MAX_TOPIC_LENGTH = 249
 MAX_PERIODS = 2
 MAX_LAGS = 64
 """Each value requires the solution of a linear system with one equation per lag."""
+MESSAGE_FORMATS = ("auto", "json_schema", "avro", "protobuf")
+"""Value formats with messages, into which paths lead."""
+_LIBRARIES = {"avro": ("fastavro",), "protobuf": ("grpc_tools",)}
 BYTES_OF_CHANNEL, BYTES_OF_MESSAGE = 2500, 6000
 """Space reserved in a message for each channel, and for the rest of the message.
 
@@ -60,12 +65,49 @@ def require_learnable(settings: Settings) -> None:
             f"model_scope: received {settings.model_scope}, expected partition, as task is label: a label is learned "
             "from many sequences, and each has a stream"
         )
-    if settings.task == "label" and settings.value_format != "auto":
+    if settings.task == "label" and settings.value_format not in MESSAGE_FORMATS:
         raise SettingsError(
             f"value_format: received {settings.value_format}, expected auto, as task is label: a label is in JSON"
         )
+    _require_fields(settings)
     if settings.task == "number":
         _require_predictable_numbers(settings)
+
+
+def _require_fields(settings: Settings) -> None:
+    """Raise if the fields of a message do not fit the value."""
+    paths = settings.value_path
+    if settings.task == "symbol" and len(paths) > 1:
+        raise SettingsError(f"value_path: received {', '.join(paths)}, expected one path, as task is symbol")
+    for name, given in (("value_path", paths), ("components", settings.components)):
+        if len(given) not in {0, settings.features} and not (name == "value_path" and len(given) == 1):
+            raise SettingsError(
+                f"{name}: received {', '.join(given)}, expected {settings.features} of them: the setting features"
+            )
+    _require_registry(settings)
+    binary = settings.value_format not in MESSAGE_FORMATS
+    names = [name for name in ("value_path", "key_path", "time_path") if getattr(settings, name)]
+    if settings.envelope != "none":
+        names.append("envelope")
+    if binary and names:
+        raise SettingsError(
+            f"{names[0]}: received a path into messages, but value_format is {settings.value_format}; expected "
+            f"value_format {', '.join(MESSAGE_FORMATS)}"
+        )
+
+
+def _require_registry(settings: Settings) -> None:
+    """Raise if a format needs a registry, or a library that is not installed."""
+    for name in ("value_format", "key_format"):
+        given = getattr(settings, name)
+        if given not in _LIBRARIES:
+            continue
+        if settings.schema_registry_url is None:
+            raise SettingsError(f"{name}: received {given}, expected schema_registry_url as well")
+        if any(find_spec(library) is None for library in _LIBRARIES[given]):
+            raise SettingsError(
+                f"{name}: received {given}, but the library for it is not installed: pip install 'online-lstm[{given}]'"
+            )
 
 
 def _require_predictable_numbers(settings: Settings) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from online_lstm.checkpoint import CheckpointStore
+from online_lstm.codec.schemas import SchemaSource
 from online_lstm.errors import RecoveryRefusedError, StateMismatchError
 from online_lstm.events import CommitMetadata, Committed, TopicPartition
 from online_lstm.learning.partition import (
@@ -61,6 +62,7 @@ class Recovery:
         network_for: Returns the network for given learning settings.
         observer: Called for each damaged checkpoint.
         warm_start: The initial state of new streams; None for untrained streams.
+        schemas: The schemas of the registry; None if no format needs one.
     """
 
     def __init__(
@@ -72,8 +74,9 @@ class Recovery:
         network_for: NetworkFactory,
         observer: Observer,
         warm_start: WarmStart | None = None,
+        schemas: SchemaSource | None = None,
     ) -> None:
-        self._settings = settings
+        self._settings, self._schemas = settings, schemas
         self._topic, self._network_for, self._warm_start = topic, network_for, warm_start
         self._checkpoints = CheckpointSearch(store, observer)
         self._refuse_unless = partial(refuse_unless, settings)
@@ -239,7 +242,7 @@ class Recovery:
     def _new_partition(self, source: TopicPartition, commit_metadata: CommitMetadata) -> Partition:
         """Return an untrained partition with the lineage and digest of the given metadata."""
         unlearned = CommitMetadata(commit_metadata.lineage, 0, commit_metadata.digest, commit_metadata.partitions)
-        return Partition(self._settings, source, unlearned, self._network_for, self._warm_start)
+        return Partition(self._settings, source, unlearned, self._network_for, self._warm_start, schemas=self._schemas)
 
     def _partitions_before(self, source: TopicPartition, partitions: int) -> int:
         """Return the topic's number of partitions at the start of the group; the current number for a new group."""

@@ -24,12 +24,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from online_lstm.checkpoint import CheckpointStore, CheckpointWriter
+from online_lstm.codec.schemas import SchemaSource, schema_ids
 from online_lstm.errors import (
     BrokerUnavailableError,
     CheckpointsUnavailableError,
     InputGoneError,
     MissingTopicError,
     NotCommittedError,
+    SchemaRegistryUnavailableError,
 )
 from online_lstm.events import Committed, Membership, OutputRecord, PollResult, TopicPartition
 from online_lstm.learning.partition import NetworkFactory, ProcessedBatch
@@ -54,7 +56,12 @@ LEAVING_S = 1.0
 STOPPING_S = 10.0
 """Longest time that a stop waits for an unavailable broker."""
 
-WAITED_FOR = (BrokerUnavailableError, CheckpointsUnavailableError, MissingTopicError)
+WAITED_FOR = (
+    BrokerUnavailableError,
+    CheckpointsUnavailableError,
+    MissingTopicError,
+    SchemaRegistryUnavailableError,
+)
 """Errors that may end by themselves: the loop retries until they do."""
 
 _log = EventLogger(__name__)
@@ -72,6 +79,7 @@ class Service:
         observer: Called with every report.
         health: Receives the liveness and readiness of the loop.
         warm_start: The initial state of new streams; None for untrained streams.
+        schemas: The schemas of the registry; None if no format needs one.
         clock: Returns monotonic seconds, for periodic work; the learned state does not depend on it.
     """
 
@@ -86,12 +94,20 @@ class Service:
         observer: Observer,
         health: HealthState,
         warm_start: WarmStart | None = None,
+        schemas: SchemaSource | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings, self._source, self._sink, self._observer = settings, source, sink, observer
         recovery = Recovery(
-            settings, topic=source, store=store, network_for=network_for, observer=observer, warm_start=warm_start
+            settings,
+            topic=source,
+            store=store,
+            network_for=network_for,
+            observer=observer,
+            warm_start=warm_start,
+            schemas=schemas,
         )
+        self._schemas = schemas
         self._assignments = Assignments(source, recovery, ReplayEnd(settings, store=store, observer=observer))
         self._checkpoints = CheckpointSchedule(
             CheckpointWriter(store),
@@ -167,7 +183,7 @@ class Service:
         self._checkpoints.collect()
         try:
             self._reassign(polled)
-            self._restore_assigned()
+            self._prepare_batch(polled)
             self._process_batch(polled)
             self._finish_replays(polled.membership)
             if self._monitor.watch([assignment.source for assignment in self._assignments.live]):
@@ -192,6 +208,20 @@ class Service:
             raise
 
     # a batch
+
+    def _prepare_batch(self, polled: PollResult) -> None:
+        """Restore assigned partitions and fetch the schemas of a batch; read the batch again if one of these waits."""
+        try:
+            self._restore_assigned()
+            if self._schemas is not None:
+                every = [record for records in polled.records.values() for record in records]
+                for schema_id in sorted(schema_ids(part for record in every for part in (record.key, record.value))):
+                    self._schemas.schema(schema_id)
+        except WAITED_FOR:
+            for source, records in polled.records.items():
+                if self._assignments.get(source) is not None:
+                    self._source.seek(source, records[0].offset)
+            raise
 
     def _process_batch(self, polled: PollResult) -> None:
         processed: dict[TopicPartition, ProcessedBatch] = {}

@@ -9,6 +9,7 @@ from online_lstm.errors import MissingTopicError
 from online_lstm.events import TopicPartition
 from online_lstm.learning.model_factory import model_factory
 from online_lstm.settings import Settings
+from online_lstm.streaming.schema_registry import registry_of
 from online_lstm.streaming.service import Service
 from online_lstm.telemetry import Observer, TelemetryEvent
 from online_lstm.testing.memory_clients import MemoryConsumer, MemoryProducer
@@ -66,6 +67,7 @@ def run(kafka: MemoryKafka, settings: Settings, *, observer: Observer = lambda _
         observer=stop_when_caught_up,
         health=_IgnoredHealth(),
         warm_start=read_warm_start(settings),
+        schemas=registry_of(settings),
     )
     before = dict(kafka.ends)
     service.run()

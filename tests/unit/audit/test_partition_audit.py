@@ -409,6 +409,7 @@ def test_outputs_are_streamed(tmp_path: Path) -> None:
         def __init__(self, offset: int) -> None:
             alive.append(offset)
             self.position = self.offset = offset
+            self.index, self.event = -1, (offset, -1)
             self.lineage, self.record, self.exact = "00000000", last, True
 
         def __del__(self) -> None:

@@ -62,11 +62,7 @@ def test_a_column_of_labels_is_learned_from(tmp_path: Path) -> None:
     ("arguments", "settings", "message"),
     [
         (("--label-column", "kind"), {}, "expected --key-column as well"),
-        (
-            ("--label-column", "kind", "--key-column", "run"),
-            {"label_path": "a.b"},
-            "expected the default value_path and label_path",
-        ),
+        (("--key-column", "run"), {"label_path": "a.b"}, "no column 'a.b'; expected one of run, sample, kind"),
         (("--label-column", "none", "--key-column", "run"), {}, "no column 'none'; expected one of run, sample, kind"),
     ],
 )

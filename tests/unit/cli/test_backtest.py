@@ -100,6 +100,24 @@ def test_json_lines_are_read_like_messages_of_the_input_topic(tmp_path: Path) ->
     assert ["on", "off"] == [message["value"] for message in read_messages(tmp_path / "out.jsonl")]
 
 
+def test_paths_of_the_settings_name_columns_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One settings file reads a topic of flat objects, and a file of cells with the same names."""
+    cells = write(tmp_path / "cells.csv", b"id,ts,temp,hum", b"a,1760000000,21.5,40", b"b,1760000060,22,NA")
+    lines = write(
+        tmp_path / "lines.jsonl",
+        b'{"id": "a", "ts": 1760000000, "temp": 21.5, "hum": 40}',
+        b'{"id": "b", "ts": 1760000060, "temp": 22, "hum": "NA"}',
+    )
+    config = tmp_path / "s.toml"
+    config.write_text('value_path = ["temp", "hum"]\nkey_path = "id"\ntime_path = "ts"\ncalendar = true\n')
+    told = []
+    for file in (cells, lines):
+        options = ("--config", config, "--predictions", tmp_path / "out.jsonl")
+        assert ExitCode.OK == number_run(monkeypatch, file, *options)
+        told.append([(m["stream"], m["value"], m["components"]) for m in read_messages(tmp_path / "out.jsonl")])
+    assert told[0] == told[1] == [("a", [21.5, 40], ["temp", "hum"]), ("b", [22, None], ["temp", "hum"])]
+
+
 def test_report_on_standard_output_stands_alone(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """The table goes where it does not disturb the next program of the pipe."""
     assert ExitCode.OK == run(write(tmp_path / "values.txt", b"4", b"8"), "--json", "-")
@@ -122,6 +140,7 @@ def test_a_file_without_values_is_refused(
     [
         (["--column", "state"], "values.txt is read as text, expected --format csv"),
         (["--set", "value_format=long"], "value_format: received long, expected auto or string"),
+        (["--time-format", "hours"], "time_format: received 'hours', expected auto, s, ms, us, ns, iso, or a pattern"),
         (["--set", "windw=8"], "windw: there is no such setting; window is one"),
         (["--json", "{folder}"], "json: cannot write {folder}: Is a directory"),
         (["--json", "/dev/full"], "json: cannot write /dev/full: No space left on device"),
@@ -374,14 +393,15 @@ def test_several_columns_are_vectors_and_each_is_told(
     rows = [b"%d,%d,x" % (100 + event % 12, event % 7) if event % 5 else b",%d,x" % (event % 7) for event in range(300)]
     file = write(tmp_path / "values.csv", b"a,b,note", *rows)
     out, report = tmp_path / "out.jsonl", tmp_path / "r.json"
-    options = ("--column", "b", "--column", "a", "--set", "features=2", "--set", "horizons=1,2")
+    options = ("--column", "b", "--column", "a", "--set", "horizons=1,2")
     assert ExitCode.OK == number_run(monkeypatch, file, *options, "--json", report, "--predictions", out)
     told = json.loads(report.read_text(), parse_constant=pytest.fail)
     assert told["mean_absolute_error"] is None
     assert told["root_mean_squared_error"] is None
     places = [(channel["component"], channel["horizon"]) for channel in told["channels"]]
-    assert [(0, 1), (1, 1), (0, 2), (1, 2)] == places
+    assert [("b", 1), ("a", 1), ("b", 2), ("a", 2)] == places
     messages = read_messages(out)
+    assert ["b", "a"] == messages[0]["components"]
     assert [0, None] == messages[0]["value"]
     judged = [m["evaluation"] for m in messages if m["evaluation"]]
     errors = [evaluation["error"][1][1] for evaluation in judged if evaluation["error"][1][1] is not None]
@@ -455,7 +475,6 @@ def test_how_a_file_is_read_is_told(
         ("--encoding", "none", "expected an encoding like utf-8"),
         ("--separator", "ab", "expected one mark, or tab, space or none"),
         ("--decimal", "5", "expected one mark"),
-        ("--time-format", "hours", "expected s, ms, us, ns, iso, or a pattern like %d/%m/%Y"),
     ],
 )
 def test_ways_of_writing_that_there_are_not_are_refused(

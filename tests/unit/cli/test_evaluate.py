@@ -134,10 +134,30 @@ def test_numbers_are_measured_by_their_errors(
     assert found["prediction"] < 0.05
 
 
-def test_a_protocol_that_needs_a_file_asks_for_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_series_of_a_folder_are_streams(
+    taxi_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each has its own last value; the published prediction is compared with the baselines by the age of a stream."""
+    monkeypatch.undo()  # a network of numbers
+    counts = [row.split(",")[1] for row in taxi_file.read_text().splitlines()[3:200]]
+    for name in ("one", "other"):
+        rows = [f"{index},{count}" for index, count in enumerate(counts)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["time,passengers", *rows]))
+    report = tmp_path / "r.json"
+    assert ExitCode.OK == run("ordinary", "--data", tmp_path, "--json", report)
+    assert "ordinary: 394 elements, seed 1000" in capsys.readouterr().out
+    (protocol,) = json.loads(report.read_text())["protocols"]
+    found = protocol["found"]
+    assert 1.0 == found["last_value"]["51 to 128"]["mean"] > found["prediction"]["51 to 128"]["mean"]
+    assert [None] == found["prediction"]["501 on"]["values"]
+    assert [0] == found["prediction"]["worse by MSE"]["values"]
+
+
+@pytest.mark.parametrize(("name", "option"), [("taxi", "--taxi CSV"), ("ordinary", "--data FOLDER")])
+def test_a_protocol_that_needs_a_file_asks_for_it(name: str, option: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Asked for by its name; without a name it is left out."""
-    assert ExitCode.USAGE == run("taxi")
-    assert "--taxi CSV" in capsys.readouterr().err
+    assert ExitCode.USAGE == run(name)
+    assert f"expected {option}" in capsys.readouterr().err
 
 
 def test_missing_file_is_refused_before_learning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

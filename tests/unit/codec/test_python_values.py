@@ -31,9 +31,8 @@ VALUES = st.recursive(SCALARS, lambda parts: st.lists(parts, max_size=3) | st.di
 
 def event_of(task: str, text: bytes) -> tuple[Any, ...]:
     """Return the parts of the event of a value, or the reason of its refusal."""
-    try:
-        event: Any = Decoder(TASKS[task]).decode(InputRecord("numbers", 0, 0, -1, b"key", text))
-    except BadInputError as error:
+    ((_, event, error),) = Decoder(TASKS[task]).decode(InputRecord("numbers", 0, 0, -1, b"key", text))
+    if error is not None:
         return (error.reason,)
     return tuple(getattr(event, name, None) for name in ("symbol", "vector", "literal", "ends", "label"))
 

@@ -1,11 +1,16 @@
 """The metrics of the protocols: which elements they cover, and when they have no value."""
 
+from collections.abc import Sequence
+
+import pytest
 from online_lstm.evaluation.benchmarks import (
     LAST,
     LATE,
+    MIN_RATIO,
     MOVING,
     PROTOCOLS,
     Trace,
+    error_by_last_value,
     hit_rate,
     last_bits,
     last_hits,
@@ -16,6 +21,7 @@ from online_lstm.evaluation.benchmarks import (
     misses_later,
     relearned,
     share_of_first,
+    worse_streams,
 )
 
 
@@ -72,3 +78,33 @@ def test_published_figures_have_a_metric_and_a_source() -> None:
         names = {measure.name for measure in protocol.measures}
         assert all(set(them.figures) <= names for them in protocol.published)
         assert bool(protocol.published) == bool(protocol.source)
+
+
+def numbers(**streams: Sequence[tuple[float | None, float | None, float | None]]) -> Trace:
+    """Read the errors of a predictor, of the last value and of the seasonal naive, event by event."""
+    rows = [row for stream in streams.values() for row in stream]
+    ours, last, seasonal = zip(*rows, strict=True)
+    keys = [name for name, stream in streams.items() for _ in stream]
+    flags = [True] * len(rows)
+    baselines = {"last_value": last, "seasonal_naive": seasonal}
+    return Trace(flags, flags, errors=ours, baseline_errors=baselines, keys=keys)
+
+
+def test_errors_are_compared_by_the_age_of_a_stream() -> None:
+    """The mean of a stream's events by that of the last value, and the geometric mean over the streams."""
+    first = [(None, None, None), (1.0, 2.0, 9.0), (3.0, 2.0, 9.0), (8.0, 1.0, 9.0)]
+    other = [(None, None, None), (4.0, 1.0, 9.0), (4.0, 1.0, 9.0), (0.0, 1.0, 9.0)]
+    trace = numbers(first=first, other=other)
+    assert 2.0 == pytest.approx(error_by_last_value(2, 3, trace))
+    assert (8 * MIN_RATIO) ** 0.5 == pytest.approx(error_by_last_value(4, 9, trace))
+    assert error_by_last_value(5, 9, trace) is None
+    assert error_by_last_value(2, 3, numbers(constant=[(0.0, 0.0, 0.0)] * 4)) is None
+
+
+def test_a_stream_is_worse_by_more_than_chance() -> None:
+    """Than the better of its baselines, by two standard errors of the differences; squares count large errors more."""
+    sure = [(2.0, 9.0, 1.0), (2.1, 9.0, 1.0)] * 20
+    luck = [(0.0, 9.0, 1.0), (2.1, 9.0, 1.0)] * 20
+    better = [(0.5, 9.0, 1.0), (0.4, 9.0, 1.0)] * 20
+    assert 1 == worse_streams(1, numbers(sure=sure, luck=luck, better=better, young=[(None, None, None)]))
+    assert 2 == worse_streams(2, numbers(sure=sure, luck=luck, better=better))

@@ -202,6 +202,49 @@ def test_a_tombstone_makes_no_output_but_counts_as_a_record() -> None:
     assert 1 == partition.commit_metadata.records
 
 
+READINGS = [
+    record(
+        offset,
+        b'[{"id": "a", "t": %d, "v": %d}, {"id": "b", "t": %d, "v": %s}]'
+        % (1000 + offset, offset % 7, 1001 + offset, b'"on"' if offset % 5 else b"null"),
+        b"gateway",
+    )
+    for offset in range(40)
+]
+FIELDS = {"value_path": "v", "key_path": "id", "time_path": "t", "time_format": "s"}
+
+
+def test_each_event_of_an_array_has_an_id() -> None:
+    """The outputs are keyed and timed by their events, in order; the position of the record is the same."""
+    first, second = partition_of(**FIELDS).process(READINGS[1:2]).outputs
+    assert [b"a", b"b"] == [first.key, second.key]
+    assert [1_001_000, 1_002_000] == [first.timestamp_ms, second.timestamp_ms]
+    assert [b"numbers/0/1/0", b"numbers/0/1/1"] == [dict(output.headers)["ce_id"] for output in (first, second)]
+    assert [("a", 1, 0), ("b", 1, 1)] == [(m["stream"], m["offset"], m["index"]) for m in messages_of([first, second])]
+
+
+def test_an_array_has_one_dead_letter_at_most() -> None:
+    """It has the whole record as it came, with the index of the first event that was refused; all are counted."""
+    bad = record(3, b'[{"id": "a", "t": 1, "v": 4}, {"id": "b", "t": "?", "v": 4}, {"v": 4}]', b"gateway")
+    processed = partition_of(**FIELDS).process([bad])
+    assert {"not_a_time": 1, "missing_path": 1} == processed.tally.dead_letters
+    (letter,) = [output for output in processed.outputs if output.dead_letter]
+    headers = dict(letter.headers)
+    assert (bad.value, bad.key, b"1", b"3") == (
+        letter.value,
+        letter.key,
+        headers["online_lstm_index"],
+        headers["online_lstm_offset"],
+    )
+    assert 1 == processed.tally.events
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_the_size_of_the_calls_does_not_show_in_arrays(size: int) -> None:
+    """Keys and times of events are as good as those of records."""
+    assert process(READINGS, sizes=[40], **FIELDS) == process(READINGS, sizes=[size], **FIELDS)
+
+
 def test_a_null_value_without_a_key_forgets_nothing() -> None:
     """The stream without a key goes on; the record is a dead letter, and counted."""
     partition = partition_of()

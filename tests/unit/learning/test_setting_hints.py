@@ -43,9 +43,8 @@ class Feed:
             content = value if isinstance(value, bytes) else json.dumps(value).encode()
             when = self._offset if timestamp_ms is None else timestamp_ms
             record = InputRecord("numbers", 0, self._offset, when, None if key is None else key.encode(), content)
-            try:
-                event = self._decoder.decode(record)
-            except BadInputError as error:
+            ((_, event, error),) = self._decoder.decode(record)
+            if error is not None:
                 outputs.append(self._encoder.dead_letter(record, error))
                 continue
             assert isinstance(event, Event)

@@ -10,8 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from online_lstm.checkpoint import KEEP
-from online_lstm.errors import BrokerUnavailableError, FencedError, NotCommittedError, ReplayDivergedError
-from online_lstm.events import Membership, PollResult
+from online_lstm.errors import (
+    BrokerUnavailableError,
+    CheckpointsUnavailableError,
+    FencedError,
+    NotCommittedError,
+    ReplayDivergedError,
+)
+from online_lstm.events import Membership, PollResult, TopicPartition
 from online_lstm.learning.partition import Partition
 from online_lstm.streaming.checkpoint_schedule import CHECKPOINT_SHARE
 from online_lstm.streaming.commit_metadata import read_metadata
@@ -528,6 +534,26 @@ def test_full_disk_costs_only_a_longer_replay(kafka: FakeKafka, tmp_path: Path, 
 
 
 # health
+
+
+def test_what_is_polled_while_a_partition_waits_is_read_again(
+    kafka: FakeKafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: Outcome
+) -> None:
+    """One partition is restored and polled while the checkpoints of another cannot be listed: nothing is skipped."""
+    daemon = FakeDaemon(kafka, tmp_path / "waits", sizes=SIZES)
+    lineages = daemon.store.lineages
+
+    def refuse(source: TopicPartition) -> list[str]:
+        if source.partition == 1:
+            raise CheckpointsUnavailableError("the store is away")
+        return lineages(source)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(daemon.store, "lineages", refuse)
+        for _ in range(5):
+            daemon.step()
+        assert "the store is away" == daemon.health.waiting_for
+    assert undisturbed == outcome_of(kafka, daemon.run())
 
 
 def test_health_says_what_is_waited_for(kafka: FakeKafka, tmp_path: Path) -> None:

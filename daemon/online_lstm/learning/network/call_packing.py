@@ -4,6 +4,8 @@ Every further array would add some 10 us to a call. The fields are those of a na
 ``online_lstm.learning.network.signatures``. Only this module knows the position of a field in a row.
 """
 
+import hashlib
+import os
 from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -13,7 +15,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from online_lstm.learning.network.lstm import Tensor
-from online_lstm.learning.network.tensorflow_runtime import trim_heap
+from online_lstm.learning.network.program_cache import cached
+from online_lstm.learning.network.tensorflow_runtime import processor, trim_heap
 
 Fields = TypeVar("Fields", bound=NamedTuple)
 Arguments = TypeVar("Arguments", bound=NamedTuple)
@@ -96,6 +99,13 @@ def compiled(
         rows = program.call_flat(*map(tf.constant, given.pack(arrays)))
         return returned.unpack([row.numpy() for row in rows])
 
-    program.call_flat(*map(tf.constant, given.empty))  # compiles
+    with cached(_cache_key(arguments, results)):
+        program.call_flat(*map(tf.constant, given.empty))  # compiles
     trim_heap()
     return call
+
+
+def _cache_key(*specs: NamedTuple) -> str:
+    """Return a key for programs with these fields on this machine with these versions and flags."""
+    about = (specs, tf.__version__, processor(), os.environ["XLA_FLAGS"])
+    return hashlib.sha256(repr(about).encode()).hexdigest()[:16]

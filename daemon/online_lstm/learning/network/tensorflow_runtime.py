@@ -10,6 +10,7 @@ import gc
 import importlib
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, MutableMapping, Sequence
@@ -19,6 +20,8 @@ from importlib.metadata import version
 from importlib.util import LazyLoader, find_spec
 from pathlib import Path
 from types import ModuleType
+
+from online_lstm.learning.network import program_cache
 
 XLA_PINS = {
     # AVX-512 is not faster for products this small, and many machines do not have it
@@ -51,6 +54,8 @@ for line in sys.stdin.buffer:
         os.write(1, line)
 """
 _XLA_DECIDES = ("--xla_cpu", "--xla_backend")
+_CPU_INFO = Path("/proc/cpuinfo")
+_PROCESSOR = re.compile(r"^(?:model name|CPU part|flags|Features)\s*:.*", re.MULTILINE)
 _INSTRUCTION_SETS = ("avx2", "avx", "sse4_2")
 
 
@@ -94,6 +99,7 @@ def load_tensorflow() -> None:
     if "tensorflow" in sys.modules:
         return
     pin_runtime()
+    program_cache.enable()
     sys.modules.setdefault(_KERAS, None)  # type: ignore[arg-type] # an import of it fails, as if it were not installed
     sys.meta_path.insert(0, _FirstUseFinder)
     collecting = gc.isenabled()
@@ -162,7 +168,14 @@ def fingerprint() -> dict[str, str]:
     }
 
 
-def _instruction_set(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+def processor(cpuinfo: Path = _CPU_INFO) -> str:
+    """Return the models and the features of the processors, for programs that were compiled for them."""
+    if not cpuinfo.is_file():
+        return platform.processor()
+    return "\n".join(sorted(set(_PROCESSOR.findall(cpuinfo.read_text(encoding="utf-8")))))
+
+
+def _instruction_set(cpuinfo: Path = _CPU_INFO) -> str:
     """Return the best instruction set that the processor has, up to the pinned one."""
     if not cpuinfo.is_file():
         return "unknown"

@@ -10,6 +10,11 @@ the mean of the members with these weights. This is the exponentially weighted a
 whose regret against any sequence of members is bounded from the first event on (Herbster and Warmuth, "Tracking the
 best expert", 1998). Errors at a horizon overlap, so each of them counts less.
 
+There are two sets of weights, each used and learned in its own situation. A value is *surprising* if both the stack and
+the last value missed it by more than ``SURPRISE`` m, with the m before it. It and the next one are the situation in
+which nobody knows whether it was an outlier, where the last value fails, or a step, where the stack does: each stream
+has its own answer. At a horizon h, the next h - 1 values are no new surprise.
+
 m is the mean over this block of ``BLOCK`` events and the one before, each error at most ``MAX_GROWTH`` times the mean
 before it: one wild value does not make all later errors small, nor does a unit that changes.
 """
@@ -28,6 +33,8 @@ FIRST_SHARE = 0.8
 """First weight of the last value; the other members share the rest equally."""
 SHARE = 0.002
 MAX_LOSS = 8.0
+SURPRISE = 5.0
+SURPRISED_EVENTS = 2
 BLOCK = 64
 MAX_GROWTH = 10.0
 FIRST = 10
@@ -38,20 +45,22 @@ MIN_ERROR = 1e-300
 class Mixture(NamedTuple):
     """The arrays of one stream, with P members, of which the first is the stack, and M pending labels."""
 
-    weights: NDArray[np.float64]  # (P,): sum 1
+    weights: NDArray[np.float64]  # (2, P): usually, and after a surprising value; sums 1
     errors: NDArray[np.float64]  # (2,): sums of the last value's errors, in this block and in the one before
     judged: NDArray[np.int64]  # (1,): number of events so far whose label has arrived
-    pending: NDArray[np.float64]  # (M, P): predictions, oldest first
+    calm: NDArray[np.int64]  # (1,): number of known values since the last surprising one
+    pending: NDArray[np.float64]  # (M, P + 1): predictions, oldest first, and index of their weights
     waiting: NDArray[np.int64]  # (1,): number of pending predictions
 
 
 def fields(members: int, pending: int) -> dict[str, ArraySpec]:
     """Describe the arrays of one stream; at most ``pending`` labels are pending."""
     described = {
-        "weights": ArraySpec((members,), "float64", tuple(_first_weights(members))),
+        "weights": ArraySpec((2, members), "float64", tuple(_first_weights(members))),
         "errors": ArraySpec((2,), "float64"),
         "judged": ArraySpec((1,), "int64"),
-        "pending": ArraySpec((pending, members), "float64"),
+        "calm": ArraySpec((1,), "int64", SURPRISED_EVENTS),
+        "pending": ArraySpec((pending, members + 1), "float64"),
         "waiting": ArraySpec((1,), "int64"),
     }
     return {_PREFIX + name: described[name] for name in Mixture._fields}
@@ -72,7 +81,8 @@ def observe(
         The mean of the predictions, float64 ``(K,)``, and the weight of the stack in it, ``(K,)``.
     """
     mixture = Mixture(*[row[_PREFIX + name] for name in Mixture._fields])
-    waiting = np.concatenate((mixture.pending, predictions))
+    new = np.column_stack((predictions, np.zeros(len(values))))
+    waiting = np.concatenate((mixture.pending, new))
     mixed = np.empty((len(values), 2))
     _observe(mixture, values, waiting, (_first_weights(predictions.shape[1]), horizon), mixed)
     mixture.pending[:] = waiting[len(values) :]
@@ -81,7 +91,8 @@ def observe(
 
 def stack_weight(row: ArrayViews) -> float:
     """Return the weight of the stack after the last value."""
-    weight: float = row[_PREFIX + "weights"][0]
+    surprised = int(row[_PREFIX + "calm"][0] < SURPRISED_EVENTS)
+    weight: float = row[_PREFIX + "weights"][surprised, 0]
     return weight
 
 
@@ -114,47 +125,50 @@ def _observe(
         elif not np.isnan(values[event]):
             _learn(mixture, values[event], waiting[len(mixture.pending) - horizon + event], first_weights, horizon)
         now = waiting[len(mixture.pending) + event]
-        heaviest = np.argmax(mixture.weights)
+        situation = 1 if mixture.calm[0] < SURPRISED_EVENTS else 0
+        now[-1] = situation
+        weights = mixture.weights[situation]
+        heaviest = np.argmax(weights)
         mean = now[heaviest]
-        for member in range(len(now)):  # exactly their prediction if all members agree
-            mean += mixture.weights[member] * (now[member] - now[heaviest])
-        mixed[event, 0], mixed[event, 1] = mean, mixture.weights[0]
+        for member in range(len(weights)):  # exactly their prediction if all members agree
+            mean += weights[member] * (now[member] - now[heaviest])
+        mixed[event, 0], mixed[event, 1] = mean, weights[0]
 
 
 @compiled
 def _learn(
     mixture: Mixture, value: float, due: NDArray[np.float64], first_weights: NDArray[np.float64], horizon: int
 ) -> None:
-    smallest = np.inf
-    for prediction in due:
-        smallest = min(smallest, abs(value - prediction))
-    unit = max(_mean_error(mixture, abs(value - due[LAST_VALUE])), MIN_ERROR) * np.sqrt(horizon)
-    total = 0.0
-    for member in range(len(due)):
-        loss = min((abs(value - due[member]) - smallest) / unit, MAX_LOSS)
-        shared = (1 - SHARE) * mixture.weights[member] + SHARE * first_weights[member]
-        mixture.weights[member] = shared * np.exp(-loss)
-        total += mixture.weights[member]
-    for member in range(len(due)):
-        mixture.weights[member] /= total
+    weights = mixture.weights[int(due[-1])]
+    errors = np.abs(value - due[:-1])
+    limit = SURPRISE * _mean_error(mixture)
+    mixture.calm[0] += 1
+    if mixture.judged[0] >= FIRST and min(errors[0], errors[LAST_VALUE]) > limit and mixture.calm[0] >= horizon:
+        mixture.calm[0] = 0
+    _add_error(mixture, errors[LAST_VALUE])
+    unit = max(_mean_error(mixture), MIN_ERROR) * np.sqrt(horizon)
+    smallest = errors.min()
+    for member in range(len(weights)):
+        loss = min((errors[member] - smallest) / unit, MAX_LOSS)
+        weights[member] = ((1 - SHARE) * weights[member] + SHARE * first_weights[member]) * np.exp(-loss)
+    weights /= weights.sum()
 
 
 @compiled
-def _mean_error(mixture: Mixture, error: float) -> float:
-    """Add an error of the last value; return m."""
+def _mean_error(mixture: Mixture) -> float:
+    """Return m."""
     judged = mixture.judged[0]
-    if judged >= FIRST:
-        error = min(error, MAX_GROWTH * mixture.errors.sum() / _errors_of(judged))
-    if judged % BLOCK == 0:
-        mixture.errors[1] = mixture.errors[0]
-        mixture.errors[0] = 0.0
-    mixture.errors[0] += error
-    mixture.judged[0] += 1
-    mean: float = mixture.errors.sum() / _errors_of(judged + 1)
+    count = judged if judged <= BLOCK else BLOCK + (judged - 1) % BLOCK + 1
+    mean: float = mixture.errors.sum() / max(count, 1)
     return mean
 
 
 @compiled
-def _errors_of(judged: int) -> int:
-    """Return the number of errors in both blocks."""
-    return judged if judged <= BLOCK else BLOCK + (judged - 1) % BLOCK + 1
+def _add_error(mixture: Mixture, error: float) -> None:
+    if mixture.judged[0] >= FIRST:
+        error = min(error, MAX_GROWTH * _mean_error(mixture))
+    if mixture.judged[0] % BLOCK == 0:
+        mixture.errors[1] = mixture.errors[0]
+        mixture.errors[0] = 0.0
+    mixture.errors[0] += error
+    mixture.judged[0] += 1

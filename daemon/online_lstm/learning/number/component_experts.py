@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from online_lstm.learning.number import neighbours, ridge, scaling, season_phase, week_profile
+from online_lstm.learning.number import neighbours, plausible_range, ridge, scaling, season_phase, week_profile
+from online_lstm.learning.number.plausible_range import PlausibleRange
 from online_lstm.learning.number.season_state import Seasonal, SeasonalDeviations, remember
 from online_lstm.learning.state.packed import ArraySpec, ArrayViews
 
@@ -29,6 +30,7 @@ class ComponentResult(NamedTuple):
     linear: NDArray[np.float64]  # (K, H)
     neighbours: NDArray[np.float64]  # (K, H)
     baselines: NDArray[np.float64]  # (K, H, 2)
+    plausible: PlausibleRange
 
 
 class LocatedEvents(NamedTuple):
@@ -59,11 +61,13 @@ class Component:
         lags: tuple[int, ...],
         calendar: bool,
         others: int,
+        range_margin: float,
         learns: bool = True,
     ) -> None:
         self._horizons = horizons
         self._lookback = lookback
         self._calendar = calendar
+        self._range_margin = range_margin
         self._seasonal = Seasonal(
             horizons=horizons,
             lookback=lookback,
@@ -95,17 +99,23 @@ class Component:
             "number_asked": ArraySpec((ahead, 2, self._horizons[-1]), "float64"),
             **(week_profile.fields() if self._calendar else {}),
             **scaling.fields(),
+            **plausible_range.fields(),
             **self._seasonal.fields(),
         }
 
     def until_cut(self, row: ArrayViews, values: NDArray[np.float64]) -> int:
-        """Return how many of K values one call may learn: up to the first known value or the next period search."""
-        if int(row["number_events"][0]):
-            return min(len(values), self._seasonal.until_search(int(row["number_events"][0])))
-        missing = np.isnan(values)
-        if missing[0]:
-            return len(values) if missing.all() else int(np.argmin(missing))
-        return min(len(values), self._seasonal.until_search(0))
+        """Return how many of K values one call may learn.
+
+        These are the values up to the first known value or the next period search, or before the next change of the
+        level, or the value that changes it.
+        """
+        events = int(row["number_events"][0])
+        if events == 0:
+            missing = np.isnan(values)
+            if missing[0]:
+                return len(values) if missing.all() else int(np.argmin(missing))
+        values = values[: self._seasonal.until_search(events)]
+        return self._seasonal.until_change(row, values, np.arange(events, events + len(values)))
 
     def locate(
         self, row: ArrayViews, values: NDArray[np.float64], timestamps_ms: NDArray[np.int64]
@@ -199,9 +209,10 @@ class Component:
             linear=learned.predictions,
             neighbours=nearby,
             baselines=np.stack([np.column_stack([located.past[now], ago]) for ago in season_ago], axis=1),
+            plausible=plausible_range.observe(row, values, margin=self._range_margin),
         )
 
-    def nothing(self, count: int) -> ComponentResult:
+    def nothing(self, row: ArrayViews, count: int) -> ComponentResult:
         """Return the result for K events before the first known value."""
         ahead = np.full((count, len(self._horizons)), np.nan)
         return ComponentResult(
@@ -212,6 +223,7 @@ class Component:
             linear=ahead,
             neighbours=ahead,
             baselines=np.stack([ahead, ahead], axis=-1),
+            plausible=plausible_range.observe(row, ahead[:, 0], margin=self._range_margin),
         )
 
     def break_sequence(self, row: ArrayViews) -> None:

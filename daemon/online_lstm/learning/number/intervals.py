@@ -13,6 +13,8 @@ never unbounded or empty: if the quantile is above the largest error (at a level
 ``WIDEST`` times the largest error; if it is below the smallest error, the width is 0. An interval of width 0 that
 contains its value does not change the level, because the interval could not have been narrower.
 
+The bounds are within the plausible range.
+
 There is no interval until there are enough errors for the quantile at the level 1 - interval_level. At a horizon of
 several events, the miss is evaluated with the interval that was published one horizon earlier.
 """
@@ -54,6 +56,7 @@ def observe(
     row: ArrayViews,
     values: NDArray[np.float64],
     published: NDArray[np.float64],
+    plausible: tuple[NDArray[np.float64], NDArray[np.float64]],
     *,
     horizon: int,
     interval_level: float,
@@ -66,6 +69,7 @@ def observe(
         row: The arrays of the channel, written to.
         values: NaN where missing, at most 1e300 in size, float64 ``(K,)``.
         published: The predictions, NaN where there is no prediction, float64 ``(K,)``.
+        plausible: The smallest and the largest plausible value after each event, float64 ``(K,)`` each.
         horizon: Steps until the predicted value arrives.
         interval_level: Target share of the values inside their intervals, above 0 and below 1.
         rate: The rate in the formula.
@@ -80,7 +84,7 @@ def observe(
     new[0] = published
     waiting = np.concatenate((band.pending, new), axis=1)
     covered = np.full(len(values), np.nan)
-    _observe(band, values, waiting, (1 - interval_level, rate, horizon, learns), covered)
+    _observe(band, (values, *plausible), waiting, (1 - interval_level, rate, horizon, learns), covered)
     band.pending[...] = waiting[:, len(values) :]
     return waiting[1:, band.pending.shape[1] :].T, covered
 
@@ -102,12 +106,13 @@ _PREFIX = "interval_"
 @compiled
 def _observe(
     band: Band,
-    values: NDArray[np.float64],
+    arriving: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
     waiting: NDArray[np.float64],
     how: tuple[float, float, int, bool],
     covered: NDArray[np.float64],
 ) -> None:
     wished, rate, horizon, learns = how
+    values, lowest, highest = arriving
     pending = band.pending.shape[1]
     ordered = np.empty(RESIDUALS)
     known = min(band.counted[0], RESIDUALS)
@@ -126,8 +131,8 @@ def _observe(
                 known = min(band.counted[0], RESIDUALS)
         if not np.isnan(waiting[0, pending + event]) and _rank(wished, known) <= known:
             width = _width(ordered[:known], wished + band.missed[0])
-            waiting[1, pending + event] = waiting[0, pending + event] - width
-            waiting[2, pending + event] = waiting[0, pending + event] + width
+            waiting[1, pending + event] = max(waiting[0, pending + event] - width, lowest[event])
+            waiting[2, pending + event] = min(waiting[0, pending + event] + width, highest[event])
 
 
 @compiled

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from online_lstm import events
 from online_lstm.learning.number import baseline_mixture, intervals, stacking
 from online_lstm.learning.number.component_experts import Component
+from online_lstm.learning.number.plausible_range import PlausibleRange
 from online_lstm.learning.state.packed import ArraySpec, ArrayViews, repeated_spec
 
 __all__ = ["BASELINES", "EXPERTS", "NumberEnsemble", "Observed"]
@@ -50,6 +51,14 @@ class Observed(NamedTuple):
     linear: NDArray[np.float64]  # (K, H, D): predictions
     neighbours: NDArray[np.float64]  # (K, H, D): predictions
     baselines: NDArray[np.float64]  # (K, H, D, 2): predictions of BASELINES
+    low: NDArray[np.float64]  # (K, D): the plausible range of the next values, -inf to inf before the first value
+    high: NDArray[np.float64]  # (K, D)
+    whole: NDArray[np.bool_]  # (K, D): whether all values so far were whole numbers
+
+    @property
+    def plausible(self) -> PlausibleRange:
+        """The plausible range of the predictions, (K, 1, D)."""
+        return PlausibleRange(self.low[:, None], self.high[:, None], self.whole[:, None])
 
     def predictions(self, experts: Sequence[str], lstm: NDArray[np.float64] | None) -> NDArray[np.float64]:
         """Return the predictions of these experts, float64 ``(K, H, D, E)``; ``lstm`` is the network's, if needed."""
@@ -74,6 +83,7 @@ class NumberEnsemble:
             there are no weights: its prediction is published unchanged.
         interval_level: Target share of the values inside their intervals.
         interval_rate: Learning rate of the intervals' level.
+        range_margin: Margin of the plausible range, as a share of the range of the values so far.
         learns: If false, the learned state predicts and stays unchanged. Past values are kept in any case: last values,
             values one season ago, and outcomes of similar events.
     """
@@ -90,6 +100,7 @@ class NumberEnsemble:
         experts: tuple[str, ...] = EXPERTS,
         interval_level: float = 0.9,
         interval_rate: float = 0.01,
+        range_margin: float = 0.1,
         learns: bool = True,
     ) -> None:
         self._horizons = horizons
@@ -108,6 +119,7 @@ class NumberEnsemble:
                 lags=lags,
                 calendar=calendar,
                 others=len(others),
+                range_margin=range_margin,
                 learns=learns,
             )
             for others in self._others
@@ -155,11 +167,12 @@ class NumberEnsemble:
             lstm: The network's predictions, float64 ``(K, H, D)``, if it is among the experts.
 
         Returns:
-            The predictions to publish, float64 ``(K, H, D)``, and the weights, ``(K, H, D, E)``. The weights sum to at
-            most 1; the rest is the weight of the baselines. Both arrays are NaN for components that were never seen.
+            The predictions to publish, within the plausible range, float64 ``(K, H, D)``, and the weights,
+            ``(K, H, D, E)``. The weights sum to at most 1; the rest is the weight of the baselines. Both arrays are
+            NaN for components that were never seen.
         """
         if lstm is not None and not self._weighed:
-            return lstm, np.ones((*lstm.shape, 1))
+            return observed.plausible.bound(lstm), np.ones((*lstm.shape, 1))
         indices = self._from_stack()
         predictions = observed.predictions(self._stacked, lstm)
         published = np.full(predictions.shape[:3], np.nan)
@@ -174,11 +187,12 @@ class NumberEnsemble:
                 values = np.full(len(values), np.nan)
             spread = np.ascontiguousarray(observed.spread[first:, h, d])
             stacked, weighed = stacking.observe(own, values, predictions[first:, h, d], spread, horizon=horizon)
+            stacked = np.clip(stacked, observed.low[first:, d], observed.high[first:, d])
             members = np.column_stack([stacked, observed.baselines[first:, h, d]])
             mixed, of_stack = baseline_mixture.observe(own, values, members, horizon=horizon)
             published[first:, h, d] = mixed
             weights[first:, h, d] = of_stack[:, None] * weighed[:, indices]
-        return published, weights
+        return observed.plausible.bound(published), weights
 
     def bound(
         self, row: ArrayViews, observed: Observed, published: NDArray[np.float64]
@@ -202,6 +216,7 @@ class NumberEnsemble:
                 own,
                 np.ascontiguousarray(observed.values[:, d]),
                 np.ascontiguousarray(published[:, h, d]),
+                (observed.low[:, d], observed.high[:, d]),
                 horizon=horizon,
                 interval_level=self._interval_level,
                 rate=self._interval_rate,
@@ -258,7 +273,7 @@ class NumberEnsemble:
             if one is not None:
                 deviations[:, index] = one.scaled.profile.deviations
         learned = [
-            component.nothing(count) if one is None else component.predict(row, one, deviations[:, others])
+            component.nothing(row, count) if one is None else component.predict(row, one, deviations[:, others])
             for component, row, one, others in zip(self._components, rows, located, self._others, strict=True)
         ]
         for component, row, one, others in zip(self._components, rows, located, self._others, strict=True):
@@ -273,6 +288,9 @@ class NumberEnsemble:
             values=np.stack(values, axis=1),
             scale=np.stack([one.scale for one in learned], axis=1),
             features=np.concatenate([one.features for one in learned], axis=1).astype(np.float32),
+            low=np.stack([one.plausible.low for one in learned], axis=1),
+            high=np.stack([one.plausible.high for one in learned], axis=1),
+            whole=np.stack([one.plausible.whole for one in learned], axis=1),
             **channels,
         )
 

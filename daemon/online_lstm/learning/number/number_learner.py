@@ -39,6 +39,7 @@ def number_ensemble_from(settings: Settings) -> "NumberEnsemble":
         experts=settings.experts,
         interval_level=settings.interval_level,
         interval_rate=settings.interval_rate,
+        range_margin=settings.range_margin,
         learns=settings.learn,
     )
 

@@ -11,9 +11,17 @@ spread of a slot is s = 0.7 u + 0.3 v. The experts use and predict the deviation
 It is dimensionless and free of level and season.
 
 Outliers have a limited influence: the means move as if a difference were at most 2.5 spreads; u and v move as if it
-were at most 4 v and 20 v. A value is *far* if it is more than 20 s and more than 20 v from the fast mean. After
-``JUMP`` far values in a row, all slots move to the new level and restart. A slot whose values were far at ``SLOT_JUMP``
-visits in a row restarts with the latest value.
+were at most 4 v and 20 v. A value is *far* if it is more than 12 s and more than 12 v from the fast mean. The level
+changes, which moves all slots by the same shift,
+
+- after ``JUMP`` far values in a row that agree: by the median of their differences; their mean distance from it is at
+  most ``AGREEMENT`` times the median. The next values correct the shift to the mean of ``LEVEL_EVENTS`` values;
+- after ``SCATTERED`` far values in a row that do not agree: also by their median, and v is their mean distance from it;
+- at the first value that is far from this level, by half of ``FAR``, and near the level before: back to that.
+  Afterwards, the first value near the other level changes to it again.
+
+v and u change with the level: each level has its own. A slot whose values were far and agreed at ``SLOT_JUMP`` visits
+in a row, while other slots were not far, restarts with the latest value.
 
 A missing value is replaced by the seasonal mean plus the part of the last deviation that persists on average,
 phi d_(t-1), with phi = sum d_t d_(t-1) / (1 + sum d_(t-1)^2) over pairs of known values. Nothing is learned from the
@@ -34,11 +42,17 @@ RATE_OF_SIZE = 0.005  # at each event
 OVERALL = 0.3
 MAX_DEVIATION = 8.0
 MAX_MOVE = 2.5
-FAR = 20.0
+MAX_GROWTH = 20.0
+FAR = 12.0
 FIRST = 10
-JUMP = 5
+JUMP = 3
+SCATTERED = 10
 SLOT_JUMP = 3
+LEVEL_EVENTS = 10  # number of values at a new level whose mean it is
+AGREEMENT = 0.25  # largest mean distance of far values from their median, as a share of the median
+NEW, BACK, FORTH = 1, 2, 3  # kinds of changes: to a new level, to the one before, and to the new one again
 FORGETTING = 0.999  # factor on the sums of phi, at each pair
+MAX_RATIO = 1e30  # of v after and before a change
 MIN_SPREAD = 1e-300
 MIN_RELATIVE_SPREAD = 1e-12
 
@@ -53,8 +67,12 @@ class Profile(NamedTuple):
     size: NDArray[np.float64]  # (1,): v
     sized: NDArray[np.int64]  # (1,): number of differences in the mean v
     far_visits: NDArray[np.int64]  # (P,): number of consecutive far values at the latest visits of a slot
-    far: NDArray[np.float64]  # (JUMP,): the latest consecutive far differences
+    far_values: NDArray[np.float64]  # (P,): the value at the latest far visit
+    far: NDArray[np.float64]  # (SCATTERED,): the latest consecutive far differences
     far_count: NDArray[np.int64]  # (1,)
+    other: NDArray[np.float64]  # (2,): shift to the other level, 0 for none, and v there
+    older: NDArray[np.bool_]  # (1,): whether the other level is the older one
+    since: NDArray[np.int64]  # (1,): number of values at a new level, up to LEVEL_EVENTS
     latest: NDArray[np.float64]  # (2,): the latest known value, and the deviation of the latest event
     lasting: NDArray[np.float64]  # (2,): the two sums of phi
     missing: NDArray[np.bool_]  # (1,): whether the value just before the next one is unknown
@@ -68,7 +86,9 @@ class ProfileDeviations(NamedTuple):
     usual: NDArray[np.float64]  # (K, H): fast mean, in units of the values
     drift: NDArray[np.float64]  # (K, H): slow minus fast mean, in spreads
     spread: NDArray[np.float64]  # (K, H): in units of the values, above 0
-    jumps: NDArray[np.float64]  # (K,): shift of the level after the last ``JUMP`` values; 0 at almost all events
+    changes: NDArray[np.int64]  # (K,): 0 at almost all events, else the kind of the change
+    jumps: NDArray[np.float64]  # (K,): shift of the level at a change
+    growth: NDArray[np.float64]  # (K,): v after by v before the change
 
 
 class Ahead(NamedTuple):
@@ -94,8 +114,12 @@ def fields(prefix: str, slots: int) -> dict[str, ArraySpec]:
         "size": ArraySpec((1,), "float64"),
         "sized": ArraySpec((1,), "int64"),
         "far_visits": ArraySpec((slots,), "int64"),
-        "far": ArraySpec((JUMP,), "float64"),
+        "far_values": ArraySpec((slots,), "float64"),
+        "far": ArraySpec((SCATTERED,), "float64"),
         "far_count": ArraySpec((1,), "int64"),
+        "other": ArraySpec((2,), "float64"),
+        "older": ArraySpec((1,), "bool"),
+        "since": ArraySpec((1,), "int64", LEVEL_EVENTS),
         "latest": ArraySpec((2,), "float64"),
         "lasting": ArraySpec((2,), "float64"),
         "missing": ArraySpec((1,), "bool", 1),
@@ -115,18 +139,40 @@ def observe(
         slots: Slots of the events and of their H targets, int64 ``(K, 1 + H)``.
         learns: If false, only the latest value and deviation are updated.
     """
-    count, ahead = len(values), (len(values), slots.shape[1] - 1)
-    scaled = ProfileDeviations(
-        values.copy(), np.zeros(count, np.float32), np.empty(ahead), np.empty(ahead), np.empty(ahead), np.zeros(count)
-    )
+    scaled = _empty(len(values), slots.shape[1] - 1)
+    scaled.values[:] = values
     _observe(Profile(*[row[prefix + name] for name in Profile._fields]), values, slots, learns, scaled)
     return scaled
+
+
+def until_change(row: ArrayViews, prefix: str, values: NDArray[np.float64], slots: NDArray[np.int64]) -> int:
+    """Return how many of K values come before the next change of the level; the arguments are those of ``observe``."""
+    profile = Profile(*[row[prefix + name].copy() for name in Profile._fields])
+    scaled = _empty(len(values), 0)
+    _observe(profile, values, slots[:, :1], True, scaled)
+    changed = np.flatnonzero(scaled.changes)
+    return int(changed[0]) if len(changed) else len(values)
 
 
 def break_sequence(row: ArrayViews, prefix: str) -> None:
     """Reset the latest deviation, so that it has no influence after the break."""
     row[prefix + "latest"][1] = 0
+    row[prefix + "far_count"][:] = 0
     row[prefix + "missing"][:] = True
+
+
+def _empty(count: int, horizons: int) -> ProfileDeviations:
+    ahead = count, horizons
+    return ProfileDeviations(
+        np.empty(count),
+        np.zeros(count, np.float32),
+        np.empty(ahead),
+        np.empty(ahead),
+        np.empty(ahead),
+        np.zeros(count, np.int64),
+        np.zeros(count),
+        np.ones(count),
+    )
 
 
 @compiled
@@ -151,7 +197,12 @@ def _observe(
         else:
             profile.latest[0] = value
             if learns:
-                scaled.deviations[event], scaled.jumps[event] = _learn(profile, slot, value)
+                size = profile.size[0]
+                scaled.changes[event], scaled.jumps[event] = _change(profile, slot, value)
+                if scaled.changes[event]:
+                    growth = profile.size[0] / size if size > 0 else MAX_RATIO
+                    scaled.growth[event] = min(max(growth, 1 / MAX_RATIO), MAX_RATIO)
+                scaled.deviations[event] = _learn(profile, slot, value)
             elif profile.visits[slot] > 0:
                 scaled.deviations[event] = _deviation(profile, slot, value)
             if learns and not profile.missing[0]:
@@ -174,29 +225,86 @@ def _observe(
 
 
 @compiled
-def _learn(profile: Profile, slot: int, value: float) -> tuple[float, float]:
-    """Learn a value of a slot; return its deviation and the shift of the level."""
+def _learn(profile: Profile, slot: int, value: float) -> float:
+    """Learn a value of a slot; return its deviation."""
     if profile.visits[slot] == 0:
         _restart(profile, slot, value)
-        return 0.0, 0.0
+        return 0.0
     difference = value - profile.fast[slot]
     if profile.sized[0] < FIRST:
         _move(profile, slot, value, np.inf, np.inf)
-        deviation = difference / _spread(profile, slot)
-        return min(max(deviation, -MAX_DEVIATION), MAX_DEVIATION), 0.0
-    spread = _spread(profile, slot)
+        deviation: float = min(max(difference / _spread(profile, slot), -MAX_DEVIATION), MAX_DEVIATION)
+        return deviation
     deviation = _deviation(profile, slot, value)
-    far = abs(difference) > FAR * max(spread, profile.size[0])
-    jump = _jump(profile, difference, far)
-    if jump == 0 and not _jump_of_slot(profile, slot, value, far):
+    if not _jump_of_slot(profile, slot, value):
+        spread = _spread(profile, slot)
+        far = _is_far(profile, slot, difference, FAR)
+        most = MAX_MOVE * spread if far or profile.visits[slot] > 1 else np.inf
+        if profile.since[0] < LEVEL_EVENTS:
+            profile.since[0] += 1
+            shift = min(max(difference, -most), most) / profile.since[0]
+            _shift(profile, shift)
+            profile.other[0] -= shift
         _move(
             profile,
             slot,
             value,
-            MAX_MOVE * spread if far or profile.visits[slot] > 1 else np.inf,
-            FAR * max(profile.size[0], min(_min_spread(profile, slot), MIN_RELATIVE_SPREAD * abs(value))),
+            most,
+            MAX_GROWTH * max(profile.size[0], min(_min_spread(profile, slot), MIN_RELATIVE_SPREAD * abs(value))),
         )
-    return deviation, jump
+    return deviation
+
+
+@compiled
+def _is_far(profile: Profile, slot: int, difference: float, far: float) -> bool:
+    is_far: bool = abs(difference) > far * max(_spread(profile, slot), profile.size[0])
+    return is_far
+
+
+@compiled
+def _change(profile: Profile, slot: int, value: float) -> tuple[int, float]:
+    """Move all slots to another level if this value or the last ones are there; return the kind and the shift."""
+    if profile.visits[slot] == 0 or profile.sized[0] < FIRST:
+        return 0, 0.0
+    difference = value - profile.fast[slot]
+    shift = profile.other[0]
+    if shift != 0 and abs(difference - shift) < abs(shift) / 2 and _is_far(profile, slot, difference, FAR / 2):
+        kind = BACK if profile.older[0] else FORTH
+        size = profile.other[1]
+    elif _is_far(profile, slot, difference, FAR):
+        profile.far[:-1] = profile.far[1:]
+        profile.far[-1] = difference
+        profile.far_count[0] += 1
+        if profile.far_count[0] < JUMP:
+            return 0, 0.0
+        kind = NEW
+        shift, size = _middle(profile.far[-JUMP:])
+        if size > AGREEMENT * abs(shift):
+            if profile.far_count[0] < SCATTERED:
+                return 0, 0.0
+            shift, size = _middle(profile.far)
+        size = max(size, profile.size[0])
+    else:
+        profile.far_count[0] = 0
+        return 0, 0.0
+    _shift(profile, shift)
+    before = profile.size[0]
+    for index in range(len(profile.sizes)):
+        profile.sizes[index] = profile.sizes[index] * (size / before) if before > MIN_SPREAD else size
+    profile.size[0] = size
+    profile.other[0], profile.other[1] = -shift, before
+    profile.older[0] = kind != BACK
+    profile.far_count[0] = 0
+    profile.since[0] = JUMP if kind == NEW else LEVEL_EVENTS
+    return kind, shift
+
+
+@compiled
+def _shift(profile: Profile, shift: float) -> None:
+    for slot in range(len(profile.visits)):
+        if profile.visits[slot] > 0:
+            profile.fast[slot] += shift
+            profile.slow[slot] += shift
 
 
 @compiled
@@ -227,47 +335,28 @@ def _spread(profile: Profile, slot: int) -> float:
 
 
 @compiled
-def _jump(profile: Profile, difference: float, far: bool) -> float:
-    """Move all slots to a new level if the last values were all far; return the shift."""
-    if not far:
-        profile.far_count[0] = 0
-        return 0.0
-    profile.far[profile.far_count[0]] = difference
-    profile.far_count[0] += 1
-    if profile.far_count[0] < JUMP:
-        return 0.0
-    jump = _middle(profile.far)
+def _middle(numbers: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the median of numbers, the lower one of two, and the mean distance from it."""
+    ordered = np.sort(numbers)
+    middle: float = ordered[(len(ordered) - 1) // 2]
     size = 0.0
-    for of_one in profile.far:
-        size += abs(of_one - jump) / JUMP
-    profile.far_count[0] = 0
-    profile.size[0] = size
-    profile.sized[0] = JUMP
-    for slot in range(len(profile.visits)):
-        if profile.visits[slot] > 0:
-            _restart(profile, slot, profile.fast[slot] + jump)
-    return jump
+    for number in ordered:
+        size += abs(number - middle) / len(ordered)
+    return middle, size
 
 
 @compiled
-def _middle(numbers: NDArray[np.float64]) -> float:
-    """Return the median of an odd number of numbers."""
-    for index in range(len(numbers)):
-        below = 0
-        for other in range(len(numbers)):
-            if (numbers[other], other) < (numbers[index], index):
-                below += 1
-        if below == len(numbers) // 2:
-            break
-    middle: float = numbers[index]
-    return middle
-
-
-@compiled
-def _jump_of_slot(profile: Profile, slot: int, value: float, far: bool) -> bool:
-    """Restart a slot with a value if its last visits were all far; return whether it did."""
-    profile.far_visits[slot] = profile.far_visits[slot] + 1 if far else 0
-    if profile.far_visits[slot] < SLOT_JUMP:
+def _jump_of_slot(profile: Profile, slot: int, value: float) -> bool:
+    """Restart a slot with a value if its last visits were all far and agreed; return whether it did."""
+    difference = value - profile.fast[slot]
+    if not _is_far(profile, slot, difference, FAR):
+        profile.far_visits[slot] = 0
+        return False
+    if abs(value - profile.far_values[slot]) > AGREEMENT * abs(difference):
+        profile.far_visits[slot] = 0
+    profile.far_values[slot] = value
+    profile.far_visits[slot] += 1
+    if profile.far_visits[slot] < SLOT_JUMP or profile.far_count[0] >= SLOT_JUMP:  # not only this slot
         return False
     _restart(profile, slot, value)
     return True

@@ -17,7 +17,7 @@ from online_lstm.learning.state.packed import ArraySpec, ArrayViews, repeated_sp
 JUMPS = 8
 """Number of jumps of the level that are kept."""
 
-FIRST_SEARCH = 128
+FIRST_SEARCH = 32
 """Events before the first period search; the next ones follow at twice the count, then every quarter of the history."""
 
 
@@ -66,7 +66,7 @@ class Seasonal:
         """Describe the arrays of one stream."""
         return {
             "season_periods": ArraySpec((2,), "int64", (*self._periods, 1, 1)[:2]),
-            "season_jumps": ArraySpec((2, JUMPS), "float64"),  # number of the event, and shift of the level
+            "season_jumps": ArraySpec((2, JUMPS), "float64"),  # first event at a new level, and shift of the level
             **self._learned_fields(),
         }
 
@@ -107,7 +107,7 @@ class Seasonal:
         steps = np.arange(events - len(values), events)
         values = values.copy()
         for step, jump in row["season_jumps"].T:
-            values[steps <= step - season_profile.JUMP] += jump
+            values[steps < step] += jump
         periods = period_search.find_periods(values, row["season_periods"])
         if np.array_equal(periods, row["season_periods"]):
             return False
@@ -119,9 +119,12 @@ class Seasonal:
         for first, end in itertools.pairwise(firsts):
             if first > 0:
                 self.break_sequence(row)
-            here = slice(first, end)
-            scaled = self.scale(row, values[here], steps[here])
-            self.predict(row, values[here], scaled, clock=clock[here], others=others[here])
+            here = slice(first, first)
+            while here.stop < end:
+                rest = slice(here.stop, end)
+                here = slice(here.stop, here.stop + self.until_change(row, values[rest], steps[rest]))
+                scaled = self.scale(row, values[here], steps[here])
+                self.predict(row, values[here], scaled, clock=clock[here], others=others[here])
         return True
 
     def break_sequence(self, row: ArrayViews) -> None:
@@ -140,12 +143,42 @@ class Seasonal:
             values: At most 1e300 in size, NaN where missing, float64 ``(K,)``.
             steps: The numbers of the events, int64 ``(K,)``.
         """
-        period = int(row["season_periods"][0])
-        slots = (steps[:, None] + np.array([0, *self._horizons])) % period
-        scaled = season_profile.observe(row, _PROFILE, values, slots, learns=self._learns)
-        jumped = np.flatnonzero(scaled.jumps)
-        remember(row["season_jumps"], np.stack([steps[jumped], scaled.jumps[jumped]]))
-        return SeasonalDeviations(scaled, remember(row["season_deviations"], scaled.deviations))
+        scaled = season_profile.observe(row, _PROFILE, values, self._slots(row, steps), learns=self._learns)
+        deviations = remember(row["season_deviations"], scaled.deviations)
+        if scaled.changes[0]:
+            self._follow(row, int(steps[0]), scaled, deviations)
+        return SeasonalDeviations(scaled, deviations)
+
+    def until_change(self, row: ArrayViews, values: NDArray[np.float64], steps: NDArray[np.int64]) -> int:
+        """Return how many of K values ``scale`` may learn in one call: none after a change of the level, or only it."""
+        if len(values) == 1 or not self._learns:
+            return len(values)
+        return max(1, season_profile.until_change(row, _PROFILE, values, self._slots(row, steps)))
+
+    def _slots(self, row: ArrayViews, steps: NDArray[np.int64]) -> NDArray[np.int64]:
+        slots: NDArray[np.int64] = (steps[:, None] + np.array([0, *self._horizons])) % int(row["season_periods"][0])
+        return slots
+
+    @staticmethod
+    def _follow(
+        row: ArrayViews, step: int, scaled: season_profile.ProfileDeviations, deviations: NDArray[np.float32]
+    ) -> None:
+        """Convert the deviations before a change of the level to the units after it, and remember the change."""
+        limit = season_profile.MAX_DEVIATION
+        kind, shift, before = scaled.changes[0], scaled.jumps[0], deviations[:-1]
+        far = np.flatnonzero(np.abs(before) == limit)[1 - season_profile.JUMP :]
+        before[:] = np.clip(before / scaled.growth[0], -limit, limit)
+        if kind == season_profile.NEW:  # the far values are at the new level already
+            away = row[_PROFILE + "far"][-season_profile.JUMP : -1] - shift
+            before[far] = np.clip(away / scaled.spread[0, 0], -limit, limit)
+            step -= len(before) - int(far[0])
+        row["season_deviations"][...] = deviations[1:]
+        jumps = row["season_jumps"]
+        if kind == season_profile.BACK:
+            jumps[:, 1:] = jumps[:, :-1].copy()
+            jumps[:, 0] = 0
+        else:
+            remember(jumps, np.array([[step], [shift]]))
 
     def predict(
         self,

@@ -62,7 +62,8 @@ def number_figures(settings: Settings, sums: NDArray[np.float64] | None) -> dict
 
 def _channels(settings: Settings, sums: NDArray[np.float64]) -> Iterator[dict[str, Any]]:
     scores = np.where(np.isfinite(metrics := regression.scores_of(sums)), metrics, np.nan).T.tolist()
-    channels = [(component, horizon) for horizon in settings.horizons for component in range(settings.features)]
+    components = settings.component_names or range(settings.features)
+    channels = [(component, horizon) for horizon in settings.horizons for component in components]
     for (component, horizon), row in zip(channels, scores, strict=True):
         figures = {name: None if figure != figure else figure for name, figure in zip(NUMBER_SCORES, row, strict=True)}  # noqa: PLR0124 - NaN is not
         yield {"component": component, "horizon": horizon, **figures}

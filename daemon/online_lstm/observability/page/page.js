@@ -36,14 +36,14 @@ function next(message) {
   const from = make("p", `after ${text(message.value)} in ${placed(message.stream, message.topic, message.partition)}`, "note");
   const listed = message.probabilities ?? message.top;
   if (listed) return [...(listed.length ? bars(listed) : [make("p", "nothing is known yet", "note")]), from];
-  const told = foretold(message.prediction, message.interval, shown.horizons.length > 1 ? shown.horizons : null);
+  const told = foretold(message.prediction, message.interval, shown.horizons.length > 1 ? shown.horizons : null, message.components);
   return [...told.slice(0, 12).map(words => make("p", words, "foretold")), from];
 }
-function foretold(prediction, interval, horizons) {
+function foretold(prediction, interval, horizons, names) {
   // a line for each number: lists are over the horizons, if there are several, and in these over the components
   if (!Array.isArray(prediction)) return [text(prediction) + (interval ? `, in ${interval.map(text).join(" … ")}` : "")];
-  return prediction.flatMap((each, i) => foretold(each, interval ? interval[i] : null, null).map(told =>
-    horizons ? `${horizons[i]} ahead: ${told}` : `${i}: ${told}`));
+  return prediction.flatMap((each, i) => foretold(each, interval ? interval[i] : null, null, names).map(told =>
+    horizons ? `${horizons[i]} ahead: ${told}` : `${names ? names[i] : i}: ${told}`));
 }
 function labels(list) {
   const open = new Map();

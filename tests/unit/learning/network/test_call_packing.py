@@ -4,11 +4,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from online_lstm.learning.network.tensorflow_runtime import pin_runtime
+from online_lstm.learning.network.tensorflow_runtime import load_tensorflow
 from online_lstm.learning.state.packed import ArraySpec
 
-pin_runtime()
-import tensorflow as tf  # noqa: E402 - after the pins
+load_tensorflow()
+import tensorflow as tf  # noqa: E402 - after the lazy parts
 from online_lstm.learning.network.call_packing import CallLayout, compiled  # noqa: E402
 
 

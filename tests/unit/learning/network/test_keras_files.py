@@ -19,6 +19,8 @@ pin_runtime()
 import keras  # noqa: E402 - after the pins
 import tensorflow as tf  # noqa: E402
 
+pytestmark = pytest.mark.long
+
 STACK = ["lstm 6", "leaky_relu 0.2", "dropout 0.5", "dense 5 tanh", "layer_norm", "gru 4"]
 LAYOUT = Layout(parse_layers(STACK), 8)
 HEADS = [Head(5, 5, "softmax"), Head(8, 1, "linear"), Head(3, 2, "sigmoid")]
@@ -54,7 +56,6 @@ def load(folder: Path, content: bytes) -> keras.Model:
     return keras.models.load_model(path)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("head", HEADS)
 def test_a_written_model_has_the_same_outputs(tmp_path: Path, state: Floats, head: Head) -> None:
     """Over a whole window from zero states, for any number of sequences, to 1e-6; nothing is dropped."""
@@ -68,7 +69,6 @@ def test_a_written_model_has_the_same_outputs(tmp_path: Path, state: Floats, hea
         )
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("head", HEADS)
 def test_its_stateful_twin_goes_on_step_by_step(tmp_path: Path, state: Floats, head: Head) -> None:
     """From the left-edge states on, one step a call, outputs and states are those of the pass over all steps."""
@@ -140,7 +140,6 @@ def test_what_is_impossible_has_no_probability(
     assert abs(row[: LAYOUT.sizes[0]]).max() < 10
 
 
-@pytest.mark.long
 def test_a_model_that_keras_trained_is_read(tmp_path: Path) -> None:
     """Functional or sequential, with its own dropout and without an activation at the top: weights are weights."""
     layers = keras.layers

@@ -7,6 +7,8 @@ import keras  # noqa: E402 - after the pins
 import tensorflow as tf  # noqa: E402
 from online_lstm.learning.network.lstm import lstm  # noqa: E402
 
+pytestmark = pytest.mark.long
+
 STEPS, BATCH, BELOW, UNITS = 7, 2, 3, 5
 
 

@@ -44,8 +44,17 @@ def observe(
     said = np.zeros(len(values)) if published is None else published
     row = row_of(horizon) if row is None else row
     edges = np.cumsum([0, *(sizes or [len(values)])]).tolist()
+    anything = np.full(len(values), -np.inf), np.full(len(values), np.inf)
     parts = [
-        intervals.observe(row, values[a:b], said[a:b], horizon=horizon, interval_level=interval_level, rate=0.01)
+        intervals.observe(
+            row,
+            values[a:b],
+            said[a:b],
+            (anything[0][a:b], anything[1][a:b]),
+            horizon=horizon,
+            interval_level=interval_level,
+            rate=0.01,
+        )
         for a, b in pairwise(edges)
     ]
     bounds, covered = zip(*parts, strict=True)
