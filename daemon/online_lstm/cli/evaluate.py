@@ -16,6 +16,7 @@ from rich.console import Console
 from online_lstm.cli.options import add_assignments
 from online_lstm.devtools.number_streams import series_of
 from online_lstm.devtools.sample_data import Element, taxi
+from online_lstm.devtools.symbol_streams import cases_of, logs_of
 from online_lstm.errors import ExitCode, SettingsError
 from online_lstm.evaluation.benchmarks import PROTOCOLS, BenchmarkProtocol
 from online_lstm.evaluation.seed_statistics import BEGIN, END, Comparison, insert_figures
@@ -27,6 +28,8 @@ FIRST_SEED = 1000
 _FILES: Mapping[str, tuple[Callable[[str], Iterable[Element]], str]] = {
     "taxi": (taxi, "--taxi CSV: the file nyc_taxi.csv of the public repository htmresearch"),
     "data": (series_of, "--data FOLDER: a folder with CSV files that have two columns, a time and a number"),
+    "processes": (cases_of, "--processes CSV: a file with the columns case and activity"),
+    "logs": (logs_of, "--logs FOLDER: a folder with CSV files that have a column EventId"),
 }
 """The options for the streams of protocols: how to read them, and what is expected."""
 
@@ -49,6 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--taxi", metavar="CSV", help="file nyc_taxi.csv, for the protocols taxi and taxi-calendar")
     parser.add_argument(
         "--data", metavar="FOLDER", help="folder with CSV files of a time and a number, for the protocol ordinary"
+    )
+    parser.add_argument(
+        "--processes", metavar="CSV", help="file with the columns case and activity, for the protocol processes"
+    )
+    parser.add_argument(
+        "--logs", metavar="FOLDER", help="folder with CSV files that have a column EventId, for the protocol logs"
     )
     parser.add_argument(
         "--events", type=int, metavar="N", help="number of elements per stream [default: the protocol's]"

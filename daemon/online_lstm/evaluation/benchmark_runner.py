@@ -99,7 +99,10 @@ def learn(
             )
         outcomes += processed.outcomes
         show(len(outcomes))
-    return _tracks(elements, outcomes, settings)
+    further = {name: hits(elements) for name, hits in protocol.predictors.items()}
+    scored = [element.scored for element in elements]
+    tracks = _tracks(elements, outcomes, settings)
+    return tracks | {name: Trace(scored, hits) for name, hits in further.items()}
 
 
 def _chunks(elements: Iterable[Element], source: TopicPartition, chunk: int) -> Iterator[list[InputRecord]]:

@@ -23,6 +23,7 @@ from online_lstm.devtools.sample_data import (
     noisy_loop,
     switching,
 )
+from online_lstm.evaluation.ngram import ngram_hits
 from online_lstm.significance import paired_error
 
 EARLY = 500
@@ -97,7 +98,7 @@ class BenchmarkProtocol:
     """A benchmark: streams of together ``events`` elements for each of ``seeds`` seeds, and its metrics.
 
     ``settings`` are the settings that the metrics need. ``file`` is the option with the file or folder of the streams,
-    empty for generated streams.
+    empty for generated streams. ``predictors`` are further simple predictors: they return their hits.
     """
 
     name: str
@@ -107,6 +108,7 @@ class BenchmarkProtocol:
     measures: tuple[BenchmarkMetric, ...]
     seeds: int = 5
     settings: Mapping[str, Any] = field(default_factory=dict)
+    predictors: Mapping[str, Callable[[Sequence[Element]], Sequence[bool]]] = field(default_factory=dict)
     published: tuple[ReferenceResult, ...] = ()
     source: str = ""
     file: str = ""
@@ -126,6 +128,11 @@ def misses_later(track: Trace) -> float | None:
 def hit_rate(track: Trace) -> float | None:
     """Return the hit rate of all elements."""
     return _mean(track.hits)
+
+
+def scored_hit_rate(track: Trace) -> float | None:
+    """Return the hit rate of the scored elements."""
+    return _mean(list(compress(track.hits, track.scored)))
 
 
 def mean_bits(track: Trace) -> float | None:
@@ -307,6 +314,10 @@ _BY_AGE = (
     "streams. Worse are the streams whose mean absolute or squared error is above that of the better baseline by more "
     "than two standard errors."
 )
+_OF_SCORED = (
+    BenchmarkMetric("hits", scored_hit_rate, leads=True),
+    BenchmarkMetric("bits", mean_bits, higher_is_better=False),
+)
 _AGAINST_ALL = (
     BenchmarkMetric("hits", hit_rate, leads=True),
     BenchmarkMetric("bits", mean_bits, higher_is_better=False, leads=True),
@@ -392,6 +403,36 @@ _ALL = (
         measures=_by_age([(2, 10), (11, 25), (26, 50), (51, 100), (101, EVENTS)], [1.05, 1.02, 1.0, 0.95, None]),
         seeds=1,
         settings={"task": "number"},
+    ),
+    BenchmarkProtocol(
+        name="processes",
+        about="The events of business processes in a CSV file with the columns case and activity, in the order of the "
+        "file: the next activity of a case, whose events are a stream. Streams share what they learn. All events but "
+        "the first one of a case are scored. The n-gram table counts, over all cases, what followed the last four "
+        "activities and the beginning.",
+        stream=lambda *_: iter(()),
+        events=1_000_000,
+        measures=_OF_SCORED,
+        seeds=1,
+        settings={"task": "symbol", "model_scope": "partition"},
+        predictors={"n-gram table": ngram_hits},
+        published=(ReferenceResult("LSTM, helpdesk, last third, trained on the rest", {"hits": 0.7123}),),
+        source="Tax, Verenich, La Rosa and Dumas, Predictive business process monitoring with LSTM neural networks, "
+        "CAiSE 2017, doi:10.1007/978-3-319-59536-8_30",
+        file="processes",
+    ),
+    BenchmarkProtocol(
+        name="logs",
+        about="The CSV files with a column EventId below a folder: the next template of a log, each log a stream of "
+        "its own. All events but the first one of a log are scored. The n-gram table counts what followed the last "
+        "four templates.",
+        stream=lambda *_: iter(()),
+        events=1_000_000,
+        measures=_OF_SCORED,
+        seeds=1,
+        settings={"task": "symbol"},
+        predictors={"n-gram table": ngram_hits},
+        file="logs",
     ),
     BenchmarkProtocol(
         name="ordinary",

@@ -58,6 +58,20 @@ def test_a_document_that_is_not_there_is_made(tmp_path: Path) -> None:
     assert text == insert_figures(text[text.index(BEGIN) + len(BEGIN) : text.index(END)], text, "new.md")
 
 
+def test_processes_and_logs_are_read_from_files(tmp_path: Path) -> None:
+    """The scored events of the file, beside an n-gram table and the published figure."""
+    (tmp_path / "p.csv").write_text("case,activity\n" + "".join(f"{n // 3},{n % 3}\n" for n in range(60)))
+    (tmp_path / "log.csv").write_text("EventId\n" + "E1\nE2\n" * 20)
+    options = ["--processes", tmp_path / "p.csv", "--logs", tmp_path, "--json", tmp_path / "r.json"]
+    assert ExitCode.OK == run("processes", "logs", *options)
+    processes, logs = json.loads((tmp_path / "r.json").read_text())["protocols"]
+    assert (60, 40) == (processes["events"], logs["events"])
+    assert 38 / 40 == processes["found"]["n-gram table"]["hits"]["mean"]
+    assert processes["found"]["prediction"]["hits"]["mean"] > 0.8
+    assert 0.7123 in [figures["hits"] for figures in processes["published"].values()]
+    assert 38 / 39 >= logs["found"]["prediction"]["hits"]["mean"] > 0.8
+
+
 def test_figures_on_standard_output_stand_alone(capfd: pytest.CaptureFixture[str]) -> None:
     """The tables go where they do not disturb the next program of the pipe."""
     assert ExitCode.OK == run("counting-loop", "--seeds", 1, "--events", 50, "--json", "-")

@@ -278,6 +278,22 @@ def test_a_preset_changes_defaults_and_nothing_that_is_given(tmp_path: Path, mon
     assert ("lstm 16",) == read_settings({"preset": "plain"}).network
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, 1000),
+        ({"model_scope": "partition"}, 20_000),
+        ({"model_scope": "partition", "max_streams": 7}, 7),
+        ({"model_scope": "partition", "task": "number"}, 1000),
+        ({"task": "label"}, 1000),
+    ],
+    ids=str,
+)
+def test_more_streams_are_kept_where_each_holds_little(given: dict[str, Any], expected: int) -> None:
+    """Streams of symbols that share what they learn are small; a given number counts in any case."""
+    assert expected == read_settings(given, environment={}).max_streams
+
+
 def test_presets_speak_of_settings_that_decide_what_is_learned() -> None:
     """Each value is one that its setting takes, of a kind that belongs to the lineage, and other than the default."""
     defaults = read_settings()
