@@ -26,6 +26,8 @@ in a row, while other slots were not far, restarts with the latest value.
 A missing value is replaced by the seasonal mean plus the part of the last deviation that persists on average,
 phi d_(t-1), with phi = sum d_t d_(t-1) / (1 + sum d_(t-1)^2) over pairs of known values. Nothing is learned from the
 replacement.
+
+The module is long because numba renews its cache of a function only when the function's own file changes.
 """
 
 from typing import NamedTuple

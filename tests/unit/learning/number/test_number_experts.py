@@ -603,8 +603,8 @@ class TestMixture:
         first_weights = np.array([0.1, 0.8, 0.1])
         weights = [first_weights, first_weights]
         of_last: list[float] = []
-        calm = 2
         situations: list[int] = []
+        calm = 2
         for event in range(len(values)):
             if event >= 2:
                 errors = abs(values[event] - members[event - 2])
