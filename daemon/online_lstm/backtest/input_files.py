@@ -32,13 +32,13 @@ _FORMAT_OF_SUFFIX: dict[str, Format] = {
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One value of a file: line number from 0, bytes of value and key, and timestamp, -1 if missing.
+    """One value of a file: line number from 0, bytes of value and key, None for null, and timestamp, -1 if missing.
 
     ``label`` is the text of the label cell, None without a label column.
     """
 
     number: int
-    value: bytes
+    value: bytes | None
     key: bytes | None = None
     timestamp_ms: int = -1
     label: str | None = None

@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import permutations
 from typing import Generic, TypeVar
 
-from online_lstm.codec.cell_text import parse_number, quote_for_error
+from online_lstm.codec.cell_text import parse_boolean, parse_number, quote_for_error
 from online_lstm.errors import BadInputError
 from online_lstm.timestamps import EPOCH_UNITS, ISO, milliseconds_in, unit_of
 
@@ -37,6 +37,8 @@ class Notation:
         ((1234.5, '1234.5'), None)
         """
         text = _one_space(cell)
+        if (boolean := parse_boolean(text)) is not None:
+            return int(boolean), str(int(boolean))
         if self != PLAIN:
             if not self._form.fullmatch(text):
                 return None
@@ -156,7 +158,7 @@ def number_votes(separator: str, decimal: str | None, thousands: str | None) -> 
 
 
 def _is_whole(cell: str) -> bool:
-    return cell.isascii() and cell.isdigit()
+    return (cell.isascii() and cell.isdigit()) or parse_boolean(cell) is not None
 
 
 def time_votes(time_format: str | None) -> Votes[str]:
