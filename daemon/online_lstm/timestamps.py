@@ -14,6 +14,7 @@ AUTO = "auto"
 MIN_RECOGNIZED_MS = {"s": 10**11, "ms": 10**12, "us": 10**12, "ns": 10**12}
 MAX_RECOGNIZED_MS = 10**13
 """A number is a time in a unit if it is from 2001 (in seconds: 1973) to 2286, so at most one unit matches."""
+_PER_MILLISECOND = {-power: 10**power for power in (0, 3, 6)}
 _UNIT_OF_DIGITS = {9: "s", 10: "s", 13: "ms", 16: "us", 19: "ns"}
 """The unit of a whole number by its digits, which are those of the recognized times."""
 MAX_MILLISECONDS = 2**63 - 1
@@ -78,7 +79,7 @@ def unit_of(text: str) -> str | None:
 
 def _since_epoch(text: str, power: int) -> int | None:
     if power <= 0 and len(text) <= 19 and text.isascii() and text.isdecimal():
-        return int(text) // 10**-power
+        return int(text) // _PER_MILLISECOND[power]
     if not _EPOCH_TIME.fullmatch(text):
         return None
     milliseconds = int(Decimal(text).scaleb(power) // 1)

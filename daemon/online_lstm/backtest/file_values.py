@@ -64,7 +64,7 @@ def _without_blanks(lines: Iterable[Line], *, kept: bool) -> Iterator[Line]:
     """Drop blank lines; with ``kept``, blank lines between values stay, as missing numbers."""
     gaps: list[Line] = []
     for line in lines:
-        if line.value is None or line.value.strip():
+        if line.is_null or line.value.strip():
             yield from gaps
             gaps.clear()
             yield line

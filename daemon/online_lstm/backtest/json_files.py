@@ -37,7 +37,7 @@ def read_json(
         head.append(line)
         if line.value:
             break
-    first = (head[-1].value or b"") if head else b""
+    first = head[-1].value if head else b""
     content = _parsed(first)
     if isinstance(content, dict) and content.keys() >= _DUMP:
         notify(f"{name}: read as: messages of kcat -J")
@@ -48,10 +48,10 @@ def read_json(
     return chain(head, lines)
 
 
-def _parsed(text: bytes | None) -> Any:
+def _parsed(text: bytes) -> Any:
     """Return the content of a JSON text; None if it is not complete."""
     try:
-        return json.loads(text or b"")
+        return json.loads(text)
     except (ValueError, RecursionError):
         return None
 
@@ -71,7 +71,7 @@ def _has_more(lines: Iterator[Line], head: list[Line]) -> bool:
 
 def _elements(lines: Iterable[Line], name: str) -> Iterator[Line]:
     """Yield each element of the array that all lines form, as written."""
-    text = b"\n".join(line.value or b"" for line in lines).decode(errors="replace")
+    text = b"\n".join(line.value for line in lines).decode(errors="replace")
     position = _after_space(text, text.index("[") + 1)
     number = 0
     while text[position : position + 1] != "]":
@@ -99,12 +99,13 @@ def _message(line: Line, name: str) -> Line:
     message = _parsed(line.value)
     if not (isinstance(message, dict) and message.keys() >= _DUMP):
         raise InputFileError(
-            f"{name}: line {line.number + 1}: received {(line.value or b'')[:64]!r}, expected a message of "
+            f"{name}: line {line.number + 1}: received {line.value[:64]!r}, expected a message of "
             f"kcat -J with {', '.join(sorted(_DUMP))}"
         )
     time = message.get("ts")
     stamp = time if isinstance(time, int) and message.get("tstype") != "unknown" and time >= 0 else -1
-    return Line(line.number, _bytes_of(message["payload"]), _bytes_of(message.get("key")), stamp)
+    value, key = _bytes_of(message["payload"]), _bytes_of(message.get("key"))
+    return Line(line.number, value or b"", key, stamp, is_null=value is None)
 
 
 def _bytes_of(part: Any) -> bytes | None:

@@ -31,7 +31,7 @@ def ended(lines: Iterable[Line]) -> Iterator[Line]:
         parsed = None if line.label is None else parse_label(line.label, _NONE)
         label = f', "label": {parsed[1]}' if parsed else ""
         end = ', "end": true' if last[line.key] == index else ""
-        value = _text((line.value or b"").decode())
+        value = _text(line.value.decode())
         yield replace(line, value=f'{{"value": {value}{label}{end}}}'.encode())
 
 

@@ -86,7 +86,7 @@ def _messages(arguments: argparse.Namespace) -> Iterator[Iterator["Message"]]:
         yield ((key, value) for value in demo_stream(arguments.demo_stream))
         return
     with open_input(arguments.file) as file:
-        lines = (line.value or b"" for line in read_lines(file, arguments.encoding))
+        lines = (line.value for line in read_lines(file, arguments.encoding))
         if arguments.key_separator:
             yield split_keys(lines, arguments.key_separator, arguments.file)
         else:

@@ -14,7 +14,7 @@ def read(content: bytes) -> tuple[list[Line], list[str]]:
     return [*read_json(io.BytesIO(content), "a.json", notify=notices.append)], notices
 
 
-def values_of(content: bytes) -> list[bytes | None]:
+def values_of(content: bytes) -> list[bytes]:
     return [line.value for line in read(content)[0]]
 
 
@@ -58,7 +58,7 @@ def test_a_dump_of_kcat_has_keys_and_times() -> None:
     lines, notices = read("\n".join(map(json.dumps, messages)).encode())
     assert [
         Line(0, b'{"value": 4}', b"k", 1_760_000_000_123),
-        Line(1, None, None, 1_760_000_000_123),
+        Line(1, b"", None, 1_760_000_000_123, is_null=True),
         Line(2, b'{"value": 5}', b"k", -1),
     ] == lines
     assert ["a.json: read as: messages of kcat -J"] == notices
