@@ -14,6 +14,9 @@ AUTO = "auto"
 MIN_RECOGNIZED_MS = {"s": 10**11, "ms": 10**12, "us": 10**12, "ns": 10**12}
 MAX_RECOGNIZED_MS = 10**13
 """A number is a time in a unit if it is from 2001 (in seconds: 1973) to 2286, so at most one unit matches."""
+_PER_MILLISECOND = {-power: 10**power for power in (0, 3, 6)}
+_UNIT_OF_DIGITS = {9: "s", 10: "s", 13: "ms", 16: "us", 19: "ns"}
+"""The unit of a whole number by its digits, which are those of the recognized times."""
 MAX_MILLISECONDS = 2**63 - 1
 
 _DAY_MS = 86_400_000
@@ -63,6 +66,8 @@ def unit_of(text: str) -> str | None:
     >>> unit_of("1760000000"), unit_of("1760000000123"), unit_of("2026-01-31T12:00:00+01:00"), unit_of("7")
     ('s', 'ms', 'iso', None)
     """
+    if text.isascii() and text.isdecimal():
+        return _UNIT_OF_DIGITS.get(len(text.lstrip("0")))
     if not _EPOCH_TIME.fullmatch(text):
         return ISO
     for unit, power in EPOCH_UNITS.items():
@@ -73,6 +78,8 @@ def unit_of(text: str) -> str | None:
 
 
 def _since_epoch(text: str, power: int) -> int | None:
+    if power <= 0 and len(text) <= 19 and text.isascii() and text.isdecimal():
+        return int(text) // _PER_MILLISECOND[power]
     if not _EPOCH_TIME.fullmatch(text):
         return None
     milliseconds = int(Decimal(text).scaleb(power) // 1)

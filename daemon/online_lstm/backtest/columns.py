@@ -9,8 +9,9 @@ from typing import BinaryIO, NoReturn
 
 from online_lstm.backtest.delimited import DelimitedFile, DelimitedRow, Dialect, rereadable
 from online_lstm.backtest.input_files import Line
-from online_lstm.backtest.notation import PLAIN, name_of_form, number_votes, since_1970, time_votes
+from online_lstm.backtest.notation import name_of_form, number_votes, since_1970, time_votes
 from online_lstm.codec.cell_text import Markers, parse_label, quote
+from online_lstm.codec.number_notation import PLAIN
 from online_lstm.errors import InputFileError
 from online_lstm.timestamps import EPOCH_UNITS, ISO
 

@@ -7,6 +7,7 @@ from typing import BinaryIO
 from online_lstm.backtest.columns import read_columns
 from online_lstm.backtest.delimited import Dialect
 from online_lstm.backtest.input_files import Format, Line, read_lines
+from online_lstm.backtest.json_files import read_json
 from online_lstm.backtest.sequence_ends import ended
 from online_lstm.codec.cell_text import Markers
 from online_lstm.settings import Settings
@@ -52,14 +53,18 @@ def read_values(
             notify=notify,
         )
         return ended(lines) if layout.label_column else lines
-    return _without_blanks(read_lines(file, layout.dialect.encoding), kept=settings.task == "number")
+    if layout.format == "jsonl":
+        lines = read_json(file, name, layout.dialect.encoding, notify=notify)
+    else:
+        lines = read_lines(file, layout.dialect.encoding)
+    return _without_blanks(lines, kept=settings.task == "number")
 
 
 def _without_blanks(lines: Iterable[Line], *, kept: bool) -> Iterator[Line]:
     """Drop blank lines; with ``kept``, blank lines between values stay, as missing numbers."""
     gaps: list[Line] = []
     for line in lines:
-        if line.value.strip():
+        if line.is_null or line.value.strip():
             yield from gaps
             gaps.clear()
             yield line

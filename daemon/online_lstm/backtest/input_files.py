@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Literal, get_args
 
+from online_lstm.backtest.compressed import SUFFIXES, decompressed
 from online_lstm.backtest.delimited import marked_encoding
 from online_lstm.errors import InputFileError
 from online_lstm.home_directory import expand_home
@@ -34,7 +35,8 @@ _FORMAT_OF_SUFFIX: dict[str, Format] = {
 class Line:
     """One value of a file: line number from 0, bytes of value and key, and timestamp, -1 if missing.
 
-    ``label`` is the text of the label cell, None without a label column.
+    ``label`` is the text of the label cell, None without a label column. ``is_null`` says that the value is a record's
+    null instead of ``value``.
     """
 
     number: int
@@ -42,20 +44,23 @@ class Line:
     key: bytes | None = None
     timestamp_ms: int = -1
     label: str | None = None
+    is_null: bool = False
 
 
 def format_of(path: str) -> Format:
-    """Return the format of a file by its suffix; text for any other suffix.
+    """Return the format of a file by its suffix, before that of a compression; text for any other suffix.
 
-    >>> format_of("june.csv"), format_of("-")
-    ('csv', 'text')
+    >>> format_of("june.csv"), format_of("june.jsonl.gz"), format_of("-")
+    ('csv', 'jsonl', 'text')
     """
-    return _FORMAT_OF_SUFFIX.get(Path(path).suffix.lower(), "text")
+    name = Path(path)
+    name = name.with_suffix("") if name.suffix.lower() in SUFFIXES else name
+    return _FORMAT_OF_SUFFIX.get(name.suffix.lower(), "text")
 
 
 @contextmanager
 def open_input(path: str) -> Iterator[BinaryIO]:
-    """Open a file, or standard input for ``-``.
+    """Open a file, or standard input for ``-``; the content of a compressed file is decompressed.
 
     Raises:
         InputFileError: The file does not exist, or cannot be read.
@@ -67,7 +72,7 @@ def open_input(path: str) -> Iterator[BinaryIO]:
             raise InputFileError(
                 f"standard input: {error.strerror}; expected values on standard input, or the path of a file"
             ) from error
-        yield sys.stdin.buffer
+        yield decompressed(sys.stdin.buffer, "standard input")  # type: ignore[arg-type]
         return
     with ExitStack() as stack:
         try:
@@ -76,12 +81,13 @@ def open_input(path: str) -> Iterator[BinaryIO]:
             raise InputFileError(
                 f"{path}: {error.strerror}; expected a file of values, or - for standard input"
             ) from error
-        yield file
+        yield decompressed(file, path)
 
 
 def size_of(path: str) -> int | None:
-    """Return the size of a file in bytes, None for a pipe or a device."""
-    return Path(path).stat().st_size if Path(path).is_file() else None
+    """Return the size of a file in bytes, None for a pipe, a device or a compressed file."""
+    file = Path(path)
+    return file.stat().st_size if file.is_file() and file.suffix.lower() not in SUFFIXES else None
 
 
 def read_lines(file: BinaryIO, encoding: str | None = None) -> Iterator[Line]:

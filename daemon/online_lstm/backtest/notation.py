@@ -1,15 +1,12 @@
 """Detection of the notation of numbers and times, from all cells of a file before any cell is read."""
 
-import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from itertools import permutations
 from typing import Generic, TypeVar
 
-from online_lstm.codec.cell_text import parse_number, quote_for_error
-from online_lstm.errors import BadInputError
+from online_lstm.codec.cell_text import parse_boolean, quote_for_error
+from online_lstm.codec.number_notation import PLAIN, Notation
 from online_lstm.timestamps import EPOCH_UNITS, ISO, milliseconds_in, unit_of
 
 W = TypeVar("W", bound=Hashable)
@@ -17,42 +14,6 @@ TRIED_CELLS = 200
 """Number of cells after which a notation that matched no cell is dropped."""
 
 
-@dataclass(frozen=True)
-class Notation:
-    """A notation of numbers: the decimal mark and the thousands separator."""
-
-    decimal: str = "."
-    thousands: str = ""
-
-    @cached_property
-    def _form(self) -> re.Pattern[str]:
-        decimals = f"(?:{re.escape(self.decimal)}[0-9]*)?"
-        grouped = f"|[1-9][0-9]{{0,2}}(?:{re.escape(self.thousands)}[0-9]{{3}})+{decimals}" if self.thousands else ""
-        return re.compile(f"[+-]?(?:(?:[0-9]+{decimals}|{re.escape(self.decimal)}[0-9]+)(?:[eE][+-]?[0-9]+)?{grouped})")
-
-    def number(self, cell: str) -> tuple[int | float, str] | None:
-        """Return the number in a cell and its JSON text; None without a finite number.
-
-        >>> Notation(",", ".").number("1.234,5"), Notation(thousands=",").number("1,23")
-        ((1234.5, '1234.5'), None)
-        """
-        text = _one_space(cell)
-        if self != PLAIN:
-            if not self._form.fullmatch(text):
-                return None
-            text = text.replace(self.thousands, "") if self.thousands else text
-            text = text.replace(self.decimal, ".")
-        try:
-            return parse_number(text)
-        except BadInputError:
-            return None
-
-    def __str__(self) -> str:
-        thousands = f", thousands {self.thousands!r}" if self.thousands else ""
-        return f"decimal {self.decimal!r}{thousands}"
-
-
-PLAIN = Notation()
 NOTATIONS = (
     *(PLAIN, Notation(","), Notation(thousands=","), Notation(",", ".")),
     *(Notation(decimal, thousands) for thousands in (" ", "'") for decimal in (".", ",")),
@@ -156,7 +117,7 @@ def number_votes(separator: str, decimal: str | None, thousands: str | None) -> 
 
 
 def _is_whole(cell: str) -> bool:
-    return cell.isascii() and cell.isdigit()
+    return (cell.isascii() and cell.isdigit()) or parse_boolean(cell) is not None
 
 
 def time_votes(time_format: str | None) -> Votes[str]:
@@ -191,8 +152,3 @@ def _plausible(cell: str, form: str) -> int | None:
         return None
     milliseconds = since_1970(cell, form)
     return None if form in EPOCH_UNITS and unit_of(text) != form else milliseconds
-
-
-def _one_space(cell: str) -> str:
-    """Strip a cell, and replace the no-break spaces within numbers by plain spaces."""
-    return cell.strip().replace("\u00a0", " ").replace("\u202f", " ")

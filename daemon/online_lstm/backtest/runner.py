@@ -29,7 +29,10 @@ def learn(
     The loop ends after the last line, or after a requested stop and the lines already read.
     """
     topic, shutdown = partition.source.topic, shutdown or Shutdown()
-    records = (InputRecord(topic, 0, line.number, line.timestamp_ms, line.key, line.value) for line in lines)
+    records = (
+        InputRecord(topic, 0, line.number, line.timestamp_ms, line.key, None if line.is_null else line.value)
+        for line in lines
+    )
     while batch := shutdown.take(records, chunk):
         processed = partition.process(batch)
         scorecard.read(batch)

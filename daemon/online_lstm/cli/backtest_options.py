@@ -90,7 +90,7 @@ def settings_of(arguments: argparse.Namespace) -> tuple[Settings, FileLayout]:
             "where the topic has the bytes of a serializer; --set value_format=auto"
         )
     layout = _layout_of(arguments, settings)
-    if settings.calendar and not layout.time_column:
+    if settings.calendar and not layout.time_column and layout.format != "jsonl":  # a dump of a topic has times
         raise SettingsError("calendar: received true without times, expected CSV with a --time-column, or time_path")
     of_cells = [name for name in (*_COLUMNS, *_DIALECT) if name != "encoding" and getattr(arguments, name)]
     if of_cells and layout.format != "csv":

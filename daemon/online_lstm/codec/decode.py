@@ -126,7 +126,8 @@ class Decoder:
                 self._require_copyable(keyed)
                 known = True
             if self._time_field is not None:
-                keyed = replace(keyed, timestamp_ms=self._time_field(row, received), stamped_by_broker=False)
+                time = self._time_field(row, received)
+                keyed = replace(keyed, timestamp_ms=time, stamped_by_broker=False)
             return Decoded(record, self._event(keyed, stream, *self._read(row, received)))
         except BadInputError as error:
             return self._refused(record, stream, error, keyed=keyed if known else None)

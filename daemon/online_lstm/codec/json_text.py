@@ -11,6 +11,7 @@ from itertools import accumulate
 from typing import Any
 
 from online_lstm.codec.cell_text import is_numeral, parse_boolean, quote_for_error
+from online_lstm.codec.number_notation import PLAIN, Notation
 from online_lstm.errors import BadInputError
 
 MAX_NESTING = 100
@@ -36,8 +37,8 @@ _decode_json = json.JSONDecoder(
 ).decode
 
 
-def parse(text: str, *, vectors: bool, unquotes: bool = False) -> Any:
-    """Return the content of a JSON text; with ``unquotes``, the content of a string at the top.
+def parse(text: str, *, vectors: bool, unquotes: Notation | None = None) -> Any:
+    """Return the content of a JSON text; with ``unquotes``, a notation, the content of a string at the top.
 
     ``vectors`` says that numbers are expected, for messages.
 
@@ -50,7 +51,7 @@ def parse(text: str, *, vectors: bool, unquotes: bool = False) -> Any:
         )
     try:
         content = _decode_json(text)
-        return unquoted(content) if unquotes else content
+        return content if unquotes is None else unquoted(content, unquotes)
     except json.JSONDecodeError:
         if vectors:
             raise BadInputError(
@@ -70,19 +71,21 @@ def _nesting(text: str) -> int:
     return max(accumulate((mark in "[{") - (mark in "]}") for mark in structure), default=0)
 
 
-def unquoted(part: Any) -> Any:
+def unquoted(part: Any, notation: Notation = PLAIN) -> Any:
     """Return the content of a string where numbers are expected: a number, a boolean, an array or an object.
 
-    Any other string is returned unchanged.
+    Any other string is returned unchanged. Texts of numbers are in the notation.
     """
     if type(part) is not str:
         return part
     text = part.strip()
-    if is_numeral(text):
+    if notation is not PLAIN and (number := notation.number(text)) is not None:
+        return number
+    if notation is PLAIN and is_numeral(text):
         return NumberText(text)
     if (boolean := parse_boolean(text)) is not None:
         return boolean
     if text[:1] in ("[", "{"):
         with contextlib.suppress(BadInputError):
-            return parse(text, vectors=True, unquotes=True)
+            return parse(text, vectors=True, unquotes=notation)
     return part

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from online_lstm.codec.cell_text import Markers, parse_boolean, parse_number, quote_for_error
+from online_lstm.codec.cell_text import Markers, is_numeral, parse_boolean, parse_number, quote_for_error
 from online_lstm.codec.json_text import parse
+from online_lstm.codec.number_notation import PLAIN, Notation, notation_of, other_notation
 from online_lstm.codec.schema_reader import SchemaReader
 from online_lstm.codec.schemas import SCHEMA_BYTES, SCHEMA_MARK, SchemaSource, schema_of
 from online_lstm.errors import BadInputError
@@ -56,22 +57,28 @@ def message_reader(settings: Settings, schemas: SchemaSource | None) -> MessageR
         markers=Markers(settings.missing_values) if vectors and bare else None,
         bare=bare,
         texts=settings.text_numbers,
+        notation=notation_of(settings) if vectors else PLAIN,
     )
     if settings.value_format == "json_schema":
         return lambda value: read_text(_without_schema(value))
     return lambda value: read_text(_json_of_schema(value) if value[:1] == SCHEMA_MARK else value)
 
 
-def _text_message(value: bytes, *, vectors: bool, markers: Markers | None, bare: bool, texts: bool) -> ReadMessage:
+def _text_message(
+    value: bytes, *, vectors: bool, markers: Markers | None, bare: bool, texts: bool, notation: Notation
+) -> ReadMessage:
     text = _utf8(value).removeprefix(_BYTE_ORDER_MARK).strip()
     if bare:
         if markers is not None and text in markers:
             return ReadMessage(None, text)
-        if (number := parse_number(text)) is not None:
+        number = parse_number(text) if notation is PLAIN else notation.number(text)
+        if number is not None:
             return ReadMessage(number, text)
+        if notation is not PLAIN and is_numeral(text):
+            raise other_notation(text, notation)
         if (boolean := parse_boolean(text)) is not None:
             return ReadMessage(boolean, text)
-    return ReadMessage(parse(text, vectors=vectors, unquotes=vectors and texts), text)
+    return ReadMessage(parse(text, vectors=vectors, unquotes=notation if vectors and texts else None), text)
 
 
 def _without_schema(value: bytes) -> bytes:

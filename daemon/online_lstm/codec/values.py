@@ -5,13 +5,15 @@ Which values are refused, and the messages, depend on the value and the settings
 
 import json
 import math
+import re
 from types import NoneType
 from typing import Any, NamedTuple
 
-from online_lstm.codec.cell_text import Markers, not_finite, parse_number, quote, quote_for_error
+from online_lstm.codec.cell_text import Markers, is_numeral, not_finite, parse_number, quote, quote_for_error
 from online_lstm.codec.envelopes import Row, decimal_of
 from online_lstm.codec.field_path import NOTHING, FieldPath
 from online_lstm.codec.json_text import NumberText, unquoted
+from online_lstm.codec.number_notation import PLAIN, notation_of, other_notation
 from online_lstm.errors import BadInputError
 from online_lstm.events import Label, Symbol, Vector
 from online_lstm.settings import Settings
@@ -35,6 +37,8 @@ class VectorValue(NamedTuple):
 
 
 _KINDS = {bool: "a boolean", NoneType: "null", list: "an array", dict: "an object"}
+_GROUPED = re.compile(r"[+-]?[0-9]+(?:[,.' ][0-9]+)+")
+"""A text that is a number in some notation."""
 _NONE = Markers()
 """Markers of a missing label in JSON: the default ones only, as quotes distinguish a string from a number there."""
 _VALUE = FieldPath("value")
@@ -74,7 +78,7 @@ class VectorReader:
         self._paths = [FieldPath(path) for path in settings.value_path]
         self._end = FieldPath(settings.end_path)
         self._label_path = FieldPath(settings.label_path) if settings.task == "label" else None
-        self._scale = settings.decimal_scale
+        self._scale, self._notation = settings.decimal_scale, notation_of(settings)
         self._reads_texts, self._enveloped = settings.text_numbers, settings.envelope != "none"
 
     def __call__(self, row: Row, received: str | bytes) -> VectorValue:
@@ -114,7 +118,7 @@ class VectorReader:
             return part
         if self._scale is not None and (number := decimal_of(part, self._scale)) is not None:
             return number
-        return unquoted(part) if self._reads_texts else part
+        return unquoted(part, self._notation) if self._reads_texts else part
 
     def _is_missing(self, part: Any) -> bool:
         """Return whether a part is null, or marks a missing number; a boolean does not."""
@@ -133,7 +137,7 @@ class VectorReader:
         """Read an array of numbers, some of which may be missing."""
         read: list[tuple[float | None, str]] = []
         for index, element in enumerate(parts):
-            part = unquoted(element) if self._reads_texts else element
+            part = unquoted(element, self._notation) if self._reads_texts else element
             if part is NOTHING or self._is_missing(part):
                 read.append((None, "null"))
             elif isinstance(part, list | dict) or type(part) is str:
@@ -158,6 +162,8 @@ class VectorReader:
         way += "a missing number"
         if self._enveloped and decimal_of(text, 0) is not None:
             way = "decimals in base64 need their schema, or the setting decimal_scale"
+        elif _GROUPED.fullmatch(text.strip()) or (self._notation is not PLAIN and is_numeral(text)):
+            return other_notation(text, self._notation)
         elif not self._reads_texts and type(unquoted(text)) is NumberText:
             way = "the setting text_numbers excludes numbers in strings"
         return BadInputError("not_a_number", f"received {quote_for_error(text)}{where}, expected a number: {way}")

@@ -207,6 +207,12 @@ class Settings(BaseModel):
     text_numbers: bool = _of_vectors(
         "shape", default=True, description="Read numbers and JSON in strings; if false, such strings are refused"
     )
+    decimal: Literal[".", ","] = _of_vectors(
+        "shape", ".", "Decimal mark of numbers in texts; numbers of JSON always have a point"
+    )
+    thousands: Literal["none", ",", ".", "'", "space"] = _of_vectors(
+        "shape", "none", "Thousands separator of numbers in texts"
+    )
     decimal_scale: int | None = _of_vectors(
         "shape",
         None,

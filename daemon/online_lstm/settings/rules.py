@@ -85,6 +85,8 @@ def _require_fields(settings: Settings) -> None:
                 f"{name}: received {', '.join(given)}, expected {settings.features} of them: the setting features"
             )
     _require_registry(settings)
+    if settings.decimal == settings.thousands:
+        raise SettingsError(f"thousands: received {settings.thousands}, expected another mark than decimal")
     binary = settings.value_format not in MESSAGE_FORMATS
     names = [name for name in ("value_path", "key_path", "time_path") if getattr(settings, name)]
     if settings.envelope != "none":

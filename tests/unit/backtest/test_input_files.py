@@ -1,16 +1,28 @@
 """Files as the bytes that records would have."""
 
+import gzip
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import zstandard
 from online_lstm.backtest.input_files import Line, format_of, open_input, read_lines
 from online_lstm.errors import InputFileError
 
 
 @pytest.mark.parametrize(
     ("path", "expected"),
-    [("a.CSV", "csv"), ("a.tsv", "csv"), ("b.ndjson", "jsonl"), ("c.txt", "text"), ("d", "text"), ("-", "text")],
+    [
+        ("a.CSV", "csv"),
+        ("a.tsv", "csv"),
+        ("b.ndjson", "jsonl"),
+        ("c.txt", "text"),
+        ("d", "text"),
+        ("-", "text"),
+        ("a.csv.GZ", "csv"),
+        ("b.zst", "text"),
+    ],
 )
 def test_format_is_known_by_the_suffix(path: str, expected: str) -> None:
     """What has no known suffix is text."""
@@ -42,3 +54,17 @@ def test_what_cannot_be_opened_is_refused(tmp_path: Path, name: str, reason: str
     """A missing file and a directory are told by their path."""
     with pytest.raises(InputFileError, match=f"{tmp_path}.*: {reason}"), open_input(str(tmp_path / name)):
         pass
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, zstandard.compress])
+def test_compressed_files_are_read_by_their_first_bytes(tmp_path: Path, compress: Callable[[bytes], bytes]) -> None:
+    """Whatever they are called, and in several parts one after another; one that is cut off says so."""
+    content = b"".join(b"%d\n" % number for number in range(50_000))
+    half = len(content) // 2
+    path = tmp_path / "values"
+    path.write_bytes(compress(content[:half]) + compress(content[half:]))
+    with open_input(str(path)) as file:
+        assert content == b"".join(line.value + b"\n" for line in read_lines(file))
+    path.write_bytes(compress(content)[:-20])
+    with open_input(str(path)) as file, pytest.raises(InputFileError, match="cut off or damaged"):
+        file.read()

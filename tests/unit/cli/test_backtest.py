@@ -506,3 +506,28 @@ def test_missing_numbers_cost_no_more_in_any_writing(tmp_path: Path, monkeypatch
         assert ExitCode.OK == number_run(monkeypatch, file, "--column", "value", "--predictions", tmp_path / "o")
         outputs.append((tmp_path / "o").read_bytes())
     assert [outputs[0]] * 5 == outputs
+
+
+def test_a_dump_of_a_topic_is_read_like_the_topic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Key, time and payload of ``kcat -J`` are those of the records; a tombstone forgets its stream."""
+    base = {"topic": "t", "partition": 0, "tstype": "create", "key": "k"}
+    dump = [
+        json.dumps({**base, "offset": place, "ts": 1_760_000_000_123 + place, "payload": payload}).encode()
+        for place, payload in enumerate(['{"value": 4}', '{"value": 5}', None, '{"value": 6}'])
+    ]
+    out = tmp_path / "out.jsonl"
+    file = write(tmp_path / "dump.jsonl", *dump)
+    assert ExitCode.OK == number_run(monkeypatch, file, "--predictions", out, "--set", "calendar=true")
+    assert [("k", 1, 4), ("k", 2, 5), ("k", 1, 6)] == [
+        (m["stream"], m["event"], m["value"]) for m in read_messages(out)
+    ]
+
+
+def test_booleans_in_cells_are_numbers_or_symbols(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """0 and 1 for numbers, true and false for symbols."""
+    file = write(tmp_path / "values.csv", b"on", b"TRUE", b"FALSE", b"TRUE")
+    out = tmp_path / "out.jsonl"
+    assert ExitCode.OK == number_run(monkeypatch, file, "--predictions", out)
+    assert [1, 0, 1] == [message["value"] for message in read_messages(out)]
+    assert ExitCode.OK == run(file, "--predictions", out)
+    assert [True, False, True] == [message["value"] for message in read_messages(out)]

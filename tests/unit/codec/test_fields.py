@@ -222,6 +222,46 @@ def test_numbers_in_strings_may_be_refused() -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "value", "number"),
+    [
+        ({"decimal": ","}, b"0,054", 0.054),
+        ({"decimal": ","}, b'{"value": "1234,5"}', 1234.5),
+        ({"decimal": ",", "thousands": "."}, b'"1.234,5"', 1234.5),
+        ({"thousands": ","}, b'["12,345"]', 12345.0),
+        ({"thousands": "space"}, '"1\u00a0234"'.encode(), 1234.0),
+        ({"decimal": ","}, b'{"value": 1.5}', 1.5),
+        ({"decimal": ","}, b'{"value": "NA"}', None),
+    ],
+)
+def test_texts_may_have_another_notation(given: dict[str, Any], value: bytes, number: float | None) -> None:
+    """The settings name decimal mark and thousands separator; numbers of JSON are as JSON says."""
+    event = event_of(value, task="number", **given)
+    assert (number,) == event.vector
+    assert [number] == [*json.loads(f"[{event.literal.strip('[]')}]")]
+
+
+@pytest.mark.parametrize(
+    ("given", "value"),
+    [
+        ({}, b'"1,234"'),
+        ({}, b'{"value": "1,5"}'),
+        ({}, b'"1.234.567"'),
+        ({"decimal": ","}, b"1.5"),
+        ({"decimal": ","}, b'"1.5"'),
+        ({"thousands": ","}, b'{"value": "1,23"}'),
+    ],
+)
+def test_another_notation_is_never_guessed(given: dict[str, Any], value: bytes) -> None:
+    """No part of it is learned; the settings that would take it are named."""
+    ((_, event, error),) = decoded(value, task="number", **given)
+    assert error is not None
+    assert "not_a_number" == error.reason
+    assert "the settings decimal and thousands" in str(error)
+    assert isinstance(event, NumberEvent)
+    assert (None,) == event.vector
+
+
+@pytest.mark.parametrize(
     ("value", "symbol", "literal"),
     [
         (b"9007199254740993", 9007199254740993, "9007199254740993"),
@@ -294,6 +334,7 @@ def test_only_the_format_says_that_text_follows_an_id() -> None:
     [
         ({"value_path": "a..b"}, "value_path: received 'a..b', expected names separated by dots, or a JSON Pointer"),
         ({"value_path": "a,a", "task": "number"}, "expected each path once"),
+        ({"task": "number", "decimal": ",", "thousands": ","}, "expected another mark than decimal"),
         ({"time_format": "soon"}, "expected auto, s, ms, us, ns, iso, or a pattern like %d/%m/%Y"),
         (
             {"key_path": "k", "value_format": "long"},
