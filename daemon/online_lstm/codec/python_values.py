@@ -39,7 +39,8 @@ def json_value(value: object, *, ends: bool = False, label: object = None) -> by
 
 def _has_objects(value: object) -> bool:
     """Return whether a list has objects, which by itself would be several events in JSON."""
-    return isinstance(value, Iterable) and any(isinstance(part, dict) for part in value)
+    several = isinstance(value, Iterable) and getattr(value, "ndim", 1) > 0
+    return several and any(isinstance(part, dict) for part in value)
 
 
 def _plain(part: Any) -> Any:
