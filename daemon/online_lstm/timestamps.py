@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ISO = "iso"
@@ -17,6 +18,9 @@ MAX_RECOGNIZED_MS = 10**13
 _PER_MILLISECOND = {-power: 10**power for power in (0, 3, 6)}
 _UNIT_OF_DIGITS = {9: "s", 10: "s", 13: "ms", 16: "us", 19: "ns"}
 """The unit of a whole number by its digits, which are those of the recognized times."""
+UTC_ZONE = "UTC"
+_OFFSET_MS = 900_000
+_YEAR_9000_MS = 221_845_392_000_000
 MAX_MILLISECONDS = 2**63 - 1
 
 _DAY_MS = 86_400_000
@@ -37,6 +41,24 @@ def epoch_ms(moment: datetime) -> int:
     1000
     """
     return (moment.replace(tzinfo=moment.tzinfo or UTC) - EPOCH) // timedelta(milliseconds=1)
+
+
+def wall_clock_ms(timestamp_ms: int, time_zone: str) -> int:
+    """Return the milliseconds since 1970 that the clocks of a time zone show, as if it were UTC; -1 stays -1.
+
+    >>> summer, winter = epoch_ms(datetime(2026, 7, 1, 12)), epoch_ms(datetime(2026, 1, 1, 12))
+    >>> [(wall_clock_ms(time, "Europe/Berlin") - time) // 3_600_000 for time in (summer, winter)]
+    [2, 1]
+    """
+    if time_zone == UTC_ZONE or not 0 <= timestamp_ms < _YEAR_9000_MS:
+        return timestamp_ms
+    return timestamp_ms + _offset_ms(timestamp_ms // _OFFSET_MS, time_zone)
+
+
+@lru_cache(maxsize=4096)  # an offset holds for a quarter of an hour at least
+def _offset_ms(quarter: int, time_zone: str) -> int:
+    offset = (EPOCH + timedelta(milliseconds=quarter * _OFFSET_MS)).astimezone(ZoneInfo(time_zone)).utcoffset()
+    return (offset or timedelta()) // timedelta(milliseconds=1)
 
 
 def milliseconds_in(text: str, form: str) -> int | None:

@@ -1,6 +1,7 @@
 """The JSON text of a Python value, so that values of a program and of a topic have one reader and the same refusals."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from online_lstm.errors import BadInputError
@@ -23,7 +24,7 @@ def json_value(value: object, *, ends: bool = False, label: object = None) -> by
     if label != label:  # noqa: PLR0124 - NaN is a missing label
         label = None
     message: Any = value
-    if ends or label is not None or (hasattr(value, "__len__") and not isinstance(value, str)):
+    if ends or label is not None or isinstance(value, dict) or _has_objects(value):
         message = {} if value is None and label is not None else {"value": value}
         message.update({"end": True} if ends else {}, **({} if label is None else {"label": label}))
     try:
@@ -34,6 +35,12 @@ def json_value(value: object, *, ends: bool = False, label: object = None) -> by
             f"received a value of type {type(value).__name__} ({str(error)[:64]}), expected numbers, strings, "
             "booleans, None, or lists of them: convert it first",
         ) from None
+
+
+def _has_objects(value: object) -> bool:
+    """Return whether a list has objects, which by itself would be several events in JSON."""
+    several = isinstance(value, Iterable) and getattr(value, "ndim", 1) > 0
+    return several and any(isinstance(part, dict) for part in value)
 
 
 def _plain(part: Any) -> Any:

@@ -38,10 +38,12 @@ from online_lstm.settings.field_types import (
     Steps,
     Texts,
     TimeFormat,
+    TimeZone,
     Topic,
     Topics,
 )
 from online_lstm.settings.sources import plain_text
+from online_lstm.timestamps import UTC_ZONE
 
 Kind = Literal["shape", "learning", "operational"]
 T = TypeVar("T")
@@ -323,7 +325,10 @@ class Settings(BaseModel):
         "Seasonal periods in events: the season, and a shorter one within it; 1: no season [default: detected]",
     )
     calendar: bool = _of_numbers(
-        "shape", default=False, description="Use the hour and weekday (UTC) of the record timestamps as inputs"
+        "shape", default=False, description="Use the hour and weekday of the timestamps as inputs"
+    )
+    time_zone: TimeZone = _of_numbers(
+        "shape", UTC_ZONE, "Time zone of the calendar, with its daylight saving, such as Europe/Berlin"
     )
     tolerance: Numbers | None = _of_numbers(
         "shape",

@@ -4,6 +4,7 @@ import re
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, ValidationInfo
 
@@ -82,6 +83,14 @@ def _distinct(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _time_zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError("expected a time zone like UTC or Europe/Berlin") from error
+    return value
+
+
 def _time_format(value: str) -> str:
     known = (AUTO, *EPOCH_UNITS, ISO)
     if value not in known and "%" not in value:
@@ -113,6 +122,7 @@ Server = Annotated[str, AfterValidator(_server)]
 Topic = Annotated[str, AfterValidator(_topic)]
 FieldPathText = Annotated[str, AfterValidator(_field_path)]
 Paths = Annotated[tuple[FieldPathText, ...], BeforeValidator(_split_on_commas), AfterValidator(_distinct)]
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
 RegistryUrl = Annotated[str, AfterValidator(_registry_url)]
 TimeFormat = Annotated[str, AfterValidator(_time_format)]
 Servers = Annotated[tuple[Server, ...], BeforeValidator(_split_on_commas), AfterValidator(_non_empty)]

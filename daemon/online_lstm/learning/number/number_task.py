@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from online_lstm.events import NumberEvaluation, NumberEvent, NumberPrediction
 from online_lstm.learning.scoring import regression
 from online_lstm.settings import Settings
+from online_lstm.timestamps import wall_clock_ms
 
 TOLERANCE = 0.1
 """Default tolerance of a hit, as a share of the mean distance of a stream's numbers from their centre."""
@@ -21,13 +22,14 @@ class NumberTask:
     """The reader and scorer of the numbers of one stream."""
 
     def __init__(self, settings: Settings) -> None:
+        self._time_zone = settings.time_zone
         self._tolerance = None if settings.tolerance is None else np.array(settings.tolerance)[:, None]
 
-    @staticmethod
-    def values(events: Sequence[NumberEvent]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Return the values, NaN where missing, ``(K, D)``, and the timestamps in milliseconds, ``(K,)``."""
+    def values(self, events: Sequence[NumberEvent]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Return the values, NaN where missing, ``(K, D)``, and the times by the clock in milliseconds, ``(K,)``."""
         values = np.array([event.vector for event in events], np.float64)
-        return values, np.array([event.record.timestamp_ms for event in events], np.int64)
+        times = [wall_clock_ms(event.record.timestamp_ms, self._time_zone) for event in events]
+        return values, np.array(times, np.int64)
 
     def hits(self, absolute_errors: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return which predictions, ``(K, H, D, P)``, are hits, given the scale of the values, ``(K, H, D)``."""

@@ -2,18 +2,22 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from online_lstm.events import InputRecord, OutputRecord
+from online_lstm.errors import SettingsError
+from online_lstm.events import InputRecord, NumberEvent, OutputRecord
 from online_lstm.learning.model_factory import model_factory
 from online_lstm.learning.number.number_ensemble import NumberEnsemble
+from online_lstm.learning.number.number_task import NumberTask
 from online_lstm.learning.partition import NetworkFactory, Partition, initial_metadata, next_metadata
 from online_lstm.learning.state.packed import PackedArrays
-from online_lstm.settings import Settings
+from online_lstm.settings import Settings, read_settings
+from online_lstm.timestamps import epoch_ms
 from support.fakes import SOURCES, record, small_settings
 from support.states import streams_learned
 
@@ -272,6 +276,21 @@ def test_with_values_missing_it_is_nearly_as_good(horizons: tuple[int, ...]) -> 
 UNKNOWN = ("interval_pending", "season_outcomes")
 """Arrays in which NaN says that something is not known."""
 LEARNED = ("_products", "_answers", "_weights", "_error", "_learned", "_judged", "_errors", "_residuals", "_counted")
+
+
+def test_the_calendar_is_that_of_the_time_zone() -> None:
+    """An hour earlier by UTC after the clocks went forward is the same hour by the clock; without a zone it is not."""
+    winter, summer = datetime(2026, 3, 28, 6, tzinfo=UTC), datetime(2026, 3, 30, 5, tzinfo=UTC)
+    events = [
+        NumberEvent(InputRecord("numbers", 0, 0, epoch_ms(moment), None, b""), None, (1.0,), "1")
+        for moment in (winter, summer)
+    ]
+    for zone, hours in (("Europe/Berlin", [7, 7]), ("UTC", [6, 5])):
+        settings = read_settings({"task": "number", "calendar": True, "time_zone": zone}, environment={})
+        _, times = NumberTask(settings).values(events)
+        assert hours == (times // 3_600_000 % 24).tolist()
+    with pytest.raises(SettingsError, match="expected a time zone like UTC or Europe/Berlin"):
+        read_settings({"time_zone": "Europe/Nowhere"}, environment={})
 
 
 @pytest.mark.parametrize("calendar", [False, True])
