@@ -39,8 +39,9 @@ def json_value(value: object, *, ends: bool = False, label: object = None) -> by
 
 def _has_objects(value: object) -> bool:
     """Return whether a list has objects, which by itself would be several events in JSON."""
-    several = isinstance(value, Iterable) and getattr(value, "ndim", 1) > 0
-    return several and any(isinstance(part, dict) for part in value)
+    if not isinstance(value, Iterable) or getattr(value, "ndim", 1) == 0:
+        return False
+    return any(isinstance(part, dict) for part in value)
 
 
 def _plain(part: Any) -> Any:
