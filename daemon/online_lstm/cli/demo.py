@@ -1,6 +1,6 @@
 """``online-lstm demo``: start a broker and a daemon for each of two streams, and read the predictions back.
 
-The counting loop repeats after 27 values; the daily load has a season, noise, changes of level and outliers.
+The counting loop repeats after 27 values; the daily load has a season, noise, changes and outliers.
 """
 
 import argparse

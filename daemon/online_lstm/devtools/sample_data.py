@@ -20,8 +20,10 @@ DEMO_PERIOD = (*[4] * 6, 8, *[4] * 5, 8, *[4] * 6, 8, *[4] * 6, 28)
 DAY = 48
 """Number of values in one day of the daily load."""
 LEVEL_EVERY = 1000
-"""Number of values after which the level of the daily load changes, up and down in turn."""
+"""Number of values after which level and noise of the daily load change, up and down in turn."""
 LEVEL_CHANGE = 25.0
+NOISE_CHANGE = 3
+"""Factor of the noise at the upper level."""
 OUTLIER_EVERY = 600
 OUTLIER = 60.0
 
@@ -71,7 +73,7 @@ def demo_stream(events: int) -> Iterator[bytes]:
 
 
 def daily_load(events: int) -> Iterator[bytes]:
-    """Yield this many values of a load with a daily season, noise, changes of level and outliers; 0 means without end.
+    """Yield this many values of a load with a daily season, noise, changes and outliers; 0 means without end.
 
     >>> [value.decode() for value in daily_load(3)]
     ['106.8', '109.5', '113.6']
@@ -83,8 +85,10 @@ def daily_load(events: int) -> Iterator[bytes]:
 def _load_at(index: int) -> float:
     phase = 2 * math.pi * index / DAY
     season = 20 * math.sin(phase) + 8 * math.sin(2 * phase + 1)
+    changed = index // LEVEL_EVERY % 2
     noise = (draw(301, "load", index, 0) + draw(301, "load", index, 1)) / 100 - 3  # triangular, within 3
-    level = LEVEL_CHANGE * (index // LEVEL_EVERY % 2)
+    noise *= NOISE_CHANGE if changed else 1
+    level = LEVEL_CHANGE * changed
     outlier = OUTLIER * (index % OUTLIER_EVERY == OUTLIER_EVERY // 2)
     return 100 + level + season + noise + outlier
 

@@ -11,6 +11,7 @@ from online_lstm.devtools.sample_data import (
     LOOP,
     LOOP_CEILING,
     LOOP_SYMBOLS,
+    NOISE_CHANGE,
     OUTLIER,
     PHASE,
     PHASE_PERIODS,
@@ -52,7 +53,7 @@ def test_the_seeds_stream_repeats_after_27_values() -> None:
 
 
 def test_the_daily_load_has_season_noise_change_and_outliers() -> None:
-    """Between two days there is noise only; then the level changes, and one value in 600 is far away."""
+    """Between two days there is noise only; then level and noise change, and one value in 600 is far away."""
     values = [float(value) for value in daily_load(2000)]
     assert values == [float(value) for value in islice(daily_load(0), 2000)]
     differences = [after - before for before, after in zip(values, values[DAY:], strict=False)]
@@ -60,9 +61,10 @@ def test_the_daily_load_has_season_noise_change_and_outliers() -> None:
     near = {place + shift for place in outliers for shift in (0, -DAY)}
     changing = range(LEVEL_EVERY - DAY, LEVEL_EVERY)
     quiet = [d for place, d in enumerate(differences) if place not in near and place not in changing]
-    assert 1 < max(map(abs, quiet)) <= 6.1
-    assert all(abs(differences[place] - LEVEL_CHANGE) <= 6.1 for place in changing)
-    assert all(abs(differences[place] + OUTLIER) <= 6.1 for place in outliers)
+    before = LEVEL_EVERY - DAY - 2 * len(near) // 3  # without the outliers
+    assert 1 < max(map(abs, quiet[:before])) <= 6.1 < max(map(abs, quiet[before:])) <= 6 * NOISE_CHANGE + 0.1
+    assert all(abs(differences[place] - LEVEL_CHANGE) <= 3 + 3 * NOISE_CHANGE + 0.1 for place in changing)
+    assert all(abs(differences[place] + OUTLIER) <= 6 * NOISE_CHANGE + 0.1 for place in outliers)
     assert max(values[:300]) - min(values[:300]) > 40
 
 
