@@ -4,7 +4,6 @@ SUPPORTED := (3, 11) <= sys.version_info < (3, 14)
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
   $$python -c 'import sys; sys.exit(not $(SUPPORTED))' 2>/dev/null && echo $$python && break; done)
 PY := .venv/bin/python
-WORKERS ?= 2
 # each process would compile TensorFlow's Python files again, for ten seconds
 unexport PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX ?= $(CURDIR)/.venv/pycache
@@ -48,14 +47,15 @@ evaluate: venv ## measure how well it learns, into docs/learning.md (TAXI=nyc_ta
 
 check: .venv/installed/test ## lint, types, and the fast tests: a minute, without Java or a browser
 	@$(MAKE) --no-print-directory lint
-	@$(PY) -m pytest -n $(WORKERS) --dist worksteal -m 'not long'
+	@$(PY) -m pytest -n $(or $(WORKERS),2) --dist worksteal -m 'not long'
 
+# one worker more than there are cores: the tests of faults mostly wait
 test: .venv/installed/test tools jars ## lint, types, and all tests with branch coverage
 	@$(MAKE) --no-print-directory lint
-	@$(PY) -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term
+	@$(PY) -m pytest -n $(or $(WORKERS),3) --dist worksteal --cov --cov-report=term
 
 search: .venv/installed/test tools jars ## the tests that search for faults, with all their examples: ten times as long
-	@TESTS_SEARCH_WHOLE=1 $(PY) -m pytest -n $(WORKERS) --dist worksteal -m search
+	@TESTS_SEARCH_WHOLE=1 $(PY) -m pytest -n $(or $(WORKERS),3) --dist worksteal -m search
 
 soak: .venv/installed/test tools jars ## a million events under faults, half an hour or so (SOAK='--events 100000 --report FILE')
 	@PYTHONPATH=tests $(PY) benchmarks/soak.py $(SOAK)
