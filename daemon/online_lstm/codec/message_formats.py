@@ -15,7 +15,7 @@ from online_lstm.codec.cell_text import Markers, is_numeral, parse_boolean, pars
 from online_lstm.codec.json_text import parse
 from online_lstm.codec.number_notation import PLAIN, Notation, notation_of, other_notation
 from online_lstm.codec.schema_reader import SchemaReader
-from online_lstm.codec.schemas import SCHEMA_BYTES, SCHEMA_MARK, SchemaSource, schema_of
+from online_lstm.codec.schemas import SCHEMA_BYTES, SCHEMA_MARK, SchemaSource, schema_and_content, schema_of
 from online_lstm.errors import BadInputError
 from online_lstm.settings import Settings
 
@@ -60,7 +60,8 @@ def message_reader(settings: Settings, schemas: SchemaSource | None) -> MessageR
         notation=notation_of(settings) if vectors else PLAIN,
     )
     if settings.value_format == "json_schema":
-        return lambda value: read_text(_without_schema(value))
+        setting = "the setting value_format is json_schema"
+        return lambda value: read_text(schema_and_content(value, setting=setting)[1])
     return lambda value: read_text(_json_of_schema(value) if value[:1] == SCHEMA_MARK else value)
 
 
@@ -79,16 +80,6 @@ def _text_message(
         if (boolean := parse_boolean(text)) is not None:
             return ReadMessage(boolean, text)
     return ReadMessage(parse(text, vectors=vectors, unquotes=notation if vectors and texts else None), text)
-
-
-def _without_schema(value: bytes) -> bytes:
-    if schema_of(value) is None:
-        raise BadInputError(
-            "schema_registry",
-            f"received {quote_for_error(value)}, expected a zero byte, the id of a schema in four bytes, and JSON: the "
-            "setting value_format is json_schema",
-        )
-    return value[SCHEMA_BYTES:]
 
 
 def _json_of_schema(value: bytes) -> bytes:

@@ -11,7 +11,7 @@ from online_lstm.codec.envelopes import Row, payload_of
 from online_lstm.codec.field_path import NOTHING, FieldPath
 from online_lstm.codec.json_text import NumberText, parse
 from online_lstm.codec.schema_reader import SchemaReader
-from online_lstm.codec.schemas import SCHEMA_BYTES, SchemaSource, schema_of
+from online_lstm.codec.schemas import SchemaSource, schema_and_content
 from online_lstm.errors import BadInputError
 from online_lstm.settings import Settings
 from online_lstm.timestamps import AUTO, EPOCH_UNITS, epoch_ms, milliseconds_in, unit_of
@@ -61,14 +61,8 @@ def _stream_of_payload(key: bytes | None) -> str | None:
 
 
 def _json_key(key: bytes) -> Any:
-    text = stream_of(key[SCHEMA_BYTES:])
-    if schema_of(key) is None or text is None:
-        raise BadInputError(
-            "schema_registry",
-            f"received the key {quote_for_error(key)}, expected a zero byte, the id of a schema in four bytes, and "
-            "JSON: the setting key_format is json_schema",
-        )
-    return parse(text, vectors=False)
+    _, content = schema_and_content(key, setting="the setting key_format is json_schema", name="the key ")
+    return parse(stream_of(content) or "", vectors=False)
 
 
 class KeyField:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from online_lstm.codec.cell_text import quote_for_error
-from online_lstm.codec.schemas import SCHEMA_BYTES, ContentReader, Schema, SchemaKind, SchemaSource, schema_of
+from online_lstm.codec.schemas import ContentReader, Schema, SchemaKind, SchemaSource, schema_and_content
 from online_lstm.errors import BadInputError
 
 
@@ -33,16 +33,10 @@ class SchemaReader:
             BadInputError: The value is in another format, or the registry does not have its schema.
             SchemaRegistryUnavailableError: The registry does not answer.
         """
-        schema_id = schema_of(value)
-        if schema_id is None:
-            raise BadInputError(
-                "schema_registry",
-                f"received {quote_for_error(value)}, expected a zero byte, the id of a schema in four bytes, and the "
-                f"content: {self._setting}",
-            )
+        schema_id, content = schema_and_content(value, setting=self._setting, content="the content")
         reader = self._readers.get(schema_id) or self._reader_of(schema_id)
         try:
-            return reader(value[SCHEMA_BYTES:])
+            return reader(content)
         except ValueError:
             raise BadInputError(
                 "not_a_value", f"received {quote_for_error(value)}, expected a value of its schema {schema_id}"

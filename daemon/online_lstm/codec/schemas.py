@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, get_args
 
+from online_lstm.codec.cell_text import quote_for_error
+from online_lstm.errors import BadInputError
+
 SCHEMA_MARK = b"\0"
 """First byte of a value in the wire format; the id of the schema follows, in four bytes."""
 SCHEMA_BYTES = 5
@@ -57,6 +60,24 @@ def schema_of(value: bytes | None) -> int | None:
     if value is None or value[:1] != SCHEMA_MARK or len(value) < SCHEMA_BYTES:
         return None
     return int.from_bytes(value[1:SCHEMA_BYTES])
+
+
+def schema_and_content(value: bytes, *, setting: str, content: str = "JSON", name: str = "") -> tuple[int, bytes]:
+    """Return the id of the schema at the start of a value, and what follows it.
+
+    ``setting`` says which setting expects a schema, ``content`` and ``name`` what the value has and is.
+
+    Raises:
+        BadInputError: The value has no schema.
+    """
+    schema_id = schema_of(value)
+    if schema_id is None:
+        raise BadInputError(
+            "schema_registry",
+            f"received {name}{quote_for_error(value)}, expected a zero byte, the id of a schema in four bytes, and "
+            f"{content}: {setting}",
+        )
+    return schema_id, value[SCHEMA_BYTES:]
 
 
 def schema_ids(values: Iterable[bytes | None]) -> set[int]:

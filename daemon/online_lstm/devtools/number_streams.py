@@ -4,24 +4,19 @@ Generated streams are pure functions of a seed, as in ``online_lstm.devtools.sam
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from pathlib import Path
 from statistics import NormalDist
 
-from online_lstm.backtest.columns import read_columns
-from online_lstm.backtest.delimited import DelimitedFile, Dialect, rereadable
-from online_lstm.backtest.input_files import open_input
 from online_lstm.codec.cell_text import Markers
+from online_lstm.devtools.csv_folder import columns_below
 from online_lstm.devtools.sample_data import Element, draw
-from online_lstm.errors import InputFileError
 
 EVENTS = 200
 """Number of values in each new stream."""
 STREAMS = 300
 """Number of new streams for each seed."""
 _FINE = 2**53
-_MARKERS = Markers()
 
 
 def new_streams(seed: int, events: int) -> Iterator[Element]:
@@ -41,20 +36,13 @@ def series_of(folder: str) -> Iterator[Element]:
     Raises:
         InputFileError: There is no such file, or one of them cannot be read.
     """
-    found = False
-    for path in sorted(Path(folder).rglob("*.csv")):
-        name = str(path.relative_to(folder))
-        with open_input(str(path)) as file, rereadable(file) as again:
-            columns = DelimitedFile(again, dialect=Dialect(), names=()).header
-            if len(columns) != 2:
-                continue
-            again.seek(0)
-            for line in read_columns(again, name, columns=columns[1:], markers=_MARKERS):
-                found = True
-                value = math.nan if b"null" in line.value else float(line.value)
-                yield Element(value, key=name)
-    if not found:
-        raise InputFileError(f"{folder}: received no CSV file with two columns, expected a time and a number in each")
+    expected = "two columns, expected a time and a number in each"
+    for name, line in columns_below(folder, _second_of_two, expected, markers=Markers()):
+        yield Element(math.nan if b"null" in line.value else float(line.value), key=name)
+
+
+def _second_of_two(header: Sequence[str]) -> str | None:
+    return header[1] if len(header) == 2 else None
 
 
 class _NewStream:

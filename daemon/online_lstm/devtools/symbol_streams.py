@@ -3,15 +3,13 @@
 Symbols are numbered in the order in which they first occur, since elements are numbers.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 from online_lstm.backtest.columns import read_columns
-from online_lstm.backtest.delimited import DelimitedFile, Dialect, rereadable
 from online_lstm.backtest.input_files import open_input
+from online_lstm.devtools.csv_folder import columns_below
 from online_lstm.devtools.sample_data import Element
-from online_lstm.errors import InputFileError
 
 TEMPLATE = "EventId"
 """The column of a log with the template of each line."""
@@ -25,7 +23,7 @@ def cases_of(path: str) -> Iterator[Element]:
     Raises:
         InputFileError: The file does not exist, or is not such a CSV file.
     """
-    numbers: dict[Any, int] = {}
+    numbers: dict[bytes, int] = {}
     cases: set[str] = set()
     with open_input(path) as file:
         for line in read_columns(file, path, columns=("activity",), key_column="case"):
@@ -42,16 +40,9 @@ def logs_of(folder: str) -> Iterator[Element]:
     Raises:
         InputFileError: There is no such file, or one of them cannot be read.
     """
-    found = False
-    for path in sorted(Path(folder).rglob("*.csv")):
-        name = str(path.relative_to(folder))
-        numbers: dict[Any, int] = {}
-        with open_input(str(path)) as file, rereadable(file) as again:
-            if TEMPLATE not in DelimitedFile(again, dialect=Dialect(), names=()).header:
-                continue
-            again.seek(0)
-            for index, line in enumerate(read_columns(again, name, columns=(TEMPLATE,))):
-                found = True
-                yield Element(numbers.setdefault(line.value, len(numbers)), scored=index > 0, key=name)
-    if not found:
-        raise InputFileError(f"{folder}: received no CSV file with the column {TEMPLATE}, expected one for each log")
+    numbers: defaultdict[str, dict[bytes, int]] = defaultdict(dict)
+    expected = f"the column {TEMPLATE}, expected one for each log"
+    for name, line in columns_below(folder, lambda header: TEMPLATE if TEMPLATE in header else None, expected):
+        known = numbers[name]
+        scored = len(known) > 0
+        yield Element(known.setdefault(line.value, len(known)), scored=scored, key=name)

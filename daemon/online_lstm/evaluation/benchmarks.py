@@ -98,14 +98,15 @@ class BenchmarkProtocol:
     """A benchmark: streams of together ``events`` elements for each of ``seeds`` seeds, and its metrics.
 
     ``settings`` are the settings that the metrics need. ``file`` is the option with the file or folder of the streams,
-    empty for generated streams. ``predictors`` are further simple predictors: they return their hits.
+    empty for generated streams; until it is read there are no elements. ``predictors`` are further simple predictors:
+    they return their hits.
     """
 
     name: str
     about: str
-    stream: Callable[[int, int], Iterator[Element]]
-    events: int
     measures: tuple[BenchmarkMetric, ...]
+    events: int = 1_000_000
+    stream: Callable[[int, int], Iterator[Element]] = lambda *_: iter(())
     seeds: int = 5
     settings: Mapping[str, Any] = field(default_factory=dict)
     predictors: Mapping[str, Callable[[Sequence[Element]], Sequence[bool]]] = field(default_factory=dict)
@@ -217,10 +218,12 @@ def _is_worse(errors: Sequence[float | None], baselines: Sequence[Sequence[float
 
 def _by_stream(track: Trace) -> Iterator[tuple[list[float | None], dict[str, list[float | None]]]]:
     """Yield the errors of each stream, those of the predictor and those of the baselines."""
-    for key in dict.fromkeys(track.keys):
-        chosen = [one == key for one in track.keys]
-        baselines = {name: list(compress(errors, chosen)) for name, errors in track.baseline_errors.items()}
-        yield list(compress(track.errors, chosen)), baselines
+    positions: dict[str | None, list[int]] = {}
+    for position, key in enumerate(track.keys):
+        positions.setdefault(key, []).append(position)
+    for chosen in positions.values():
+        baselines = {name: [errors[one] for one in chosen] for name, errors in track.baseline_errors.items()}
+        yield [track.errors[one] for one in chosen], baselines
 
 
 def _elements_to_learn(hits: Sequence[bool], scored: Sequence[bool]) -> float | None:
@@ -250,7 +253,6 @@ def _taxi(*, calendar: bool) -> BenchmarkProtocol:
         about=f"Taxi passengers in New York per half-hour, {TAXI_HORIZON} half-hours ahead; {known}. Scale and seasons "
         "are found while running. MAPE is the sum of the absolute errors divided by the sum of the values, from row "
         f"{TAXI_FIRST:,} on.",
-        stream=lambda *_: iter(()),
         events=17_520,
         measures=(
             BenchmarkMetric(
@@ -410,8 +412,6 @@ _ALL = (
         "file: the next activity of a case, whose events are a stream. Streams share what they learn. All events but "
         "the first one of a case are scored. The n-gram table counts, over all cases, what followed the last four "
         "activities and the beginning.",
-        stream=lambda *_: iter(()),
-        events=1_000_000,
         measures=_OF_SCORED,
         seeds=1,
         settings={"task": "symbol", "model_scope": "partition"},
@@ -426,8 +426,6 @@ _ALL = (
         about="The CSV files with a column EventId below a folder: the next template of a log, each log a stream of "
         "its own. All events but the first one of a log are scored. The n-gram table counts what followed the last "
         "four templates.",
-        stream=lambda *_: iter(()),
-        events=1_000_000,
         measures=_OF_SCORED,
         seeds=1,
         settings={"task": "symbol"},
@@ -438,8 +436,6 @@ _ALL = (
         name="ordinary",
         about="The CSV files below a folder with two columns, a time and a number, each a stream of its own. "
         f"{_BY_AGE}",
-        stream=lambda *_: iter(()),
-        events=1_000_000,
         measures=_by_age([(2, 20), (21, 50), (51, 128), (129, 500), (501, FOREVER)], [1.05, 0.92, 0.88, None, None]),
         seeds=1,
         settings={"task": "number"},

@@ -56,12 +56,7 @@ LEAVING_S = 1.0
 STOPPING_S = 10.0
 """Longest time that a stop waits for an unavailable broker."""
 
-WAITED_FOR = (
-    BrokerUnavailableError,
-    CheckpointsUnavailableError,
-    MissingTopicError,
-    SchemaRegistryUnavailableError,
-)
+WAITED_FOR = (BrokerUnavailableError, CheckpointsUnavailableError, MissingTopicError, SchemaRegistryUnavailableError)
 """Errors that may end by themselves: the loop retries until they do."""
 
 _log = EventLogger(__name__)

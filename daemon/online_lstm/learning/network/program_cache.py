@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from online_lstm.atomic_write import remove_abandoned, replacing
+from online_lstm.errors import SettingsError
+from online_lstm.home_directory import expand_home
 
 MAX_ENTRIES = 64
 """Most entries in the directory, some 1 MB each; the oldest are removed."""
@@ -65,8 +67,8 @@ def cached(key: str) -> Iterator[None]:
 
 def _folder() -> Path | None:
     """Return the directory of the cache, which only this user can write to; None if there is none."""
-    with suppress(OSError, RuntimeError):  # RuntimeError: the user has no home directory
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "online-lstm/programs"
+    with suppress(OSError, SettingsError):  # SettingsError: the user has no home directory
+        folder = expand_home(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "online-lstm/programs"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = folder.stat()
         if status.st_uid == os.getuid() and not status.st_mode & _WRITABLE_BY_OTHERS:
